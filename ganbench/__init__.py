@@ -1,0 +1,58 @@
+"""GANBench: which GAN is better, at the same cost, and how sure are we?
+
+What plugin authors need is importable from here; nothing heavy is imported until it is asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ganbench.data import Batch, Dataset, DataSpec, Oracle, Split
+    from ganbench.errors import DataError, GanbenchError, Unsupported
+    from ganbench.evaluate import Evaluation
+    from ganbench.extractor import Extractor, Features
+    from ganbench.gan import GAN, Lazy, Match
+    from ganbench.hookspecs import hookimpl
+    from ganbench.protocol import Evaluating, Protocol, Training
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "data": ("Batch", "DataSpec", "Dataset", "Oracle", "Split"),
+    "errors": ("DataError", "GanbenchError", "Unsupported"),
+    "evaluate": ("Evaluation",),
+    "extractor": ("Extractor", "Features"),
+    "gan": ("GAN", "Lazy", "Match"),
+    "hookspecs": ("hookimpl",),
+    "protocol": ("Evaluating", "Protocol", "Training"),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__all__ = [
+    "GAN",
+    "Batch",
+    "DataError",
+    "DataSpec",
+    "Dataset",
+    "Evaluating",
+    "Evaluation",
+    "Extractor",
+    "Features",
+    "GanbenchError",
+    "Lazy",
+    "Match",
+    "Oracle",
+    "Protocol",
+    "Split",
+    "Training",
+    "Unsupported",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        return getattr(import_module(f"ganbench.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module 'ganbench' has no attribute '{name}'")

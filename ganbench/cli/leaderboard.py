@@ -1,0 +1,1 @@
+def show_table(*a, **k): print("TABLE", len(a[1]))

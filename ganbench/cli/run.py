@@ -1,0 +1,180 @@
+"""``ganbench run``: train every combination under a protocol, watch it, and read the table."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ganbench import plugins
+from ganbench.cli import app
+from ganbench.cli.display import Display, make_display
+from ganbench.cli.leaderboard import show_table
+from ganbench.errors import GanbenchError, ProtocolError
+from ganbench.executors.local import LocalExecutor
+from ganbench.jobs import Event, Job
+from ganbench.plan import Plan, load_protocol, make_plan, parse_changes, refuse_without
+
+
+def _names(kind: str) -> list[str]:
+    return [s.name for s in plugins.of_kind(kind)]
+
+
+@app.command()
+def run(
+    arch: Annotated[
+        list[str] | None,
+        typer.Option(help="Architecture; repeat, separate by commas, or say all.", autocompletion=lambda: _names("arch")),
+    ] = None,
+    loss: Annotated[
+        list[str] | None,
+        typer.Option(help="Loss; repeat, separate by commas, or say all.", autocompletion=lambda: _names("loss")),
+    ] = None,
+    protocol: Annotated[
+        str, typer.Option(help="A protocol's name, or your own TOML file.", autocompletion=lambda: _names("protocol"))
+    ] = "digits-16-v1",
+    seed: Annotated[
+        list[str] | None, typer.Option(help="Only these seeds (repeat, or separate by commas); default: the protocol's.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.")] = "auto",
+    jobs: Annotated[
+        int, typer.Option(min=0, help="Runs at a time; default: one per core on a CPU, one per GPU.", show_default=False)
+    ] = 0,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a setting, e.g. lr=1e-4 or loss.weight=1; the row is then custom."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
+    force: Annotated[bool, typer.Option("--force", help="Run again what has a record.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON on standard output.")] = False,
+) -> None:
+    """Train every --arch with every --loss under fixed seeds and a fixed budget, then print the table."""
+    refuse_without("arch", arch or [])
+    refuse_without("loss", loss or [])
+    archs, losses = plugins.find_many("arch", arch or []), plugins.find_many("loss", loss or [])
+    plan = make_plan(
+        archs,
+        losses,
+        load_protocol(protocol),
+        seeds=_seeds(seed or []),
+        changes=parse_changes(settings or []),
+        out=out,
+        device=device,
+        force=force,
+    )
+    grid = len(archs) * len(losses) > 1
+    console = Console(stderr=as_json)
+    display = make_display(console, plan, quiet=quiet or as_json)
+    outcome = _carry_out(plan, jobs or _workers(device), display, grid)
+    _report(plan, outcome, console, out, as_json, quiet)
+
+
+class _Outcome:
+    """What became of a plan."""
+
+    def __init__(self) -> None:
+        self.refused: dict[str, GanbenchError] = {}
+        self.lost: list[str] = []
+        self.interrupted = False
+
+
+def _carry_out(plan: Plan, workers: int, display: Display, grid: bool) -> _Outcome:
+    outcome = _Outcome()
+    with LocalExecutor(max(1, min(workers, len(plan.todo)))) as executor, display:
+        events = executor.run(plan.todo)
+        while True:
+            try:
+                event = next(events, None)
+                if event is None:
+                    return outcome
+                _take(event, outcome, display)
+                if event.kind == "refused" and not (grid and event.facts.get("unsupported")):
+                    executor.stop()
+            except KeyboardInterrupt:
+                if outcome.interrupted:
+                    raise
+                outcome.interrupted = True
+                display.say("stopping: every run writes down where it is (Ctrl-C again to leave at once)")
+                executor.stop()
+                events = executor.run([])
+
+
+def _take(event: Event, outcome: _Outcome, display: Display) -> None:
+    if event.kind == "refused":
+        outcome.refused[event.key] = GanbenchError(event.facts["message"], event.facts["hint"])
+        if "--debug" in sys.argv:
+            display.say(event.facts["traceback"])
+    if event.facts.get("lost"):
+        outcome.lost.append(f"{event.key}: {event.facts['reason']}")
+    display.show(event)
+
+
+def _report(plan: Plan, outcome: _Outcome, console: Console, out: Path, as_json: bool, quiet: bool) -> None:
+    """The table, where the files are, and what to try next; then the exit code."""
+    done = [job for job in plan.jobs if job.record_file.exists()]
+    runs = [job for job in done if not job.yardstick]
+    if runs:
+        show_table(plan.protocol, [job.record_file for job in done], console, as_json=as_json)
+    if outcome.interrupted:
+        console.print("[yellow]interrupted[/]: the same command goes on from the last checkpoint", highlight=False)
+    for line in outcome.lost:
+        console.print(f"[red]lost[/] {line}; the same command goes on from its last checkpoint", highlight=False)
+    if runs and not (quiet or as_json or outcome.interrupted):
+        _where_next(plan, runs, console, out)
+    if as_json and not runs:
+        typer.echo(json.dumps([]))
+    refusals = {error.message: error for error in outcome.refused.values()}
+    if refusals:
+        for error in list(refusals.values())[:-1]:
+            console.print(f"[yellow]left out[/] {error.message}", highlight=False)
+        last = list(refusals.values())[-1]
+        if not runs or not all(outcome.refused):
+            raise last
+        console.print(f"[yellow]left out[/] {last.message}", highlight=False)
+    if outcome.interrupted:
+        raise typer.Exit(130)
+    if outcome.lost:
+        raise typer.Exit(1)
+
+
+def _where_next(plan: Plan, runs: list[Job], console: Console, out: Path) -> None:
+    first = Path(runs[0].folder)
+    samples = sorted((first / "samples").glob("*.png"))
+    console.print(f"\nrecords, histories and samples: [bold]{out / plan.protocol.name}[/]", highlight=False)
+    if samples:
+        console.print(f"the last samples of {runs[0].key}: [bold]{samples[-1]}[/]", highlight=False)
+    name = "" if plan.protocol.name == "digits-16-v1" else f" {plan.protocol.name}"
+    console.print(f"next: [bold]ganbench leaderboard{name}[/] puts this among the baselines", highlight=False)
+    console.print(f"      [bold]ganbench sample {first} -n 64 --out grid.png[/] draws new samples", highlight=False)
+
+
+def _seeds(texts: list[str]) -> list[int]:
+    seeds = []
+    for text in (part.strip() for given in texts for part in given.split(",")):
+        try:
+            seeds.append(int(text))
+        except ValueError:
+            raise ProtocolError(f"--seed {text}: a seed is a whole number from 0 to 2147483647") from None
+    return list(dict.fromkeys(seeds))
+
+
+def _workers(device: str) -> int:
+    """One per GPU where GPUs are used, else one per core this process may use."""
+    kind = device.partition(":")[0]
+    may_have_gpu = any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+    if (kind in {"auto", "cuda"} and may_have_gpu) or kind == "mps" or (kind == "auto" and sys.platform == "darwin"):
+        import torch
+
+        if ":" in device or kind == "mps":
+            return 1
+        if torch.cuda.is_available():
+            return torch.cuda.device_count()
+        if torch.backends.mps.is_available():
+            return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,137 @@
+"""``ganbench show`` and ``ganbench sample``: one run looked at closely."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ganbench.cli import app
+from ganbench.errors import GanbenchError, RecordError
+from ganbench.record import Record, read
+
+
+def _folders(run: Path, file: str) -> list[Path]:
+    """The run folders meant by a path: itself, or every seed below it.
+
+    Raises:
+        RecordError: there is no such file in any of them.
+    """
+    folder = run.parent if run.is_file() else run
+    found = [folder] if (folder / file).exists() else sorted(p.parent for p in folder.glob(f"*/{file}"))
+    if not found:
+        raise RecordError(f"{run} holds no run ({file} is missing)", "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0")
+    return found
+
+
+@app.command()
+def show(
+    run: Annotated[Path, typer.Argument(help="A run's folder or record, or the folder above its seeds.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as it is stored.")] = False,
+) -> None:
+    """Print all that is known of a run: scores, recipe, speed, cost, provenance."""
+    paths = [run] if run.is_file() else [folder / "record.json" for folder in _folders(run, "record.json")]
+    for path in paths:
+        record = read(path)
+        if as_json:
+            typer.echo(path.read_text("utf-8"), nl=False)
+        else:
+            _describe(record, path)
+
+
+def _describe(record: Record, path: Path) -> None:
+    console = Console(highlight=False)
+    colour = "green" if record.status == "ok" else "red"
+    console.print(f"[bold]{record.entry}[/], seed {record.seed}, on {record.protocol}: [{colour}]{record.status}[/]")
+    if record.reason:
+        console.print(f"  {record.reason}", markup=False)
+    sections = {
+        "scores": _score_rows(record),
+        "recipe": [(name, str(value), record.recipe_from.get(name, "")) for name, value in record.recipe.items()],
+        "networks": [
+            ("parameters", ", ".join(f"{who} {n:,}" for who, n in record.parameters.items()), ""),
+            ("D normalisation", record.d_norm, ""),
+        ],
+        "speed": _speed_rows(record),
+        "provenance": _provenance_rows(record),
+    }
+    for title, rows in sections.items():
+        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+        for row in rows:
+            if row[1]:
+                table.add_row(f"  {row[0]}", row[1], f"[dim]{row[2]}[/]")
+        if table.row_count:
+            console.print(f"[bold]{title}[/]")
+            console.print(table)
+    console.print(f"[dim]{path}[/]\n", soft_wrap=True)
+
+
+def _score_rows(record: Record) -> list[tuple[str, str, str]]:
+    rows = []
+    for name, value in record.scores.items():
+        draws = [draw[name] for draw in record.draws]
+        spread = f"draws: {', '.join(f'{d:.4g}' for d in draws)}" if len(draws) > 1 else ""
+        rows.append((name, f"{value:.4g}", spread))
+    return rows
+
+
+def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
+    speed, cost = record.speed, record.cost
+    if not cost.images:
+        return []
+    return [
+        ("training", f"{speed.train:,.0f} images/s", f"IQR {speed.train_iqr:,.0f} over {speed.windows} windows"),
+        ("sampling", f"{speed.sample:,.0f} images/s" if speed.sample else "", ""),
+        ("iteration", f"{speed.step_ms:.2f} ms", ""),
+        ("peak memory", f"{speed.peak_memory_mb:,.0f} MB", ""),
+        ("cost", f"{cost.images:,} images", f"{cost.train_seconds:.1f} s training, {cost.judge_seconds:.1f} s judging"),
+    ]
+
+
+def _provenance_rows(record: Record) -> list[tuple[str, str, str]]:
+    env = record.environment
+    dirty = " with uncommitted changes" if env.dirty else ""
+    parts = [(kind, getattr(record, kind)) for kind in ("arch", "loss") if getattr(record, kind)]
+    return [
+        ("protocol", f"{record.protocol} ({record.digest})", ""),
+        *((kind, f"{c.name} ({c.package} {c.version})", f"source {c.source}") for kind, c in parts),
+        ("metrics", ", ".join(f"{name} {c.source}" for name, c in record.metrics.items()), ""),
+        ("dataset", f"{record.dataset}", record.dataset_hash),
+        ("extractor", record.extractor, ""),
+        ("ganbench", f"{env.ganbench}", f"commit {env.commit}{dirty}" if env.commit else ""),
+        ("torch", f"{env.torch}", f"{env.precision}, {env.threads} thread(s)"),
+        ("device", f"{env.device}", f"{env.system}, Python {env.python}"),
+        ("started", record.started, ""),
+    ]
+
+
+@app.command()
+def sample(
+    run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=100_000, help="How many samples.")] = 64,
+    out: Annotated[Path, typer.Option(help="The picture to write (.png), or the raw array (.npy).")] = Path("grid.png"),
+    seed: Annotated[int, typer.Option(min=0, help="Of the latents.")] = 0,
+) -> None:
+    """Draw new samples from a trained generator and write them as one picture."""
+    if out.suffix not in {".png", ".npy"}:
+        raise GanbenchError(f"cannot write '{out}': samples are stored as .png or .npy", "use --out grid.png")
+    folder = _folders(run, "checkpoint.pt")[0]
+    import io
+
+    import numpy as np
+
+    from ganbench.record import write_atomically
+    from ganbench.report import picture, save_png
+    from ganbench.run import samples_of
+
+    x = samples_of(folder / "checkpoint.pt", n, seed)
+    if out.suffix == ".npy":
+        buffer = io.BytesIO()
+        np.save(buffer, x.numpy())
+        write_atomically(out, buffer.getvalue())
+    else:
+        save_png(picture(x), out)
+    Console(highlight=False).print(f"{n} samples of {folder} in [bold]{out}[/]", soft_wrap=True)

@@ -1,0 +1,154 @@
+"""Real data: arrays that live on the device, and batches drawn from them by index, on the device."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """What one sample looks like.
+
+    ``shape`` without the batch: points ``(F,)``, audio ``(C, T)``, images ``(C, H, W)``, video ``(C, T, H, W)``.
+    ``classes`` is the number of labels (0: none). ``bounded``: samples lie in [-1, 1].
+    """
+
+    shape: tuple[int, ...]
+    classes: int = 0
+    bounded: bool = True
+
+    def __str__(self) -> str:
+        what = {1: "points", 2: "audio", 3: "images", 4: "video"}.get(len(self.shape), "arrays")
+        return f"{what} of shape {'x'.join(map(str, self.shape))}"
+
+
+@dataclass(frozen=True)
+class Split:
+    """One part of a dataset: ``x[N, *shape]`` as uint8 (0..255 for [-1, 1]) or float32, ``labels[N]`` as int64 or None.
+
+    ``source[M, *source_shape]`` is what a translator is given (the other domain); it is drawn independently of ``x``.
+    """
+
+    x: Tensor
+    labels: Tensor | None = None
+    source: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: Tensor) -> Split:
+        return Split(self.x[index], None if self.labels is None else self.labels[index], self.source)
+
+    def to(self, device: torch.device | str) -> Split:
+        """The same arrays on another device."""
+        moved = {k: v.to(device) for k, v in vars(self).items() if v is not None}
+        return replace(self, **moved)
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """What is known exactly about the modes of a dataset.
+
+    ``probabilities[K]`` sum to 1. ``assign: x[N, *shape] -> mode[N]`` gives the mode of each sample and -1 where the
+    sample is of low quality; None means that the extractor's classifier has to judge. ``ceiling`` is the share of
+    high-quality samples that a perfect sampler reaches.
+    """
+
+    probabilities: Tensor
+    assign: Callable[[Tensor], Tensor] | None = None
+    ceiling: float = 1.0
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Real data: a training split, a held-out split that no model is trained on, and what is known of the modes."""
+
+    name: str
+    spec: DataSpec
+    train: Split
+    test: Split
+    oracle: Oracle | None = None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over every array, its shape and type included (16 hex digits)."""
+        digest = hashlib.sha256(repr(self.spec).encode())
+        for split in (self.train, self.test):
+            for name, array in vars(split).items():
+                if array is not None:
+                    digest.update(f"{name}{tuple(array.shape)}{array.dtype}".encode())
+                    digest.update(array.contiguous().cpu().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def part(self, name: str) -> Split:
+        """``"train"``, ``"test"`` or ``"all"`` (both, training samples first)."""
+        if name != "all":
+            return self.train if name == "train" else self.test
+        labels = None
+        if self.train.labels is not None and self.test.labels is not None:
+            labels = torch.cat([self.train.labels, self.test.labels])
+        return Split(torch.cat([self.train.x, self.test.x]), labels, self.test.source)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one update sees: ``real[B, *shape]`` in [-1, 1] (or unbounded points), ``z[B, Z]``, ``labels[B]``,
+    ``source[B, ...]`` for translators, and the number of the iteration."""
+
+    real: Tensor
+    z: Tensor
+    labels: Tensor | None = None
+    source: Tensor | None = None
+    step: int = 0
+
+
+def to_signal(x: Tensor) -> Tensor:
+    """uint8 0..255 -> float32 [-1, 1]; floats pass through."""
+    return x.float().div_(127.5).sub_(1) if x.dtype == torch.uint8 else x
+
+
+def quantise(x: Tensor, like: Tensor) -> Tensor:
+    """Samples in the storage type of ``like``: [-1, 1] -> round -> uint8, once, or float32 as they are."""
+    if like.dtype == torch.uint8 and x.dtype != torch.uint8:
+        return ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return x.to(like.dtype)
+
+
+class Stream:
+    """Training batches, drawn with replacement by an RNG of their own, so that no other draw shifts the data order."""
+
+    def __init__(self, split: Split, batch: int, seed: int, device: torch.device) -> None:
+        self.split, self.batch, self.device = split.to(device), batch, device
+        self.rng = torch.Generator(device).manual_seed(seed)
+
+    def draw(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """``real[B, *shape]`` in model range, ``labels[B]`` or None, ``source[B, ...]`` or None."""
+        index = self._index(len(self.split))
+        labels = None if self.split.labels is None else self.split.labels[index]
+        source = None
+        if self.split.source is not None:
+            source = to_signal(self.split.source[self._index(len(self.split.source))])
+        return to_signal(self.split.x[index]), labels, source
+
+    def _index(self, n: int) -> Tensor:
+        return torch.randint(n, (self.batch,), generator=self.rng, device=self.device)
+
+
+def stratified_split(labels: Tensor, test_share: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Indices (train, test) of a seeded permutation that keeps every class's share; never by file order."""
+    rng = torch.Generator().manual_seed(seed)
+    train, test = [], []
+    for label in labels.unique():
+        members = (labels == label).nonzero().flatten()
+        members = members[torch.randperm(len(members), generator=rng)]
+        cut = round(len(members) * test_share)
+        test.append(members[:cut])
+        train.append(members[cut:])
+    both = torch.cat(train), torch.cat(test)
+    return both[0][torch.randperm(len(both[0]), generator=rng)], both[1][torch.randperm(len(both[1]), generator=rng)]

@@ -1,0 +1,50 @@
+"""What can go wrong in a way the user can mend: one sentence, one next step, no traceback."""
+
+from __future__ import annotations
+
+
+class GanbenchError(Exception):
+    """Base of every error the command line prints as a sentence, with exit code 2.
+
+    ``message`` names the thing that is wrong; ``hint`` says what to do about it.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class PluginError(GanbenchError):
+    """A plugin is missing, ambiguous, broken, or does not keep its contract."""
+
+
+class ProtocolError(GanbenchError):
+    """A protocol, or a setting laid over one, breaks the rules of protocols."""
+
+
+class DataError(GanbenchError):
+    """Real data that cannot be read."""
+
+
+class RecordError(GanbenchError):
+    """A record that cannot be read or may not be written."""
+
+
+class Unsupported(GanbenchError):
+    """A plugin declines: it does not fit the data (or the normalisation) it was asked for.
+
+    Raised by plugins with the reason as its message: ``raise Unsupported("needs 2-D images")``.
+    """
+
+
+class Diverged(Exception):
+    """Training left the finite numbers. ``where`` names the quantity, ``step`` the iteration."""
+
+    def __init__(self, where: str, step: int) -> None:
+        super().__init__(f"{where} is not finite at iteration {step}")
+        self.where = where
+        self.step = step

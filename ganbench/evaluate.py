@@ -1,0 +1,223 @@
+"""Trained generator -> samples -> features (once) -> metrics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from ganbench.contracts import Goal, Metric
+from ganbench.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, to_signal
+from ganbench.errors import DataError, Diverged, PluginError, Unsupported
+from ganbench.extractor import Extractor, Features, extract
+from ganbench.gan import GAN
+
+
+@dataclass
+class Evaluation:
+    """What a metric is given.
+
+    ``real`` and ``fake`` are ``[N, *shape]`` as stored (uint8 images, float32 points) on the CPU, ``real_labels`` and
+    ``fake_labels`` are ``[N]`` or None. ``generator`` is the averaged GAN in eval mode, None for samples from a file
+    or a yardstick. ``rng`` is the metric's only source of randomness. ``features()`` runs the protocol's extractor
+    once, however many metrics ask.
+    """
+
+    real: Tensor
+    fake: Tensor
+    spec: DataSpec
+    rng: torch.Generator
+    real_labels: Tensor | None = None
+    fake_labels: Tensor | None = None
+    oracle: Oracle | None = None
+    extractor: Extractor | None = None
+    generator: GAN | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    real_features: tuple[Tensor, Tensor | None] | None = None
+    used_extractor: bool = False
+
+    def features(self, extractor: Extractor | None = None) -> Features:
+        """Features and logits of reals and fakes under the protocol's extractor, or under one given.
+
+        Raises:
+            Unsupported: the protocol names no extractor and none is given.
+        """
+        if extractor is not None:
+            real, real_logits = extract(extractor, self.real, self.device)
+            fake, fake_logits = extract(extractor, self.fake, self.device)
+            return Features(real, fake, real_logits, fake_logits)
+        self.used_extractor = True
+        return self._protocol_features
+
+    @cached_property
+    def _protocol_features(self) -> Features:
+        if self.extractor is None:
+            raise Unsupported("needs a feature extractor and the protocol names none")
+        real, real_logits = self.real_features or extract(self.extractor, self.real, self.device)
+        fake, fake_logits = extract(self.extractor, self.fake, self.device)
+        return Features(real, fake, real_logits, fake_logits)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Scores of one evaluation, named in full, and what their columns mean."""
+
+    scores: dict[str, float]
+    columns: dict[str, tuple[Goal, float | None, float | None]]
+
+
+class Judge:
+    """Scores samples under one protocol; real samples and their features are prepared once.
+
+    Args:
+        dataset: the protocol's data.
+        reference: the reals that fakes are compared with, ``samples`` of them.
+        metrics: name -> metric.
+        extractor: in whose feature space, or None.
+        device: where features are computed.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        reference: Split,
+        metrics: Mapping[str, Metric],
+        extractor: Extractor | None,
+        device: torch.device,
+    ) -> None:
+        self.dataset, self.reference, self.metrics, self.device = dataset, reference, metrics, device
+        self.extractor = extractor.to(device).eval() if extractor is not None else None
+
+    @cached_property
+    def _real_features(self) -> tuple[Tensor, Tensor | None] | None:
+        return extract(self.extractor, self.reference.x, self.device) if self.extractor is not None else None
+
+    def score(
+        self,
+        fake: Split,
+        seed: int,
+        *,
+        real: Split | None = None,
+        generator: GAN | None = None,
+        only: Sequence[str] | None = None,
+    ) -> Verdict:
+        """Score fakes (as stored) against the reference, or against ``real`` where given.
+
+        Raises:
+            PluginError: a metric cannot score this, returns other columns than it declares, or a value that is not
+                finite.
+        """
+        evaluation = Evaluation(
+            real=(real or self.reference).x,
+            fake=fake.x,
+            spec=self.dataset.spec,
+            rng=torch.Generator().manual_seed(seed),
+            real_labels=(real or self.reference).labels,
+            fake_labels=fake.labels,
+            oracle=self.dataset.oracle,
+            extractor=self.extractor,
+            generator=generator,
+            device=self.device,
+            real_features=self._real_features if real is None else None,
+        )
+        scores: dict[str, float] = {}
+        columns: dict[str, tuple[Goal, float | None, float | None]] = {}
+        for name, metric in self.metrics.items():
+            if only is None or name in only:
+                for column, value in self._apply(name, metric, evaluation).items():
+                    title = f"{column}@{self.extractor.tag}" if evaluation.used_extractor and self.extractor else column
+                    low, high = getattr(metric, "ranges", {}).get(column, (None, None))
+                    scores[title], columns[title] = value, (metric.columns[column], low, high)
+        return Verdict(scores, columns)
+
+    @staticmethod
+    def _apply(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, float]:
+        evaluation.used_extractor = False
+        try:
+            values = {column: float(value) for column, value in metric(evaluation).items()}
+        except Unsupported as error:
+            raise PluginError(f"the metric '{name}' cannot score this: {error.message}", error.hint) from error
+        except Exception as error:
+            raise PluginError(f"the metric '{name}' failed: {type(error).__name__}: {error}") from error
+        if set(values) != set(metric.columns):
+            raise PluginError(f"the metric '{name}' declares {sorted(metric.columns)} but returned {sorted(values)}")
+        bad = [column for column, value in values.items() if not math.isfinite(value)]
+        if bad:
+            raise PluginError(f"the metric '{name}' returned {bad[0]} = {values[bad[0]]}, which is not finite")
+        return values
+
+
+def metric_of_column(metrics: Mapping[str, Metric], column: str) -> str:
+    """The metric that a column belongs to.
+
+    Raises:
+        PluginError: none of them declares it.
+    """
+    for name, metric in metrics.items():
+        if column in metric.columns:
+            return name
+    raise PluginError(
+        f"no metric of the protocol has a column '{column}'",
+        f"columns: {', '.join(c for m in metrics.values() for c in m.columns)}",
+    )
+
+
+def draw_reference(dataset: Dataset, part: str, samples: int, seed: int) -> Split:
+    """``samples`` reals of one part, without repetition, chosen by a seeded permutation.
+
+    Raises:
+        DataError: the part has fewer.
+    """
+    split = dataset.part(part)
+    if len(split) < samples:
+        raise DataError(
+            f"the protocol judges {samples} samples but '{dataset.name}' has {len(split)} in its {part} part",
+            "lower `samples` in the protocol, or use reference = \"all\"",
+        )
+    order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
+    return split[order[:samples].sort().values]
+
+
+def sample(gan: GAN, like: Split, seed: int, device: torch.device, batch: int = 500) -> Split:
+    """As many fakes as ``like`` has reals, in its storage type, from the averaged generator in eval mode.
+
+    Latents come from a generator of their own. Conditional models get the reals' labels; translators get sources.
+
+    Raises:
+        Diverged: a sample is not finite.
+    """
+    rng = torch.Generator(device).manual_seed(seed)
+    parts = []
+    with torch.inference_mode(), in_eval_mode(gan):
+        for start in range(0, len(like), batch):
+            chunk = slice(start, min(start + batch, len(like)))
+            real = to_signal(like.x[chunk].to(device))
+            labels = None if like.labels is None else like.labels[chunk].to(device)
+            source = None if like.source is None else to_signal(_cycle(like.source, chunk).to(device))
+            fake = gan.sample(Batch(real, gan.sample_latent(len(real), rng), labels, source))
+            if not fake.isfinite().all():
+                raise Diverged("a generated sample", 0)
+            parts.append(quantise(fake, like.x).cpu())
+    return Split(torch.cat(parts), like.labels if gan.conditional else None)
+
+
+@contextmanager
+def in_eval_mode(gan: GAN) -> Iterator[None]:
+    """Sampling never runs in train mode: no dropout, and batch-norm statistics stay as they are."""
+    before = {module: module.training for root in gan.generators() for module in root.modules()}
+    try:
+        for root in gan.generators():
+            root.eval()
+        yield
+    finally:
+        for module, training in before.items():
+            module.training = training
+
+
+def _cycle(array: Tensor, chunk: slice) -> Tensor:
+    return array[torch.arange(chunk.start, chunk.stop) % len(array)]

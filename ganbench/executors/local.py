@@ -1,0 +1,163 @@
+"""Runs on this machine: worker processes that each take one job after another.
+
+Every worker uses one thread on a CPU (small networks get slower with more, and a run's bits must not depend on how
+many run beside it). A worker that dies (out of memory, a crash in native code) costs its job, not the others.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import queue
+import signal
+import traceback
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import msgspec
+
+from ganbench.errors import GanbenchError, Unsupported
+from ganbench.jobs import Event, Job
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class LocalExecutor:
+    """Carries out jobs in ``workers`` processes and yields what they say.
+
+    Use as a context manager; leaving it ends the workers. ``stop()`` asks running jobs to write down where they are.
+    """
+
+    def __init__(self, workers: int, threads: int = 1) -> None:
+        self._context = mp.get_context("spawn")
+        self._events: Any = self._context.Queue()
+        self._stop = self._context.Event()
+        self._threads = threads
+        self._seats: list[_Seat] = [_Seat() for _ in range(workers)]
+
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for seat in self._seats:
+            seat.dismiss()
+
+    def stop(self) -> None:
+        """Ask every running job to write a checkpoint and an ``interrupted`` record; no further job is begun."""
+        self._stop.set()
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Yield events until every job is done, refused, or given up after ``stop()``."""
+        waiting = list(jobs)
+        while True:
+            for seat in self._seats:
+                if seat.job is None and waiting and not self._stop.is_set():
+                    self._give(seat, waiting.pop(0))
+            if all(seat.job is None for seat in self._seats):
+                return
+            yield from self._listen()
+
+    def _give(self, seat: _Seat, job: Job) -> None:
+        if seat.process is None:
+            seat.tasks = self._context.Queue()
+            rank = self._seats.index(seat)
+            arguments = (seat.tasks, self._events, self._stop, self._threads, rank)
+            seat.process = self._context.Process(target=_work, args=arguments, daemon=True)
+            with _threads_in_environment(self._threads):
+                seat.process.start()
+        seat.job = job
+        seat.tasks.put(job)
+
+    def _listen(self) -> Iterator[Event]:
+        try:
+            event = self._events.get(timeout=0.25)
+        except queue.Empty:
+            yield from self._bury()
+            return
+        for seat in self._seats:
+            if seat.job and seat.job.key == event.key and event.kind in {"done", "refused"}:
+                seat.job = None
+        yield event
+
+    def _bury(self) -> Iterator[Event]:
+        """Report the jobs of workers that died without a word."""
+        for seat in self._seats:
+            if seat.job and seat.process and not seat.process.is_alive():
+                code, job = seat.process.exitcode, seat.job
+                seat.process = seat.job = None
+                reason = f"the worker process died with exit code {code}"
+                yield Event("done", job.key, {"status": "error", "reason": reason, "lost": True})
+
+
+class _Seat:
+    """A place for one worker process and the job it is on."""
+
+    def __init__(self) -> None:
+        self.process: BaseProcess | None = None
+        self.tasks: Any = None
+        self.job: Job | None = None
+
+    def dismiss(self) -> None:
+        if self.process is None:
+            return
+        if self.job is None:
+            self.tasks.put(None)
+            self.process.join(timeout=5)
+        if self.process.is_alive():
+            self.process.terminate()
+            self.process.join()
+        self.process = None
+
+
+class _threads_in_environment:
+    """Native libraries read their thread count when they load, so the child must inherit it."""
+
+    def __init__(self, threads: int) -> None:
+        self.wanted = dict.fromkeys(_THREADS, str(threads))
+
+    def __enter__(self) -> None:
+        self.before = {name: os.environ.get(name) for name in self.wanted}
+        os.environ.update(self.wanted)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self.before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _work(tasks: Any, events: Any, stop: Any, threads: int, rank: int) -> None:
+    """A worker's life: jobs until None. Ctrl-C reaches the parent, which asks for an orderly stop."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import torch
+
+    from ganbench.run import configure, execute
+
+    torch.set_num_threads(threads)
+    configure()
+    while (job := tasks.get()) is not None:
+        events.put(Event("started", job.key, {"at": datetime.now(UTC).isoformat()}))
+        try:
+            if job.device in {"auto", "cuda"} and torch.cuda.is_available():
+                job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
+            record = execute(job, events.put, stop.is_set)
+            facts = {"status": record.status, "reason": record.reason, "scores": record.scores}
+            events.put(Event("done", job.key, facts))
+        except GanbenchError as error:
+            facts = {
+                "message": error.message,
+                "hint": error.hint,
+                "unsupported": isinstance(error, Unsupported),
+                "traceback": traceback.format_exc(),
+            }
+            events.put(Event("refused", job.key, facts))
+        except Exception as error:
+            facts = {
+                "message": f"{job.key}: {type(error).__name__}: {error}",
+                "hint": "this is a defect of GANBench: please report it with the traceback (--debug)",
+                "traceback": traceback.format_exc(),
+            }
+            events.put(Event("refused", job.key, facts))

@@ -1,0 +1,59 @@
+"""What a runner hands to a worker, and what it hears back. Light: a plan is made without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from ganbench.protocol import Protocol
+from ganbench.record import entry_name
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """One run, or one draw of a yardstick.
+
+    ``arch`` and ``loss`` are references (``package:name``) that ``plugins.find`` resolves. ``changes`` is what the
+    user set; ``protocol`` has it laid over already where it concerns the budget or the batch, while ``digest`` is that
+    of the protocol as it was published.
+    """
+
+    protocol: Protocol
+    digest: str
+    seed: int
+    folder: str
+    arch: str = ""
+    loss: str = ""
+    yardstick: str = ""
+    changes: dict[str, str] = field(default_factory=dict)
+    recipe_changes: dict[str, Any] = field(default_factory=dict)
+    loss_changes: dict[str, Any] = field(default_factory=dict)
+    device: str = "auto"
+    fresh: bool = False
+
+    @property
+    def key(self) -> str:
+        """Unique within a plan."""
+        return f"{self.entry}, seed {self.seed}"
+
+    @property
+    def entry(self) -> str:
+        """The row of the table that the job works for."""
+        if self.yardstick:
+            return self.yardstick
+        return entry_name(self.arch.partition(":")[2], self.loss.partition(":")[2], self.changes)
+
+    @property
+    def record_file(self) -> Path:
+        """Where the record will stand."""
+        return Path(self.folder, "record.json")
+
+
+class Event(Struct, frozen=True):
+    """Something a worker says: ``progress`` (a history row and ``share``), ``picture`` (a thumbnail's ``pixels``),
+    ``judging``, ``started``, ``done`` (``status``, ``reason``), or ``refused`` (``message``, ``hint``)."""
+
+    kind: Literal["started", "progress", "picture", "judging", "done", "refused"]
+    key: str
+    facts: dict[str, Any]

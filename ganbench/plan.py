@@ -1,0 +1,240 @@
+"""From what a user typed to a list of jobs. Every name is resolved here, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ganbench import plugins, protocol as protocols
+from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
+from ganbench.jobs import Job
+from ganbench.plugins import Source
+from ganbench.protocol import Protocol, Recipe, Training
+from ganbench.record import FINISHED, Record, read
+
+YARDSTICKS = ("real data", "gaussian fit", "one class", "noise")
+
+
+@dataclass(frozen=True)
+class Changes:
+    """``--set`` taken apart: what concerns the protocol's training, the recipe, and the loss's own fields."""
+
+    raw: dict[str, str] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    loss: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and what is done already (its records stand)."""
+
+    protocol: Protocol
+    todo: list[Job]
+    finished: list[Job]
+    changed: list[Job]
+    """Jobs of ``todo`` that have a record, but of other code (or another protocol of the same name)."""
+
+    @property
+    def jobs(self) -> list[Job]:
+        return self.finished + self.todo
+
+
+def load_protocol(text: str) -> Protocol:
+    """A protocol by name, or from a user's TOML file.
+
+    Raises:
+        GanbenchError: there is none of that name, or it breaks the rules.
+    """
+    if text.endswith(".toml") or os.sep in text:
+        return protocols.read_toml(Path(text))
+    source = plugins.find("protocol", text)
+    built = plugins.build(source)
+    found = built if isinstance(built, Protocol) else protocols.parse(built, str(source))
+    if found.name != source.name:
+        raise PluginError(f"{source} provides a protocol that calls itself '{found.name}'", "use the same name in both")
+    return found
+
+
+def parse_changes(texts: Sequence[str]) -> Changes:
+    """``["lr=1e-4", "loss.weight=1"]`` -> Changes; values are read as TOML, else as text.
+
+    Raises:
+        ProtocolError: no ``=``, or a name that no setting has.
+    """
+    changes = Changes()
+    for text in texts:
+        name, equals, written = (part.strip() for part in text.partition("="))
+        if not equals or not name or not written:
+            raise ProtocolError(f"--set {text}: expected name=value", "for example: --set lr=1e-4")
+        value = _value(written)
+        changes.raw[name] = written
+        if name.startswith("loss."):
+            changes.loss[name.removeprefix("loss.")] = value
+        elif name in Recipe.__struct_fields__:
+            changes.recipe[name] = value
+        elif name in Training.__struct_fields__:
+            changes.training[name] = value
+        else:
+            known = sorted({*Training.__struct_fields__})
+            raise ProtocolError(f"--set {name}: no such setting", f"settings: {', '.join(known)}, loss.<field>")
+    return changes
+
+
+def make_plan(
+    archs: Sequence[Source],
+    losses: Sequence[Source],
+    protocol: Protocol,
+    *,
+    seeds: Sequence[int] = (),
+    changes: Changes | None = None,
+    out: Path = Path("runs"),
+    device: str = "auto",
+    force: bool = False,
+) -> Plan:
+    """Every (arch, loss, seed), after the yardsticks; what has a valid record of the same code is not repeated.
+
+    Raises:
+        GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
+    """
+    changes = changes or Changes()
+    laid_over = _lay_over(protocol, changes)
+    _check_names(protocol)
+    for seed in seeds:
+        if not 0 <= seed < 2**31:
+            raise ProtocolError(f"--seed {seed}: a seed is a whole number from 0 to 2147483647")
+    check_writable(out)
+    home = out / protocol.name
+    jobs = [
+        Job(
+            protocol=protocol,
+            digest=protocol.digest,
+            seed=seed,
+            yardstick=name,
+            device=device,
+            folder=str(home / name.replace(" ", "-") / f"seed{seed}"),
+        )
+        for name in YARDSTICKS
+        for seed in protocol.seeds
+    ]
+    for arch in archs:
+        for loss in losses:
+            for seed in seeds or protocol.seeds:
+                job = Job(
+                    protocol=laid_over,
+                    digest=protocol.digest,
+                    seed=seed,
+                    arch=arch.reference,
+                    loss=loss.reference,
+                    changes=changes.raw,
+                    recipe_changes=changes.recipe,
+                    loss_changes=changes.loss,
+                    device=device,
+                    fresh=force,
+                    folder="",
+                )
+                folder = home / _folder_name(job, arch, loss) / f"seed{seed}"
+                jobs.append(msgspec.structs.replace(job, folder=str(folder)))
+    return _sort(protocol, jobs, force)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise RecordError now, not after an hour of training, if nothing can be written there."""
+    probe = folder / ".ganbench-probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise RecordError(
+            f"cannot write to {folder}: {error.strerror or error}", "choose another folder with --out"
+        ) from error
+
+
+def _sort(protocol: Protocol, jobs: list[Job], force: bool) -> Plan:
+    plan = Plan(protocol, [], [], [])
+    for job in jobs:
+        if not job.record_file.exists() or (force and not job.yardstick):
+            plan.todo.append(job)
+            continue
+        record = read(job.record_file)
+        if record.status not in FINISHED:
+            plan.todo.append(job)
+        elif record.digest == job.digest and _same_code(record, job):
+            plan.finished.append(job)
+        else:
+            plan.todo.append(job)
+            plan.changed.append(job)
+    return plan
+
+
+def _same_code(record: Record, job: Job) -> bool:
+    if job.yardstick:
+        return True
+    pairs = ((record.arch, plugins.find("arch", job.arch)), (record.loss, plugins.find("loss", job.loss)))
+    return all(then is not None and then.source == now.source_hash for then, now in pairs)
+
+
+def _lay_over(protocol: Protocol, changes: Changes) -> Protocol:
+    """The protocol with the user's budget, batch and time-out; it keeps its name, and so its seed streams."""
+    if changes.recipe:
+        protocols.resolve_recipe(protocol.training, [("--set", changes.recipe)])
+    if not changes.training:
+        return protocol
+    rules = msgspec.to_builtins(protocol)
+    rules["training"] |= changes.training
+    return protocols.parse(rules, "--set")
+
+
+def _check_names(protocol: Protocol) -> None:
+    for kind, names in (
+        ("dataset", [protocol.dataset]),
+        ("metric", protocol.evaluation.metrics),
+        ("extractor", [protocol.evaluation.extractor] if protocol.evaluation.extractor else []),
+    ):
+        for name in names:
+            try:
+                plugins.find(kind, name)
+            except PluginError as error:
+                raise ProtocolError(f"protocol {protocol.name}: {error.message}", error.hint) from error
+
+
+def _folder_name(job: Job, arch: Source, loss: Source) -> str:
+    """``dcgan+wgan-gp``; a package stands before a name that two packages provide."""
+    names = []
+    for source in (arch, loss):
+        shared = sum(other.name == source.name for other in plugins.of_kind(source.kind)) > 1
+        names.append((source.reference if shared else source.label).replace(":", "~").replace("/", "~"))
+    tail = "".join(f"+{name}={value}" for name, value in sorted(job.changes.items()))
+    return "+".join(names) + tail.replace("/", "~").replace(" ", "")
+
+
+def _value(written: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        return written
+
+
+def published_folders(protocol: Protocol) -> list[Path]:
+    """Where published records of a protocol may lie: ``leaderboards/<protocol>`` here, and in the package that
+    provides the protocol."""
+    folders = [Path("leaderboards", protocol.name)]
+    for source in plugins.of_kind("protocol"):
+        if source.name == protocol.name and source.file is not None:
+            package = source.file.parents[source.module.count(".") - 1]
+            folders.append(package / "leaderboards" / protocol.name)
+    return [folder for folder in folders if folder.is_dir()][:1]
+
+
+def refuse_without(kind: str, given: Sequence[str]) -> None:
+    """Say what is installed when a required kind is missing."""
+    if not given:
+        names = ", ".join(s.name for s in plugins.of_kind(kind))
+        raise GanbenchError(f"no --{kind} given", f"installed: {names}, or all")

@@ -1,0 +1,213 @@
+"""Protocols: the frozen rules of one comparison, their digest, their named seed streams, and the recipe of a run."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+from ganbench.errors import ProtocolError
+
+Positive = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, lt=1)]
+Count = Annotated[int, Meta(ge=1)]
+Seed = Annotated[int, Meta(ge=0, lt=2**31)]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+# Fields may be added to these classes, but a default never changes: digests leave out what equals its default.
+
+
+class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Settings that protocol, arch, loss and ``--set`` may each state; the last one wins.
+
+    ``lr`` is G's and D's learning rate, ``d_lr`` D's own where it differs; ``ema`` the decay of the averaged
+    generator per G update (warmed up as min(ema, (1+t)/(10+t))), 0 for none; ``width`` the base number of channels;
+    ``lr_decay`` the share of the budget over which the rate falls linearly to 0 at the end.
+    """
+
+    optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
+    lr: Positive = 2e-4
+    d_lr: Positive | None = None
+    betas: tuple[Share, Share] = (0.5, 0.999)
+    eps: Positive = 1e-8
+    ema: Share = 0.995
+    lr_decay: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    d_steps: Count = 1
+    width: Count = 32
+    z_dim: Count = 64
+
+
+class Training(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The recipe's defaults, plus what no plugin may touch.
+
+    ``budget_kimg``: thousands of real images shown to D. ``batch``: images a D update sees. ``timeout``: seconds after
+    which a run ends as ``timeout`` (0: never).
+    """
+
+    budget_kimg: Positive
+    batch: Count = 64
+    timeout: Annotated[float, Meta(ge=0)] = 0.0
+
+    @property
+    def d_updates(self) -> int:
+        """Number of D updates that the budget pays for, whatever the loss's ``d_steps``."""
+        return max(1, math.ceil(self.budget_kimg * 1000 / self.batch))
+
+
+class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How a trained generator is judged.
+
+    ``samples``: fakes, and reals from the split ``reference``, per evaluation. ``draws``: evaluations with
+    independent latents whose mean is the score. ``headline``: the column that ranks. ``checks``: looks at the samples
+    during training (pictures, and the headline on latents of their own); looking changes no weight.
+    """
+
+    samples: Count
+    metrics: tuple[str, ...]
+    headline: str
+    extractor: str | None = None
+    reference: Literal["train", "test", "all"] = "train"
+    draws: Count = 1
+    checks: Annotated[int, Meta(ge=1, le=1000)] = 8
+
+
+class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The frozen, named, versioned rules of one comparison."""
+
+    name: Name
+    dataset: str
+    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)]
+    training: Training
+    evaluation: Evaluating
+    description: str = ""
+    resolution: Annotated[int, Meta(ge=4, le=4096)] | None = None
+
+    @property
+    def digest(self) -> str:
+        """12 hex digits over every rule but the description. Two protocols with one digest are the same."""
+        rules = msgspec.convert(msgspec.to_builtins(self) | {"description": ""}, Protocol)  # 48 and 48.0 are one rule
+        return hashlib.sha256(msgspec.json.encode(_without_defaults(rules), order="sorted")).hexdigest()[:12]
+
+    def seed(self, seed: int, stream: str) -> int:
+        """The seed of a named stream (init, data, latent, penalty, evaluation, ...): 63 bits of
+        ``sha256("digits-16-v1|0|data")``. It depends on nothing else, so what shares a seed is paired."""
+        digest = hashlib.sha256(f"{self.name}|{seed}|{stream}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") >> 1
+
+
+def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
+    """Check a mapping against the rules of protocols.
+
+    Raises:
+        ProtocolError: an unknown or missing field, a wrong type or value; names the field and where it stands.
+    """
+    rules = {k: v for k, v in rules.items() if k != "digest"}
+    _reject_unknown(rules, Protocol, origin)
+    for section, kind in (("training", Training), ("evaluation", Evaluating)):
+        if isinstance(rules.get(section), Mapping):
+            _reject_unknown(rules[section], kind, f"{origin}, section [{section}]")
+    try:
+        protocol = msgspec.convert(rules, Protocol)
+    except msgspec.ValidationError as error:
+        raise ProtocolError(f"{origin}: {_plain(error)}", _EXAMPLE) from error
+    if len(set(protocol.seeds)) < len(protocol.seeds):
+        raise ProtocolError(f"{origin}: the same seed stands twice in `seeds`", "list each seed once")
+    return protocol
+
+
+def read_toml(path: Path) -> Protocol:
+    """A protocol from a user's TOML file; a relative ``folder:`` path is relative to that file.
+
+    Raises:
+        ProtocolError: the file cannot be read, is no TOML, or breaks the rules.
+    """
+    try:
+        rules = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"cannot read the protocol file {path}: {error}", "give the path of a TOML file") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ProtocolError(f"{path} is not valid TOML: {error}", _EXAMPLE) from error
+    head, _, folder = str(rules.get("dataset", "")).partition(":")
+    if folder and not Path(folder).is_absolute() and (path.parent / folder).exists():
+        rules["dataset"] = f"{head}:{(path.parent / folder).resolve()}"
+    return parse(rules, str(path))
+
+
+def to_toml(protocol: Protocol) -> str:
+    """The rules in full, defaults included, as a TOML file that ``read_toml`` accepts."""
+    plain = _with_defaults(protocol)
+    lines = [f"{key} = {_toml(value)}" for key, value in plain.items() if not isinstance(value, dict)]
+    for section in ("training", "evaluation"):
+        lines += ["", f"[{section}]"]
+        lines += [f"{key} = {_toml(value)}" for key, value in plain[section].items()]
+    return "\n".join(lines) + "\n"
+
+
+def resolve_recipe(
+    training: Training, layers: Iterable[tuple[str, Mapping[str, Any]]]
+) -> tuple[Recipe, dict[str, str]]:
+    """Lay recipes over the protocol's in order; returns the recipe and which layer stated each field last.
+
+    Raises:
+        ProtocolError: a layer states an unknown field or a value of the wrong kind.
+    """
+    fields = Recipe.__struct_fields__
+    merged = {name: getattr(training, name) for name in fields}
+    origins = dict.fromkeys(fields, "protocol")
+    for origin, layer in layers:
+        _reject_unknown(layer, Recipe, f"the recipe of {origin}")
+        merged |= layer
+        origins |= dict.fromkeys(layer, origin)
+        try:
+            msgspec.convert(merged, Recipe)
+        except msgspec.ValidationError as error:
+            raise ProtocolError(f"the recipe of {origin}: {_plain(error)}") from error
+    return msgspec.convert(merged, Recipe), origins
+
+
+_EXAMPLE = "`ganbench protocols show digits-16-v1 > mine.toml` writes a complete example"
+
+
+def _reject_unknown(given: Mapping[str, Any], kind: type[Struct], where: str) -> None:
+    for name in given:
+        if name not in kind.__struct_fields__:
+            close = get_close_matches(str(name), kind.__struct_fields__, 1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(kind.__struct_fields__)}"
+            raise ProtocolError(f"{where}: unknown field '{name}'", hint)
+
+
+def _plain(error: Exception) -> str:
+    """msgspec's message with its path written as a field name."""
+    text = str(error)
+    message, _, path = text.partition(" - at `$.")
+    return f"`{path.rstrip('`')}`: {message}" if path else text
+
+
+def _with_defaults(struct: Struct) -> dict[str, Any]:
+    plain = {}
+    for name in struct.__struct_fields__:
+        value = getattr(struct, name)
+        if value is not None:
+            plain[name] = _with_defaults(value) if isinstance(value, Struct) else value
+    return plain
+
+
+def _without_defaults(struct: Struct) -> dict[str, Any]:
+    plain = {}
+    for info in msgspec.structs.fields(struct):
+        value = getattr(struct, info.name)
+        if value != info.default:
+            plain[info.name] = _without_defaults(value) if isinstance(value, Struct) else value
+    return plain
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, (tuple, list)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return msgspec.json.encode(value).decode()  # strings, numbers and booleans are written alike in JSON and TOML

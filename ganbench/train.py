@@ -1,0 +1,250 @@
+"""The training loop: budget, D and G updates, averaging, throughput, checkpoint and resume. No metric, no printing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ganbench.contracts import Loss, LossTraits
+from ganbench.data import Batch, Stream
+from ganbench.errors import Diverged
+from ganbench.gan import GAN, Lazy, Terms
+from ganbench.protocol import Recipe
+
+WARM_UP_WINDOWS = 2
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of training between two looks: mean losses, and the time it took, synchronised at both ends only."""
+
+    step: int
+    images: int
+    seconds: float
+    window_images: int
+    losses: dict[str, float]
+
+
+class Trainer:
+    """Trains one GAN under one loss until a budget of D updates is spent.
+
+    The same arguments give the same bits, whoever looks in between and however often it is stopped and resumed:
+    data order, latents and the plugins' own draws (torch's default generator) come from streams of their own.
+
+    Args:
+        gan: the players, already on their device.
+        loss: the objective.
+        stream: the training batches.
+        recipe: resolved settings.
+        d_updates: the budget.
+        latent_seed, noise_seed: of the latent stream, and of torch's default generator during training.
+    """
+
+    def __init__(
+        self,
+        gan: GAN,
+        loss: Loss,
+        stream: Stream,
+        recipe: Recipe,
+        d_updates: int,
+        latent_seed: int,
+        noise_seed: int,
+    ) -> None:
+        self.gan, self.loss, self.stream, self.recipe, self.d_updates = gan, loss, stream, recipe, d_updates
+        self.device = stream.device
+        self.after_d_step = LossTraits(loss).after_d_step
+        self.latents = torch.Generator(self.device).manual_seed(latent_seed)
+        with preserved_rng(self.device):
+            torch.manual_seed(noise_seed)
+            self.noise = _default_rng_state(self.device)
+        self.optim_d = _optimizer(gan.discriminator_params(), recipe, recipe.d_lr or recipe.lr)
+        self.optim_g = _optimizer(gan.generator_params(), recipe, recipe.lr)
+        self.averaged = gan.averaged_copy()
+        self._d_params = [p for module in gan.discriminators() for p in module.parameters()]
+        self._pairs = [
+            (ours, theirs) for ours, theirs in zip(self.averaged.generators(), gan.generators(), strict=True)
+        ]
+        self.d_done = 0
+        self.step = 0
+
+    @property
+    def images(self) -> int:
+        """Real images shown to D so far."""
+        return self.d_done * self.stream.batch
+
+    @property
+    def done(self) -> bool:
+        """Whether the budget is spent."""
+        return self.d_done >= self.d_updates
+
+    def advance(self, until: int) -> Window:
+        """Train until ``until`` D updates are done (rounded up to a whole iteration) or the budget is spent.
+
+        Raises:
+            Diverged: a loss term left the finite numbers.
+        """
+        first, sums, began = self.step, {}, self._clock()
+        images = self.images
+        with preserved_rng(self.device):
+            _set_default_rng_state(self.noise, self.device)
+            while self.d_done < min(until, self.d_updates):
+                for name, value in self._iterate().items():
+                    sums[name] = sums[name] + value if name in sums else value
+            self.noise = _default_rng_state(self.device)
+        seconds = self._clock() - began
+        losses = {name: (total / (self.step - first)).item() for name, total in sums.items()}
+        window = Window(self.step, self.images, seconds, self.images - images, losses)
+        self._check(window)
+        return window
+
+    def _iterate(self) -> dict[str, Tensor]:
+        """One G update and the D updates before it, each on a fresh batch and fresh latents."""
+        self._schedule()
+        for _ in range(min(self.recipe.d_steps, self.d_updates - self.d_done)):
+            batch = self._batch()
+            d_terms = self._update_d(batch)
+            self.d_done += 1
+        batch = Batch(batch.real, self._z(), batch.labels, batch.source, self.step)
+        g_terms = self._update_g(batch)
+        self._average()
+        self.step += 1
+        return {**d_terms, **g_terms}
+
+    def _update_d(self, batch: Batch) -> dict[str, Tensor]:
+        with torch.no_grad():
+            fake = self.gan.fake(batch)
+        terms = _evaluated(self.gan.d_objective(self.loss, batch, fake), batch.step)
+        _descend(terms, self.optim_d)
+        if self.after_d_step:
+            self.after_d_step(self.gan.discriminators())
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _update_g(self, batch: Batch) -> dict[str, Tensor]:
+        for p in self._d_params:  # no time spent on gradients that nobody uses
+            p.requires_grad_(False)
+        fake = self.gan.fake(batch)
+        terms = _evaluated(self.gan.g_objective(self.loss, batch, fake), batch.step)
+        _descend(terms, self.optim_g)
+        for p in self._d_params:
+            p.requires_grad_(True)
+        return {name: value.detach() for name, value in terms.items()}
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Exponential moving average with warm-up; buffers (batch-norm statistics) are copied."""
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step)) if self.recipe.ema else 0.0
+        for ours, theirs in self._pairs:
+            torch._foreach_lerp_(list(ours.parameters()), list(theirs.parameters()), 1 - decay)
+            for mine, current in zip(ours.buffers(), theirs.buffers(), strict=True):
+                mine.copy_(current)
+
+    def _schedule(self) -> None:
+        if not self.recipe.lr_decay:
+            return
+        left = 1 - self.d_done / self.d_updates
+        factor = min(1.0, left / self.recipe.lr_decay)
+        for optimizer in (self.optim_d, self.optim_g):
+            for group in optimizer.param_groups:
+                group["lr"] = group["initial_lr"] * factor
+
+    def _batch(self) -> Batch:
+        real, labels, source = self.stream.draw()
+        return Batch(real, self._z(), labels, source, self.step)
+
+    def _z(self) -> Tensor:
+        return self.gan.sample_latent(self.stream.batch, self.latents)
+
+    def _clock(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def _check(self, window: Window) -> None:
+        for name, value in window.losses.items():
+            if not torch.tensor(value).isfinite():
+                raise Diverged(name, window.step)
+        for name, p in self.gan.named_parameters():
+            if not p.isfinite().all():
+                raise Diverged(f"weight {name}", window.step)
+
+    # -- checkpoint and resume ---------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on: tensors and plain values, loadable with ``weights_only``."""
+        return {
+            "gan": self.gan.state_dict(),
+            "averaged": [module.state_dict() for module in self.averaged.generators()],
+            "optim_d": self.optim_d.state_dict(),
+            "optim_g": self.optim_g.state_dict(),
+            "data": self.stream.rng.get_state(),
+            "latents": self.latents.get_state(),
+            "noise": self.noise,
+            "d_done": self.d_done,
+            "step": self.step,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state()``."""
+        self.gan.load_state_dict(state["gan"])
+        for module, weights in zip(self.averaged.generators(), state["averaged"], strict=True):
+            module.load_state_dict(weights)
+        self.optim_d.load_state_dict(state["optim_d"])
+        self.optim_g.load_state_dict(state["optim_g"])
+        self.stream.rng.set_state(state["data"])
+        self.latents.set_state(state["latents"])
+        self.noise = state["noise"]
+        self.d_done, self.step = state["d_done"], state["step"]
+
+
+@contextmanager
+def preserved_rng(device: torch.device) -> Iterator[None]:
+    """Leave torch's default generators as they were found."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices):
+        yield
+
+
+def _default_rng_state(device: torch.device) -> Tensor:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def _set_default_rng_state(state: Tensor, device: torch.device) -> None:
+    torch.cuda.set_rng_state(state, device) if device.type == "cuda" else torch.set_rng_state(state)
+
+
+def _evaluated(terms: Terms, step: int) -> dict[str, Tensor]:
+    """Compute the lazy terms whose turn it is, weighted by how seldom they come."""
+    values = {}
+    for name, term in terms.items():
+        if isinstance(term, Lazy):
+            if step % term.every == 0:
+                values[name] = term.compute() * term.every
+        else:
+            values[name] = term
+    return values
+
+
+def _descend(terms: Mapping[str, Tensor], optimizer: Optimizer) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    torch.stack(list(terms.values())).sum().backward()
+    optimizer.step()
+
+
+def _optimizer(params: Any, recipe: Recipe, lr: float) -> Optimizer:
+    match recipe.optimizer:
+        case "adam":
+            optimizer: Optimizer = torch.optim.Adam(params, lr, recipe.betas, recipe.eps, fused=True)
+        case "rmsprop":
+            optimizer = torch.optim.RMSprop(params, lr, eps=recipe.eps, foreach=True)
+        case "sgd":
+            optimizer = torch.optim.SGD(params, lr, momentum=recipe.betas[0], fused=True)
+    for group in optimizer.param_groups:
+        group["initial_lr"] = group["lr"]
+    return optimizer

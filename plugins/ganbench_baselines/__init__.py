@@ -1,0 +1,1 @@
+"""The components that come with GANBench, registered through entry points like anybody else's."""

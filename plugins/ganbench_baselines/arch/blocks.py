@@ -1,0 +1,76 @@
+"""What the convolutional and fully connected baselines share: D's normalisation and DCGAN's initialisation."""
+
+from __future__ import annotations
+
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from ganbench.data import DataSpec
+from ganbench.errors import Unsupported
+
+
+def weighted(layer: nn.Module, d_norm: str | None) -> nn.Module:
+    """The layer, spectrally normalised where the loss asks for it (Miyato et al. 2018)."""
+    return spectral_norm(layer) if d_norm == "spectral" else layer
+
+
+def check_norm(d_norm: str | None, own: str) -> str:
+    """The normalisation to build in D: the loss's wish, or the architecture's own.
+
+    Raises:
+        Unsupported: the wish is none of ``"none"``, ``"spectral"`` and the architecture's own.
+    """
+    wish = own if d_norm is None else d_norm
+    if wish not in {"none", "spectral", own}:
+        raise Unsupported(f"cannot build D with {wish} normalisation, only none, spectral or {own}")
+    return wish
+
+
+def image_plan(data: DataSpec, smallest: int = 4) -> tuple[int, tuple[int, int], int]:
+    """(channels, (height, width) of the coarsest map, number of doublings) for an image of ``data.shape``.
+
+    Raises:
+        Unsupported: no images, or a side that cannot be halved down to about ``smallest``.
+    """
+    if len(data.shape) != 3:
+        raise Unsupported(f"needs 2-D images, not {data}")
+    channels, height, width = data.shape
+    stages = 0
+    while min(height, width) >= 2 * smallest and height % 2 == 0 and width % 2 == 0:
+        height, width, stages = height // 2, width // 2, stages + 1
+    if stages == 0 or max(height, width) >= 2 * smallest:
+        raise Unsupported(f"needs images whose sides halve down to {smallest} to {2 * smallest - 1}, not {data}")
+    return channels, (height, width), stages
+
+
+def init_dcgan(network: nn.Module) -> nn.Module:
+    """Weights N(0, 0.02), batch-norm gains N(1, 0.02), biases 0 (Radford et al. 2015, section 4)."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            nn.init.normal_(module.weight, 0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    return network
+
+
+def strided_discriminator(data: DataSpec, width: int, d_norm: str | None) -> nn.Module:
+    """DCGAN's D, ``x[B, C, H, W] -> logit[B]``: conv 4x4 s2 + LeakyReLU 0.2, batch norm on all but the first layer
+    unless the loss wants another normalisation."""
+    channels, (height, breadth), stages = image_plan(data)
+    norm = check_norm(d_norm, "batch")
+    layers: list[nn.Module] = []
+    before = channels
+    for stage in range(stages):
+        after = width * 2**stage
+        batch_norm = norm == "batch" and stage > 0
+        layers.append(weighted(nn.Conv2d(before, after, 4, 2, 1, bias=not batch_norm), norm))
+        if batch_norm:
+            layers.append(nn.BatchNorm2d(after))
+        layers.append(nn.LeakyReLU(0.2, inplace=True))
+        before = after
+    layers += [nn.Flatten(), weighted(nn.Linear(before * height * breadth, 1), norm), nn.Flatten(0)]
+    return nn.Sequential(*layers)

@@ -1,0 +1,50 @@
+"""Fully connected GAN (Goodfellow et al. 2014), for points and small images."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+from torch import nn
+
+from ganbench.data import DataSpec
+from ganbench.errors import Unsupported
+from ganbench.gan import GAN
+from ganbench.hookspecs import hookimpl
+from ganbench_baselines.arch.blocks import check_norm, weighted
+
+IMAGE_HIDDEN = (256, 512, 1024)
+
+
+def generator(data: DataSpec, hidden: tuple[int, ...], z_dim: int) -> nn.Module:
+    """``z[B, Z] -> x[B, *shape]`` through ReLU layers; tanh at the end where the data lie in [-1, 1]."""
+    layers: list[nn.Module] = []
+    for before, after in pairwise((z_dim, *hidden)):
+        layers += [nn.Linear(before, after), nn.ReLU(inplace=True)]
+    layers.append(nn.Linear(hidden[-1], math.prod(data.shape)))
+    if data.bounded:
+        layers.append(nn.Tanh())
+    return nn.Sequential(*layers, nn.Unflatten(1, data.shape))
+
+
+def discriminator(data: DataSpec, hidden: tuple[int, ...], norm: str, dropout: float) -> nn.Module:
+    """``x[B, *shape] -> logit[B]`` through LeakyReLU 0.2 layers."""
+    layers: list[nn.Module] = [nn.Flatten()]
+    for before, after in pairwise((math.prod(data.shape), *hidden)):
+        layers += [weighted(nn.Linear(before, after), norm), nn.LeakyReLU(0.2, inplace=True)]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers, weighted(nn.Linear(hidden[-1], 1), norm), nn.Flatten(0))
+
+
+@hookimpl
+def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:
+    """Points get three layers of ``width`` units, images 256-512-1024 in G and back in D with dropout 0.3."""
+    norm = check_norm(d_norm, "none")
+    if len(data.shape) == 1:
+        hidden = (width, width, width)
+        return GAN(generator(data, hidden, z_dim), discriminator(data, hidden, norm, 0.0), z_dim)
+    if len(data.shape) == 3:
+        g, d = generator(data, IMAGE_HIDDEN, z_dim), discriminator(data, IMAGE_HIDDEN[::-1], norm, 0.3)
+        return GAN(g, d, z_dim)
+    raise Unsupported(f"needs points or images, not {data}")

@@ -1,0 +1,60 @@
+"""Handwritten digits (Alpaydin and Kaynak 1998): the 1,797 8x8 images within scikit-learn, ten classes."""
+
+from __future__ import annotations
+
+import torch
+from sklearn.datasets import load_digits
+from torch.nn.functional import interpolate
+
+from ganbench.data import Dataset, DataSpec, Oracle, Split, stratified_split
+from ganbench.errors import Unsupported
+from ganbench.hookspecs import hookimpl
+
+CLASSES = 10
+NATIVE = 8
+TEST_SHARE = 0.2
+SPLIT_SEED = 0  # the split belongs to the dataset: no protocol and no run may draw another
+
+
+def load(resolution: int = 16) -> tuple[Split, Split]:
+    """(train, test): ``x[N, 1, R, R]`` as uint8 and ``labels[N]``, 1,438 and 359 images.
+
+    Raises:
+        Unsupported: a resolution below that of the data.
+    """
+    if resolution < NATIVE:
+        raise Unsupported(
+            f"the digits are {NATIVE}x{NATIVE} images and cannot be shown at resolution {resolution}",
+            f"Choose a resolution of {NATIVE} or more.",
+        )
+    raw = load_digits()
+    x = torch.from_numpy(raw.images).float().unsqueeze(1) * (255 / 16)  # ink is stored as 0..16
+    if resolution != NATIVE:
+        x = interpolate(x, size=(resolution, resolution), mode="bilinear", align_corners=False)
+    whole = Split(
+        x.round().clamp(0, 255).to(torch.uint8), torch.from_numpy(raw.target).long()
+    )  # rounded once, here
+    assert whole.labels is not None
+    train, test = stratified_split(whole.labels, TEST_SHARE, SPLIT_SEED)
+    return whole[train], whole[test]
+
+
+def class_frequencies(labels: torch.Tensor) -> torch.Tensor:
+    """Share of each class, ``[10]`` in float64."""
+    return torch.bincount(labels, minlength=CLASSES).double() / len(labels)
+
+
+@hookimpl
+def ganbench_dataset(resolution: int | None) -> Dataset:
+    """The digits enlarged to ``resolution`` (16 unless said otherwise) by bilinear interpolation."""
+    resolution = 16 if resolution is None else resolution
+    train, test = load(resolution)
+    assert train.labels is not None
+    assert test.labels is not None
+    return Dataset(
+        name="digits",
+        spec=DataSpec((1, resolution, resolution), classes=CLASSES),
+        train=train,
+        test=test,
+        oracle=Oracle(class_frequencies(torch.cat([train.labels, test.labels]))),
+    )

@@ -1,0 +1,55 @@
+"""Equal mixtures of round Gaussians: the data whose modes and sample quality are known exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ganbench.data import Dataset, DataSpec, Oracle, Split
+from ganbench.errors import Unsupported
+
+SAMPLES = 50_000
+SEED = 0
+RADIUS = 3.0  # in standard deviations: farther from every centre, a sample is of low quality
+CEILING = 1 - math.exp(-(RADIUS**2) / 2)  # P(|N(0, I_2)| <= 3) = 0.98889, in two dimensions
+
+
+def sample(centres: Tensor, std: float, n: int, rng: torch.Generator) -> Split:
+    """``n`` points and their modes, drawn in float64 and stored in float32."""
+    labels = torch.randint(len(centres), (n,), generator=rng)
+    noise = torch.randn(n, centres.shape[1], generator=rng, dtype=torch.float64)
+    return Split((centres[labels] + std * noise).float(), labels)
+
+
+def nearest_mode(centres: Tensor, std: float) -> Callable[[Tensor], Tensor]:
+    """``x[N, 2] -> mode[N]``: the nearest centre, or -1 beyond three standard deviations of it."""
+
+    def assign(x: Tensor) -> Tensor:
+        # differences in float64: cdist expands the square and loses the third digit of a std of 0.01
+        distance = (x.double().unsqueeze(1) - centres.to(x.device)).norm(dim=2)
+        nearest, mode = distance.min(dim=1)
+        return torch.where(nearest <= RADIUS * std, mode, -1)  # a NaN is no mode either
+
+    return assign
+
+
+def mixture(name: str, centres: Tensor, std: float, resolution: int | None) -> Dataset:
+    """A dataset of ``centres[K, 2]`` in float64, each as likely as the next."""
+    if resolution is not None:
+        raise Unsupported(f"the {name} is made of points and has no resolution", "Leave the resolution out.")
+    rng = torch.Generator().manual_seed(SEED)
+    modes = len(centres)
+    return Dataset(
+        name=name,
+        spec=DataSpec((2,), classes=modes, bounded=False),
+        train=sample(centres, std, SAMPLES, rng),
+        test=sample(centres, std, SAMPLES, rng),
+        oracle=Oracle(
+            probabilities=torch.full((modes,), 1 / modes, dtype=torch.float64),
+            assign=nearest_mode(centres, std),
+            ceiling=CEILING,
+        ),
+    )

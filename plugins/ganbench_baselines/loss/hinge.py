@@ -1,0 +1,41 @@
+"""Hinge loss (Lim and Ye, 2017) on a spectrally normalised D (Miyato et al., 2018).
+
+    D:  min  E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))
+    G:  min  -E D(G(z))                                (Miyato et al., equations 16 and 17)
+
+Spectral normalisation belongs to the row: it bounds the slope of D, and with it the linear objective of G.
+The setting is C of Miyato et al.: Adam at 2e-4 with (0.5, 0.999), one D update per G update. (Their ResNets
+take (0, 0.9) and five D updates.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torch.nn.functional import relu
+
+from ganbench.contracts import Critic, Loss
+from ganbench.hookspecs import hookimpl
+
+
+class Hinge:
+    """A sample beyond the margin of 1 teaches D nothing more."""
+
+    d_norm: ClassVar[str] = "spectral"
+    recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.5, 0.999)}
+
+    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))"""
+        return relu(1 - D(real)).mean() + relu(1 + D(fake)).mean()
+
+    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """-E D(G(z))"""
+        return -D(fake).mean()
+
+
+@hookimpl
+def ganbench_loss() -> Loss:
+    """Build the loss."""
+    return Hinge()

@@ -1,0 +1,44 @@
+"""Penalties on the gradient of D with respect to its input: one norm a sample, not one a batch."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganbench.contracts import Critic
+
+
+def leaf(x: Tensor) -> Tensor:
+    """The same samples, uncopied, as a leaf of the graph to differentiate D at; ``x`` itself is untouched."""
+    return x.detach().requires_grad_(True)
+
+
+def input_gradient(logit: Tensor, x: Tensor) -> Tensor:
+    """``logit = D(x)[B], x[B, *shape] -> grad[B, F]``, differentiable with respect to D's parameters.
+
+    The gradient of the *sum* holds every sample's own gradient, because no sample enters another one's logit:
+    that is why these losses ask for a D without batch normalisation.
+    """
+    (gradient,) = torch.autograd.grad(logit.sum(), x, create_graph=True)
+    return gradient.flatten(1)
+
+
+def zero_centred(logit: Tensor, x: Tensor) -> Tensor:
+    """``E ‖∇D(x)‖²`` from the logits at ``x = leaf(...)``; no root is taken only to be squared."""
+    return input_gradient(logit, x).square().sum(1).mean()
+
+
+def one_centred(D: Critic, x: Tensor) -> Tensor:
+    """``E (‖∇D(x)‖ - 1)²``.
+
+    At a gradient of exactly zero the root has no derivative, and ``sqrt`` would answer with NaN;
+    ``vector_norm`` takes the subgradient 0 there and, unlike an added epsilon, biases no other point.
+    """
+    x = leaf(x)
+    norm = torch.linalg.vector_norm(input_gradient(D(x), x), dim=1)
+    return (norm - 1).square().mean()
+
+
+def uniform_per_sample(x: Tensor) -> Tensor:
+    """``U[0, 1)`` of shape ``[B, 1, ..., 1]``: one draw for each sample of ``x[B, *shape]``."""
+    return torch.rand(len(x), *[1] * (x.dim() - 1), dtype=x.dtype, device=x.device)

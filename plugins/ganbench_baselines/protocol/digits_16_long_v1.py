@@ -1,0 +1,16 @@
+"""digits-16-v1 with ten times the budget: who wins once everybody has had time."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ganbench.hookspecs import hookimpl
+from ganbench.protocol import Protocol
+from ganbench_baselines.protocol.digits_16_v1 import PROTOCOL
+
+
+@hookimpl
+def ganbench_protocol() -> Protocol:
+    return replace(
+        PROTOCOL, name="digits-16-long-v1", training=replace(PROTOCOL.training, budget_kimg=480, ema=0.999)
+    )

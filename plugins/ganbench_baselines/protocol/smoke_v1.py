@@ -1,0 +1,21 @@
+"""The whole pipeline in seconds, to see that everything runs. Its scores mean nothing."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ganbench.hookspecs import hookimpl
+from ganbench.protocol import Protocol
+from ganbench_baselines.protocol.digits_16_v1 import PROTOCOL
+
+
+@hookimpl
+def ganbench_protocol() -> Protocol:
+    return replace(
+        PROTOCOL,
+        name="smoke-v1",
+        description="Every stage of digits-16-v1 on a budget far too small to learn anything; one seed.",
+        seeds=(0,),
+        training=replace(PROTOCOL.training, budget_kimg=0.96, width=8),
+        evaluation=replace(PROTOCOL.evaluation, samples=500, draws=1, checks=2),
+    )

@@ -1,0 +1,29 @@
+"""1,000 modes: three random digits as the channels of one image; how many of the triples does G produce?"""
+
+from __future__ import annotations
+
+from ganbench.hookspecs import hookimpl
+from ganbench.protocol import Evaluating, Protocol, Training
+
+
+@hookimpl
+def ganbench_protocol() -> Protocol:
+    return Protocol(
+        name="stacked-digits-v1",
+        description=(
+            "Three random digits stacked as red, green and blue: 1,000 equally likely modes (Srivastava et al. 2017), "
+            "judged on 26,000 samples by a classifier per channel, its mistakes discounted."
+        ),
+        dataset="stacked-digits",
+        resolution=16,
+        seeds=(0, 1, 2),
+        training=Training(budget_kimg=48, batch=32, lr=1e-3, betas=(0.5, 0.999), ema=0.995, width=32, z_dim=64),
+        evaluation=Evaluating(
+            samples=26_000,
+            reference="train",
+            extractor="digits-cnn",
+            metrics=("modes", "fid"),
+            headline="modes_covered",
+            checks=4,
+        ),
+    )

@@ -1,0 +1,100 @@
+"""The sketches in CONTRIBUTING.md are the guide to the contract of an arch: each of them really trains."""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from ganbench import Split
+from ganbench.data import Stream
+from ganbench.protocol import Recipe
+from ganbench.train import Trainer
+
+GUIDE = Path(__file__).parents[1] / "CONTRIBUTING.md"
+SIDE = 8
+
+
+@pytest.fixture(scope="module")
+def sketches() -> dict:
+    names: dict = {"__name__": "sketches"}
+    for block in re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL):
+        exec(block, names)
+    return names
+
+
+def flat_critic(features: int, extra: int = 0) -> nn.Module:
+    class Critic(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.label = nn.Embedding(10, features) if extra else None
+            self.body = nn.Sequential(nn.Linear(features, 16), nn.LeakyReLU(0.2), nn.Linear(16, 1), nn.Flatten(0))
+
+        def forward(self, x, labels=None):
+            x = x.flatten(1)
+            return self.body(x if labels is None else x * self.label(labels))
+
+    return Critic()
+
+
+def maker(z_dim: int, shape: tuple[int, ...]) -> nn.Module:
+    size = torch.Size(shape).numel()
+    return nn.Sequential(nn.Linear(z_dim, 16), nn.ReLU(), nn.Linear(16, size), nn.Tanh(), nn.Unflatten(1, shape))
+
+
+class Styled(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mapping, self.synthesis = nn.Linear(4, 4), maker(4, (1, SIDE, SIDE))
+
+    def forward(self, z):
+        return self.synthesis(self.mapping(z))
+
+
+def players(kind: str, sketches: dict):
+    image, video, audio = (1, SIDE, SIDE), (1, 3, SIDE, SIDE), (1, 32)
+    pixels = SIDE * SIDE
+    match kind:
+        case "conditional":
+            return sketches["ConditionalGAN"](maker(4, image), flat_critic(pixels, 1), 4, 10), image
+        case "cyclegan":
+            translate = lambda: nn.Conv2d(1, 1, 3, padding=1)  # noqa: E731
+            return sketches["CycleGAN"](translate, lambda: flat_critic(pixels), image), image
+        case "video":
+            critics = flat_critic(pixels), flat_critic(3 * pixels)
+            return sketches["TwoCriticVideoGAN"](maker(4, video), *critics, 4), video
+        case "wavegan":
+            critic = nn.Sequential(nn.Conv1d(1, 4, 5, 2), sketches["PhaseShuffle"](), flat_critic(56))
+            return sketches["UnrolledGAN"].__mro__[1](maker(4, audio), critic, 4), audio
+        case "stylegan2":
+            return sketches["StyleGAN2"](Styled(), flat_critic(pixels), 4), image
+        case "unrolled":
+            return sketches["UnrolledGAN"](maker(4, image), flat_critic(pixels), 4), image
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp"])
+@pytest.mark.parametrize("kind", ["conditional", "cyclegan", "video", "wavegan", "stylegan2", "unrolled"])
+def test_every_sketch_of_the_guide_trains_and_moves_both_players(kind: str, loss: str, sketches: dict) -> None:
+    torch.manual_seed(0)
+    gan, shape = players(kind, sketches)
+    rng = torch.Generator().manual_seed(0)
+    x = torch.rand(64, *shape, generator=rng) * 2 - 1
+    split = Split(x, torch.arange(64) % 10, source=x.flip(0))
+    objective = import_module(f"ganbench_baselines.loss.{loss}").ganbench_loss()
+    before = {name: p.detach().clone() for name, p in gan.named_parameters()}
+    stream = Stream(split, 8, 0, torch.device("cpu"))
+    trainer = Trainer(gan, objective, stream, Recipe(lr=1e-2, d_steps=2), 8, 1, 2)
+    window = trainer.advance(8)
+    assert window.images == 64
+    moved = [name for name, p in gan.named_parameters() if not torch.equal(p, before[name])]
+    for player in ("generator", "discriminator"):
+        assert any(name.startswith(player) for name in moved)
+    if kind == "cyclegan":
+        assert gan.pool.any()
+        assert "cycle" in window.losses
+    if kind == "stylegan2":
+        assert {"r1", "path_length"} <= set(window.losses)
