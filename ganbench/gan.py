@@ -114,7 +114,7 @@ class GAN(nn.Module):
         return {"d_loss": played.sum(), **self.d_extra(batch, fake)}
 
     def g_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
-        """Everything G minimises, by name. D's parameters are frozen."""
+        """Everything G minimises, by name. Only G's parameters get gradients from it."""
         played = torch.stack([loss.g_loss(m.D, m.real, m.fake) for m in self.matches(batch, fake)])
         return {"g_loss": played.sum(), **self.g_extra(batch, fake)}
 

@@ -222,15 +222,15 @@ def _value(written: str) -> Any:
         return written
 
 
-def published_folders(protocol: Protocol) -> list[Path]:
-    """Where published records of a protocol may lie: ``leaderboards/<protocol>`` here, and in the package that
-    provides the protocol."""
-    folders = [Path("leaderboards", protocol.name)]
+def published_folder(protocol: str) -> Path | None:
+    """Where published records of a protocol lie: ``leaderboards/<protocol>`` here, or else the folder ``leaderboards``
+    in the package that provides the protocol."""
+    folders = [Path("leaderboards", protocol)]
     for source in plugins.of_kind("protocol"):
-        if source.name == protocol.name and source.file is not None:
+        if source.name == protocol and source.file is not None:
             package = source.file.parents[source.module.count(".") - 1]
-            folders.append(package / "leaderboards" / protocol.name)
-    return [folder for folder in folders if folder.is_dir()][:1]
+            folders.append(package / "leaderboards" / protocol)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def refuse_without(kind: str, given: Sequence[str]) -> None:

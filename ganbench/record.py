@@ -214,7 +214,7 @@ def environment(device: str, device_name: str, threads: int, precision: str) -> 
         commit=commit,
         dirty=dirty,
         python=platform.python_version(),
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         cuda=torch.version.cuda or "" if device.startswith("cuda") else "",
         cudnn=str(torch.backends.cudnn.version() or "") if device.startswith("cuda") else "",
         device=device_name,

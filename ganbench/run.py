@@ -358,7 +358,7 @@ class _Run:
     def _identity(self) -> str:
         """What must be equal for a checkpoint to be this run's."""
         sources = [plugins.find("arch", self.job.arch).source_hash, plugins.find("loss", self.job.loss).source_hash]
-        return json.dumps([self.job.digest, self.job.key, self.job.changes, sources, torch.__version__])
+        return json.dumps([self.job.digest, self.job.key, self.job.changes, sources, str(torch.__version__)])
 
     def _record(self, status: str, reason: str, verdicts: list[Verdict], sample_rate: float) -> Record:
         rates = [row["images_per_second"] for row in self.history][WARM_UP_WINDOWS:]

@@ -1,4 +1,4 @@
-"""Statistics of a few seeds: Student-t intervals, Welch's test, Holm's correction, and ranks that admit ties."""
+"""Statistics of a few seeds: Student-t intervals, Welch's test, Holm's correction, ranks that admit ties."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ Array = NDArray[np.float64]
 
 
 class Summary(Struct, frozen=True):
-    """A score over seeds. ``sd`` has n - 1 in its denominator; ``low`` and ``high`` bound the 95 % interval of the
-    mean. One value has neither."""
+    """A score over seeds. ``sd`` has n - 1 in its denominator, ``low`` and ``high`` bound the 95 % interval of
+    the mean; one value has neither."""
 
     mean: float
     sd: float | None
@@ -58,8 +58,8 @@ def pooled_sd(groups: Iterable[Sequence[float]]) -> float | None:
 def welch(a: Sequence[float], b: Sequence[float], log: bool = False) -> float:
     """Two-sided p of Welch's t-test (Welch 1947): equal means, whatever the variances.
 
-    On the log scale where ``log`` is set and every value is positive. Without any variance the p-value is 1 for equal
-    values and 0 for different ones.
+    On the log scale where ``log`` is set and every value is positive. Without any variance the p-value is 1
+    for equal values and 0 for different ones.
 
     Raises:
         ValueError: a group has fewer than two values.
@@ -70,7 +70,7 @@ def welch(a: Sequence[float], b: Sequence[float], log: bool = False) -> float:
 
 
 def holm(p: ArrayLike) -> Array:
-    """Adjusted p-values that control the chance of any false finding (Holm 1979); ``p[..., m]``, m tests a family."""
+    """Adjusted p-values, which control the chance of any false finding (Holm 1979); ``p[..., m]``."""
     p = np.asarray(p, np.float64)
     order = p.argsort(-1)
     steps = np.arange(p.shape[-1], 0, -1)
@@ -80,13 +80,11 @@ def holm(p: ArrayLike) -> Array:
     return adjusted
 
 
-def ranks(
-    groups: Sequence[Sequence[float]], goal: Goal, log: bool = False, alpha: float = ALPHA
-) -> list[int | None]:
-    """Rank of each entry: 1 + the number of entries that are significantly better; what cannot be told apart shares one.
+def ranks(groups: Sequence[Sequence[float]], goal: Goal, log: bool = False, alpha: float = ALPHA) -> list[int | None]:
+    """Rank of each entry: 1 + the number of entries that are significantly better; ties share a rank.
 
-    Welch's test with Holm's correction over the pairs that involve the entry. An entry of fewer than two values has no
-    rank and takes no part; without a direction (``goal`` "info") nobody has one.
+    Welch's test with Holm's correction over the pairs that involve the entry. An entry of fewer than two
+    values has no rank and takes no part; without a direction (``goal`` "info") nobody has one.
     """
     taking_part = [i for i, group in enumerate(groups) if len(group) > 1]
     result: list[int | None] = [None] * len(groups)
@@ -110,7 +108,7 @@ def on_log_scale(groups: Iterable[Sequence[float]], log: bool) -> bool:
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and variance (n - 1); exactly (v, 0) for constants, where rounding would leave a variance of 1e-34."""
+    """Mean and variance (n - 1); exactly (v, 0) for constants, where rounding would leave 1e-34."""
     if not values:
         raise ValueError("no values")
     if min(values) == max(values):
@@ -127,7 +125,7 @@ def _all_moments(groups: Sequence[Sequence[float]], log: bool) -> tuple[Array, A
 
 
 def _p_values(n: Array, mean: Array, variance: Array) -> Array:
-    """Two-sided p of Welch's test for every pair, ``[E, E]``; degrees of freedom by Welch and Satterthwaite."""
+    """Two-sided p of Welch's test for every pair, ``[E, E]``; df by Welch and Satterthwaite."""
     from scipy.special import stdtr  # scipy.stats takes much longer to import
 
     one, other = np.triu_indices(len(n), 1)

@@ -67,7 +67,8 @@ class Trainer:
         self.optim_d = _optimizer(gan.discriminator_params(), recipe, recipe.d_lr or recipe.lr)
         self.optim_g = _optimizer(gan.generator_params(), recipe, recipe.lr)
         self.averaged = gan.averaged_copy()
-        self._d_params = [p for module in gan.discriminators() for p in module.parameters()]
+        self._d_params = _params_of(self.optim_d)
+        self._g_params = _params_of(self.optim_g)
         self._pairs = [
             (ours, theirs) for ours, theirs in zip(self.averaged.generators(), gan.generators(), strict=True)
         ]
@@ -121,19 +122,15 @@ class Trainer:
         with torch.no_grad():
             fake = self.gan.fake(batch)
         terms = _evaluated(self.gan.d_objective(self.loss, batch, fake), batch.step)
-        _descend(terms, self.optim_d)
+        _descend(terms, self.optim_d, self._d_params)
         if self.after_d_step:
             self.after_d_step(self.gan.discriminators())
         return {name: value.detach() for name, value in terms.items()}
 
     def _update_g(self, batch: Batch) -> dict[str, Tensor]:
-        for p in self._d_params:  # no time spent on gradients that nobody uses
-            p.requires_grad_(False)
         fake = self.gan.fake(batch)
         terms = _evaluated(self.gan.g_objective(self.loss, batch, fake), batch.step)
-        _descend(terms, self.optim_g)
-        for p in self._d_params:
-            p.requires_grad_(True)
+        _descend(terms, self.optim_g, self._g_params)
         return {name: value.detach() for name, value in terms.items()}
 
     @torch.no_grad()
@@ -231,10 +228,16 @@ def _evaluated(terms: Terms, step: int) -> dict[str, Tensor]:
     return values
 
 
-def _descend(terms: Mapping[str, Tensor], optimizer: Optimizer) -> None:
+def _descend(terms: Mapping[str, Tensor], optimizer: Optimizer, params: list[Tensor]) -> None:
+    """One step on the sum of the terms. Gradients of the other player, and of the points that a penalty is taken at,
+    are not computed: nobody uses them."""
     optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward()
+    torch.stack(list(terms.values())).sum().backward(inputs=params)
     optimizer.step()
+
+
+def _params_of(optimizer: Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
 
 
 def _optimizer(params: Any, recipe: Recipe, lr: float) -> Optimizer:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ganbench import plugins
-from ganbench.cli import app
+from ganbench.cli.base import app
 
 protocols = typer.Typer(no_args_is_help=True, help="The rules that runs are compared under.")
 app.add_typer(protocols, name="protocols")

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from ganbench import plugins
-from ganbench.cli import app
+from ganbench.cli.base import app
 from ganbench.cli.display import Display, make_display
 from ganbench.cli.leaderboard import show_table
 from ganbench.errors import GanbenchError, ProtocolError

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ganbench.cli import app
+from ganbench.cli.base import app
 from ganbench.errors import GanbenchError, RecordError
 from ganbench.record import Record, read
 

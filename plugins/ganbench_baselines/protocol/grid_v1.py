@@ -16,7 +16,7 @@ def ganbench_protocol() -> Protocol:
         ),
         dataset="grid",
         seeds=(0, 1, 2, 3, 4),
-        training=Training(budget_kimg=640, batch=128, lr=1e-3, betas=(0.5, 0.999), ema=0.995, width=128, z_dim=2),
+        training=Training(budget_kimg=512, batch=128, lr=1e-3, betas=(0.5, 0.999), ema=0.995, width=128, z_dim=2),
         evaluation=Evaluating(
             samples=2500,
             reference="train",

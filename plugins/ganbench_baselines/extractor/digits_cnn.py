@@ -1,0 +1,145 @@
+"""A small digit classifier, trained on the training digits only: 32 standardised features and ten classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.functional import gelu, interpolate
+from torch_fidelity import register_feature_extractor
+from torch_fidelity.feature_extractor_base import FeatureExtractorBase
+from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
+
+from ganbench.errors import DataError, Unsupported
+from ganbench.extractor import Extractor
+from ganbench.hookspecs import hookimpl
+
+WEIGHTS = Path(__file__).with_name("digits_cnn.safetensors")
+CLASSES, FEATURES, SIDE = 10, 32, 16
+
+
+class Network(nn.Module):
+    """``x[B, 1, 16, 16]`` in [-1, 1] -> (``features[B, 32]``, ``logits[B, 10]``)."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *_block(1, width, stride=1),
+            *_block(width, 2 * width, stride=2),
+            *_block(2 * width, 2 * width, stride=1),
+            *_block(2 * width, 2 * width, stride=2),
+            nn.Flatten(),
+            nn.Linear(2 * width * (SIDE // 4) ** 2, FEATURES),
+            nn.BatchNorm1d(FEATURES),
+        )
+        self.head = nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(
+            x
+        )  # before the nonlinearity: nearer to the Gaussian that a Frechet distance assumes
+        return features, self.head(gelu(features))
+
+
+def _block(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...]:
+    conv = nn.Conv2d(inputs, outputs, kernel_size=3, stride=stride, padding=1, bias=False)
+    return conv, nn.BatchNorm2d(outputs), nn.ReLU()
+
+
+class DigitsCNN(Extractor):
+    """``x[B, 1, S, S]`` in uint8 -> (``features[B, 32]``, ``logits[B, 10]``).
+
+    Stacked digits ``x[B, 3, S, S]`` are read channel by channel: ``features[B, 96]``, ``logits[B, 3, 10]``. Any
+    size but 16x16 is resized to it (bilinear, antialiased when it shrinks).
+
+    Batch size and device change features in the last bits of float32 only, but they do change them.
+    """
+
+    name, version = "digits-cnn", "1"
+    gate = 0.9
+
+    mean: Tensor
+    std: Tensor
+    confusion_counts: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = Network()
+        # standardised by the real training digits: KID is cubic in the norm of the features
+        self.register_buffer("mean", torch.zeros(FEATURES))
+        self.register_buffer("std", torch.ones(FEATURES))
+        self.register_buffer("confusion_counts", torch.zeros(CLASSES, CLASSES, dtype=torch.int64))
+        self.eval().requires_grad_(False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if x.ndim != 4 or x.shape[1] not in (1, 3) or x.shape[2] != x.shape[3] or x.dtype != torch.uint8:
+            raise Unsupported("digits-cnn judges square uint8 images of one or three channels")
+        samples, channels = x.shape[:2]
+        signal = x.reshape(samples * channels, 1, *x.shape[2:]).float() / 127.5 - 1
+        if signal.shape[-1] != SIDE:
+            signal = interpolate(signal, size=(SIDE, SIDE), mode="bilinear", antialias=True)
+        features, logits = self.network(signal)
+        features = ((features - self.mean) / self.std).reshape(samples, channels * FEATURES)
+        return features, logits if channels == 1 else logits.reshape(samples, channels, CLASSES)
+
+
+def load(file: Path = WEIGHTS) -> DigitsCNN:
+    """The extractor with the weights that ship with it.
+
+    Raises:
+        DataError: they are missing or damaged.
+    """
+    extractor = DigitsCNN()
+    try:
+        extractor.load_state_dict(load_file(file))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise DataError(
+            f"the weights '{file}' cannot be read ({type(error).__name__})", "install ganbench again"
+        ) from error
+    extractor.confusion = extractor.confusion_counts
+    return extractor
+
+
+class DigitsCNNForFidelity(FeatureExtractorBase):
+    """The same network for torch-fidelity: ``calculate_metrics(feature_extractor="digits-cnn", ...)``."""
+
+    def __init__(self, name: str, features_list: list[str], **unused: Any) -> None:
+        super().__init__(name, features_list)
+        self.extractor = load()
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        features, logits = self.extractor(x)
+        if logits.ndim != 2 and "logits" in self.features_list:
+            raise Unsupported("the Inception score of stacked digits has no single set of classes")
+        found = {"features": features, "logits": logits}
+        return tuple(found[name] for name in self.features_list)
+
+    @staticmethod
+    def get_provided_features_list() -> tuple[str, ...]:
+        return "features", "logits"
+
+    @staticmethod
+    def get_default_feature_layer_for_metric(metric: str) -> str:
+        return "logits" if metric == "isc" else "features"
+
+    @staticmethod
+    def can_be_compiled() -> bool:
+        return True
+
+    @staticmethod
+    def get_dummy_input_for_compile() -> Tensor:
+        return torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8)
+
+
+if DigitsCNN.name not in FEATURE_EXTRACTORS_REGISTRY:  # a module imported twice must not fail
+    register_feature_extractor(DigitsCNN.name, DigitsCNNForFidelity)
+
+
+@hookimpl
+def ganbench_extractor() -> Extractor:
+    """Trained by ``train_digits_cnn.py`` next to this file; what was measured is in ``digits_cnn.json``."""
+    return load()

@@ -1,0 +1,23 @@
+"""The data themselves as features, flattened: for points, whose own space is the space to judge them in."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from ganbench.extractor import Extractor
+from ganbench.hookspecs import hookimpl
+
+
+class Raw(Extractor):
+    """``x[B, *shape] -> features[B, prod(shape)]`` in float64, exactly; no classifier."""
+
+    name, version = "raw", "1"
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        return x.flatten(1).double(), None
+
+
+@hookimpl
+def ganbench_extractor() -> Extractor:
+    """No weights, so there is nothing to load."""
+    return Raw()

@@ -1,0 +1,61 @@
+"""Density and coverage: how many fakes the reals' neighbourhoods hold, how many hold any (Naeem et al. 2020).
+
+The neighbourhood of a real ends at its fifth nearest real. Density is the number of neighbourhoods a fake falls
+into, over five (about 1 for equal distributions, more where fakes crowd the densest reals); coverage is the share
+of neighbourhoods with a fake in them, which outliers among the fakes cannot raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ganbench.contracts import Goal, Metric
+from ganbench.errors import Unsupported
+from ganbench.evaluate import Evaluation
+from ganbench.hookspecs import hookimpl
+
+NEIGHBOURS = 5
+ROWS = 1000  # of the distance matrix at a time
+
+
+class DensityCoverage:
+    """On the protocol's features."""
+
+    columns: Mapping[str, Goal] = {"density": "max", "coverage": "max"}
+    version = 1
+    ranges: Mapping[str, tuple[float | None, float | None]] = {"density": (0, None), "coverage": (0, 1)}
+
+    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+        """{"density": neighbourhoods a fake falls into, over five, "coverage": share of them with a fake}."""
+        features = evaluation.features()
+        n = min(len(features.real), len(features.fake))
+        if n <= NEIGHBOURS:
+            raise Unsupported(f"{NEIGHBOURS} neighbours need {NEIGHBOURS + 1} samples of each kind, not {n}")
+        if not (features.real.isfinite().all() and features.fake.isfinite().all()):
+            raise ValueError("features are not finite")  # distances to NaN would score a silent 0
+        # cdist expands |a - b|², which loses the digits of an offset that all features share
+        centre = features.real.double().mean(dim=0)
+        held = fakes_held(features.real.double() - centre, features.fake.double() - centre)
+        return {
+            "density": held.sum().item() / (NEIGHBOURS * len(features.fake)),
+            "coverage": (held > 0).double().mean().item(),
+        }
+
+
+def fakes_held(real: Tensor, fake: Tensor) -> Tensor:
+    """``real[N, d], fake[M, d]`` -> the number of fakes in the neighbourhood of each real, ``[N]``."""
+    held = []
+    for block in real.split(ROWS):
+        # one neighbour more, for the nearest of all is the sample itself
+        radius = torch.cdist(block, real).kthvalue(NEIGHBOURS + 1, dim=1, keepdim=True).values
+        held.append((torch.cdist(block, fake) < radius).sum(dim=1))
+    return torch.cat(held)
+
+
+@hookimpl
+def ganbench_metric() -> Metric:
+    """Build the metric."""
+    return DensityCoverage()

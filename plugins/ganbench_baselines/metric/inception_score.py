@@ -1,0 +1,52 @@
+"""Inception score: exp of the mean KL(p(y|x) || p(y)) under the extractor's classes (Salimans et al. 2016).
+
+torch-fidelity's, shuffled by its default seed: 10 splits from 5,000 samples on, else a single one, because each
+split has to estimate p(y). It looks at fakes only. Under another classifier than Inception the score is another
+one, and its name says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from ganbench.contracts import Goal, Metric
+from ganbench.errors import Unsupported
+from ganbench.evaluate import Evaluation
+from ganbench.hookspecs import hookimpl
+
+SHUFFLE_SEED = 2020
+
+
+class InceptionScore:
+    """On the protocol's logits."""
+
+    columns: Mapping[str, Goal] = {"is": "max"}
+    version = 1
+    ranges: Mapping[str, tuple[float | None, float | None]] = {"is": (1, None)}
+
+    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+        """{"is": score}, at least 1."""
+        from torch_fidelity import metric_isc as judge
+
+        logits = evaluation.features().fake_logits
+        if logits is None:
+            raise Unsupported("needs logits and the protocol's extractor does not classify")
+        if logits.ndim != 2:
+            raise Unsupported(f"needs one class a sample and the extractor judges {logits.shape[1]} parts of it")
+        if len(logits) < 2:
+            raise Unsupported("the score of a single sample is 1 whatever it shows")
+        if not logits.isfinite().all():
+            raise ValueError("logits are not finite")
+        # Where no sample comes near a class, p(y) = 0 and torch-fidelity takes 0 log 0; e^-500 is as good as 0
+        logits = torch.maximum(logits, logits.amax(dim=1, keepdim=True) - 500)
+        splits = 10 if len(logits) >= 5000 else 1
+        score = judge.isc_features_to_metric(logits, splits, shuffle=True, rng_seed=SHUFFLE_SEED)
+        return {"is": max(1.0, score[judge.KEY_METRIC_ISC_MEAN])}  # equal samples round to a little below 1
+
+
+@hookimpl
+def ganbench_metric() -> Metric:
+    """Build the metric."""
+    return InceptionScore()

@@ -1,0 +1,211 @@
+"""Mode coverage: modes hit, modes shown to be covered, and their balance (Srivastava et al. 2017; Lin et al. 2018).
+
+Samples of high quality are sorted out first: those the oracle assigns to a mode (within three standard deviations
+of a centre), or those of which the classifier is sure (its gate). Then, with c_k of them in mode k of K,
+
+    modes_hit        modes with c_k >= 1: the literature's number, and nearly free at large n
+    modes_covered    modes with c_k >= m_k, a count that G reaches with a chance below α/K (α = .05) as long as it
+                     gives mode k less than a tenth (τ = .1) of its real share π_k
+    modes_effective  exp(entropy) of the shares of c_k
+    mode_kl          KL(p || π) less its bias, (K-1)/2n for n of high quality; p: shares with confusion undone
+    hq_fraction      share of high quality among all; hq_ceiling: what a perfect sampler, or real data, reaches
+
+Let C_jk be the rate at which the classifier takes j for k. The null of mode k among n samples, a share hq of them of
+high quality, has mass q0_k = hq Σ_{j≠k} p_j C_jk + τ π_k C_kk. An oracle makes no mistakes: C = 1 and m_k =
+binom.isf(α/K, n, q0_k) + 1.
+
+A classifier's C is known from so few images (180 a class) that most kinds of mistake were never seen. Whatever number
+stands in for them, a binomial null takes it for exact: too small, and a generator of one mode is credited with its
+neighbours; large enough, and a perfect one loses modes. So each row gets half an image, spread evenly (a Dirichlet
+posterior), and q0 keeps the posterior's variance: the null is negative-binomial. Simulated with three channels, n =
+26,000 and 200 classifiers of 99.25 % accuracy, their mistakes spread evenly | clustered: modes covered by generators of
+1 mode (in brackets how often it got more than 1) and of 1000 modes; a generator of 200 modes got 200 in every case:
+
+    C known exactly, binomial          1.00 (.00)   998.0   |   1.00 (.00)   998.0
+    half an image a cell, binomial     1.00 (.00)   982.8   |   1.40 (.33)   982.7
+    half an image a row, binomial      7.50 (1.0)   997.1   |   6.43 (1.0)   997.2
+    half an image a row, with variance 1.00 (.00)   996.3   |   1.00 (.00)   995.7
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganbench.contracts import Goal, Metric
+from ganbench.errors import Unsupported
+from ganbench.evaluate import Evaluation
+from ganbench.hookspecs import hookimpl
+
+ALPHA = 0.05
+TAU = 0.1
+PSEUDO = 0.5  # images added to each row of the confusion matrix
+
+
+class Modes:
+    """By the dataset's oracle where it assigns modes itself, else by the extractor's classifier."""
+
+    columns: Mapping[str, Goal] = {
+        "modes_hit": "max",
+        "modes_covered": "max",
+        "modes_effective": "max",
+        "mode_kl": "min",
+        "mode_kl_raw": "info",
+        "hq_fraction": "max",
+        "hq_ceiling": "info",
+    }
+    version = 1
+    ranges: Mapping[str, tuple[float | None, float | None]] = {
+        "modes_hit": (0, None),
+        "modes_covered": (0, None),
+        "modes_effective": (0, None),
+        "mode_kl": (0, None),
+        "hq_fraction": (0, 1),
+        "hq_ceiling": (0, 1),
+    }
+
+    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+        """Every column, finite also where no sample is of high quality: no mode, and the largest KL there is."""
+        oracle = evaluation.oracle
+        if oracle is None:
+            raise Unsupported("the modes of this dataset are not known")
+        if len(evaluation.fake) < 2:
+            raise Unsupported("a single sample says nothing about modes")
+        pi = oracle.probabilities.double().cpu()
+        if not (pi > 0).all():
+            raise Unsupported("the oracle has a mode without probability, which nothing can cover")
+        if oracle.assign is not None:
+            seen = Assigned(oracle.assign(evaluation.fake).cpu(), oracle.ceiling, None)
+        else:
+            seen = by_classifier(evaluation, len(pi))
+        return {**score(seen.mode, pi, seen.mistakes), "hq_ceiling": seen.ceiling}
+
+
+class Assigned(NamedTuple):
+    """``mode[n]``, -1 where quality is low; the ceiling of hq; the mistakes of whoever assigned, if any."""
+
+    mode: Tensor
+    ceiling: float
+    mistakes: Mistakes | None
+
+
+def by_classifier(evaluation: Evaluation, modes: int) -> Assigned:
+    """The extractor's opinion of the fakes; the ceiling is the share of reals that pass its gate."""
+    _, _, real, fake = evaluation.features()
+    extractor = evaluation.extractor
+    if extractor is None or extractor.confusion is None or real is None or fake is None:
+        raise Unsupported("telling these modes takes a classifier of known confusion, and the extractor is none")
+    classes, groups = fake.shape[-1], math.prod(fake.shape[1:-1])
+    if classes**groups != modes or extractor.confusion.shape != (classes, classes):
+        raise Unsupported(f"{groups} x {classes} classes of the extractor are not the dataset's {modes} modes")
+    ceiling = (judge(real, extractor.gate) >= 0).double().mean().item()
+    return Assigned(judge(fake, extractor.gate), ceiling, Mistakes(extractor.confusion.cpu(), groups))
+
+
+def judge(logits: Tensor, gate: float) -> Tensor:
+    """``logits[N, K]`` or ``[N, G, K]`` -> ``mode[N]``: a base-K number, or -1 where a group misses the gate."""
+    if not logits.isfinite().all():
+        raise ValueError("logits are not finite")
+    classes = logits.shape[-1]
+    confidence, digit = logits.double().reshape(len(logits), -1, classes).softmax(dim=-1).max(dim=-1)
+    place = classes ** torch.arange(digit.shape[1] - 1, -1, -1)
+    return (digit * place).sum(dim=1).where((confidence >= gate).all(dim=1), -1)
+
+
+def score(mode: Tensor, pi: Tensor, mistakes: Mistakes | None) -> dict[str, float]:
+    """``mode[n]`` (-1: low quality) against the real shares ``pi[K]``: every column but the ceiling."""
+    n, modes = len(mode), len(pi)
+    count = torch.bincount(mode[mode >= 0], minlength=modes).double()
+    if len(count) > modes:
+        raise ValueError(f"a sample was assigned to mode {len(count) - 1} of {modes}")
+    good = int(count.sum())
+    if not good:  # as far from the real shares as can be: everything in the rarest mode
+        worst = -pi.min().log().item()
+        none = dict.fromkeys(("modes_hit", "modes_covered", "modes_effective", "hq_fraction"), 0.0)
+        return {**none, "mode_kl": worst, "mode_kl_raw": worst}
+    q = count / good
+    p = mistakes.undo(q) if mistakes else q
+    # (K-1)/2n holds for n above K; below, subtracting it would turn the first few samples into a perfect score
+    kl = torch.xlogy(p, p / pi).sum().item() - (modes - 1) / (2 * max(good, modes))
+    return {
+        "modes_hit": float((count > 0).sum()),
+        "modes_covered": float((count >= needed(n, good / n, p, pi, mistakes)).sum()),
+        "modes_effective": torch.special.entr(q).sum().exp().item(),
+        "mode_kl": max(0.0, kl),
+        "mode_kl_raw": kl,
+        "hq_fraction": good / n,
+    }
+
+
+def needed(n: int, hq: float, p: Tensor, pi: Tensor, mistakes: Mistakes | None) -> Tensor:
+    """The counts m_k from which on modes are covered, ``[K]``."""
+    from scipy.stats import binom, nbinom  # takes a second to import
+
+    level = ALPHA / len(pi)
+    if mistakes is None:
+        return torch.from_numpy(binom.isf(level, n, (TAU * pi).numpy())) + 1
+    leak, variance = mistakes.leak(p)
+    q0 = hq * leak + TAU * pi * mistakes.kept()
+    # Poisson counts of a Gamma-distributed mean. A shape above 1e8 is a Poisson and would cost 1 - chance its digits
+    shape = (q0.square() / (hq**2 * variance)).clamp(max=1e8)
+    chance = shape / (shape + n * q0)
+    return torch.from_numpy(nbinom.isf(level, shape.numpy(), chance.numpy())) + 1
+
+
+class Mistakes:
+    """A classifier's rates C[i, j] = P(taken for j | is i), for samples of G groups that it judges one by one.
+
+    The rates between modes are the Kronecker product of the groups' rates: with the masses of the modes as an array of
+    G axes, everything is done axis by axis and the 1000 x 1000 matrix of three digits is never built.
+    """
+
+    def __init__(self, confusion: Tensor, groups: int = 1) -> None:
+        images = confusion.double() + PSEUDO / len(confusion)
+        total = images.sum(dim=1, keepdim=True)
+        self.axes = range(groups)
+        self.shape = [len(confusion)] * groups
+        self.rate = images / total
+        self.variance = self.rate * (1 - self.rate) / (total + 1)  # of a Dirichlet distribution
+        self.variance.fill_diagonal_(0)  # no mistake
+
+    def undo(self, q: Tensor) -> Tensor:
+        """Shares assigned -> shares generated: C^T p = q, cut off at 0."""
+        inverse, singular = torch.linalg.inv_ex(self.rate)
+        if singular:
+            raise Unsupported("the extractor's confusion matrix does not tell its classes apart")
+        p = self._through(inverse, q.reshape(self.shape), self.axes).flatten().clamp(min=0)
+        return p / p.sum()
+
+    def kept(self) -> Tensor:
+        """C_kk of every mode k."""
+        return reduce(torch.kron, [self.rate.diagonal()] * len(self.axes))
+
+    def leak(self, p: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of Σ_{j≠k} p_j C_jk for every mode k; the variance of single mistakes only."""
+        masses = p.reshape(self.shape)
+        mean = self._through(self.rate, masses, self.axes).flatten() - p * self.kept()
+        variance = torch.zeros_like(masses)
+        for axis in self.axes:
+            rest = self._through(self.rate, masses, [other for other in self.axes if other != axis])
+            variance += along(rest.square(), self.variance, axis)
+        return mean.clamp(min=0), variance.flatten()
+
+    @staticmethod
+    def _through(matrix: Tensor, masses: Tensor, axes: Iterable[int]) -> Tensor:
+        return reduce(lambda x, axis: along(x, matrix, axis), axes, masses)
+
+
+def along(masses: Tensor, matrix: Tensor, axis: int) -> Tensor:
+    """``masses[.., i, ..], matrix[i, j] -> [.., j, ..]``, summed over i."""
+    return torch.tensordot(masses, matrix, dims=([axis], [0])).movedim(-1, axis)
+
+
+@hookimpl
+def ganbench_metric() -> Metric:
+    """Build the metric."""
+    return Modes()

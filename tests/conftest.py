@@ -1,0 +1,61 @@
+"""What the tests share: one thread, packages installed for a moment, and the command line as a user meets it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+Command = Callable[..., subprocess.CompletedProcess]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder of installed packages that ``ganbench_command`` sees."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def install(site: Path) -> Callable[..., None]:
+    """Install a one-module plugin package the way pip does: its module and its dist-info."""
+
+    def add(package: str, kind: str, name: str, code: str, version: str = "1.0", module: str = "") -> None:
+        module = module or f"{package.replace('-', '_')}_{name.replace('-', '_')}"
+        (site / f"{module}.py").write_text(textwrap.dedent(code))
+        info = site / f"{package.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+        with (info / "entry_points.txt").open("a") as file:
+            file.write(f"[ganbench.{kind}]\n{name} = {module}\n")
+
+    return add
+
+
+@pytest.fixture
+def ganbench_command(site: Path, tmp_path: Path) -> Command:
+    """Run ``python -m ganbench ...`` in an empty folder and return what it printed."""
+
+    def call(*arguments: str, env: dict[str, str] | None = None, timeout: float = 240) -> subprocess.CompletedProcess:
+        path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
+        surroundings = {**os.environ, "PYTHONPATH": path, "COLUMNS": "160", "NO_COLOR": "1", **(env or {})}
+        surroundings.pop("GANBENCH_PLUGINS", None) if not env or "GANBENCH_PLUGINS" not in env else None
+        return subprocess.run(
+            [sys.executable, "-m", "ganbench", *map(str, arguments)],
+            cwd=tmp_path,
+            env=surroundings,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return call

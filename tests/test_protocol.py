@@ -1,0 +1,142 @@
+"""Protocols are frozen: their digests are pinned, their files are checked, their seeds come from names."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+from msgspec.structs import replace
+
+from ganbench import plugins
+from ganbench.errors import ProtocolError
+from ganbench.plan import load_protocol, parse_changes
+from ganbench.protocol import Evaluating, Protocol, Training, parse, read_toml, resolve_recipe, to_toml
+
+PINNED: dict[str, str] = {}
+
+MINIMAL = """
+name = "mine"
+dataset = "ring"
+seeds = [0]
+[training]
+budget_kimg = 1
+[evaluation]
+samples = 100
+metrics = ["modes"]
+headline = "modes_covered"
+"""
+
+
+def test_the_rules_of_a_published_protocol_never_change() -> None:
+    found = {s.name: load_protocol(s.name).digest for s in plugins.of_kind("protocol") if s.package == "ganbench"}
+    assert found == PINNED
+
+
+def test_what_show_prints_is_the_same_protocol_when_it_is_read_again(tmp_path) -> None:
+    for source in plugins.of_kind("protocol"):
+        protocol = load_protocol(source.name)
+        file = tmp_path / "copy.toml"
+        file.write_text(to_toml(protocol))
+        assert read_toml(file) == protocol or read_toml(file).digest == protocol.digest
+
+
+def test_the_digest_sees_every_rule_and_not_the_description() -> None:
+    protocol = load_protocol("digits-16-v1")
+    assert replace(protocol, description="other words").digest == protocol.digest
+    changed = [
+        replace(protocol, seeds=(0, 1)),
+        replace(protocol, dataset="ring"),
+        replace(protocol, training=replace(protocol.training, lr=2e-3)),
+        replace(protocol, training=replace(protocol.training, batch=33)),
+        replace(protocol, evaluation=replace(protocol.evaluation, samples=1000)),
+    ]
+    assert len({p.digest for p in [protocol, *changed]}) == 6
+
+
+def test_a_seed_depends_on_the_protocols_name_the_seed_and_the_stream_only() -> None:
+    protocol = load_protocol("digits-16-v1")
+    expected = int.from_bytes(hashlib.sha256(b"digits-16-v1|0|data").digest()[:8], "big") >> 1
+    assert protocol.seed(0, "data") == expected
+    streams = {protocol.seed(k, s) for k in range(5) for s in ("init", "data", "latent", "penalty", "evaluation-0")}
+    assert len(streams) == 25
+
+
+def toml(tmp_path, text: str):
+    file = tmp_path / "mine.toml"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("budget_kimg = 1", "budget_kimg = 1\nlrr = 1", "unknown field 'lrr'"),
+        ("budget_kimg = 1", "budget_kimg = -1", "training.budget_kimg"),
+        ("budget_kimg = 1", 'budget_kimg = "much"', "training.budget_kimg"),
+        ("budget_kimg = 1", "", "budget_kimg"),
+        ("seeds = [0]", "seeds = []", "seeds"),
+        ("seeds = [0]", "seeds = [0, 0]", "same seed"),
+        ("seeds = [0]", "seeds = [-1]", "seeds"),
+        ('dataset = "ring"', 'datset = "ring"', "unknown field 'datset'"),
+        ('name = "mine"', 'name = "../mine"', "name"),
+        ("[evaluation]", "[evaluating]", "unknown field 'evaluating'"),
+        ("samples = 100", "samples = [", "not valid TOML"),
+    ],
+)
+def test_a_wrong_field_is_named_with_the_file_it_stands_in(before, after, said, tmp_path) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        read_toml(toml(tmp_path, MINIMAL.replace(before, after)))
+    assert said in caught.value.message
+    assert "mine.toml" in caught.value.message
+
+
+def test_a_relative_folder_is_relative_to_the_protocol_file(tmp_path) -> None:
+    (tmp_path / "pictures").mkdir()
+    protocol = read_toml(toml(tmp_path, MINIMAL.replace('"ring"', '"folder:pictures"')))
+    assert protocol.dataset == f"folder:{tmp_path / 'pictures'}"
+
+
+def test_the_last_layer_of_a_recipe_wins_and_its_origin_is_kept() -> None:
+    training = Training(budget_kimg=1, lr=1e-3)
+    layers = [("arch", {"lr": 2e-4, "width": 8}), ("loss", {"betas": (0.0, 0.9)}), ("--set", {"lr": 5e-5})]
+    recipe, origins = resolve_recipe(training, layers)
+    assert (recipe.lr, recipe.width, recipe.betas, recipe.ema) == (5e-5, 8, (0.0, 0.9), 0.995)
+    assert (origins["lr"], origins["width"], origins["betas"], origins["ema"]) == ("--set", "arch", "loss", "protocol")
+
+
+def test_a_recipe_with_an_unknown_or_a_wrong_setting_names_its_author() -> None:
+    training = Training(budget_kimg=1)
+    with pytest.raises(ProtocolError, match=r"the recipe of loss x: unknown field 'batch'"):
+        resolve_recipe(training, [("loss x", {"batch": 1})])
+    with pytest.raises(ProtocolError, match=r"the recipe of loss x: .*betas"):
+        resolve_recipe(training, [("loss x", {"betas": (0.5, 1.5)})])
+
+
+def test_settings_are_sorted_into_recipe_training_and_loss() -> None:
+    changes = parse_changes(["lr=1e-4", "budget_kimg=2", "loss.weight=1", "optimizer=rmsprop"])
+    assert changes.recipe == {"lr": 1e-4, "optimizer": "rmsprop"}
+    assert changes.training == {"budget_kimg": 2}
+    assert changes.loss == {"weight": 1}
+    for bad in ("lr", "=1", "lr=", "colour=red"):
+        with pytest.raises(ProtocolError):
+            parse_changes([bad])
+
+
+def test_the_number_of_d_updates_pays_for_the_budget() -> None:
+    assert Training(budget_kimg=64, batch=32).d_updates == 2000
+    assert Training(budget_kimg=0.1, batch=64).d_updates == 2
+
+
+def test_a_plugins_protocol_may_be_a_plain_mapping() -> None:
+    rules = {
+        "name": "m",
+        "dataset": "ring",
+        "seeds": [0],
+        "training": {"budget_kimg": 1},
+        "evaluation": {"samples": 10, "metrics": ["modes"], "headline": "modes_covered"},
+    }
+    evaluation = Evaluating(samples=10, metrics=("modes",), headline="modes_covered")
+    expected = Protocol(
+        name="m", dataset="ring", seeds=(0,), training=Training(budget_kimg=1), evaluation=evaluation
+    )
+    assert parse(rules, "here") == expected
