@@ -40,7 +40,6 @@ USUAL = ("fid", "is", "modes_covered", "coverage")
 """Scores shown beside the headline where nobody chose."""
 HEADINGS = {"modes_covered": "modes"}
 DASH = "–"
-_NUMERIC = ("rank", "images/s", "params G/D")
 
 
 # -- rows ----------------------------------------------------------------------------------------------------
@@ -562,6 +561,10 @@ def _headings(table: Table, kind: Kind) -> dict[str, str]:
     return {name: scores.get(name, name) for name in names}
 
 
+def _is_number(key: str) -> bool:
+    return key.startswith("score ") or key in ("rank", "images/s", "params G/D")
+
+
 def _heading(table: Table, column: str) -> str:
     label = table.label(column)
     short = HEADINGS.get(label, label)
@@ -642,11 +645,12 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
 
     cells = [_cells(table, row) | {"here": "here" if row.here else ""} for row in table.rows]
     headings = _headings(table, "entry") | ({"here": ""} if any(row.here for row in table.rows) else {})
-    widths = {key: max(map(len, [text, *(c.get(key, "") for c in cells)])) for key, text in headings.items()}
-    widths["loss"] = max([4, *(len(table.part(row, "loss")) for row in table.rows)])
+    widths = {key: _narrowest(table, key, text, cells) for key, text in headings.items()}
     dropped = _too_many(widths, width)
     notes = [*_footnotes(table), *table.failures, *table.left_out, *table.notes]
-    notes += [f"not shown for want of width: {', '.join(headings[key] for key in dropped)}"] if dropped else []
+    if dropped:
+        gone = [text for key, text in headings.items() if key in dropped]
+        notes.append(f"not shown for want of width: {', '.join(gone)}")
     shown = RichTable(
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -655,30 +659,34 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
         caption=Text("\n".join(notes)),
         caption_justify="left",
     )
-    for key in (key for key in headings if key not in dropped):
-        numeric = key.startswith("score ") or key in _NUMERIC
-        folds = key in ("loss", "device")
-        least = min(widths[key], 24 if key == "device" else widths[key])
-        shown.add_column(
-            Text(headings[key]),
-            justify="right" if numeric else "left",
-            no_wrap=not folds,
-            min_width=least,
-            overflow="fold",
-        )
+    keys = [key for key in headings if key not in dropped]
+    for key in keys:
+        side: Literal["left", "right"] = "right" if _is_number(key) else "left"
+        fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells)
+        shown.add_column(Text(headings[key]), justify=side, min_width=widths[key], no_wrap=fits, overflow="fold")
     for row, texts, following in zip(table.rows, cells, [*table.rows[1:], None], strict=True):
         style = "dim" if row.failures else "italic" if row.kind == "yardstick" else ""
         last = following is None or following.kind != row.kind
-        texts_shown = [Text(texts.get(key, "")) for key in headings if key not in dropped]
-        shown.add_row(*texts_shown, style=style, end_section=last)
+        shown.add_row(*(Text(texts.get(key, "")) for key in keys), style=style, end_section=last)
     return shown
 
 
-def _too_many(widths: dict[str, int], width: int | None) -> list[str]:
+def _narrowest(table: Table, key: str, heading: str, cells: Sequence[Mapping[str, str]]) -> int:
+    """Characters that a column needs; long names, changes and reasons may wrap."""
+    texts = [heading, *(cell.get(key, "") for cell in cells)]
+    if key == "loss":
+        texts = [heading, *(table.part(row, "loss") for row in table.rows)]
+    if key == "ok":
+        texts = [word for text in texts for word in text.split()]
+    longest = max(map(len, texts), default=0)
+    return min(longest, 24) if key in ("arch", "loss", "device") else longest
+
+
+def _too_many(widths: Mapping[str, int], width: int | None) -> list[str]:
     """Columns to drop so that the others fit; arch, loss, headline and ok always stay."""
     scores = [key for key in widths if key.startswith("score ")]
     dropped: list[str] = []
-    for key in ["D norm", "params G/D", *scores[:0:-1], "images/s"]:
+    for key in ["D norm", "params G/D", *scores[:0:-1], "images/s", "device"]:
         kept = [value for name, value in widths.items() if name not in dropped]
         if width is None or sum(kept) + 2 * len(kept) + 1 <= width:
             break
@@ -766,7 +774,7 @@ def _machines(table: Table) -> list[str]:
 def _pipes(table: Table, kind: Kind) -> str:
     """One block as a Markdown table."""
     headings = _headings(table, kind)
-    ruler = ["---:" if key.startswith("score ") or key in _NUMERIC else "---" for key in headings]
+    ruler = ["---:" if _is_number(key) else "---" for key in headings]
     rows = [[_cells(table, row)[key] for key in headings] for row in table.block(kind)]
     lines = [[*map(_escape, headings.values())], ruler, *([*map(_escape, row)] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""

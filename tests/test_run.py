@@ -1,0 +1,353 @@
+"""Runs from end to end, in this process and through the command line, on real digits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+from msgspec.structs import replace
+from PIL import Image
+
+from ganbench import plugins
+from ganbench.errors import PluginError, Unsupported
+from ganbench.plan import YARDSTICKS, load_protocol, make_plan, parse_changes
+from ganbench.record import read
+from ganbench.run import execute
+from ganbench.yardsticks import YARDSTICKS as DRAWN
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def plan_of(tmp_path: Path, arch: str = "dcgan", loss: str = "wgan-gp", protocol: str = "smoke-v1", **options):
+    return make_plan(
+        plugins.find_many("arch", [arch]),
+        plugins.find_many("loss", [loss]),
+        load_protocol(protocol),
+        out=tmp_path / "runs",
+        device="cpu",
+        **options,
+    )
+
+
+def only_run(tmp_path: Path, **options):
+    (job,) = [job for job in plan_of(tmp_path, **options).jobs if not job.yardstick]
+    return job
+
+
+def carry_out(job, stop_after: int | None = None):
+    events = []
+
+    def should_stop() -> bool:
+        return stop_after is not None and sum(e.kind == "progress" for e in events) >= stop_after
+
+    return execute(job, events.append, should_stop), events
+
+
+def tensors(folder: Path) -> list[torch.Tensor]:
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
+    return [*state["gan"].values(), *(v for module in state["averaged"] for v in module.values())]
+
+
+def test_a_run_leaves_a_record_a_history_pictures_and_weights(tmp_path) -> None:
+    job = only_run(tmp_path)
+    record, events = carry_out(job)
+    folder = Path(job.folder)
+    assert read(folder / "record.json") == record
+    assert record.status == "ok", record.reason
+    assert record.cost.images == 960
+    names = {name.partition("@")[0] for name in record.scores}
+    assert {"fid", "is", "kid", "precision", "recall", "density", "coverage", "modes_covered"} <= names
+    fid = next(name for name in record.scores if name.startswith("fid@"))
+    assert fid == f"fid@{record.extractor}"
+    assert record.extractor.startswith("digits-cnn:")
+    assert {"G", "D"} == set(record.parameters)
+    assert min(record.parameters.values()) > 1000
+    rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    assert rows[-1]["kimg"] == 0.96
+    assert fid in rows[-1]
+    pictures = sorted((folder / "samples").glob("*.png"))
+    assert len(pictures) == 3
+    assert Image.open(pictures[-1]).size == (402, 402)
+    assert {"progress", "picture", "judging"} == {event.kind for event in events}
+    assert record.speed.train > 0
+    assert record.speed.sample > 0
+    assert record.environment.threads == 1
+
+
+def test_the_same_run_gives_the_same_bits_and_scores(tmp_path) -> None:
+    first, second = only_run(tmp_path / "a"), only_run(tmp_path / "b")
+    one, _ = carry_out(first)
+    other, _ = carry_out(second)
+    assert one.scores == other.scores
+    assert all(map(torch.equal, tensors(Path(first.folder)), tensors(Path(second.folder))))
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path) -> None:
+    whole, broken = only_run(tmp_path / "a"), only_run(tmp_path / "b")
+    expected, _ = carry_out(whole)
+    stopped, _ = carry_out(broken, stop_after=3)
+    assert stopped.status == "interrupted"
+    assert 0 < stopped.cost.images < 960
+    plan = plan_of(tmp_path / "b")
+    assert broken.key in {job.key for job in plan.todo}
+    resumed, events = carry_out(broken)
+    assert resumed.status == "ok"
+    assert sum(event.kind == "progress" for event in events) < 6, "it must not begin again"
+    assert resumed.scores == expected.scores
+    assert all(map(torch.equal, tensors(Path(whole.folder)), tensors(Path(broken.folder))))
+    history = [json.loads(line)["step"] for line in Path(broken.folder, "history.jsonl").read_text().splitlines()]
+    assert history == [json.loads(line)["step"] for line in Path(whole.folder, "history.jsonl").read_text().splitlines()]
+
+
+def test_looking_more_often_leaves_the_weights_bit_identical(tmp_path) -> None:
+    job = only_run(tmp_path / "a")
+    often = replace(job.protocol, evaluation=replace(job.protocol.evaluation, checks=6))
+    watched = replace(job, protocol=often, folder=str(tmp_path / "b"))
+    carry_out(job)
+    carry_out(watched)
+    assert len(list(Path(watched.folder, "samples").iterdir())) > len(list(Path(job.folder, "samples").iterdir()))
+    assert all(map(torch.equal, tensors(Path(job.folder)), tensors(Path(watched.folder))))
+
+
+def test_an_interrupted_run_of_other_settings_is_not_gone_on_with(tmp_path) -> None:
+    job = only_run(tmp_path)
+    carry_out(job, stop_after=3)
+    other = replace(job, recipe_changes={"lr": 0.1}, changes={"lr": "0.1"})
+    record, events = carry_out(other)
+    assert record.cost.images == 960
+    assert sum(event.kind == "progress" for event in events) == 6
+
+
+def test_a_finished_run_is_not_repeated_unless_forced_or_its_code_changed(tmp_path) -> None:
+    job = only_run(tmp_path)
+    record, _ = carry_out(job)
+    assert job.key in {j.key for j in plan_of(tmp_path).finished}
+    assert job.key in {j.key for j in plan_of(tmp_path, force=True).todo}
+    edited = msgspec.structs.replace(record, loss=msgspec.structs.replace(record.loss, source="0" * 12))
+    Path(job.folder, "record.json").write_bytes(msgspec.json.encode(edited))
+    assert job.key in {j.key for j in plan_of(tmp_path).changed}
+
+
+def test_a_training_that_leaves_the_finite_numbers_is_recorded_as_diverged(tmp_path) -> None:
+    job = only_run(tmp_path, loss="wgan", changes=parse_changes(["lr=1e30", "loss.clip=1e30"]))
+    record, _ = carry_out(job)
+    assert record.status == "diverged"
+    assert "not finite at iteration" in record.reason
+    assert record.scores == {}
+    assert job.key in {j.key for j in plan_of(tmp_path, loss="wgan", changes=parse_changes(["lr=1e30", "loss.clip=1e30"])).finished}
+
+
+def test_a_run_over_its_time_is_recorded_as_such(tmp_path) -> None:
+    record, _ = carry_out(only_run(tmp_path, changes=parse_changes(["timeout=0.000001"])))
+    assert record.status == "timeout"
+
+
+def test_settings_of_the_user_reach_the_loss_and_the_recipe_and_mark_the_row(tmp_path) -> None:
+    record, _ = carry_out(only_run(tmp_path, changes=parse_changes(["loss.weight=3", "lr=1e-4", "budget_kimg=0.2"])))
+    assert record.recipe["loss.weight"] == 3
+    assert (record.recipe["lr"], record.recipe_from["lr"], record.recipe_from["betas"]) == (1e-4, "--set", "the loss")
+    assert record.changes == {"loss.weight": "3", "lr": "1e-4", "budget_kimg": "0.2"}
+    assert record.cost.images == 224
+    assert record.digest == load_protocol("smoke-v1").digest
+
+
+def test_what_does_not_fit_is_declined_with_the_reason(tmp_path) -> None:
+    job = only_run(tmp_path, protocol="ring-v1", seeds=[0])
+    with pytest.raises(Unsupported, match=r"dcgan cannot play on ring: needs 2-D images, not points of shape 2"):
+        carry_out(job)
+    assert not Path(job.folder).exists()
+
+
+BATCH_NORM_ARCH = '''
+    """An arch that ignores what the loss wants."""
+    from torch import nn
+    from ganbench import GAN, hookimpl
+    @hookimpl
+    def ganbench_arch(data, z_dim):
+        n = 256
+        D = nn.Sequential(nn.Flatten(), nn.Linear(n, 8), nn.BatchNorm1d(8), nn.Linear(8, 1), nn.Flatten(0))
+        return GAN(nn.Sequential(nn.Linear(z_dim, n), nn.Tanh(), nn.Unflatten(1, (1, 16, SIDE))), D, z_dim)
+    SIDE = 16
+'''
+
+
+@pytest.mark.parametrize(
+    ("code", "error", "said"),
+    [
+        (BATCH_NORM_ARCH, Unsupported, "batch normalisation in D"),
+        (BATCH_NORM_ARCH.replace("SIDE = 16", "SIDE = 8"), PluginError, "failed to build|samples have shape"),
+        ("from ganbench import hookimpl\n@hookimpl\ndef ganbench_arch(data): return 3", PluginError, "returned a int"),
+    ],
+)
+def test_an_arch_that_breaks_its_contract_is_declined_before_training(
+    code, error, said, tmp_path, install, site, monkeypatch
+) -> None:
+    install("third-party", "arch", "odd", code, module=f"odd_{abs(hash(code))}")
+    monkeypatch.syspath_prepend(site)
+    plugins.installed.cache_clear()
+    try:
+        job = only_run(tmp_path, arch="odd")
+        with pytest.raises(error, match=said):
+            carry_out(job)
+    finally:
+        monkeypatch.undo()
+        plugins.installed.cache_clear()
+
+
+@pytest.mark.parametrize("name", YARDSTICKS)
+def test_every_yardstick_leaves_a_record(name, tmp_path) -> None:
+    job = next(job for job in plan_of(tmp_path).jobs if job.yardstick == name)
+    record, _ = carry_out(job)
+    assert read(job.record_file) == record
+    assert record.entry == name
+    assert tuple(DRAWN) == YARDSTICKS
+
+
+def test_yardsticks_are_in_the_order_that_gives_the_scores_their_meaning(tmp_path) -> None:
+    fids = []
+    for name in YARDSTICKS:
+        job = next(job for job in plan_of(tmp_path).jobs if job.yardstick == name)
+        record, _ = carry_out(job)
+        fids.append(next(value for title, value in record.scores.items() if title.startswith("fid@")))
+    real, gaussian, one_class, noise = fids
+    assert real < gaussian < min(one_class, noise)
+
+
+# -- through the command line ----------------------------------------------------------------------------------------
+
+
+def test_the_whole_pipeline_runs_and_finished_runs_are_not_repeated(ganbench_command, tmp_path) -> None:
+    arguments = ("run", "--arch", "dcgan,mlp", "--loss", "hinge", "--protocol", "smoke-v1", "--jobs", "2")
+    first = ganbench_command(*arguments)
+    assert first.returncode == 0, first.stderr
+    for word in ("dcgan", "mlp", "hinge", "real data", "gaussian fit", "one class", "noise", "fid", "1/1"):
+        assert word in first.stdout
+    record = tmp_path / "runs/smoke-v1/dcgan+hinge/seed0/record.json"
+    written = record.stat().st_mtime_ns
+    again = ganbench_command(*arguments)
+    assert again.returncode == 0
+    assert "2 finished before" in again.stdout
+    assert record.stat().st_mtime_ns == written
+    table = ganbench_command("leaderboard", "smoke-v1")
+    assert table.returncode == 0
+    assert "mlp" in table.stdout
+    shown = ganbench_command("show", "runs/smoke-v1/dcgan+hinge/seed0")
+    assert "digits-cnn:" in shown.stdout
+    assert "spectral" in shown.stdout
+    drawn = ganbench_command("sample", "runs/smoke-v1/dcgan+hinge/seed0", "-n", "9", "--out", "grid.png")
+    assert drawn.returncode == 0, drawn.stderr
+    assert Image.open(tmp_path / "grid.png").size == (152, 152)
+    published = ganbench_command("leaderboard", "smoke-v1", "--write")
+    assert published.returncode == 0, published.stderr
+    assert (tmp_path / "leaderboards/smoke-v1/README.md").exists()
+    assert len(list((tmp_path / "leaderboards/smoke-v1/records").iterdir())) == 6
+
+
+def test_one_job_at_a_time_and_two_give_the_same_bits(ganbench_command, tmp_path) -> None:
+    for jobs, out in (("1", "one"), ("2", "two")):
+        result = ganbench_command(
+            "run", "--arch", "dcgan", "--loss", "wgan-gp,r1", "--protocol", "smoke-v1", "--jobs", jobs, "--out", out, "-q"
+        )
+        assert result.returncode == 0, result.stderr
+    for loss in ("wgan-gp", "r1"):
+        one, two = (tmp_path / out / f"smoke-v1/dcgan+{loss}/seed0" for out in ("one", "two"))
+        assert all(map(torch.equal, tensors(one), tensors(two)))
+        assert read(one / "record.json").scores == read(two / "record.json").scores
+
+
+def test_json_is_all_that_stands_on_standard_output(ganbench_command) -> None:
+    result = ganbench_command("run", "--arch", "mlp", "--loss", "lsgan", "--protocol", "smoke-v1", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)
+
+
+def test_ctrl_c_leaves_an_interrupted_record_and_the_same_command_goes_on(tmp_path, site) -> None:
+    command = [
+        sys.executable, "-m", "ganbench", "run", "--arch", "mlp", "--loss", "lsgan", "--protocol", "digits-16-v1",
+        "--seed", "0", "--set", "budget_kimg=20",
+    ]  # fmt: skip
+    environment = {**os.environ, "NO_COLOR": "1"}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env=environment,
+    )  # fmt: skip
+    folder = tmp_path / "runs/digits-16-v1/mlp+lsgan+budget_kimg=20/seed0"
+    deadline = time.monotonic() + 120
+    while not (folder / "history.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "goes on from the last checkpoint" in said
+    assert "Traceback" not in said
+    assert read(folder / "record.json").status == "interrupted"
+    first = (folder / "history.jsonl").read_text().splitlines()[0]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, env=environment, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert read(folder / "record.json").status == "ok"
+    assert (folder / "history.jsonl").read_text().splitlines()[0] == first, "the first window was not trained again"
+
+
+BAD_INPUT = {
+    "unknown arch": (["run", "--arch", "dcgann", "--loss", "hinge"], "did you mean 'dcgan'"),
+    "unknown loss": (["run", "--arch", "dcgan", "--loss", "hing"], "did you mean 'hinge'"),
+    "unknown protocol": (["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "digit-16-v1"], "did you mean"),
+    "no loss": (["run", "--arch", "dcgan"], "no --loss given"),
+    "negative seed": (["run", "--arch", "dcgan", "--loss", "hinge", "--seed", "-1"], "--seed -1"),
+    "seed of letters": (["run", "--arch", "dcgan", "--loss", "hinge", "--seed", "x"], "--seed x"),
+    "unknown setting": (["run", "--arch", "dcgan", "--loss", "hinge", "--set", "lrr=1"], "--set lrr"),
+    "missing protocol file": (["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "no.toml"], "no.toml"),
+    "unwritable out": (["run", "--arch", "dcgan", "--loss", "hinge", "--out", "/proc/nowhere"], "cannot write to"),
+    "no cuda": (["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "smoke-v1", "--device", "cuda:7"], "cuda:7"),
+    "unfit arch": (["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "ring-v1"], "needs 2-D images"),
+    "unknown loss field": (
+        ["run", "--arch", "mlp", "--loss", "hinge", "--protocol", "smoke-v1", "--set", "loss.x=1"],
+        "has no setting 'x'",
+    ),
+    "nothing to show": (["show", "nowhere"], "nowhere holds no run"),
+    "nothing to sample": (["sample", "nowhere"], "nowhere holds no run"),
+    "unknown kind": (["plugins", "archs"], "no kind called 'archs'"),
+    "no records": (["leaderboard", "smoke-v1"], "no records of smoke-v1"),
+    "unknown leaderboard": (["leaderboard", "nope"], "no protocol called 'nope'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_one_sentence_and_exit_code_2(case, ganbench_command) -> None:
+    arguments, said = BAD_INPUT[case]
+    result = ganbench_command(*arguments)
+    assert result.returncode == 2, result.stdout + result.stderr
+    assert said in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr + result.stdout
+
+
+def test_debug_shows_the_traceback(ganbench_command) -> None:
+    result = ganbench_command("run", "--arch", "dcgann", "--loss", "hinge", "--debug")
+    assert "Traceback" in result.stderr
+
+
+def test_a_corrupt_record_is_named_and_the_good_ones_are_shown(ganbench_command, tmp_path) -> None:
+    assert ganbench_command("run", "--arch", "mlp", "--loss", "lsgan", "--protocol", "smoke-v1", "-q").returncode == 0
+    bad = tmp_path / "runs/smoke-v1/mlp+hinge/seed0/record.json"
+    bad.parent.mkdir(parents=True)
+    bad.write_text('{"format": 1, "status"')
+    result = ganbench_command("leaderboard", "smoke-v1")
+    assert result.returncode == 2
+    assert "lsgan" in result.stdout
+    assert "mlp+hinge/seed0/record.json is not a readable record" in result.stderr.replace("\n", "")
+    assert ganbench_command("leaderboard", "smoke-v1", "--write").returncode == 2
+    assert not (tmp_path / "leaderboards").exists()
