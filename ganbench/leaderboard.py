@@ -643,35 +643,31 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    cells = [_cells(table, row) | {"here": "here" if row.here else ""} for row in table.rows]
+    cells = {row.entry: _cells(table, row) | {"here": "here" if row.here else ""} for row in table.rows}
     headings = _headings(table, "entry") | ({"here": ""} if any(row.here for row in table.rows) else {})
-    widths = {key: _narrowest(table, key, text, cells) for key, text in headings.items()}
+    widths = {key: _narrowest(table, key, text, cells.values()) for key, text in headings.items()}
     dropped = _too_many(widths, width)
     notes = [*_footnotes(table), *table.failures, *table.left_out, *table.notes]
     if dropped:
         gone = [text for key, text in headings.items() if key in dropped]
         notes.append(f"not shown for want of width: {', '.join(gone)}")
-    shown = RichTable(
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        title=Text(f"{table.name}, {_plural(table.seeds, 'seed')}, digest {table.digest}"),
-        title_justify="left",
-        caption=Text("\n".join(notes)),
-        caption_justify="left",
-    )
+    title = Text(f"{table.name}, {_plural(table.seeds, 'seed')}, digest {table.digest}")
+    caption = Text("\n".join(notes))
+    shown = RichTable(title=title, caption=caption, title_justify="left", caption_justify="left")
+    shown.box, shown.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
     keys = [key for key in headings if key not in dropped]
     for key in keys:
         side: Literal["left", "right"] = "right" if _is_number(key) else "left"
-        fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells)
+        fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells.values())
         shown.add_column(Text(headings[key]), justify=side, min_width=widths[key], no_wrap=fits, overflow="fold")
-    for row, texts, following in zip(table.rows, cells, [*table.rows[1:], None], strict=True):
+    for row in table.rows:
         style = "dim" if row.failures else "italic" if row.kind == "yardstick" else ""
-        last = following is None or following.kind != row.kind
-        shown.add_row(*(Text(texts.get(key, "")) for key in keys), style=style, end_section=last)
+        texts = [Text(cells[row.entry].get(key, "")) for key in keys]
+        shown.add_row(*texts, style=style, end_section=row is table.block(row.kind)[-1])
     return shown
 
 
-def _narrowest(table: Table, key: str, heading: str, cells: Sequence[Mapping[str, str]]) -> int:
+def _narrowest(table: Table, key: str, heading: str, cells: Iterable[Mapping[str, str]]) -> int:
     """Characters that a column needs; long names, changes and reasons may wrap."""
     texts = [heading, *(cell.get(key, "") for cell in cells)]
     if key == "loss":

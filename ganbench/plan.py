@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from ganbench import plugins, protocol as protocols
+from ganbench import plugins
+from ganbench import protocol as protocols
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
 from ganbench.jobs import Job
 from ganbench.plugins import Source

@@ -19,6 +19,7 @@ Pixels = NDArray[np.uint8]
 
 SMALLEST_SIDE = 48
 THUMBNAILS = 12
+INK = (31, 90, 166)
 
 
 def picture(x: Tensor) -> Pixels:
@@ -82,7 +83,7 @@ def _scatter(points: NDArray[np.float32], size: int) -> Pixels:
     canvas = np.full((size, size, 3), 255, np.uint8)
     for dx in range(3):
         for dy in range(3):
-            canvas[size - 1 - place[:, 1] - dy, place[:, 0] + dx] = (31, 90, 166)
+            canvas[size - 1 - place[:, 1] - dy, place[:, 0] + dx] = INK
     return canvas
 
 
@@ -91,4 +92,4 @@ def _histogram(values: NDArray[np.float32], size: int) -> Pixels:
     counts, _ = np.histogram(values, 64)
     heights = (counts / max(1, counts.max()) * (size - 8)).astype(int).repeat(size // 64)
     rows = np.arange(size)[::-1, None]
-    return np.where((rows < heights)[..., None], np.uint8([31, 90, 166]), np.uint8(255)).astype(np.uint8)
+    return np.where((rows < heights)[..., None], np.array(INK, np.uint8), np.uint8(255)).astype(np.uint8)

@@ -75,9 +75,7 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
     device = pick_device(device_name)
     metric_sources = {name: plugins.find("metric", name) for name in rules.metrics}
     dataset_source = plugins.find("dataset", protocol.dataset)
-    dataset: Dataset = plugins.build(
-        dataset_source, argument=dataset_source.argument, resolution=protocol.resolution
-    )
+    dataset: Dataset = plugins.build(dataset_source, argument=dataset_source.argument, resolution=protocol.resolution)
     extractor = None
     if rules.extractor:
         source = plugins.find("extractor", rules.extractor)
@@ -145,9 +143,7 @@ def build_players(
     try:
         with preserved_rng(torch.device("cpu")):
             torch.manual_seed(protocol.seed(seed, "init"))
-            gan = plugins.build(
-                source, data=dataset.spec, d_norm=traits.d_norm, width=asked.width, z_dim=asked.z_dim
-            )
+            gan = plugins.build(source, data=dataset.spec, d_norm=traits.d_norm, width=asked.width, z_dim=asked.z_dim)
     except Unsupported as error:
         raise Unsupported(f"{source.name} cannot play on {dataset.name}: {error.message}", error.hint) from error
     if not isinstance(gan, GAN):
@@ -171,7 +167,7 @@ def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
     loss: Loss = plugins.build(source)
     if not changes:
         return loss
-    known = [f.name for f in dataclasses.fields(loss)] if dataclasses.is_dataclass(loss) else []
+    known = [field.name for field in dataclasses.fields(loss)] if dataclasses.is_dataclass(loss) else list[str]()
     for name in changes:
         if name not in known:
             raise ProtocolError(
@@ -281,7 +277,10 @@ class _Run:
             self.emit(Event("progress", self.job.key, {**row, "share": trainer.d_done / total}))
             if should_stop() and not trainer.done:
                 self._checkpoint()
-                return "interrupted", f"stopped at {window.images / 1000:g} of {self.protocol.training.budget_kimg:g} kimg"
+                return (
+                    "interrupted",
+                    f"stopped at {window.images / 1000:g} of {self.protocol.training.budget_kimg:g} kimg",
+                )
             limit = self.protocol.training.timeout
             if limit and self.train_seconds > limit and not trainer.done:
                 return "timeout", f"{self.train_seconds:.0f} s of training, the protocol allows {limit:g} s"
@@ -399,7 +398,9 @@ def _judge_yardstick(job: Job) -> Record:
     started, began = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     seed = protocol.seed(job.seed, f"yardstick-{job.yardstick}")
     with preserved_rng(bench.device):
-        real, fakes = YARDSTICKS[job.yardstick](bench.dataset, bench.judge.reference, protocol.evaluation.reference, seed)
+        real, fakes = YARDSTICKS[job.yardstick](
+            bench.dataset, bench.judge.reference, protocol.evaluation.reference, seed
+        )
         halved = None if real is bench.judge.reference else real
         verdict = bench.judge.score(fakes, seed, real=halved)
     folder = Path(job.folder)

@@ -91,8 +91,8 @@ class Trainer:
         Raises:
             Diverged: a loss term left the finite numbers.
         """
-        first, sums, began = self.step, {}, self._clock()
-        images = self.images
+        sums: dict[str, Tensor] = {}
+        first, images, began = self.step, self.images, self._clock()
         with preserved_rng(self.device):
             _set_default_rng_state(self.noise, self.device)
             while self.d_done < min(until, self.d_updates):

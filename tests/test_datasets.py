@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ganbench_baselines.dataset import digits, folder, gaussian_1d, grid, ring, stacked_digits
 from PIL import Image
 
 from ganbench.data import Dataset
 from ganbench.errors import DataError, GanbenchError, Unsupported
+from ganbench_baselines.dataset import digits, folder, gaussian_1d, grid, ring, stacked_digits
 
 POINTS: dict[str, Callable[..., Dataset]] = {
     "ring": ring.ganbench_dataset,
@@ -122,9 +122,7 @@ def test_stacked_digits_put_hundreds_in_red_tens_in_green_and_ones_in_blue(stack
     for split, source in ((stacked.train, train), (stacked.test, test)):
         digit_of = {x.numpy().tobytes(): int(y) for x, y in zip(source.x, source.labels, strict=True)}
         for triple, label in zip(split.x[:500], split.labels[:500].tolist(), strict=True):
-            assert [digit_of[channel.numpy().tobytes()] for channel in triple] == [
-                int(c) for c in f"{label:03d}"
-            ]
+            assert [digit_of[channel.numpy().tobytes()] for channel in triple] == [int(c) for c in f"{label:03d}"]
 
 
 def test_stacked_digits_train_on_training_digits_and_hold_out_held_out_ones(stacked):
@@ -232,9 +230,7 @@ def test_points_are_the_same_bits_on_every_call(name):
 # --- folder -------------------------------------------------------------------------------------------------
 
 
-def paint(
-    path: Path, size: tuple[int, int] = (8, 8), mode: str = "RGB", seed: int = 0, **save: object
-) -> Path:
+def paint(path: Path, size: tuple[int, int] = (8, 8), mode: str = "RGB", seed: int = 0, **save: object) -> Path:
     """An image of random pixels, written in the format its suffix names."""
     width, height = size
     channels = {"RGB": (3,), "RGBA": (4,), "L": ()}[mode]

@@ -13,13 +13,13 @@ from typing import Any
 import pluggy
 import pytest
 import torch
-from ganbench_baselines.loss import penalties
 from torch import Tensor, nn
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
 from ganbench import hookspecs
 from ganbench.contracts import LossTraits
+from ganbench_baselines.loss import penalties
 
 Fn = Callable[[Tensor, Tensor], Tensor]
 
@@ -237,9 +237,7 @@ def test_lsgan_with_minus_one_one_zero_targets_is_equation_8():
 
 def test_minimax_is_zero_sum():
     loss, real = build("minimax"), samples(5, 1)
-    sums = [
-        loss.d_loss(identity, real, fake) + loss.g_loss(identity, real, fake) for fake in samples(2, 5, 1)
-    ]
+    sums = [loss.d_loss(identity, real, fake) + loss.g_loss(identity, real, fake) for fake in samples(2, 5, 1)]
     assert_close(sums[0], sums[1])
 
 
@@ -390,9 +388,7 @@ def test_dragan_perturbs_real_samples_by_at_most_half_a_standard_deviation_of_th
     real = samples(200, 1, 20, 20) * torch.linspace(0.1, 3, 200, dtype=torch.float64)[:, None, None, None]
     D = Recorder(smooth_critic(400))
     build("dragan").d_loss(D, real, torch.full_like(real, 1e6))
-    share = ((D.penalised - real) / (0.5 * real.std())).flatten(
-        1
-    )  # alpha of the sample times u of the element
+    share = ((D.penalised - real) / (0.5 * real.std())).flatten(1)  # alpha of the sample times u of the element
     assert share.min() >= 0
     assert share.max() <= 1
     alpha = share.max(1).values  # 400 elements: u comes close to 1

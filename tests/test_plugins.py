@@ -152,5 +152,8 @@ def test_an_argument_after_the_colon_reaches_the_plugin() -> None:
 
 def test_all_and_commas_name_each_component_once() -> None:
     everything = plugins.find_many("arch", ["all"])
-    assert plugins.find_many("arch", ["dcgan,mlp", "mlp"]) == [plugins.find("arch", "dcgan"), plugins.find("arch", "mlp")]
+    assert plugins.find_many("arch", ["dcgan,mlp", "mlp"]) == [
+        plugins.find("arch", "dcgan"),
+        plugins.find("arch", "mlp"),
+    ]
     assert len(everything) == len(plugins.of_kind("arch"))

@@ -136,7 +136,5 @@ def test_a_plugins_protocol_may_be_a_plain_mapping() -> None:
         "evaluation": {"samples": 10, "metrics": ["modes"], "headline": "modes_covered"},
     }
     evaluation = Evaluating(samples=10, metrics=("modes",), headline="modes_covered")
-    expected = Protocol(
-        name="m", dataset="ring", seeds=(0,), training=Training(budget_kimg=1), evaluation=evaluation
-    )
+    expected = Protocol(name="m", dataset="ring", seeds=(0,), training=Training(budget_kimg=1), evaluation=evaluation)
     assert parse(rules, "here") == expected

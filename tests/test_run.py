@@ -110,7 +110,9 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path) -> None:
     assert resumed.scores == expected.scores
     assert all(map(torch.equal, tensors(Path(whole.folder)), tensors(Path(broken.folder))))
     history = [json.loads(line)["step"] for line in Path(broken.folder, "history.jsonl").read_text().splitlines()]
-    assert history == [json.loads(line)["step"] for line in Path(whole.folder, "history.jsonl").read_text().splitlines()]
+    assert history == [
+        json.loads(line)["step"] for line in Path(whole.folder, "history.jsonl").read_text().splitlines()
+    ]
 
 
 def test_looking_more_often_leaves_the_weights_bit_identical(tmp_path) -> None:
@@ -148,7 +150,9 @@ def test_a_training_that_leaves_the_finite_numbers_is_recorded_as_diverged(tmp_p
     assert record.status == "diverged"
     assert "not finite at iteration" in record.reason
     assert record.scores == {}
-    assert job.key in {j.key for j in plan_of(tmp_path, loss="wgan", changes=parse_changes(["lr=1e30", "loss.clip=1e30"])).finished}
+    assert job.key in {
+        j.key for j in plan_of(tmp_path, loss="wgan", changes=parse_changes(["lr=1e30", "loss.clip=1e30"])).finished
+    }
 
 
 def test_a_run_over_its_time_is_recorded_as_such(tmp_path) -> None:
@@ -260,7 +264,18 @@ def test_the_whole_pipeline_runs_and_finished_runs_are_not_repeated(ganbench_com
 def test_one_job_at_a_time_and_two_give_the_same_bits(ganbench_command, tmp_path) -> None:
     for jobs, out in (("1", "one"), ("2", "two")):
         result = ganbench_command(
-            "run", "--arch", "dcgan", "--loss", "wgan-gp,r1", "--protocol", "smoke-v1", "--jobs", jobs, "--out", out, "-q"
+            "run",
+            "--arch",
+            "dcgan",
+            "--loss",
+            "wgan-gp,r1",
+            "--protocol",
+            "smoke-v1",
+            "--jobs",
+            jobs,
+            "--out",
+            out,
+            "-q",
         )
         assert result.returncode == 0, result.stderr
     for loss in ("wgan-gp", "r1"):
@@ -296,7 +311,9 @@ def test_ctrl_c_leaves_an_interrupted_record_and_the_same_command_goes_on(tmp_pa
     assert "Traceback" not in said
     assert read(folder / "record.json").status == "interrupted"
     first = (folder / "history.jsonl").read_text().splitlines()[0]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, env=environment, check=False)
+    ended = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=240, env=environment, check=False
+    )
     assert ended.returncode == 0, ended.stderr
     assert read(folder / "record.json").status == "ok"
     assert (folder / "history.jsonl").read_text().splitlines()[0] == first, "the first window was not trained again"
@@ -312,7 +329,10 @@ BAD_INPUT = {
     "unknown setting": (["run", "--arch", "dcgan", "--loss", "hinge", "--set", "lrr=1"], "--set lrr"),
     "missing protocol file": (["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "no.toml"], "no.toml"),
     "unwritable out": (["run", "--arch", "dcgan", "--loss", "hinge", "--out", "/proc/nowhere"], "cannot write to"),
-    "no cuda": (["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "smoke-v1", "--device", "cuda:7"], "cuda:7"),
+    "no cuda": (
+        ["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "smoke-v1", "--device", "cuda:7"],
+        "cuda:7",
+    ),
     "unfit arch": (["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "ring-v1"], "needs 2-D images"),
     "unknown loss field": (
         ["run", "--arch", "mlp", "--loss", "hinge", "--protocol", "smoke-v1", "--set", "loss.x=1"],

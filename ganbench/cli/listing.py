@@ -11,6 +11,8 @@ from rich.table import Table
 
 from ganbench import plugins
 from ganbench.cli.base import app
+from ganbench.errors import PluginError
+from ganbench.hookspecs import KINDS
 
 protocols = typer.Typer(no_args_is_help=True, help="The rules that runs are compared under.")
 app.add_typer(protocols, name="protocols")
@@ -18,12 +20,12 @@ app.add_typer(protocols, name="protocols")
 
 @app.command("plugins")
 def list_plugins(
-    kind: Annotated[str, typer.Argument(help=f"Only one kind: {', '.join(plugins.KINDS)}.")] = "",
+    kind: Annotated[str, typer.Argument(help=f"Only one kind: {', '.join(KINDS)}.")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the installed components: kind, name, one line, package and version. Imports none of them."""
-    if kind and kind not in plugins.KINDS:
-        raise plugins.PluginError(f"no kind called '{kind}'", f"kinds: {', '.join(plugins.KINDS)}")
+    if kind and kind not in KINDS:
+        raise PluginError(f"no kind called '{kind}'", f"kinds: {', '.join(KINDS)}")
     found = [s for s in plugins.installed() if kind in ("", s.kind)]
     if as_json:
         fields = ("kind", "name", "summary", "package", "version")
@@ -34,7 +36,9 @@ def list_plugins(
         table.add_column(heading, no_wrap=heading in {"kind", "name"}, overflow="fold")
     last = ""
     for s in found:
-        table.add_row(s.kind if s.kind != last else "", f"[bold]{s.name}[/]", s.summary, f"[dim]{s.package} {s.version}[/]")
+        table.add_row(
+            s.kind if s.kind != last else "", f"[bold]{s.name}[/]", s.summary, f"[dim]{s.package} {s.version}[/]"
+        )
         last = s.kind
     Console().print(table)
 

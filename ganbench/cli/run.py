@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +29,9 @@ def _names(kind: str) -> list[str]:
 def run(
     arch: Annotated[
         list[str] | None,
-        typer.Option(help="Architecture; repeat, separate by commas, or say all.", autocompletion=lambda: _names("arch")),
+        typer.Option(
+            help="Architecture; repeat, separate by commas, or say all.", autocompletion=lambda: _names("arch")
+        ),
     ] = None,
     loss: Annotated[
         list[str] | None,
@@ -39,11 +41,13 @@ def run(
         str, typer.Option(help="A protocol's name, or your own TOML file.", autocompletion=lambda: _names("protocol"))
     ] = "digits-16-v1",
     seed: Annotated[
-        list[str] | None, typer.Option(help="Only these seeds (repeat, or separate by commas); default: the protocol's.")
+        list[str] | None,
+        typer.Option(help="Only these seeds (repeat, or separate by commas); default: the protocol's."),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.")] = "auto",
     jobs: Annotated[
-        int, typer.Option(min=0, help="Runs at a time; default: one per core on a CPU, one per GPU.", show_default=False)
+        int,
+        typer.Option(min=0, help="Runs at a time; default: one per core on a CPU, one per GPU.", show_default=False),
     ] = 0,
     settings: Annotated[
         list[str] | None,
@@ -75,13 +79,14 @@ def run(
     _report(plan, outcome, console, out, as_json, quiet)
 
 
+@dataclass
 class _Outcome:
-    """What became of a plan."""
+    """What became of a plan: combinations that do not fit, an error that ended everything, workers that died."""
 
-    def __init__(self) -> None:
-        self.refused: dict[str, GanbenchError] = {}
-        self.lost: list[str] = []
-        self.interrupted = False
+    declined: dict[str, GanbenchError] = field(default_factory=dict)
+    fatal: GanbenchError | None = None
+    lost: list[str] = field(default_factory=list)
+    interrupted: bool = False
 
 
 def _carry_out(plan: Plan, workers: int, display: Display, grid: bool) -> _Outcome:
@@ -93,8 +98,8 @@ def _carry_out(plan: Plan, workers: int, display: Display, grid: bool) -> _Outco
                 event = next(events, None)
                 if event is None:
                     return outcome
-                _take(event, outcome, display)
-                if event.kind == "refused" and not (grid and event.facts.get("unsupported")):
+                _take(event, outcome, display, grid)
+                if outcome.fatal:
                     executor.stop()
             except KeyboardInterrupt:
                 if outcome.interrupted:
@@ -105,13 +110,19 @@ def _carry_out(plan: Plan, workers: int, display: Display, grid: bool) -> _Outco
                 events = executor.run([])
 
 
-def _take(event: Event, outcome: _Outcome, display: Display) -> None:
+def _take(event: Event, outcome: _Outcome, display: Display, grid: bool) -> None:
+    """In a grid, a combination that does not fit is left out; any other refusal ends the command."""
+    facts = event.facts
     if event.kind == "refused":
-        outcome.refused[event.key] = GanbenchError(event.facts["message"], event.facts["hint"])
+        error = GanbenchError(facts["message"], facts["hint"])
+        if facts["unsupported"] and grid:
+            outcome.declined[error.message] = error
+        else:
+            outcome.fatal = outcome.fatal or error
         if "--debug" in sys.argv:
-            display.say(event.facts["traceback"])
-    if event.facts.get("lost"):
-        outcome.lost.append(f"{event.key}: {event.facts['reason']}")
+            display.say(facts["traceback"])
+    if facts.get("lost"):
+        outcome.lost.append(f"{event.key}: {facts['reason']}")
     display.show(event)
 
 
@@ -121,26 +132,23 @@ def _report(plan: Plan, outcome: _Outcome, console: Console, out: Path, as_json:
     runs = [job for job in done if not job.yardstick]
     if runs:
         show_table(plan.protocol, [job.record_file for job in done], console, as_json=as_json)
-    if outcome.interrupted:
-        console.print("[yellow]interrupted[/]: the same command goes on from the last checkpoint", highlight=False)
+    elif as_json:
+        typer.echo("[]")
+    for message in outcome.declined:
+        console.print(f"[yellow]left out:[/] {message}", highlight=False)
     for line in outcome.lost:
-        console.print(f"[red]lost[/] {line}; the same command goes on from its last checkpoint", highlight=False)
-    if runs and not (quiet or as_json or outcome.interrupted):
-        _where_next(plan, runs, console, out)
-    if as_json and not runs:
-        typer.echo(json.dumps([]))
-    refusals = {error.message: error for error in outcome.refused.values()}
-    if refusals:
-        for error in list(refusals.values())[:-1]:
-            console.print(f"[yellow]left out[/] {error.message}", highlight=False)
-        last = list(refusals.values())[-1]
-        if not runs or not all(outcome.refused):
-            raise last
-        console.print(f"[yellow]left out[/] {last.message}", highlight=False)
+        console.print(f"[red]lost:[/] {line}; the same command goes on from its last checkpoint", highlight=False)
+    if outcome.fatal:
+        raise outcome.fatal
     if outcome.interrupted:
+        console.print("[yellow]interrupted:[/] the same command goes on from the last checkpoint", highlight=False)
         raise typer.Exit(130)
+    if outcome.declined and not runs:
+        raise list(outcome.declined.values())[-1]
     if outcome.lost:
         raise typer.Exit(1)
+    if not (quiet or as_json):
+        _where_next(plan, runs, console, out)
 
 
 def _where_next(plan: Plan, runs: list[Job], console: Console, out: Path) -> None:

@@ -23,7 +23,9 @@ def _folders(run: Path, file: str) -> list[Path]:
     folder = run.parent if run.is_file() else run
     found = [folder] if (folder / file).exists() else sorted(p.parent for p in folder.glob(f"*/{file}"))
     if not found:
-        raise RecordError(f"{run} holds no run ({file} is missing)", "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0")
+        raise RecordError(
+            f"{run} holds no run ({file} is missing)", "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
+        )
     return found
 
 

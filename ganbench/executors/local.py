@@ -144,10 +144,10 @@ def _work(tasks: Any, events: Any, stop: Any, threads: int, rank: int) -> None:
             if job.device in {"auto", "cuda"} and torch.cuda.is_available():
                 job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
             record = execute(job, events.put, stop.is_set)
-            facts = {"status": record.status, "reason": record.reason, "scores": record.scores}
-            events.put(Event("done", job.key, facts))
+            said = {"status": record.status, "reason": record.reason, "scores": record.scores}
+            events.put(Event("done", job.key, said))
         except GanbenchError as error:
-            facts = {
+            facts: dict[str, Any] = {
                 "message": error.message,
                 "hint": error.hint,
                 "unsupported": isinstance(error, Unsupported),
@@ -156,6 +156,7 @@ def _work(tasks: Any, events: Any, stop: Any, threads: int, rank: int) -> None:
             events.put(Event("refused", job.key, facts))
         except Exception as error:
             facts = {
+                "unsupported": False,
                 "message": f"{job.key}: {type(error).__name__}: {error}",
                 "hint": "this is a defect of GANBench: please report it with the traceback (--debug)",
                 "traceback": traceback.format_exc(),

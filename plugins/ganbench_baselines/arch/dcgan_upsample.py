@@ -1,4 +1,4 @@
-"""DCGAN with nearest-neighbour upsampling and 3x3 convolutions in G (Odena, Dumoulin and Olah 2016: no checkerboard)."""
+"""DCGAN with nearest-neighbour upsampling and 3x3 convolutions in G (Odena et al. 2016: no checkerboard)."""
 
 from __future__ import annotations
 

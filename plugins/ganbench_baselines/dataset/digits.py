@@ -31,9 +31,7 @@ def load(resolution: int = 16) -> tuple[Split, Split]:
     x = torch.from_numpy(raw.images).float().unsqueeze(1) * (255 / 16)  # ink is stored as 0..16
     if resolution != NATIVE:
         x = interpolate(x, size=(resolution, resolution), mode="bilinear", align_corners=False)
-    whole = Split(
-        x.round().clamp(0, 255).to(torch.uint8), torch.from_numpy(raw.target).long()
-    )  # rounded once, here
+    whole = Split(x.round().clamp(0, 255).to(torch.uint8), torch.from_numpy(raw.target).long())  # rounded once, here
     assert whole.labels is not None
     train, test = stratified_split(whole.labels, TEST_SHARE, SPLIT_SEED)
     return whole[train], whole[test]

@@ -42,9 +42,7 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
-        raise DataError(
-            f"'{folder}' cannot be listed ({error.strerror})", "Check its permissions."
-        ) from error
+        raise DataError(f"'{folder}' cannot be listed ({error.strerror})", "Check its permissions.") from error
 
 
 def _images(folder: Path) -> list[Path]:
@@ -136,9 +134,7 @@ def _decode(file: Path, resolution: int) -> tuple[np.ndarray, bool]:
         gray = opened.mode in GRAY_MODES
         image = ImageOps.exif_transpose(opened)
         if "transparency" in image.info:
-            image = image.convert(
-                "RGBA"
-            )  # a palette with transparency reaches RGB by this road without a warning
+            image = image.convert("RGBA")  # a palette with transparency reaches RGB by this road without a warning
         # gray goes through RGB too: three equal channels, so every image is filtered by the same arithmetic
         rgb = image.convert("RGB")
     return np.asarray(_square(rgb).resize((resolution, resolution), Image.Resampling.LANCZOS)), gray

@@ -39,9 +39,7 @@ class Network(nn.Module):
         self.head = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.body(
-            x
-        )  # before the nonlinearity: nearer to the Gaussian that a Frechet distance assumes
+        features = self.body(x)  # before the nonlinearity: nearer to the Gaussian that a Frechet distance assumes
         return features, self.head(gelu(features))
 
 
@@ -53,14 +51,14 @@ def _block(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...]:
 class DigitsCNN(Extractor):
     """``x[B, 1, S, S]`` in uint8 -> (``features[B, 32]``, ``logits[B, 10]``).
 
-    Stacked digits ``x[B, 3, S, S]`` are read channel by channel: ``features[B, 96]``, ``logits[B, 3, 10]``. Any
-    size but 16x16 is resized to it (bilinear, antialiased when it shrinks).
+    Stacked digits ``x[B, 3, S, S]`` are read channel by channel: ``features[B, 96]``, ``logits[B, 3, 10]``.
+    Any size but 16x16 is resized to it (bilinear, antialiased when it shrinks).
 
     Batch size and device change features in the last bits of float32 only, but they do change them.
     """
 
     name, version = "digits-cnn", "1"
-    gate = 0.9
+    gate = 0.9  # chosen by train_digits_cnn.py; another gate is another version
 
     mean: Tensor
     std: Tensor

@@ -66,9 +66,7 @@ def find_weights(argument: str) -> tuple[Path, bool]:
         if path:
             file = Path(path).expanduser()
             if not file.is_file():
-                raise DataError(
-                    f"the Inception weights '{file}' do not exist", f"check the path in {named_in}"
-                )
+                raise DataError(f"the Inception weights '{file}' do not exist", f"check the path in {named_in}")
             return file, False
     cached = Path(torch.hub.get_dir()) / "checkpoints" / FILE
     if not cached.is_file():
@@ -83,7 +81,7 @@ def _download(target: Path) -> None:
     except (OSError, RuntimeError) as error:  # no network, no disk; a wrong hash is a RuntimeError
         raise DataError(
             f"the Inception weights {FILE} are not on this machine and cannot be downloaded ({error})",
-            f"fetch {URL_INCEPTION_V3} and save it as {target}, or name it, inception:PATH or {VARIABLE}=PATH",
+            f"fetch {URL_INCEPTION_V3} to {target}, or name it: inception:PATH or {VARIABLE}=PATH",
         ) from error
 
 

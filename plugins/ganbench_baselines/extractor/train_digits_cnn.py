@@ -1,12 +1,12 @@
 """How the weights of `digits-cnn` were made: ``python -m ganbench_baselines.extractor.train_digits_cnn``.
 
-Writes ``digits_cnn.safetensors`` and ``digits_cnn.json`` (what was measured) into the working directory: about
-ten minutes on one core. Only training digits are trained on and chosen by; the test digits are looked at once, at
-the end. Ten further networks, each without a tenth of the training digits, give the confusion and the gate.
+Writes ``digits_cnn.safetensors`` and ``digits_cnn.json`` (what was measured) into the working directory, in
+about ten minutes on one core. Only training digits are trained on and chosen by; the test digits are looked at
+once, at the end. Ten further networks, each without a tenth of the training digits, give confusion and gate.
 
 Besides digits the network sees blends of two (mixup, Zhang et al. 2018), to be torn between both, and things
-that are no digits, to be at a loss (outlier exposure, Hendrycks et al. 2019). Without these, confidence lets a
-quarter of all blends pass for digits of high quality.
+that are no digits, to be at a loss (outlier exposure, Hendrycks et al. 2019). Without these, confidence lets
+a quarter of all blends pass for digits of high quality.
 """
 
 from __future__ import annotations
@@ -77,9 +77,7 @@ def outliers(real: Tensor, n: int, rng: torch.Generator) -> Tensor:
     tiles = some.unfold(2, 4, 4).unfold(3, 4, 4).reshape(k, 16, 4, 4)
     order = uniform(k, 16).argsort(dim=1)
     shuffled = tiles[torch.arange(k).unsqueeze(1), order].reshape(k, 4, 4, 4, 4).transpose(2, 3)
-    return torch.cat([uniform(k, 1, SIDE, SIDE), clouds, gray, shuffled.reshape(k, 1, SIDE, SIDE)]).clamp(
-        -1, 1
-    )
+    return torch.cat([uniform(k, 1, SIDE, SIDE), clouds, gray, shuffled.reshape(k, 1, SIDE, SIDE)]).clamp(-1, 1)
 
 
 def loss(network: Network, split: Split, recipe: Recipe, rng: torch.Generator) -> Tensor:
@@ -88,14 +86,14 @@ def loss(network: Network, split: Split, recipe: Recipe, rng: torch.Generator) -
     index, half = torch.randint(len(split), (recipe.batch,), generator=rng), recipe.batch // 2
     x, y = augment(to_signal(split.x[index]), recipe, rng), split.labels[index]
     other = torch.randperm(len(x), generator=rng)[:half]
-    share = 0.3 + 0.4 * torch.rand(half, generator=rng)
-    blend = share.view(-1, 1, 1, 1) * x[:half] + (1 - share).view(-1, 1, 1, 1) * x[other]
+    lam = 0.3 + 0.4 * torch.rand(half, generator=rng)
+    blend = lam.view(-1, 1, 1, 1) * x[:half] + (1 - lam).view(-1, 1, 1, 1) * x[other]
     logits = network(torch.cat([x, blend, outliers(split.x, half, rng)]))[1]
     on_digit, on_blend, on_outlier = logits.log_softmax(dim=1).split([len(x), half, half])
     one, two = (on_blend.gather(1, label.unsqueeze(1)).squeeze(1) for label in (y[:half], y[other]))
     return (
         -on_digit.gather(1, y.unsqueeze(1)).mean()
-        - recipe.blend_weight * (share * one + (1 - share) * two).mean()
+        - recipe.blend_weight * (lam * one + (1 - lam) * two).mean()
         - recipe.outlier_weight * on_outlier.mean()
     )
 
@@ -107,9 +105,7 @@ def train(split: Split, recipe: Recipe, seed: int) -> Network:
     network = Network()
     steps = recipe.epochs * (len(split) // recipe.batch)
     optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.peak_lr, total_steps=steps, pct_start=0.2
-    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.peak_lr, total_steps=steps, pct_start=0.2)
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
     for _ in range(steps):
         optimiser.zero_grad()
@@ -142,22 +138,20 @@ def judged(extractor: DigitsCNN, x: Tensor) -> tuple[Tensor, Tensor]:
 
 def out_of_fold(split: Split, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """:func:`judged` for every training digit, by a network that was trained without it."""
-    confidence, assigned = (
-        torch.zeros(len(split), dtype=torch.float64),
-        torch.zeros(len(split), dtype=torch.int64),
-    )
-    fold = torch.arange(len(split)) % FOLDS  # the split comes shuffled
-    for k in range(FOLDS):
-        rest = split[(fold != k).nonzero().flatten()]
-        confidence[fold == k], assigned[fold == k] = judged(
-            finished(train(rest, recipe, seed=1 + k), rest), split.x[fold == k]
-        )
+    everyone = torch.arange(len(split))
+    folds = [everyone[k::FOLDS] for k in range(FOLDS)]  # the split comes shuffled
+    answers = []
+    for k, fold in enumerate(folds):
+        rest = split[everyone[everyone % FOLDS != k]]
+        answers.append(judged(finished(train(rest, recipe, seed=1 + k), rest), split.x[fold]))
         print(f"fold {k + 1} of {FOLDS}", flush=True)
+    back = torch.cat(folds).argsort()
+    confidence, assigned = (torch.cat(part)[back] for part in zip(*answers, strict=True))
     return confidence, assigned
 
 
 def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
-    """Samples that are no digits, stored like ``split``; the last four kinds were never trained on."""
+    """Samples that are no digits, stored like ``split``. Kinds never trained on: all but noise, blends and blanks."""
     rng = torch.Generator().manual_seed(seed)
     assert split.labels is not None
     x, n = to_signal(split.x), len(split)
@@ -165,9 +159,7 @@ def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
     unlike = split.labels != split.labels[other]
     flat = x.flatten(1).double()
     eigen = torch.linalg.eigh(flat.T.cov())
-    normal = (
-        torch.randn(n, SIDE**2, generator=rng, dtype=torch.float64) * eigen.eigenvalues.clamp(min=0).sqrt()
-    )
+    normal = torch.randn(n, SIDE**2, generator=rng, dtype=torch.float64) * eigen.eigenvalues.clamp(min=0).sqrt()
     torch.manual_seed(seed)
     untrained = nn.Sequential(
         nn.Linear(64, 64 * 16),
@@ -193,10 +185,11 @@ def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
 
 
 def choose_gate(confidence: Tensor) -> float:
-    """The strictest of a few round numbers that 96 % of the out-of-fold training digits pass."""
-    return max(
-        gate for gate in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95) if (confidence >= gate).double().mean() >= 0.96
-    )
+    """The strictest of a few round numbers that 97.5 % of the training digits pass, out of fold.
+
+    Three stacked digits then still pass together nine times in ten.
+    """
+    return max(gate for gate in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95) if (confidence >= gate).double().mean() >= 0.975)
 
 
 def confusion(true: Tensor, assigned: Tensor) -> Tensor:
@@ -209,45 +202,42 @@ def share(condition: Tensor) -> float:
     return round(condition.double().mean().item(), 4)
 
 
+def measured(extractor: DigitsCNN, real: Split, held_out: Split, recipe: Recipe) -> dict[str, Any]:
+    """What is published beside the weights; sets the extractor's confusion counts."""
+    assert real.labels is not None
+    assert held_out.labels is not None
+    confidence, assigned = out_of_fold(real, recipe)
+    test_confidence, test_assigned = judged(extractor, held_out.x)
+    gate = choose_gate(confidence)
+    passed = torch.cat([confidence, test_confidence]) >= gate
+    counts = confusion(torch.cat([real.labels, held_out.labels])[passed], torch.cat([assigned, test_assigned])[passed])
+    extractor.confusion_counts.copy_(counts)
+    return {
+        "weights": extractor.weights_hash,
+        "gate": gate,
+        "held_out_n": len(held_out),
+        "held_out_accuracy": share(test_assigned == held_out.labels),
+        "held_out_passed": share(test_confidence >= gate),
+        "out_of_fold_n": len(real),
+        "out_of_fold_accuracy": share(assigned == real.labels),
+        "out_of_fold_passed": share(confidence >= gate),
+        "strangers_passed": {k: share(judged(extractor, x)[0] >= gate) for k, x in strangers(held_out).items()},
+        "confusion": counts.tolist(),
+        "recipe": asdict(recipe),
+        "torch": torch.__version__,
+    }
+
+
 def main() -> None:
     """Train, measure, write."""
     torch.set_num_threads(1)
     recipe = Recipe()
     real, held_out = digits.load(SIDE)
-    assert real.labels is not None
-    assert held_out.labels is not None
-    confidence, assigned = out_of_fold(real, recipe)
-    gate = choose_gate(confidence)
     extractor = finished(train(real, recipe, seed=0), real)
-    test_confidence, test_assigned = judged(extractor, held_out.x)
-    true = torch.cat([real.labels, held_out.labels])
-    passed = torch.cat([confidence, test_confidence]) >= gate
-    counts = confusion(true[passed], torch.cat([assigned, test_assigned])[passed])
-    extractor.confusion_counts.copy_(counts)
-    measured: dict[str, Any] = {
-        "weights": extractor.weights_hash,
-        "gate": gate,
-        "held_out": {
-            "n": len(held_out),
-            "accuracy": share(test_assigned == held_out.labels),
-            "passed": share(test_confidence >= gate),
-        },
-        "out_of_fold": {
-            "n": len(real),
-            "folds": FOLDS,
-            "accuracy": share(assigned == real.labels),
-            "passed": share(confidence >= gate),
-        },
-        "strangers_passed": {
-            name: share(judged(extractor, x)[0] >= gate) for name, x in strangers(held_out).items()
-        },
-        "confusion": counts.tolist(),
-        "recipe": asdict(recipe),
-        "torch": torch.__version__,
-    }
+    report = json.dumps(measured(extractor, real, held_out, recipe), indent=2)
     save_file(extractor.state_dict(), "digits_cnn.safetensors")
-    Path("digits_cnn.json").write_text(json.dumps(measured, indent=2) + "\n")
-    print(json.dumps(measured, indent=2))
+    Path("digits_cnn.json").write_text(report + "\n")
+    print(report)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,673 @@
+"""Tables from records: rows, ranks, failures, what is left out, and files that equal what their records give."""
+
+from __future__ import annotations
+
+import io
+import json
+import random
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from ganbench import leaderboard
+from ganbench.errors import GanbenchError, RecordError
+from ganbench.leaderboard import (
+    build,
+    check_folder,
+    merge,
+    records_in,
+    to_csv,
+    to_frame,
+    to_json,
+    to_markdown,
+    to_rich,
+    write_folder,
+)
+from ganbench.protocol import Evaluating, Protocol, Training
+from ganbench.record import Column, Component, Cost, Environment, Record, Speed, write
+from ganbench.statistics import Summary
+
+TAG = "digits-cnn:1a2b3c4d"
+COLUMNS = {
+    f"fid@{TAG}": Column("min", 0, None),
+    f"is@{TAG}": Column("max", 1, None),
+    f"coverage@{TAG}": Column("max", 0, 1),
+    "modes_covered": Column("max", 0, 10),
+    "hq_fraction": Column("max", 0, 1),
+}
+CPU = Environment(
+    ganbench="0.1.0",
+    commit="0123456789ab",
+    dirty=False,
+    python="3.12.1",
+    torch="2.15.0",
+    cuda="",
+    cudnn="",
+    device="Some CPU",
+    threads=1,
+    precision="float32",
+    system="Linux x86_64",
+)
+GPU = msgspec.structs.replace(CPU, device="Some GPU", cuda="13.0", cudnn="91000")
+TOY = Protocol(
+    name="toy-v1",
+    dataset="digits",
+    seeds=(0, 1, 2, 3, 4),
+    training=Training(budget_kimg=100),
+    evaluation=Evaluating(samples=1000, metrics=("fid",), headline="coverage", extractor="digits-cnn", draws=2),
+    description="A toy.",
+    resolution=16,
+)
+
+
+def make(entry: str = "dcgan+hinge", seed: int = 0, level: float = 0.5, **changed) -> Record:
+    """A record whose coverage is about ``level``; its fid falls as that rises."""
+    arch, _, loss = entry.partition("+")
+    package, _, arch = arch.rpartition(":")
+    coverage = min(1.0, level + 0.004 * ((seed * 7) % 5 - 2))
+    scores = {
+        f"fid@{TAG}": 3 - 2 * coverage,
+        f"is@{TAG}": 1 + 8 * coverage,
+        f"coverage@{TAG}": coverage,
+        "modes_covered": 9.0 + seed % 2,
+        "hq_fraction": coverage / 2,
+    }
+    facts = {
+        "status": "ok",
+        "protocol": TOY.name,
+        "digest": TOY.digest,
+        "seed": seed,
+        "arch": Component(arch, package or "ganbench", "0.1.0", "a1"),
+        "loss": Component(loss, "ganbench", "0.1.0", "b1"),
+        "d_norm": "batch",
+        "parameters": {"G": 99_123, "D": 34_210},
+        "headline": "coverage",
+        "scores": scores,
+        "draws": [{k: v - 0.001 for k, v in scores.items()}, {k: v + 0.001 for k, v in scores.items()}],
+        "columns": COLUMNS,
+        "dataset": "digits",
+        "dataset_hash": "d1",
+        "extractor": TAG,
+        "speed": Speed(train=4000.0 + seed, sample=20_000.0, step_ms=16.0, peak_memory_mb=400.0),
+        "cost": Cost(100_000, 25.0 + seed, 3.0),
+        "environment": CPU,
+        "started": f"2026-01-0{seed + 1}T00:00:00+00:00",
+    }
+    if changed.get("status", "ok") != "ok":
+        facts |= {"scores": {}, "draws": [], "columns": {}}
+    return Record(**(facts | changed))
+
+
+def seeds(entry: str, level: float, n: int = 5, **changed) -> list[Record]:
+    return [make(entry, seed, level, **changed) for seed in range(n)]
+
+
+def yardstick(name: str, level: float) -> list[Record]:
+    plain = {"arch": None, "loss": None, "parameters": {}, "d_norm": "", "speed": Speed(), "yardstick": name}
+    return [make(seed=seed, level=level, **plain) for seed in range(5)]
+
+
+def diverged(entry: str, seed: int) -> Record:
+    return make(entry, seed, status="diverged", reason="d_loss is not finite at iteration 120")
+
+
+@pytest.fixture
+def mixed() -> list[Record]:
+    """Something of everything."""
+    records = seeds("dcgan+wgan-gp", 0.8) + seeds("dcgan+hinge", 0.75) + seeds("mlp+hinge", 0.4)
+    records += [make("dcgan+wgan", seed, 0.9) for seed in range(3)] + [diverged("dcgan+wgan", s) for s in (3, 4)]
+    records += seeds("mlp+lsgan", 0.6, n=3) + seeds("mlp+lsgan", 0.95, changes={"lr": "0.001"})
+    return records + yardstick("real data", 0.97) + yardstick("noise", 0.01)
+
+
+def names(table: leaderboard.Table, kind: str = "entry") -> list[str]:
+    return [table.title(row) for row in table.block(kind)]
+
+
+def row(table: leaderboard.Table, name: str) -> leaderboard.Row:
+    return next(row for row in table.rows if table.title(row) == name)
+
+
+def shown(table: leaderboard.Table, width: int = 200) -> str:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(to_rich(table, width))
+    return console.file.getvalue()
+
+
+# -- rows and ranks ------------------------------------------------------------------------------------------
+
+
+def test_complete_rows_stand_first_in_the_order_of_the_headline_then_failing_then_incomplete_ones(mixed):
+    table = build(mixed, TOY)
+    assert [(table.title(r), r.rank) for r in table.block("entry")] == [
+        ("dcgan+wgan-gp", 1),
+        ("dcgan+hinge", 2),
+        ("mlp+hinge", 3),
+        ("dcgan+wgan", 4),
+        ("mlp+lsgan", None),
+    ]
+
+
+def test_entries_that_five_seeds_cannot_tell_apart_tie():
+    table = build(seeds("a+x", 0.5) + seeds("b+x", 0.501) + seeds("c+x", 0.3), TOY)
+    assert [r.rank for r in table.rows] == [1, 1, 3]
+
+
+def test_a_headline_to_be_minimised_puts_the_smallest_first(mixed):
+    rules = msgspec.structs.replace(TOY.evaluation, headline="fid")
+    protocol = msgspec.structs.replace(TOY, evaluation=rules)
+    records = [msgspec.structs.replace(r, digest=protocol.digest) for r in mixed]
+    table = build(records, protocol)
+    assert table.headline == f"fid@{TAG}"
+    assert names(table)[:3] == ["dcgan+wgan-gp", "dcgan+hinge", "mlp+hinge"]
+    assert "on the log scale" in to_markdown(table)
+
+
+def test_scores_are_summed_up_over_seeds(mixed):
+    entry = row(build(mixed, TOY), "dcgan+wgan-gp")
+    values = tuple(r.scores[f"coverage@{TAG}"] for r in mixed if r.entry == "dcgan+wgan-gp")
+    assert entry.scores[f"coverage@{TAG}"].values == values
+    assert entry.scores[f"coverage@{TAG}"].mean == pytest.approx(sum(values) / 5)
+    assert entry.noise[f"coverage@{TAG}"] == pytest.approx(0.001 * 2**0.5)
+
+
+def test_costs_are_medians_over_seeds(mixed):
+    costs = row(build(mixed, TOY), "dcgan+wgan-gp").costs
+    assert costs == {
+        "images/s": 4002,
+        "samples/s": 20_000,
+        "step_ms": 16,
+        "memory_mb": 400,
+        "params_g": 99_123,
+        "params_d": 34_210,
+        "kimg": 100,
+        "train_s": 27,
+    }
+
+
+def test_components_of_one_name_from_two_packages_are_two_rows_and_say_whose_they_are():
+    table = build(seeds("dcgan+hinge", 0.5) + seeds("other:dcgan+hinge", 0.6), TOY)
+    assert names(table) == ["other:dcgan+hinge", "ganbench:dcgan+hinge"]
+    assert "other:dcgan" in to_markdown(table)
+
+
+def test_a_single_seed_has_neither_interval_nor_rank():
+    protocol = msgspec.structs.replace(TOY, seeds=(0,))
+    records = [make("a+x", 0, 0.5, digest=protocol.digest), make("b+x", 0, 0.6, digest=protocol.digest)]
+    records += [msgspec.structs.replace(diverged("c+x", 0), digest=protocol.digest)]
+    table = build(records, protocol)
+    assert [(table.title(r), r.rank) for r in table.rows] == [("b+x", None), ("a+x", None), ("c+x", None)]
+    assert "| – | b | x | 0.592 |" in to_markdown(table)
+
+
+def test_fewer_than_five_seeds_are_flagged():
+    three = msgspec.structs.replace(TOY, seeds=(0, 1, 2))
+    table = build(seeds("a+x", 0.5, n=3, digest=three.digest) + seeds("b+x", 0.7, 3, digest=three.digest), three)
+    assert [r.rank for r in table.rows] == [1, 2]
+    assert "3/3†" in to_markdown(table)
+    assert "fewer than 5 runs" in to_markdown(table)
+    assert "†" not in to_markdown(build(seeds("a+x", 0.5), TOY))
+
+
+# -- failures, missing seeds, custom rows, yardsticks --------------------------------------------------------
+
+
+def test_an_entry_with_failures_ranks_below_every_complete_one_however_good_its_survivors(mixed):
+    table = build(mixed, TOY)
+    failing = row(table, "dcgan+wgan")
+    best = max(r.scores[table.headline].mean for r in table.block("entry") if r is not failing)
+    assert failing.scores[table.headline].mean > best
+    assert failing.rank == 4
+    assert failing.verdict == "3/5 (2 diverged)"
+
+
+def test_the_mean_of_survivors_stands_in_parentheses_without_interval(mixed):
+    line = next(line for line in to_markdown(build(mixed, TOY)).splitlines() if "| wgan |" in line)
+    assert "| (0.900) |" in line
+    assert "[" not in line
+
+
+def test_a_failure_is_told_with_its_reason_everywhere(mixed):
+    table = build(mixed, TOY)
+    sentence = "dcgan+wgan: 2/5 diverged: d_loss is not finite at iteration 120"
+    assert table.failures == [sentence]
+    assert sentence in to_markdown(table)
+    assert sentence in shown(table)
+    failures = next(r for r in json.loads(to_json(table))["rows"] if r["name"] == "dcgan+wgan")["failures"]
+    assert [(f["seed"], f["status"]) for f in failures] == [(3, "diverged"), (4, "diverged")]
+
+
+def test_an_entry_of_failures_only_is_still_a_row():
+    table = build(seeds("a+x", 0.5) + [diverged("b+x", seed) for seed in range(5)], TOY)
+    assert [(table.title(r), r.rank, r.verdict) for r in table.rows] == [
+        ("a+x", 1, "5/5"),
+        ("b+x", 2, "0/5 (5 diverged)"),
+    ]
+    assert "| 2 | b | x | – |" in to_markdown(table)
+
+
+def test_a_table_of_failures_only_has_no_winner():
+    table = build([diverged("b+x", seed) for seed in range(5)], TOY)
+    assert [r.rank for r in table.rows] == [None]
+    assert "0/5 (5 diverged)" in to_markdown(table)
+    assert "0/5" in shown(table)
+
+
+def test_different_ways_to_fail_are_told_apart():
+    records = [make("b+x", 0), diverged("b+x", 1), make("b+x", 2, status="error", reason="E: a | b\nc")]
+    records += [make("b+x", 3, status="timeout", reason="9 s")]
+    table = build(records, TOY)
+    assert table.rows[0].verdict == "1/5 (1 diverged, 1 error, 1 timeout, 1 missing)"
+    assert "b+x: 1/5 error: E: a | b c" in table.failures
+    assert r"E: a \| b c" in to_markdown(table)
+    assert table.rows[0].rank is None
+
+
+def test_missing_seeds_are_no_failures_and_leave_an_entry_without_rank(mixed):
+    table = build(mixed, TOY)
+    incomplete = row(table, "mlp+lsgan")
+    assert (incomplete.missing, incomplete.rank, incomplete.verdict) == ((3, 4), None, "3/5 (2 missing)")
+    assert names(table)[-1] == "mlp+lsgan"
+
+
+def test_an_interrupted_run_counts_as_missing_and_a_skipped_one_is_told():
+    records = [*seeds("a+x", 0.5, n=4), make("a+x", 4, status="interrupted", reason="stopped at 3 kimg")]
+    records += [make("b+x", seed, status="skipped", reason="needs pairs") for seed in range(5)]
+    table = build(records, TOY)
+    assert [(table.title(r), r.verdict) for r in table.rows] == [("a+x", "4/5 (1 missing)")]
+    assert table.left_out == ("b+x: skipped: needs pairs",)
+
+
+def test_an_entry_that_was_only_begun_is_a_row_without_scores():
+    table = build([make("a+x", 0, status="interrupted")], TOY)
+    assert [(r.verdict, r.rank) for r in table.rows] == [("0/5 (5 missing)", None)]
+    assert "| – | a | x |" in to_markdown(table)
+    assert "0/5" in shown(table)
+    assert len(to_frame(table)) == len(json.loads(to_json(table))["rows"]) == 1
+
+
+def test_custom_rows_are_never_ranked_and_stand_below(mixed):
+    table = build(mixed, TOY)
+    assert [(table.title(r), r.rank) for r in table.block("custom")] == [("mlp+lsgan lr=0.001", None)]
+    ranked = [r.rank for r in table.block("entry")]
+    without = build([r for r in mixed if not r.changes], TOY)
+    assert ranked == [r.rank for r in without.block("entry")]
+    text = to_markdown(table)
+    assert text.index("lsgan lr=0.001") > text.index("## Custom runs") > text.index("## Ranking")
+    assert re.search(r"custom +mlp +lsgan lr=0.001", shown(table))
+
+
+def test_yardsticks_have_a_block_of_their_own_and_no_rank(mixed):
+    table = build(mixed, TOY)
+    assert names(table, "yardstick") == ["real data", "noise"]
+    assert all(r.rank is None for r in table.block("yardstick"))
+    text = to_markdown(table)
+    assert text.index("| real data |") > text.index("## Yardsticks")
+    assert "real data" in shown(table)
+
+
+# -- which records count -------------------------------------------------------------------------------------
+
+
+def test_records_of_another_digest_are_left_out_and_counted(mixed):
+    strangers = seeds("mlp+r1", 0.99, n=3, digest="ffffffffffff")
+    table = build(mixed + strangers, TOY)
+    assert "mlp+r1" not in names(table)
+    assert table.left_out == ("3 records of another protocol digest left out",)
+    assert table.left_out[0] in to_markdown(table)
+    assert table.left_out[0] in shown(table)
+
+
+@pytest.mark.parametrize("other", [{"extractor": "inception:6726825d"}, {"dataset_hash": "d2"}])
+def test_scores_of_another_judge_or_other_data_never_share_a_table(mixed, other):
+    table = build([*mixed, make("mlp+r1", 0, 0.9, **other)], TOY)
+    assert "mlp+r1" not in names(table)
+    assert table.left_out == ("1 record judged on other data or by another extractor left out",)
+
+
+def test_seeds_that_the_protocol_does_not_have_do_not_narrow_an_interval():
+    table = build([*seeds("a+x", 0.5), make("a+x", 99, 0.5)], TOY)
+    assert table.rows[0].scores[table.headline].n == 5
+    assert table.left_out == ("1 record of seeds that the protocol does not have left out",)
+
+
+def test_of_two_records_of_one_seed_the_newer_counts():
+    old, new = make("a+x", 0, 0.1, started="2026-01-01"), make("a+x", 0, 0.9, started="2026-02-01")
+    for records in ([old, new], [new, old]):
+        table = build([*records, *seeds("a+x", 0.5)[1:]], TOY)
+        assert table.rows[0].records[0] == new
+    assert table.left_out == ("1 record replaced by a newer one of the same entry and seed left out",)
+
+
+def test_an_interrupted_rerun_does_not_hide_a_result():
+    stopped = make("a+x", 0, status="interrupted", started="2027-01-01")
+    assert build([*seeds("a+x", 0.5), stopped], TOY).rows[0].verdict == "5/5"
+
+
+def test_without_a_protocol_the_records_say_what_it_was(mixed):
+    table = build([*mixed, make("mlp+r1", digest="ffffffffffff")])
+    assert (table.name, table.digest, table.seeds) == (TOY.name, TOY.digest, TOY.seeds)
+    assert table.headline == f"coverage@{TAG}"
+    assert [r.rank for r in table.rows] == [r.rank for r in build(mixed, TOY).rows]
+    assert f"digest: `{TOY.digest}`" in to_markdown(table)
+
+
+def test_no_records_make_an_empty_table_or_without_protocol_an_error():
+    assert "No runs yet." in to_markdown(build([], TOY))
+    assert shown(build([], TOY))
+    with pytest.raises(GanbenchError, match="no records"):
+        build([])
+
+
+def test_local_runs_take_the_place_of_the_published_entry_and_are_marked(mixed):
+    local = seeds("mlp+hinge", 0.45, n=2)
+    records, here = merge(local, mixed)
+    table = build(records, TOY, here=here)
+    assert row(table, "mlp+hinge").verdict == "2/5 (3 missing)"
+    assert [table.title(r) for r in table.rows if r.here] == ["mlp+hinge"]
+    marked = [line for line in shown(table).splitlines() if line.rstrip().endswith("here")]
+    assert len(marked) == 1
+    assert "here" not in shown(build(mixed, TOY))
+
+
+def test_an_interrupted_or_foreign_local_run_displaces_nothing(mixed):
+    local = [make("mlp+hinge", 0, status="interrupted"), make("dcgan+hinge", 0, digest="ffffffffffff")]
+    records, here = merge(local, mixed)
+    table = build(records, TOY, here=here)
+    assert row(table, "mlp+hinge").verdict == row(table, "dcgan+hinge").verdict == "5/5"
+    assert not any(r.here for r in table.rows)
+
+
+# -- sorting and choosing columns ----------------------------------------------------------------------------
+
+
+def test_any_column_can_be_sorted_by_in_its_own_direction():
+    slow = msgspec.structs.replace(make().speed, train=10.0)
+    records = seeds("a+x", 0.5) + seeds("b+x", 0.9, speed=slow) + seeds("c+x", 0.7)
+    assert names(build(records, TOY)) == ["b+x", "c+x", "a+x"]
+    assert names(build(records, TOY, sort="fid")) == ["b+x", "c+x", "a+x"]
+    assert names(build(records, TOY, sort="images/s")) == ["a+x", "c+x", "b+x"]
+    assert names(build(records, TOY, sort="arch")) == ["a+x", "b+x", "c+x"]
+    assert names(build(records, TOY, sort="rank")) == ["b+x", "c+x", "a+x"]
+
+
+def test_an_unknown_column_is_refused_with_a_suggestion(mixed):
+    with pytest.raises(GanbenchError, match="no column called 'covrage' - did you mean 'coverage'") as caught:
+        build(mixed, TOY, sort="covrage")
+    assert "images/s" in caught.value.hint
+    with pytest.raises(GanbenchError, match="did you mean 'fid'"):
+        build(mixed, TOY, metrics=["fiid"])
+
+
+def test_the_usual_columns_are_shown_in_short(mixed):
+    headings = _markdown_headings(build(mixed, TOY))
+    usual = ["coverage", "fid", "is", "modes"]
+    assert headings == ["rank", "arch", "loss", *usual, "images/s", "params G/D", "D norm", "ok"]
+
+
+def test_chosen_metrics_stand_beside_the_headline_with_their_intervals(mixed):
+    table = build(mixed, TOY, metrics=["hq_fraction", "modes"])
+    assert _markdown_headings(table)[3:6] == ["coverage", "hq_fraction", "modes"]
+    line = next(line for line in to_markdown(table).splitlines() if "| wgan-gp |" in line)
+    assert line.count("[") == 3
+
+
+def test_a_protocol_without_fid_shows_its_own_columns():
+    rules = msgspec.structs.replace(TOY.evaluation, headline="modes_covered", extractor=None)
+    ring = msgspec.structs.replace(TOY, evaluation=rules)
+    columns = {"modes_covered": Column("max", 0, 8), "hq_fraction": Column("max", 0, 1), "n": Column("info")}
+    plain = {"scores": {"modes_covered": 7.0, "hq_fraction": 0.9, "n": 1.0}, "columns": columns, "draws": []}
+    table = build(seeds("mlp+x", 0.5, digest=ring.digest, **plain), ring)
+    assert _markdown_headings(table)[3:5] == ["modes", "hq_fraction"]
+    assert _markdown_headings(table)[5] == "images/s"
+
+
+def _markdown_headings(table: leaderboard.Table) -> list[str]:
+    line = next(line for line in to_markdown(table).splitlines() if line.startswith("| rank"))
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_two_columns_of_one_short_name_are_shown_in_full():
+    both = {f"fid@{TAG}": 1.0, "fid": 2.0, f"coverage@{TAG}": 0.5}
+    columns = {name: Column("min", 0) for name in both}
+    table = build(seeds("a+x", 0.5, scores=both, columns=columns, draws=[]), TOY)
+    assert {f"fid@{TAG} mean", "fid mean"} <= set(to_frame(table))
+
+
+# -- machines ------------------------------------------------------------------------------------------------
+
+
+def test_the_machine_is_named_where_there_is_one(mixed):
+    text = to_markdown(build(mixed, TOY))
+    assert "per second of training, on Some CPU, 1 thread" in text
+    assert "device" not in _markdown_headings(build(mixed, TOY))
+
+
+def test_throughput_is_never_compared_across_devices(mixed):
+    fast = seeds("gpu+x", 0.5, environment=GPU, speed=Speed(train=90_000.0))
+    table = build(mixed + fast, TOY)
+    assert _markdown_headings(table)[-1] == "device"
+    assert "never compare it across devices" in to_markdown(table)
+    assert "Some GPU" in shown(table)
+    order = [r.machines[0] for r in build(mixed + fast, TOY, sort="images/s").block("entry") if not r.missing]
+    assert order == sorted(order[:4]) + order[4:]
+
+
+def test_an_entry_whose_seeds_ran_on_two_devices_has_no_throughput():
+    records = seeds("a+x", 0.5)[:3] + [make("a+x", seed, 0.5, environment=GPU) for seed in (3, 4)]
+    entry = build(records, TOY).rows[0]
+    assert "images/s" not in entry.costs
+    assert entry.costs["params_g"] == 99_123
+    assert entry.rank == 1
+
+
+def test_what_changed_between_runs_is_said(mixed):
+    changed = msgspec.structs.replace(CPU, torch="2.16.0", dirty=True)
+    odd = make("a+x", 4, arch=Component("a", "ganbench", "0.1.0", "edited"), environment=changed)
+    notes = build([*mixed, *seeds("a+x", 0.5, n=4), odd], TOY).notes
+    assert "the runs differ in torch: 2.15.0, 2.16.0" in notes
+    assert "a+x: its arch changed between seeds" in notes
+    assert any(note.startswith("1 of ") and "uncommitted" in note for note in notes)
+    assert build(mixed, TOY).notes == ()
+
+
+# -- what is written -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("summary", "text"),
+    [
+        (Summary(0.7123, 0.05, 5, 0.64, 0.7846, ()), "0.712 [0.64, 0.78]"),
+        (Summary(54.321, 2.0, 5, 51.3, 57.3, ()), "54.3 [51, 57]"),
+        (Summary(1234.5, 200.0, 5, 1000.0, 1469.0, ()), "1234 [1000, 1469]"),
+        (Summary(-0.00001, 0.001, 5, -0.002, 0.002, ()), "0.0000 [-0.002, 0.002]"),
+        (Summary(10.0, 0.0, 5, 10.0, 10.0, ()), "10 [10, 10]"),
+        (Summary(0.7123, None, 1, None, None, ()), "0.712"),
+    ],
+)
+def test_an_interval_is_written_with_digits_that_mean_something(summary, text):
+    assert leaderboard.interval(summary) == text
+
+
+def test_parameters_are_written_for_people():
+    sizes = [None, 12, 3_400, 99_123, 1_230_000, 34_000_000]
+    assert [leaderboard.count(n) for n in sizes] == ["–", "12", "3.4k", "99k", "1.2M", "34M"]
+
+
+def test_every_rendering_is_the_same_whatever_the_order_of_the_records(mixed):
+    table, shuffled = build(mixed, TOY), list(mixed)
+    for seed in range(3):
+        random.Random(seed).shuffle(shuffled)
+        other = build(shuffled, TOY)
+        for render in (to_markdown, to_csv, to_json, shown):
+            assert render(other) == render(table)
+
+
+def test_no_rendering_knows_the_date(mixed):
+    later = [msgspec.structs.replace(r, started=r.started.replace("2026", "2031")) for r in mixed]
+    for render in (to_markdown, to_csv, to_json, shown):
+        assert render(build(later, TOY)) == render(build(mixed, TOY))
+
+
+def test_the_csv_reads_back_as_the_frame(mixed):
+    import pandas as pd
+
+    table = build(mixed, TOY)
+    frame, back = to_frame(table), pd.read_csv(io.StringIO(to_csv(table)))
+    assert list(back) == list(frame)
+    for name in ("coverage mean", "coverage low", "coverage eval_sd", "fid sd", "images/s", "rank", "params_g"):
+        expected = frame[name].astype(float).tolist()
+        assert back[name].astype(float).tolist() == pytest.approx(expected, rel=1e-5, nan_ok=True)
+    assert back["kind"].tolist() == frame["kind"].tolist()
+    assert back["failed"].dropna().tolist() == ["diverged:2"]
+
+
+def test_the_frame_has_one_row_per_entry_and_the_same_columns_without_any(mixed):
+    frame = to_frame(build(mixed, TOY)).set_index(["arch", "loss", "changes"])
+    assert len(frame) == 8
+    first = frame.loc[("dcgan", "wgan-gp", "")]
+    assert (first["rank"], first["ok"], first["fid n"], first["loss package"]) == (1, 5, 5, "ganbench 0.1.0")
+    assert len(to_frame(build([], TOY))) == 0
+
+
+def test_the_json_holds_every_raw_value(mixed):
+    table = build(mixed, TOY)
+    whole = json.loads(to_json(table))
+    best = whole["rows"][0]
+    assert (whole["protocol"], whole["digest"], best["name"]) == (TOY.name, TOY.digest, "dcgan+wgan-gp")
+    assert best["scores"][f"coverage@{TAG}"]["values"] == {
+        str(r.seed): r.scores[f"coverage@{TAG}"] for r in mixed if r.entry == "dcgan+wgan-gp"
+    }
+    assert [len(draws) for draws in best["scores"][f"fid@{TAG}"]["draws"].values()] == [2] * 5
+    assert whole["columns"][f"fid@{TAG}"] == {"goal": "min", "low": 0, "high": None}
+
+
+def test_the_readme_says_what_was_compared_and_how_to_repeat_it(mixed):
+    text = to_markdown(build(mixed, TOY))
+    assert text.startswith("# toy-v1\n\nA toy.\n")
+    assert "* seeds: 0, 1, 2, 3, 4\n" in text
+    assert f"coverage, fid, is: in the feature space of {TAG}" in text
+    assert "ganbench run --arch dcgan --loss wgan-gp --protocol toy-v1" in text
+    assert "Some CPU, 1 thread; Linux x86_64; Python 3.12.1, torch 2.15.0, ganbench 0.1.0 (38 records)" in text
+
+
+def test_every_line_of_a_markdown_table_has_as_many_cells(mixed):
+    odd = seeds("a|b+x_y", 0.5, changes={"name": "a|b\nc"})
+    lines = [line for line in to_markdown(build(mixed + odd, TOY)).splitlines() if line.startswith("|")]
+    blocks = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
+    assert blocks == {12, 11, 7}
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_the_terminal_table_keeps_names_headline_and_verdict_at_any_width(mixed, width):
+    text = shown(build(mixed, TOY), width)
+    assert max(map(len, text.splitlines())) <= width
+    for word in ("dcgan", "wgan-gp", "coverage", "5/5", "real data", "custom"):
+        assert word in text
+    assert ("not shown for want of width" in text) == (width < 200)
+
+
+def test_text_in_square_brackets_is_not_swallowed_as_markup():
+    table = build([make("a+x", 0, status="error", reason="KeyError: [red]x[/red]")], TOY)
+    assert "KeyError: [red]x[/red]" in shown(table)
+
+
+# -- folders -------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_is_written_and_equals_what_its_records_give(mixed, tmp_path):
+    written = write_folder(mixed, TOY, tmp_path)
+    assert {"README.md", "table.csv", "records/dcgan+wgan-gp+seed0.json"} <= set(written)
+    assert len(records_in(tmp_path)) == len(mixed)
+    assert (tmp_path / "README.md").read_text() == to_markdown(build(mixed, TOY))
+    assert (tmp_path / "table.csv").read_bytes() == to_csv(build(mixed, TOY)).encode()
+    assert check_folder(tmp_path, TOY) == []
+    assert write_folder([], TOY, tmp_path) == []
+
+
+def test_a_new_record_replaces_the_old_one_of_the_same_entry_and_seed(mixed, tmp_path):
+    write_folder(mixed, TOY, tmp_path)
+    again = make("mlp+hinge", 0, 0.45, started="2020-01-01")
+    assert write_folder([again], TOY, tmp_path) == ["README.md", "records/mlp+hinge+seed0.json", "table.csv"]
+    expected = [again if (r.entry, r.seed) == ("mlp+hinge", 0) else r for r in mixed]
+    assert (tmp_path / "README.md").read_text() == to_markdown(build(expected, TOY))
+    assert check_folder(tmp_path, TOY) == []
+
+
+def test_only_finished_records_of_the_protocol_are_published(mixed, tmp_path):
+    unfit = [make("a+x", 0, status="interrupted"), make("b+x", 0, status="skipped"), make("c+x", digest="ffff")]
+    write_folder(mixed + unfit, TOY, tmp_path)
+    assert len(records_in(tmp_path)) == len(mixed)
+
+
+@pytest.mark.parametrize("name", ["README.md", "table.csv"])
+def test_a_table_edited_by_hand_is_found_out(mixed, tmp_path, name):
+    write_folder(mixed, TOY, tmp_path)
+    path = tmp_path / name
+    path.write_text(path.read_text().replace("0.8", "0.9", 1))
+    assert check_folder(tmp_path, TOY) == [name]
+    path.unlink()
+    assert check_folder(tmp_path, TOY) == [name]
+    assert write_folder([], TOY, tmp_path) == [name]
+
+
+def test_a_table_is_stale_once_a_record_changes_or_goes(mixed, tmp_path):
+    write_folder(mixed, TOY, tmp_path)
+    write(make("mlp+hinge", 0, 0.45), tmp_path / "records" / "mlp+hinge+seed0.json")
+    assert check_folder(tmp_path, TOY) == ["README.md", "table.csv"]
+    (tmp_path / "records" / "mlp+hinge+seed0.json").unlink()
+    assert check_folder(tmp_path, TOY) == ["README.md", "table.csv"]
+
+
+def test_a_record_under_a_wrong_name_is_found_out_and_put_right(mixed, tmp_path):
+    write_folder(mixed, TOY, tmp_path)
+    good = tmp_path / "records" / "mlp+hinge+seed0.json"
+    good.rename(good.with_name("mine.json"))
+    assert check_folder(tmp_path, TOY) == ["records/mine.json", "records/mlp+hinge+seed0.json"]
+    write_folder([], TOY, tmp_path)
+    assert check_folder(tmp_path, TOY) == []
+
+
+def test_a_corrupt_record_is_named_and_nothing_is_published_over_it(mixed, tmp_path):
+    write_folder(mixed, TOY, tmp_path)
+    (tmp_path / "records" / "mlp+hinge+seed0.json").write_text("{")
+    assert check_folder(tmp_path, TOY) == ["records/mlp+hinge+seed0.json"]
+    before = (tmp_path / "README.md").read_text()
+    with pytest.raises(RecordError, match=r"mlp\+hinge\+seed0"):
+        write_folder([make("new+x")], TOY, tmp_path)
+    assert (tmp_path / "README.md").read_text() == before
+
+
+def test_records_that_would_share_a_file_keep_apart(tmp_path):
+    records = seeds("dcgan+x", 0.5) + seeds("other:dcgan+x", 0.6) + seeds("DCGAN+x", 0.7)
+    write_folder(records, TOY, tmp_path)
+    files = [path.name.lower() for path in records_in(tmp_path)]
+    assert len(files) == len(set(files)) == 15
+    assert check_folder(tmp_path, TOY) == []
+    write_folder(seeds("dcgan+x", 0.4), TOY, tmp_path)
+    assert len(records_in(tmp_path)) == 15
+
+
+def test_a_setting_with_slashes_stays_inside_the_folder(tmp_path):
+    odd = make("a+x", changes={"loss.path": "../../../evil", "long": "y" * 400})
+    write_folder([odd], TOY, tmp_path / "board")
+    assert [path.parent for path in records_in(tmp_path / "board")] == [tmp_path / "board" / "records"]
+    assert check_folder(tmp_path / "board", TOY) == []
+
+
+def test_runs_are_found_where_the_runner_leaves_them(tmp_path):
+    for entry in ("dcgan+hinge", "real data"):
+        for seed in range(2):
+            write(make(seed=seed), tmp_path / entry / f"seed{seed}" / "record.json")
+    write(make(), tmp_path / "elsewhere" / "record.json")
+    found = [path.relative_to(tmp_path).as_posix() for path in records_in(tmp_path)]
+    assert found == [
+        "dcgan+hinge/seed0/record.json",
+        "dcgan+hinge/seed1/record.json",
+        "real data/seed0/record.json",
+        "real data/seed1/record.json",
+    ]
+    assert records_in(Path(tmp_path / "nowhere")) == []
