@@ -366,7 +366,7 @@ def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = 
 
 def _competes(row: Row, headline: str) -> bool:
     """Ranks are for complete entries in which every seed has the headline's score."""
-    return row.kind == "entry" and row.tier[0] == 0 and headline in row.scores and row.scores[headline].n == row.seeds
+    return row.kind == "entry" and headline in row.scores and row.scores[headline].n == row.seeds
 
 
 def _ranked(rows: Sequence[Row], headline: str, column: Column | None, seeds: int) -> list[Row]:
@@ -386,9 +386,9 @@ def _sorted(table: Table, by: str) -> Table:
 
     def key(row: Row) -> tuple[Any, ...]:
         place = value(row)
-        return KINDS.index(row.kind), row.tier, place is None, place or (), row.entry
+        return KINDS.index(row.kind), row.tier, place is None, place or ()
 
-    return replace(table, rows=tuple(sorted(table.rows, key=key)))
+    return replace(table, rows=tuple(sorted(table.rows, key=key)))  # what is equal stays in the order of names
 
 
 def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None]:
@@ -660,10 +660,11 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
         side: Literal["left", "right"] = "right" if _is_number(key) else "left"
         fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells.values())
         shown.add_column(Text(headings[key]), justify=side, min_width=widths[key], no_wrap=fits, overflow="fold")
+    ends = {block[-1].entry for block in map(table.block, KINDS) if block}
     for row in table.rows:
         style = "dim" if row.failures else "italic" if row.kind == "yardstick" else ""
         texts = [Text(cells[row.entry].get(key, "")) for key in keys]
-        shown.add_row(*texts, style=style, end_section=row is table.block(row.kind)[-1])
+        shown.add_row(*texts, style=style, end_section=row.entry in ends)
     return shown
 
 

@@ -327,7 +327,7 @@ def test_folder_drops_transparency_and_keeps_the_colours_below_it(tmp_path):
 def test_folder_reads_palettes_with_transparency_without_a_warning(tmp_path):
     for i in range(5):
         image = Image.fromarray(np.full((8, 8, 3), 50 * i, dtype=np.uint8)).quantize(4)
-        image.save(tmp_path / f"{i}.png", transparency=bytes([0, 255, 255, 255]))
+        image.save(tmp_path / f"{i}.png", transparency=bytes([0, 100, 255, 255]))
     assert load(tmp_path).part("all").x[:, 0, 0, 0].sort().values.tolist() == [0, 50, 100, 150, 200]
 
 

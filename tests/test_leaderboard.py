@@ -164,6 +164,9 @@ def test_a_headline_to_be_minimised_puts_the_smallest_first(mixed):
     assert table.headline == f"fid@{TAG}"
     assert names(table)[:3] == ["dcgan+wgan-gp", "dcgan+hinge", "mlp+hinge"]
     assert "on the log scale" in to_markdown(table)
+    zero = {**records[0].scores, f"fid@{TAG}": 0.0}
+    records[0] = msgspec.structs.replace(records[0], scores=zero)
+    assert "on the log scale" not in to_markdown(build(records, protocol))
 
 
 def test_scores_are_summed_up_over_seeds(mixed):
@@ -256,6 +259,17 @@ def test_a_table_of_failures_only_has_no_winner():
     assert "0/5" in shown(table)
 
 
+def test_survivors_of_a_table_without_a_complete_entry_win_nothing():
+    table = build([*seeds("a+x", 0.9, n=4), diverged("a+x", 4)], TOY)
+    assert [(r.verdict, r.rank) for r in table.rows] == [("4/5 (1 diverged)", None)]
+
+
+def test_scores_of_a_run_that_failed_do_not_count():
+    late = make("a+x", 4, 0.99)
+    late = msgspec.structs.replace(late, status="timeout", reason="9 s")
+    assert build([*seeds("a+x", 0.5, n=4), late], TOY).rows[0].scores[f"fid@{TAG}"].n == 4
+
+
 def test_different_ways_to_fail_are_told_apart():
     records = [make("b+x", 0), diverged("b+x", 1), make("b+x", 2, status="error", reason="E: a | b\nc")]
     records += [make("b+x", 3, status="timeout", reason="9 s")]
@@ -297,6 +311,8 @@ def test_custom_rows_are_never_ranked_and_stand_below(mixed):
     assert ranked == [r.rank for r in without.block("entry")]
     text = to_markdown(table)
     assert text.index("lsgan lr=0.001") > text.index("## Custom runs") > text.index("## Ranking")
+    failing = build(mixed + seeds("mlp+r1", 0.5, changes={"lr": "1"}, status="diverged"), TOY)
+    assert all(r.rank is None for r in failing.block("custom"))
     assert re.search(r"custom +mlp +lsgan lr=0.001", shown(table))
 
 
@@ -425,6 +441,13 @@ def test_a_protocol_without_fid_shows_its_own_columns():
     assert _markdown_headings(table)[5] == "images/s"
 
 
+def test_a_protocol_with_is_but_no_fid_shows_the_usual_columns():
+    scores = {f"is@{TAG}": 2.0, "hq_fraction": 0.5, f"coverage@{TAG}": 0.5}
+    columns = {name: COLUMNS[name] for name in scores}
+    table = build(seeds("a+x", 0.5, scores=scores, columns=columns, draws=[]), TOY)
+    assert _markdown_headings(table)[3:6] == ["coverage", "is", "images/s"]
+
+
 def _markdown_headings(table: leaderboard.Table) -> list[str]:
     line = next(line for line in to_markdown(table).splitlines() if line.startswith("| rank"))
     return [cell.strip() for cell in line.strip("|").split("|")]
@@ -452,8 +475,8 @@ def test_throughput_is_never_compared_across_devices(mixed):
     assert _markdown_headings(table)[-1] == "device"
     assert "never compare it across devices" in to_markdown(table)
     assert "Some GPU" in shown(table)
-    order = [r.machines[0] for r in build(mixed + fast, TOY, sort="images/s").block("entry") if not r.missing]
-    assert order == sorted(order[:4]) + order[4:]
+    complete = [r for r in build(mixed + fast, TOY, sort="images/s").block("entry") if r.tier[0] == 0]
+    assert [r.machines for r in complete] == [("Some CPU, 1 thread",)] * 3 + [("Some GPU",)]
 
 
 def test_an_entry_whose_seeds_ran_on_two_devices_has_no_throughput():
@@ -571,8 +594,10 @@ def test_the_terminal_table_keeps_names_headline_and_verdict_at_any_width(mixed,
 
 
 def test_text_in_square_brackets_is_not_swallowed_as_markup():
-    table = build([make("a+x", 0, status="error", reason="KeyError: [red]x[/red]")], TOY)
+    changes = {"name": "[red]y[/red]"}
+    table = build([make("a+x", 0, status="error", reason="KeyError: [red]x[/red]", changes=changes)], TOY)
     assert "KeyError: [red]x[/red]" in shown(table)
+    assert "x name=[red]y[/red]" in shown(table)
 
 
 # -- folders -------------------------------------------------------------------------------------------------
@@ -642,19 +667,19 @@ def test_a_corrupt_record_is_named_and_nothing_is_published_over_it(mixed, tmp_p
 
 
 def test_records_that_would_share_a_file_keep_apart(tmp_path):
-    records = seeds("dcgan+x", 0.5) + seeds("other:dcgan+x", 0.6) + seeds("DCGAN+x", 0.7)
+    records = seeds("dcgan+x", 0.5) + seeds("other:dcgan+x", 0.6) + seeds("mlp+x", 0.4) + seeds("MLP+x", 0.7)
     write_folder(records, TOY, tmp_path)
     files = [path.name.lower() for path in records_in(tmp_path)]
-    assert len(files) == len(set(files)) == 15
+    assert len(files) == len(set(files)) == 20
     assert check_folder(tmp_path, TOY) == []
     write_folder(seeds("dcgan+x", 0.4), TOY, tmp_path)
-    assert len(records_in(tmp_path)) == 15
+    assert len(records_in(tmp_path)) == 20
 
 
 def test_a_setting_with_slashes_stays_inside_the_folder(tmp_path):
-    odd = make("a+x", changes={"loss.path": "../../../evil", "long": "y" * 400})
-    write_folder([odd], TOY, tmp_path / "board")
-    assert [path.parent for path in records_in(tmp_path / "board")] == [tmp_path / "board" / "records"]
+    odd = [make("a+x", changes={"loss.path": "../../../evil"}), make("a+x", changes={"long": "y" * 400})]
+    write_folder(odd, TOY, tmp_path / "board")
+    assert [path.parent for path in records_in(tmp_path / "board")] == [tmp_path / "board" / "records"] * 2
     assert check_folder(tmp_path / "board", TOY) == []
 
 

@@ -208,7 +208,7 @@ class Tiny(Extractor):
         self.register_buffer("weight", weight / 192**0.5)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        out = (x.flatten(1).double() / 40 + 10) @ self.weight  # with an offset that all features share
+        out = (x.flatten(1).double() / 40 - 2) @ self.weight
         return out[:, :6], out[:, 6:]
 
 

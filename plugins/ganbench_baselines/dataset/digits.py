@@ -25,7 +25,7 @@ def load(resolution: int = 16) -> tuple[Split, Split]:
     if resolution < NATIVE:
         raise Unsupported(
             f"the digits are {NATIVE}x{NATIVE} images and cannot be shown at resolution {resolution}",
-            f"Choose a resolution of {NATIVE} or more.",
+            f"choose a resolution of {NATIVE} or more",
         )
     raw = load_digits()
     x = torch.from_numpy(raw.images).float().unsqueeze(1) * (255 / 16)  # ink is stored as 0..16

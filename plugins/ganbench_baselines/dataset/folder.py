@@ -42,7 +42,7 @@ def _entries(folder: Path) -> list[Path]:
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     except OSError as error:
-        raise DataError(f"'{folder}' cannot be listed ({error.strerror})", "Check its permissions.") from error
+        raise DataError(f"'{folder}' cannot be listed ({error.strerror})", "check its permissions") from error
 
 
 def _images(folder: Path) -> list[Path]:
@@ -62,7 +62,7 @@ def find_images(folder: Path) -> Listing:
     """
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
-        raise DataError(f"the image folder '{folder}' {what}", "Check the path after 'folder:'.")
+        raise DataError(f"the image folder '{folder}' {what}", "check the path after 'folder:'")
     flat = _images(folder)
     below = [entry for entry in _entries(folder) if entry.is_dir()]
     groups = {entry.name: images for entry in below if (images := _images(entry))}
@@ -70,17 +70,17 @@ def find_images(folder: Path) -> Listing:
     if flat and groups:
         raise DataError(
             f"'{folder}' has {len(flat)} images beside the class folders {_first(list(groups))}",
-            "Move every image into a class folder, or every image into one folder.",
+            "move every image into a class folder, or every image into one folder",
         )
     if deeper:
         raise DataError(
             f"'{folder}' has images two levels down, in {_first(deeper)}",
-            "Name the folder whose sub-folders are the classes.",
+            "name the folder whose sub-folders are the classes",
         )
     if not flat and not groups:
         raise DataError(
             f"'{folder}' holds no images",
-            f"Put {', '.join(sorted(SUFFIXES))} files into it, or into one sub-folder per class.",
+            f"put {', '.join(sorted(SUFFIXES))} files into it, or into one sub-folder per class",
         )
     if flat:
         return Listing(flat, torch.zeros(len(flat), dtype=torch.int64), classes=0)
@@ -115,7 +115,7 @@ def common_size(folder: Path, files: list[Path], pool: ThreadPoolExecutor) -> in
     shapes = [f"{width}x{height}" for width, height in sorted(sizes)]
     raise DataError(
         f"the images in '{folder}' are not squares of one size but {_first(shapes)}",
-        "Name the resolution to resize them to.",
+        "name the resolution to resize them to",
     )
 
 
@@ -163,7 +163,7 @@ def read_images(folder: Path, files: list[Path], resolution: int | None) -> torc
     if bad:
         raise DataError(
             f"{len(bad)} of {len(files)} images in '{folder}' cannot be read: {_first(bad)}",
-            "Replace or remove these files.",
+            "replace or remove these files",
         )
     x = torch.from_numpy(pixels)
     return x[:, :1].clone() if all(gray for gray, _ in results) else x
@@ -173,14 +173,14 @@ def read_images(folder: Path, files: list[Path], resolution: int | None) -> torc
 def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     """The images of ``folder:PATH`` in a seeded, stratified 80/20 split."""
     if not argument:
-        raise DataError("the dataset 'folder' needs a path", "Write folder:PATH.")
+        raise DataError("the dataset 'folder' needs a path", "write folder:PATH")
     folder = Path(argument).expanduser()
     listing = find_images(folder)
     train, test = stratified_split(listing.labels, TEST_SHARE, SPLIT_SEED)
     if len(test) == 0:
         raise DataError(
             f"none of the {len(listing.files)} images in '{folder}' can be held out",
-            "Put at least 3 images into each class.",
+            "put at least 3 images into each class",
         )
     x = read_images(folder, listing.files, resolution)
     whole = Split(x, listing.labels if listing.classes else None)

@@ -17,7 +17,7 @@ SEED = 0
 def ganbench_dataset(resolution: int | None) -> Dataset:
     """50,000 numbers to train on, 50,000 held out: ``x[N, 1]``."""
     if resolution is not None:
-        raise Unsupported("gaussian-1d is made of points and has no resolution", "Leave the resolution out.")
+        raise Unsupported("gaussian-1d is made of points and has no resolution", "leave the resolution out")
     rng = torch.Generator().manual_seed(SEED)
     train, test = (MEAN + STD * torch.randn(SAMPLES, 1, generator=rng) for _ in range(2))
     return Dataset(

@@ -39,7 +39,7 @@ def nearest_mode(centres: Tensor, std: float) -> Callable[[Tensor], Tensor]:
 def mixture(name: str, centres: Tensor, std: float, resolution: int | None) -> Dataset:
     """A dataset of ``centres[K, 2]`` in float64, each as likely as the next."""
     if resolution is not None:
-        raise Unsupported(f"the {name} is made of points and has no resolution", "Leave the resolution out.")
+        raise Unsupported(f"the {name} is made of points and has no resolution", "leave the resolution out")
     rng = torch.Generator().manual_seed(SEED)
     modes = len(centres)
     return Dataset(

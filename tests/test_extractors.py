@@ -1,0 +1,444 @@
+"""The built-in feature extractors: what they return, what they refuse, and that their published numbers are true."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+import torch_fidelity
+from torch import Tensor, nn
+from torch_fidelity import feature_extractor_inceptionv3, metric_fid, metric_isc, metric_kid, metric_prc
+from torch_fidelity.utils import create_feature_extractor
+
+from ganbench.data import Dataset, Split, stratified_split
+from ganbench.errors import DataError, Unsupported
+from ganbench.extractor import extract
+from ganbench_baselines.dataset import digits, stacked_digits
+from ganbench_baselines.extractor import digits_cnn, inception, raw, train_digits_cnn
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return digits.ganbench_dataset(resolution=16)
+
+
+@pytest.fixture(scope="module")
+def cnn() -> digits_cnn.DigitsCNN:
+    return digits_cnn.load()
+
+
+@pytest.fixture(scope="module")
+def published() -> dict:
+    return json.loads(digits_cnn.WEIGHTS.with_suffix(".json").read_text())
+
+
+@pytest.fixture(scope="module")
+def strangers(data) -> dict[str, Tensor]:
+    return train_digits_cnn.strangers(data.test)
+
+
+def frechet(one: Tensor, other: Tensor) -> float:
+    statistics = [metric_fid.fid_features_to_statistics(x) for x in (one, other)]
+    return metric_fid.fid_statistics_to_metric(*statistics, verbose=False)["frechet_inception_distance"]
+
+
+def features_of(extractor, x: Tensor) -> Tensor:
+    return extract(extractor, x, CPU)[0]
+
+
+# --- digits-cnn: the published numbers ------------------------------------------------------------------------
+
+
+def test_published_file_speaks_of_the_weights_that_ship(cnn, published):
+    assert published["weights"] == cnn.weights_hash
+    assert published["gate"] == cnn.gate
+    assert published["confusion"] == cnn.confusion.tolist()
+    assert digits_cnn.WEIGHTS.stat().st_size <= 300_000
+
+
+def test_accuracy_on_digits_never_trained_on_is_the_published_one(cnn, data, published):
+    confidence, assigned = train_digits_cnn.judged(cnn, data.test.x)
+    correct = (assigned == data.test.labels).sum().item()
+    assert correct / 359 >= 0.98
+    assert correct == round(published["held_out_accuracy"] * 359)
+    assert (confidence >= cnn.gate).sum().item() == round(published["held_out_passed"] * 359)
+
+
+def test_gate_lets_digits_pass_and_stops_what_is_none(cnn, data, strangers, published):
+    passed = {name: (train_digits_cnn.judged(cnn, x)[0] >= cnn.gate).double().mean() for name, x in strangers.items()}
+    assert (train_digits_cnn.judged(cnn, data.test.x)[0] >= cnn.gate).double().mean() > 0.95
+    assert {k: round(v.item(), 2) for k, v in passed.items()} == {
+        k: round(v, 2) for k, v in published["strangers_passed"].items()
+    }
+    assert max(passed[name] for name in ("uniform noise", "untrained generator", "negatives", "blank")) < 0.01
+    assert passed["even blends of two classes"] < 0.1
+
+
+def test_confusion_counts_digits_of_every_class_that_passed_the_gate(cnn, data, published):
+    counts = cnn.confusion
+    assert counts.shape == (10, 10)
+    by_class = data.part("all").labels.bincount()
+    assert (counts.sum(dim=1) <= by_class).all()
+    assert (counts.sum(dim=1) > 0.9 * by_class).all()
+    passed = published["out_of_fold_passed"] * 1438 + published["held_out_passed"] * 359
+    assert counts.sum().item() == pytest.approx(passed, abs=0.2)
+    assert counts.diag().sum() / counts.sum() > 0.99
+
+
+def test_features_of_the_training_digits_have_mean_zero_and_variance_one(cnn, data):
+    features = features_of(cnn, data.train.x)
+    assert features.dtype == torch.float64
+    assert features.shape == (1438, 32)
+    assert features.mean(dim=0).abs().max() < 1e-5
+    assert (features.std(dim=0) - 1).abs().max() < 1e-5
+
+
+def test_frechet_distance_puts_things_in_the_order_of_their_badness(cnn, data, strangers):
+    everything = data.part("all")
+    real = features_of(cnn, everything.x)
+    one, other = stratified_split(everything.labels, 0.5, seed=1)
+    floor = frechet(real[one], real[other])
+    gaussian = frechet(real, features_of(cnn, strangers["pixel Gaussian"]))
+    one_digit = frechet(real, real[everything.labels == 1])
+    noise = frechet(real, features_of(cnn, strangers["uniform noise"]))
+    assert floor < 0.3
+    assert 5 * floor < gaussian < one_digit / 3
+    assert noise > 3 * gaussian
+
+
+# --- digits-cnn: the contract ---------------------------------------------------------------------------------
+
+
+def test_stacked_digits_are_read_channel_by_channel(cnn):
+    some = stacked_digits.ganbench_dataset(resolution=16).test[torch.arange(300)]
+    triples, labels = some.x, some.labels
+    features, logits = cnn(triples)
+    assert features.shape == (300, 96)
+    assert logits.shape == (300, 3, 10)
+    for channel in range(3):
+        alone, its_logits = cnn(triples[:, channel : channel + 1])
+        assert torch.allclose(features[:, 32 * channel : 32 * (channel + 1)], alone, atol=1e-4)
+        assert torch.allclose(logits[:, channel], its_logits, atol=1e-4)
+    assert ((logits.argmax(dim=2) * torch.tensor([100, 10, 1])).sum(dim=1) == labels).double().mean() > 0.95
+
+
+@pytest.mark.parametrize("resolution", [8, 12, 28, 64])
+def test_digits_of_another_size_are_resized(cnn, resolution):
+    test = digits.load(resolution)[1]
+    assert (train_digits_cnn.judged(cnn, test.x)[1] == test.labels).double().mean() > 0.97
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.zeros(2, 1, 16, 16),
+        torch.zeros(2, 2, 16, 16, dtype=torch.uint8),
+        torch.zeros(2, 1, 16, 8, dtype=torch.uint8),
+        torch.zeros(2, 16, dtype=torch.uint8),
+    ],
+    ids=["float", "two channels", "oblong", "flat"],
+)
+def test_digits_cnn_refuses_what_it_would_judge_wrongly(cnn, x):
+    with pytest.raises(Unsupported, match="square uint8 images"):
+        cnn(x)
+
+
+def test_same_batch_gives_the_same_bits_and_another_batch_size_the_same_to_float32(cnn, data):
+    once, again = (extract(cnn, data.test.x, CPU)[0] for _ in range(2))
+    assert torch.equal(once, again)
+    assert torch.allclose(extract(cnn, data.test.x, CPU, batch=7)[0], once, rtol=0, atol=1e-4)
+
+
+def test_weights_hash_is_stable_and_changes_with_any_weight_and_with_the_version(cnn):
+    other = digits_cnn.load()
+    assert other.weights_hash == cnn.weights_hash
+    other.confusion_counts[3, 5] += 1
+    with_other_counts = other.weights_hash
+    other.std[0] *= 1.0001
+    with_other_std = other.weights_hash
+    other.version = "2"
+    assert len({cnn.weights_hash, with_other_counts, with_other_std, other.weights_hash}) == 4
+    assert cnn.tag == f"digits-cnn:{cnn.weights_hash}"
+
+
+def test_nothing_in_the_extractor_is_trained_or_in_training_mode(cnn):
+    assert not any(p.requires_grad for p in cnn.parameters())
+    assert not any(module.training for module in cnn.modules())
+
+
+def test_damaged_or_missing_weights_are_a_sentence(tmp_path):
+    (tmp_path / "damaged").write_bytes(digits_cnn.WEIGHTS.read_bytes()[:5000])
+    for name in ("damaged", "missing"):
+        with pytest.raises(DataError, match=name):
+            digits_cnn.load(tmp_path / name)
+
+
+# --- digits-cnn: torch-fidelity as the judge ------------------------------------------------------------------
+
+
+class Images(torch.utils.data.Dataset):
+    """What torch-fidelity takes: uint8 images one by one."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.x[index]
+
+
+def test_calculate_metrics_equals_its_functions_on_the_features_of_extract(cnn, data, strangers):
+    real, fake = data.test.x, torch.cat([data.train.x[:200], strangers["pixel Gaussian"][:159]])
+    settings = {"kid_subsets": 5, "kid_subset_size": 100, "verbose": False}
+    found = torch_fidelity.calculate_metrics(
+        input1=Images(fake), input2=Images(real), feature_extractor="digits-cnn", cuda=False, cache=False,
+        save_cpu_ram=True, batch_size=500, fid=True, isc=True, kid=True, prc=True, isc_splits=1, **settings,
+    )  # fmt: skip
+    fakes, logits = (part.float() for part in extract(cnn, fake, CPU))
+    reals = features_of(cnn, real).float()
+    expected = {
+        "frechet_inception_distance": frechet(fakes, reals),
+        **metric_isc.isc_features_to_metric(logits, splits=1, shuffle=True, rng_seed=2020),
+        **metric_kid.kid_features_to_metric(fakes, reals, **settings),
+        **metric_prc.prc_features_to_metric(fakes, reals, **settings),
+    }
+    assert found == pytest.approx(expected, rel=1e-6, nan_ok=True)
+    assert found["frechet_inception_distance"] == pytest.approx(frechet(fakes.double(), reals.double()), rel=1e-3)
+
+
+def test_torch_fidelity_gets_the_features_of_stacked_digits_but_no_single_set_of_classes():
+    stacked = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
+    assert create_feature_extractor("digits-cnn", ["features"], cuda=False)(stacked)[0].shape == (2, 96)
+    with pytest.raises(Unsupported, match="stacked"):
+        create_feature_extractor("digits-cnn", ["features", "logits"], cuda=False)(stacked)
+
+
+# --- digits-cnn: the training script --------------------------------------------------------------------------
+
+
+def test_no_digit_is_judged_by_a_network_that_was_trained_on_it(monkeypatch, data):
+    def remember(network, split):
+        return split
+
+    def look_up(trained_on, x):
+        seen = {row.numpy().tobytes() for row in trained_on.x}
+        assert len(trained_on) + len(x) == 1438
+        assert seen.isdisjoint(row.numpy().tobytes() for row in x)
+        return x.flatten(1).double().mean(dim=1), x.flatten(1).long().sum(dim=1)
+
+    monkeypatch.setattr(train_digits_cnn, "train", lambda split, recipe, seed: None)
+    monkeypatch.setattr(train_digits_cnn, "finished", remember)
+    monkeypatch.setattr(train_digits_cnn, "judged", look_up)
+    confidence, assigned = train_digits_cnn.out_of_fold(data.train, train_digits_cnn.Recipe())
+    assert torch.equal(assigned, data.train.x.flatten(1).long().sum(dim=1))  # back in the order of the split
+    assert torch.equal(confidence, data.train.x.flatten(1).double().mean(dim=1))
+
+
+def test_training_is_reproducible_and_learns(data):
+    recipe = train_digits_cnn.Recipe(epochs=6, average=0.5)
+    some = Split(data.train.x[:640], data.train.labels[:640])
+    one, again = (train_digits_cnn.finished(train_digits_cnn.train(some, recipe, seed=3), some) for _ in range(2))
+    assert one.weights_hash == again.weights_hash
+    assert (train_digits_cnn.judged(one, some.x)[1] == some.labels).double().mean() > 0.5
+
+
+def test_gate_is_the_strictest_that_enough_digits_pass():
+    confidence = torch.tensor([0.85] * 30 + [0.92] * 970)
+    assert train_digits_cnn.choose_gate(confidence) == 0.8
+    assert train_digits_cnn.choose_gate(confidence[10:]) == 0.9
+
+
+def test_confusion_has_the_true_class_in_its_rows():
+    counts = train_digits_cnn.confusion(torch.tensor([3, 3, 9]), torch.tensor([3, 5, 9]))
+    assert counts[3, 5] == counts[3, 3] == counts[9, 9] == 1
+    assert counts.sum() == 3
+
+
+# --- inception ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def random_inception(tmp_path_factory) -> Path:
+    """Weights drawn by Kaiming's rule: under PyTorch's own the features collapse, and any test of them passes."""
+    network_class = feature_extractor_inceptionv3.FeatureExtractorInceptionV3
+    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]):
+        patch.setattr(feature_extractor_inceptionv3, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(network_class, "load_state_dict", lambda *_: None)
+        torch.manual_seed(0)
+        network = network_class("inception-v3-compat", ["2048"])
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+    path = tmp_path_factory.mktemp("weights") / "random-inception.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def network(random_inception) -> inception.Inception:
+    return inception.ganbench_extractor(argument=str(random_inception))
+
+
+@pytest.fixture
+def hub(monkeypatch, tmp_path) -> Path:
+    """Where torch hub keeps its files: an empty folder, on a machine without a network."""
+
+    def offline(*_):
+        raise URLError("no route to host")
+
+    monkeypatch.delenv("GANBENCH_INCEPTION", raising=False)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    return tmp_path / "hub" / "checkpoints"
+
+
+def photos(n: int, channels: int = 3) -> Tensor:
+    rng = torch.Generator().manual_seed(5)
+    return torch.randint(256, (n, channels, 12, 12), generator=rng, dtype=torch.uint8)
+
+
+def test_inception_gives_the_features_and_unbiased_logits_of_torch_fidelity(network, random_inception):
+    judge = create_feature_extractor(
+        "inception-v3-compat",
+        ["2048", "logits_unbiased"],
+        cuda=False,
+        verbose=False,
+        feature_extractor_weights_path=str(random_inception),
+    )
+    x = photos(3)
+    features, logits = network(x)
+    with torch.inference_mode():
+        expected, expected_logits = judge(x)
+    assert features.shape == (3, 2048)
+    assert expected.std(dim=0).mean() > 1e-3 * expected.abs().mean()  # the judge tells these images apart
+    for ours, theirs in ((features, expected), (logits, expected_logits)):
+        assert torch.allclose(ours, theirs, rtol=0, atol=1e-4 * theirs.std().item())
+
+
+def test_inception_repeats_one_channel_three_times(network):
+    gray = photos(2, channels=1)
+    assert torch.equal(network(gray)[0], network(gray.repeat(1, 3, 1, 1))[0])
+
+
+def test_inception_works_in_small_batches_and_keeps_their_order(network, monkeypatch):
+    x = photos(3)
+    whole = network(x)[0]
+    monkeypatch.setattr(inception, "MINI_BATCH", 1)
+    assert torch.allclose(network(x)[0], whole, rtol=0, atol=1e-4 * whole.std().item())
+
+
+def test_inception_carries_the_hash_of_the_weights_it_was_given(network, random_inception):
+    state = inception.read_weights(random_inception, official=False)
+    assert inception.Inception(state).weights_hash == network.weights_hash
+    state["fc.bias"][0] += 1
+    assert inception.Inception(state).weights_hash != network.weights_hash
+
+
+@pytest.mark.parametrize("x", [torch.zeros(1, 3, 8, 8), torch.zeros(1, 2, 8, 8, dtype=torch.uint8), torch.zeros(1, 2)])
+def test_inception_refuses_what_is_no_image(network, x):
+    with pytest.raises(Unsupported, match="uint8 images"):
+        network(x)
+
+
+def test_inception_path_comes_before_the_variable_and_that_before_the_cache(hub, monkeypatch, tmp_path):
+    for name in ("named", "variable"):
+        (tmp_path / name).touch()
+    hub.mkdir(parents=True)
+    (hub / inception.FILE).touch()
+    assert inception.find_weights("") == (hub / inception.FILE, True)
+    monkeypatch.setenv("GANBENCH_INCEPTION", str(tmp_path / "variable"))
+    assert inception.find_weights("") == (tmp_path / "variable", False)
+    assert inception.find_weights(str(tmp_path / "named")) == (tmp_path / "named", False)
+
+
+def test_inception_is_fetched_into_torch_hubs_cache_under_its_hash(hub, monkeypatch):
+    calls = []
+
+    def download(url, target, hash_prefix, progress):
+        calls.append((url, hash_prefix))
+        Path(target).write_bytes(b"weights")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    assert inception.find_weights("") == (hub / "weights-inception-2015-12-05-6726825d.pth", True)
+    assert calls == [(inception.URL_INCEPTION_V3, "6726825d")]
+
+
+def test_inception_without_network_says_what_to_fetch_and_where_to_put_it(hub):
+    with pytest.raises(DataError, match=r"cannot be downloaded.*no route to host") as caught:
+        inception.ganbench_extractor(argument="")
+    for part in (inception.URL_INCEPTION_V3, str(hub), "inception:PATH", "GANBENCH_INCEPTION"):
+        assert part in caught.value.hint
+
+
+def test_inception_does_not_take_another_file_for_the_official_one(hub):
+    hub.mkdir(parents=True)
+    (hub / inception.FILE).write_bytes(b"half a download")
+    with pytest.raises(DataError, match=r"sha256 begins [0-9a-f]{8}, not 6726825d"):
+        inception.ganbench_extractor(argument="")
+
+
+def test_inception_names_a_path_that_does_not_exist(hub, monkeypatch):
+    with pytest.raises(DataError, match=r"nowhere\.pth"):
+        inception.ganbench_extractor(argument="nowhere.pth")
+    monkeypatch.setenv("GANBENCH_INCEPTION", "elsewhere.pth")
+    with pytest.raises(DataError, match=r"elsewhere\.pth") as caught:
+        inception.ganbench_extractor(argument="")
+    assert "GANBENCH_INCEPTION" in caught.value.hint
+
+
+class Boom:
+    """Unpickling this writes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_inception_never_runs_code_from_a_weights_file(tmp_path):
+    torch.save({"fc.bias": Boom(tmp_path / "proof")}, tmp_path / "evil.pth")
+    with pytest.raises(DataError, match="cannot be read as weights"):
+        inception.ganbench_extractor(argument=str(tmp_path / "evil.pth"))
+    assert not (tmp_path / "proof").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"not weights", b"PK\x03\x04 and then nothing"])
+def test_inception_calls_a_corrupt_file_corrupt(tmp_path, content):
+    (tmp_path / "bad.pth").write_bytes(content)
+    with pytest.raises(DataError, match=r"bad\.pth' cannot be read as weights"):
+        inception.ganbench_extractor(argument=str(tmp_path / "bad.pth"))
+
+
+@pytest.mark.parametrize("state", [{"layer.weight": torch.zeros(2)}, [torch.zeros(2)]], ids=["other", "list"])
+def test_inception_refuses_the_weights_of_another_network(tmp_path, state):
+    torch.save(state, tmp_path / "other.pth")
+    with pytest.raises(DataError, match=r"other\.pth' holds weights of another network"):
+        inception.ganbench_extractor(argument=str(tmp_path / "other.pth"))
+
+
+# --- raw ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("x", [torch.randn(4, 2), torch.arange(48, dtype=torch.uint8).reshape(4, 3, 2, 2)])
+def test_raw_features_are_the_data_themselves(x):
+    features, logits = extract(raw.ganbench_extractor(), x, CPU)
+    assert features.dtype == torch.float64
+    assert torch.equal(features.reshape(x.shape).to(x.dtype), x)
+    assert logits is None
