@@ -709,7 +709,8 @@ def to_markdown(table: Table) -> str:
     if table.left_out or table.notes:
         parts += ["## Notes", _bullets([*table.left_out, *table.notes])]
     parts += ["## Reproduce", *_reproduce(table), "## Machines", _bullets(_machines(table)) or "None yet."]
-    parts.append("*Written by `ganbench leaderboard` from `records/`. Do not edit: change the records.*")
+    command = f"`ganbench leaderboard {table.name} --write`"
+    parts.append(f"*Written by {command} from `records/`. Do not edit: change the records.*")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

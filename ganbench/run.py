@@ -256,7 +256,7 @@ class _Run:
         size = max(1, -(-total // WINDOWS))
         checks = self.protocol.evaluation.checks
         if not self.history:
-            self._look(0)
+            self._picture(0)
         while not trainer.done:
             before = trainer.d_done
             window = trainer.advance((before // size + 1) * size)
@@ -270,7 +270,9 @@ class _Run:
             }
             checked = trainer.done or before * checks // total != trainer.d_done * checks // total
             if checked:
-                row |= self._look(window.images)
+                self._picture(window.images)
+            if checked and not trainer.done:
+                row |= self._look()
             self._note(row)
             if checked and not trainer.done:
                 self._checkpoint()
@@ -286,17 +288,20 @@ class _Run:
                 return "timeout", f"{self.train_seconds:.0f} s of training, the protocol allows {limit:g} s"
         return "ok", ""
 
-    def _look(self, images: int) -> dict[str, float]:
-        """A picture with always the same latents, and the headline on latents of its own; changes no weight."""
+    def _picture(self, images: int) -> None:
+        """Samples of always the same latents, as a file and for the display; changes no weight."""
+        reference = self.bench.judge.reference
+        few = reference[torch.arange(min(PICTURE_SAMPLES, len(reference)))]
+        with preserved_rng(self.device):
+            shown = sample(self.trainer.averaged, few, self._seed("picture"), self.device).x
+        report.save_png(report.picture(shown), self.folder / "samples" / f"{images / 1000:09.2f}-kimg.png")
+        self.emit(Event("picture", self.job.key, {"pixels": report.thumbnail(shown)}))
+
+    def _look(self) -> dict[str, float]:
+        """The headline on latents of its own; changes no weight."""
         began = time.perf_counter()
         with preserved_rng(self.device):
-            reference = self.bench.judge.reference
-            few = reference[torch.arange(min(PICTURE_SAMPLES, len(reference)))]
-            shown = sample(self.trainer.averaged, few, self._seed("picture"), self.device)
-            picture = report.picture(shown.x)
-            report.save_png(picture, self.folder / "samples" / f"{images / 1000:09.2f}-kimg.png")
-            self.emit(Event("picture", self.job.key, {"pixels": report.thumbnail(shown.x)}))
-            fakes = sample(self.trainer.averaged, reference, self._seed("selection"), self.device)
+            fakes = sample(self.trainer.averaged, self.bench.judge.reference, self._seed("selection"), self.device)
             verdict = self.bench.judge.score(fakes, self._seed("selection"), only=[self.bench.headline_metric])
         self.judge_seconds += time.perf_counter() - began
         return verdict.scores

@@ -326,8 +326,12 @@ def test_folder_drops_transparency_and_keeps_the_colours_below_it(tmp_path):
 
 def test_folder_reads_palettes_with_transparency_without_a_warning(tmp_path):
     for i in range(5):
-        image = Image.fromarray(np.full((8, 8, 3), 50 * i, dtype=np.uint8)).quantize(4)
-        image.save(tmp_path / f"{i}.png", transparency=bytes([0, 100, 255, 255]))
+        pixels = np.full((8, 8, 3), 50 * i, dtype=np.uint8)
+        pixels[:, 4:] = 255
+        image = Image.fromarray(pixels).quantize(4)
+        image.save(tmp_path / f"{i}.png", transparency=bytes([100, 200, 255, 255]))
+        with Image.open(tmp_path / f"{i}.png") as saved:
+            assert isinstance(saved.info["transparency"], bytes)
     assert load(tmp_path).part("all").x[:, 0, 0, 0].sort().values.tolist() == [0, 50, 100, 150, 200]
 
 
@@ -356,6 +360,9 @@ def test_folder_of_several_sizes_asks_for_a_resolution(tmp_path):
 def test_folder_of_oblong_images_asks_for_a_resolution(tmp_path):
     paint_many(tmp_path, size=(8, 6))
     with pytest.raises(DataError, match="8x6"):
+        load(tmp_path)
+    paint(tmp_path / "square.png", size=(8, 8))
+    with pytest.raises(DataError, match="8x6, 8x8"):
         load(tmp_path)
 
 

@@ -79,11 +79,10 @@ def test_accuracy_on_digits_never_trained_on_is_the_published_one(cnn, data, pub
 
 
 def test_gate_lets_digits_pass_and_stops_what_is_none(cnn, data, strangers, published):
-    passed = {name: (train_digits_cnn.judged(cnn, x)[0] >= cnn.gate).double().mean() for name, x in strangers.items()}
-    assert (train_digits_cnn.judged(cnn, data.test.x)[0] >= cnn.gate).double().mean() > 0.95
-    assert {k: round(v.item(), 2) for k, v in passed.items()} == {
-        k: round(v, 2) for k, v in published["strangers_passed"].items()
-    }
+    passed = {k: train_digits_cnn.share(train_digits_cnn.judged(cnn, x)[0] >= cnn.gate) for k, x in strangers.items()}
+    assert train_digits_cnn.share(train_digits_cnn.judged(cnn, data.test.x)[0] >= cnn.gate) > 0.95
+    # eigenvectors have either sign, so another machine may draw another Gaussian of the same shape
+    assert passed == pytest.approx(published["strangers_passed"], abs=0.08)
     assert max(passed[name] for name in ("uniform noise", "untrained generator", "negatives", "blank")) < 0.01
     assert passed["even blends of two classes"] < 0.1
 
@@ -350,7 +349,9 @@ def test_inception_carries_the_hash_of_the_weights_it_was_given(network, random_
     assert inception.Inception(state).weights_hash != network.weights_hash
 
 
-@pytest.mark.parametrize("x", [torch.zeros(1, 3, 8, 8), torch.zeros(1, 2, 8, 8, dtype=torch.uint8), torch.zeros(1, 2)])
+@pytest.mark.parametrize(
+    "x", [torch.zeros(1, 3, 8, 8), torch.zeros(1, 2, 8, 8, dtype=torch.uint8), torch.zeros(1, 3, dtype=torch.uint8)]
+)
 def test_inception_refuses_what_is_no_image(network, x):
     with pytest.raises(Unsupported, match="uint8 images"):
         network(x)

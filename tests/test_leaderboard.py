@@ -597,7 +597,7 @@ def test_text_in_square_brackets_is_not_swallowed_as_markup():
     changes = {"name": "[red]y[/red]"}
     table = build([make("a+x", 0, status="error", reason="KeyError: [red]x[/red]", changes=changes)], TOY)
     assert "KeyError: [red]x[/red]" in shown(table)
-    assert "x name=[red]y[/red]" in shown(table)
+    assert shown(table).count("x name=[red]y[/red]") == 2
 
 
 # -- folders -------------------------------------------------------------------------------------------------
@@ -674,6 +674,10 @@ def test_records_that_would_share_a_file_keep_apart(tmp_path):
     assert check_folder(tmp_path, TOY) == []
     write_folder(seeds("dcgan+x", 0.4), TOY, tmp_path)
     assert len(records_in(tmp_path)) == 20
+
+
+def test_a_name_that_nobody_else_has_is_a_files_name_as_it_is():
+    assert list(leaderboard.file_names([make("DCGAN+x")])) == ["DCGAN+x+seed0.json"]
 
 
 def test_a_setting_with_slashes_stays_inside_the_folder(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
 import typer
@@ -34,6 +35,14 @@ def _options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. May stand anywhere.")] = False,
 ) -> None:
     """Options before the command."""
+
+
+def console(stderr: bool = False) -> Console:
+    """Where tables and lines go; what is piped away is not squeezed into the 80 columns of a terminal it has not."""
+    wide = Console(stderr=stderr, highlight=False)
+    if not wide.is_terminal and "COLUMNS" not in os.environ:
+        wide.width = 160
+    return wide
 
 
 def complain(error: GanbenchError) -> None:

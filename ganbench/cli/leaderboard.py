@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from ganbench import plugins
-from ganbench.cli.base import app, complain
+from ganbench.cli.base import app, complain, console
 from ganbench.errors import GanbenchError, PluginError, RecordError
 from ganbench.plan import load_protocol, published_folder
 from ganbench.protocol import Protocol
@@ -96,20 +96,21 @@ def _publish(rules: Protocol | None, name: str, records: list[Record], errors: l
     if not records and not folder.is_dir():
         raise RecordError(f"there are no runs of {name} to publish", f"ganbench run --protocol {name} ...")
     changed = write_folder(records, rules, folder)
-    Console(highlight=False).print(f"[bold]{folder}[/]: {len(changed)} files written", soft_wrap=True)
+    console().print(f"[bold]{folder}[/]: {len(changed)} files written", soft_wrap=True)
 
 
 def _print(table: Table, as_format: Format) -> None:
     from ganbench import leaderboard as tables
 
     if as_format is Format.terminal:
-        Console(highlight=False).print(tables.to_rich(table))
+        terminal = console()
+        terminal.print(tables.to_rich(table, terminal.width))
     else:
         renderers = {Format.md: tables.to_markdown, Format.csv: tables.to_csv, Format.json: tables.to_json}
         typer.echo(renderers[as_format](table), nl=False)
 
 
-def show_table(protocol: Protocol, files: Iterable[Path], console: Console, *, as_json: bool) -> None:
+def show_table(protocol: Protocol, files: Iterable[Path], terminal: Console, *, as_json: bool) -> None:
     """The table of some record files, at the end of a run."""
     from ganbench import leaderboard as tables
 
@@ -118,6 +119,6 @@ def show_table(protocol: Protocol, files: Iterable[Path], console: Console, *, a
     if as_json:
         typer.echo(tables.to_json(table), nl=False)
     else:
-        console.print(tables.to_rich(table))
+        terminal.print(tables.to_rich(table, terminal.width))
     for error in errors:
         complain(error)

@@ -6,11 +6,10 @@ import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from ganbench import plugins
-from ganbench.cli.base import app
+from ganbench.cli.base import app, console
 from ganbench.errors import PluginError
 from ganbench.hookspecs import KINDS
 
@@ -40,7 +39,7 @@ def list_plugins(
             s.kind if s.kind != last else "", f"[bold]{s.name}[/]", s.summary, f"[dim]{s.package} {s.version}[/]"
         )
         last = s.kind
-    Console().print(table)
+    console().print(table)
 
 
 @protocols.command("list")

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from ganbench import plugins
-from ganbench.cli.base import app
+from ganbench.cli.base import app, console
 from ganbench.cli.display import Display, make_display
 from ganbench.cli.leaderboard import show_table
 from ganbench.errors import GanbenchError, ProtocolError
@@ -73,10 +73,10 @@ def run(
         force=force,
     )
     grid = len(archs) * len(losses) > 1
-    console = Console(stderr=as_json)
-    display = make_display(console, plan, quiet=quiet or as_json)
+    terminal = console(stderr=as_json)
+    display = make_display(terminal, plan, quiet=quiet or as_json)
     outcome = _carry_out(plan, jobs or _workers(device), display, grid)
-    _report(plan, outcome, console, out, as_json, quiet)
+    _report(plan, outcome, terminal, out, as_json, quiet)
 
 
 @dataclass
@@ -126,40 +126,40 @@ def _take(event: Event, outcome: _Outcome, display: Display, grid: bool) -> None
     display.show(event)
 
 
-def _report(plan: Plan, outcome: _Outcome, console: Console, out: Path, as_json: bool, quiet: bool) -> None:
+def _report(plan: Plan, outcome: _Outcome, terminal: Console, out: Path, as_json: bool, quiet: bool) -> None:
     """The table, where the files are, and what to try next; then the exit code."""
     done = [job for job in plan.jobs if job.record_file.exists()]
     runs = [job for job in done if not job.yardstick]
     if runs:
-        show_table(plan.protocol, [job.record_file for job in done], console, as_json=as_json)
+        show_table(plan.protocol, [job.record_file for job in done], terminal, as_json=as_json)
     elif as_json:
         typer.echo("[]")
     for message in outcome.declined:
-        console.print(f"[yellow]left out:[/] {message}", highlight=False)
+        terminal.print(f"[yellow]left out:[/] {message}")
     for line in outcome.lost:
-        console.print(f"[red]lost:[/] {line}; the same command goes on from its last checkpoint", highlight=False)
+        terminal.print(f"[red]lost:[/] {line}; the same command goes on from its last checkpoint")
     if outcome.fatal:
         raise outcome.fatal
     if outcome.interrupted:
-        console.print("[yellow]interrupted:[/] the same command goes on from the last checkpoint", highlight=False)
+        terminal.print("[yellow]interrupted:[/] the same command goes on from the last checkpoint")
         raise typer.Exit(130)
     if outcome.declined and not runs:
         raise list(outcome.declined.values())[-1]
     if outcome.lost:
         raise typer.Exit(1)
     if not (quiet or as_json):
-        _where_next(plan, runs, console, out)
+        _where_next(plan, runs, terminal, out)
 
 
-def _where_next(plan: Plan, runs: list[Job], console: Console, out: Path) -> None:
+def _where_next(plan: Plan, runs: list[Job], terminal: Console, out: Path) -> None:
     first = Path(runs[0].folder)
     samples = sorted((first / "samples").glob("*.png"))
-    console.print(f"\nrecords, histories and samples: [bold]{out / plan.protocol.name}[/]", highlight=False)
+    terminal.print(f"\nrecords, histories and samples: [bold]{out / plan.protocol.name}[/]")
     if samples:
-        console.print(f"the last samples of {runs[0].key}: [bold]{samples[-1]}[/]", highlight=False)
+        terminal.print(f"the last samples of {runs[0].key}: [bold]{samples[-1]}[/]")
     name = "" if plan.protocol.name == "digits-16-v1" else f" {plan.protocol.name}"
-    console.print(f"next: [bold]ganbench leaderboard{name}[/] puts this among the baselines", highlight=False)
-    console.print(f"      [bold]ganbench sample {first} -n 64 --out grid.png[/] draws new samples", highlight=False)
+    terminal.print(f"next: [bold]ganbench leaderboard{name}[/] puts this among the baselines")
+    terminal.print(f"      [bold]ganbench sample {first} -n 64 --out grid.png[/] draws new samples")
 
 
 def _seeds(texts: list[str]) -> list[int]:

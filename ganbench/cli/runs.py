@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from ganbench.cli.base import app
+from ganbench.cli.base import app, console
 from ganbench.errors import GanbenchError, RecordError
 from ganbench.record import Record, read
 
@@ -45,11 +44,11 @@ def show(
 
 
 def _describe(record: Record, path: Path) -> None:
-    console = Console(highlight=False)
+    terminal = console()
     colour = "green" if record.status == "ok" else "red"
-    console.print(f"[bold]{record.entry}[/], seed {record.seed}, on {record.protocol}: [{colour}]{record.status}[/]")
+    terminal.print(f"[bold]{record.entry}[/], seed {record.seed}, on {record.protocol}: [{colour}]{record.status}[/]")
     if record.reason:
-        console.print(f"  {record.reason}", markup=False)
+        terminal.print(f"  {record.reason}", markup=False)
     sections = {
         "scores": _score_rows(record),
         "recipe": [(name, str(value), record.recipe_from.get(name, "")) for name, value in record.recipe.items()],
@@ -66,9 +65,9 @@ def _describe(record: Record, path: Path) -> None:
             if row[1]:
                 table.add_row(f"  {row[0]}", row[1], f"[dim]{row[2]}[/]")
         if table.row_count:
-            console.print(f"[bold]{title}[/]")
-            console.print(table)
-    console.print(f"[dim]{path}[/]\n", soft_wrap=True)
+            terminal.print(f"[bold]{title}[/]")
+            terminal.print(table)
+    terminal.print(f"[dim]{path}[/]\n", soft_wrap=True)
 
 
 def _score_rows(record: Record) -> list[tuple[str, str, str]]:
@@ -136,4 +135,4 @@ def sample(
         write_atomically(out, buffer.getvalue())
     else:
         save_png(picture(x), out)
-    Console(highlight=False).print(f"{n} samples of {folder} in [bold]{out}[/]", soft_wrap=True)
+    console().print(f"{n} samples of {folder} in [bold]{out}[/]", soft_wrap=True)

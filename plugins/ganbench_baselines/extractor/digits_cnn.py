@@ -1,4 +1,10 @@
-"""A small digit classifier, trained on the training digits only: 32 standardised features and ten classes."""
+"""A small digit classifier, trained on the training digits only: 32 standardised features and ten classes.
+
+It is right on 99.7 % of the 359 held-out digits. Its gate (confidence of at least 0.9) lets 97.8 % of the digits pass
+that a network was not trained on, 15 % of a Gaussian fitted to the pixels, 2 % of even blends of two digits, and no
+noise, negatives or output of an untrained generator. ``train_digits_cnn.py`` made it and measured this;
+``digits_cnn.json`` has the whole of it, the confusion matrix included.
+"""
 
 from __future__ import annotations
 
@@ -139,5 +145,5 @@ if DigitsCNN.name not in FEATURE_EXTRACTORS_REGISTRY:  # a module imported twice
 
 @hookimpl
 def ganbench_extractor() -> Extractor:
-    """Trained by ``train_digits_cnn.py`` next to this file; what was measured is in ``digits_cnn.json``."""
+    """The weights ship with the package, so there is nothing to fetch."""
     return load()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -235,6 +236,7 @@ def main() -> None:
     real, held_out = digits.load(SIDE)
     extractor = finished(train(real, recipe, seed=0), real)
     report = json.dumps(measured(extractor, real, held_out, recipe), indent=2)
+    report = re.sub(r"\[\s+([\d,\s]+?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", report)  # a row, a line
     save_file(extractor.state_dict(), "digits_cnn.safetensors")
     Path("digits_cnn.json").write_text(report + "\n")
     print(report)

@@ -186,7 +186,7 @@ class Mistakes:
         return reduce(torch.kron, [self.rate.diagonal()] * len(self.axes))
 
     def leak(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of Σ_{j≠k} p_j C_jk for every mode k; the variance of single mistakes only."""
+        """Mean and variance of Σ_{j≠k} p_j C_jk for every mode k; the variance to first order, each group apart."""
         masses = p.reshape(self.shape)
         mean = self._through(self.rate, masses, self.axes).flatten() - p * self.kept()
         variance = torch.zeros_like(masses)

@@ -17,13 +17,13 @@ def ganbench_protocol() -> Protocol:
         dataset="stacked-digits",
         resolution=16,
         seeds=(0, 1, 2),
-        training=Training(budget_kimg=48, batch=32, lr=1e-3, betas=(0.5, 0.999), ema=0.995, width=32, z_dim=64),
+        training=Training(budget_kimg=32, batch=32, lr=1e-3, betas=(0.5, 0.999), ema=0.995, width=32, z_dim=64),
         evaluation=Evaluating(
             samples=26_000,
             reference="train",
             extractor="digits-cnn",
             metrics=("modes", "fid"),
             headline="modes_covered",
-            checks=4,
+            checks=2,
         ),
     )
