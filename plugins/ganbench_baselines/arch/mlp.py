@@ -46,5 +46,5 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) ->
         return GAN(generator(data, hidden, z_dim), discriminator(data, hidden, norm, 0.0), z_dim)
     if len(data.shape) == 3:
         g, d = generator(data, IMAGE_HIDDEN, z_dim), discriminator(data, IMAGE_HIDDEN[::-1], norm, 0.3)
-        return GAN(g, d, z_dim)
+        return GAN(g, d, z_dim, recipe={"lr": 2e-4})  # a DCGAN stands ten times that; these layers do not
     raise Unsupported(f"needs points or images, not {data}")

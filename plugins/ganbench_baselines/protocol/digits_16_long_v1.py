@@ -11,4 +11,4 @@ from ganbench_baselines.protocol.digits_16_v1 import PROTOCOL
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
-    return replace(PROTOCOL, name="digits-16-long-v1", training=replace(PROTOCOL.training, budget_kimg=640, ema=0.999))
+    return replace(PROTOCOL, name="digits-16-long-v1", training=replace(PROTOCOL.training, budget_kimg=800, ema=0.999))

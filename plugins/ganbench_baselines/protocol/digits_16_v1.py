@@ -14,7 +14,7 @@ PROTOCOL = Protocol(
     dataset="digits",
     resolution=16,
     seeds=(0, 1, 2, 3, 4),
-    training=Training(budget_kimg=64, batch=32, lr=1e-3, betas=(0.5, 0.999), ema=0.995, width=32, z_dim=64),
+    training=Training(budget_kimg=80, batch=32, lr=2e-3, betas=(0.5, 0.999), ema=0.995, width=32, z_dim=64),
     evaluation=Evaluating(
         samples=1797,
         reference="all",
