@@ -1,45 +1,32 @@
 """Leaderboards: records -> statistics -> tables, from records and nothing else.
 
-``build`` sorts records into rows, judges which rows differ, and says what it left out and why. The renderers
-below it only write down what a ``Table`` holds: the same records give the same bytes, whatever their order and
-the day.
+``build`` sorts records into rows, judges which rows differ, and says what it left out and why. ``tables.py`` writes a
+``Table`` down, ``publishing.py`` keeps folders of records with the tables that follow from them.
 """
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
-import math
-import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
-from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
 from ganbench.contracts import Goal
-from ganbench.errors import GanbenchError, RecordError
+from ganbench.errors import GanbenchError
 from ganbench.protocol import Protocol
-from ganbench.record import FINISHED, Column, Record, entry_name, read, read_all, write, write_atomically
-from ganbench.statistics import LOW_N, Summary, on_log_scale, pooled_sd, ranks, summarise
-
-if TYPE_CHECKING:
-    import pandas as pd
-    from rich.table import Table as RichTable
+from ganbench.record import FINISHED, Column, Record, entry_name
+from ganbench.statistics import Summary, on_log_scale, pooled_sd, ranks, summarise
 
 Kind = Literal["entry", "custom", "yardstick"]
 KINDS: tuple[Kind, ...] = ("entry", "custom", "yardstick")
 USUAL = ("fid", "is", "modes_covered", "coverage")
 """Scores shown beside the headline where nobody chose."""
 HEADINGS = {"modes_covered": "modes"}
-DASH = "–"
 
 
 # -- rows ----------------------------------------------------------------------------------------------------
@@ -221,8 +208,8 @@ class Table:
 
     @cached_property
     def _labels(self) -> dict[str, str]:
-        taken = Counter(map(_base, self.columns))
-        return {name: _base(name) if taken[_base(name)] == 1 else name for name in self.columns}
+        taken = Counter(map(short_name, self.columns))
+        return {name: short_name(name) if taken[short_name(name)] == 1 else name for name in self.columns}
 
     @property
     def goal(self) -> Goal:
@@ -249,7 +236,7 @@ class Table:
         for row in self.rows:
             for status in sorted({record.status for record in row.failures}):
                 failed = [record for record in row.failures if record.status == status]
-                reasons = list(dict.fromkeys(_one_line(record.reason) for record in failed if record.reason))
+                reasons = list(dict.fromkeys(one_line(record.reason) for record in failed if record.reason))
                 more = f" (and {len(reasons) - 2} other reasons)" if len(reasons) > 2 else ""
                 told = f": {'; '.join(reasons[:2])}{more}" if reasons else ""
                 sentences.append(f"{self.title(row)}: {len(failed)}/{row.seeds} {status}{told}")
@@ -301,7 +288,7 @@ def build(
     seeds = protocol.seeds if protocol else tuple(sorted({r.seed for r in kept if not r.yardstick}))
     columns = _columns(kept)
     wanted = protocol.evaluation.headline if protocol else kept[0].headline
-    headline = next((name for name in columns if wanted in (name, _base(name))), wanted)
+    headline = next((name for name in columns if wanted in (name, short_name(name))), wanted)
     groups: dict[Entry, list[Record]] = {}
     for record in kept:
         groups.setdefault(entry_of(record), []).append(record)
@@ -325,7 +312,8 @@ def build(
     return _sorted(table, sort or headline)
 
 
-def _base(column: str) -> str:
+def short_name(column: str) -> str:
+    """``fid`` for ``fid@digits-cnn:1a2b3c4d``."""
     return column.partition("@")[0]
 
 
@@ -343,8 +331,8 @@ def _shown(columns: Mapping[str, Column], headline: str, metrics: Sequence[str])
     if metrics:
         chosen = [name for metric in metrics for name in _resolve(columns, metric)]
     else:
-        chosen = [name for usual in USUAL for name in columns if _base(name) == usual]
-        if not {"fid", "is"} & {_base(name) for name in columns}:
+        chosen = [name for usual in USUAL for name in columns if short_name(name) == usual]
+        if not {"fid", "is"} & {short_name(name) for name in columns}:
             chosen = [name for name, column in columns.items() if column.goal != "info"][:5]
     return [name for name in dict.fromkeys(chosen) if name != headline]
 
@@ -355,10 +343,12 @@ def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = 
     Raises:
         GanbenchError: there is none.
     """
-    found = [n for n in columns if asked == n] or [n for n in columns if asked in (_base(n), HEADINGS.get(_base(n)))]
+    found = [n for n in columns if asked == n] or [
+        n for n in columns if asked in (short_name(n), HEADINGS.get(short_name(n)))
+    ]
     if found:
         return found
-    known = list(dict.fromkeys([*map(_base, columns), *others]))
+    known = list(dict.fromkeys([*map(short_name, columns), *others]))
     close = get_close_matches(asked, known, 1, 0.5)
     meant = f" - did you mean '{close[0]}'?" if close else ""
     raise GanbenchError(f"no column called '{asked}'{meant}", f"columns: {', '.join(known) or 'none'}")
@@ -430,9 +420,9 @@ def _select(records: list[Record], protocol: Protocol | None) -> tuple[list[Reco
         seeds = set(protocol.seeds)
         inside = (r for r in records if r.yardstick or r.seed in seeds)
         records = keep(inside, len(records), "of seeds that the protocol does not have")
-    skipped = {f"{r.entry}: skipped: {_one_line(r.reason)}" for r in records if r.status == "skipped"}
+    skipped = {f"{r.entry}: skipped: {one_line(r.reason)}" for r in records if r.status == "skipped"}
     records = [record for record in records if record.status != "skipped"]
-    records = keep(_newest(records), len(records), "replaced by a newer one of the same entry and seed")
+    records = keep(newest(records), len(records), "replaced by a newer one of the same entry and seed")
     return records, left_out + sorted(skipped)
 
 
@@ -446,7 +436,7 @@ def _judgement(record: Record) -> tuple[str, str]:
     return record.dataset_hash, record.extractor
 
 
-def _newest(records: Iterable[Record]) -> list[Record]:
+def newest(records: Iterable[Record]) -> list[Record]:
     """One record per entry and seed, sorted by them: a finished one if there is one, then the latest."""
     by_run: dict[tuple[Entry, int], list[Record]] = defaultdict(list)
     for record in records:
@@ -504,489 +494,7 @@ def _notes(records: Sequence[Record]) -> list[str]:
     return notes
 
 
-# -- numbers and cells ---------------------------------------------------------------------------------------
-
-
-def number(value: float) -> str:
-    """About three significant digits: ``0.712``, ``9.60``, ``54.3``, ``1043``; whole numbers as they are."""
-    size = abs(value)
-    if size and (size < 1e-3 or size >= 1e7):
-        return f"{value:.1e}"
-    whole = value == round(value)
-    return _fixed(value, 0 if whole or size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3)
-
-
-def interval(summary: Summary) -> str:
-    """``0.712 [0.64, 0.78]``: with the digits that the width of the interval gives a meaning to."""
-    if summary.low is None or summary.high is None:
-        return number(summary.mean)
-    half = max(summary.mean - summary.low, summary.high - summary.mean)
-    if half == 0:
-        return f"{number(summary.mean)} [{number(summary.low)}, {number(summary.high)}]"
-    if half < 1e-5 or half >= 1e7:
-        return f"{summary.mean:.3g} [{summary.low:.3g}, {summary.high:.3g}]"
-    digits, ends = 1 - math.floor(math.log10(half)), -math.floor(math.log10(half / 2))
-    low, high = _fixed(summary.low, max(0, ends)), _fixed(summary.high, max(0, ends))
-    return f"{_fixed(summary.mean, max(0, digits))} [{low}, {high}]"
-
-
-def count(value: float | None) -> str:
-    """``99k``, ``3.4k``, ``1.2M``."""
-    if value is None:
-        return DASH
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= unit:
-            return f"{value / unit:.{1 if value < 10 * unit else 0}f}{name}"
-    return f"{value:.0f}"
-
-
-def _fixed(value: float, digits: int) -> str:
-    text = f"{value:.{digits}f}"
-    return text.lstrip("-") if float(text) == 0 else text
-
-
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """A reason fit for a footnote."""
     text = " ".join(text.split())
     return text if len(text) <= 160 else text[:159] + "…"
-
-
-def _headings(table: Table, kind: Kind) -> dict[str, str]:
-    """Column -> what stands above it in one block of the table."""
-    scores = {f"score {name}": _heading(table, name) for name in table.shown}
-    if kind == "yardstick":
-        return {"arch": "yardstick", **scores, "ok": "draws"}
-    device = ["device"] if len(table.machines) > 1 else []
-    rank = ["rank"] if kind == "entry" else []
-    names = [*rank, "arch", "loss", *scores, "images/s", "params G/D", "D norm", "ok", *device]
-    return {name: scores.get(name, name) for name in names}
-
-
-def _is_number(key: str) -> bool:
-    return key.startswith("score ") or key in ("rank", "images/s", "params G/D")
-
-
-def _heading(table: Table, column: str) -> str:
-    label = table.label(column)
-    short = HEADINGS.get(label, label)
-    return label if short in table.columns else short
-
-
-def _cells(table: Table, row: Row) -> dict[str, str]:
-    """A text for every heading."""
-    scores = {f"score {name}": _score(table, row, name) for name in table.shown}
-    if row.kind == "yardstick":
-        return {"arch": row.entry.yardstick, **scores, "ok": str(row.ok)}
-    low_n = "†" if 0 < row.ok < LOW_N else ""
-    changes = "".join(f" {name}={value}" for name, value in row.entry.changes)
-    return {
-        "rank": "custom" if row.kind == "custom" else str(row.rank or DASH),
-        "arch": table.part(row, "arch"),
-        "loss": table.part(row, "loss") + changes,
-        **scores,
-        "images/s": f"{row.costs['images/s']:.0f}" if "images/s" in row.costs else DASH,
-        "params G/D": "/".join(count(row.costs.get(name)) for name in ("params_g", "params_d")),
-        "D norm": row.d_norm or DASH,
-        "ok": row.verdict + low_n,
-        "device": " + ".join(row.machines) or DASH,
-    }
-
-
-def _score(table: Table, row: Row, name: str) -> str:
-    """A mean, with its interval in headline and chosen columns; in parentheses where runs failed."""
-    if name not in row.scores:
-        return DASH
-    if row.failures:
-        return f"({number(row.scores[name].mean)})"
-    detailed = table.chosen or name == table.headline
-    return interval(row.scores[name]) if detailed else number(row.scores[name].mean)
-
-
-def _how_ranked(table: Table) -> str:
-    better = {"max": "higher is better", "min": "lower is better", "info": "no direction"}[table.goal]
-    scale = " on the log scale" if table.log else ""
-    return (
-        f"rank: 1 + the number of entries with a significantly better {table.label(table.headline)} ({better}; "
-        f"Welch's t-test over seeds{scale}, Holm, 5 %); equal ranks are ties"
-    )
-
-
-def _footnotes(table: Table) -> list[str]:
-    """What the cells leave unsaid, failures and notes apart."""
-    notes = [_how_ranked(table), "in brackets: Student-t 95 % interval of the mean over seeds"]
-    spaces: dict[str, list[str]] = defaultdict(list)
-    for name in table.shown:
-        if "@" in name:
-            spaces[name.partition("@")[2]].append(_base(name))
-    notes += [f"{', '.join(names)}: in the feature space of {space}" for space, names in spaces.items()]
-    if len(table.machines) == 1:
-        notes.append(f"images/s: real images shown to D per second of training, on {table.machines[0]}")
-    elif table.machines:
-        notes.append("images/s: real images shown to D per second of training; never compare it across devices")
-    if any(row.failures for row in table.rows):
-        notes.append("in parentheses: mean of the surviving runs; an entry with failures ranks below all complete ones")
-    if any(row.missing for row in table.rows):
-        notes.append("missing: seeds that were not run to their end; without them an entry has no rank")
-    if any(0 < row.ok < LOW_N for row in table.rows if row.kind != "yardstick"):
-        notes.append(f"†: fewer than {LOW_N} runs: intervals are wide, ties likely; a single run has no rank")
-    return notes
-
-
-# -- terminal ------------------------------------------------------------------------------------------------
-
-
-def to_rich(table: Table, width: int | None = None) -> RichTable:
-    """For the terminal: entries, custom runs and yardsticks in blocks, and footnotes as the caption.
-
-    Where ``width`` characters are too few for every column, the least telling ones go, and a footnote says so.
-    """
-    from rich import box
-    from rich.table import Table as RichTable
-    from rich.text import Text
-
-    cells = {row.entry: _cells(table, row) | {"here": "here" if row.here else ""} for row in table.rows}
-    headings = _headings(table, "entry") | ({"here": ""} if any(row.here for row in table.rows) else {})
-    widths = {key: _narrowest(table, key, text, cells.values()) for key, text in headings.items()}
-    dropped = _too_many(widths, width)
-    notes = [*_footnotes(table), *table.failures, *table.left_out, *table.notes]
-    if dropped:
-        gone = [text for key, text in headings.items() if key in dropped]
-        notes.append(f"not shown for want of width: {', '.join(gone)}")
-    title = Text(f"{table.name}, {_plural(table.seeds, 'seed')}, digest {table.digest}")
-    caption = Text("\n".join(notes))
-    shown = RichTable(title=title, caption=caption, title_justify="left", caption_justify="left")
-    shown.box, shown.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
-    keys = [key for key in headings if key not in dropped]
-    for key in keys:
-        side: Literal["left", "right"] = "right" if _is_number(key) else "left"
-        fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells.values())
-        shown.add_column(Text(headings[key]), justify=side, min_width=widths[key], no_wrap=fits, overflow="fold")
-    ends = {block[-1].entry for block in map(table.block, KINDS) if block}
-    for row in table.rows:
-        style = "dim" if row.failures else "italic" if row.kind == "yardstick" else ""
-        texts = [Text(cells[row.entry].get(key, "")) for key in keys]
-        shown.add_row(*texts, style=style, end_section=row.entry in ends)
-    return shown
-
-
-def _narrowest(table: Table, key: str, heading: str, cells: Iterable[Mapping[str, str]]) -> int:
-    """Characters that a column needs; long names, changes and reasons may wrap."""
-    texts = [heading, *(cell.get(key, "") for cell in cells)]
-    if key == "loss":
-        texts = [heading, *(table.part(row, "loss") for row in table.rows)]
-    if key == "ok":
-        texts = [word for text in texts for word in text.split()]
-    longest = max(map(len, texts), default=0)
-    return min(longest, 24) if key in ("arch", "loss", "device") else longest
-
-
-def _too_many(widths: Mapping[str, int], width: int | None) -> list[str]:
-    """Columns to drop so that the others fit; arch, loss, headline and ok always stay."""
-    scores = [key for key in widths if key.startswith("score ")]
-    dropped: list[str] = []
-    for key in ["D norm", "params G/D", *scores[:0:-1], "images/s", "device"]:
-        kept = [value for name, value in widths.items() if name not in dropped]
-        if width is None or sum(kept) + 2 * len(kept) + 1 <= width:
-            break
-        dropped.append(key)
-    return dropped
-
-
-# -- files ---------------------------------------------------------------------------------------------------
-
-
-def to_markdown(table: Table) -> str:
-    """The README of a published leaderboard."""
-    rule = table.protocol.description if table.protocol else ""
-    parts = [f"# {table.name}", _prose(rule), _rules(table), "## How to read this", _reading(table)]
-    ranking = _pipes(table, "entry") or "No runs yet."
-    parts += ["## Ranking", ranking, _bullets(_footnotes(table))]
-    if table.block("yardstick"):
-        parts += ["## Yardsticks", "Scored by the same code; nothing was trained.", _pipes(table, "yardstick")]
-    if table.block("custom"):
-        parts += ["## Custom runs", "Made with changed settings: never ranked.", _pipes(table, "custom")]
-    if table.failures:
-        parts += ["## Failures", _bullets(table.failures)]
-    if table.left_out or table.notes:
-        parts += ["## Notes", _bullets([*table.left_out, *table.notes])]
-    parts += ["## Reproduce", *_reproduce(table), "## Machines", _bullets(_machines(table)) or "None yet."]
-    command = f"`ganbench leaderboard {table.name} --write`"
-    parts.append(f"*Written by {command} from `records/`. Do not edit: change the records.*")
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _rules(table: Table) -> str:
-    """What the protocol fixes."""
-    protocol, rules = table.protocol, []
-    if protocol is not None:
-        training, judging = protocol.training, protocol.evaluation
-        size = f" at {protocol.resolution} px" if protocol.resolution else ""
-        space = f" in the feature space of `{judging.extractor}`" if judging.extractor else ""
-        draws = f"{judging.draws} x " if judging.draws > 1 else ""
-        rules = [
-            f"data: `{protocol.dataset}`{size}",
-            f"budget: {training.budget_kimg:g} thousand real images shown to D, {training.batch} at a time",
-            f"judged at the end of the budget on {draws}{judging.samples} samples{space}",
-        ]
-    rules += [
-        f"headline: `{table.headline}`",
-        f"seeds: {', '.join(map(str, table.seeds))}",
-        f"digest: `{table.digest}`",
-    ]
-    return "\n".join(f"* {rule}" for rule in rules)
-
-
-def _reading(table: Table) -> str:
-    return (
-        "Every row had the same data and the same number of real images shown to its discriminator, and was "
-        "scored at the end of the budget. Its rank is 1 + the number of rows that are significantly better by "
-        f"{table.label(table.headline)}: rows that these seeds cannot tell apart share a rank, and ranks need "
-        "not follow the order of the means. Yardsticks give the numbers a scale: real data are what a perfect "
-        "generator would score."
-    )
-
-
-def _reproduce(table: Table) -> list[str]:
-    entries = table.block("entry")
-    if not entries:
-        return [f"```\nganbench run --arch ARCH --loss LOSS --protocol {table.name}\n```"]
-    first = entries[0]
-    arch, loss = table.part(first, "arch"), table.part(first, "loss")
-    return [
-        "One row (every seed; the same machine and versions give the same bits):",
-        f"```\nganbench run --arch {arch} --loss {loss} --protocol {table.name}\n```",
-    ]
-
-
-def _machines(table: Table) -> list[str]:
-    """Hardware and software behind the records, with how many of them."""
-    found: Counter[str] = Counter()
-    for row in table.rows:
-        for record in row.records:
-            where = record.environment
-            cuda = f", CUDA {where.cuda}, cuDNN {where.cudnn}" if where.cuda else ""
-            versions = f"Python {where.python}, torch {where.torch}{cuda}, ganbench {where.ganbench}"
-            found[f"{machine_of(record)}; {where.system}; {versions}"] += 1
-    return [f"{machine} ({_plural(range(n), 'record')})" for machine, n in sorted(found.items())]
-
-
-def _pipes(table: Table, kind: Kind) -> str:
-    """One block as a Markdown table."""
-    headings = _headings(table, kind)
-    ruler = ["---:" if _is_number(key) else "---" for key in headings]
-    rows = [[_cells(table, row)[key] for key in headings] for row in table.block(kind)]
-    lines = [[*map(_escape, headings.values())], ruler, *([*map(_escape, row)] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
-
-
-def _bullets(sentences: Iterable[str]) -> str:
-    return "\n".join(f"* {_escape(sentence)}" for sentence in sentences)
-
-
-def _escape(text: str) -> str:
-    """Keep Markdown from reading a name or a reason as markup; ``d_loss`` is none."""
-    return re.sub(r"([|<*`]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", " ".join(text.split()))
-
-
-def _prose(text: str) -> str:
-    return "\n".join(line.strip() for line in text.strip().splitlines())
-
-
-def _plural(things: Sequence[Any], noun: str) -> str:
-    return f"{len(things)} {noun}{'s' * (len(things) != 1)}"
-
-
-def _flat(table: Table, row: Row) -> dict[str, Any]:
-    """A row as one level of plain values; every table has the same names in the same order."""
-    entry, statuses = row.entry, Counter(record.status for record in row.failures)
-    flat: dict[str, Any] = {
-        "kind": row.kind,
-        "rank": row.rank,
-        "arch": entry.arch,
-        "arch package": _provenance(row, "arch"),
-        "loss": entry.loss,
-        "loss package": _provenance(row, "loss"),
-        "yardstick": entry.yardstick,
-        "changes": " ".join(f"{name}={value}" for name, value in entry.changes),
-        "d_norm": row.d_norm,
-        "ok": row.ok,
-        "seeds": row.seeds,
-        "missing": len(row.missing),
-        "failed": " ".join(f"{status}:{number}" for status, number in sorted(statuses.items())),
-    }
-    for name in table.columns:
-        flat |= {f"{table.label(name)} {part}": value for part, value in _parts(row, name).items()}
-    flat |= {name: _whole(row.costs.get(name)) if name in _WHOLE else row.costs.get(name) for name in COSTS}
-    spaces = {name.partition("@")[2] for name in table.columns if "@" in name}
-    return flat | {"extractor": " ".join(sorted(spaces)), "device": " + ".join(row.machines)}
-
-
-_WHOLE = ("params_g", "params_d")
-_COUNTS = ("rank", "ok", "seeds", "missing", *_WHOLE)
-
-
-def _parts(row: Row, name: str) -> dict[str, float | int | None]:
-    """``eval_sd`` is the noise of one evaluation, ``sd`` that of one seed (its evaluations averaged)."""
-    summary = row.scores.get(name)
-    parts: dict[str, Any] = {part: getattr(summary, part, None) for part in ("mean", "sd", "low", "high")}
-    return parts | {"n": summary.n if summary else 0, "eval_sd": row.noise.get(name)}
-
-
-def _provenance(row: Row, kind: str) -> str:
-    """``ganbench 0.1.0``"""
-    parts = (getattr(record, kind) for record in row.records)
-    return ", ".join(sorted({f"{part.package} {part.version}" for part in parts if part}))
-
-
-def _whole(value: float | None) -> int | None:
-    return None if value is None else round(value)
-
-
-def to_frame(table: Table) -> pd.DataFrame:
-    """One row per entry with every column: ``fid mean``, ``fid sd``, ``fid low``, ``images/s`` ..."""
-    import pandas as pd
-
-    rows = [_flat(table, row) for row in table.rows]
-    frame = pd.DataFrame(rows, columns=_names(table))
-    whole = [name for name in frame if name in _COUNTS or name.endswith(" n")]
-    return frame.astype(dict.fromkeys(whole, "Int64"))
-
-
-def to_csv(table: Table) -> str:
-    """``to_frame``, floats to six digits (the last bits of a quantile differ between machines)."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_names(table))
-    for row in table.rows:
-        values = _flat(table, row).values()
-        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
-    return text.getvalue()
-
-
-def _names(table: Table) -> list[str]:
-    nobody = Row(Entry("", "", "", "", "", ()), (), (), {}, {}, {}, ())
-    return list(_flat(table, nobody))
-
-
-def to_json(table: Table) -> str:
-    """Everything, each seed's raw values and evaluations included."""
-    whole = {
-        "protocol": table.name,
-        "digest": table.digest,
-        "headline": table.headline,
-        "seeds": table.seeds,
-        "columns": {name: msgspec.to_builtins(column) for name, column in table.columns.items()},
-        "rows": [_tree(table, row) for row in table.rows],
-        "left_out": table.left_out,
-        "notes": table.notes,
-    }
-    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _tree(table: Table, row: Row) -> dict[str, Any]:
-    well = [record for record in row.records if record.status == "ok"]
-    scores = {
-        name: _parts(row, name)
-        | {"values": {str(record.seed): record.scores[name] for record in well if name in record.scores}}
-        | {"draws": {str(r.seed): [draw[name] for draw in r.draws if name in draw] for r in well}}
-        for name in table.columns
-        if name in row.scores
-    }
-    first = row.records[0] if row.records else None
-    return {
-        "kind": row.kind,
-        "rank": row.rank,
-        "name": table.title(row),
-        "arch": msgspec.to_builtins(first.arch) if first else None,
-        "loss": msgspec.to_builtins(first.loss) if first else None,
-        "yardstick": row.entry.yardstick,
-        "changes": dict(row.entry.changes),
-        "ok": row.ok,
-        "seeds": row.seeds,
-        "missing": row.missing,
-        "failures": [{"seed": r.seed, "status": r.status, "reason": r.reason} for r in row.failures],
-        "scores": scores,
-        "costs": row.costs,
-        "devices": row.machines,
-        "here": row.here,
-    }
-
-
-# -- folders -------------------------------------------------------------------------------------------------
-
-
-def records_in(folder: Path) -> list[Path]:
-    """Record files of a published leaderboard, ``records/*.json``, or of runs, ``*/seed*/record.json``."""
-    return sorted([*folder.glob("records/*.json"), *folder.glob("*/seed*/record.json")])
-
-
-def write_folder(records: Iterable[Record], protocol: Protocol, folder: Path) -> list[str]:
-    """Publish finished records of a protocol: ``README.md``, ``table.csv`` and ``records/*.json``.
-
-    Records that the folder already has stay, unless a new one of the same entry and seed replaces them.
-    Returns the files that were written or removed; each is written whole or not at all.
-
-    Raises:
-        RecordError: a record in the folder cannot be read, or the disk refuses.
-    """
-    new = _newest(r for r in records if r.digest == protocol.digest and r.status in FINISHED)
-    replaced = {(entry_of(record), record.seed) for record in new}
-    present = {path: read(path) for path in sorted(folder.glob("records/*.json"))}
-    old = [record for record in present.values() if (entry_of(record), record.seed) not in replaced]
-    wanted = {folder / "records" / name: record for name, record in file_names([*new, *old]).items()}
-    changed = [path for path, record in wanted.items() if present.get(path) != record]
-    for path in changed:
-        write(wanted[path], path)
-    removed = [path for path in present if path not in wanted]
-    for path in removed:
-        path.unlink()
-    for name, text in _derived(wanted.values(), protocol).items():
-        if _text(folder / name) != text:
-            write_atomically(folder / name, text.encode())
-            changed.append(folder / name)
-    return sorted(path.relative_to(folder).as_posix() for path in [*changed, *removed])
-
-
-def check_folder(folder: Path, protocol: Protocol) -> list[str]:
-    """Files of a published leaderboard that are not what its records give: edited, stale or unreadable."""
-    paths = sorted(folder.glob("records/*.json"))
-    records, errors = read_all(paths)
-    if errors:
-        return sorted(path.relative_to(folder).as_posix() for path in paths if not _readable(path))
-    names = {f"records/{name}" for name in file_names(records)}
-    wrong = {path.relative_to(folder).as_posix() for path in paths} ^ names
-    wrong |= {name for name, text in _derived(records, protocol).items() if _text(folder / name) != text}
-    return sorted(wrong)
-
-
-def file_names(records: Iterable[Record]) -> dict[str, Record]:
-    """A file name for every record; those that would share one on some file system get a hash as well."""
-    records = list(records)
-    plain = [re.sub(r"[^\w.+=-]", "-", record.file_name) for record in records]
-    taken = Counter(name.lower() for name in plain)
-    names = {}
-    for name, record in zip(plain, records, strict=True):
-        identity = hashlib.sha256(msgspec.json.encode([entry_of(record), record.seed])).hexdigest()[:8]
-        clear = taken[name.lower()] == 1 and len(name) <= 150
-        names[name if clear else f"{name.removesuffix('.json')[:120]}+{identity}.json"] = record
-    return names
-
-
-def _derived(records: Iterable[Record], protocol: Protocol) -> dict[str, str]:
-    table = build(records, protocol)
-    return {"README.md": to_markdown(table), "table.csv": to_csv(table)}
-
-
-def _text(path: Path) -> str | None:
-    """A file's text byte for byte; None where there is none."""
-    try:
-        return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
-def _readable(path: Path) -> bool:
-    try:
-        read(path)
-    except RecordError:
-        return False
-    return True

@@ -148,6 +148,8 @@ def build(source: Source, **arguments: Any) -> Any:
     """
     manager = _load(source)
     hook = getattr(manager.hook, f"ganbench_{source.kind}")
+    if source.argument and "argument" not in hook.get_hookimpls()[0].argnames:
+        raise PluginError(f"{source} takes no argument, but was given '{source.argument}'", f"say just '{source.name}'")
     try:
         results = hook(**arguments)
     except GanbenchError:

@@ -64,8 +64,8 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a trained generator is judged.
 
     ``samples``: fakes, and reals from the split ``reference``, per evaluation. ``draws``: evaluations with
-    independent latents whose mean is the score. ``headline``: the column that ranks. ``checks``: pictures of the samples
-    during training, each but the last with the headline on latents of its own; looking changes no weight.
+    independent latents whose mean is the score. ``headline``: the column that ranks. ``checks``: pictures of
+    the samples during training, each but the last with the headline on latents of its own; looking changes no weight.
     """
 
     samples: Count

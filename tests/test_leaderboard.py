@@ -12,23 +12,14 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from ganbench import leaderboard
+from ganbench import leaderboard, publishing, tables
 from ganbench.errors import GanbenchError, RecordError
-from ganbench.leaderboard import (
-    build,
-    check_folder,
-    merge,
-    records_in,
-    to_csv,
-    to_frame,
-    to_json,
-    to_markdown,
-    to_rich,
-    write_folder,
-)
+from ganbench.leaderboard import build, merge
 from ganbench.protocol import Evaluating, Protocol, Training
+from ganbench.publishing import check_folder, records_in, write_folder
 from ganbench.record import Column, Component, Cost, Environment, Record, Speed, write
 from ganbench.statistics import Summary
+from ganbench.tables import to_csv, to_frame, to_json, to_markdown, to_rich
 
 TAG = "digits-cnn:1a2b3c4d"
 COLUMNS = {
@@ -512,12 +503,12 @@ def test_what_changed_between_runs_is_said(mixed):
     ],
 )
 def test_an_interval_is_written_with_digits_that_mean_something(summary, text):
-    assert leaderboard.interval(summary) == text
+    assert tables.interval(summary) == text
 
 
 def test_parameters_are_written_for_people():
     sizes = [None, 12, 3_400, 99_123, 1_230_000, 34_000_000]
-    assert [leaderboard.count(n) for n in sizes] == ["–", "12", "3.4k", "99k", "1.2M", "34M"]
+    assert [tables.count(n) for n in sizes] == ["–", "12", "3.4k", "99k", "1.2M", "34M"]
 
 
 def test_every_rendering_is_the_same_whatever_the_order_of_the_records(mixed):
@@ -677,7 +668,7 @@ def test_records_that_would_share_a_file_keep_apart(tmp_path):
 
 
 def test_a_name_that_nobody_else_has_is_a_files_name_as_it_is():
-    assert list(leaderboard.file_names([make("DCGAN+x")])) == ["DCGAN+x+seed0.json"]
+    assert list(publishing.file_names([make("DCGAN+x")])) == ["DCGAN+x+seed0.json"]
 
 
 def test_a_setting_with_slashes_stays_inside_the_folder(tmp_path):

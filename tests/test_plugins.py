@@ -157,3 +157,8 @@ def test_all_and_commas_name_each_component_once() -> None:
         plugins.find("arch", "mlp"),
     ]
     assert len(everything) == len(plugins.of_kind("arch"))
+
+
+def test_an_argument_that_a_plugin_does_not_take_is_refused() -> None:
+    with pytest.raises(PluginError, match=r"digits \(ganbench .*\) takes no argument, but was given 'foo'"):
+        plugins.build(plugins.find("dataset", "digits:foo"), argument="foo", resolution=16)

@@ -50,21 +50,22 @@ def leaderboard(
     out: Annotated[Path, typer.Option(help="Where --write publishes.")] = Path("leaderboards"),
 ) -> None:
     """Print the table of a protocol: your runs among the published ones, with intervals, ranks and yardsticks."""
-    from ganbench import leaderboard as tables
+    from ganbench.leaderboard import build, merge
+    from ganbench.publishing import records_in
 
     rules = _rules(protocol)
     name = rules.name if rules else protocol
-    local, errors = read_all(tables.records_in(runs / name))
+    local, errors = read_all(records_in(runs / name))
     if write:
         _publish(rules, name, local, errors, out / name)
         return
     folder = published_folder(name) if published else None
-    others, more = read_all(tables.records_in(folder)) if folder else ([], [])
-    records, here = tables.merge(local, others)
+    others, more = read_all(records_in(folder)) if folder else ([], [])
+    records, here = merge(local, others)
     errors += more
     if records:
         shown = [part.strip() for text in metric or [] for part in text.split(",")]
-        _print(tables.build(records, rules, sort=sort, metrics=shown, here=here), as_format)
+        _print(build(records, rules, sort=sort, metrics=shown, here=here), as_format)
     for error in errors:
         complain(error)
     if not records and not errors:
@@ -87,7 +88,7 @@ def _rules(text: str) -> Protocol | None:
 
 
 def _publish(rules: Protocol | None, name: str, records: list[Record], errors: list[RecordError], folder: Path) -> None:
-    from ganbench.leaderboard import write_folder
+    from ganbench.publishing import write_folder
 
     if rules is None:
         raise GanbenchError(f"the protocol '{name}' is not installed", "install the package that provides it")
@@ -100,7 +101,7 @@ def _publish(rules: Protocol | None, name: str, records: list[Record], errors: l
 
 
 def _print(table: Table, as_format: Format) -> None:
-    from ganbench import leaderboard as tables
+    from ganbench import tables
 
     if as_format is Format.terminal:
         terminal = console()
@@ -112,10 +113,11 @@ def _print(table: Table, as_format: Format) -> None:
 
 def show_table(protocol: Protocol, files: Iterable[Path], terminal: Console, *, as_json: bool) -> None:
     """The table of some record files, at the end of a run."""
-    from ganbench import leaderboard as tables
+    from ganbench import tables
+    from ganbench.leaderboard import build
 
     records, errors = read_all(files)
-    table = tables.build(records, protocol)
+    table = build(records, protocol)
     if as_json:
         typer.echo(tables.to_json(table), nl=False)
     else:

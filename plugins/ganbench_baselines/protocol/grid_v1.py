@@ -11,8 +11,8 @@ def ganbench_protocol() -> Protocol:
     return Protocol(
         name="grid-v1",
         description=(
-            "Twenty-five Gaussians of standard deviation 0.05 at {-4, -2, 0, 2, 4} squared (Lin et al. 2018). A plain "
-            "blob hits 21 of the modes; covering one takes a tenth of its fair share in high-quality samples."
+            "Twenty-five Gaussians of standard deviation 0.05 at {-4, -2, 0, 2, 4} squared (Lin et al. 2018). A "
+            "uniform blob hits 21 of the modes; covering one takes a tenth of its fair share in high-quality samples."
         ),
         dataset="grid",
         seeds=(0, 1, 2, 3, 4),
