@@ -194,7 +194,10 @@ def _check_shapes(source: plugins.Source, gan: GAN, dataset: Dataset) -> None:
     given = None if dataset.train.source is None else to_signal(dataset.train.source[:2])
     with torch.no_grad(), preserved_rng(torch.device("cpu")), in_eval_mode(gan):
         batch = Batch(real, gan.sample_latent(2, torch.Generator().manual_seed(0)), labels, given)
-        shape = tuple(gan.sample(batch).shape)
+        try:
+            shape = tuple(gan.sample(batch).shape)
+        except Exception as error:
+            raise PluginError(f"{source} cannot make two samples: {type(error).__name__}: {error}") from error
     if shape != (2, *dataset.spec.shape):
         raise PluginError(
             f"{source}: two samples have shape {shape}, {dataset.name} needs {(2, *dataset.spec.shape)}",
@@ -376,7 +379,7 @@ class _Run:
             arch=_component(plugins.find("arch", self.job.arch)),
             loss=_component(plugins.find("loss", self.job.loss)),
             changes=self.job.changes,
-            recipe={**msgspec.structs.asdict(self.recipe), **_settings(self.loss)},
+            recipe={**msgspec.json.decode(msgspec.json.encode(self.recipe)), **_settings(self.loss)},
             recipe_from=self.origins,
             d_norm=normalisation(self.gan.discriminators()),
             parameters={

@@ -46,7 +46,7 @@ def test_no_module_of_the_core_imports_the_baselines() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["protocols", "list"], ["run", "--help"]])
-def test_help_and_listings_import_no_torch(arguments: list[str]) -> None:
+def test_help_and_listings_import_no_torch(arguments: list[str], tmp_path) -> None:
     code = (
         "import sys\nfrom ganbench.cli import main\n"
         f"sys.argv = ['ganbench', *{arguments!r}]\n"
@@ -54,7 +54,7 @@ def test_help_and_listings_import_no_torch(arguments: list[str]) -> None:
         "heavy = {'torch', 'torchvision', 'scipy', 'pandas', 'sklearn', 'numpy', 'ganbench_baselines.arch.dcgan'}\n"
         "print('HEAVY', sorted(heavy & set(sys.modules)))"
     )
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert out.splitlines()[-1] == "HEAVY []"
 
 
