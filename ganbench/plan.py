@@ -99,7 +99,7 @@ def make_plan(
     device: str = "auto",
     force: bool = False,
 ) -> Plan:
-    """Every (arch, loss, seed), after the yardsticks; what has a valid record of the same code is not repeated.
+    """Every (arch, loss, seed) and the yardsticks; what has a valid record of the same code is not repeated.
 
     Raises:
         GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
@@ -112,7 +112,7 @@ def make_plan(
             raise ProtocolError(f"--seed {seed}: a seed is a whole number from 0 to 2147483647")
     check_writable(out)
     home = out / protocol.name
-    jobs = [
+    yardsticks = [
         Job(
             protocol=protocol,
             digest=protocol.digest,
@@ -121,9 +121,10 @@ def make_plan(
             device=device,
             folder=str(home / name.replace(" ", "-") / f"seed{seed}"),
         )
-        for name in YARDSTICKS
         for seed in protocol.seeds
+        for name in YARDSTICKS
     ]
+    jobs = []
     for arch in archs:
         for loss in losses:
             for seed in seeds or protocol.seeds:
@@ -142,7 +143,8 @@ def make_plan(
                 )
                 folder = home / _folder_name(job, arch, loss) / f"seed{seed}"
                 jobs.append(msgspec.structs.replace(job, folder=str(folder)))
-    return _sort(protocol, jobs, force)
+    once = len(YARDSTICKS)  # one draw of each comes first: what cannot be judged is found out before it is trained
+    return _sort(protocol, yardsticks[:once] + jobs + yardsticks[once:], force)
 
 
 def check_writable(folder: Path) -> None:

@@ -146,9 +146,20 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise RecordError(
-            f"cannot write {path}: {error.strerror or error}", "free some space, or choose another folder with --out"
-        ) from error
+        raise _cannot_write(path, error) from error
+
+
+def append_line(text: str, path: Path, *, afresh: bool) -> None:
+    """Add a line to a log, or begin the log with it.
+
+    Raises:
+        RecordError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        with path.open("w" if afresh else "a", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
 
 
 def write(record: Record, path: Path) -> None:
@@ -187,6 +198,12 @@ def read_all(paths: Iterable[Path]) -> tuple[list[Record], list[RecordError]]:
         except RecordError as error:
             errors.append(error)
     return records, errors
+
+
+def _cannot_write(path: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"cannot write {path}: {error.strerror or error}", "free some space, or choose another folder with --out"
+    )
 
 
 def _format_of(path: Path) -> int:

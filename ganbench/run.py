@@ -30,7 +30,18 @@ from ganbench.evaluate import Judge, Verdict, draw_reference, in_eval_mode, metr
 from ganbench.gan import GAN, count_parameters, normalisation
 from ganbench.jobs import Event, Job
 from ganbench.protocol import Protocol, Recipe, resolve_recipe
-from ganbench.record import Column, Component, Cost, Environment, Record, Speed, environment, write, write_atomically
+from ganbench.record import (
+    Column,
+    Component,
+    Cost,
+    Environment,
+    Record,
+    Speed,
+    append_line,
+    environment,
+    write,
+    write_atomically,
+)
 from ganbench.train import WARM_UP_WINDOWS, Trainer, preserved_rng
 from ganbench.yardsticks import YARDSTICKS
 
@@ -237,13 +248,14 @@ class _Run:
 
     def carry_out(self, should_stop: Callable[[], bool]) -> Record:
         """Train, look, judge; whatever happens is written down."""
-        (self.folder / "samples").mkdir(parents=True, exist_ok=True)
         self._resume()
         try:
             status, reason = self._train(should_stop)
             verdicts, sample_rate = self._judge() if status == "ok" else ([], 0.0)
         except Diverged as error:
             status, reason, verdicts, sample_rate = "diverged", str(error), [], 0.0
+        except RecordError:  # a full disk is nobody's result: the run is to be repeated
+            raise
         except Exception as error:  # a plugin's crash is a result too
             status, reason, verdicts, sample_rate = "error", f"{type(error).__name__}: {error}", [], 0.0
             with suppress(GanbenchError):
@@ -329,8 +341,7 @@ class _Run:
 
     def _note(self, row: dict[str, Any]) -> None:
         self.history.append(row)
-        with (self.folder / "history.jsonl").open("a" if len(self.history) > 1 else "w") as file:
-            file.write(json.dumps(row) + "\n")
+        append_line(json.dumps(row), self.folder / "history.jsonl", afresh=len(self.history) == 1)
 
     def _checkpoint(self, final: bool = False) -> None:
         """Everything to go on from; at the end only the weights."""

@@ -364,6 +364,24 @@ def test_bad_input_gets_one_sentence_and_exit_code_2(case, ganbench_command) -> 
     assert "Traceback" not in result.stderr + result.stdout
 
 
+def test_a_full_disk_is_said_and_costs_no_result(ganbench_command, tmp_path) -> None:
+    arguments = ("run", "--arch", "mlp", "--loss", "lsgan", "--protocol", "smoke-v1", "-q")
+    limited = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)); "
+    code = limited + "sys.argv[0] = 'ganbench'; runpy.run_module('ganbench', run_name='__main__')"
+    full = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert full.returncode == 2, full.stdout + full.stderr
+    assert "cannot write" in full.stderr
+    assert "checkpoint.pt" in full.stderr.replace("\n", "")
+    assert "Traceback" not in full.stderr
+    folder = tmp_path / "runs/smoke-v1/mlp+lsgan/seed0"
+    assert not (folder / "record.json").exists()
+    assert not list(folder.glob(".*tmp"))
+    assert ganbench_command(*arguments).returncode == 0
+    assert read(folder / "record.json").status == "ok"
+
+
 def test_debug_shows_the_traceback(ganbench_command) -> None:
     result = ganbench_command("run", "--arch", "dcgann", "--loss", "hinge", "--debug")
     assert "Traceback" in result.stderr
