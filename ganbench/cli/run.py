@@ -17,7 +17,7 @@ from ganbench.cli.display import Display, make_display
 from ganbench.cli.leaderboard import show_table
 from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.executors.local import LocalExecutor
-from ganbench.jobs import Event, Job
+from ganbench.jobs import Event
 from ganbench.plan import Plan, load_protocol, make_plan, parse_changes, refuse_without
 
 
@@ -76,7 +76,9 @@ def run(
     terminal = console(stderr=as_json)
     display = make_display(terminal, plan, quiet=quiet or as_json)
     outcome = _carry_out(plan, jobs or _workers(device), display, grid)
-    _report(plan, outcome, terminal, out, as_json, quiet)
+    _report(plan, outcome, terminal, as_json)
+    if not (quiet or as_json):
+        _where_next(plan, protocol, terminal, out)
 
 
 @dataclass
@@ -126,8 +128,8 @@ def _take(event: Event, outcome: _Outcome, display: Display, grid: bool) -> None
     display.show(event)
 
 
-def _report(plan: Plan, outcome: _Outcome, terminal: Console, out: Path, as_json: bool, quiet: bool) -> None:
-    """The table, where the files are, and what to try next; then the exit code."""
+def _report(plan: Plan, outcome: _Outcome, terminal: Console, as_json: bool) -> None:
+    """The table, and whatever went wrong as a sentence and an exit code."""
     done = [job for job in plan.jobs if job.record_file.exists()]
     runs = [job for job in done if not job.yardstick]
     if runs:
@@ -147,17 +149,17 @@ def _report(plan: Plan, outcome: _Outcome, terminal: Console, out: Path, as_json
         raise list(outcome.declined.values())[-1]
     if outcome.lost:
         raise typer.Exit(1)
-    if not (quiet or as_json):
-        _where_next(plan, runs, terminal, out)
 
 
-def _where_next(plan: Plan, runs: list[Job], terminal: Console, out: Path) -> None:
+def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None:
+    """Where the files are, and what to try next."""
+    runs = [job for job in plan.jobs if not job.yardstick]
     first = Path(runs[0].folder)
     samples = sorted((first / "samples").glob("*.png"))
     terminal.print(f"\nrecords, histories and samples: [bold]{out / plan.protocol.name}[/]")
     if samples:
         terminal.print(f"the last samples of {runs[0].key}: [bold]{samples[-1]}[/]")
-    name = "" if plan.protocol.name == "digits-16-v1" else f" {plan.protocol.name}"
+    name = "" if protocol == "digits-16-v1" else f" {protocol}"
     terminal.print(f"next: [bold]ganbench leaderboard{name}[/] puts this among the baselines")
     terminal.print(f"      [bold]ganbench sample {first} -n 64 --out grid.png[/] draws new samples")
 
