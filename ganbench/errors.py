@@ -42,9 +42,9 @@ class Unsupported(GanbenchError):
 
 
 class Diverged(Exception):
-    """Training left the finite numbers. ``where`` names the quantity, ``step`` the iteration."""
+    """Training left the finite numbers. ``where`` names the quantity, ``step`` the iteration (None: when judged)."""
 
-    def __init__(self, where: str, step: int) -> None:
-        super().__init__(f"{where} is not finite at iteration {step}")
+    def __init__(self, where: str, step: int | None = None) -> None:
+        super().__init__(f"{where} is not finite" + (f" at iteration {step}" if step is not None else ""))
         self.where = where
         self.step = step

@@ -201,7 +201,7 @@ def sample(gan: GAN, like: Split, seed: int, device: torch.device, batch: int = 
             source = None if like.source is None else to_signal(_cycle(like.source, chunk).to(device))
             fake = gan.sample(Batch(real, gan.sample_latent(len(real), rng), labels, source))
             if not fake.isfinite().all():
-                raise Diverged("a generated sample", 0)
+                raise Diverged("a generated sample")
             parts.append(quantise(fake, like.x).cpu())
     return Split(torch.cat(parts), like.labels if gan.conditional else None)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -165,7 +166,7 @@ class Trainer:
 
     def _check(self, window: Window) -> None:
         for name, value in window.losses.items():
-            if not torch.tensor(value).isfinite():
+            if not math.isfinite(value):
                 raise Diverged(name, window.step)
         for name, p in self.gan.named_parameters():
             if not p.isfinite().all():
