@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,6 +74,7 @@ def run(
         force=force,
     )
     grid = len(archs) * len(losses) > 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a scheduler sends is as good as Ctrl-C
     terminal = console(stderr=as_json)
     display = make_display(terminal, plan, quiet=quiet or as_json)
     outcome = _carry_out(plan, jobs or _workers(device), display, grid)

@@ -11,7 +11,7 @@ import os
 import queue
 import signal
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -138,12 +138,13 @@ def _work(tasks: Any, events: Any, stop: Any, threads: int, rank: int) -> None:
 
     torch.set_num_threads(threads)
     configure()
-    while (job := tasks.get()) is not None:
+    orphaned = _parent_is_gone()
+    while (job := _next_job(tasks, orphaned)) is not None:
         events.put(Event("started", job.key, {"at": datetime.now(UTC).isoformat()}))
         try:
             if job.device in {"auto", "cuda"} and torch.cuda.is_available():
                 job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
-            record = execute(job, events.put, stop.is_set)
+            record = execute(job, events.put, lambda: stop.is_set() or orphaned())
             said = {"status": record.status, "reason": record.reason, "scores": record.scores}
             events.put(Event("done", job.key, said))
         except GanbenchError as error:
@@ -162,3 +163,19 @@ def _work(tasks: Any, events: Any, stop: Any, threads: int, rank: int) -> None:
                 "traceback": traceback.format_exc(),
             }
             events.put(Event("refused", job.key, facts))
+
+
+def _parent_is_gone() -> Callable[[], bool]:
+    parent = mp.parent_process()
+    return lambda: parent is not None and not parent.is_alive()
+
+
+def _next_job(tasks: Any, orphaned: Callable[[], bool]) -> Job | None:
+    """Wait for a job; None when there are no more, or nobody is left to hand them out."""
+    while not orphaned():
+        try:
+            job: Job | None = tasks.get(timeout=2)
+        except queue.Empty:
+            continue
+        return job
+    return None
