@@ -97,9 +97,9 @@ def test_a_metric_returns_a_finite_number_within_range_for_every_column_it_decla
     assert set(metric.columns.values()) <= {"min", "max", "info"}
     scores = score_clusters(name)
     assert set(scores) == set(metric.columns)
-    assert set(metric.ranges) <= set(metric.columns)  # type: ignore[attr-defined]
+    assert set(metric.ranges) <= set(metric.columns)
     for column, value in scores.items():
-        low, high = metric.ranges.get(column, (None, None))  # type: ignore[attr-defined]
+        low, high = metric.ranges.get(column, (None, None))
         assert type(value) is float
         assert -math.inf < value < math.inf
         assert low is None or low <= value
@@ -235,7 +235,7 @@ def judged() -> tuple[Evaluation, dict[str, float]]:
             out = dict(zip(("features", "logits"), self.tiny(x), strict=True))
             return tuple(out[name] for name in self.features_list)
 
-    class Images(torch.utils.data.Dataset):  # type: ignore[type-arg]
+    class Images(torch.utils.data.Dataset):
         def __init__(self, x: Tensor) -> None:
             self.x = x
 

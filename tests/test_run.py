@@ -24,14 +24,6 @@ from ganbench.run import execute
 from ganbench.yardsticks import YARDSTICKS as DRAWN
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def plan_of(tmp_path: Path, arch: str = "dcgan", loss: str = "wgan-gp", protocol: str = "smoke-v1", **options):
     return make_plan(
         plugins.find_many("arch", [arch]),
