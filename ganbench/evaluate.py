@@ -65,10 +65,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Scores of one evaluation, named in full, and what their columns mean."""
+    """Scores of one evaluation, named in full, what their columns mean, and which metric gave them."""
 
     scores: dict[str, float]
     columns: dict[str, tuple[Goal, float | None, float | None]]
+    metric_of: dict[str, str]
 
 
 class Judge:
@@ -127,13 +128,15 @@ class Judge:
         )
         scores: dict[str, float] = {}
         columns: dict[str, tuple[Goal, float | None, float | None]] = {}
+        metric_of: dict[str, str] = {}
         for name, metric in self.metrics.items():
             if only is None or name in only:
                 for column, value in self._apply(name, metric, evaluation).items():
                     title = f"{column}@{self.extractor.tag}" if evaluation.used_extractor and self.extractor else column
                     low, high = getattr(metric, "ranges", {}).get(column, (None, None))
                     scores[title], columns[title] = value, (metric.columns[column], low, high)
-        return Verdict(scores, columns)
+                    metric_of[title] = name
+        return Verdict(scores, columns, metric_of)
 
     @staticmethod
     def _apply(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, float]:

@@ -16,7 +16,7 @@ class Job(Struct, frozen=True, kw_only=True):
 
     ``arch`` and ``loss`` are references (``package:name``) that ``plugins.find`` resolves. ``changes`` is what the
     user set; ``protocol`` has it laid over already where it concerns the budget or the batch, while ``digest`` is that
-    of the protocol as it was published.
+    of the protocol as it was published. ``workers`` is how many runs go on at a time.
     """
 
     protocol: Protocol
@@ -31,6 +31,7 @@ class Job(Struct, frozen=True, kw_only=True):
     loss_changes: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
     fresh: bool = False
+    workers: int = 1
 
     @property
     def key(self) -> str:
@@ -52,8 +53,9 @@ class Job(Struct, frozen=True, kw_only=True):
 
 class Event(Struct, frozen=True):
     """Something a worker says: ``progress`` (a history row and ``share``), ``picture`` (a thumbnail's ``pixels``),
-    ``judging``, ``started``, ``done`` (``status``, ``reason``), or ``refused`` (``message``, ``hint``)."""
+    ``judging``, ``started``, ``waiting`` (for another process that is on this run), ``done`` (``status``, ``reason``),
+    or ``refused`` (``message``, ``hint``)."""
 
-    kind: Literal["started", "progress", "picture", "judging", "done", "refused"]
+    kind: Literal["started", "waiting", "progress", "picture", "judging", "done", "refused"]
     key: str
     facts: dict[str, Any]

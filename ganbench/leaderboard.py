@@ -1,180 +1,31 @@
 """Leaderboards: records -> statistics -> tables, from records and nothing else.
 
-``build`` sorts records into rows, judges which rows differ, and says what it left out and why. ``tables.py`` writes a
-``Table`` down, ``publishing.py`` keeps folders of records with the tables that follow from them.
+``build`` sorts records into rows, judges which rows differ, and says what it left out and why. ``rows.py`` sums up one
+row, ``selection.py`` says which records count, ``tables.py`` writes a ``Table`` down, ``publishing.py`` keeps folders
+of records with the tables that follow from them.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
-from statistics import median
-from typing import Any, Literal, NamedTuple
-
-import msgspec
+from typing import Any, Literal
 
 from ganbench.contracts import Goal
 from ganbench.errors import GanbenchError
 from ganbench.protocol import Protocol
-from ganbench.record import FINISHED, Column, Record, entry_name
-from ganbench.statistics import Summary, on_log_scale, pooled_sd, ranks, summarise
+from ganbench.record import Column, Record, entry_name
+from ganbench.rows import COSTS, KINDS, Entry, Kind, Row, Rules, entry_of, make_row
+from ganbench.selection import Found, Installed, edits_of, merge, notes_on, one_line, references, select
+from ganbench.statistics import on_log_scale, ranks
 
-Kind = Literal["entry", "custom", "yardstick"]
-KINDS: tuple[Kind, ...] = ("entry", "custom", "yardstick")
 USUAL = ("fid", "is", "modes_covered", "coverage")
 """Scores shown beside the headline where nobody chose."""
 HEADINGS = {"modes_covered": "modes"}
-
-
-# -- rows ----------------------------------------------------------------------------------------------------
-
-
-class Entry(NamedTuple):
-    """What the records of one row have in common."""
-
-    yardstick: str
-    arch: str
-    loss: str
-    arch_package: str
-    loss_package: str
-    changes: tuple[tuple[str, str], ...]
-
-    @property
-    def name(self) -> str:
-        """``dcgan+wgan-gp``, with changes, or a yardstick's name."""
-        return self.yardstick or entry_name(self.arch, self.loss, dict(self.changes))
-
-
-def entry_of(record: Record) -> Entry:
-    """The row a record belongs to; components of the same name from two packages are two rows."""
-    if record.yardstick:
-        return Entry(record.yardstick, "", "", "", "", ())
-    arch, loss = record.arch, record.loss
-    return Entry(
-        "",
-        arch.name if arch else "?",
-        loss.name if loss else "?",
-        arch.package if arch else "?",
-        loss.package if loss else "?",
-        tuple(sorted(record.changes.items())),
-    )
-
-
-@dataclass(frozen=True)
-class Row:
-    """One entry, custom run or yardstick over its seeds.
-
-    ``records`` are the finished ones, one per seed; ``missing`` are the protocol's seeds that have none.
-    ``scores`` sums up the runs that ended well, ``noise`` is the sd between evaluations of one run, ``costs``
-    are medians over seeds (no timings where the seeds ran on several machines).
-    """
-
-    entry: Entry
-    records: tuple[Record, ...]
-    missing: tuple[int, ...]
-    scores: dict[str, Summary]
-    noise: dict[str, float]
-    costs: dict[str, float]
-    machines: tuple[str, ...]
-    rank: int | None = None
-    here: bool = False
-
-    @property
-    def kind(self) -> Kind:
-        if self.entry.yardstick:
-            return "yardstick"
-        return "custom" if self.entry.changes else "entry"
-
-    @cached_property
-    def failures(self) -> tuple[Record, ...]:
-        return tuple(record for record in self.records if record.status != "ok")
-
-    @property
-    def ok(self) -> int:
-        return len(self.records) - len(self.failures)
-
-    @property
-    def seeds(self) -> int:
-        """How many runs there should be."""
-        return len(self.records) + len(self.missing)
-
-    @property
-    def d_norm(self) -> str:
-        """How D was normalised, as it was built."""
-        return ", ".join(sorted({record.d_norm for record in self.records if record.d_norm}))
-
-    @property
-    def tier(self) -> tuple[int, int]:
-        """Complete rows stand before rows with failures, those before rows that lack runs."""
-        return (2 if self.missing else 1 if self.failures else 0), -self.ok if self.failures or self.missing else 0
-
-    @property
-    def verdict(self) -> str:
-        """``5/5``, ``3/5 (2 diverged)``, ``3/5 (2 missing)``"""
-        wrong = Counter(record.status for record in self.failures)
-        reasons = [f"{count} {status}" for status, count in sorted(wrong.items())]
-        reasons += [f"{len(self.missing)} missing"] if self.missing else []
-        return f"{self.ok}/{self.seeds}" + (f" ({', '.join(reasons)})" if reasons else "")
-
-
-def _positive(values: Iterable[float]) -> float | None:
-    known = [value for value in values if value > 0]
-    return median(known) if known else None
-
-
-class _Cost(NamedTuple):
-    goal: Goal
-    of: Callable[[Record], float]
-    timing: bool = True
-
-
-COSTS: dict[str, _Cost] = {
-    "images/s": _Cost("max", lambda record: record.speed.train),
-    "samples/s": _Cost("max", lambda record: record.speed.sample),
-    "step_ms": _Cost("min", lambda record: record.speed.step_ms),
-    "memory_mb": _Cost("min", lambda record: record.speed.peak_memory_mb, timing=False),
-    "params_g": _Cost("min", lambda record: record.parameters.get("G", 0), timing=False),
-    "params_d": _Cost("min", lambda record: record.parameters.get("D", 0), timing=False),
-    "kimg": _Cost("max", lambda record: record.cost.images / 1000, timing=False),
-    "train_s": _Cost("min", lambda record: record.cost.train_seconds),
-}
-"""The runner's columns (images shown to D per second, images generated per second ...): medians."""
-
-
-def machine_of(record: Record) -> str:
-    """Within which timings may be compared."""
-    where = record.environment
-    threads = "" if where.cuda else f", {where.threads} thread{'s' * (where.threads != 1)}"
-    return f"{where.device}{threads}" + (f", {where.precision}" if where.precision != "float32" else "")
-
-
-def _row(entry: Entry, records: Iterable[Record], columns: Mapping[str, Column], seeds: Sequence[int]) -> Row:
-    finished = tuple(sorted((r for r in records if r.status in FINISHED), key=lambda r: r.seed))
-    there = {record.seed for record in finished}
-    well = [record for record in finished if record.status == "ok"]
-    scores, noise = {}, {}
-    for name, column in columns.items():
-        values = [record.scores[name] for record in well if name in record.scores]
-        if values:
-            scores[name] = summarise(values, column.low, column.high)
-        spread = pooled_sd([draw[name] for draw in record.draws if name in draw] for record in well)
-        if spread is not None:
-            noise[name] = spread
-    machines = tuple(sorted({machine_of(record) for record in finished}))
-    costs = {
-        name: value
-        for name, cost in COSTS.items()
-        if (len(machines) == 1 or not cost.timing)
-        and (value := _positive(cost.of(record) for record in well or finished)) is not None
-    }
-    missing = () if entry.yardstick else tuple(seed for seed in seeds if seed not in there)
-    return Row(entry, finished, missing, scores, noise, costs, machines)
-
-
-# -- the table -----------------------------------------------------------------------------------------------
+KIMG_TO_TARGET, SECONDS_TO_TARGET = "kimg to target", "s to target"
 
 
 @dataclass(frozen=True)
@@ -199,7 +50,7 @@ class Table:
     notes: tuple[str, ...]
 
     def block(self, kind: Kind) -> list[Row]:
-        """The rows of one kind: entries are ranked, yardsticks and custom runs never."""
+        """The rows of one kind: entries are ranked, the others never."""
         return [row for row in self.rows if row.kind == kind]
 
     def label(self, column: str) -> str:
@@ -210,6 +61,25 @@ class Table:
     def _labels(self) -> dict[str, str]:
         taken = Counter(map(short_name, self.columns))
         return {name: short_name(name) if taken[short_name(name)] == 1 else name for name in self.columns}
+
+    @property
+    def best_label(self) -> str:
+        """What the column of best-so-far scores is called."""
+        return f"best {self.label(self.headline)}"
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Columns that only some tables have: best so far, and time to target."""
+        best = [self.best_label] if any(row.best for row in self.rows) else []
+        return (*best, *([KIMG_TO_TARGET, SECONDS_TO_TARGET] if self.target is not None else []))
+
+    def column(self, asked: str) -> str:
+        """A score column's name in full, asked for by any of its names.
+
+        Raises:
+            GanbenchError: there is none.
+        """
+        return _resolve(self.columns, asked)[0]
 
     @property
     def goal(self) -> Goal:
@@ -230,17 +100,32 @@ class Table:
         return on_log_scale(groups, column is not None and column.log)
 
     @property
+    def target(self) -> float | None:
+        """The headline whose first reaching is timed; None where nothing is known of that."""
+        known = self.protocol is not None and any(row.reached for row in self.rows)
+        return self.protocol.evaluation.target if self.protocol and known else None
+
+    @property
     def failures(self) -> list[str]:
         """``dcgan+wgan: 2/5 diverged: d_loss is not finite at iteration 120``"""
         sentences = []
         for row in self.rows:
             for status in sorted({record.status for record in row.failures}):
                 failed = [record for record in row.failures if record.status == status]
-                reasons = list(dict.fromkeys(one_line(record.reason) for record in failed if record.reason))
-                more = f" (and {len(reasons) - 2} other reasons)" if len(reasons) > 2 else ""
-                told = f": {'; '.join(reasons[:2])}{more}" if reasons else ""
-                sentences.append(f"{self.title(row)}: {len(failed)}/{row.seeds} {status}{told}")
+                sentences.append(self._told(row, status, [record.reason for record in failed]))
         return sentences
+
+    @property
+    def collapses(self) -> list[str]:
+        """``mlp+minimax: 2/5 collapsed: modes_covered is 0``"""
+        rows = [row for row in self.rows if row.collapsed]
+        return [self._told(row, "collapsed", [record.collapse for record in row.collapsed]) for row in rows]
+
+    def _told(self, row: Row, what: str, why: Sequence[str]) -> str:
+        reasons = list(dict.fromkeys(one_line(reason) for reason in why if reason))
+        more = f" (and {len(reasons) - 2} other reasons)" if len(reasons) > 2 else ""
+        told = f": {'; '.join(reasons[:2])}{more}" if reasons else ""
+        return f"{self.title(row)}: {len(why)}/{row.seeds} {what}{told}"
 
     def title(self, row: Row) -> str:
         """A row's name in a sentence."""
@@ -266,36 +151,36 @@ def build(
     records: Iterable[Record],
     protocol: Protocol | None = None,
     *,
+    published: Iterable[Record] | None = None,
+    installed: Installed | None = None,
     sort: str = "",
     metrics: Sequence[str] = (),
-    here: Collection[Place] = (),
 ) -> Table:
     """The table of one protocol.
 
     Args:
         records: of that protocol; what does not belong is left out and counted.
         protocol: whose digest and seeds count; without it (its plugin is missing) those of most records do.
+        published: records to show beside ``records``, which then are those made here: a row of theirs takes the place
+            of a published one only if it is complete and of the same code.
+        installed: tells the source of an installed plugin; rows made here of other source are marked *edited*.
         sort: a column to sort by, ``fid`` or ``images/s``; the headline where empty.
         metrics: score columns to show beside the headline instead of the usual ones.
-        here: rows to mark as made on this machine (``merge`` returns them).
 
     Raises:
         GanbenchError: no such column, or there is neither a record nor a protocol.
     """
-    kept, left_out = _select(list(records), protocol)
-    if not kept and protocol is None:
+    pool = [Found(record, published is not None) for record in records]
+    found, left_out = select([*pool, *(Found(record, False) for record in published or ())], protocol)
+    if not found and protocol is None:
         raise GanbenchError("there are no records to make a table of", "run something first: ganbench run --help")
-    seeds = protocol.seeds if protocol else tuple(sorted({r.seed for r in kept if not r.yardstick}))
+    kept = [one.record for one in found]
     columns = _columns(kept)
     wanted = protocol.evaluation.headline if protocol else kept[0].headline
     headline = next((name for name in columns if wanted in (name, short_name(name))), wanted)
-    groups: dict[Entry, list[Record]] = {}
-    for record in kept:
-        groups.setdefault(entry_of(record), []).append(record)
-    rows = [
-        replace(_row(entry, group, columns, seeds), here=_place(group[0]) in here) for entry, group in groups.items()
-    ]
-    rows = _ranked(rows, headline, columns.get(headline), len(seeds))
+    seeds = protocol.seeds if protocol else tuple(sorted({r.seed for r in kept if not r.yardstick}))
+    rules = Rules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
+    rows, beside = merge(_rows(found, rules, installed))
     table = Table(
         name=protocol.name if protocol else kept[0].protocol,
         digest=protocol.digest if protocol else kept[0].digest,
@@ -305,11 +190,21 @@ def build(
         columns=columns,
         shown=(headline, *_shown(columns, headline, metrics)),
         chosen=bool(metrics),
-        rows=tuple(rows),
+        rows=tuple(_ranked(rows, headline, columns.get(headline), len(seeds))),
         left_out=tuple(left_out),
-        notes=tuple(_notes(kept)),
+        notes=(*beside, *notes_on(rows)),
     )
     return _sorted(table, sort or headline)
+
+
+def _rows(found: Sequence[Found], rules: Rules, installed: Installed | None) -> list[Row]:
+    known = references(found, installed)
+    groups: dict[tuple[Entry, bool], list[Record]] = {}
+    for one in found:
+        groups.setdefault((entry_of(one.record), one.here), []).append(one.record)
+    return [
+        make_row(entry, group, rules, edits_of(group, known), here) for (entry, here), group in sorted(groups.items())
+    ]
 
 
 def short_name(column: str) -> str:
@@ -365,13 +260,13 @@ def _ranked(rows: Sequence[Row], headline: str, column: Column | None, seeds: in
     if column is None or column.goal == "info" or not rivals or seeds < 2:
         return list(rows)
     given = ranks([row.scores[headline].values for row in rivals], column.goal, column.log)
-    rank_of = {row.entry: rank for row, rank in zip(rivals, given, strict=True)}
-    rank_of |= {row.entry: len(rivals) + 1 for row in rows if row.kind == "entry" and row.tier[0] == 1}
-    return [replace(row, rank=rank_of.get(row.entry)) for row in rows]
+    rank_of = {row.key: rank for row, rank in zip(rivals, given, strict=True)}
+    rank_of |= {row.key: len(rivals) + 1 for row in rows if row.kind == "entry" and row.tier[0] == 1}
+    return [replace(row, rank=rank_of.get(row.key)) for row in rows]
 
 
 def _sorted(table: Table, by: str) -> Table:
-    """Entries, custom runs, yardsticks; complete rows first; then by a column, the better before the worse."""
+    """Entries, custom, edited, yardsticks; complete rows first; then by a column, the better before the worse."""
     value = _sort_value(table, by)
 
     def key(row: Row) -> tuple[Any, ...]:
@@ -392,109 +287,21 @@ def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None
         return lambda row: (row.machines if timing else (), sign * row.costs[by]) if by in row.costs else None
     if by == table.headline and by not in table.columns:
         return lambda row: None
-    name = _resolve(table.columns, by, ["rank", "arch", "loss", *COSTS])[0]
-    sign = -1 if table.columns[name].goal == "max" else 1
+    if by in table.extras:
+        return _sort_extra(table, by)
+    name = _resolve(table.columns, by, ["rank", "arch", "loss", *COSTS, *table.extras])[0]
+    sign = _sign(table.columns[name])
     return lambda row: (sign * row.scores[name].mean,) if name in row.scores else None
 
 
-# -- which records count -------------------------------------------------------------------------------------
+def _sort_extra(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None]:
+    if by == KIMG_TO_TARGET:
+        return lambda row: (row.reached.kimg, -row.reached.hits) if row.reached else None
+    if by == SECONDS_TO_TARGET:
+        return lambda row: (row.machines, row.reached.seconds) if row.reached and row.reached.seconds else None
+    sign = _sign(table.columns[table.headline])
+    return lambda row: (sign * row.best.score.mean,) if row.best else None
 
 
-def _select(records: list[Record], protocol: Protocol | None) -> tuple[list[Record], list[str]]:
-    """The records that may share a table, sorted, one per entry and seed; and what was left out."""
-    left_out: list[str] = []
-
-    def keep(those: Iterable[Record], total: int, why: str) -> list[Record]:
-        kept = list(those)
-        if len(kept) < total:
-            gone = total - len(kept)
-            left_out.append(f"{gone} record{'s' * (gone != 1)} {why} left out")
-        return kept
-
-    digest = protocol.digest if protocol else _most_common(record.digest for record in records)
-    records = keep((r for r in records if r.digest == digest), len(records), "of another protocol digest")
-    judged = _most_common(_judgement(record) for record in records)
-    why = "judged on other data or by another extractor"
-    records = keep((r for r in records if _judgement(r) == judged), len(records), why)
-    if protocol:
-        seeds = set(protocol.seeds)
-        inside = (r for r in records if r.yardstick or r.seed in seeds)
-        records = keep(inside, len(records), "of seeds that the protocol does not have")
-    skipped = {f"{r.entry}: skipped: {one_line(r.reason)}" for r in records if r.status == "skipped"}
-    records = [record for record in records if record.status != "skipped"]
-    records = keep(newest(records), len(records), "replaced by a newer one of the same entry and seed")
-    return records, left_out + sorted(skipped)
-
-
-def _most_common(values: Iterable[Any]) -> Any:
-    counts = Counter(values)
-    return min(counts, key=lambda value: (-counts[value], value), default=None)
-
-
-def _judgement(record: Record) -> tuple[str, str]:
-    """Scores on other data, or in another feature space, are other quantities."""
-    return record.dataset_hash, record.extractor
-
-
-def newest(records: Iterable[Record]) -> list[Record]:
-    """One record per entry and seed, sorted by them: a finished one if there is one, then the latest."""
-    by_run: dict[tuple[Entry, int], list[Record]] = defaultdict(list)
-    for record in records:
-        by_run[entry_of(record), record.seed].append(record)
-    return [group[0] if len(group) == 1 else max(group, key=_recency) for _, group in sorted(by_run.items())]
-
-
-def _recency(record: Record) -> tuple[bool, str, bytes]:
-    return record.status in FINISHED, record.started, msgspec.json.encode(record)
-
-
-Place = tuple[str, tuple[str, str], Entry]
-"""The row of a table: protocol digest, judgement, entry."""
-
-
-def _place(record: Record) -> Place:
-    return record.digest, _judgement(record), entry_of(record)
-
-
-def merge(local: Iterable[Record], published: Iterable[Record]) -> tuple[list[Record], frozenset[Place]]:
-    """Records of this machine and published ones, and which rows are local.
-
-    A row with finished local runs stands on these alone: its plugin may be another than the published one.
-    """
-    local = list(local)
-    here = frozenset(_place(record) for record in local if record.status in FINISHED)
-    return local + [record for record in published if _place(record) not in here], here
-
-
-def _notes(records: Sequence[Record]) -> list[str]:
-    """What a reader should know about where the numbers come from."""
-    notes = []
-    trained = [record for record in records if not record.yardstick]
-    for what, of in (
-        ("torch", lambda r: r.environment.torch),
-        ("ganbench", lambda r: r.environment.ganbench),
-        ("precision", lambda r: r.environment.precision),
-    ):
-        versions = sorted({of(record) for record in trained})
-        if len(versions) > 1:
-            notes.append(f"the runs differ in {what}: {', '.join(versions)}")
-    dirty = sum(record.environment.dirty for record in records)
-    if dirty:
-        notes.append(f"{dirty} of {len(records)} records come from a checkout with uncommitted changes")
-    judges: dict[str, set[str]] = defaultdict(set)
-    sources: dict[tuple[Entry, str], set[str]] = defaultdict(set)
-    for record in records:
-        for name, metric in record.metrics.items():
-            judges[name].add(f"{metric.package} {metric.version} {metric.source}")
-        for kind, part in (("arch", record.arch), ("loss", record.loss)):
-            sources[entry_of(record), kind].add(f"{part.version} {part.source}" if part else "")
-    notes += [f"the metric {name} changed between runs: {len(s)} sources" for name, s in judges.items() if len(s) > 1]
-    changed = sorted(key for key, found in sources.items() if len(found) > 1)
-    notes += [f"{entry.name}: its {kind} changed between seeds" for entry, kind in changed]
-    return notes
-
-
-def one_line(text: str) -> str:
-    """A reason fit for a footnote."""
-    text = " ".join(text.split())
-    return text if len(text) <= 160 else text[:159] + "…"
+def _sign(column: Column) -> int:
+    return -1 if column.goal == "max" else 1

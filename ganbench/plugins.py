@@ -56,21 +56,7 @@ class Source:
     @property
     def file(self) -> Path | None:
         """The module's source file, found without importing it (or its packages)."""
-        top, *rest = self.module.split(".")
-        try:
-            spec = importlib.util.find_spec(top)
-        except (ImportError, ValueError):
-            return None
-        if spec is None:
-            return None
-        if not rest:
-            return Path(spec.origin) if spec.origin else None
-        for root in spec.submodule_search_locations or ():
-            stem = Path(root, *rest)
-            for file in (stem.with_suffix(".py"), stem / "__init__.py"):
-                if file.is_file():
-                    return file
-        return None
+        return _file_of(self.module)
 
     @property
     def summary(self) -> str:
@@ -83,8 +69,9 @@ class Source:
 
     @property
     def source_hash(self) -> str:
-        """sha256 of the module's source (12 hex digits); tells an edited plugin from a published one."""
-        return hashlib.sha256(self.file.read_bytes()).hexdigest()[:12] if self.file else ""
+        """sha256 of the module's source and of what it imports from its own package (12 hex digits); tells an edited
+        plugin from a published one."""
+        return _source_hash(self.module)
 
 
 @cache
@@ -185,6 +172,56 @@ def _load(source: Source) -> pluggy.PluginManager:
             f"define it and decorate it: @hookimpl def ganbench_{source.kind}(...)",
         )
     return manager
+
+
+def _file_of(module: str) -> Path | None:
+    top, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        return None
+    if spec is None:
+        return None
+    if not rest:
+        return Path(spec.origin) if spec.origin else None
+    for root in spec.submodule_search_locations or ():
+        stem = Path(root, *rest)
+        for file in (stem.with_suffix(".py"), stem / "__init__.py"):
+            if file.is_file():
+                return file
+    return None
+
+
+@cache
+def _source_hash(module: str) -> str:
+    files, waiting = dict[str, bytes](), [module]
+    while waiting:
+        name = waiting.pop()
+        file = _file_of(name)
+        if name not in files and file is not None and file.is_file():
+            files[name] = file.read_bytes()
+            waiting += _own_imports(files[name], name, is_package=file.name == "__init__.py")
+    digest = hashlib.sha256()
+    for name, text in sorted(files.items()):
+        digest.update(f"{name}\0{len(text)}\0".encode() + text)
+    return digest.hexdigest()[:12] if files else ""
+
+
+def _own_imports(text: bytes, module: str, is_package: bool) -> list[str]:
+    """Modules of the same top-level package that a source may import (some of the names may be no modules)."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        return []
+    parts, found = module.split("."), list[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            home = parts[: len(parts) - node.level + is_package] if node.level else []
+            stem = ".".join([*home, *filter(None, [node.module])])
+            found += [stem, *(f"{stem}.{alias.name}" for alias in node.names)]
+    return [name for name in found if name.partition(".")[0] == parts[0]]
 
 
 def _source(kind: str, point: EntryPoint) -> Source:

@@ -65,7 +65,8 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     ``samples``: fakes, and reals from the split ``reference``, per evaluation. ``draws``: evaluations with
     independent latents whose mean is the score. ``headline``: the column that ranks. ``checks``: pictures of
-    the samples during training, each but the last with the headline on latents of its own; looking changes no weight.
+    the samples during training, each with the headline on the selection split and latents of its own; looking changes
+    no weight. ``target``: the headline whose first reaching is timed.
     """
 
     samples: Count
@@ -75,6 +76,13 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reference: Literal["train", "test", "all"] = "train"
     draws: Count = 1
     checks: Annotated[int, Meta(ge=1, le=1000)] = 8
+    target: float | None = None
+
+    @property
+    def selection(self) -> Literal["train", "test"]:
+        """The split that looks during training are scored on: not the one that is reported on, or, where that is all
+        of the data, the part that no model was trained on."""
+        return "train" if self.reference == "test" else "test"
 
 
 class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,8 +98,11 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """12 hex digits over every rule but the description. Two protocols with one digest are the same."""
-        rules = msgspec.convert(msgspec.to_builtins(self) | {"description": ""}, Protocol)  # 48 and 48.0 are one rule
+        """12 hex digits over every rule that a record depends on: all but description and target. Two protocols with
+        one digest give the same records."""
+        plain = msgspec.to_builtins(self) | {"description": ""}
+        plain["evaluation"] = plain["evaluation"] | {"target": None}
+        rules = msgspec.convert(plain, Protocol)  # 48 and 48.0 are one rule
         return hashlib.sha256(msgspec.json.encode(_without_defaults(rules), order="sorted")).hexdigest()[:12]
 
     def seed(self, seed: int, stream: str) -> int:

@@ -11,9 +11,11 @@ from pathlib import Path
 import msgspec
 
 from ganbench.errors import RecordError
-from ganbench.leaderboard import build, entry_of, newest
+from ganbench.leaderboard import build
 from ganbench.protocol import Protocol
 from ganbench.record import FINISHED, Record, read, read_all, write, write_atomically
+from ganbench.rows import entry_of
+from ganbench.selection import newest
 from ganbench.tables import to_csv, to_markdown
 
 # -- folders -------------------------------------------------------------------------------------------------
@@ -33,12 +35,14 @@ def write_folder(records: Iterable[Record], protocol: Protocol, folder: Path) ->
     Raises:
         RecordError: a record in the folder cannot be read, or the disk refuses.
     """
+    for leftover in folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
+        leftover.unlink(missing_ok=True)
     new = newest(r for r in records if r.digest == protocol.digest and r.status in FINISHED)
     replaced = {(entry_of(record), record.seed) for record in new}
     present = {path: read(path) for path in sorted(folder.glob("records/*.json"))}
     old = [record for record in present.values() if (entry_of(record), record.seed) not in replaced]
     wanted = {folder / "records" / name: record for name, record in file_names([*new, *old]).items()}
-    changed = [path for path, record in wanted.items() if present.get(path) != record]
+    changed = [path for path, record in wanted.items() if present.get(path) != _stored(record)]
     for path in changed:
         write(wanted[path], path)
     removed = [path for path in present if path not in wanted]
@@ -74,6 +78,11 @@ def file_names(records: Iterable[Record]) -> dict[str, Record]:
         clear = taken[name.lower()] == 1 and len(name) <= 150
         names[name if clear else f"{name.removesuffix('.json')[:120]}+{identity}.json"] = record
     return names
+
+
+def _stored(record: Record) -> Record:
+    """As it is read back: a recipe's tuple as a list, a column's limit 0 as 0.0."""
+    return msgspec.json.decode(msgspec.json.encode(record), type=Record)
 
 
 def _derived(records: Iterable[Record], protocol: Protocol) -> dict[str, str]:

@@ -1,14 +1,13 @@
-"""Records: what a run leaves behind. Provenance, validation, atomic writes, and reading with every defect named."""
+"""Records: what a run leaves behind. Written whole and sealed, and read with every defect named."""
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
-import platform
-import subprocess
 from collections.abc import Iterable
-from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -17,19 +16,22 @@ from ganbench import __version__
 from ganbench.contracts import Goal
 from ganbench.errors import RecordError
 
-FORMAT = 1
+FORMAT = 2
+"""1: 0.1.0 before its release. 2: fingerprints, best-so-far, curve, self-checks, seal."""
 Status = Literal["ok", "diverged", "error", "timeout", "skipped", "interrupted"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 """Statuses of a run that is over; ``interrupted`` is to be resumed."""
 
 
 class Component(Struct, frozen=True):
-    """A plugin as it was when it ran; ``source`` is the hash of its module's text."""
+    """A plugin as it was when it ran. ``source`` is the hash of its module's text and of what that imports from its
+    own package; ``revision`` a metric's own ``version``."""
 
     name: str
     package: str
     version: str
     source: str = ""
+    revision: int = 0
 
 
 class Column(Struct, frozen=True):
@@ -66,8 +68,51 @@ class Cost(Struct, frozen=True):
     judge_seconds: float = 0.0
 
 
+class Fingerprints(Struct, frozen=True):
+    """What two runs of the same bits have in common (sha256, in hex): the final weights with their average, the
+    samples of each evaluation draw, and, in ``trace``, weights and losses at the end of each window of training."""
+
+    weights: str = ""
+    samples: tuple[str, ...] = ()
+    trace: str = ""
+
+
+class Best(Struct, frozen=True):
+    """The best generator on the way: chosen by the headline on the selection split, with selection latents; its
+    ``scores`` (and ``draws``) are those of the headline's metric on the reporting split."""
+
+    kimg: float
+    scores: dict[str, float]
+    draws: list[dict[str, float]]
+
+
+class Look(Struct, frozen=True):
+    """The headline on the selection split after ``kimg`` thousand images and ``seconds`` of training."""
+
+    kimg: float
+    seconds: float
+    score: float
+
+
+class SelfChecks(Struct, frozen=True):
+    """Whether the evaluation itself can be believed.
+
+    ``real`` and ``fake`` are the numbers of samples compared, ``floor`` scores reals against other reals, ``identical``
+    the reference against itself (both with the headline's metric). ``effective_samples`` is the fakes' Vendi score
+    (Friedman and Dieng 2023), about 1 where all are alike. ``failed`` are sentences.
+    """
+
+    real: int
+    fake: int
+    floor: dict[str, float]
+    identical: dict[str, float]
+    effective_samples: float
+    failed: tuple[str, ...] = ()
+
+
 class Environment(Struct, frozen=True):
-    """Where it ran."""
+    """Where it ran. ``core`` is the hash of ganbench's own modules, ``nondeterministic`` are the operations without a
+    deterministic form that were used, ``workers`` how many runs went on at a time."""
 
     ganbench: str
     commit: str
@@ -80,12 +125,15 @@ class Environment(Struct, frozen=True):
     threads: int
     precision: str
     system: str
+    core: str = ""
+    nondeterministic: tuple[str, ...] = ()
+    workers: int = 1
 
 
 class Record(Struct, frozen=True, kw_only=True):
     """One run, or one yardstick draw. Tables are computed from records and nothing else."""
 
-    format: int = FORMAT
+    format: int
     status: Status
     reason: str = ""
     protocol: str
@@ -107,6 +155,14 @@ class Record(Struct, frozen=True, kw_only=True):
     dataset_hash: str
     extractor: str = ""
     metrics: dict[str, Component] = field(default_factory=dict)
+    parts: dict[str, Component] = field(default_factory=dict)
+    """The plugins that gave ``dataset`` and ``extractor``."""
+    bits: Fingerprints = Fingerprints()
+    best: Best | None = None
+    curve: tuple[Look, ...] = ()
+    collapse: str = ""
+    """In what the samples collapsed, if they did."""
+    self_checks: SelfChecks | None = None
     speed: Speed = Speed()
     cost: Cost = Cost()
     environment: Environment
@@ -163,30 +219,86 @@ def append_line(text: str, path: Path, *, afresh: bool) -> None:
 
 
 def write(record: Record, path: Path) -> None:
-    """Store a record as indented JSON."""
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
+    """Store a record as indented JSON, sealed with a hash of its content: what is changed by hand is not read.
 
-
-_decoder = msgspec.json.Decoder(Record)
+    Raises:
+        RecordError: provenance is missing, or the disk refuses.
+    """
+    facts = msgspec.to_builtins(record)
+    if record.format >= 2:
+        _check_provenance(record)
+        facts["seal"] = _seal(facts)
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
 
 
 def read(path: Path) -> Record:
-    """Load a record.
+    """Load a record; formats before this one load too, without what they did not hold.
 
     Raises:
-        RecordError: the file cannot be read, is no record, or was written by a newer GANBench.
+        RecordError: the file cannot be read, is no record, was changed since it was written, or was written by a
+            newer GANBench.
     """
     try:
-        raw = path.read_bytes()
-        record = _decoder.decode(raw)
-    except (OSError, msgspec.DecodeError) as error:
-        newer = _format_of(path)
-        if newer > FORMAT:
-            raise RecordError(*_too_new(path, newer)) from error
+        facts = msgspec.json.decode(path.read_bytes())
+        number = facts.get("format", 0) if isinstance(facts, dict) else 0
+        if isinstance(number, int) and number > FORMAT:
+            raise RecordError(
+                f"{path} has record format {number}; this GANBench {__version__} reads up to {FORMAT}",
+                "upgrade: pip install -U ganbench",
+            )
+        record = msgspec.convert(facts, Record)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
         raise RecordError(f"{path} is not a readable record: {error}", "delete it and run again") from error
-    if record.format > FORMAT:
-        raise RecordError(*_too_new(path, record.format))
+    if record.format >= 2 and facts.get("seal") != _seal(facts):
+        raise RecordError(
+            f"{path} was changed after it was written: its seal does not fit", "restore the file, or run again"
+        )
     return record
+
+
+def _seal(facts: dict[str, Any]) -> str:
+    """Over the plain values, so that fields of later formats change no older seal."""
+    content = {name: value for name, value in facts.items() if name != "seal"}
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
+
+
+def _check_provenance(record: Record) -> None:
+    """No score without provenance: a record that does not say where it comes from is not written."""
+    env, trained = record.environment, not record.yardstick
+    needed: dict[str, object] = {
+        "protocol": record.protocol and record.digest,
+        "headline": record.headline,
+        "dataset hash": record.dataset and record.dataset_hash,
+        "device": env.device and env.system and env.threads,
+        "versions": env.ganbench and env.core and env.python and env.torch,
+        "start": record.started,
+        **{
+            f"source of the {kind}": part.package and part.version and part.source
+            for kind, part in record.parts.items()
+        },
+        **{f"source of the metric {name}": m.package and m.source for name, m in record.metrics.items()},
+        "plugin of the dataset": "dataset" in record.parts,
+        "metrics": record.metrics or not record.scores,
+        "extractor": record.extractor or not any("@" in name for name in record.scores),
+    }
+    if trained:
+        needed |= {
+            "arch": record.arch and record.arch.package and record.arch.version and record.arch.source,
+            "loss": record.loss and record.loss.package and record.loss.version and record.loss.source,
+            "recipe": record.recipe and record.recipe_from,
+            "normalisation and parameters of the networks": record.d_norm and record.parameters,
+        }
+    if record.status == "ok":
+        needed |= {
+            "scores": record.scores and all(math.isfinite(value) for value in record.scores.values()),
+            "evaluation draws": record.draws and set(record.columns) == set(record.scores),
+            "self-checks": record.self_checks,
+            "fingerprints": record.bits.samples and (record.bits.weights or not trained),
+            "cost": record.cost.images or not trained,
+        }
+    missing = [name for name, there in needed.items() if not there]
+    if missing:
+        raise RecordError(f"a record without {missing[0]} is not written", "this is a defect of GANBench or a plugin")
 
 
 def read_all(paths: Iterable[Path]) -> tuple[list[Record], list[RecordError]]:
@@ -204,57 +316,3 @@ def _cannot_write(path: Path, error: OSError) -> RecordError:
     return RecordError(
         f"cannot write {path}: {error.strerror or error}", "free some space, or choose another folder with --out"
     )
-
-
-def _format_of(path: Path) -> int:
-    try:
-        number = msgspec.json.decode(path.read_bytes()).get("format", 0)
-    except (OSError, msgspec.DecodeError, AttributeError):
-        return 0
-    return number if isinstance(number, int) else 0
-
-
-def _too_new(path: Path, number: int) -> tuple[str, str]:
-    return (
-        f"{path} has record format {number}; this GANBench {__version__} reads up to {FORMAT}",
-        "upgrade: pip install -U ganbench",
-    )
-
-
-def environment(device: str, device_name: str, threads: int, precision: str) -> Environment:
-    """The machine and software a run takes place on."""
-    import torch
-
-    commit, dirty = _commit()
-    return Environment(
-        ganbench=__version__,
-        commit=commit,
-        dirty=dirty,
-        python=platform.python_version(),
-        torch=str(torch.__version__),
-        cuda=torch.version.cuda or "" if device.startswith("cuda") else "",
-        cudnn=str(torch.backends.cudnn.version() or "") if device.startswith("cuda") else "",
-        device=device_name,
-        threads=threads,
-        precision=precision,
-        system=f"{platform.system()} {platform.machine()}",
-    )
-
-
-@cache
-def _commit() -> tuple[str, bool]:
-    """Commit and dirty flag of the checkout that ganbench is imported from; ("", False) for an installed wheel."""
-    here = str(Path(__file__).parent)
-    try:
-        commit = subprocess.run(
-            ["git", "-C", here, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "-C", here, "status", "--porcelain", "--untracked-files=no", "--", here, f"{here}/../plugins"],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "", False
-    return commit, bool(changed)

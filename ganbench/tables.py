@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from ganbench.leaderboard import COSTS, HEADINGS, KINDS, Entry, Kind, Row, Table, machine_of, short_name
+from ganbench.leaderboard import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table, short_name
+from ganbench.rows import COSTS, KINDS, Entry, Kind, Row, machine_of
 from ganbench.statistics import LOW_N, Summary
 
 if TYPE_CHECKING:
@@ -74,12 +75,13 @@ def _headings(table: Table, kind: Kind) -> dict[str, str]:
         return {"arch": "yardstick", **scores, "ok": "draws"}
     device = ["device"] if len(table.machines) > 1 else []
     rank = ["rank"] if kind == "entry" else []
-    names = [*rank, "arch", "loss", *scores, "images/s", "params G/D", "D norm", "ok", *device]
+    names = [*rank, "arch", "loss", *scores, *table.extras, "images/s", "params G/D", "D norm", "ok", *device]
     return {name: scores.get(name, name) for name in names}
 
 
 def _is_number(key: str) -> bool:
-    return key.startswith("score ") or key in ("rank", "images/s", "params G/D")
+    numbers = ("rank", "images/s", "params G/D", KIMG_TO_TARGET, SECONDS_TO_TARGET)
+    return key.startswith(("score ", "best ")) or key in numbers
 
 
 def _heading(table: Table, column: str) -> str:
@@ -96,10 +98,13 @@ def _cells(table: Table, row: Row) -> dict[str, str]:
     low_n = "†" if 0 < row.ok < LOW_N else ""
     changes = "".join(f" {name}={value}" for name, value in row.entry.changes)
     return {
-        "rank": "custom" if row.kind == "custom" else str(row.rank or DASH),
+        "rank": row.kind if row.kind in ("custom", "edited") else str(row.rank or DASH),
         "arch": table.part(row, "arch"),
         "loss": table.part(row, "loss") + changes,
         **scores,
+        table.best_label: _mean(row, row.best.score) if row.best else DASH,
+        KIMG_TO_TARGET: _to_target(row, row.reached.kimg) if row.reached else DASH,
+        SECONDS_TO_TARGET: _to_target(row, row.reached.seconds) if row.reached else DASH,
         "images/s": f"{row.costs['images/s']:.0f}" if "images/s" in row.costs else DASH,
         "params G/D": "/".join(count(row.costs.get(name)) for name in ("params_g", "params_d")),
         "D norm": row.d_norm or DASH,
@@ -112,10 +117,21 @@ def _score(table: Table, row: Row, name: str) -> str:
     """A mean, with its interval in headline and chosen columns; in parentheses where runs failed."""
     if name not in row.scores:
         return DASH
-    if row.failures:
-        return f"({number(row.scores[name].mean)})"
     detailed = table.chosen or name == table.headline
-    return interval(row.scores[name]) if detailed else number(row.scores[name].mean)
+    return interval(row.scores[name]) if detailed and not row.failures else _mean(row, row.scores[name])
+
+
+def _mean(row: Row, summary: Summary) -> str:
+    return f"({number(summary.mean)})" if row.failures else number(summary.mean)
+
+
+def _to_target(row: Row, median: float | None) -> str:
+    """``32``, ``32 (4/5)`` where not every run got there, a dash where most did not."""
+    reached = row.reached
+    if reached is None or median is None or not reached.hits:
+        return DASH
+    some = f" ({reached.hits}/{reached.runs})" if reached.hits < reached.runs else ""
+    return (number(median) if math.isfinite(median) else DASH) + some
 
 
 def _how_ranked(table: Table) -> str:
@@ -127,14 +143,15 @@ def _how_ranked(table: Table) -> str:
     )
 
 
-def _footnotes(table: Table) -> list[str]:
-    """What the cells leave unsaid, failures and notes apart."""
+def _footnotes(table: Table, dropped: Sequence[str] = ()) -> list[str]:
+    """What the cells leave unsaid, failures and notes apart; nothing about extra columns that were dropped."""
     notes = [_how_ranked(table), "in brackets: Student-t 95 % interval of the mean over seeds"]
     spaces: dict[str, list[str]] = defaultdict(list)
     for name in table.shown:
         if "@" in name:
             spaces[name.partition("@")[2]].append(short_name(name))
     notes += [f"{', '.join(names)}: in the feature space of {space}" for space, names in spaces.items()]
+    notes += _about_extras(table, [name for name in table.extras if name not in dropped])
     if len(table.machines) == 1:
         notes.append(f"images/s: real images shown to D per second of training, on {table.machines[0]}")
     elif table.machines:
@@ -148,11 +165,29 @@ def _footnotes(table: Table) -> list[str]:
     return notes
 
 
+def _about_extras(table: Table, extras: Sequence[str]) -> list[str]:
+    """What the columns say that only some tables have."""
+    notes = []
+    if table.best_label in extras:
+        notes.append(
+            f"{table.best_label}: of the best generator on the way, chosen on the selection split with latents of its "
+            "own and scored on the reporting split; it gives no ranks"
+        )
+    if {KIMG_TO_TARGET, SECONDS_TO_TARGET} & {*extras}:
+        reached = f"{table.label(table.headline)} {'>=' if table.goal == 'max' else '<='} {table.target or 0:g}"
+        notes.append(
+            f"to target: until the first look (on the selection split) with {reached}, median over seeds; (4/5): the "
+            f"fifth never gets there, and counts as infinite. {SECONDS_TO_TARGET} is a timing: never compare it across "
+            "machines"
+        )
+    return notes
+
+
 # -- terminal ------------------------------------------------------------------------------------------------
 
 
 def to_rich(table: Table, width: int | None = None) -> RichTable:
-    """For the terminal: entries, custom runs and yardsticks in blocks, and footnotes as the caption.
+    """For the terminal: entries, custom and edited runs and yardsticks in blocks, and footnotes as the caption.
 
     Where ``width`` characters are too few for every column, the least telling ones go, and a footnote says so.
     """
@@ -160,11 +195,12 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    cells = {row.entry: _cells(table, row) | {"here": "here" if row.here else ""} for row in table.rows}
-    headings = _headings(table, "entry") | ({"here": ""} if any(row.here for row in table.rows) else {})
+    cells = {row.key: _cells(table, row) | {"here": "here" if row.here else ""} for row in table.rows}
+    mixed = {row.here for row in table.rows} == {True, False}
+    headings = _headings(table, "entry") | ({"here": ""} if mixed else {})
     widths = {key: _narrowest(table, key, text, cells.values()) for key, text in headings.items()}
     dropped = _too_many(widths, width)
-    notes = [*_footnotes(table), *table.failures, *table.left_out, *table.notes]
+    notes = [*_footnotes(table, dropped), *table.failures, *table.collapses, *table.left_out, *table.notes]
     if dropped:
         gone = [text for key, text in headings.items() if key in dropped]
         notes.append(f"not shown for want of width: {', '.join(gone)}")
@@ -177,11 +213,11 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
         side: Literal["left", "right"] = "right" if _is_number(key) else "left"
         fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells.values())
         shown.add_column(Text(headings[key]), justify=side, min_width=widths[key], no_wrap=fits, overflow="fold")
-    ends = {block[-1].entry for block in map(table.block, KINDS) if block}
+    ends = {block[-1].key for block in map(table.block, KINDS) if block}
     for row in table.rows:
         style = "dim" if row.failures else "italic" if row.kind == "yardstick" else ""
-        texts = [Text(cells[row.entry].get(key, "")) for key in keys]
-        shown.add_row(*texts, style=style, end_section=row.entry in ends)
+        texts = [Text(cells[row.key].get(key, "")) for key in keys]
+        shown.add_row(*texts, style=style, end_section=row.key in ends)
     return shown
 
 
@@ -200,7 +236,9 @@ def _too_many(widths: Mapping[str, int], width: int | None) -> list[str]:
     """Columns to drop so that the others fit; arch, loss, headline and ok always stay."""
     scores = [key for key in widths if key.startswith("score ")]
     dropped: list[str] = []
-    for key in ["D norm", "params G/D", *scores[:0:-1], "images/s", "device"]:
+    extras = [key for key in (SECONDS_TO_TARGET, KIMG_TO_TARGET) if key in widths]
+    extras += [key for key in widths if key.startswith("best ")]
+    for key in ["D norm", "params G/D", *extras, *scores[:0:-1], "images/s", "device"]:
         kept = [value for name, value in widths.items() if name not in dropped]
         if width is None or sum(kept) + 2 * len(kept) + 1 <= width:
             break
@@ -221,8 +259,14 @@ def to_markdown(table: Table) -> str:
         parts += ["## Yardsticks", "Scored by the same code; nothing was trained.", _pipes(table, "yardstick")]
     if table.block("custom"):
         parts += ["## Custom runs", "Made with changed settings: never ranked.", _pipes(table, "custom")]
+    if table.block("edited"):
+        told = "Made with code other than that known under its version (see the notes): never ranked."
+        parts += ["## Edited runs", told, _pipes(table, "edited")]
     if table.failures:
         parts += ["## Failures", _bullets(table.failures)]
+    if table.collapses:
+        told = "These runs ended well, and their scores count, but their samples are hardly different from one another."
+        parts += ["## Collapsed", told, _bullets(table.collapses)]
     if table.left_out or table.notes:
         parts += ["## Notes", _bullets([*table.left_out, *table.notes])]
     parts += ["## Reproduce", *_reproduce(table), "## Machines", _bullets(_machines(table)) or "None yet."]
@@ -313,7 +357,7 @@ def _plural(things: Sequence[Any], noun: str) -> str:
 
 
 def _flat(table: Table, row: Row) -> dict[str, Any]:
-    """A row as one level of plain values; every table has the same names in the same order."""
+    """A row as one level of plain values; every row of a table has the same names in the same order."""
     entry, statuses = row.entry, Counter(record.status for record in row.failures)
     flat: dict[str, Any] = {
         "kind": row.kind,
@@ -332,20 +376,41 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
     }
     for name in table.columns:
         flat |= {f"{table.label(name)} {part}": value for part, value in _parts(row, name).items()}
+    if table.best_label in table.extras:
+        best = {f"{table.best_label} {part}": value for part, value in _summary(row.best and row.best.score).items()}
+        flat |= {**best, "best kimg": row.best and row.best.kimg}
+    if table.target is not None:
+        flat |= _target_parts(row)
+    if any(other.collapsed for other in table.rows):
+        flat["collapsed"] = len(row.collapsed)
     flat |= {name: _whole(row.costs.get(name)) if name in _WHOLE else row.costs.get(name) for name in COSTS}
     spaces = {name.partition("@")[2] for name in table.columns if "@" in name}
     return flat | {"extractor": " ".join(sorted(spaces)), "device": " + ".join(row.machines)}
 
 
 _WHOLE = ("params_g", "params_d")
-_COUNTS = ("rank", "ok", "seeds", "missing", *_WHOLE)
+_COUNTS = ("rank", "ok", "seeds", "missing", "reached target", "collapsed", *_WHOLE)
 
 
 def _parts(row: Row, name: str) -> dict[str, float | int | None]:
     """``eval_sd`` is the noise of one evaluation, ``sd`` that of one seed (its evaluations averaged)."""
-    summary = row.scores.get(name)
+    return _summary(row.scores.get(name)) | {"eval_sd": row.noise.get(name)}
+
+
+def _summary(summary: Summary | None) -> dict[str, float | int | None]:
     parts: dict[str, Any] = {part: getattr(summary, part, None) for part in ("mean", "sd", "low", "high")}
-    return parts | {"n": summary.n if summary else 0, "eval_sd": row.noise.get(name)}
+    return parts | {"n": summary.n if summary else 0}
+
+
+def _target_parts(row: Row) -> dict[str, float | int | None]:
+    """Nothing where most seeds never got there."""
+    reached = row.reached
+    kimg, seconds = (reached.kimg, reached.seconds) if reached else (None, None)
+    return {
+        KIMG_TO_TARGET: kimg if kimg is not None and math.isfinite(kimg) else None,
+        SECONDS_TO_TARGET: seconds if seconds is not None and math.isfinite(seconds) else None,
+        "reached target": reached and reached.hits,
+    }
 
 
 def _provenance(row: Row, kind: str) -> str:
@@ -380,8 +445,7 @@ def to_csv(table: Table) -> str:
 
 
 def _names(table: Table) -> list[str]:
-    nobody = Row(Entry("", "", "", "", "", ()), (), (), {}, {}, {}, ())
-    return list(_flat(table, nobody))
+    return list(_flat(table, Row(Entry("", "", "", "", "", ()))))
 
 
 def to_json(table: Table) -> str:
@@ -400,11 +464,10 @@ def to_json(table: Table) -> str:
 
 
 def _tree(table: Table, row: Row) -> dict[str, Any]:
-    well = [record for record in row.records if record.status == "ok"]
     scores = {
         name: _parts(row, name)
-        | {"values": {str(record.seed): record.scores[name] for record in well if name in record.scores}}
-        | {"draws": {str(r.seed): [draw[name] for draw in r.draws if name in draw] for r in well}}
+        | {"values": {str(record.seed): record.scores[name] for record in row.well if name in record.scores}}
+        | {"draws": {str(r.seed): [draw[name] for draw in r.draws if name in draw] for r in row.well}}
         for name in table.columns
         if name in row.scores
     }
@@ -421,8 +484,22 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
         "seeds": row.seeds,
         "missing": row.missing,
         "failures": [{"seed": r.seed, "status": r.status, "reason": r.reason} for r in row.failures],
+        "collapsed": [{"seed": r.seed, "reason": r.collapse} for r in row.collapsed],
+        "edited": [edit._asdict() for edit in row.edits],
         "scores": scores,
+        "best": _best(table, row),
+        "target": {"value": table.target, **_target_parts(row)} if table.target is not None else None,
         "costs": row.costs,
         "devices": row.machines,
         "here": row.here,
     }
+
+
+def _best(table: Table, row: Row) -> dict[str, Any] | None:
+    """The headline of the best generators on the way, each seed's raw value included."""
+    if row.best is None:
+        return None
+    values = {
+        str(r.seed): r.best.scores[table.headline] for r in row.well if r.best and table.headline in r.best.scores
+    }
+    return {**_summary(row.best.score), "kimg": row.best.kimg, "values": values}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import hashlib
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +18,7 @@ from ganbench.data import Batch, Stream
 from ganbench.errors import Diverged
 from ganbench.gan import GAN, Lazy, Terms
 from ganbench.protocol import Recipe
+from ganbench.watch import Watch
 
 WARM_UP_WINDOWS = 2
 
@@ -73,6 +74,7 @@ class Trainer:
         self._pairs = [
             (ours, theirs) for ours, theirs in zip(self.averaged.generators(), gan.generators(), strict=True)
         ]
+        self.watch = Watch(gan.named_parameters())
         self.d_done = 0
         self.step = 0
 
@@ -90,21 +92,25 @@ class Trainer:
         """Train until ``until`` D updates are done (rounded up to a whole iteration) or the budget is spent.
 
         Raises:
-            Diverged: a loss term left the finite numbers.
+            Diverged: a loss term or a weight left the finite numbers; names the first of them and its iteration. On
+                a CPU that ends the very iteration; elsewhere the window's end, so that nothing waits for the device.
         """
         sums: dict[str, Tensor] = {}
         first, images, began = self.step, self.images, self._clock()
         with preserved_rng(self.device):
             _set_default_rng_state(self.noise, self.device)
             while self.d_done < min(until, self.d_updates):
-                for name, value in self._iterate().items():
+                terms = self._iterate()
+                self.watch.note(terms, self.step)
+                if self.device.type == "cpu":
+                    self._check()
+                for name, value in terms.items():
                     sums[name] = sums[name] + value if name in sums else value
             self.noise = _default_rng_state(self.device)
+        self._check()
         seconds = self._clock() - began
         losses = {name: (total / (self.step - first)).item() for name, total in sums.items()}
-        window = Window(self.step, self.images, seconds, self.images - images, losses)
-        self._check(window)
-        return window
+        return Window(self.step, self.images, seconds, self.images - images, losses)
 
     def _iterate(self) -> dict[str, Tensor]:
         """One G update and the D updates before it, each on a fresh batch and fresh latents."""
@@ -164,13 +170,18 @@ class Trainer:
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
-    def _check(self, window: Window) -> None:
-        for name, value in window.losses.items():
-            if not math.isfinite(value):
-                raise Diverged(name, window.step)
-        for name, p in self.gan.named_parameters():
-            if not p.isfinite().all():
-                raise Diverged(f"weight {name}", window.step)
+    def _check(self) -> None:
+        fault = self.watch.first()
+        if fault is not None:
+            raise Diverged(fault.name, fault.step)
+
+    def fingerprint(self) -> str:
+        """sha256 over every weight and buffer of the players and of the average, 16 hex digits."""
+        digest = hashlib.sha256()
+        averaged = [value for module in self.averaged.generators() for value in module.state_dict().values()]
+        for value in (*self.gan.state_dict().values(), *averaged):
+            digest.update(value.detach().contiguous().cpu().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()[:16]
 
     # -- checkpoint and resume ---------------------------------------------------------------------------------------
 

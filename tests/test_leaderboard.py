@@ -14,10 +14,25 @@ from rich.console import Console
 
 from ganbench import leaderboard, publishing, tables
 from ganbench.errors import GanbenchError, RecordError
-from ganbench.leaderboard import build, merge
+from ganbench.leaderboard import build
 from ganbench.protocol import Evaluating, Protocol, Training
 from ganbench.publishing import check_folder, records_in, write_folder
-from ganbench.record import Column, Component, Cost, Environment, Record, Speed, write
+from ganbench.record import (
+    FORMAT,
+    Best,
+    Column,
+    Component,
+    Cost,
+    Environment,
+    Fingerprints,
+    Look,
+    Record,
+    SelfChecks,
+    Speed,
+    read,
+    write,
+)
+from ganbench.rows import Row
 from ganbench.statistics import Summary
 from ganbench.tables import to_csv, to_frame, to_json, to_markdown, to_rich
 
@@ -41,7 +56,9 @@ CPU = Environment(
     threads=1,
     precision="float32",
     system="Linux x86_64",
+    core="c0",
 )
+PLUGINS = {kind: Component(kind, "ganbench", "0.1.0", f"{kind[0]}1") for kind in ("dataset", "extractor", "fid")}
 GPU = msgspec.structs.replace(CPU, device="Some GPU", cuda="13.0", cudnn="91000")
 TOY = Protocol(
     name="toy-v1",
@@ -67,6 +84,7 @@ def make(entry: str = "dcgan+hinge", seed: int = 0, level: float = 0.5, **change
         "hq_fraction": coverage / 2,
     }
     facts = {
+        "format": FORMAT,
         "status": "ok",
         "protocol": TOY.name,
         "digest": TOY.digest,
@@ -75,6 +93,8 @@ def make(entry: str = "dcgan+hinge", seed: int = 0, level: float = 0.5, **change
         "loss": Component(loss, "ganbench", "0.1.0", "b1"),
         "d_norm": "batch",
         "parameters": {"G": 99_123, "D": 34_210},
+        "recipe": {"lr": 2e-4, "betas": (0.5, 0.999)},
+        "recipe_from": {"lr": "protocol", "betas": "protocol"},
         "headline": "coverage",
         "scores": scores,
         "draws": [{k: v - 0.001 for k, v in scores.items()}, {k: v + 0.001 for k, v in scores.items()}],
@@ -82,13 +102,17 @@ def make(entry: str = "dcgan+hinge", seed: int = 0, level: float = 0.5, **change
         "dataset": "digits",
         "dataset_hash": "d1",
         "extractor": TAG,
+        "metrics": {"fid": PLUGINS["fid"]},
+        "parts": {kind: PLUGINS[kind] for kind in ("dataset", "extractor")},
+        "bits": Fingerprints("w0", ("s0", "s1"), "t0"),
+        "self_checks": SelfChecks(1000, 1000, {f"fid@{TAG}": 0.1}, {f"fid@{TAG}": 0.0}, 500.0),
         "speed": Speed(train=4000.0 + seed, sample=20_000.0, step_ms=16.0, peak_memory_mb=400.0),
         "cost": Cost(100_000, 25.0 + seed, 3.0),
         "environment": CPU,
         "started": f"2026-01-0{seed + 1}T00:00:00+00:00",
     }
     if changed.get("status", "ok") != "ok":
-        facts |= {"scores": {}, "draws": [], "columns": {}}
+        facts |= {"scores": {}, "draws": [], "columns": {}, "bits": Fingerprints(), "self_checks": None}
     return Record(**(facts | changed))
 
 
@@ -118,7 +142,7 @@ def names(table: leaderboard.Table, kind: str = "entry") -> list[str]:
     return [table.title(row) for row in table.block(kind)]
 
 
-def row(table: leaderboard.Table, name: str) -> leaderboard.Row:
+def row(table: leaderboard.Table, name: str) -> Row:
     return next(row for row in table.rows if table.title(row) == name)
 
 
@@ -369,23 +393,323 @@ def test_no_records_make_an_empty_table_or_without_protocol_an_error():
         build([])
 
 
-def test_local_runs_take_the_place_of_the_published_entry_and_are_marked(mixed):
-    local = seeds("mlp+hinge", 0.45, n=2)
-    records, here = merge(local, mixed)
-    table = build(records, TOY, here=here)
-    assert row(table, "mlp+hinge").verdict == "2/5 (3 missing)"
-    assert [table.title(r) for r in table.rows if r.here] == ["mlp+hinge"]
+# -- made here beside published ------------------------------------------------------------------------------
+
+
+def test_a_complete_row_made_here_takes_the_place_of_the_published_one_and_is_marked(mixed):
+    table = build(seeds("mlp+hinge", 0.45), TOY, published=mixed)
+    rows = [r for r in table.rows if table.title(r) == "mlp+hinge"]
+    assert [(r.here, r.rank, r.scores[table.headline].mean) for r in rows] == [(True, 3, pytest.approx(0.45, abs=0.01))]
     marked = [line for line in shown(table).splitlines() if line.rstrip().endswith("here")]
     assert len(marked) == 1
     assert "here" not in shown(build(mixed, TOY))
 
 
-def test_an_interrupted_or_foreign_local_run_displaces_nothing(mixed):
+def test_one_seed_made_here_stands_beside_the_complete_published_row_without_a_rank(mixed):
+    table = build(seeds("mlp+hinge", 0.99, n=1), TOY, published=mixed)
+    rows = [(r.here, r.rank, r.verdict) for r in table.rows if table.title(r) == "mlp+hinge"]
+    assert rows == [(False, 3, "5/5"), (True, None, "1/5 (4 missing)")]
+    assert (
+        "mlp+hinge: the runs made here lack 4 seeds; they stand beside the published row, without a rank" in table.notes
+    )
+    ranked = {table.title(r): r.rank for r in table.rows if r.rank}
+    assert ranked == {r.entry.name: r.rank for r in build(mixed, TOY).rows if r.rank}
+
+
+def test_a_row_made_here_counts_with_its_failures(mixed):
+    local = [*seeds("mlp+hinge", 0.99, n=4), diverged("mlp+hinge", 4)]
+    table = build(local, TOY, published=mixed)
+    rows = [(r.here, r.verdict) for r in table.rows if table.title(r) == "mlp+hinge"]
+    assert rows == [(True, "4/5 (1 diverged)")]
+
+
+def test_an_interrupted_or_foreign_run_made_here_displaces_nothing(mixed):
     local = [make("mlp+hinge", 0, status="interrupted"), make("dcgan+hinge", 0, digest="ffffffffffff")]
-    records, here = merge(local, mixed)
-    table = build(records, TOY, here=here)
+    table = build(local, TOY, published=mixed)
     assert row(table, "mlp+hinge").verdict == row(table, "dcgan+hinge").verdict == "5/5"
     assert not any(r.here for r in table.rows)
+
+
+def test_of_yardsticks_the_fuller_row_is_shown_alone(mixed):
+    few = build(yardstick("noise", 0.02)[:2], TOY, published=mixed)
+    all_of_them = build(yardstick("noise", 0.02), TOY, published=mixed)
+    assert [(r.here, r.ok) for r in few.block("yardstick") if r.entry.yardstick == "noise"] == [(False, 5)]
+    assert [(r.here, r.ok) for r in all_of_them.block("yardstick") if r.entry.yardstick == "noise"] == [(True, 5)]
+
+
+def test_a_record_made_here_does_not_mend_a_published_row(mixed):
+    table = build([make("mlp+lsgan", seed, 0.6) for seed in (3, 4)], TOY, published=mixed)
+    rows = [(r.here, r.missing) for r in table.block("entry") if table.title(r) == "mlp+lsgan"]
+    assert sorted(rows) == [(False, (3, 4)), (True, (0, 1, 2))]
+
+
+# -- edited components ---------------------------------------------------------------------------------------
+
+
+def edited(entry: str, level: float, source: str = "a2", n: int = 5, **changed) -> list[Record]:
+    """Records of an arch whose file was changed without a new version."""
+    arch = Component(entry.partition("+")[0], "ganbench", "0.1.0", source)
+    return seeds(entry, level, n, arch=arch, **changed)
+
+
+def test_other_source_under_the_published_version_marks_a_row_edited_and_takes_its_rank(mixed):
+    table = build(edited("dcgan+hinge", 0.99), TOY, published=mixed)
+    assert [(table.title(r), r.here, r.rank) for r in table.block("edited")] == [("dcgan+hinge", True, None)]
+    assert {table.title(r): r.rank for r in table.block("entry")} == {
+        r.entry.name: r.rank for r in build(mixed, TOY).block("entry")
+    }
+    note = next(note for note in table.notes if "edited" in note)
+    assert note == (
+        "the arch dcgan (ganbench 0.1.0) was edited without a new version: its source is a2, that of the published one "
+        "a1. Not ranked: dcgan+hinge. Give the plugin a new version, or run again"
+    )
+    assert re.search(r"edited +dcgan +hinge .*here", shown(table))
+    assert [r["edited"][0]["source"] for r in json.loads(to_json(table))["rows"] if r["edited"]] == ["a2"]
+
+
+def test_a_new_version_is_another_row_state_but_no_edit(mixed):
+    newer = Component("dcgan", "ganbench", "0.2.0", "a2")
+    table = build(seeds("dcgan+hinge", 0.99, arch=newer), TOY, published=mixed)
+    assert (row(table, "dcgan+hinge").here, row(table, "dcgan+hinge").rank) == (True, 1)
+    assert table.block("edited") == []
+
+
+def test_the_published_source_is_the_reference_however_many_runs_were_made_here(mixed):
+    local = edited("dcgan+x", 0.5) + edited("dcgan+y", 0.5) + edited("dcgan+z", 0.5) + edited("dcgan+hinge", 0.5)
+    table = build(local, TOY, published=seeds("dcgan+wgan", 0.5), installed=lambda kind, part: "a2")
+    assert len(table.block("edited")) == 4
+    assert names(table) == ["dcgan+wgan"]
+
+
+def test_without_published_records_the_installed_plugin_is_the_reference():
+    asked = []
+
+    def installed(kind: str, part: Component) -> str:
+        asked.append((kind, part.name, part.version))
+        return {"arch": "a2", "loss": ""}[kind]
+
+    table = build(seeds("a+x", 0.5) + edited("a+y", 0.5, n=2), TOY, published=(), installed=installed)
+    assert [table.title(r) for r in table.block("edited")] == ["a+x"]
+    assert "that of the installed plugin a2" in " ".join(table.notes)
+    assert set(asked) == {("arch", "a", "0.1.0"), ("loss", "x", "0.1.0"), ("loss", "y", "0.1.0")}
+
+
+def test_without_either_the_most_common_source_is_the_reference_and_of_as_many_the_earliest():
+    table = build(seeds("a+x", 0.5) + edited("a+y", 0.5, n=4), TOY)
+    assert [table.title(r) for r in table.block("edited")] == ["a+y"]
+    assert "that of most runs a1" in " ".join(table.notes)
+    late = [msgspec.structs.replace(r, started="2027-01-01") for r in seeds("a+x", 0.5)]
+    assert [r.entry.loss for r in build(late + edited("a+y", 0.5), TOY).block("edited")] == ["x"]
+
+
+def test_one_seed_of_other_source_marks_the_whole_row():
+    odd = edited("a+x", 0.5)[4]
+    table = build([*seeds("a+x", 0.5, n=4), odd, *seeds("b+x", 0.4)], TOY)
+    assert [(table.title(r), r.rank) for r in table.rows] == [("b+x", 1), ("a+x", None)]
+
+
+def test_a_row_both_custom_and_edited_is_called_custom_and_told_to_be_edited(mixed):
+    table = build(edited("dcgan+hinge", 0.9, changes={"lr": "1"}), TOY, published=mixed)
+    assert row(table, "dcgan+hinge lr=1").kind == "custom"
+    assert any("was edited" in note and "dcgan+hinge lr=1" in note for note in table.notes)
+
+
+def test_sources_of_the_first_record_format_are_compared_among_themselves_only():
+    old = edited("dcgan+hinge", 0.5, format=1)
+    table = build(
+        seeds("dcgan+x", 0.5), TOY, published=old, installed=lambda kind, part: "a1" if kind == "arch" else ""
+    )
+    assert table.block("edited") == []
+    mixed_formats = [*old[:4], make("dcgan+hinge", 4, 0.5)]
+    assert build(mixed_formats, TOY).block("edited") == []
+    assert build([*old, *edited("dcgan+x", 0.5, "a0", n=1, format=1)], TOY).block("edited") != []
+
+
+def test_edited_rows_have_a_block_of_their_own_in_markdown_and_are_named_in_the_csv():
+    table = build(seeds("a+x", 0.5) + edited("a+y", 0.9, n=4), TOY)
+    text = to_markdown(table)
+    block = text[text.index("## Edited runs") :]
+    assert "| a | y |" in block
+    assert "| a | y |" not in text[: text.index("## Edited runs")]
+    assert [line.partition(",")[0] for line in to_csv(table).splitlines()] == ["kind", "entry", "edited"]
+
+
+def test_a_folder_never_asks_what_is_installed(tmp_path):
+    write_folder(seeds("dcgan+hinge", 0.5), TOY, tmp_path)
+    assert "Edited" not in (tmp_path / "README.md").read_text()
+    assert check_folder(tmp_path, TOY) == []
+
+
+def test_a_metric_that_was_changed_under_its_name_is_told(mixed):
+    other = msgspec.structs.replace(PLUGINS["fid"], source="f2")
+    notes = build([*mixed, *seeds("a+x", 0.5, metrics={"fid": other})], TOY).notes
+    assert "the metric fid changed between runs: 2 sources" in notes
+
+
+# -- best so far, time to target -----------------------------------------------------------------------------
+
+
+def looked(entry: str, level: float, first: dict[int, int], n: int = 5, **changed) -> list[Record]:
+    """Records with curves of four looks; ``first``: seed -> the look that first has a coverage of .5 or more."""
+    records = []
+    for seed in range(n):
+        scores = [0.6 if seed in first and look >= first[seed] else 0.4 for look in range(4)]
+        curve = tuple(Look(10.0 * (i + 1), 2.0 * (i + 1) + seed, score) for i, score in enumerate(scores))
+        records.append(make(entry, seed, level, **({"curve": curve} | changed)))
+    return records
+
+
+def best_of(entry: str, level: float, gain: float, n: int = 5) -> list[Record]:
+    head = f"coverage@{TAG}"
+    return [
+        msgspec.structs.replace(r, best=Best(10.0 * (r.seed + 1), {head: r.scores[head] + gain}, []))
+        for r in seeds(entry, level, n)
+    ]
+
+
+TIMED = msgspec.structs.replace(TOY, evaluation=msgspec.structs.replace(TOY.evaluation, target=0.5))
+
+
+def timed(records: list[Record]) -> list[Record]:
+    return [msgspec.structs.replace(r, digest=TIMED.digest) for r in records]
+
+
+def test_the_best_generator_on_the_way_is_a_column_of_its_own_and_ranks_nothing():
+    records = best_of("a+x", 0.3, gain=0.6) + seeds("b+x", 0.5)
+    table = build(records, TOY)
+    assert [(table.title(r), r.rank) for r in table.rows] == [("b+x", 1), ("a+x", 2)]
+    line = next(line for line in to_markdown(table).splitlines() if "| a | x |" in line)
+    cells = dict(zip(_markdown_headings(table), [c.strip() for c in line.strip("|").split("|")], strict=True))
+    assert (cells["best coverage"], cells["coverage"].split()[0]) == ("0.900", "0.3000")
+    assert "best coverage: of the best generator on the way" in to_markdown(table)
+    assert "best coverage" in shown(table)
+    assert [table.title(r) for r in build(records, TOY, sort="best coverage").rows] == ["a+x", "b+x"]
+
+
+def test_the_best_generators_are_summed_up_in_csv_and_json():
+    table = build(best_of("a+x", 0.3, gain=0.6) + seeds("b+x", 0.5), TOY)
+    frame = to_frame(table).set_index("arch")
+    assert frame.loc["a", "best coverage mean"] == pytest.approx(0.9)
+    assert frame.loc["a", "best coverage low"] < 0.9 < frame.loc["a", "best coverage high"]
+    assert (frame.loc["a", "best coverage n"], frame.loc["b", "best coverage n"], frame.loc["a", "best kimg"]) == (
+        5,
+        0,
+        30,
+    )
+    whole = {r["name"]: r["best"] for r in json.loads(to_json(table))["rows"]}
+    assert len(whole["a+x"]["values"]) == 5
+    assert whole["b+x"] is None
+
+
+def test_where_no_record_kept_its_best_there_is_no_such_column(mixed):
+    table = build(mixed, TOY)
+    assert not any("best" in name for name in [*to_frame(table), *_markdown_headings(table)])
+    assert "best coverage" not in to_markdown(table)
+    with pytest.raises(GanbenchError, match="no column called 'best coverage'"):
+        build(mixed, TOY, sort="best coverage")
+
+
+def test_time_to_target_is_the_median_of_the_first_looks_that_reach_it():
+    table = build(timed(looked("a+x", 0.7, {0: 0, 1: 1, 2: 1, 3: 3, 4: 3})), TIMED)
+    reached = table.rows[0].reached
+    assert (reached.kimg, reached.seconds, reached.hits, reached.runs) == (20, 6, 5, 5)
+    line = next(line for line in to_markdown(table).splitlines() if "| a | x |" in line)
+    cells = dict(zip(_markdown_headings(table), [c.strip() for c in line.strip("|").split("|")], strict=True))
+    assert (cells["kimg to target"], cells["s to target"]) == ("20", "6")
+    assert "first look (on the selection split) with coverage >= 0.5" in to_markdown(table)
+    assert to_frame(table).loc[0, "kimg to target"] == 20
+
+
+@pytest.mark.parametrize(
+    ("first", "text"),
+    [({0: 0, 1: 1, 2: 2, 3: 3}, "30 (4/5)"), ({0: 0, 1: 0}, "– (2/5)"), ({}, "–"), ({0: 0, 1: 0, 2: 0}, "10 (3/5)")],
+)
+def test_a_run_that_never_reaches_the_target_counts_as_infinite_and_is_told(first, text):
+    table = build(timed(looked("a+x", 0.7, first)), TIMED)
+    assert f"| {text} |" in to_markdown(table)
+    assert text in shown(table)
+    assert json.loads(to_json(table))["rows"][0]["target"]["reached target"] == len(first)
+
+
+def test_a_failed_run_has_not_reached_the_target_and_a_target_to_get_below_is_one():
+    failed = [*looked("a+x", 0.7, {0: 0, 1: 0, 2: 0, 3: 0}, n=4), diverged("a+x", 4)]
+    assert build(timed(failed), TIMED).rows[0].reached[2:] == (4, 5)
+    rules = msgspec.structs.replace(TIMED.evaluation, headline="fid")
+    below = msgspec.structs.replace(TIMED, evaluation=rules)
+    table = build(looked("a+x", 0.7, {0: 2}, digest=below.digest), below)  # .4 before the target is passed
+    assert table.rows[0].reached == (10, 4, 5, 5)
+    assert "with fid <= 0.5, median" in shown(table)
+
+
+def test_seconds_to_target_are_not_mixed_across_machines():
+    records = timed(looked("a+x", 0.7, dict.fromkeys(range(5), 1)))
+    records[4] = msgspec.structs.replace(records[4], environment=GPU)
+    assert build(records, TIMED).rows[0].reached == (20, None, 5, 5)
+
+
+def test_a_table_can_be_sorted_by_time_to_target():
+    slow, fast = looked("a+x", 0.9, dict.fromkeys(range(5), 3)), looked("b+x", 0.6, dict.fromkeys(range(5), 0))
+    never = looked("c+x", 0.8, {})
+    for column in ("kimg to target", "s to target"):
+        assert names(build(timed(slow + fast + never), TIMED, sort=column)) == ["b+x", "a+x", "c+x"]
+
+
+@pytest.mark.parametrize("rules", [TOY, TIMED])
+def test_without_a_target_or_a_curve_there_are_no_such_columns(rules):
+    records = looked("a+x", 0.7, {0: 0}) if rules is TOY else timed(seeds("a+x", 0.7))
+    assert "to target" not in to_markdown(build(records, rules)) + to_csv(build(records, rules))
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 160, 250])
+def test_the_terminal_drops_the_extra_columns_before_the_headline(width):
+    records = looked("dcgan-upsample+rpgan-r1-r2", 0.7, {0: 0, 1: 1, 2: 1})
+    records = [msgspec.structs.replace(r, best=Best(10.0, {f"coverage@{TAG}": 0.9}, [])) for r in timed(records)]
+    text = shown(build(records, TIMED), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert re.search(r"0.7000 \[0.692, 0.708\]", text)
+    assert ("20 (3/5)" in text) == ("to target: until" in text) == (width >= 160)
+    assert ("best coverage: of" in text) == (width >= 120)
+
+
+# -- collapse, self-checks, determinism ----------------------------------------------------------------------
+
+
+def test_collapsed_runs_are_told_and_keep_their_scores_and_rank():
+    records = seeds("a+x", 0.5, n=3) + [make("a+x", s, 0.5, collapse="modes_covered is 0") for s in (3, 4)]
+    table = build(records + seeds("b+x", 0.3), TOY)
+    assert table.collapses == ["a+x: 2/5 collapsed: modes_covered is 0"]
+    assert (row(table, "a+x").rank, row(table, "a+x").verdict) == (1, "5/5")
+    assert "a+x: 2/5 collapsed: modes_covered is 0" in shown(table)
+    assert "## Collapsed" in to_markdown(table)
+    assert "* a+x: 2/5 collapsed: modes_covered is 0" in to_markdown(table)
+    assert to_frame(table)["collapsed"].tolist() == [2, 0]
+    assert [len(r["collapsed"]) for r in json.loads(to_json(table))["rows"]] == [2, 0]
+    calm = build(seeds("b+x", 0.3), TOY)
+    assert "ollapsed" not in to_markdown(calm) + to_csv(calm) + shown(calm)
+
+
+def test_a_failed_self_check_is_a_note():
+    bad = msgspec.structs.replace(make().self_checks, failed=("real against itself scores 2.1",))
+    table = build([*seeds("a+x", 0.5, n=3), *(make("a+x", s, 0.5, self_checks=bad) for s in (3, 4))], TOY)
+    sentence = "a self-check of the evaluation failed in 2 records (a+x): real against itself scores 2.1"
+    assert table.notes == (sentence,)
+    assert sentence in to_markdown(table)
+
+
+def test_operations_without_a_deterministic_form_are_named():
+    free = msgspec.structs.replace(CPU, nondeterministic=("cumsum", "bicubic"))
+    table = build([*seeds("a+x", 0.5, n=4), make("a+x", 4, 0.5, environment=free)], TOY)
+    assert table.notes == (
+        "1 of 5 records used operations without a deterministic form, and may not repeat bit by bit: bicubic, cumsum",
+    )
+
+
+def test_the_row_of_survivors_is_grey_in_the_terminal(mixed):
+    console = Console(width=200, file=io.StringIO(), force_terminal=True, color_system="standard")
+    console.print(to_rich(build(mixed, TOY), 200))
+    grey = [line for line in console.file.getvalue().splitlines() if "\x1b[2m" in line and "5" in line and "/5" in line]
+    assert len(grey) == 1
+    assert "(0.900)" in grey[0]
 
 
 # -- sorting and choosing columns ----------------------------------------------------------------------------
@@ -480,10 +804,10 @@ def test_an_entry_whose_seeds_ran_on_two_devices_has_no_throughput():
 
 def test_what_changed_between_runs_is_said(mixed):
     changed = msgspec.structs.replace(CPU, torch="2.16.0", dirty=True)
-    odd = make("a+x", 4, arch=Component("a", "ganbench", "0.1.0", "edited"), environment=changed)
+    odd = make("a+x", 4, arch=Component("a", "ganbench", "0.2.0", "a2"), environment=changed)
     notes = build([*mixed, *seeds("a+x", 0.5, n=4), odd], TOY).notes
     assert "the runs differ in torch: 2.15.0, 2.16.0" in notes
-    assert "a+x: its arch changed between seeds" in notes
+    assert "a+x: its arch changed between seeds: versions 0.1.0, 0.2.0" in notes
     assert any(note.startswith("1 of ") and "uncommitted" in note for note in notes)
     assert build(mixed, TOY).notes == ()
 
@@ -602,6 +926,26 @@ def test_a_folder_is_written_and_equals_what_its_records_give(mixed, tmp_path):
     assert (tmp_path / "table.csv").read_bytes() == to_csv(build(mixed, TOY)).encode()
     assert check_folder(tmp_path, TOY) == []
     assert write_folder([], TOY, tmp_path) == []
+
+
+def test_writing_a_folder_twice_writes_nothing(mixed, tmp_path):
+    write_folder(mixed, TOY, tmp_path)
+    assert write_folder(mixed, TOY, tmp_path) == []
+    assert write_folder([read(path) for path in records_in(tmp_path)], TOY, tmp_path) == []
+
+
+def test_records_of_the_first_format_stay_as_they_are_in_a_folder(tmp_path):
+    old = [make("a+x", seed, 0.5, format=1, metrics={}, parts={}, bits=Fingerprints()) for seed in range(5)]
+    for record in old:
+        path = tmp_path / "records" / record.file_name
+        write(record, path)
+        path.write_bytes(path.read_bytes().replace(b'"curve": [],\n', b""))
+    before = {path.name: path.read_bytes() for path in records_in(tmp_path)}
+    changed = write_folder(seeds("b+x", 0.6), TOY, tmp_path)
+    assert sorted(changed) == ["README.md", *(f"records/b+x+seed{seed}.json" for seed in range(5)), "table.csv"]
+    assert {name: (tmp_path / "records" / name).read_bytes() for name in before} == before
+    assert all(b"curve" not in text for text in before.values())
+    assert check_folder(tmp_path, TOY) == []
 
 
 def test_a_new_record_replaces_the_old_one_of_the_same_entry_and_seed(mixed, tmp_path):

@@ -19,7 +19,7 @@ from PIL import Image
 from ganbench import plugins
 from ganbench.errors import PluginError, Unsupported
 from ganbench.plan import YARDSTICKS, load_protocol, make_plan, parse_changes
-from ganbench.record import read
+from ganbench.record import read, write
 from ganbench.run import execute
 from ganbench.yardsticks import YARDSTICKS as DRAWN
 
@@ -75,7 +75,7 @@ def test_a_run_leaves_a_record_a_history_pictures_and_weights(tmp_path) -> None:
     assert min(record.parameters.values()) > 1000
     rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
     assert rows[-1]["kimg"] == 0.96
-    assert [fid in row for row in rows].count(True) == 1, "one look on the way; the end is judged"
+    assert [fid in row for row in rows].count(True) == 2, "one look on the way, one at the end"
     pictures = sorted((folder / "samples").glob("*.png"))
     assert len(pictures) == 3
     assert size_of(pictures[-1]) == (402, 402)
@@ -137,7 +137,7 @@ def test_a_finished_run_is_not_repeated_unless_forced_or_its_code_changed(tmp_pa
     assert job.key in {j.key for j in plan_of(tmp_path).finished}
     assert job.key in {j.key for j in plan_of(tmp_path, force=True).todo}
     edited = msgspec.structs.replace(record, loss=msgspec.structs.replace(record.loss, source="0" * 12))
-    Path(job.folder, "record.json").write_bytes(msgspec.json.encode(edited))
+    write(edited, job.record_file)
     assert job.key in {j.key for j in plan_of(tmp_path).changed}
 
 
@@ -368,7 +368,7 @@ def test_a_full_disk_is_said_and_costs_no_result(ganbench_command, tmp_path) -> 
     assert "checkpoint.pt" in full.stderr.replace("\n", "")
     assert "Traceback" not in full.stderr
     folder = tmp_path / "runs/smoke-v1/mlp+lsgan/seed0"
-    assert not (folder / "record.json").exists()
+    assert read(folder / "record.json").status == "interrupted"
     assert not list(folder.glob(".*tmp"))
     assert ganbench_command(*arguments).returncode == 0
     assert read(folder / "record.json").status == "ok"

@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import math
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from ganbench.statistics import holm, pooled_sd, ranks, summarise, welch
+from ganbench.statistics import (
+    Difference,
+    difference,
+    hedges_g,
+    holm,
+    improvement,
+    pairing,
+    pooled_sd,
+    ranks,
+    seeds_needed,
+    summarise,
+    welch,
+)
 
 FIVE = [0.71, 0.74, 0.66, 0.69, 0.73]
 
@@ -209,10 +224,281 @@ def test_an_entry_is_wrongly_ranked_down_in_at_most_5_of_100_tables(tables_of_eq
     assert 0.002 < share < 0.05
 
 
+# -- the difference of two methods ----------------------------------------------------------------------------
+
+OTHER = [0.61, 0.70, 0.65]
+
+
+def test_a_difference_has_the_welch_interval_of_scipy():
+    found = difference(FIVE, OTHER)
+    expected = stats.ttest_ind(FIVE, OTHER, equal_var=False)
+    low, high = expected.confidence_interval(0.95)
+    assert (found.low, found.high, found.p) == pytest.approx((low, high, expected.pvalue), rel=1e-9)
+    assert found.estimate == pytest.approx(np.mean(FIVE) - np.mean(OTHER))
+    assert not found.paired
+
+
+def test_on_the_log_scale_a_difference_is_a_ratio_of_geometric_means():
+    found = difference(FIVE, OTHER, log=True)
+    expected = stats.ttest_ind(np.log(FIVE), np.log(OTHER), equal_var=False)
+    ends = np.exp(expected.confidence_interval(0.95))
+    assert (found.low, found.high, found.p) == pytest.approx((*ends, expected.pvalue), rel=1e-9)
+    assert found.estimate == pytest.approx(stats.gmean(FIVE) / stats.gmean(OTHER))
+    assert found.log
+    assert not difference([0.0, 1.0], [1.0, 2.0], log=True).log
+
+
+def test_a_paired_difference_has_the_paired_interval_of_scipy():
+    other = [0.70, 0.75, 0.60, 0.66, 0.74]
+    found, expected = difference(FIVE, other, paired=True), stats.ttest_rel(FIVE, other)
+    ends = expected.confidence_interval(0.95)
+    assert (found.low, found.high, found.p) == pytest.approx((*ends, expected.pvalue), rel=1e-9)
+    assert found.paired
+
+
+def test_constants_have_a_difference_without_doubt():
+    found = difference([0.1] * 3, [0.2] * 3)
+    assert (found.estimate, found.low, found.high, found.p) == pytest.approx((-0.1, -0.1, -0.1, 0))
+    assert found.shift == math.inf
+    same = difference([0.1] * 3, [0.1] * 3)
+    assert (same.estimate, same.p, same.effect, same.shift) == (0, 1, None, 0)
+    assert difference([1.0, 2.0], [0.0, 1.0], paired=True).p == 0
+
+
+def test_a_difference_needs_two_values_and_whole_pairs():
+    with pytest.raises(ValueError, match="two values"):
+        difference([1.0], [1.0, 2.0])
+    with pytest.raises(ValueError, match="pairs"):
+        difference([1.0, 2.0, 3.0], [1.0, 2.0], paired=True)
+
+
+def test_the_size_of_a_difference_is_cohens_d_freed_from_its_bias():
+    pooled = math.sqrt((4 * np.var(FIVE, ddof=1) + 2 * np.var(OTHER, ddof=1)) / 6)
+    d = (np.mean(FIVE) - np.mean(OTHER)) / pooled
+    assert hedges_g(FIVE, OTHER) == pytest.approx(d * (1 - 3 / (4 * 6 - 1)), rel=2e-3)  # the usual approximation
+    rng = np.random.default_rng(1)
+    sizes = [hedges_g(rng.normal(1, 1, 4).tolist(), rng.normal(0, 1, 4).tolist()) for _ in range(4000)]
+    assert np.mean(sizes) == pytest.approx(1, abs=0.05)  # Cohen's d would be 1.15 on average
+
+
+# -- pairs ---------------------------------------------------------------------------------------------------
+
+
+def by_seed(values: list[float]) -> dict[int, float]:
+    return dict(enumerate(values))
+
+
+def test_seeds_that_go_together_are_compared_in_pairs():
+    a = by_seed([1.0, 2.0, 3.0, 4.0, 5.0])
+    found = pairing(a, by_seed([1.1, 2.0, 3.2, 3.9, 5.3]))
+    assert (found.n, found.worth) == (5, True)
+    assert found.correlation == pytest.approx(np.corrcoef([1, 2, 3, 4, 5], [1.1, 2.0, 3.2, 3.9, 5.3])[0, 1])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        [1.1, 2.0, 3.2, 3.9],  # four common seeds
+        [5.0, 4.0, 3.0, 2.0, 1.0],  # correlated the other way
+        [3.0, 1.0, 2.0, 5.0, 3.0],  # r = .53, but p = .18
+        [2.0, 2.0, 2.0, 2.0, 2.0],
+    ],
+)
+def test_few_or_hardly_correlated_seeds_are_not_paired(other):
+    assert not pairing(by_seed([1.0, 2.0, 3.0, 4.0, 5.0]), by_seed(other)).worth
+
+
+def test_a_surely_positive_but_weak_correlation_is_not_worth_pairing():
+    rng = np.random.default_rng(3)
+    a = rng.normal(size=400)
+    found = pairing(by_seed(a.tolist()), by_seed((0.2 * a + rng.normal(size=400)).tolist()))
+    assert 0.1 < found.correlation < 0.3
+    assert not found.worth
+
+
+def test_only_common_seeds_are_correlated_and_logarithms_where_asked():
+    a, b = {0: 1.0, 1: 10.0, 2: 100.0, 9: 7.0}, {0: 2.0, 1: 20.0, 2: 200.0, 8: 1.0}
+    assert pairing(a, b, log=True).correlation == pytest.approx(1)
+    assert pairing(a, b).n == 3
+
+
+def compared(a: np.ndarray, b: np.ndarray) -> Difference:
+    return difference(a.tolist(), b.tolist(), paired=pairing(by_seed(a.tolist()), by_seed(b.tolist())).worth)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.6, 0.95])
+def test_choosing_the_test_by_the_correlation_keeps_the_promise_of_5_percent(rho):
+    rng = np.random.default_rng(8)
+    trials = 3000
+    a = rng.normal(size=(trials, 5))
+    b = rho * a + math.sqrt(1 - rho**2) * rng.normal(size=(trials, 5))
+    found = [compared(x, y) for x, y in zip(a, b, strict=True)]
+    wrong = sum(one.p <= 0.05 for one in found)
+    missed = sum(not one.low <= 0 <= one.high for one in found)
+    assert 0.03 < wrong / trials < 0.065
+    assert missed == wrong
+
+
+def test_pairing_finds_small_differences_of_methods_that_share_their_luck():
+    rng = np.random.default_rng(9)
+    luck = rng.normal(size=(200, 5))
+    found = [compared(x + 0.2 + rng.normal(0, 0.05, 5), x) for x in luck]
+    assert np.mean([one.p <= 0.05 for one in found]) > 0.8
+
+
+# -- who is better how often ---------------------------------------------------------------------------------
+
+
+def test_the_probability_of_improvement_is_the_mann_whitney_u_over_all_pairs():
+    a, b = [1.0, 2.0, 2.0, 5.0], [2.0, 3.0, 1.0]
+    expected = stats.mannwhitneyu(a, b).statistic / 12
+    assert improvement(a, b, "max").estimate == pytest.approx(expected)
+    assert improvement(a, b, "min").estimate == pytest.approx(1 - expected)
+
+
+def test_its_interval_solves_the_equation_of_newcombe():
+    found = improvement([3.0, 4.0, 6.0, 7.0, 8.0], [1.0, 2.0, 3.5, 5.0, 5.5], "max")
+    theta, z, more = found.estimate, stats.norm.ppf(0.975), 4
+    for p in (found.low, found.high):
+        variance = p * (1 - p) * (1 + more * (1 - p) / (2 - p) + more * p / (1 + p)) / 25
+        assert abs(p - theta) == pytest.approx(z * math.sqrt(variance), rel=1e-6)
+    assert found.low < theta < found.high
+
+
+def test_five_wins_out_of_five_are_no_certainty():
+    found = improvement([1.0] * 5, [2.0] * 5, "min")
+    assert (found.estimate, found.high) == (1, pytest.approx(1))
+    assert 0.6 < found.low < 0.7
+    other = improvement([1.0] * 5, [2.0] * 5, "max")
+    assert (other.low, other.high) == pytest.approx((0, 1 - found.low), abs=1e-9)
+    even = improvement([1.0] * 5, [1.0] * 5, "min")
+    assert (even.estimate, even.low + even.high) == (0.5, pytest.approx(1))
+
+
+@pytest.mark.parametrize(("n", "apart"), [(5, 0.0), (5, 1.0), (5, 2.0), (10, 1.0)])
+def test_95_of_100_such_intervals_hold_the_true_probability(n, apart):
+    rng = np.random.default_rng(n)
+    truth = stats.norm.cdf(apart / math.sqrt(2))
+    trials = 1000
+    found = [improvement(rng.normal(apart, 1, n).tolist(), rng.normal(0, 1, n).tolist(), "max") for _ in range(trials)]
+    assert 0.925 < sum(one.low <= truth <= one.high for one in found) / trials < 0.985
+
+
+# -- seeds needed --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("d", "n"), [(2.0, 6), (1.0, 17), (0.8, 26), (0.5, 64), (0.2, 394)])
+def test_seeds_needed_agree_with_the_tables_of_cohen(d, n):
+    assert seeds_needed(d / math.sqrt(2)) == n
+
+
+@pytest.mark.parametrize(("shift", "freedom"), [(0.7, 2.0), (0.4, 1.3), (1.5, 1.0), (2.5, 1.0)])
+def test_the_number_is_the_least_whose_power_is_80_percent(shift, freedom):
+    def power(n: int) -> float:
+        df, distance = freedom * (n - 1), shift * math.sqrt(n)
+        quantile = stats.t.ppf(0.975, df)
+        return stats.nct.sf(quantile, df, distance) + stats.nct.cdf(-quantile, df, distance)
+
+    n = seeds_needed(shift, freedom)
+    assert power(n) >= 0.8
+    assert n == 2 or power(n - 1) < 0.8
+
+
+def test_that_many_seeds_do_find_the_difference_in_four_of_five_cases():
+    rng = np.random.default_rng(4)
+    found = [welch(rng.normal(1, 1, 17).tolist(), rng.normal(0, 1, 17).tolist()) <= 0.05 for _ in range(2000)]
+    assert 0.775 < np.mean(found) < 0.835
+
+
+def test_methods_that_hardly_differ_would_need_too_many_seeds():
+    assert seeds_needed(0.05) is None
+    assert seeds_needed(0.0) is None
+
+
+@pytest.mark.parametrize("shift", [3.0, 10.0, 100.0, 1e6, math.inf])
+def test_huge_differences_need_two_seeds_or_few_more(shift):
+    assert 2 <= seeds_needed(shift) <= 3
+
+
+# -- committed tables ----------------------------------------------------------------------------------------
+
+PUBLISHED = sorted(Path(__file__).parents[1].glob("leaderboards/*/table.csv"))
+
+
+def _records_of(line: dict[str, str], records: list[dict]) -> list[dict]:
+    """The finished records of a line of the table, custom ones apart."""
+    mine = []
+    for record in records:
+        parts = [(record.get(kind) or {}).get("name", "") for kind in ("arch", "loss")]
+        if (*parts, record.get("yardstick", "")) == (line["arch"], line["loss"], line["yardstick"]):
+            mine.append(record)
+    return sorted(mine, key=lambda record: record["seed"])
+
+
+def _check_summary(
+    line: dict[str, str], label: str, values: list[float], low: float | None, high: float | None
+) -> None:
+    given = {part: float(line[f"{label} {part}"]) for part in ("mean", "sd", "low", "high")}
+    mean, error = np.mean(values), stats.sem(values)
+    ends = stats.t.interval(0.95, len(values) - 1, loc=mean, scale=error) if error > 1e-12 else (mean, mean)
+    clipped = np.clip(ends, -np.inf if low is None else min(low, mean), np.inf if high is None else max(high, mean))
+    expected = {"mean": mean, "sd": np.std(values, ddof=1), "low": clipped[0], "high": clipped[1]}
+    assert given == pytest.approx(expected, rel=2e-5, abs=1e-9), (label, line["arch"], line["loss"])
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.parent.name)
+def test_every_number_of_a_committed_table_follows_from_its_records_by_scipy_alone(path):
+    records = [json.loads(file.read_bytes()) for file in sorted(path.parent.glob("records/*.json"))]
+    lines = list(csv.DictReader(path.read_text("utf-8").splitlines()))
+    columns = {name: column for record in records for name, column in record["columns"].items()}
+    used, scores = 0, {}
+    for i, line in enumerate(lines):
+        mine = _records_of(line, records)
+        used += len(mine)
+        well = [record for record in mine if record["status"] == "ok"]
+        assert (int(line["ok"]), int(line["seeds"])) == (len(well), len(mine) + int(line["missing"]))
+        for name, column in columns.items():
+            values = [record["scores"][name] for record in well if name in record["scores"]]
+            scores[i, name] = values
+            assert int(line[f"{name.partition('@')[0]} n"]) == len(values)
+            if len(values) > 1:
+                _check_summary(line, name.partition("@")[0], values, column.get("low"), column.get("high"))
+    assert used == len(records)
+    headline = next(name for name in columns if records[0]["headline"] in (name, name.partition("@")[0]))
+    goal, log = columns[headline]["goal"], columns[headline].get("low") == 0 and columns[headline].get("high") is None
+    rivals = [i for i, line in enumerate(lines) if line["kind"] == "entry" and line["ok"] == line["seeds"]]
+    groups = [np.array(scores[i, headline]) for i in rivals]
+    if log and all((group > 0).all() for group in groups):
+        groups = [np.log(group) for group in groups]
+    expected = [_rank(k, groups, goal) for k in range(len(groups))]
+    assert [int(lines[i]["rank"]) for i in rivals] == expected
+    assert all(not line["rank"] for line in lines if line["kind"] != "entry")
+
+
+def _rank(k: int, groups: list[np.ndarray], goal: str) -> int:
+    """1 + the number of groups that are significantly better: Welch, Holm over the pairs of this group."""
+    others = [group for j, group in enumerate(groups) if j != k]
+    p = [_welch_p(groups[k], other) for other in others]
+    significant, limit = set(), len(p)
+    for step, j in enumerate(np.argsort(p, kind="stable")):
+        if p[j] > 0.05 / (limit - step):
+            break
+        significant.add(int(j))
+    sign = 1 if goal == "max" else -1
+    return 1 + sum(sign * others[j].mean() > sign * groups[k].mean() for j in significant)
+
+
+def _welch_p(a: np.ndarray, b: np.ndarray) -> float:
+    if np.ptp(a) == 0 and np.ptp(b) == 0:  # scipy has no value for two constants
+        return float(a[0] == b[0])
+    return stats.ttest_ind(a, b, equal_var=False).pvalue
+
+
 # -- speed ---------------------------------------------------------------------------------------------------
 
 
-def test_a_leaderboard_comes_up_without_torch_pandas_or_scipy():
-    code = "import sys, ganbench.leaderboard; print({'torch', 'pandas', 'scipy', 'rich'} & set(sys.modules))"
+@pytest.mark.parametrize("module", ["leaderboard", "comparison"])
+def test_a_leaderboard_comes_up_without_torch_pandas_or_scipy(module):
+    code = f"import sys, ganbench.{module}; print({{'torch', 'pandas', 'scipy', 'rich'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from ganbench.cli import leaderboard, listing, run, runs
+from ganbench.cli import compare, leaderboard, listing, reproduce, run, runs
 from ganbench.cli.base import app, complain
 from ganbench.errors import GanbenchError
 
-__all__ = ["app", "leaderboard", "listing", "main", "run", "runs"]
+__all__ = ["app", "compare", "leaderboard", "listing", "main", "reproduce", "run", "runs"]
 
 
 def main() -> None:

@@ -61,6 +61,8 @@ class PlainDisplay(Display):
     def show(self, event: Event) -> None:
         if event.kind == "started":
             self.began[event.key] = time.monotonic()
+        elif event.kind == "waiting":
+            self.say(f"{event.key}: another process is on this run; waiting for it to end")
         elif event.kind == "progress":
             self.tick(event)
         elif event.kind == "done" and (event.key not in self.yardsticks or event.facts["status"] != "ok"):

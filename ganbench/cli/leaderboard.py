@@ -15,7 +15,7 @@ from ganbench.cli.base import app, complain, console
 from ganbench.errors import GanbenchError, PluginError, RecordError
 from ganbench.plan import load_protocol, published_folder
 from ganbench.protocol import Protocol
-from ganbench.record import Record, read_all
+from ganbench.record import Component, Record, read_all
 
 if TYPE_CHECKING:
     from ganbench.leaderboard import Table
@@ -50,10 +50,10 @@ def leaderboard(
     out: Annotated[Path, typer.Option(help="Where --write publishes.")] = Path("leaderboards"),
 ) -> None:
     """Print the table of a protocol: your runs among the published ones, with intervals, ranks and yardsticks."""
-    from ganbench.leaderboard import build, merge
+    from ganbench.leaderboard import build
     from ganbench.publishing import records_in
 
-    rules = _rules(protocol)
+    rules = rules_of(protocol)
     name = rules.name if rules else protocol
     local, errors = read_all(records_in(runs / name))
     if write:
@@ -61,14 +61,14 @@ def leaderboard(
         return
     folder = published_folder(name) if published else None
     others, more = read_all(records_in(folder)) if folder else ([], [])
-    records, here = merge(local, others)
     errors += more
-    if records:
+    if local or others:
         shown = [part.strip() for text in metric or [] for part in text.split(",")]
-        _print(build(records, rules, sort=sort, metrics=shown, here=here), as_format)
+        table = build(local, rules, published=others, installed=installed_source, sort=sort, metrics=shown)
+        _print(table, as_format)
     for error in errors:
         complain(error)
-    if not records and not errors:
+    if not local and not others and not errors:
         raise RecordError(
             f"there are no records of {name} in {runs} and none published", f"ganbench run --protocol {protocol} ..."
         )
@@ -76,7 +76,7 @@ def leaderboard(
         raise typer.Exit(2)
 
 
-def _rules(text: str) -> Protocol | None:
+def rules_of(text: str) -> Protocol | None:
     """The protocol; None where its plugin is gone but its records may still be here."""
     try:
         return load_protocol(text)
@@ -85,6 +85,15 @@ def _rules(text: str) -> Protocol | None:
         if known and not any(s.name == text for s in plugins.of_kind("protocol")):
             return None
         raise
+
+
+def installed_source(kind: str, part: Component) -> str:
+    """The source hash of an installed plugin, if it is of the same version; "" if it is not there."""
+    try:
+        source = plugins.find(kind, f"{part.package}:{part.name}")
+    except PluginError:
+        return ""
+    return source.source_hash if source.version == part.version else ""
 
 
 def _publish(rules: Protocol | None, name: str, records: list[Record], errors: list[RecordError], folder: Path) -> None:
@@ -117,7 +126,7 @@ def show_table(protocol: Protocol, files: Iterable[Path], terminal: Console, *, 
     from ganbench.leaderboard import build
 
     records, errors = read_all(files)
-    table = build(records, protocol)
+    table = build(records, protocol, published=(), installed=installed_source)
     if as_json:
         typer.echo(tables.to_json(table), nl=False)
     else:

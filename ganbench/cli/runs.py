@@ -13,7 +13,7 @@ from ganbench.errors import GanbenchError, RecordError
 from ganbench.record import Record, read
 
 
-def _folders(run: Path, file: str) -> list[Path]:
+def run_folders(run: Path, file: str) -> list[Path]:
     """The run folders meant by a path: itself, or every seed below it.
 
     Raises:
@@ -34,7 +34,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as it is stored.")] = False,
 ) -> None:
     """Print all that is known of a run: scores, recipe, speed, cost, provenance."""
-    paths = [run] if run.is_file() else [folder / "record.json" for folder in _folders(run, "record.json")]
+    paths = [run] if run.is_file() else [folder / "record.json" for folder in run_folders(run, "record.json")]
     for path in paths:
         record = read(path)
         if as_json:
@@ -119,7 +119,7 @@ def sample(
     """Draw new samples from a trained generator and write them as one picture."""
     if out.suffix not in {".png", ".npy"}:
         raise GanbenchError(f"cannot write '{out}': samples are stored as .png or .npy", "use --out grid.png")
-    folder = _folders(run, "checkpoint.pt")[0]
+    folder = run_folders(run, "checkpoint.pt")[0]
     import io
 
     import numpy as np

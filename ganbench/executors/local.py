@@ -10,18 +10,23 @@ import multiprocessing as mp
 import os
 import queue
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 import msgspec
 
-from ganbench.errors import GanbenchError, Unsupported
+from ganbench.errors import GanbenchError, RecordError, Unsupported
 from ganbench.jobs import Event, Job
+from ganbench.record import Status, read, write
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_KILLED = {int(signal.Signals[name]) for name in ("SIGKILL", "SIGTERM", "SIGINT") if name in signal.Signals.__members__}
+GRACE_SECONDS = 30.0
 
 
 class LocalExecutor:
@@ -67,8 +72,7 @@ class LocalExecutor:
             seat.process = self._context.Process(target=_work, args=arguments, daemon=True)
             with _threads_in_environment(self._threads):
                 seat.process.start()
-        seat.job = job
-        seat.tasks.put(job)
+        seat.take(msgspec.structs.replace(job, workers=len(self._seats)))
 
     def _listen(self) -> Iterator[Event]:
         try:
@@ -77,18 +81,35 @@ class LocalExecutor:
             yield from self._bury()
             return
         for seat in self._seats:
-            if seat.job and seat.job.key == event.key and event.kind in {"done", "refused"}:
-                seat.job = None
+            if seat.job and seat.job.key == event.key:
+                seat.hear(event)
         yield event
 
     def _bury(self) -> Iterator[Event]:
-        """Report the jobs of workers that died without a word."""
+        """Write down what became of jobs whose worker died without a word, or has said nothing for too long.
+
+        Somebody killed it (or the system did, for want of memory): the run can go on from its checkpoint. It crashed:
+        that is the run's result.
+        """
         for seat in self._seats:
-            if seat.job and seat.process and not seat.process.is_alive():
-                code, job = seat.process.exitcode, seat.job
-                seat.process = seat.job = None
-                reason = f"the worker process died with exit code {code}"
-                yield Event("done", job.key, {"status": "error", "reason": reason, "lost": True})
+            if not seat.job or not seat.process:
+                continue
+            if seat.hangs:
+                limit = seat.job.protocol.training.timeout
+                yield self._give_up(seat, "timeout", f"no sign of life for longer than the {limit:g} s allowed")
+            elif not seat.process.is_alive():
+                code = seat.process.exitcode or 0
+                reason = f"the worker process died: {_told(code)}"
+                yield self._give_up(seat, "interrupted" if -code in _KILLED else "error", reason)
+
+    def _give_up(self, seat: _Seat, status: Status, reason: str) -> Event:
+        job = seat.job
+        assert job is not None
+        seat.end()
+        with suppress(RecordError):  # it may have died before there was a record
+            if (record := read(job.record_file)).status == "interrupted":
+                write(msgspec.structs.replace(record, status=status, reason=reason), job.record_file)
+        return Event("done", job.key, {"status": status, "reason": reason, "lost": status == "interrupted"})
 
 
 class _Seat:
@@ -98,6 +119,32 @@ class _Seat:
         self.process: BaseProcess | None = None
         self.tasks: Any = None
         self.job: Job | None = None
+        self.heard = 0.0
+        self.training = False
+
+    def take(self, job: Job) -> None:
+        """Begin with a job."""
+        self.job, self.heard, self.training = job, time.monotonic(), False
+        self.tasks.put(job)
+
+    def hear(self, event: Event) -> None:
+        """Take note of what the worker says of its job."""
+        self.heard, self.training = time.monotonic(), event.kind in {"progress", "picture"}
+        if event.kind in {"done", "refused"}:
+            self.job = None
+
+    @property
+    def hangs(self) -> bool:
+        """Whether one window of training alone takes longer than the protocol allows for all of them."""
+        limit = self.job.protocol.training.timeout if self.job else 0
+        return bool(limit and self.training and time.monotonic() - self.heard > limit + GRACE_SECONDS)
+
+    def end(self) -> None:
+        """Leave the job and the process, alive or dead."""
+        if self.process is not None and self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.process = self.job = None
 
     def dismiss(self) -> None:
         if self.process is None:
@@ -109,6 +156,11 @@ class _Seat:
             self.process.terminate()
             self.process.join()
         self.process = None
+
+
+def _told(exit_code: int) -> str:
+    """``killed by SIGKILL``, ``exit code 3``"""
+    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
 
 
 class _threads_in_environment:
@@ -134,7 +186,8 @@ def _work(tasks: Any, events: Any, stop: Any, threads: int, rank: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
 
-    from ganbench.run import configure, execute
+    from ganbench.determinism import configure
+    from ganbench.run import execute
 
     torch.set_num_threads(threads)
     configure()

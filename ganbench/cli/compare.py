@@ -1,0 +1,198 @@
+"""``ganbench compare``: two rows of a leaderboard, or two folders of runs, against each other."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import msgspec
+import typer
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from ganbench.cli.base import app, complain, console
+from ganbench.cli.leaderboard import installed_source, rules_of
+from ganbench.errors import GanbenchError, PluginError
+from ganbench.plan import published_folder
+from ganbench.protocol import Protocol
+from ganbench.record import Record, read_all
+
+if TYPE_CHECKING:
+    from ganbench.comparison import Comparison
+    from ganbench.leaderboard import Table
+    from ganbench.rows import Row
+
+DEFAULT = "digits-16-v1"
+
+
+class Sources(NamedTuple):
+    """Where rows are looked up: by name among the records of one protocol, or in a folder of runs."""
+
+    rules: Protocol | None
+    local: list[Record]
+    published: list[Record]
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(metavar="A", help="A row, e.g. dcgan+r1, or a folder of runs.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    protocol: Annotated[
+        str, typer.Option(help=f"Whose rows. Default: {DEFAULT}, or what the folders were run under.")
+    ] = "",
+    metric: Annotated[str, typer.Option(help="The column to compare by. Default: the headline.")] = "",
+    runs: Annotated[Path, typer.Option(help="Where `ganbench run --out` kept its runs.")] = Path("runs"),
+    published: Annotated[bool, typer.Option(help="Look among published rows as well.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
+) -> None:
+    """Say which of two rows is better, by how much, how sure that is, and how many seeds would settle it."""
+    from ganbench.comparison import compare as compare_rows
+
+    folders = [_records_of(text) for text in (a, b)]
+    sources = _sources(protocol, [record for folder in folders for record in folder or ()], runs, published)
+    (first, table), (other, _) = (_row(text, folder, sources) for text, folder in zip((a, b), folders, strict=True))
+    if first.records == other.records:
+        raise GanbenchError(f"'{a}' and '{b}' are the same row", "give two different ones")
+    column = table.column(metric) if metric else table.headline
+    if column not in table.columns:
+        raise GanbenchError(f"no run of {a} has a score", "see `ganbench leaderboard`")
+    label = table.label(column)
+    found = compare_rows((first, other), (a, b), column, table.columns[column], label)
+    if as_json:
+        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+    else:
+        _print(found)
+
+
+def _records_of(text: str) -> list[Record] | None:
+    """The records of a run's folder, or of the folder above its seeds; None where a row is meant.
+
+    Raises:
+        GanbenchError: there are none, or one cannot be read.
+    """
+    path = Path(text)
+    files = [path] if path.is_file() else [*path.glob("record.json"), *path.glob("*/record.json")]
+    if not files and (path.is_absolute() or "/" in text or os.sep in text):
+        what = "holds no runs" if path.is_dir() else "does not exist"
+        raise GanbenchError(f"{text} {what}", "give a row, or a folder like runs/digits-16-v1/dcgan+wgan-gp")
+    records, errors = read_all(files)
+    if errors:
+        raise errors[0]
+    return records or None
+
+
+def _sources(protocol: str, given: Iterable[Record], runs: Path, published: bool) -> Sources:
+    name = protocol or next((record.protocol for record in given), DEFAULT)
+    try:
+        rules = rules_of(name)
+    except PluginError:
+        if protocol or name == DEFAULT:
+            raise
+        rules = None  # the folders say all that is needed
+    from ganbench.publishing import records_in
+
+    name = rules.name if rules else name
+    local, errors = read_all(records_in(runs / name))
+    folder = published_folder(name) if published else None
+    others, more = read_all(records_in(folder)) if folder else ([], [])
+    for error in errors + more:
+        complain(error)
+    return Sources(rules, local, others)
+
+
+def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row, Table]:
+    """The row that is meant, and the table it stands in.
+
+    Raises:
+        GanbenchError: there is none, or a folder holds several.
+    """
+    from ganbench.leaderboard import build
+
+    if folder is None:
+        table = build(sources.local, sources.rules, published=sources.published, installed=installed_source)
+        return _named(text, table), table
+    same = sources.rules is not None and all(record.digest == sources.rules.digest for record in folder)
+    rules, published = (sources.rules, sources.published) if same else (None, [])
+    table = build(folder, rules, published=published, installed=installed_source)
+    mine = [row for row in table.rows if row.here]
+    if len(mine) != 1:
+        titles = ", ".join(table.title(row) for row in mine)
+        why = f"holds {len(mine)} rows: {titles}" if mine else f"has nothing to compare: {'; '.join(table.left_out)}"
+        raise GanbenchError(f"{text} {why}", "give the folder of one row, e.g. runs/digits-16-v1/dcgan+wgan-gp")
+    return mine[0], table
+
+
+def _named(text: str, table: Table) -> Row:
+    """Of a published row and one made here, the one that the leaderboard ranks."""
+    titles = {table.title(row): row for row in reversed(table.rows)}  # what ranks stands first, and is put in last
+    for title, row in titles.items():
+        if text.replace(" ", "+") == title.replace(" ", "+"):
+            return row
+    close = get_close_matches(text, titles, 1)
+    meant = f" - did you mean '{close[0]}'?" if close else ""
+    known = ", ".join(dict.fromkeys(table.title(row) for row in table.rows))
+    raise GanbenchError(f"no row of {table.name} is called '{text}'{meant}", f"rows: {known or 'none'}")
+
+
+# -- what is printed -----------------------------------------------------------------------------------------
+
+
+def _print(found: Comparison) -> None:
+    terminal = console()
+    better = "lower is better" if found.goal == "min" else "higher is better"
+    terminal.print(Text(f"{found.protocol}, {found.label} ({better})\n", style="bold"))
+    terminal.print(_methods(found))
+    terminal.print(_answers(found))
+    terminal.print(Text(found.verdict, style="bold"))
+    for note in found.notes:
+        terminal.print(Text(f"* {note}", style="dim"))
+
+
+def _methods(found: Comparison) -> RichTable:
+    """Both summaries, and every run's score."""
+    from ganbench.comparison import precise
+    from ganbench.tables import DASH, interval
+
+    def known(value: float | None) -> str:
+        return DASH if value is None else precise(value)
+
+    sides = found.a, found.b
+    table = _plain("", *(side.name for side in sides))
+    table.add_row("mean [95 % interval]", *(interval(side.summary) for side in sides))
+    table.add_row("sd between seeds", *(known(side.summary.sd) for side in sides))
+    table.add_row("sd of one evaluation", *(f"{known(side.noise)} ({side.draws} per run)" for side in sides))
+    table.add_row("runs", *(side.runs for side in sides))
+    for seed in sorted({*found.a.values, *found.b.values}):
+        table.add_row(f"seed {seed}", *(known(side.values.get(seed)) for side in sides))
+    table.add_row("")
+    return table
+
+
+def _answers(found: Comparison) -> RichTable:
+    from ganbench.comparison import apart_text, p_value
+    from ganbench.statistics import MANY
+    from ganbench.tables import number
+
+    apart, chance = found.difference, found.chance
+    what, _, ends = apart_text(apart).partition(" ")
+    effect = "none: no spread" if apart.effect is None else f"{number(apart.effect)} standard deviations (Hedges' g)"
+    more = {0: "none: it is decided", None: f"more than {MANY}: call it a tie"}.get(found.more_seeds)
+    table = _plain("", "A against B")
+    table.add_row(f"{what} [95 % interval]", ends)
+    table.add_row("test", found.test)
+    table.add_row("p", p_value(apart.p).removeprefix("p ").removeprefix("= "))
+    table.add_row("probability that A is better", f"{chance.estimate:.2f} [{chance.low:.2f}, {chance.high:.2f}]")
+    table.add_row("size of the difference", effect)
+    table.add_row("seeds still needed, each", more or str(found.more_seeds))
+    table.add_row("")
+    return table
+
+
+def _plain(*headings: str) -> RichTable:
+    table = RichTable(box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    for heading in headings:
+        table.add_column(Text(heading), overflow="fold")
+    return table

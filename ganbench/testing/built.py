@@ -1,0 +1,110 @@
+"""A GAN under test, and the small questions that checks ask of it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from ganbench.contracts import Critic
+from ganbench.data import Batch, DataSpec
+from ganbench.evaluate import in_eval_mode
+from ganbench.gan import GAN, Lazy, Match, Terms
+from ganbench.testing.findings import rng
+
+SAMPLES = 8
+
+
+class Logistic:
+    """The plainest loss, to move both players with."""
+
+    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        return softplus(-D(real)).mean() + softplus(D(fake)).mean()
+
+    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        return softplus(-D(fake)).mean()
+
+
+@dataclass(frozen=True)
+class Built:
+    """A GAN under test: for which data, under which wish for D's normalisation, and how to build it again.
+
+    ``asked`` is what D was to be normalised with, or None; ``judges_alone`` says whether a loss with a per-sample
+    penalty would get this D. ``gan`` is never changed: checks that train or fill it take a ``copy``.
+    """
+
+    gan: GAN
+    data: DataSpec
+    asked: str | None
+    judges_alone: bool
+    again: Callable[[], GAN]
+    source: tuple[int, ...] | None
+
+    def copy(self) -> GAN:
+        """The same players, to be changed freely."""
+        return copy.deepcopy(self.gan)
+
+    def batch(self, gan: GAN, n: int = SAMPLES, seed: int = 1) -> Batch:
+        """``n`` samples of noise for reals, with latents, labels and sources, where the data have them."""
+        noise = rng(seed)
+        real = torch.rand(n, *self.data.shape, generator=noise) * 2 - 1
+        labels = torch.arange(n) % self.data.classes if self.data.classes else None
+        source = None if self.source is None else torch.rand(n, *self.source, generator=noise) * 2 - 1
+        return Batch(real, gan.sample_latent(n, rng(seed)), labels, source, 0)
+
+    def matches(self, gan: GAN, seed: int = 1) -> Sequence[Match]:
+        """The games on a batch, its fakes without gradients."""
+        batch = self.batch(gan, seed=seed)
+        return gan.matches(batch, without_gradient(gan, batch))
+
+
+def without_gradient(gan: GAN, batch: Batch) -> Any:
+    """Fakes as D's turn gets them."""
+    with torch.no_grad():
+        return gan.fake(batch)
+
+
+def sampled(gan: GAN, batch: Batch) -> Tensor:
+    """Samples as the core takes them."""
+    with torch.inference_mode(), in_eval_mode(gan):
+        return gan.sample(batch)
+
+
+def first_of(batch: Batch, n: int) -> Batch:
+    """The first ``n`` of a batch."""
+    labels = None if batch.labels is None else batch.labels[:n]
+    source = None if batch.source is None else batch.source[:n]
+    return Batch(batch.real[:n], batch.z[:n], labels, source, batch.step)
+
+
+def total_of(terms: Terms) -> Tensor:
+    """What the player descends on, every lazy term having its turn."""
+    return torch.stack([t.compute() if isinstance(t, Lazy) else t for t in terms.values()]).sum()
+
+
+def gradients_of(terms: Terms, weights: list[nn.Parameter]) -> Sequence[Tensor | None]:
+    """Of the total by each weight; None for one that plays no part."""
+    if not weights:
+        return ()
+    return torch.autograd.grad(total_of(terms), weights, allow_unused=True, retain_graph=True)
+
+
+def flat(params: Any) -> list[nn.Parameter]:
+    """Parameters, or those of parameter groups."""
+    return [p for item in params for p in (flat(item["params"]) if isinstance(item, dict) else [item])]
+
+
+def same_values(one: Tensor, other: Tensor) -> bool:
+    """Equal, NaN counting as itself."""
+    return torch.equal(one.nan_to_num(), other.nan_to_num()) if one.is_floating_point() else torch.equal(one, other)
+
+
+def some(names: list[str]) -> str:
+    """Up to three of many names."""
+    shown = ", ".join(sorted(names)[:3])
+    return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

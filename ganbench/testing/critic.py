@@ -1,0 +1,167 @@
+"""Conformance checks of an architecture: what its discriminator makes of samples, and whether divergence shows."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ganbench.gan import normalisation
+from ganbench.testing import logit
+from ganbench.testing.built import Built, Logistic, flat, sampled, some, total_of, without_gradient
+from ganbench.testing.findings import Checks, Finding, seeded
+
+CHECKS: Checks[Built] = Checks("arch")
+LARGEST_EPS = 1e-2
+
+
+@CHECKS.add
+def normalisation_of_d_is_as_asked(case: Built) -> Iterator[Finding]:
+    """The normalisation of D belongs to the row: a loss states what it needs, the arch builds it or declines."""
+    built = normalisation(case.gan.discriminators())
+    if case.asked == "none" and "batch" in built:
+        yield Finding(
+            'D has batch normalisation, asked for "none"', "no batch normalisation", "leave it out for d_norm = none"
+        )
+    if case.asked == "spectral" and "spectral" not in built:
+        yield Finding(
+            f'D was built with {built}, asked for "spectral"',
+            "spectral normalisation, or Unsupported",
+            "wrap D's layers in torch.nn.utils.parametrizations.spectral_norm",
+        )
+
+
+@CHECKS.add
+def d_judges_each_sample_by_itself(case: Built) -> Iterator[Finding]:
+    """A per-sample gradient penalty differentiates the sum of the logits and takes it for each sample's own gradient.
+    That holds only if the logit of one sample does not depend on the others: no batch normalisation and no minibatch
+    statistics in a D that was asked for "none"."""
+    if not case.judges_alone:
+        return
+    gan = case.copy()
+    for number, match in enumerate(case.matches(gan)):
+        x = match.real.detach().clone().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(match.D(x)[0], x)
+        leak = gradient[1:].abs().max()
+        if leak > 0:
+            yield Finding(
+                seen=f"match {number}: the logit of one sample changes with the others (derivative {leak:.2g})",
+                expected="logits of one sample each",
+                mend='take d_norm, and build D without batch statistics for "none", or raise Unsupported',
+            )
+
+
+@CHECKS.add
+def d_can_be_differentiated_twice(case: Built) -> Iterator[Finding]:
+    """A gradient penalty trains D through the gradient of D: every operation in it needs a second derivative."""
+    if not case.judges_alone:
+        return
+    gan = case.copy()
+    weights = [p for p in flat(gan.discriminator_params()) if p.requires_grad]
+    for match in case.matches(gan):
+        x = match.real.detach().clone().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(match.D(x).sum(), x, create_graph=True)
+        penalty = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
+        found = torch.autograd.grad(penalty, weights, allow_unused=True) if penalty.requires_grad else ()
+        if not any(g is not None and g.abs().sum() > 0 for g in found):
+            yield Finding("a gradient penalty teaches D nothing", "gradients for D's weights", "do not detach inside D")
+        elif not all(g.isfinite().all() for g in found if g is not None):
+            yield Finding("a gradient penalty gives NaN", "finite gradients", "no square root of zero inside D")
+
+
+@CHECKS.add
+def the_logit_is_free(case: Built) -> Iterator[Finding]:
+    """Losses work on logits. A sigmoid, a tanh, a ReLU or a LeakyReLU left on D's last layer bounds or bends what D
+    can say, and with a softplus loss on top nothing looks wrong but the samples."""
+    gan = case.copy()
+    for number, match in enumerate(case.matches(gan)):
+        last = logit.last_operation(match.D(match.real))
+        if last:
+            yield Finding(
+                seen=f"match {number}: the last thing D does is {last}",
+                expected="a linear layer, and nothing on top of it",
+                mend="take the activation off D's output; the losses expect logits",
+            )
+            return
+    low, high = logit.reach(gan, lambda: case.matches(gan))
+    if low >= 0 or high <= 0 or max(-low, high) <= 1:
+        yield Finding(
+            seen=f"with weights and inputs of all sizes, D says nothing below {low:.3g} or above {high:.3g}",
+            expected="logits of both signs, without bounds",
+            mend="end D in a linear layer; the losses expect logits",
+        )
+
+
+@CHECKS.add
+def normalisation_layers_have_a_small_eps(case: Built) -> Iterator[Finding]:
+    """The second argument of BatchNorm2d is eps, not momentum: BatchNorm2d(n, 0.8) adds 0.8 to every variance, and
+    where variances are small it normalises nothing."""
+    for name, module in case.gan.named_modules():
+        eps = getattr(module, "eps", None)
+        if "norm" in type(module).__name__.lower() and isinstance(eps, float) and eps > LARGEST_EPS:
+            yield Finding(
+                seen=f"{name} is a {type(module).__name__} with eps = {eps}",
+                expected=f"an eps of {LARGEST_EPS} or less (PyTorch's is 1e-5)",
+                mend=f"if momentum was meant, write momentum={eps}, or rather {1 - eps:.3g} in PyTorch's convention",
+            )
+            return
+
+
+# -- divergence --------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add
+def a_diverged_player_is_seen(case: Built) -> Iterator[Finding]:
+    """A NaN ends a run as diverged, which is a result. A nan_to_num between the layers, on the logit or in a hook on a
+    weight's gradient lets the run go on, half of it dead, to an innocent score."""
+    gan = case.copy()
+    for number, match in enumerate(case.matches(gan)):
+        if match.D(torch.full_like(match.real, math.nan)).isfinite().any():
+            yield Finding(
+                f"match {number}: D says something finite of NaN", "NaN", "take nan_to_num and its like out of D"
+            )
+    batch = case.batch(gan)
+    lost = replace(
+        batch,
+        real=batch.real * math.nan,
+        z=batch.z * math.nan,
+        source=None if batch.source is None else batch.source * math.nan,
+    )
+    if sampled(gan, lost).isfinite().all():
+        yield Finding("G makes finite samples of NaN", "NaN", "take nan_to_num and its like out of G")
+    hidden = _hidden_gradients(case)
+    if hidden:
+        yield Finding(
+            seen=f"a NaN in the loss reaches {some(hidden)} as a finite gradient",
+            expected="a NaN",
+            mend="remove hooks that clean gradients (register_hook, register_full_backward_hook)",
+        )
+
+
+def _hidden_gradients(case: Built) -> list[str]:
+    """Weights whose gradient is there under a finite loss, and finite under a NaN."""
+    alive, lost = _gradients_under(case, 1.0), _gradients_under(case, math.nan)
+    return [name for name, gradient in alive.items() if gradient.abs().sum() > 0 and lost[name].isfinite().all()]
+
+
+def _gradients_under(case: Built, factor: float) -> dict[str, Tensor]:
+    """The gradient of every weight in its player's turn, the loss being multiplied by ``factor``.
+
+    Hooks on weights do not survive a copy, so the players are built anew.
+    """
+    with seeded(0):
+        gan = case.again()
+        state = copy.deepcopy(gan.state_dict())
+        batch = case.batch(gan)
+        d_total = total_of(gan.d_objective(Logistic(), batch, without_gradient(gan, batch)))
+        (d_total * factor).backward(inputs=flat(gan.discriminator_params()))
+        g_total = total_of(gan.g_objective(Logistic(), batch, gan.fake(batch)))
+        (g_total * factor).backward(inputs=flat(gan.generator_params()))
+    gradients = {name: p.grad for name, p in gan.named_parameters() if p.grad is not None}
+    gan.load_state_dict(state)
+    gan.zero_grad(set_to_none=True)
+    return gradients

@@ -1,0 +1,257 @@
+"""Conformance checks of a dataset: what it says about its samples, and whether that is so."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ganbench.data import Dataset, Split, to_signal
+from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, rng, seeded
+
+CHECKS: Checks[DataCase] = Checks("dataset")
+SIGMAS = 6.0
+LOOKED_AT = 300
+
+
+@dataclass(frozen=True)
+class DataCase:
+    """A dataset under test; ``again`` builds it once more, or is None where it came ready-made."""
+
+    data: Dataset
+    again: Callable[[], Dataset] | None
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """By name."""
+        return {"train": self.data.train, "test": self.data.test}
+
+
+def dataset_findings(dataset: Dataset | Callable[[], Dataset], skip: Collection[str] = ()) -> list[Finding]:
+    """What is wrong with a dataset; nothing is raised for it, but for what building it raises.
+
+    Args:
+        dataset: what ``ganbench_dataset`` returns; better a function that builds it, so that it can be built twice:
+            ``lambda: ganbench_dataset(resolution=32)``.
+        skip: names of checks that do not apply.
+
+    Raises:
+        ValueError: ``skip`` names a check that does not exist.
+    """
+    if isinstance(dataset, Dataset):
+        return CHECKS.run(DataCase(dataset, None), skip)
+    with seeded(0):
+        built = dataset()
+    return CHECKS.run(DataCase(built, dataset), skip)
+
+
+def check_dataset(dataset: Dataset | Callable[[], Dataset], skip: Collection[str] = ()) -> None:
+    """Raise one ``ConformanceError`` with everything that is wrong with a dataset. See ``dataset_findings``."""
+    found = dataset_findings(dataset, skip)
+    if found:
+        name = dataset.name if isinstance(dataset, Dataset) else getattr(dataset, "__name__", "")
+        raise ConformanceError(f"the dataset {name}", found)
+
+
+# -- the contract ------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add_vital
+def samples_are_as_specified(case: DataCase) -> Iterator[Finding]:
+    """Architectures are built for spec.shape, and models end in tanh where spec.bounded. Samples are stored as uint8
+    (0..255 standing for [-1, 1]) or as float32."""
+    spec = case.data.spec
+    for name, split in case.splits.items():
+        x = split.x
+        if len(x) < 2 or tuple(x.shape[1:]) != spec.shape:
+            yield Finding(f"{name}.x has shape {tuple(x.shape)}", f"(N, {spec.shape}), N from 2 on", "mend spec.shape")
+        elif x.dtype not in (torch.uint8, torch.float32):
+            yield Finding(f"{name}.x is {x.dtype}", "uint8 or float32", "convert it once, when loading")
+        elif x.dtype == torch.uint8 and not spec.bounded:
+            yield Finding(f"{name}.x is uint8, spec.bounded False", "bounded data", "set bounded=True")
+        elif not x.isfinite().all():
+            yield Finding(f"{name}.x is not finite", "finite numbers", "leave such samples out, or fail with DataError")
+    if case.data.train.x.dtype != case.data.test.x.dtype:
+        yield Finding("train and test have different types", "one type", "store both alike")
+
+
+@CHECKS.add
+def samples_fill_their_range(case: DataCase) -> Iterator[Finding]:
+    """Bounded data lie in [-1, 1] as a model sees them. Images left in [0, 1], or divided by 255 before they became
+    uint8, train a model to paint in half the range, or in black."""
+    x = case.data.train.x
+    low, high = float(x.min()), float(x.max())
+    if low == high:
+        yield Finding(f"every number of train.x is {low:g}", "samples that differ", "check the loading")
+    elif x.dtype == torch.uint8 and high <= 1:
+        yield Finding(f"uint8 samples from {low:g} to {high:g}", "0..255", "scale before converting to uint8")
+    elif case.data.spec.bounded and x.dtype == torch.float32 and (low < -1 or high > 1):
+        yield Finding(f"samples from {low:.3g} to {high:.3g}", "[-1, 1], or bounded=False", "scale them")
+    elif case.data.spec.bounded and x.dtype == torch.float32 and low >= 0:
+        yield Finding(f"samples from {low:.3g} to {high:.3g}", "[-1, 1], both signs in use", "2 * x - 1")
+
+
+@CHECKS.add
+def labels_are_in_range(case: DataCase) -> Iterator[Finding]:
+    """Labels index embeddings and count modes: int64, one a sample, from 0 to classes - 1."""
+    classes = case.data.spec.classes
+    for name, split in case.splits.items():
+        labels = split.labels
+        if labels is None:
+            if classes:
+                yield Finding(f"{name} has no labels", f"labels of {classes} classes", "add them, or set classes=0")
+            continue
+        low, high = int(labels.min()), int(labels.max())
+        if labels.dtype != torch.int64 or tuple(labels.shape) != (len(split),) or low < 0 or high >= classes:
+            yield Finding(
+                seen=f"{name}.labels: {labels.dtype}, shape {tuple(labels.shape)}, from {low} to {high}",
+                expected=f"int64, shape {(len(split),)}, from 0 to {classes - 1}",
+                mend="count classes from 0, and say in the spec how many there are",
+            )
+
+
+@CHECKS.add
+def sources_are_samples(case: DataCase) -> Iterator[Finding]:
+    """What a translator is given is stored as the samples are: uint8, or finite float32."""
+    for name, split in case.splits.items():
+        source = split.source
+        if source is not None and (source.dtype not in (torch.uint8, torch.float32) or not source.isfinite().all()):
+            yield Finding(f"{name}.source is {source.dtype}", "uint8 or finite float32", "convert it when loading")
+
+
+@CHECKS.add
+def building_twice_gives_the_same_data(case: DataCase) -> Iterator[Finding]:
+    """Every run of a protocol sees the same data: the fingerprint stands in every record. What is drawn for them comes
+    from a generator of the dataset's own, with a seed of its own."""
+    if case.again is None:
+        return
+    for seed in (1, 2):
+        with seeded(seed):
+            before = global_states()
+            other = case.again()
+            drawn = moved(before)
+        if drawn:
+            yield Finding(
+                f"it drew from (or seeded) {drawn}",
+                "random numbers from a generator of its own",
+                "rng = torch.Generator().manual_seed(0), and generator=rng",
+            )
+            return
+        if other.fingerprint != case.data.fingerprint:
+            yield Finding(
+                f"fingerprints {case.data.fingerprint} and {other.fingerprint}",
+                "the same data each time",
+                "sort files by name, seed every draw",
+            )
+            return
+
+
+# -- what is known of the modes ----------------------------------------------------------------------------------------
+
+
+@CHECKS.add
+def modes_are_as_the_oracle_says(case: DataCase) -> Iterator[Finding]:
+    """Mode coverage is counted against the oracle. If two of its modes are one (a ring of linspace(0, 2 pi, 8) ends
+    where it starts, and has seven), or their shares are others, the best of generators is found wanting."""
+    oracle, train = case.data.oracle, case.data.train
+    if oracle is None:
+        return
+    share = oracle.probabilities.double()
+    modes = len(share)
+    if not math.isclose(float(share.sum()), 1, abs_tol=1e-6) or not (share > 0).all():
+        yield Finding(
+            f"probabilities sum to {float(share.sum()):.6g}, the least is {float(share.min()):.3g}",
+            "positive shares that sum to 1",
+            "leave out modes without samples",
+        )
+        return
+    found = oracle.assign(train.x) if oracle.assign is not None else train.labels
+    if found is None:
+        yield Finding("an oracle without assign, and no labels", "one of the two", "give the samples labels")
+        return
+    if int(found.min()) < -1 or int(found.max()) >= modes:
+        yield Finding(f"modes from {int(found.min())} to {int(found.max())}", f"-1 to {modes - 1}", "check assign")
+        return
+    counts = torch.bincount(found[found >= 0], minlength=modes).double()
+    excess = _chi_squared(counts, share * counts.sum())
+    if excess > SIGMAS:
+        worst = int(((counts - share * counts.sum()).abs() / (share * counts.sum()).sqrt()).argmax())
+        yield Finding(
+            seen=f"mode {worst} holds {counts[worst] / counts.sum():.2%} of the training samples; "
+            f"{int((counts == 0).sum())} of {modes} modes hold none",
+            expected=f"{share[worst]:.2%}, as the oracle says",
+            mend="check the centres (endpoint=False) and the probabilities",
+        )
+    if oracle.assign is not None:
+        yield from _ceiling(float((found >= 0).double().mean()), oracle.ceiling, len(found))
+
+
+def _ceiling(good: float, ceiling: float, n: int) -> Iterator[Finding]:
+    """The share of high quality among real samples is what the oracle promises a perfect sampler."""
+    if abs(good - ceiling) > SIGMAS * math.sqrt(max(ceiling * (1 - ceiling), 1 / n) / n):
+        yield Finding(
+            seen=f"{good:.3%} of the training samples are of high quality",
+            expected=f"{ceiling:.3%}, the oracle's ceiling",
+            mend="compute the ceiling from the distribution, or correct assign",
+        )
+
+
+# -- train against test ------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add
+def train_and_test_hold_the_same_classes(case: DataCase) -> Iterator[Finding]:
+    """A split by file order holds out whatever happens to stand last. Splits are drawn by a seeded permutation, class
+    by class."""
+    train, test, classes = case.data.train.labels, case.data.test.labels, case.data.spec.classes
+    if train is None or test is None or classes < 2:
+        return
+    one, other = (torch.bincount(labels, minlength=classes).double() for labels in (train, test))
+    pooled = (one + other) / (one + other).sum()
+    seen = pooled > 0
+    excess = _chi_squared(
+        torch.cat([one[seen], other[seen]]),
+        torch.cat([(pooled * one.sum())[seen], (pooled * other.sum())[seen]]),
+        freedom=int(seen.sum()) - 1,
+    )
+    if excess > SIGMAS:
+        gap = (one / one.sum() - other / other.sum()).abs().max()
+        yield Finding(
+            seen=f"class shares of train and test differ by up to {gap:.1%}",
+            expected="the same shares, but for chance",
+            mend="use ganbench.data.stratified_split",
+        )
+
+
+@CHECKS.add
+def train_and_test_took_the_same_road(case: DataCase) -> Iterator[Finding]:
+    """Fakes imitate the training samples and are judged against real ones, often held-out ones. If the two splits were
+    resized, filtered or rounded in different ways, the difference is charged to the generator."""
+    if len(case.data.spec.shape) < 2:
+        return
+    one, other = (_roughness(split.x) for split in case.splits.values())
+    error = math.sqrt(float(one.var() / len(one) + other.var() / len(other)))
+    gap = abs(float(one.mean() - other.mean()))
+    if min(len(one), len(other)) > 10 and gap > SIGMAS * error:
+        yield Finding(
+            seen=f"neighbouring values differ by {one.mean():.4g} in train and by {other.mean():.4g} in test",
+            expected="the same smoothness, but for chance",
+            mend="load and resize everything by one function, and split afterwards",
+        )
+
+
+def _roughness(x: Tensor) -> Tensor:
+    """``[n]``: how much neighbours along the last axis differ, against the contrast of each; up to 300 samples."""
+    some = torch.randperm(len(x), generator=rng())[:LOOKED_AT]
+    signal = to_signal(x[some]).double()
+    contrast = signal.flatten(1).std(dim=1) + 1e-6
+    return signal.diff(dim=-1).abs().flatten(1).mean(dim=1) / contrast
+
+
+def _chi_squared(counts: Tensor, expected: Tensor, freedom: int | None = None) -> float:
+    """How many standard deviations chi squared lies above its mean."""
+    freedom = max(1, len(counts) - 1 if freedom is None else freedom)
+    return (float(((counts - expected).square() / expected).sum()) - freedom) / math.sqrt(2 * freedom)

@@ -1,0 +1,402 @@
+"""Conformance checks of a loss: the game it plays. The penalties are in ``penalty.py``."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from collections.abc import Callable, Collection, Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu, softplus
+
+from ganbench.contracts import Loss, LossTraits
+from ganbench.errors import ProtocolError
+from ganbench.protocol import Training, resolve_recipe
+from ganbench.testing import penalty
+from ganbench.testing.findings import TORCH, Checks, ConformanceError, Finding, global_states, moved, number, seeded
+from ganbench.testing.probes import (
+    FAKE,
+    LOGITS,
+    REAL,
+    LossCase,
+    Slope,
+    Told,
+    small_critic,
+    told,
+)
+
+CHECKS: Checks[LossCase] = Checks("loss")
+
+Game = tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]
+
+FORMS: dict[str, Game] = {
+    "minimax": (lambda r, f: softplus(-r) + softplus(f), lambda r, f: -softplus(f)),
+    "non-saturating": (lambda r, f: softplus(-r) + softplus(f), lambda r, f: softplus(-f)),
+    "lsgan": (lambda r, f: (r - 1) ** 2 + f**2, lambda r, f: (f - 1) ** 2),
+    "wgan": (lambda r, f: f - r, lambda r, f: -f),
+    "hinge": (lambda r, f: relu(1 - r) + relu(1 + f), lambda r, f: -f),
+    "relativistic": (lambda r, f: softplus(f - r), lambda r, f: softplus(r - f)),
+}
+"""Textbook games in the logits r = D(real), f = D(fake): (what D minimises, what G minimises), up to constants."""
+
+SHAPES = {"points": (2,), "audio": (1, 16), "images": (3, 8, 8), "video": (3, 4, 4, 4)}
+
+
+def loss_findings(loss: Loss, like: str = "", skip: Collection[str] = ()) -> list[Finding]:
+    """What is wrong with a loss; nothing is raised for it.
+
+    Args:
+        loss: what ``ganbench_loss`` returns.
+        like: the textbook game it claims to play (a key of ``FORMS``), penalties aside; "" for none of them.
+        skip: names of checks that do not apply.
+
+    Raises:
+        ValueError: ``like`` or ``skip`` names something that does not exist.
+    """
+    if like and like not in FORMS:
+        raise ValueError(f"no textbook loss is called {like!r}; there are: {', '.join(FORMS)}")
+    return CHECKS.run(LossCase(loss, like), skip)
+
+
+def check_loss(loss: Loss, like: str = "", skip: Collection[str] = ()) -> None:
+    """Raise one ``ConformanceError`` with everything that is wrong with a loss. See ``loss_findings``."""
+    found = loss_findings(loss, like, skip)
+    if found:
+        raise ConformanceError(f"the loss {type(loss).__name__}", found)
+
+
+# -- the contract ------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add_vital
+def loss_plays_on_every_kind_of_data(case: LossCase) -> Iterator[Finding]:
+    """A loss plays on every arch, so it may assume nothing about samples but that there is a batch of them; both
+    objectives are scalars, and finite for a critic fresh from its initialisation."""
+    for kind, shape in SHAPES.items():
+        critic = small_critic(math.prod(shape))
+        real, fake = torch.randn(4, *shape), torch.randn(4, *shape)
+        for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
+            value = play(critic, real, fake)
+            if not isinstance(value, Tensor) or value.shape != () or not value.isfinite():
+                seen = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) and value.shape else repr(value)
+                yield Finding(
+                    seen=f"{name} of {kind} returned {seen}",
+                    expected="a tensor with one finite number",
+                    mend="end the objective in .mean() over the samples",
+                    where=kind,
+                )
+                return
+
+
+@CHECKS.add
+def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
+    """d_steps, d_norm, recipe and after_d_step decide how D is built and trained. A misspelt value would silently give
+    another row of the table, or stop a run after everything else was prepared."""
+    traits = LossTraits(case.loss)
+    if not isinstance(traits.d_steps, int) or isinstance(traits.d_steps, bool) or traits.d_steps < 1:
+        yield Finding(f"d_steps = {traits.d_steps!r}", "a whole number from 1 on", "state D updates per G update")
+    if traits.d_norm not in (None, "none", "spectral"):
+        yield Finding(
+            f"d_norm = {traits.d_norm!r}", '"none", "spectral", or None for no opinion', "use one of these words"
+        )
+    if traits.after_d_step is not None and not callable(traits.after_d_step):
+        yield Finding("after_d_step is not callable", "a method (discriminators) -> None", "make it a method")
+    try:
+        resolve_recipe(Training(budget_kimg=1), [("the loss", traits.recipe)])
+    except ProtocolError as error:
+        yield Finding(str(error), "settings of ganbench.protocol.Recipe", "correct the recipe")
+
+
+@CHECKS.add
+def loss_survives_pickling(case: LossCase) -> Iterator[Finding]:
+    """A loss is handed to worker processes, which must play the very same one."""
+    try:
+        twin = pickle.loads(pickle.dumps(case.loss))
+    except Exception as error:
+        yield Finding(
+            seen=f"pickling fails: {type(error).__name__}: {error}",
+            expected="pickle.loads(pickle.dumps(loss)) to be the same loss",
+            mend="keep lambdas, modules and open files out of the loss; define its class at the top of a module",
+        )
+        return
+    critic, real, fake = Told(), told(0.3, REAL), told(-0.2, FAKE)
+    with seeded(1):
+        ours = case.loss.d_loss(critic, real, fake)
+    with seeded(1):
+        theirs = twin.d_loss(critic, real, fake)
+    if not torch.equal(ours, theirs):
+        yield Finding(
+            f"d_loss is {number(ours):.6g}, after pickling {number(theirs):.6g}",
+            "the same value",
+            "keep every setting in the object",
+        )
+
+
+@CHECKS.add
+def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterator[Finding]:
+    """The core seeds torch's default generator for the loss and stores its state in the checkpoint. What is drawn
+    elsewhere, or kept in the loss between calls, makes a repeated or resumed run another run."""
+    critic, real, fake = small_critic(6), torch.randn(4, 6), torch.randn(4, 6)
+
+    def play(torch_seed: int, other_seed: int) -> tuple[float, str, bytes]:
+        with seeded(other_seed):
+            torch.manual_seed(torch_seed)
+            before = global_states()
+            value = number(case.loss.d_loss(critic, real, fake) + case.loss.g_loss(critic, real, fake))
+            return value, moved(before, allowed=TORCH), global_states()[TORCH]
+
+    (one, elsewhere, state), (other, _, _), (_, _, third) = play(1, 1), play(1, 2), play(2, 1)
+    if elsewhere:
+        yield Finding(
+            f"the loss drew from {elsewhere}", "torch's default generator only", "draw with torch.rand and its like"
+        )
+    elif one != other:
+        yield Finding(
+            seen=f"the same batch under the same seed gave {one:.8g} and then {other:.8g}",
+            expected="the same value: random numbers from torch's default generator only, no memory of earlier calls",
+            mend="draw with torch.rand and its like, without a generator of your own; keep no running averages",
+        )
+    if state == third:
+        yield Finding(
+            "the loss seeds torch's default generator", "that it only draws from it", "take manual_seed out of the loss"
+        )
+
+
+@CHECKS.add
+def gradients_reach_the_right_player(case: LossCase) -> Iterator[Finding]:
+    """D learns from d_loss through its weights, G learns from g_loss through its samples. A detach in the wrong place
+    stops a player without any error; samples that are changed or marked on the way spoil the next match."""
+    critic, real, fake = small_critic(6), torch.randn(4, 6), torch.randn(4, 6)
+    kept = real.clone(), fake.clone()
+    d_loss = case.loss.d_loss(critic, real, fake)
+    if any(p.grad is not None for p in critic.parameters()):
+        yield Finding(
+            "d_loss left gradients in D's weights", "a value and nothing else", "leave .backward() to the core"
+        )
+    if real.requires_grad or fake.requires_grad or not torch.equal(real, kept[0]) or not torch.equal(fake, kept[1]):
+        yield Finding(
+            seen="d_loss changed the samples it was given (their values or their requires_grad)",
+            expected="samples as they were",
+            mend="work on a copy: x.detach().requires_grad_(True), no operation in place",
+        )
+    if not _reaches(d_loss, list(critic.parameters())):
+        yield Finding(
+            "d_loss has no gradient with respect to D's weights",
+            "one",
+            "call D on the samples without detach and no_grad",
+        )
+    shown = torch.randn(4, 6, requires_grad=True)
+    if not _reaches(case.loss.g_loss(critic.requires_grad_(False), real, shown), [shown]):
+        yield Finding("g_loss has no gradient with respect to the fakes", "one", "do not detach the fakes in g_loss")
+
+
+def _reaches(value: Tensor, inputs: list[Tensor]) -> bool:
+    """Whether some of the inputs matters."""
+    if not value.requires_grad:
+        return False
+    gradients = torch.autograd.grad(value, inputs, allow_unused=True)
+    return any(g is not None and bool(g.abs().sum() > 0) for g in gradients)
+
+
+@CHECKS.add
+def loss_is_a_mean_over_samples(case: LossCase) -> Iterator[Finding]:
+    """Protocols differ in their batch size. A sum over the batch, or a norm over the batch, changes the learning rate
+    and the weight of a penalty with it."""
+    for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
+        few, many = (number(play(Told(), told(0.7, REAL, n), told(-0.4, FAKE, n))) for n in (16, 128))
+        if not math.isclose(few, many, rel_tol=0.25, abs_tol=1e-5):  # a loss may add noise of its own
+            yield Finding(
+                seen=f"{name} of 16 equal pairs is {few:.4g}, of 128 of the same pairs {many:.4g}",
+                expected="about the same value",
+                mend="take .mean() over samples; take norms of each sample by itself (flatten(1), dim=1)",
+            )
+
+
+# -- the game ----------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add_vital
+def loss_is_finite_at_large_logits(case: LossCase) -> Iterator[Finding]:
+    """A discriminator that is sure of itself says 50 or -80. The logarithm of a sigmoid is minus infinity there in
+    float32, softplus is not."""
+    for name, slopes in (("d_loss", case.d_slopes), ("g_loss", case.g_slopes)):
+        bad = [s for s in slopes if not all(map(math.isfinite, (s.value, s.by_real, s.by_fake)))]
+        if bad:
+            worst = min(bad, key=lambda s: abs(s.real) + abs(s.fake))
+            yield Finding(
+                seen=f"{name} = {worst.value:g}, its derivatives {worst.by_real:g} and {worst.by_fake:g}, at {worst}",
+                expected="finite numbers for logits from -80 to 80",
+                mend="write log sigmoid(t) as -softplus(-t), and log(1 - sigmoid(t)) as -softplus(t)",
+            )
+
+
+@CHECKS.add
+def d_learns_to_tell_reals_from_fakes(case: LossCase) -> Iterator[Finding]:
+    """Wherever D cannot tell a pair apart, or has it the wrong way round, lowering d_loss must raise D(real) above
+    D(fake). Swapped roles or signs break this; so does -log(sigmoid(t) + 1e-8), whose gradient vanishes exactly where
+    D is most wrong."""
+    undecided = _at(case.d_slopes, 0, 0)
+    scale = undecided.by_fake - undecided.by_real
+    wrong = [s for s in case.d_slopes if s.real <= s.fake and s.by_fake - s.by_real <= max(1e-3 * scale, 0.0)]
+    if wrong:
+        worst = min(wrong, key=lambda s: (s.by_fake - s.by_real, abs(s.real) + abs(s.fake)))
+        yield Finding(
+            seen=f"at {worst}: derivative {worst.by_real:.3g} by D(real), {worst.by_fake:.3g} by D(fake)",
+            expected=f"D(real) to be raised against D(fake), about as much as the {scale:.3g} at two logits of 0",
+            mend="check signs and roles; for a logistic loss use softplus(-D(real)) + softplus(D(fake)) on the logits",
+        )
+        return
+    for side, half in (("D(real)", _real_half(case)), ("D(fake)", _fake_half(case))):
+        wrong_end, far = (half[-80.0], half[-50.0]) if side == "D(real)" else (half[80.0], half[50.0])
+        most = max(map(abs, half.values()))
+        if most > 0 and min(abs(wrong_end), abs(far)) < 1e-6 * min(most, 1.0):
+            yield Finding(
+                seen=f"the derivative by {side} vanishes where D is most wrong: {wrong_end:.3g}, against {most:.3g}",
+                expected="a gradient wherever D is wrong",
+                mend="no epsilon and no clamp inside a logarithm: use softplus on the logit",
+            )
+
+
+@CHECKS.add
+def g_learns_to_raise_the_logit_of_its_fakes(case: LossCase) -> Iterator[Finding]:
+    """Wherever D takes a fake for one (a negative logit, no higher than that of the reals), lowering g_loss must raise
+    the fake's logit."""
+    wrong = [s for s in case.g_slopes if -5 <= s.fake < 0 and s.fake <= s.real and s.by_fake >= 0]
+    if wrong:
+        yield Finding(
+            seen=f"at {wrong[0]}: derivative {wrong[0].by_fake:.3g} by D(fake)",
+            expected="a negative one: g_loss falls as D(fake) rises",
+            mend="check the sign of g_loss; G minimises it",
+        )
+
+
+@CHECKS.add
+def g_keeps_a_gradient_at_one_end_at_least(case: LossCase) -> Iterator[Finding]:
+    """A minimax G has no gradient where D is sure of a fake, a non-saturating G has none where D is fooled: each has
+    one at the other end. None at either end is what a sigmoid on the logit, or an epsilon or clamp in the logarithm,
+    leaves behind: G stops for good once D has won."""
+    at = {s.fake: abs(s.by_fake) for s in case.g_slopes if s.real == 0}
+    most = max(at.values())
+    if most > 0 and max(at[-80.0], at[80.0], at[-50.0], at[50.0]) < 1e-6 * most:
+        yield Finding(
+            seen=f"derivatives by D(fake) of {at[-50.0]:.2g} at -50 and {at[50.0]:.2g} at 50, but {most:.2g} between",
+            expected="a gradient at one end at least",
+            mend="use softplus(-D(fake)) on the logit: no sigmoid before it, no epsilon inside a logarithm",
+        )
+
+
+@CHECKS.add
+def both_halves_are_of_one_game(case: LossCase) -> Iterator[Finding]:
+    """If one half of d_loss is the logistic loss of its logit, the other one is too (label smoothing and weights
+    aside). -logsigmoid(1 - t), written for -logsigmoid(-t), shifts one half by one: D then finds its balance at a
+    logit of 1/2, and the loss is no longer the one it is named after."""
+    real, fake = _fit_logistic(_real_half(case)), _fit_logistic(_fake_half(case))
+    for whose, fit, plain, other in (("D(real)", real, 1.0, fake), ("D(fake)", fake, 0.0, real)):
+        if fit is not None and abs(fit - plain) < 1e-3 and other is None:
+            rest = "D(fake)" if whose == "D(real)" else "D(real)"
+            yield Finding(
+                seen=f"the half of {whose} is logistic, that of {rest} is not (two logits of 0 cost D "
+                f"{_at(case.d_slopes, 0, 0).value:.4g}; 2 log 2 = 1.386)",
+                expected="softplus(-D(real)) + softplus(D(fake)), which is -logsigmoid(D(real)) - logsigmoid(-D(fake))",
+                mend="1 - sigmoid(t) is sigmoid(-t): write softplus(t) for -log(1 - sigmoid(t))",
+            )
+
+
+@CHECKS.add
+def loss_is_what_it_claims_to_be(case: LossCase) -> Iterator[Finding]:
+    """A row of the table is read by its name. The gradients with respect to the logits are compared with the closed
+    form of the textbook loss (``like=``), up to one positive factor each for D and G; constants, such as those that
+    penalties add for a critic of slope 1, play no part."""
+    if not case.like:
+        return
+    for name, slopes, form in zip(("d_loss", "g_loss"), (case.d_slopes, case.g_slopes), FORMS[case.like], strict=True):
+        pairs = [(have, want) for s in slopes for have, want in zip((s.by_real, s.by_fake), _of(form, s), strict=True)]
+        factor = sum(h * w for h, w in pairs) / sum(w * w for _, w in pairs)
+        scale = max(factor, 1e-12)
+        gap = [abs(h / scale - w) / max(1.0, abs(w)) for h, w in pairs]
+        worst = max(range(len(pairs)), key=gap.__getitem__)
+        if gap[worst] > 1e-3:
+            have, want = pairs[worst]
+            which = "D(fake)" if worst % 2 else "D(real)"
+            yield Finding(
+                seen=f"{name} at {slopes[worst // 2]}: derivative {have:.4g} by {which}",
+                expected=f"{scale * want:.4g}, as for {case.like}",
+                mend=f"compare with the closed form of {case.like}, or give the loss the name of what it is",
+            )
+
+
+@CHECKS.add
+def a_diverged_critic_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
+    """A run whose D says NaN has diverged, and the record says so: a result. nan_to_num, a nanmean or a filter turns
+    it into a run that goes on with dead weights and an innocent score."""
+    nan, fine_real, fine_fake = math.nan, told(0.3, REAL), told(-0.3, FAKE)
+    bad_real, bad_fake = fine_real.clone(), fine_fake.clone()
+    bad_real[2, 0] = bad_fake[2, 0] = nan
+    for name, play, real, fake in (
+        ("d_loss", case.loss.d_loss, bad_real, fine_fake),
+        ("d_loss", case.loss.d_loss, fine_real, bad_fake),
+        ("g_loss", case.loss.g_loss, fine_real, bad_fake),
+    ):
+        value = play(Told(), real, fake)
+        if value.isfinite():
+            yield Finding(
+                seen=f"{name} = {number(value):.4g} though D said NaN of a {'real' if real is bad_real else 'fake'}",
+                expected="a loss that is not finite",
+                mend="take nan_to_num, nanmean, isfinite masks and the like out of the loss",
+            )
+
+
+@CHECKS.add
+def after_d_step_hides_no_diverged_weight(case: LossCase) -> Iterator[Finding]:
+    """Clipping turns an infinite weight into a healthy one: what has diverged would go on as if nothing had
+    happened."""
+    after_d_step = LossTraits(case.loss).after_d_step
+    if after_d_step is None:
+        return
+    for value in (math.nan, math.inf, -math.inf):
+        layer = nn.Linear(2, 1)
+        layer.weight.data[0, 0] = value
+        after_d_step([layer])
+        if layer.weight.isfinite().all():
+            yield Finding(
+                seen=f"a weight of {value} became {number(layer.weight[0, 0]):.3g}",
+                expected="a weight that is still not finite",
+                mend="add w * 0 to the clipped weight: zero, or NaN where it was not finite",
+            )
+
+
+# -- arithmetic --------------------------------------------------------------------------------------------------------
+
+
+def _at(slopes: list[Slope], real: float, fake: float) -> Slope:
+    return next(s for s in slopes if (s.real, s.fake) == (real, fake))
+
+
+def _real_half(case: LossCase) -> dict[float, float]:
+    """D(real) -> derivative of d_loss by it, beside a fake that is exactly as wrongly judged (relativistic losses)."""
+    return {t: _at(case.d_slopes, t, -t).by_real for t in LOGITS}
+
+
+def _fake_half(case: LossCase) -> dict[float, float]:
+    return {t: _at(case.d_slopes, -t, t).by_fake for t in LOGITS}
+
+
+def _fit_logistic(half: dict[float, float]) -> float | None:
+    """The s in ``derivative = w (sigmoid(t) - s)`` with w > 0; None where no s fits."""
+    at = torch.tensor(list(half), dtype=torch.float64)
+    design = torch.stack([at.sigmoid(), torch.ones_like(at)], dim=1)
+    target = torch.tensor(list(half.values()), dtype=torch.float64)
+    w, offset = torch.linalg.lstsq(design, target.unsqueeze(1)).solution.flatten().tolist()
+    worst = (design @ torch.tensor([w, offset], dtype=torch.float64) - target).abs().max()
+    return -offset / w if w > 1e-3 and worst < 1e-3 * w else None
+
+
+def _of(form: Callable[[Tensor, Tensor], Tensor], at: Slope) -> tuple[float, float]:
+    """Derivatives of a closed form by D(real) and by D(fake)."""
+    logits = [torch.tensor(t, dtype=torch.float64, requires_grad=True) for t in (at.real, at.fake)]
+    by_real, by_fake = torch.autograd.grad(form(*logits), logits, allow_unused=True)
+    return tuple(0.0 if g is None else float(g) for g in (by_real, by_fake))  # type: ignore[return-value]
+
+
+CHECKS.extend(penalty.CHECKS)

@@ -1,0 +1,287 @@
+"""Conformance checks of a metric: what it declares, what it returns, and which samples it prefers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import torch
+
+from ganbench.contracts import Metric
+from ganbench.errors import Unsupported
+from ganbench.evaluate import Evaluation
+from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, seeded
+from ganbench.testing.worlds import World, images, points
+
+CHECKS: Checks[MetricCase] = Checks("metric")
+SLACK = 0.1
+XLOGY = "take log_softmax of the logits, or torch.special.xlogy and entr for p log p"
+
+
+@dataclass(frozen=True)
+class MetricCase:
+    """A metric under test, and the worlds it is tried in."""
+
+    metric: Metric
+    tried: tuple[World, ...]
+
+    @cached_property
+    def worlds(self) -> list[World]:
+        """Those in which it scores; it may decline one that it is not made for."""
+        fitting = []
+        for world in self.tried:
+            try:
+                self.metric(world.evaluation("other"))
+            except Unsupported:
+                continue
+            fitting.append(world)
+        return fitting
+
+    def score(self, world: World, fake: str, seed: int = 0) -> dict[str, float]:
+        """Every column, as floats."""
+        return {name: float(value) for name, value in self.metric(world.evaluation(fake, seed)).items()}
+
+
+def metric_findings(metric: Metric, skip: Collection[str] = ()) -> list[Finding]:
+    """What is wrong with a metric; nothing is raised for it.
+
+    It is tried on images with a classifier and on points with an oracle, 300 reals and 300 fakes each, and may decline
+    one of the two.
+
+    Args:
+        metric: what ``ganbench_metric`` returns.
+        skip: names of checks that do not apply.
+
+    Raises:
+        ValueError: ``skip`` names a check that does not exist.
+    """
+    return CHECKS.run(MetricCase(metric, (images(), points())), skip)
+
+
+def check_metric(metric: Metric, skip: Collection[str] = ()) -> None:
+    """Raise one ``ConformanceError`` with everything that is wrong with a metric. See ``metric_findings``."""
+    found = metric_findings(metric, skip)
+    if found:
+        raise ConformanceError(f"the metric {type(metric).__name__}", found)
+
+
+# -- the contract ------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add_vital
+def columns_are_declared(case: MetricCase) -> Iterator[Finding]:
+    """The table is laid out, ranked and given its intervals by what a metric declares, before any sample is scored."""
+    columns, version = getattr(case.metric, "columns", None), getattr(case.metric, "version", None)
+    if not columns or set(columns.values()) - {"min", "max", "info"}:
+        yield Finding(
+            f"columns = {columns!r}", '{"name": "min", "max" or "info"}', "say which way each column is better"
+        )
+        return
+    if not isinstance(version, int):
+        yield Finding(f"version = {version!r}", "a whole number", "raise it when the same samples score differently")
+    ranges = getattr(case.metric, "ranges", {})
+    for name, limits in ranges.items():
+        low, high = limits
+        if name not in columns or (low is not None and high is not None and low >= high):
+            yield Finding(
+                f"ranges[{name!r}] = {limits!r}", "(lowest, highest) of a declared column", "correct the range"
+            )
+
+
+@CHECKS.add_vital
+def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
+    """A metric raises Unsupported for what it cannot score. One that declines ordinary images with a classifier and
+    ordinary points with an oracle cannot be checked here."""
+    if not case.worlds:
+        yield Finding(
+            seen=f"Unsupported for {' and for '.join(world.name for world in case.tried)}",
+            expected="scores for one of them",
+            mend="decline only what is missing; evaluation has features, logits, labels, an oracle and a generator",
+        )
+
+
+@CHECKS.add_vital
+def every_declared_column_is_returned_finite_and_in_range(case: MetricCase) -> Iterator[Finding]:
+    """One value for every column, whatever the samples: good, noise, one class, or a single one repeated. A NaN in a
+    table is a defect of the metric; a generator that has collapsed deserves a score."""
+    columns, ranges = case.metric.columns, getattr(case.metric, "ranges", {})
+    for world in case.worlds:
+        for fake in world.fakes:
+            scores = case.score(world, fake)
+            if set(scores) != set(columns):
+                yield Finding(
+                    f"it returns {sorted(scores)}", f"the declared {sorted(columns)}", "declare and return the same"
+                )
+                return
+            for name, value in scores.items():
+                low, high = ranges.get(name, (None, None))
+                if not math.isfinite(value) or value < _or(low, -math.inf) or value > _or(high, math.inf):
+                    yield Finding(
+                        seen=f"{name} = {value}",
+                        expected=f"a finite number in ({low}, {high})",
+                        mend="handle the case, or raise Unsupported where a score does not exist",
+                        where=f"{world.name}, {fake}",
+                    )
+                    return
+
+
+@CHECKS.add
+def sure_classifiers_leave_the_score_finite(case: MetricCase) -> Iterator[Finding]:
+    """A classifier that is sure gives probabilities of exactly 0, and a class that no fake comes near has a share of
+    exactly 0: the logarithm of either is minus infinity, and 0 times that is NaN."""
+    for world in case.worlds:
+        for fake in ("one_class", "noise", "other"):
+            scores = case.score(world.surer(), fake)
+            for name, value in scores.items():
+                if not math.isfinite(value):
+                    yield Finding(
+                        seen=f"{name} = {value} where the classifier's probabilities are exactly 0 and 1",
+                        expected="a finite number",
+                        mend=XLOGY,
+                        where=f"{world.name}, {fake}",
+                    )
+                    return
+        ordinary = case.score(world, "other")
+        for name, value in scores.items():  # of "other"; max(1.0, nan) is 1.0, and finite
+            if not math.isclose(value, ordinary[name], rel_tol=0.05, abs_tol=0.05):
+                yield Finding(
+                    seen=f"{name} = {value:.4g} under a classifier that is sure, {ordinary[name]:.4g} under one nearly so",
+                    expected="about the same",
+                    mend=XLOGY,
+                    where=world.name,
+                )
+
+
+@CHECKS.add
+def what_cannot_be_scored_is_declined(case: MetricCase) -> Iterator[Finding]:
+    """Without an extractor, or with a single fake, many scores do not exist. Unsupported says so in a sentence; any
+    other exception, or a NaN, looks like a broken plugin."""
+    for world in case.worlds:
+        for what, evaluation in (
+            ("no extractor", replace_extractor(world.evaluation("other"))),
+            ("a single fake", world.evaluation("other", n=1)),
+        ):
+            try:
+                values = case.metric(evaluation).values()
+            except Unsupported:
+                continue
+            except Exception as error:
+                seen = f"{type(error).__name__}: {error}"
+            else:
+                if all(map(math.isfinite, values)):
+                    continue
+                seen = f"the scores {list(values)}"
+            yield Finding(
+                seen=f"with {what}: {seen}",
+                expected="a finite score, or ganbench.Unsupported",
+                mend='raise Unsupported("needs ...") with what is missing',
+                where=world.name,
+            )
+            return
+
+
+# -- repeatable --------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add
+def scores_follow_from_samples_and_rng(case: MetricCase) -> Iterator[Finding]:
+    """The same samples score the same, whenever and beside whatever else. evaluation.rng is a metric's only source of
+    randomness: what it drew elsewhere would change with the program around it, and would change the program."""
+    for world in case.worlds:
+        seen, drawn = [], ""
+        for seed in (1, 2):
+            with seeded(seed):
+                before = global_states()
+                seen.append(case.score(world, "other"))
+                drawn = moved(before)
+        if drawn or seen[0] != seen[1]:
+            differ = [name for name in seen[0] if seen[0][name] != seen[1][name]]
+            yield Finding(
+                seen=f"it drew from (or seeded) {drawn}" if drawn else f"{', '.join(differ)}: another value each time",
+                expected="random numbers from evaluation.rng only",
+                mend="pass generator=evaluation.rng; for numpy or scikit-learn draw a seed from it",
+                where=world.name,
+            )
+            return
+
+
+@CHECKS.add
+def scoring_changes_nothing(case: MetricCase) -> Iterator[Finding]:
+    """Metrics look at the same samples and the same generator one after the other. What one of them changes, the next
+    one scores."""
+    for world in case.worlds:
+        given, untouched = world.evaluation("other"), world.evaluation("other")
+        assert given.generator is not None
+        assert untouched.generator is not None
+        case.metric(given)
+        changed = [name for name in ("real", "fake") if not torch.equal(getattr(given, name), getattr(untouched, name))]
+        weights = zip(given.generator.parameters(), untouched.generator.parameters(), strict=True)
+        if given.generator.training or not all(torch.equal(one, other) for one, other in weights):
+            changed.append("generator")
+        if changed:
+            yield Finding(
+                seen=f"it changed evaluation's {', '.join(changed)}",
+                expected="everything as it was",
+                mend="work on copies: no operation in place, no .train()",
+                where=world.name,
+            )
+            return
+
+
+# -- sensible ----------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add
+def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
+    """Real samples score no worse than noise, and no worse than samples of one class only, in every column that says
+    which way is better; and they score better than one of the two at least, or the column tells nothing. A tenth of
+    the column's spread is left for chance."""
+    for world in case.worlds:
+        scores = {fake: case.score(world, fake) for fake in ("other", "noise", "one_class")}
+        for name, goal in case.metric.columns.items():
+            if goal == "info":
+                continue
+            sign = 1.0 if goal == "max" else -1.0
+            values = {fake: sign * score[name] for fake, score in scores.items()}
+            spread = max(values.values()) - min(values.values())
+            worst = max(("noise", "one_class"), key=values.__getitem__)
+            best = min(("noise", "one_class"), key=values.__getitem__)
+            if values["other"] < values[worst] - SLACK * spread or values["other"] <= values[best]:
+                yield Finding(
+                    seen=f"{name}: real samples {scores['other'][name]:.4g}, noise {scores['noise'][name]:.4g}, "
+                    f"one class {scores['one_class'][name]:.4g}",
+                    expected=f"real samples best, as {goal!r} is better",
+                    mend='correct the direction in columns, or declare the column "info"',
+                    where=world.name,
+                )
+
+
+@CHECKS.add
+def copies_of_the_reals_score_no_worse_than_other_reals(case: MetricCase) -> Iterator[Finding]:
+    """Reals and fakes take the same road to a score: one resize, one rounding, one precision. If they do not, fakes
+    that are the reals themselves are scored as different from them."""
+    for world in case.worlds:
+        copied, other = case.score(world, "real"), case.score(world, "other")
+        for name, goal in case.metric.columns.items():
+            sign = {"max": 1.0, "min": -1.0, "info": 0.0}[goal]
+            if sign * (copied[name] - other[name]) < -0.05 * abs(other[name]):
+                yield Finding(
+                    seen=f"{name}: a copy of the reals {copied[name]:.4g}, other reals {other[name]:.4g}",
+                    expected="the copy to score as well",
+                    mend="treat evaluation.real and evaluation.fake alike: one function, called on both",
+                    where=world.name,
+                )
+
+
+# -- small things ------------------------------------------------------------------------------------------------------
+
+
+def replace_extractor(evaluation: Evaluation) -> Evaluation:
+    """The same evaluation under a protocol that names no extractor."""
+    return replace(evaluation, extractor=None)
+
+
+def _or(limit: float | None, otherwise: float) -> float:
+    return otherwise if limit is None else limit

@@ -1,0 +1,149 @@
+"""Critics that say what they are told, to take a loss apart with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.contracts import Loss
+from ganbench.testing.findings import number, seeded
+
+LOGITS = (-80.0, -50.0, -5.0, -1.0, 0.0, 1.0, 5.0, 50.0, 80.0)
+"""Where losses are looked at: D undecided, D sure, and D as sure as a run in trouble makes it."""
+
+ROWS = 8
+REAL, FAKE = 1.0, -1.0
+
+
+class Told:
+    """A critic of pairs ``x[B, 2]`` = (logit, role): it answers with the first column.
+
+    Every answer carries an offset of its own, zero and differentiable, so that a loss can be differentiated with
+    respect to what D said about reals (role 1) and about fakes (role -1), whatever the loss detaches. Its slope is 1
+    everywhere, so a gradient penalty adds a constant.
+    """
+
+    def __init__(self) -> None:
+        self.said: list[tuple[Tensor, Tensor]] = []
+
+    def __call__(self, x: Tensor) -> Tensor:
+        offset = torch.zeros(len(x), dtype=x.dtype, requires_grad=True)
+        self.said.append((x.detach()[:, 1], offset))
+        return x[:, 0] + offset
+
+    def slopes(self, value: Tensor) -> tuple[float, float]:
+        """The derivatives of ``value`` with respect to a shift of all logits of reals, and of all those of fakes."""
+        if not value.requires_grad or not self.said:
+            return 0.0, 0.0
+        gradients = torch.autograd.grad(value, [offset for _, offset in self.said], allow_unused=True)
+        by_role = {REAL: 0.0, FAKE: 0.0}
+        for (role, _), gradient in zip(self.said, gradients, strict=True):
+            for wanted in by_role if gradient is not None else ():
+                by_role[wanted] += float(gradient[(role - wanted).abs() < 0.5].double().sum())
+        return by_role[REAL], by_role[FAKE]
+
+
+def told(logit: float, role: float, rows: int = ROWS) -> Tensor:
+    """``x[rows, 2]`` that ``Told`` answers with ``logit``."""
+    return torch.tensor([[logit, role]]).repeat(rows, 1)
+
+
+class Sloped:
+    """A critic that is undecided about everything, with a gradient of its own for each row.
+
+    The logit is 0; the gradient at row i is ``slope[i]`` times ``direction``, which has norm 1: whatever points a loss
+    takes its penalty at, the norms are known.
+    """
+
+    def __init__(self, slope: Tensor, direction: Tensor) -> None:
+        self.slope, self.direction = slope, direction
+
+    def __call__(self, x: Tensor) -> Tensor:
+        along = (x * self.direction).flatten(1).sum(1)
+        return self.slope[torch.arange(len(x)) % len(self.slope)] * (along - along.detach())
+
+
+class Recorder:
+    """Keeps what a critic is shown."""
+
+    def __init__(self, critic: Callable[[Tensor], Tensor]) -> None:
+        self.critic, self.shown = critic, list[Tensor]()
+
+    def __call__(self, x: Tensor) -> Tensor:
+        self.shown.append(x.detach())
+        return self.critic(x)
+
+
+def small_critic(features: int) -> nn.Module:
+    """A smooth critic with a few weights, ``x[B, ...] -> logit[B]``."""
+    hidden = nn.Linear(features, 7)
+    return nn.Sequential(nn.Flatten(), hidden, nn.Tanh(), nn.Linear(7, 1), nn.Flatten(0))
+
+
+class Slope(NamedTuple):
+    """At D(x) = ``real`` and D(G(z)) = ``fake``: a loss's value and its derivatives by the two logits."""
+
+    real: float
+    fake: float
+    value: float
+    by_real: float
+    by_fake: float
+
+    def __str__(self) -> str:
+        return f"D(real) = {self.real:g}, D(fake) = {self.fake:g}"
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """A loss under test; ``like`` names the textbook loss that it claims to play, or is empty."""
+
+    loss: Loss
+    like: str = ""
+
+    @cached_property
+    def d_slopes(self) -> list[Slope]:
+        """Of ``d_loss`` at every pair of ``LOGITS``."""
+        return self._slopes(self.loss.d_loss)
+
+    @cached_property
+    def g_slopes(self) -> list[Slope]:
+        """Of ``g_loss`` at every pair of ``LOGITS``."""
+        return self._slopes(self.loss.g_loss)
+
+    @staticmethod
+    def _slopes(play: Callable[..., Tensor]) -> list[Slope]:
+        table = []
+        for real in LOGITS:
+            for fake in LOGITS:
+                critic = Told()
+                with seeded(0):
+                    value = play(critic, told(real, REAL), told(fake, FAKE))
+                table.append(Slope(real, fake, number(value), *critic.slopes(value)))
+        return table
+
+    def penalty(self, slope: Tensor, direction: Tensor) -> Tensor:
+        """``d_loss`` of an undecided critic with these slopes, one a row; the same random numbers each time."""
+        samples = torch.zeros(len(slope), *direction.shape)
+        with seeded(0):
+            samples += torch.randn(samples.shape)
+            return self.loss.d_loss(Sloped(slope, direction), samples, samples.flip(0))
+
+    @cached_property
+    def penalised(self) -> bool:
+        """Whether ``d_loss`` depends on the slope of D where its logits stay the same."""
+        values = {round(number(self.penalty(torch.full((4,), k), along(6))), 5) for k in (0.2, 1.0, 3.0)}
+        return len(values) > 1
+
+
+def along(*shape: int, evenly: bool = False) -> Tensor:
+    """A direction of norm 1: the first coordinate, or all of them evenly."""
+    direction = torch.zeros(shape)
+    if evenly:
+        return direction + direction.numel() ** -0.5
+    direction.view(-1)[0] = 1.0
+    return direction

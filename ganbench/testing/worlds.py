@@ -1,0 +1,145 @@
+"""Small worlds in which it is known which samples are better: what metrics are tried on."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.data import DataSpec, Oracle
+from ganbench.evaluate import Evaluation
+from ganbench.extractor import Extractor
+from ganbench.gan import GAN
+from ganbench.testing.findings import rng, seeded
+
+CLASSES = 10
+SAMPLES = 300
+SIDE, BAR = 8, 6  # a class is a bright bar of 6 pixels out of 64, on a dark ground
+
+
+class Bars(Extractor):
+    """``x[B, 1, 8, 8]`` in uint8 -> the bars' brightness and a few mixtures of pixels; ten classes.
+
+    Where no bar stands out the classifier is unsure. ``sureness`` scales its logits: a large one makes every
+    probability but one exactly 0.
+    """
+
+    name, version = "bars", "1"
+    gate = 0.9
+
+    def __init__(self, sureness: float = 1.0) -> None:
+        super().__init__()
+        self.sureness = sureness
+        self.confusion = torch.eye(CLASSES) * 180
+        self.register_buffer("mixing", torch.randn(SIDE * SIDE, 6, generator=rng(5), dtype=torch.float64) / SIDE)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        signal = x.flatten(1).double() / 64
+        bars = signal[:, : CLASSES * BAR].reshape(-1, CLASSES, BAR).mean(2)
+        mixed = signal @ self.get_buffer("mixing")
+        return torch.cat([bars, mixed], dim=1), 8 * self.sureness * bars
+
+
+class Flat(Extractor):
+    """``x[B, 2]`` -> itself; no classifier."""
+
+    name, version = "flat", "1"
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        return x.double(), None
+
+
+@dataclass(frozen=True)
+class World:
+    """Real samples and four kinds of fakes: ``other`` reals, ``noise``, reals of ``one_class`` only, and ``repeated``,
+    one real over and over. All are stored as a dataset stores them."""
+
+    name: str
+    spec: DataSpec
+    extractor: Extractor
+    oracle: Oracle
+    real: tuple[Tensor, Tensor]
+    fakes: dict[str, tuple[Tensor, Tensor]]
+
+    def evaluation(self, fake: str, seed: int = 0, n: int = SAMPLES) -> Evaluation:
+        """What a metric is given; ``fake`` is a key of ``fakes``, or ``"real"`` for a copy of the reals."""
+        (x, labels), (made, made_labels) = self.real, self.real if fake == "real" else self.fakes[fake]
+        return Evaluation(
+            real=x.clone(),
+            fake=made[:n].clone(),
+            spec=self.spec,
+            rng=rng(seed),
+            real_labels=labels,
+            fake_labels=made_labels[:n],
+            oracle=self.oracle,
+            extractor=self.extractor,
+            generator=self._generator(),
+        )
+
+    def _generator(self) -> GAN:
+        size = math.prod(self.spec.shape)
+        with seeded(0):
+            g = nn.Sequential(nn.Linear(4, size), nn.Tanh(), nn.Unflatten(1, self.spec.shape))
+            d = nn.Sequential(nn.Flatten(), nn.Linear(size, 1), nn.Flatten(0))
+        return GAN(g, d, z_dim=4).eval().requires_grad_(False)
+
+    def surer(self) -> World:
+        """The same with a classifier that is as sure as float64 allows, where there is a classifier."""
+        return replace(self, extractor=Bars(1e5)) if isinstance(self.extractor, Bars) else self
+
+
+@cache
+def images() -> World:
+    """Ten classes of images, told apart by a classifier."""
+
+    def draw(seed: int, kinds: int = CLASSES) -> tuple[Tensor, Tensor]:
+        noise, kind = rng(seed), torch.arange(SAMPLES) % kinds
+        x = 20 + 12 * torch.randn(SAMPLES, SIDE * SIDE, generator=noise).abs()
+        bright = torch.arange(SIDE * SIDE) // BAR == kind[:, None]
+        level = 180 + 20 * torch.randn(SAMPLES, 1, generator=noise)
+        return _stored(torch.where(bright, level + x / 2, x)), kind
+
+    x, kind = draw(1)
+    noise = _stored(256 * torch.rand(SAMPLES, SIDE * SIDE, generator=rng(3)))
+    fakes = {
+        "other": draw(2),
+        "noise": (noise, kind),
+        "one_class": draw(4, kinds=1),
+        "repeated": (x[:1].expand(SAMPLES, -1, -1, -1), kind[:1].expand(SAMPLES)),
+    }
+    return World("images", DataSpec((1, SIDE, SIDE), CLASSES), Bars(), _even(), (x, kind), fakes)
+
+
+@cache
+def points() -> World:
+    """Ten round Gaussians in the plane, told apart by an oracle."""
+    centres = 4 * torch.stack([torch.arange(CLASSES) % 5 - 2.0, torch.arange(CLASSES) // 5 - 0.5], dim=1)
+
+    def draw(seed: int, kinds: int = CLASSES) -> tuple[Tensor, Tensor]:
+        kind = torch.arange(SAMPLES) % kinds
+        return centres[kind] + 0.2 * torch.randn(SAMPLES, 2, generator=rng(seed)), kind
+
+    def assign(x: Tensor) -> Tensor:
+        distance, mode = torch.cdist(x.double(), centres.double()).min(dim=1)
+        return torch.where(distance < 3 * 0.2, mode, -1)
+
+    x, kind = draw(1)
+    fakes = {
+        "other": draw(2),
+        "noise": (24 * torch.rand(SAMPLES, 2, generator=rng(3)) - 12, kind),
+        "one_class": draw(4, kinds=1),
+        "repeated": (x[:1].expand(SAMPLES, -1), kind[:1].expand(SAMPLES)),
+    }
+    oracle = replace(_even(), assign=assign, ceiling=1 - math.exp(-4.5))
+    return World("points", DataSpec((2,), CLASSES, bounded=False), Flat(), oracle, (x, kind), fakes)
+
+
+def _stored(pixels: Tensor) -> Tensor:
+    return pixels.clamp(0, 255).to(torch.uint8).reshape(-1, 1, SIDE, SIDE)
+
+
+def _even() -> Oracle:
+    return Oracle(torch.full((CLASSES,), 1 / CLASSES, dtype=torch.float64))

@@ -1,0 +1,328 @@
+"""``ganbench compare``: two rows against each other, as sentences, as numbers, and as a user meets it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from scipy import stats
+from test_leaderboard import COLUMNS, CPU, GPU, TAG, TOY, diverged, make, seeds
+
+from ganbench.comparison import Comparison, compare
+from ganbench.errors import GanbenchError
+from ganbench.leaderboard import build
+from ganbench.plan import load_protocol
+from ganbench.record import Component, Record, write
+
+FID = f"fid@{TAG}"
+
+
+def scored(entry: str, values: list[float], noise: float = 0.001, draws: int = 2, **changed) -> list[Record]:
+    """Records with these fids, judged ``draws`` times with about this noise."""
+    records = []
+    for seed, value in enumerate(values):
+        scores = make(entry, seed).scores | {FID: value}
+        around = [{**scores, FID: value + noise * (-1) ** draw / math.sqrt(2)} for draw in range(draws)]
+        records.append(make(entry, seed, scores=scores, draws=around, **changed))
+    return records
+
+
+def against(a: list[Record], b: list[Record], column: str = FID) -> Comparison:
+    tables = [build(records, TOY) for records in (a, b)]
+    (one,), (other,) = (table.rows for table in tables)
+    label = column.partition("@")[0]
+    return compare((one, other), (one.entry.name, other.entry.name), column, COLUMNS[column], label)
+
+
+LOW, HIGH = [0.80, 0.82, 0.78, 0.81, 0.79], [1.5, 1.7, 1.6, 1.4, 1.8]
+NEAR = [0.81, 0.79, 0.85, 0.80, 0.78]
+
+
+# -- what is said --------------------------------------------------------------------------------------------
+
+
+def test_a_clear_winner_is_named_with_ratio_and_p():
+    found = against(scored("a+x", LOW), scored("b+x", HIGH))
+    ratio = stats.gmean(LOW) / stats.gmean(HIGH)
+    p = stats.ttest_ind(np.log(LOW), np.log(HIGH), equal_var=False).pvalue
+    assert (found.difference.estimate, found.difference.p) == pytest.approx((ratio, p))
+    low, high = np.exp(stats.ttest_ind(np.log(LOW), np.log(HIGH), equal_var=False).confidence_interval(0.95))
+    ends = f"ratio {ratio:.3g} [{low:.3g}, {high:.3g}]"
+    assert found.verdict == f"a+x has the lower fid: 0.8 against 1.60 ({ends}), p < 0.0001"
+    assert (found.more_seeds, found.chance.estimate) == (0, 1)
+
+
+def test_the_winner_is_named_first_whichever_side_it_stands_on():
+    found, turned = (
+        against(scored("a+x", LOW), scored("b+x", HIGH)),
+        against(scored("b+x", HIGH), scored("a+x", LOW)),
+    )
+    assert found.verdict == turned.verdict
+    assert turned.difference.estimate == pytest.approx(1 / found.difference.estimate)
+    assert turned.chance.estimate == 0
+
+
+def test_where_more_is_better_the_higher_wins_by_a_difference():
+    better = [make("b+x", seed, 0.8 - 0.002 * seed) for seed in range(5)]
+    found = against(seeds("a+x", 0.5), better, f"coverage@{TAG}")
+    ours, theirs = ([r.scores[f"coverage@{TAG}"] for r in records] for records in (better, seeds("a+x", 0.5)))
+    low, high = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    assert found.verdict.startswith("b+x has the higher coverage: 0.796 against 0.5 (difference 0.296")
+    assert f"[{low:.3f}, {high:.3f}]" in found.verdict
+    assert not found.difference.log
+
+
+def test_what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it():
+    found = against(scored("a+x", LOW), scored("b+x", NEAR))
+    assert found.difference.p > 0.05
+    assert found.verdict == (
+        f"these seeds cannot tell a+x and b+x apart by fid (p = {found.difference.p:.3f}); about {found.more_seeds} more "
+        "seeds each would, with a chance of 80 %, if the difference is as large as it looks"
+    )
+    a, b = np.log(LOW), np.log(NEAR)
+    d = abs(a.mean() - b.mean()) / math.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
+    by_normal = 2 * ((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / d) ** 2
+    assert found.more_seeds + 5 == pytest.approx(by_normal, rel=0.1)
+
+
+def test_rows_that_hardly_differ_are_called_a_tie():
+    found = against(scored("a+x", [0.8, 0.9, 0.7]), scored("b+x", [0.9, 0.7, 0.80001]))
+    assert found.more_seeds is None
+    assert found.verdict.endswith("even 1000 seeds each would hardly: call it a tie")
+    same = against(scored("a+x", [0.8] * 5), scored("b+x", [0.8] * 5))
+    assert (same.difference.p, same.more_seeds, same.difference.effect) == (1, None, None)
+
+
+def test_seeds_that_go_together_are_compared_in_pairs_and_that_is_said():
+    luck = [1.0, 2.0, 3.0, 4.0, 5.0]
+    found = against(scored("a+x", luck), scored("b+x", [v * 1.1 + 0.01 * (-1) ** i for i, v in enumerate(luck)]))
+    assert found.difference.paired
+    assert found.test == "paired t-test of the logarithms: over 5 common seeds the scores correlate by r = 1.00"
+    assert "a+x has the lower fid" in found.verdict
+    alone = against(scored("a+x", luck), scored("b+x", [5.0, 1.0, 4.0, 2.0, 3.0]))
+    assert alone.test.startswith("Welch's t-test of the logarithms; not paired: over 5 common seeds")
+
+
+def test_the_pairs_are_those_of_the_same_seed_and_left_out_seeds_are_told():
+    luck = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]
+    six = msgspec.structs.replace(TOY, seeds=tuple(range(7)))
+    a = scored("a+x", luck, digest=six.digest)
+    b = scored("b+x", [9.0, *(v * 1.1 for v in luck[1:]), 7.7], digest=six.digest)[1:]
+    (one,), (other,) = (build(records, six).rows for records in (a, b))
+    found = compare((one, other), ("a+x", "b+x"), FID, COLUMNS[FID], "fid")
+    assert found.difference.estimate == pytest.approx(1 / 1.1)
+    assert "the test in pairs leaves out the seeds that only one of them has" in found.notes
+
+
+def test_a_score_that_is_not_positive_is_compared_as_it_is_and_that_is_said():
+    found = against(scored("a+x", [0.0, 0.1, 0.2]), scored("b+x", [0.5, 0.6, 0.9]))
+    assert found.test.startswith("Welch's t-test (not of the logarithms: a value is not positive)")
+    assert found.difference.estimate == pytest.approx(0.1 - 2 / 3)
+
+
+def test_failures_missing_seeds_collapse_changes_and_edits_are_told():
+    failing = [*scored("a+x", LOW[:3]), diverged("a+x", 3)]
+    odd = [make("b+x", seed, 0.5, collapse="modes_covered is 0", changes={"lr": "1"}) for seed in range(5)]
+    odd[4] = msgspec.structs.replace(odd[4], arch=Component("b", "ganbench", "0.1.0", "zz"), environment=GPU)
+    notes = " | ".join(against(failing, odd).notes)
+    assert "a+x: 3/5 (1 diverged, 1 missing); only the runs that ended well are compared" in notes
+    assert "a+x: seeds 4 of the protocol are missing" in notes
+    assert "b+x lr=1: 5/5 collapsed: modes_covered is 0" in notes
+    assert "b+x lr=1 is custom" in notes
+    assert "b+x lr=1 is edited: the source of its arch is zz, that of most runs a1" in notes
+    assert "they differ in the machine: Some CPU, 1 thread and Some CPU, 1 thread, Some GPU" in notes
+    assert "fewer than 5 runs" in notes
+
+
+def test_where_judging_is_as_noisy_as_seeds_that_is_said():
+    found = against(scored("a+x", LOW, noise=0.1), scored("b+x", HIGH, noise=0.001))
+    doubts = [note for note in found.notes if "noise of judging" in note]
+    assert len(doubts) == 1
+    assert doubts[0].startswith(
+        "a+x: most of the spread between seeds is noise of judging (0.1 per evaluation, 2 per run)"
+    )
+    assert found.a.noise_share == pytest.approx(0.1**2 / 2 / np.var(LOW, ddof=1))
+    once = against(scored("a+x", LOW, draws=1), scored("b+x", HIGH, draws=1))
+    assert once.a.noise_share is None
+
+
+def test_a_mean_that_contradicts_the_logarithms_is_told():
+    found = against(scored("a+x", [0.1, 0.1, 0.1, 0.1, 90.0]), scored("b+x", [9.0, 9.1, 9.2, 8.9, 9.3]))
+    assert found.difference.estimate < 1
+    assert found.a.summary.mean > found.b.summary.mean
+    assert any("says the opposite of the ratio" in note for note in found.notes)
+
+
+def test_a_narrow_decision_reminds_of_the_other_comparisons():
+    found = against(scored("a+x", [1.0, 1.1, 1.2, 0.9, 1.0]), scored("b+x", [1.2, 1.3, 1.1, 1.25, 1.2]))
+    assert 0.001 < found.difference.p < 0.05
+    assert any("one comparison" in note for note in found.notes)
+    assert not any("one comparison" in note for note in against(scored("a+x", LOW), scored("b+x", HIGH)).notes)
+
+
+# -- what is refused -----------------------------------------------------------------------------------------
+
+
+def test_a_single_run_is_no_sample():
+    with pytest.raises(GanbenchError, match=r"a\+x has 1 run with a score for fid: a comparison needs two"):
+        against(scored("a+x", LOW[:1]), scored("b+x", HIGH))
+
+
+def test_a_row_that_was_only_begun_is_refused():
+    with pytest.raises(GanbenchError, match=r"no run of a\+x is finished"):
+        against([make("a+x", status="interrupted")], scored("b+x", HIGH))
+
+
+def test_a_column_without_direction_has_no_winner():
+    rows = tuple(build(scored(entry, LOW), TOY).rows[0] for entry in ("a+x", "b+x"))
+    column = msgspec.structs.replace(COLUMNS[FID], goal="info")
+    with pytest.raises(GanbenchError, match="neither more nor less is better"):
+        compare(rows, ("a+x", "b+x"), FID, column, "fid")
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [({"digest": "ffffffffffff"}, "under different rules"), ({"dataset_hash": "d2"}, "judged on different data")],
+)
+def test_unequal_protocols_and_judges_are_never_compared(other, why):
+    one, two = build(scored("a+x", LOW), TOY).rows[0], build(scored("b+x", HIGH, **other)).rows[0]
+    with pytest.raises(GanbenchError, match=why):
+        compare((one, two), ("a+x", "b+x"), FID, COLUMNS[FID], "fid")
+
+
+# -- the command ---------------------------------------------------------------------------------------------
+
+RULES = load_protocol("digits-16-v1")
+ENTRIES = {"dcgan+r1": LOW, "dcgan+hinge": HIGH, "mlp+r1": NEAR, "mlp+wgan": LOW[:1]}
+
+
+def own(entry: str, values: list[float], **changed) -> list[Record]:
+    headline = RULES.evaluation.headline
+    facts = {"protocol": RULES.name, "digest": RULES.digest, "headline": headline, "columns": {headline: COLUMNS[FID]}}
+    records = []
+    for seed, value in enumerate(values):
+        both = {"scores": {headline: value}, "draws": [{headline: value}] * 2}
+        records.append(make(entry, seed, environment=CPU, **(facts | both | changed)))
+    return records
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A folder in which runs of digits-16-v1 lie, and where nothing is published."""
+    (tmp_path / "leaderboards" / RULES.name).mkdir(parents=True)
+    for entry, values in ENTRIES.items():
+        for record in own(entry, values):
+            write(record, tmp_path / "runs" / RULES.name / entry / f"seed{record.seed}" / "record.json")
+    return tmp_path
+
+
+def folder(entry: str) -> str:
+    return f"runs/{RULES.name}/{entry}"
+
+
+Command = Callable[..., object]
+
+
+def test_folders_of_runs_are_compared_and_the_report_says_everything(home, ganbench_command):
+    done = ganbench_command("compare", folder("dcgan+r1"), folder("dcgan+hinge"), env={"COLUMNS": "80"})
+    assert (done.returncode, done.stderr) == (0, "")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    for word in ("mean [95 % interval]", "sd of one evaluation", "seed 4", "test", "Welch's t-test"):
+        assert word in done.stdout
+    plain = " ".join(done.stdout.split())
+    assert re.search(r"probability that A is better 1.00 \[0.64, 1.00\]", plain)
+    assert "seeds still needed, each none: it is decided" in plain
+    assert "runs/digits-16-v1/dcgan+r1 has the lower fid: 0.8 against 1.60" in plain
+
+
+def test_rows_are_found_by_name_among_the_runs_here(home, ganbench_command):
+    done = ganbench_command("compare", "dcgan+r1", "mlp+r1", "--protocol", RULES.name, "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["a"]["name"], found["b"]["name"], found["protocol"]) == ("dcgan+r1", "mlp+r1", RULES.name)
+    assert found["a"]["values"] == dict(zip("01234", LOW, strict=True))
+    assert set(found["difference"]) >= {"estimate", "low", "high", "p", "paired", "log", "effect"}
+
+
+def test_a_folder_is_compared_with_a_row(home, ganbench_command):
+    done = ganbench_command("compare", folder("dcgan+r1"), "mlp+r1")
+    assert done.returncode == 0, done.stderr
+    assert "these seeds cannot tell runs/digits-16-v1/dcgan+r1 and mlp+r1 apart" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["dcgan+r2", "mlp+r1", "--protocol", "digits-16-v1"], "called 'dcgan+r2' - did you mean 'dcgan+r1'?"),
+        (["dcgan+r1", "dcgan+r1", "--protocol", "digits-16-v1"], "are the same row"),
+        (["dcgan+r1", "mlp+wgan", "--protocol", "digits-16-v1"], "mlp+wgan has 1 run"),
+        (["dcgan+r1", "mlp+r1", "--protocol", "digits-16-v1", "--metric", "nonsense"], "no column called 'nonsense'"),
+        (
+            ["dcgan+r1", "mlp+r1", "--protocol", "digits-16-v2"],
+            "no protocol called 'digits-16-v2' - did you mean 'digits-16-v1'?",
+        ),
+        (["runs/nowhere", "mlp+r1"], "runs/nowhere does not exist"),
+        (["runs", "mlp+r1"], "no row of digits-16-v1 is called 'runs'"),
+    ],
+)
+def test_what_cannot_be_compared_is_said_in_a_sentence(home, ganbench_command, arguments, words):
+    done = ganbench_command("compare", *arguments)
+    assert done.returncode == 2
+    assert words in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+
+
+def test_runs_of_another_digest_are_refused_by_the_command(home, ganbench_command):
+    for record in own("old+r1", LOW, digest="ffffffffffff"):
+        write(record, home / "old" / f"seed{record.seed}" / "record.json")
+    done = ganbench_command("compare", "old", folder("mlp+r1"))
+    assert done.returncode == 2
+    assert "were run under different rules" in " ".join(done.stderr.split())
+
+
+def test_runs_of_a_protocol_that_is_not_installed_are_compared_by_their_folders(home, ganbench_command):
+    for entry, values in (("a+x", LOW), ("b+x", HIGH)):
+        for record in own(entry, values, protocol="gone-v1", digest="ffffffffffff"):
+            write(record, home / entry / f"seed{record.seed}" / "record.json")
+    done = ganbench_command("compare", "a+x", "b+x")
+    assert done.returncode == 0, done.stderr
+    assert "a+x has the lower" in done.stdout
+
+
+def test_a_folder_of_several_rows_is_refused(home, ganbench_command):
+    for i, record in enumerate(own("a+x", LOW[:2]) + own("b+x", LOW[:2])):
+        write(record, home / "both" / f"seed{i}" / "record.json")
+    done = ganbench_command("compare", "both", folder("mlp+r1"))
+    assert done.returncode == 2
+    assert "both holds 2 rows: a+x, b+x" in " ".join(done.stderr.split())
+
+
+def test_an_incomplete_row_made_here_does_not_stand_for_the_published_one(tmp_path, ganbench_command):
+    published = own("dcgan+r1", LOW) + own("mlp+r1", HIGH)
+    for record in published:
+        write(record, tmp_path / "leaderboards" / RULES.name / "records" / record.file_name)
+    for record in own("dcgan+r1", [9.0] * 4):
+        write(record, tmp_path / "runs" / RULES.name / "dcgan+r1" / f"seed{record.seed}" / "record.json")
+    done = ganbench_command("compare", "dcgan+r1", "mlp+r1", "--protocol", RULES.name, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["a"]["values"] == dict(zip("01234", LOW, strict=True))
+
+
+def test_compare_starts_without_torch_pandas_or_scipy_stats(home, ganbench_command):
+    code = (
+        "import sys; sys.argv = ['ganbench', 'compare', 'dcgan+r1', 'mlp+r1', '--protocol', 'digits-16-v1', '--json']\n"
+        "from ganbench.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print({'torch', 'pandas', 'scipy.stats'} & set(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == "set()"

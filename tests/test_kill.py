@@ -1,0 +1,190 @@
+"""kill -9 at any moment: the same command goes on, and ends with the bits of an undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing as mp
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from msgspec.structs import replace
+
+from ganbench import plugins, run
+from ganbench import record as records
+from ganbench.plan import load_protocol, make_plan
+from ganbench.publishing import check_folder, write_folder
+from ganbench.record import Record, read
+
+
+def plan_of(out: Path, **options):
+    return make_plan(
+        plugins.find_many("arch", ["mlp"]),
+        plugins.find_many("loss", ["hinge"]),
+        load_protocol("smoke-v1"),
+        out=out,
+        device="cpu",
+        **options,
+    )
+
+
+def job_in(out: Path):
+    (job,) = [job for job in plan_of(out).jobs if not job.yardstick]
+    return job
+
+
+def carry_out(job) -> Record:
+    return run.execute(job, lambda event: None, lambda: False)
+
+
+def bits(record: Record) -> tuple:
+    """All that two undisturbed runs have in common: no clock has a part in it."""
+    looks = [(look.kimg, look.score) for look in record.curve]
+    return record.status, record.bits, record.draws, record.best, looks, record.self_checks, record.cost.images
+
+
+def history(folder: Path) -> list[dict]:
+    rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows]
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".tmp")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def die_at(fatal: int, act: Callable[[], object]) -> int:
+    """Carry out ``act`` in a forked process that is killed at its ``fatal``-th fsync or rename; its exit code."""
+
+    def doomed() -> None:
+        calls = 0
+
+        def counting(real):
+            def call(*arguments):
+                nonlocal calls
+                calls += 1
+                if calls == fatal:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return real(*arguments)
+
+            return call
+
+        records.os.fsync, Path.replace = counting(os.fsync), counting(Path.replace)
+        act()
+
+    process = mp.get_context("fork").Process(target=doomed)
+    process.start()
+    process.join()
+    return process.exitcode
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> tuple[Record, list[dict]]:
+    torch.set_num_threads(1)
+    job = job_in(tmp_path_factory.mktemp("undisturbed"))
+    return carry_out(job), history(Path(job.folder))
+
+
+@pytest.mark.parametrize("fatal", range(1, 18))
+def test_a_run_killed_while_it_writes_any_of_its_files_ends_with_the_same_bits(fatal, undisturbed, tmp_path) -> None:
+    job = job_in(tmp_path)
+    code = die_at(fatal, lambda: carry_out(job))
+    assert code == (-signal.SIGKILL if fatal <= 16 else 0), "16 moments: eight files, each with an fsync and a rename"
+    if code:
+        assert not job.record_file.exists() or read(job.record_file).status == "interrupted" or fatal == 16
+    record = carry_out(job)
+    assert bits(record) == bits(undisturbed[0])
+    assert history(Path(job.folder)) == undisturbed[1]
+    assert not list(Path(job.folder).rglob("*.tmp"))
+
+
+def test_half_a_line_of_history_costs_nothing(undisturbed, tmp_path) -> None:
+    job = job_in(tmp_path)
+    assert die_at(7, lambda: carry_out(job)) == -signal.SIGKILL
+    with Path(job.folder, "history.jsonl").open("a") as file:
+        file.write('{"step": 21, "kim')
+    assert bits(carry_out(job)) == bits(undisturbed[0])
+    assert history(Path(job.folder)) == undisturbed[1]
+
+
+def test_an_unreadable_checkpoint_costs_a_restart_and_not_the_run(undisturbed, tmp_path) -> None:
+    job = job_in(tmp_path)
+    assert die_at(9, lambda: carry_out(job)) == -signal.SIGKILL
+    checkpoint = Path(job.folder, "checkpoint.pt")
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    assert bits(carry_out(job)) == bits(undisturbed[0])
+
+
+@pytest.mark.parametrize("fatal", range(1, 5))
+def test_a_table_killed_while_it_is_written_is_whole_and_can_be_written_again(fatal, undisturbed, tmp_path) -> None:
+    protocol, folder = load_protocol("smoke-v1"), tmp_path / "smoke-v1"
+    one, both = [undisturbed[0]], [undisturbed[0], replace(undisturbed[0], seed=1)]
+    write_folder(one, protocol, folder)
+    write_folder(both, protocol, tmp_path / "whole")
+    before, after = contents(folder), contents(tmp_path / "whole")
+    assert die_at(fatal, lambda: write_folder(both, protocol, folder)) == -signal.SIGKILL
+    for name, content in contents(folder).items():
+        assert content in (before.get(name), after[name])
+    write_folder(both, protocol, folder)
+    assert contents(folder) == after
+    assert check_folder(folder, protocol) == []
+    assert not list(folder.rglob("*.tmp"))
+
+
+def test_a_grid_killed_again_and_again_ends_with_the_bits_of_an_undisturbed_one(ganbench_command, tmp_path) -> None:
+    arguments = ["run", "--arch", "mlp,dcgan", "--loss", "hinge", "--protocol", "smoke-v1"]
+    arguments += ["--set", "budget_kimg=9.6", "--jobs", "2", "-q"]
+    assert ganbench_command(*arguments, "--out", "whole").returncode == 0
+    rng = random.Random(0)
+    deaths = 0
+    for whom in ("everything", "worker", "everything", "worker", "everything"):
+        deaths += _kill_once([*arguments, "--out", "broken"], tmp_path, whom, rng)
+    assert deaths >= 3, "the grid ended before it could be killed: make it longer"
+    last = ganbench_command(*arguments, "--out", "broken")
+    assert last.returncode == 0, last.stderr
+    for arch in ("mlp", "dcgan"):
+        one, other = (tmp_path / out / f"smoke-v1/{arch}+hinge+budget_kimg=9.6/seed0" for out in ("whole", "broken"))
+        assert bits(read(one / "record.json")) == bits(read(other / "record.json"))
+        assert history(one) == history(other)
+
+
+def _kill_once(arguments: list[str], folder: Path, whom: str, rng: random.Random) -> bool:
+    """Start the grid, wait until its runs have come a little further, and kill it or a worker of it."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ganbench", *arguments],
+        cwd=folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    before, wanted, deadline = _lines(folder), rng.randint(2, 6), time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline and _lines(folder) < before + wanted:
+        time.sleep(0.02)
+    time.sleep(rng.random() * 0.2)
+    if process.poll() is not None:
+        return False
+    if whom == "worker":
+        workers = subprocess.run(
+            ["pgrep", "-P", str(process.pid), "-f", "multiprocessing.spawn"],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout.split()
+        if workers:
+            os.kill(int(rng.choice(workers)), signal.SIGKILL)
+        process.wait(timeout=120)
+        return bool(workers)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    return True
+
+
+def _lines(folder: Path) -> int:
+    return sum(path.read_bytes().count(b"\n") for path in folder.glob("broken/**/history.jsonl"))
