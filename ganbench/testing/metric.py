@@ -103,25 +103,36 @@ def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
 
 
 @CHECKS.add_vital
-def every_declared_column_is_returned_finite_and_in_range(case: MetricCase) -> Iterator[Finding]:
-    """One value for every column, whatever the samples: good, noise, one class, or a single one repeated. A NaN in a
-    table is a defect of the metric; a generator that has collapsed deserves a score."""
-    columns, ranges = case.metric.columns, getattr(case.metric, "ranges", {})
+def declared_columns_are_returned(case: MetricCase) -> Iterator[Finding]:
+    """One value for every column that was declared, and no other: a run whose metric returns something else fails,
+    after it was trained."""
+    for world in case.worlds:
+        returned = set(case.score(world, "other"))
+        if returned != set(case.metric.columns):
+            yield Finding(
+                seen=f"it returns {sorted(returned)}",
+                expected=f"the declared {sorted(case.metric.columns)}",
+                mend="declare and return the same columns",
+                where=world.name,
+            )
+            return
+
+
+@CHECKS.add
+def scores_are_finite_and_in_range(case: MetricCase) -> Iterator[Finding]:
+    """Whatever the samples: good, noise, one class, or a single one repeated. A NaN in a table is a defect of the
+    metric, and a generator that has collapsed deserves a score. Intervals are clipped to the range, and a column in
+    (0, None) is compared on the log scale."""
+    ranges = getattr(case.metric, "ranges", {})
     for world in case.worlds:
         for fake in world.fakes:
-            scores = case.score(world, fake)
-            if set(scores) != set(columns):
-                yield Finding(
-                    f"it returns {sorted(scores)}", f"the declared {sorted(columns)}", "declare and return the same"
-                )
-                return
-            for name, value in scores.items():
+            for name, value in case.score(world, fake).items():
                 low, high = ranges.get(name, (None, None))
                 if not math.isfinite(value) or value < _or(low, -math.inf) or value > _or(high, math.inf):
                     yield Finding(
                         seen=f"{name} = {value}",
                         expected=f"a finite number in ({low}, {high})",
-                        mend="handle the case, or raise Unsupported where a score does not exist",
+                        mend="cut off what rounding adds; raise Unsupported where a score does not exist",
                         where=f"{world.name}, {fake}",
                     )
                     return
@@ -147,7 +158,7 @@ def sure_classifiers_leave_the_score_finite(case: MetricCase) -> Iterator[Findin
         for name, value in scores.items():  # of "other"; max(1.0, nan) is 1.0, and finite
             if not math.isclose(value, ordinary[name], rel_tol=0.05, abs_tol=0.05):
                 yield Finding(
-                    seen=f"{name} = {value:.4g} under a classifier that is sure, {ordinary[name]:.4g} under one nearly so",
+                    seen=f"{name} = {value:.4g} under a sure classifier, {ordinary[name]:.4g} under a less sure one",
                     expected="about the same",
                     mend=XLOGY,
                     where=world.name,
