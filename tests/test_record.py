@@ -88,7 +88,7 @@ def test_a_record_without_provenance_is_not_written(changed, missing, record, tm
 
 @pytest.mark.parametrize("name", ["device", "core", "torch", "python", "ganbench", "system"])
 def test_a_record_without_its_environment_is_not_written(name, record, tmp_path) -> None:
-    with pytest.raises(RecordError, match="a record without (device|versions) is not written"):
+    with pytest.raises(RecordError, match=r"a record without (device|versions) is not written"):
         write(replace(record, environment=replace(record.environment, **{name: ""})), tmp_path / "record.json")
 
 

@@ -143,16 +143,45 @@ def test_training_leaves_the_programs_own_random_numbers_alone(images) -> None:
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_a_loss_that_is_not_a_number_ends_the_run_and_is_named(images) -> None:
+def test_a_loss_that_is_not_a_number_ends_the_run_at_once_and_is_named(images) -> None:
     class Exploding(Counting):
         def d_loss(self, D, real, fake):
             value = super().d_loss(D, real, fake)
-            return value * float("nan") if self.d_calls > 4 else value
+            return value * math.nan if self.d_calls > 4 else value
 
-    trainer = trainer_of(images, Exploding(), tiny(), updates=20, d_steps=1)
+    loss = Exploding()
+    trainer = trainer_of(images, loss, tiny(), updates=20, d_steps=1)
     trainer.advance(2)
-    with pytest.raises(Diverged, match="d_loss"):
+    with pytest.raises(Diverged, match=r"^d_loss is not finite at iteration 5$"):
         trainer.advance(20)
+    assert loss.d_calls == 5
+
+
+def test_a_weight_that_is_not_finite_ends_the_run_at_once_and_is_named(images) -> None:
+    class Breaking(Counting):
+        """Its losses stay finite; a gradient of G does not."""
+
+        def g_loss(self, D, real, fake):
+            value = super().g_loss(D, real, fake)
+            if self.g_calls == 3:
+                fake.register_hook(lambda gradient: gradient * math.inf)
+            return value
+
+    trainer = trainer_of(images, Breaking(), tiny(), updates=20, d_steps=1)
+    with pytest.raises(Diverged, match=r"^weight generator\.0\.weight is not finite at iteration 3$"):
+        trainer.advance(20)
+
+
+def test_the_fingerprint_tells_weights_and_averages_apart_and_nothing_else(images) -> None:
+    one, other = trainer_of(images), trainer_of(images)
+    assert one.fingerprint() == other.fingerprint()
+    one.advance(5)
+    assert one.fingerprint() != other.fingerprint()
+    other.advance(5)
+    assert one.fingerprint() == other.fingerprint()
+    with torch.no_grad():
+        next(iter(other.averaged.generator.parameters())).view(-1)[0] += 1e-3
+    assert one.fingerprint() != other.fingerprint()
 
 
 def test_the_averaged_generator_follows_the_warmed_up_average(images) -> None:

@@ -183,12 +183,12 @@ def samples_and_logits_have_the_shapes_of_the_contract(case: Built) -> Iterator[
             expected="[-1, 1], since data.bounded",
             mend="end G in tanh where data.bounded",
         )
-    for number, match in enumerate(case.matches(gan)):
+    for place, match in enumerate(case.matches(gan)):
         for whose, shown in (("real", match.real), ("fake", match.fake)):
             said = match.D(shown)
             if tuple(said.shape) != (len(shown),) or not said.isfinite().all():
                 yield Finding(
-                    seen=f"match {number}: D of {whose} samples {tuple(shown.shape)} is {tuple(said.shape)}",
+                    seen=f"match {place}: D of {whose} samples {tuple(shown.shape)} is {tuple(said.shape)}",
                     expected=f"finite logits of shape {(len(shown),)}",
                     mend="end D in nn.Flatten(0), or a mean over a map of logits",
                 )

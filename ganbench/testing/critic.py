@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ganbench.gan import normalisation
+from ganbench.gan import Match, normalisation
 from ganbench.testing import logit
 from ganbench.testing.built import Built, Logistic, flat, sampled, some, total_of, without_gradient
-from ganbench.testing.findings import Checks, Finding, seeded
+from ganbench.testing.findings import Checks, Finding, number, seeded
 
 CHECKS: Checks[Built] = Checks("arch")
 LARGEST_EPS = 1e-2
+STEP = 1e-3
 
 
 @CHECKS.add
@@ -43,13 +44,13 @@ def d_judges_each_sample_by_itself(case: Built) -> Iterator[Finding]:
     if not case.judges_alone:
         return
     gan = case.copy()
-    for number, match in enumerate(case.matches(gan)):
+    for place, match in enumerate(case.matches(gan)):
         x = match.real.detach().clone().requires_grad_(True)
         (gradient,) = torch.autograd.grad(match.D(x)[0], x)
         leak = gradient[1:].abs().max()
         if leak > 0:
             yield Finding(
-                seen=f"match {number}: the logit of one sample changes with the others (derivative {leak:.2g})",
+                seen=f"match {place}: the logit of one sample changes with the others (derivative {leak:.2g})",
                 expected="logits of one sample each",
                 mend='take d_norm, and build D without batch statistics for "none", or raise Unsupported',
             )
@@ -57,20 +58,43 @@ def d_judges_each_sample_by_itself(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def d_can_be_differentiated_twice(case: Built) -> Iterator[Finding]:
-    """A gradient penalty trains D through the gradient of D: every operation in it needs a second derivative."""
+    """A gradient penalty trains D through the gradient of D: every operation in it needs a second derivative. One
+    without it may raise, or may silently give a part of the weights nothing."""
     if not case.judges_alone:
         return
-    gan = case.copy()
+    gan = case.copy().eval()
     weights = [p for p in flat(gan.discriminator_params()) if p.requires_grad]
-    for match in case.matches(gan):
+    for place, match in enumerate(case.matches(gan)):
+        value = _mean_squared_slope(match)
+        gradients = torch.autograd.grad(value, weights, allow_unused=True) if value.requires_grad else []
+        taught = sum(float((p * g).detach().sum()) for p, g in zip(weights, gradients, strict=False) if g is not None)
+        needed = (_with_scaled(weights, 1 + STEP, match) - _with_scaled(weights, 1 - STEP, match)) / (2 * STEP)
+        if not abs(taught - needed) <= 0.08 * abs(needed) + 1e-4 * number(value):
+            yield Finding(
+                seen=f"match {place}: scaling D's weights should change its mean squared gradient by {needed:.3g}; "
+                f"through D's second derivatives it comes out as {taught:.3g}",
+                expected="the same",
+                mend="no detach, no once_differentiable, no square root of zero inside D",
+            )
+
+
+def _mean_squared_slope(match: Match) -> Tensor:
+    """``E |grad D(x)|²`` at the reals."""
+    with seeded(0):
         x = match.real.detach().clone().requires_grad_(True)
         (gradient,) = torch.autograd.grad(match.D(x).sum(), x, create_graph=True)
-        penalty = (gradient.flatten(1).norm(dim=1) - 1).square().mean()
-        found = torch.autograd.grad(penalty, weights, allow_unused=True) if penalty.requires_grad else ()
-        if not any(g is not None and g.abs().sum() > 0 for g in found):
-            yield Finding("a gradient penalty teaches D nothing", "gradients for D's weights", "do not detach inside D")
-        elif not all(g.isfinite().all() for g in found if g is not None):
-            yield Finding("a gradient penalty gives NaN", "finite gradients", "no square root of zero inside D")
+    return gradient.square().flatten(1).sum(1).mean()
+
+
+def _with_scaled(weights: list[nn.Parameter], factor: float, match: Match) -> float:
+    """The same for other weights, which are put back."""
+    kept = [p.detach().clone() for p in weights]
+    with torch.no_grad():
+        torch._foreach_mul_(weights, factor)
+    value = _mean_squared_slope(match)
+    with torch.no_grad():
+        torch._foreach_copy_(weights, kept)
+    return number(value)
 
 
 @CHECKS.add
@@ -78,11 +102,11 @@ def the_logit_is_free(case: Built) -> Iterator[Finding]:
     """Losses work on logits. A sigmoid, a tanh, a ReLU or a LeakyReLU left on D's last layer bounds or bends what D
     can say, and with a softplus loss on top nothing looks wrong but the samples."""
     gan = case.copy()
-    for number, match in enumerate(case.matches(gan)):
+    for place, match in enumerate(case.matches(gan)):
         last = logit.last_operation(match.D(match.real))
         if last:
             yield Finding(
-                seen=f"match {number}: the last thing D does is {last}",
+                seen=f"match {place}: the last thing D does is {last}",
                 expected="a linear layer, and nothing on top of it",
                 mend="take the activation off D's output; the losses expect logits",
             )
@@ -119,10 +143,10 @@ def a_diverged_player_is_seen(case: Built) -> Iterator[Finding]:
     """A NaN ends a run as diverged, which is a result. A nan_to_num between the layers, on the logit or in a hook on a
     weight's gradient lets the run go on, half of it dead, to an innocent score."""
     gan = case.copy()
-    for number, match in enumerate(case.matches(gan)):
+    for place, match in enumerate(case.matches(gan)):
         if match.D(torch.full_like(match.real, math.nan)).isfinite().any():
             yield Finding(
-                f"match {number}: D says something finite of NaN", "NaN", "take nan_to_num and its like out of D"
+                f"match {place}: D says something finite of NaN", "NaN", "take nan_to_num and its like out of D"
             )
     batch = case.batch(gan)
     lost = replace(

@@ -14,6 +14,7 @@ from ganbench.testing.findings import Checks, ConformanceError, Finding, global_
 
 CHECKS: Checks[DataCase] = Checks("dataset")
 SIGMAS = 6.0
+APART = 3.0  # in root mean square distances of a sample from its mode's centre
 LOOKED_AT = 300
 
 
@@ -187,6 +188,24 @@ def modes_are_as_the_oracle_says(case: DataCase) -> Iterator[Finding]:
         )
     if oracle.assign is not None:
         yield from _ceiling(float((found >= 0).double().mean()), oracle.ceiling, len(found))
+        yield from _distinct(train.x[found >= 0], found[found >= 0], modes)
+
+
+def _distinct(x: Tensor, mode: Tensor, modes: int) -> Iterator[Finding]:
+    """No two modes are one. Where they are, rounding shares the samples out between them, and the counts look right."""
+    x = to_signal(x).flatten(1).double()
+    count = torch.bincount(mode, minlength=modes).clamp(min=1).double()[:, None]
+    centre = torch.zeros(modes, x.shape[1], dtype=torch.float64).index_add(0, mode, x) / count
+    spread = (x - centre[mode]).square().sum(dim=1).mean().sqrt()
+    apart = torch.cdist(centre, centre).fill_diagonal_(math.inf)
+    nearest = float(apart.min())
+    if nearest < APART * spread:
+        one, other = divmod(int(apart.argmin()), modes)
+        yield Finding(
+            seen=f"the samples of modes {one} and {other} are {nearest:.3g} apart, and scatter by {spread:.3g}",
+            expected="modes that can be told apart",
+            mend="check the centres: linspace(0, 2 pi, n) ends where it starts",
+        )
 
 
 def _ceiling(good: float, ceiling: float, n: int) -> Iterator[Finding]:
@@ -244,11 +263,14 @@ def train_and_test_took_the_same_road(case: DataCase) -> Iterator[Finding]:
 
 
 def _roughness(x: Tensor) -> Tensor:
-    """``[n]``: how much neighbours along the last axis differ, against the contrast of each; up to 300 samples."""
+    """``[n]``: how much neighbours along the last axis differ, against the contrast of each; up to 300 samples.
+
+    Squares, because the mean of absolute differences is the same for a ramp and for a step.
+    """
     some = torch.randperm(len(x), generator=rng())[:LOOKED_AT]
     signal = to_signal(x[some]).double()
     contrast = signal.flatten(1).std(dim=1) + 1e-6
-    return signal.diff(dim=-1).abs().flatten(1).mean(dim=1) / contrast
+    return signal.diff(dim=-1).square().flatten(1).mean(dim=1).sqrt() / contrast
 
 
 def _chi_squared(counts: Tensor, expected: Tensor, freedom: int | None = None) -> float:

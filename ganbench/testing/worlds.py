@@ -54,8 +54,8 @@ class Flat(Extractor):
 
 @dataclass(frozen=True)
 class World:
-    """Real samples and four kinds of fakes: ``other`` reals, ``noise``, reals of ``one_class`` only, and ``repeated``,
-    one real over and over. All are stored as a dataset stores them."""
+    """Real samples and five kinds of fakes: ``other`` reals, ``noise``, reals of ``one_class`` only or of ``half`` of
+    the classes, and ``repeated``, one real over and over. All are stored as a dataset stores them."""
 
     name: str
     spec: DataSpec
@@ -108,6 +108,7 @@ def images() -> World:
         "other": draw(2),
         "noise": (noise, kind),
         "one_class": draw(4, kinds=1),
+        "half": draw(5, kinds=CLASSES // 2),
         "repeated": (x[:1].expand(SAMPLES, -1, -1, -1), kind[:1].expand(SAMPLES)),
     }
     return World("images", DataSpec((1, SIDE, SIDE), CLASSES), Bars(), _even(), (x, kind), fakes)
@@ -131,6 +132,7 @@ def points() -> World:
         "other": draw(2),
         "noise": (24 * torch.rand(SAMPLES, 2, generator=rng(3)) - 12, kind),
         "one_class": draw(4, kinds=1),
+        "half": draw(5, kinds=CLASSES // 2),
         "repeated": (x[:1].expand(SAMPLES, -1), kind[:1].expand(SAMPLES)),
     }
     oracle = replace(_even(), assign=assign, ceiling=1 - math.exp(-4.5))

@@ -1,0 +1,87 @@
+"""Same run, same bits: every built-in arch with every loss, in this process and in workers."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import pytest
+import torch
+from msgspec.structs import replace
+
+from ganbench import plugins
+from ganbench.bench import prepare
+from ganbench.data import Stream
+from ganbench.determinism import configure, noting_nondeterminism
+from ganbench.plan import load_protocol, make_plan
+from ganbench.protocol import to_toml
+from ganbench.record import Record, read
+from ganbench.run import execute
+
+TINY = load_protocol("smoke-v1")
+TINY = replace(
+    TINY,
+    name="tiny-v1",
+    training=replace(TINY.training, budget_kimg=0.32),
+    evaluation=replace(TINY.evaluation, samples=60, metrics=("fid",)),
+)
+
+
+def bits(record: Record) -> tuple:
+    looks = [(look.kimg, look.score) for look in record.curve]
+    return record.status, record.bits, record.draws, record.best, looks, record.self_checks
+
+
+def in_this_process(folder: Path) -> dict[str, Record]:
+    archs = [source for source in plugins.find_many("arch", ["all"]) if source.package == "ganbench"]
+    plan = make_plan(archs, plugins.find_many("loss", ["all"]), TINY, out=folder, device="cpu")
+    jobs = (job for job in plan.jobs if not job.yardstick)
+    return {job.key: execute(job, lambda event: None, lambda: False) for job in jobs}
+
+
+def test_every_combination_has_the_same_bits_in_this_process_and_in_workers(ganbench_command, tmp_path) -> None:
+    records = in_this_process(tmp_path / "here")
+    assert len(records) >= 27
+    rules = tmp_path / "tiny.toml"
+    rules.write_text(to_toml(TINY))
+    ran = ganbench_command("run", "--arch", "all", "--loss", "all", "--protocol", rules, "--jobs", "2", "-q")
+    assert ran.returncode == 0, ran.stderr
+    for key, record in records.items():
+        there = read(tmp_path / "runs/tiny-v1" / record.entry / "seed0/record.json")
+        assert bits(there) == bits(record), key
+        assert there.environment.workers == 2
+
+
+def test_data_order_and_evaluation_latents_are_shared_by_all_and_change_with_the_seed() -> None:
+    bench = prepare(TINY, "cpu")
+
+    def first_images(seed: int) -> torch.Tensor:
+        return Stream(bench.dataset.train, 16, TINY.seed(seed, "data"), torch.device("cpu")).draw()[0]
+
+    assert torch.equal(first_images(0), first_images(0))
+    assert not torch.equal(first_images(0), first_images(1))
+    streams = ("init", "data", "latent", "penalty", "selection", "picture", "evaluation-0", "evaluation-1")
+    assert len({TINY.seed(seed, stream) for seed in range(3) for stream in streams}) == 3 * len(streams)
+
+
+@pytest.fixture
+def configured():
+    configure()
+    yield
+    torch.use_deterministic_algorithms(False)
+    torch.utils.deterministic.fill_uninitialized_memory = True
+
+
+def test_an_operation_without_a_deterministic_form_is_noted(configured) -> None:
+    """``put_`` without accumulation has none, on a CPU either."""
+    found: set[str] = set()
+    with noting_nondeterminism(found):
+        torch.zeros(4).put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
+    assert [name.split()[0] for name in found] == ["put_"]
+
+
+def test_other_warnings_pass() -> None:
+    found: set[str] = set()
+    with pytest.warns(UserWarning, match="look here"), noting_nondeterminism(found):
+        warnings.warn("look here", UserWarning, stacklevel=1)
+    assert found == set()

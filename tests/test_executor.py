@@ -1,0 +1,114 @@
+"""Workers that crash, hang or meet each other on one run: each leaves the record that tells it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from ganbench import plugins
+from ganbench.executors import local
+from ganbench.executors.local import LocalExecutor
+from ganbench.plan import load_protocol, make_plan
+from ganbench.record import read
+
+MISBEHAVING = '''
+    """A loss that misbehaves in its tenth step."""
+    import ctypes, os, time
+    from ganbench import hookimpl
+    class Misbehaving:
+        calls = 0
+        def d_loss(self, D, real, fake):
+            Misbehaving.calls += 1
+            if Misbehaving.calls == 10:
+                ACT
+            return D(fake).mean() - D(real).mean()
+        def g_loss(self, D, real, fake):
+            return -D(fake).mean()
+    @hookimpl
+    def ganbench_loss():
+        return Misbehaving()
+'''
+
+
+@pytest.fixture
+def misbehaving(install, site, monkeypatch):
+    def add(act: str) -> None:
+        install("third-party", "loss", "bad", MISBEHAVING.replace("ACT", act), module="bad_loss")
+        monkeypatch.syspath_prepend(site)
+        monkeypatch.setenv("PYTHONPATH", str(site))
+        plugins.installed.cache_clear()
+
+    yield add
+    monkeypatch.undo()
+    plugins.installed.cache_clear()
+
+
+def carry_out(tmp_path: Path, timeout: float = 0.0):
+    rules = load_protocol("smoke-v1")
+    rules = replace(rules, training=replace(rules.training, timeout=timeout))
+    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["bad", "hinge"])
+    plan = make_plan(archs, losses, rules, out=tmp_path / "runs", device="cpu")
+    jobs = {job.loss.partition(":")[2]: job for job in plan.jobs if not job.yardstick}
+    with LocalExecutor(1) as executor:
+        events = [event for event in executor.run(list(jobs.values())) if event.kind in ("done", "refused")]
+    return {name: read(job.record_file) for name, job in jobs.items()}, events
+
+
+@pytest.mark.parametrize(
+    ("act", "reason"),
+    [
+        ("ctypes.string_at(0)", "the worker process died: killed by SIGSEGV"),
+        ("os._exit(3)", "the worker process died: exit code 3"),
+        ("raise KeyError('lost')", "KeyError: 'lost'"),
+    ],
+)
+def test_a_crash_is_the_result_of_its_run_and_costs_no_other(act, reason, misbehaving, tmp_path) -> None:
+    misbehaving(act)
+    records, events = carry_out(tmp_path)
+    assert (records["bad"].status, records["bad"].reason) == ("error", reason)
+    assert records["hinge"].status == "ok"
+    assert len(events) == 2
+
+
+def test_a_worker_that_was_killed_leaves_a_run_that_can_go_on(misbehaving, tmp_path) -> None:
+    misbehaving("os.kill(os.getpid(), 9)")
+    records, events = carry_out(tmp_path)
+    assert records["bad"].status == "interrupted"
+    assert "killed by SIGKILL" in records["bad"].reason
+    assert [event.facts["lost"] for event in events if event.facts["status"] == "interrupted"] == [True]
+
+
+def test_a_run_that_hangs_ends_as_timeout(misbehaving, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(local, "GRACE_SECONDS", 3.0)
+    misbehaving("time.sleep(600)")
+    records, _ = carry_out(tmp_path, timeout=2.0)
+    assert records["bad"].status == "timeout"
+    assert "no sign of life" in records["bad"].reason
+    assert records["hinge"].status == "ok"
+
+
+def test_two_commands_on_one_run_do_it_once(tmp_path, site) -> None:
+    command = [sys.executable, "-m", "ganbench", "run", "--arch", "mlp", "--loss", "hinge", "--protocol", "smoke-v1"]
+    command += ["--set", "budget_kimg=12"]
+    environment = {**os.environ, "NO_COLOR": "1", "COLUMNS": "160"}
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+
+    first = start()
+    record = tmp_path / "runs/smoke-v1/mlp+hinge+budget_kimg=12/seed0/record.json"
+    deadline = time.monotonic() + 120
+    while not record.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    second = start()
+    outputs = [process.communicate(timeout=240)[0] for process in (first, second)]
+    assert [first.returncode, second.returncode] == [0, 0]
+    assert "another process is on this run" in outputs[1]
+    assert "75 %" in outputs[0]
+    assert "75 %" not in outputs[1], "it must not train once more"
