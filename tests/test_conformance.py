@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
-from ganbench import GAN, Dataset, DataSpec, Oracle, Split, Unsupported, plugins
+from ganbench import GAN, Dataset, DataSpec, Match, Oracle, Split, Unsupported, hookspecs, plugins
 from ganbench.testing import (
     CHECKS,
     ConformanceError,
@@ -110,6 +110,23 @@ def test_every_sketch_of_the_guide_keeps_the_contract(kind: str, guide) -> None:
     module, sketches = guide
     _, shape = module.players(kind, sketches)
     check_arch(lambda: module.players(kind, sketches)[0], DataSpec(shape, classes=10), source=shape)
+
+
+@pytest.mark.parametrize("kind", CHECKS)
+def test_the_example_of_every_hook_keeps_the_contract(kind: str) -> None:
+    text = getattr(hookspecs, f"ganbench_{kind}").__doc__
+    names: dict = {}
+    exec(re.sub(r"^ {8}", "", text.split("Example::")[1], flags=re.MULTILINE), names)
+    hook = names[f"ganbench_{kind}"]
+    match kind:
+        case "loss":
+            check_loss(hook(), like="hinge", skip=["loss-survives-pickling"])  # its module cannot be imported
+        case "arch":
+            check_arch(hook)
+        case "metric":
+            check_metric(hook())
+        case "dataset":
+            check_dataset(hook)
 
 
 # -- nothing is wrong with what others publish -------------------------------------------------------------------------
@@ -222,6 +239,66 @@ def test_a_spectrally_normalised_last_layer_without_bias_ends_in_a_logit() -> No
     def build() -> GAN:
         last = nn.utils.parametrizations.spectral_norm(nn.Linear(8, 1, bias=False))
         return GAN(nn.Linear(4, 2), nn.Sequential(nn.Linear(2, 8), nn.LayerNorm(8), last, nn.Flatten(0)), 4)
+
+    assert arch_findings(build, POINTS) == []
+
+
+class Attending(nn.Module):
+    """Self-attention that starts at nothing (Zhang et al. 2019)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.q, self.k, self.v = (nn.Conv2d(channels, channels, 1) for _ in range(3))
+        self.gamma = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (layer(x).flatten(2) for layer in (self.q, self.k, self.v))
+        return x + self.gamma * (v @ (q.transpose(1, 2) @ k).softmax(-1)).reshape(x.shape)
+
+
+class Projection(nn.Module):
+    """Residual blocks, sum pooling, and the label projected on the features (Miyato and Koyama 2018)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(1, 6, 3, 1, 1), nn.Conv2d(6, 6, 3, 1, 1)
+        self.attention, self.last, self.label = Attending(6), nn.Linear(6, 1), nn.Embedding(10, 6)
+        nn.init.zeros_(self.second.weight)  # a residual branch that starts at nothing, too
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        h = self.first(x)
+        h = relu(self.attention(h + self.second(relu(h)))).sum((2, 3))
+        return self.last(h).squeeze(1) + (self.label(labels) * h).sum(1)
+
+
+class Maxout(nn.Module):
+    """The largest of five linear maps (Goodfellow et al. 2013)."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.maps = nn.Linear(before, 5 * after)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.maps(x).unflatten(1, (-1, 5)).amax(2)
+
+
+class Projected(GAN):
+    def matches(self, batch, fake):
+        return [Match(lambda x: self.discriminator(x, batch.labels), batch.real, fake)]
+
+
+def test_a_residual_projection_discriminator_with_attention_raises_no_false_alarm() -> None:
+    def build() -> GAN:
+        up = nn.Sequential(nn.Linear(4, 16), nn.Unflatten(1, (1, 4, 4)), nn.BatchNorm2d(1), nn.Upsample(scale_factor=2))
+        return Projected(nn.Sequential(up, nn.Tanh()), Projection(), 4)
+
+    assert arch_findings(build, IMAGES) == []
+
+
+def test_maxout_and_dropout_raise_no_false_alarm() -> None:
+    def build() -> GAN:
+        body = nn.Sequential(Maxout(2, 8), nn.Dropout(0.3), Maxout(8, 8), nn.Linear(8, 1), nn.Flatten(0))
+        return GAN(nn.Linear(4, 2), body, 4)
 
     assert arch_findings(build, POINTS) == []
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -171,19 +172,25 @@ def _kill_once(arguments: list[str], folder: Path, whom: str, rng: random.Random
     if process.poll() is not None:
         return False
     if whom == "worker":
-        workers = subprocess.run(
-            ["pgrep", "-P", str(process.pid), "-f", "multiprocessing.spawn"],
-            capture_output=True,
-            text=True,
-            check=False,
-        ).stdout.split()
+        workers = _workers_of(process.pid)
         if workers:
-            os.kill(int(rng.choice(workers)), signal.SIGKILL)
+            os.kill(rng.choice(workers), signal.SIGKILL)
         process.wait(timeout=120)
         return bool(workers)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     return True
+
+
+def _workers_of(parent: int) -> list[int]:
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it may end while one looks
+            pid, _, rest = status.read_text().partition(" ")
+            is_child = int(rest.rpartition(")")[2].split()[1]) == parent
+            if is_child and b"spawn_main" in status.with_name("cmdline").read_bytes():
+                found.append(int(pid))
+    return sorted(found)
 
 
 def _lines(folder: Path) -> int:

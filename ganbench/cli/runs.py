@@ -56,6 +56,8 @@ def _describe(record: Record, path: Path) -> None:
             ("parameters", ", ".join(f"{who} {n:,}" for who, n in record.parameters.items()), ""),
             ("D normalisation", record.d_norm, ""),
         ],
+        "on the way": _way_rows(record),
+        "self-checks": _check_rows(record),
         "speed": _speed_rows(record),
         "provenance": _provenance_rows(record),
     }
@@ -77,6 +79,31 @@ def _score_rows(record: Record) -> list[tuple[str, str, str]]:
         spread = f"draws: {', '.join(f'{d:.4g}' for d in draws)}" if len(draws) > 1 else ""
         rows.append((name, f"{value:.4g}", spread))
     return rows
+
+
+def _way_rows(record: Record) -> list[tuple[str, str, str]]:
+    """The looks on the selection split, and the score of the best of them."""
+    if not record.curve:
+        return []
+    looks = ", ".join(f"{look.score:.4g} at {look.kimg:g}" for look in record.curve)
+    rows = [(f"{record.headline} by kimg", looks, "on the selection split")]
+    if record.best:
+        scores = ", ".join(f"{name} {value:.4g}" for name, value in record.best.scores.items())
+        rows.append((f"best, at {record.best.kimg:g} kimg", scores, "on the reporting split"))
+    return rows
+
+
+def _check_rows(record: Record) -> list[tuple[str, str, str]]:
+    checks = record.self_checks
+    if checks is None:
+        return []
+    return [
+        ("compared", f"{checks.fake:,} fakes with {checks.real:,} reals", ""),
+        *(("other reals", f"{name} {value:.4g}", "the floor") for name, value in checks.floor.items()),
+        *(("the very same", f"{name} {value:.4g}", "") for name, value in checks.identical.items()),
+        ("effective samples", f"{checks.effective_samples:.3g}", record.collapse and f"collapsed: {record.collapse}"),
+        ("failed", "; ".join(checks.failed), ""),
+    ]
 
 
 def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
@@ -105,7 +132,9 @@ def _provenance_rows(record: Record) -> list[tuple[str, str, str]]:
         ("ganbench", f"{env.ganbench}", f"commit {env.commit}{dirty}" if env.commit else ""),
         ("torch", f"{env.torch}", f"{env.precision}, {env.threads} thread(s)"),
         ("device", f"{env.device}", f"{env.system}, Python {env.python}"),
-        ("started", record.started, ""),
+        ("started", record.started, f"{env.workers} run(s) at a time"),
+        ("no deterministic form", ", ".join(env.nondeterministic), ""),
+        ("weights", record.bits.weights, f"samples {' '.join(record.bits.samples)}" if record.bits.samples else ""),
     ]
 
 

@@ -24,5 +24,6 @@ def ganbench_protocol() -> Protocol:
             extractor="raw",
             metrics=("modes", "density-coverage"),
             headline="coverage",
+            target=0.5,
         ),
     )
