@@ -19,7 +19,17 @@ from ganbench.errors import GanbenchError
 from ganbench.protocol import Protocol
 from ganbench.record import Column, Record, entry_name
 from ganbench.rows import COSTS, KINDS, Entry, Kind, Row, Rules, entry_of, make_row
-from ganbench.selection import Found, Installed, edits_of, merge, notes_on, one_line, references, select
+from ganbench.selection import (
+    Found,
+    Installed,
+    References,
+    edits_of,
+    merge,
+    notes_on,
+    one_line,
+    references,
+    select,
+)
 from ganbench.statistics import on_log_scale, ranks
 
 USUAL = ("fid", "is", "modes_covered", "coverage")
@@ -152,6 +162,7 @@ def build(
     protocol: Protocol | None = None,
     *,
     published: Iterable[Record] | None = None,
+    known: Iterable[Record] = (),
     installed: Installed | None = None,
     sort: str = "",
     metrics: Sequence[str] = (),
@@ -163,6 +174,7 @@ def build(
         protocol: whose digest and seeds count; without it (its plugin is missing) those of most records do.
         published: records to show beside ``records``, which then are those made here: a row of theirs takes the place
             of a published one only if it is complete and of the same code.
+        known: published records that are not shown, but tell what the published source of a component is.
         installed: tells the source of an installed plugin; rows made here of other source are marked *edited*.
         sort: a column to sort by, ``fid`` or ``images/s``; the headline where empty.
         metrics: score columns to show beside the headline instead of the usual ones.
@@ -180,7 +192,8 @@ def build(
     headline = next((name for name in columns if wanted in (name, short_name(name))), wanted)
     seeds = protocol.seeds if protocol else tuple(sorted({r.seed for r in kept if not r.yardstick}))
     rules = Rules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
-    rows, beside = merge(_rows(found, rules, installed))
+    sources = references([*found, *(Found(record, False) for record in known)], installed)
+    rows, beside = merge(_rows(found, rules, sources))
     table = Table(
         name=protocol.name if protocol else kept[0].protocol,
         digest=protocol.digest if protocol else kept[0].digest,
@@ -197,13 +210,12 @@ def build(
     return _sorted(table, sort or headline)
 
 
-def _rows(found: Sequence[Found], rules: Rules, installed: Installed | None) -> list[Row]:
-    known = references(found, installed)
+def _rows(found: Sequence[Found], rules: Rules, sources: References) -> list[Row]:
     groups: dict[tuple[Entry, bool], list[Record]] = {}
     for one in found:
         groups.setdefault((entry_of(one.record), one.here), []).append(one.record)
     return [
-        make_row(entry, group, rules, edits_of(group, known), here) for (entry, here), group in sorted(groups.items())
+        make_row(entry, group, rules, edits_of(group, sources), here) for (entry, here), group in sorted(groups.items())
     ]
 
 

@@ -115,7 +115,11 @@ def _codes(record: Record) -> dict[_Code, Component]:
     }
 
 
-def references(found: Iterable[Found], installed: Installed | None) -> dict[_Code, tuple[str, str]]:
+References = dict[_Code, tuple[str, str]]
+"""The source that each version of a component is known by, and whose it is."""
+
+
+def references(found: Iterable[Found], installed: Installed | None) -> References:
     """The source that each version of a component is known by, and whose it is: that of the published records, else
     that of the installed plugin, else that of most records (of as many, the earliest)."""
     found = list(found)
@@ -124,7 +128,7 @@ def references(found: Iterable[Found], installed: Installed | None) -> dict[_Cod
     for one in found:
         for code, part in _codes(one.record).items():
             groups[code].append((one, part))
-    known = {}
+    known: References = {}
     for code, group in groups.items():
         published = [pair for pair in group if not pair[0].here]
         old = code[-1]
@@ -142,7 +146,7 @@ def _usual(group: Sequence[tuple[Found, Component]]) -> str:
     return min(counts, key=lambda source: (-counts[source], first[source], source))
 
 
-def edits_of(records: Iterable[Record], known: dict[_Code, tuple[str, str]]) -> list[Edit]:
+def edits_of(records: Iterable[Record], known: References) -> list[Edit]:
     """In which components finished runs differ from the known source of the same version."""
     edits = set()
     for record in records:

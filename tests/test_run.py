@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -390,3 +391,53 @@ def test_a_corrupt_record_is_named_and_the_good_ones_are_shown(ganbench_command,
     assert "mlp+hinge/seed0/record.json is not a readable record" in result.stderr.replace("\n", "")
     assert ganbench_command("leaderboard", "smoke-v1", "--write").returncode == 2
     assert not (tmp_path / "leaderboards").exists()
+
+
+THIRD_PARTY = '''
+    """A loss of another package."""
+    from ganbench import hookimpl
+    class Mine:
+        def d_loss(self, D, real, fake):
+            return (D(real) - 1).square().mean() + D(fake).square().mean()
+        def g_loss(self, D, real, fake):
+            return (D(fake) - 1).square().mean()
+    @hookimpl
+    def ganbench_loss():
+        return Mine()
+'''
+TWO_SEEDS = """
+    name = "two-v1"
+    dataset = "digits"
+    resolution = 16
+    seeds = [0, 1]
+    [training]
+    budget_kimg = 0.064
+    width = 8
+    [evaluation]
+    samples = 60
+    metrics = ["fid"]
+    headline = "fid"
+    extractor = "digits-cnn"
+"""
+
+
+def test_a_plugin_edited_under_its_old_version_has_no_rank_beside_its_published_row(
+    ganbench_command, install, site, tmp_path
+) -> None:
+    install("third-party", "loss", "mine", THIRD_PARTY, module="mine")
+    (tmp_path / "two.toml").write_text(textwrap.dedent(TWO_SEEDS))
+    run = ("run", "--arch", "mlp", "--loss", "mine", "--protocol", "two.toml", "-q")
+    assert "edited" not in ganbench_command(*run).stdout
+    assert ganbench_command("leaderboard", "two.toml", "--write").returncode == 0
+    source = (site / "mine.py").read_text()
+    (site / "mine.py").write_text(source.replace("- 1", "- 2"))
+    again = ganbench_command(*run)
+    assert again.returncode == 0, again.stderr
+    assert "the loss mine (third-party 1.0) was edited without a new version" in " ".join(again.stdout.split())
+    table = json.loads(ganbench_command("leaderboard", "two.toml", "--format", "json").stdout)
+    kinds = {(row["kind"], row["rank"] is None) for row in table["rows"] if not row["yardstick"]}
+    assert kinds == {("entry", False), ("edited", True)}
+    (site / "mine.py").unlink()
+    (site / "third_party-1.0.dist-info/entry_points.txt").unlink()
+    without = ganbench_command("leaderboard", "two.toml", "--format", "json")
+    assert len(json.loads(without.stdout)["rows"]) == len(table["rows"]), "records outlive their plugin"

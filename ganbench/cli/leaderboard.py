@@ -124,9 +124,12 @@ def show_table(protocol: Protocol, files: Iterable[Path], terminal: Console, *, 
     """The table of some record files, at the end of a run."""
     from ganbench import tables
     from ganbench.leaderboard import build
+    from ganbench.publishing import records_in
 
     records, errors = read_all(files)
-    table = build(records, protocol, published=(), installed=installed_source)
+    folder = published_folder(protocol.name)
+    known, _ = read_all(records_in(folder)) if folder else ([], [])
+    table = build(records, protocol, published=(), known=known, installed=installed_source)
     if as_json:
         typer.echo(tables.to_json(table), nl=False)
     else:
