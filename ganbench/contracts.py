@@ -19,7 +19,8 @@ class Loss(Protocol):
     """The adversarial objective of one match (D, real, fake).
 
     Anything random (an interpolation, a perturbation) is drawn with torch's default generator: the core has seeded it
-    for this purpose. ``real`` and ``fake`` are ``[B, *shape]``; inside ``d_loss`` the fakes carry no gradient.
+    for this purpose. ``real`` and ``fake`` are ``[B, *shape]``; inside ``d_loss`` the fakes carry no gradient. A loss
+    keeps nothing between calls: no checkpoint would hold it, and a resumed run would not end with the same bits.
 
     Optional attributes, with the value taken where a loss does not state them:
 

@@ -178,7 +178,7 @@ class _Run:
             checked = trainer.done or before * checks // total != trainer.d_done * checks // total
             if checked:
                 self._picture(window.images)
-                row |= self._look(window.images)
+                row |= self._look(window.images) if checks > 1 else {}  # the end alone is nothing to choose from
             self._note(row)
             stopped = should_stop() and not trainer.done
             if checked or stopped or time.monotonic() - saved > CHECKPOINT_SECONDS:

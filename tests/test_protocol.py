@@ -16,7 +16,7 @@ PINNED = {
     "digits-16-v1": "93b076071651",
     "digits-16-long-v1": "e3e55a663b54",
     "smoke-v1": "e782f1a31702",
-    "stacked-digits-v1": "560a319f304c",
+    "stacked-digits-v1": "5817e62ac498",
     "ring-v1": "eaeef1493e4d",
     "grid-v1": "fdcad6037bf5",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
@@ -41,6 +43,30 @@ def image_plan(data: DataSpec, smallest: int = 4) -> tuple[int, tuple[int, int],
     if stages == 0 or max(height, width) >= 2 * smallest:
         raise Unsupported(f"needs images whose sides halve down to {smallest} to {2 * smallest - 1}, not {data}")
     return channels, (height, width), stages
+
+
+def grown(data: DataSpec, width: int, z_dim: int, doubled: Callable[[int, int, bool], list[nn.Module]]) -> nn.Module:
+    """A DCGAN's G, ``z[B, Z] -> x[B, C, H, W]`` in [-1, 1]: a 4x4 map, then doublings with batch norm and ReLU between.
+
+    The first layer is a Linear and a reshape: the same map as the paper's transposed convolution of a 1x1 image, and
+    several times faster on a CPU.
+
+    Args:
+        doubled: (channels before, channels after, with bias) -> layers that double the map.
+    """
+    channels, (height, breadth), stages = image_plan(data)
+    before = width * 2 ** (stages - 1)
+    layers: list[nn.Module] = [
+        nn.Linear(z_dim, before * height * breadth, bias=False),
+        nn.Unflatten(1, (before, height, breadth)),
+        nn.BatchNorm2d(before),
+        nn.ReLU(inplace=True),
+    ]
+    for stage in reversed(range(stages - 1)):
+        after = width * 2**stage
+        layers += [*doubled(before, after, False), nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+        before = after
+    return nn.Sequential(*layers, *doubled(before, channels, True), nn.Tanh())
 
 
 def init_dcgan(network: nn.Module) -> nn.Module:

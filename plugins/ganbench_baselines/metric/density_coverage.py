@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ganbench.contracts import Goal, Metric
-from ganbench.errors import Unsupported
 from ganbench.evaluate import Evaluation
 from ganbench.hookspecs import hookimpl
+from ganbench_baselines.metric.neighbours import centred
 
 NEIGHBOURS = 5
 ROWS = 1000  # of the distance matrix at a time
@@ -30,17 +30,10 @@ class DensityCoverage:
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
         """{"density": neighbourhoods a fake falls into, over five, "coverage": share of them with a fake}."""
-        features = evaluation.features()
-        n = min(len(features.real), len(features.fake))
-        if n <= NEIGHBOURS:
-            raise Unsupported(f"{NEIGHBOURS} neighbours need {NEIGHBOURS + 1} samples of each kind, not {n}")
-        if not (features.real.isfinite().all() and features.fake.isfinite().all()):
-            raise ValueError("features are not finite")  # distances to NaN would score a silent 0
-        # cdist expands |a - b|², which loses the digits of an offset that all features share
-        centre = features.real.double().mean(dim=0)
-        held = fakes_held(features.real.double() - centre, features.fake.double() - centre)
+        real, fake = centred(evaluation.features(), NEIGHBOURS)
+        held = fakes_held(real, fake)
         return {
-            "density": held.sum().item() / (NEIGHBOURS * len(features.fake)),
+            "density": held.sum().item() / (NEIGHBOURS * len(fake)),
             "coverage": (held > 0).double().mean().item(),
         }
 

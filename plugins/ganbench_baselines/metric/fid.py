@@ -37,7 +37,7 @@ class FID:
         for moment in moments:
             moment["sigma"] = np.atleast_2d(moment["sigma"])  # numpy's covariance of one feature is a scalar
         distance = judge.fid_statistics_to_metric(*moments, verbose=False)[judge.KEY_METRIC_FID]
-        return {"fid": max(0.0, distance)}  # rounding leaves equal moments a little below zero
+        return {"fid": max(distance, 0.0)}  # rounding leaves equal moments a little below; this order keeps a NaN
 
 
 @hookimpl

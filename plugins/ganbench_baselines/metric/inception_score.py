@@ -43,7 +43,7 @@ class InceptionScore:
         logits = torch.maximum(logits, logits.amax(dim=1, keepdim=True) - 500)
         splits = 10 if len(logits) >= 5000 else 1
         score = judge.isc_features_to_metric(logits, splits, shuffle=True, rng_seed=SHUFFLE_SEED)
-        return {"is": max(1.0, score[judge.KEY_METRIC_ISC_MEAN])}  # equal samples round to a little below 1
+        return {"is": max(score[judge.KEY_METRIC_ISC_MEAN], 1.0)}  # equal samples round to below 1; this keeps a NaN
 
 
 @hookimpl

@@ -136,7 +136,7 @@ def score(mode: Tensor, pi: Tensor, mistakes: Mistakes | None) -> dict[str, floa
         "modes_hit": float((count > 0).sum()),
         "modes_covered": float((count >= needed(n, good / n, p, pi, mistakes)).sum()),
         "modes_effective": torch.special.entr(q).sum().exp().item(),
-        "mode_kl": max(0.0, kl),
+        "mode_kl": max(kl, 0.0),  # this order keeps a NaN
         "mode_kl_raw": kl,
         "hq_fraction": good / n,
     }
