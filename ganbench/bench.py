@@ -97,6 +97,8 @@ def pick_device(name: str) -> torch.device:
             return torch.device("cuda", 0)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, index = name.partition(":")
+    if index and not index.isdecimal():
+        raise GanbenchError(f"there is no device '{name}'", "use auto, cpu, cuda, cuda:0 or mps")
     found = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}.get(kind, 0)
     if found <= int(index or 0):
         raise GanbenchError(f"there is no device '{name}' on this machine", "use --device auto or --device cpu")

@@ -1,4 +1,4 @@
-"""Best-so-far: the best generator on the way, chosen on data and latents that nothing is reported on."""
+"""Best-so-far: the best generator on the way, chosen on a split and latents that no score is reported on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class BestSoFar:
     """Looks at the headline during a run, and the weights of the averaged generator at the best of them.
 
     Reporting the best of several noisy looks by their own scores makes every method look better than it is, the
-    noisier the more. So the choice is made here, and the score comes from the reporting split afterwards.
+    noisier the more. So the choice is made here, and the score comes from the reporting split afterwards. (Where a
+    protocol reports on all data, the selection split is the held-out part of them; the latents differ all the same.)
 
     Args:
         goal: the headline's direction.

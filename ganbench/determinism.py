@@ -6,9 +6,12 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch.utils import deterministic
+
+_MARK = "does not have a deterministic implementation"
 
 
 def configure() -> None:
@@ -23,13 +26,17 @@ def configure() -> None:
 
 @contextmanager
 def noting_nondeterminism(found: set[str]) -> Iterator[None]:
-    """Collect the operations of which torch warns that they have no deterministic form; pass other warnings on."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
+    """Collect, as they come, the operations of which torch warns that they have no deterministic form."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("always", message=f".*{_MARK}")
+        show = warnings.showwarning
+
+        def note(message: Warning | str, *rest: Any, **named: Any) -> None:
+            name, mark, _ = str(message).partition(_MARK)
+            if mark:
+                found.add(name.strip())
+            else:
+                show(message, *rest, **named)
+
+        warnings.showwarning = note
         yield
-    for warning in caught:
-        text = str(warning.message)
-        if "does not have a deterministic implementation" in text:
-            found.add(text.partition(" does not have")[0])
-        else:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -117,7 +118,7 @@ class Judge:
             real=(real or self.reference).x,
             fake=fake.x,
             spec=self.dataset.spec,
-            rng=torch.Generator().manual_seed(seed),
+            rng=torch.Generator(),
             real_labels=(real or self.reference).labels,
             fake_labels=fake.labels,
             oracle=self.dataset.oracle,
@@ -131,6 +132,9 @@ class Judge:
         metric_of: dict[str, str] = {}
         for name, metric in self.metrics.items():
             if only is None or name in only:
+                # a stream of its own: what a metric draws depends on no other metric, and on no latent
+                own = hashlib.sha256(f"{seed}|metric|{name}".encode()).digest()[:8]
+                evaluation.rng.manual_seed(int.from_bytes(own, "big") >> 1)
                 for column, value in self._apply(name, metric, evaluation).items():
                     title = f"{column}@{self.extractor.tag}" if evaluation.used_extractor and self.extractor else column
                     low, high = getattr(metric, "ranges", {}).get(column, (None, None))

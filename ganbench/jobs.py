@@ -35,8 +35,9 @@ class Job(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """Unique within a plan."""
-        return f"{self.entry}, seed {self.seed}"
+        """Unique within a plan, as the folder is: of two components of one name the package stands in front."""
+        name = self.yardstick or Path(self.folder).parent.name.replace("~", ":")
+        return f"{name}, seed {self.seed}"
 
     @property
     def entry(self) -> str:

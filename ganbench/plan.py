@@ -149,11 +149,11 @@ def make_plan(
 
 def check_writable(folder: Path) -> None:
     """Raise RecordError now, not after an hour of training, if nothing can be written there."""
-    probe = folder / ".ganbench-probe"
+    probe = folder / f".ganbench-probe-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"0" * 4096)
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise RecordError(
             f"cannot write to {folder}: {error.strerror or error}", "choose another folder with --out"
@@ -170,7 +170,8 @@ def _sort(protocol: Protocol, jobs: list[Job], force: bool) -> Plan:
         if record.status not in FINISHED:
             plan.todo.append(job)
         elif record.digest == job.digest and _same_code(record, job):
-            plan.finished.append(job)
+            # what is read from a path may have changed: the worker looks, and repeats the run only if it has
+            (plan.todo if ":" in job.protocol.dataset else plan.finished).append(job)
         else:
             plan.todo.append(job)
             plan.changed.append(job)
@@ -178,9 +179,13 @@ def _sort(protocol: Protocol, jobs: list[Job], force: bool) -> Plan:
 
 
 def _same_code(record: Record, job: Job) -> bool:
-    if job.yardstick:
-        return True
-    pairs = ((record.arch, plugins.find("arch", job.arch)), (record.loss, plugins.find("loss", job.loss)))
+    rules = job.protocol
+    pairs = [(record.parts.get("dataset"), plugins.find("dataset", rules.dataset))]
+    pairs += [(record.metrics.get(name), plugins.find("metric", name)) for name in rules.evaluation.metrics]
+    if rules.evaluation.extractor:
+        pairs.append((record.parts.get("extractor"), plugins.find("extractor", rules.evaluation.extractor)))
+    if not job.yardstick:
+        pairs += [(record.arch, plugins.find("arch", job.arch)), (record.loss, plugins.find("loss", job.loss))]
     return all(then is not None and then.source == now.source_hash for then, now in pairs)
 
 

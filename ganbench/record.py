@@ -99,7 +99,8 @@ class SelfChecks(Struct, frozen=True):
 
     ``real`` and ``fake`` are the numbers of samples compared, ``floor`` scores reals against other reals, ``identical``
     the reference against itself (both with the headline's metric). ``effective_samples`` is the fakes' Vendi score
-    (Friedman and Dieng 2023), about 1 where all are alike. ``failed`` are sentences.
+    (Friedman and Dieng 2023), about 1 where all point one way, ``spread`` their variance as a share of the reals'.
+    ``failed`` are sentences.
     """
 
     real: int
@@ -107,6 +108,7 @@ class SelfChecks(Struct, frozen=True):
     floor: dict[str, float]
     identical: dict[str, float]
     effective_samples: float
+    spread: float = 1.0
     failed: tuple[str, ...] = ()
 
 

@@ -1,13 +1,11 @@
-"""Pictures of samples, for files and for the terminal, and safe storage of tensors."""
+"""Pictures of samples, for files and for the terminal."""
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -45,13 +43,6 @@ def save_png(pixels: Pixels, path: Path) -> None:
     """Write a PNG, whole or not at all."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="png")
-    write_atomically(path, buffer.getvalue())
-
-
-def save_tensors(state: Any, path: Path) -> None:
-    """``torch.save``, whole or not at all; what is written loads with ``weights_only=True``."""
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
     write_atomically(path, buffer.getvalue())
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import pstdev
 from typing import Literal
 
 from ganbench import plugins
@@ -105,12 +106,16 @@ def _code(part: Component) -> str:
 
 
 def _largest_difference(then: Record, now: Record) -> tuple[float, str]:
-    """The largest relative difference between draws of one score; infinite where a score is missing."""
+    """The largest relative difference between draws of one score; infinite where a score is missing.
+
+    A score near zero (KID, say) is measured by its spread over the record's draws instead.
+    """
     largest, column = 0.0, ""
     for old, new in zip(then.draws, now.draws, strict=False):
         for name in {**old, **new}:
             a, b = old.get(name, math.nan), new.get(name, math.nan)
-            difference = 0.0 if a == b else abs(a - b) / max(abs(a), abs(b))
+            spread = pstdev(draw[name] for draw in then.draws) if name in old else 0.0
+            difference = 0.0 if a == b else abs(a - b) / max(abs(a), abs(b), spread, 1e-6)
             if not difference <= largest:
                 largest, column = (math.inf if math.isnan(difference) else difference), name
     if len(then.draws) != len(now.draws):

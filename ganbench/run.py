@@ -1,13 +1,11 @@
-"""One run: build the players, train them under a protocol, look now and then, judge at the end, leave a record."""
+"""One run: train, look now and then, judge at the end, leave a record."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-import resource
 import statistics
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -19,30 +17,27 @@ from typing import Any
 import msgspec
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
 
-from ganbench import plugins, report
+from ganbench import checkpoint, memory, plugins, report
 from ganbench.bench import Bench, component_of, prepare
 from ganbench.best import BestSoFar
 from ganbench.contracts import Loss
 from ganbench.data import Stream
 from ganbench.determinism import noting_nondeterminism
-from ganbench.errors import Diverged, GanbenchError, RecordError
-from ganbench.evaluate import Verdict, sample
+from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError
+from ganbench.evaluate import sample
 from ganbench.gan import count_parameters, normalisation
 from ganbench.jobs import Event, Job
+from ganbench.judging import Judgement, digest_of, judge
 from ganbench.players import build_loss, build_players
 from ganbench.provenance import environment
 from ganbench.record import (
     FINISHED,
     FORMAT,
-    Best,
-    Column,
     Cost,
     Fingerprints,
     Look,
     Record,
-    SelfChecks,
     Speed,
     Status,
     append_line,
@@ -55,6 +50,8 @@ from ganbench.yardsticks import YARDSTICKS
 
 WINDOWS = 40
 """A run is timed in at least about this many windows: at each end progress is reported and the losses are read."""
+WINDOW_IMAGES = 100_000
+"""No window is longer, so that long runs, too, report, stop and save within minutes."""
 CHECKPOINT_SECONDS = 60.0
 """After so long without a checkpoint, the next window's end writes one."""
 PICTURE_SAMPLES = 64
@@ -68,42 +65,66 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
     Raises:
         GanbenchError: the job cannot be done at all (nothing was trained, nothing is written).
     """
+    bench = prepare(job.protocol, job.device)
+    if not job.fresh and (record := _still_good(job, bench)) is not None:
+        return record
     if job.yardstick:
-        return _judge_yardstick(job)
-    run = _Run(job, emit)
-    with _alone_in(run.folder, lambda: emit(Event("waiting", job.key, {}))) as waited:
-        if waited and (record := _finished_by_another(job)) is not None:
+        return _judge_yardstick(job, bench)
+    run = _Run(job, bench, emit)
+    with _alone_in(run.folder, lambda: emit(Event("waiting", job.key, {})), should_stop) as waited:
+        if waited is None:
+            return run.record("interrupted", "stopped while another process was on this run")
+        if waited and (record := _still_good(job, bench)) is not None:
             return record
         return run.carry_out(should_stop)
 
 
 @contextmanager
-def _alone_in(folder: Path, say_so: Callable[[], None]) -> Iterator[bool]:
-    """Hold the lock of a run's folder, so that no two processes write in it; yields whether it had to wait."""
+def _alone_in(folder: Path, say_so: Callable[[], None], should_stop: Callable[[], bool]) -> Iterator[bool | None]:
+    """Hold the lock of a run's folder, so that no two processes write in it; yields whether it had to wait, or None if
+    it was stopped before it came to that."""
+    lock, waited = FileLock(folder / ".lock"), False
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock")
-        try:
-            lock.acquire(timeout=0)
-            waited = False
-        except Timeout:
-            say_so()
-            lock.acquire()
-            waited = True
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=0.5 if waited else 0)
+            except Timeout:
+                if not waited:
+                    say_so()
+                waited = True
+                if should_stop():
+                    break
     except OSError as error:
         raise RecordError(f"cannot write to {folder}: {error.strerror or error}", "choose another --out") from error
     try:
-        yield waited
+        yield waited if lock.is_locked else None
     finally:
         lock.release()
 
 
-def _finished_by_another(job: Job) -> Record | None:
+def _still_good(job: Job, bench: Bench) -> Record | None:
+    """The record that is there already, if it is of the same rules, code, data and judge."""
     with suppress(RecordError):
-        record = read(job.record_file)
-        if record.status in FINISHED and record.digest == job.digest and record.changes == job.changes:
+        record = read(job.record_file) if job.record_file.exists() else None
+        if record and record.status in FINISHED and _basis(record) == _basis_now(job, bench):
             return record
     return None
+
+
+def _basis(record: Record) -> list[Any]:
+    """What a finished record must share with a job that need not be done again."""
+    parts = [record.arch, record.loss, *record.metrics.values(), *record.parts.values()]
+    sources = [part.source for part in parts if part]
+    return [record.format, record.digest, record.changes, record.dataset_hash, record.extractor, sources]
+
+
+def _basis_now(job: Job, bench: Bench) -> list[Any]:
+    facts = _protocol_fields(bench, job)
+    named = [plugins.find("arch", job.arch), plugins.find("loss", job.loss)] if not job.yardstick else []
+    sources = [source.source_hash for source in named]
+    sources += [part.source for part in (*facts["metrics"].values(), *facts["parts"].values())]
+    return [FORMAT, job.digest, job.changes, facts["dataset_hash"], facts["extractor"], sources]
 
 
 # -- one run ---------------------------------------------------------------------------------------------------------
@@ -112,17 +133,20 @@ def _finished_by_another(job: Job) -> Record | None:
 class _Run:
     """The state of one run while it goes on."""
 
-    def __init__(self, job: Job, emit: Emit) -> None:
-        self.job, self.emit, self.protocol, self.folder = job, emit, job.protocol, Path(job.folder)
-        self.bench = prepare(job.protocol, job.device)
-        self.device = self.bench.device
-        self.started = _now()
+    def __init__(self, job: Job, bench: Bench, emit: Emit) -> None:
+        self.job, self.emit, self.bench = job, emit, bench
+        self.protocol, self.folder, self.device = job.protocol, Path(job.folder), bench.device
         self.loss = build_loss(job.loss, job.loss_changes)
+        self._begin()
+        self.overwrites = job.fresh and _is_finished(job.record_file)
+
+    def _begin(self) -> None:
+        """Everything as it is before the first step."""
+        self.started = _now()
         self.gan, self.recipe, self.origins = build_players(
-            self.protocol, self.bench.dataset, job.arch, self.loss, job.recipe_changes, job.seed
+            self.protocol, self.bench.dataset, self.job.arch, self.loss, self.job.recipe_changes, self.job.seed
         )
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+        memory.reset_peak(self.device)
         self.gan.to(self.device)
         self.trainer = Trainer(
             self.gan,
@@ -139,16 +163,20 @@ class _Run:
         self.train_seconds = self.judge_seconds = 0.0
 
     def carry_out(self, should_stop: Callable[[], bool]) -> Record:
-        """Train, look, judge; whatever happens is written down, and a record stands from the first moment on."""
+        """Train, look, judge; whatever happens is written down, and a record stands from the first moment on.
+
+        With ``--force`` the record of the last time stands until the new one is finished.
+        """
         self._resume()
-        write(self._record("interrupted", "it was begun and never came to an end"), self.folder / "record.json")
-        judged = _Judged()
+        if not self.overwrites:
+            self._write(self.record("interrupted", "it was begun and never came to an end"))
+        judgement = Judgement()
         status: Status
         try:
             with noting_nondeterminism(self.nondeterministic):
                 status, reason = self._train(should_stop)
                 if status == "ok":
-                    judged = self._judge()
+                    judgement = self._judge()
         except Diverged as error:
             status, reason = "diverged", str(error)
         except RecordError:  # a full disk is nobody's result: the run is to be repeated
@@ -157,16 +185,17 @@ class _Run:
             status, reason = "error", f"{type(error).__name__}: {error}"
             with suppress(GanbenchError):
                 write_atomically(self.folder / "error.txt", traceback.format_exc().encode())
-        record = self._record(status, reason, judged)
+        record = self.record(status, reason, judgement)
+        if status != "interrupted" or not self.overwrites:
+            self._write(record)  # before the checkpoint shrinks: a kill between the two must not cost the run
         if status != "interrupted":
-            self._checkpoint(final=True)
-        write(record, self.folder / "record.json")
+            self._checkpoint(only=checkpoint.WEIGHTS)
         return record
 
     def _train(self, should_stop: Callable[[], bool]) -> tuple[Status, str]:
         trainer, total = self.trainer, self.trainer.d_updates
         checks = self.protocol.evaluation.checks
-        size = max(1, -(-total // max(WINDOWS, checks)))
+        size = max(1, min(-(-total // max(WINDOWS, checks)), WINDOW_IMAGES // self.protocol.training.batch))
         saved = time.monotonic()
         if not self.history:
             self._picture(0)
@@ -214,51 +243,29 @@ class _Run:
         report.save_png(report.picture(shown), self.folder / "samples" / f"{images / 1000:09.2f}-kimg.png")
         self.emit(Event("picture", self.job.key, {"pixels": report.thumbnail(shown)}))
 
-    def _look(self, images: int) -> dict[str, float]:
-        """The headline on the selection split, with latents of its own; changes no weight."""
+    def _look(self, images: int) -> dict[str, Any]:
+        """The headline on the selection split, with latents of its own; changes no weight. A metric that cannot score
+        what there is so early costs a point of the curve, not the run."""
         began, seed, selector = time.perf_counter(), self._seed("selection"), self.bench.selector
-        with preserved_rng(self.device):
-            fakes = sample(self.trainer.averaged, selector.reference, seed, self.device)
-            verdict = selector.score(fakes, seed)
-        headline = _named(verdict.scores, self.protocol.evaluation.headline)
-        look = Look(images / 1000, round(self.train_seconds, 3), verdict.scores[headline])
-        self.best.add(look, self.trainer.averaged)
-        self.judge_seconds += time.perf_counter() - began
-        return verdict.scores
+        try:
+            with preserved_rng(self.device):
+                fakes = sample(self.trainer.averaged, selector.reference, seed, self.device)
+                scores = selector.score(fakes, seed).scores
+        except PluginError as error:
+            return {"not scored": error.message}
+        finally:
+            self.judge_seconds += time.perf_counter() - began
+        headline = _named(scores, self.protocol.evaluation.headline)
+        self.best.add(Look(images / 1000, round(self.train_seconds, 3), scores[headline]), self.trainer.averaged)
+        return dict(scores)
 
-    def _judge(self) -> _Judged:
-        """The protocol's draws of independent latents, for the generator at the end and for the best on the way."""
+    def _judge(self) -> Judgement:
         self.emit(Event("judging", self.job.key, {}))
-        began, bench, averaged = time.perf_counter(), self.bench, self.trainer.averaged
-        judged = _Judged()
+        began = time.perf_counter()
         with preserved_rng(self.device):
-            for draw in range(self.protocol.evaluation.draws):
-                seed, start = self._seed(f"evaluation-{draw}"), time.perf_counter()
-                fakes = sample(averaged, bench.judge.reference, seed, self.device)
-                judged.rates.append(len(fakes) / (time.perf_counter() - start))
-                judged.verdicts.append(bench.judge.score(fakes, seed, generator=averaged))
-                judged.samples.append(_digest(fakes.x))
-                judged.checks = judged.checks or bench.self_check(fakes)
-            judged.best = self._judge_best(judged.verdicts)
+            judgement = judge(self.bench, self.trainer.averaged, self.best, self.trainer.images / 1000, self._seed)
         self.judge_seconds += time.perf_counter() - began
-        return judged
-
-    def _judge_best(self, final: list[Verdict]) -> Best | None:
-        """The best-so-far generator on the very latents of the final one, by the headline's metric."""
-        chosen = self.best.best
-        if chosen is None or not final:
-            return None
-        wanted = list(self.bench.selector.metrics)
-        if chosen.kimg == self.trainer.images / 1000:
-            names = [name for name, metric in final[0].metric_of.items() if metric in wanted]
-            draws = [{name: verdict.scores[name] for name in names} for verdict in final]
-        else:
-            generator, draws = self.best.generator(self.trainer.averaged), []
-            for draw in range(len(final)):
-                seed = self._seed(f"evaluation-{draw}")
-                fakes = sample(generator, self.bench.judge.reference, seed, self.device)
-                draws.append(self.bench.judge.score(fakes, seed, generator=generator, only=wanted).scores)
-        return Best(chosen.kimg, _means(draws), draws)
+        return judgement
 
     def _seed(self, stream: str) -> int:
         return self.protocol.seed(self.job.seed, stream)
@@ -269,65 +276,65 @@ class _Run:
         self.history.append(row)
         append_line(json.dumps(row), self.folder / "history.jsonl", afresh=len(self.history) == 1)
 
-    def _checkpoint(self, final: bool = False) -> None:
-        """Everything to go on from; at the end only the weights."""
+    def _checkpoint(self, only: tuple[str, ...] = ()) -> None:
+        """Everything to go on from, or ``only`` some of it."""
         state = {
             "identity": self._identity,
             "job": msgspec.json.encode(self.job).decode(),
-            "final": final,
             **self.trainer.state(),
+            "history": self.history,
+            "seconds": [self.train_seconds, self.judge_seconds],
+            "best": self.best.state(),
+            "started": self.started,
+            "nondeterministic": sorted(self.nondeterministic),
         }
-        if final:
-            state = {key: state[key] for key in ("identity", "job", "final", "gan", "averaged")}
-        else:
-            state |= {
-                "history": self.history,
-                "seconds": [self.train_seconds, self.judge_seconds],
-                "best": self.best.state(),
-                "started": self.started,
-                "nondeterministic": sorted(self.nondeterministic),
-            }
-        report.save_tensors(state, self.folder / "checkpoint.pt")
+        checkpoint.save({key: state[key] for key in only or state}, self.folder / "checkpoint.pt")
 
     def _resume(self) -> None:
         """Go on from the checkpoint of an undisturbed prefix of this very run, if there is one."""
-        for leftover in self.folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
-            leftover.unlink(missing_ok=True)
-        path = self.folder / "checkpoint.pt"
-        if self.job.fresh or not path.exists():
-            return
-        with suppress(Exception):  # an unreadable checkpoint costs a restart, never the run
-            state = torch.load(path, weights_only=True, map_location="cpu")
-            if state["final"] or state["identity"] != self._identity:
-                return
-            self.trainer.restore(state)
-            self.best.restore(state["best"])
-            self.history, self.started = state["history"], state["started"]
-            self.train_seconds, self.judge_seconds = state["seconds"]
-            self.nondeterministic |= set(state["nondeterministic"])
-            text = "".join(json.dumps(row) + "\n" for row in self.history)
-            write_atomically(self.folder / "history.jsonl", text.encode())
+        state = None if self.job.fresh else checkpoint.load(self.folder / "checkpoint.pt", self._identity)
+        if state is not None:
+            try:
+                self._restore(state)
+            except Exception:  # half a state is worse than none
+                self._begin()
+        leftovers = self.folder.rglob(".*.tmp")  # of a process that was killed while it wrote
+        old = [] if self.history else [self.folder / "error.txt", *(self.folder / "samples").glob("*.png")]
+        for path in (*leftovers, *old):
+            path.unlink(missing_ok=True)
+        text = "".join(json.dumps(row) + "\n" for row in self.history)
+        write_atomically(self.folder / "history.jsonl", text.encode())
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.trainer.restore(state)
+        self.best.restore(state["best"])
+        self.history, self.started = state["history"], state["started"]
+        self.train_seconds, self.judge_seconds = state["seconds"]
+        self.nondeterministic |= set(state["nondeterministic"])
 
     @property
     def _identity(self) -> str:
         """What must be equal for a checkpoint to be this run's."""
         where = environment(self.device)
-        sources = [plugins.find("arch", self.job.arch).source_hash, plugins.find("loss", self.job.loss).source_hash]
-        same = [where.torch, where.device, where.threads, where.precision, where.core]
-        return json.dumps([self.job.digest, self.job.key, self.job.changes, sources, same])
+        machine = [where.torch, where.python, where.cuda, where.cudnn, where.device, where.threads, where.precision]
+        return json.dumps([self.job.key, _basis_now(self.job, self.bench), machine, where.core])
 
-    def _record(self, status: Status, reason: str, judged: _Judged | None = None) -> Record:
-        judged = judged or _Judged()
-        trainer, nondeterministic = self.trainer, tuple(sorted(self.nondeterministic))
-        scored = _scores(judged.verdicts)
+    def _write(self, record: Record) -> None:
+        write(record, self.job.record_file)
+
+    def record(self, status: Status, reason: str, judgement: Judgement | None = None) -> Record:
+        """The run as it stands."""
+        judgement = judgement or Judgement()
+        trainer, scored = self.trainer, judgement.fields()
+        checks = judgement.checks
         return Record(
-            **_protocol_fields(self.bench, self.job, nondeterministic),
+            **_protocol_fields(self.bench, self.job, tuple(sorted(self.nondeterministic))),
             status=status,
             reason=reason,
             arch=component_of(plugins.find("arch", self.job.arch)),
             loss=component_of(plugins.find("loss", self.job.loss)),
             changes=self.job.changes,
-            recipe={**msgspec.json.decode(msgspec.json.encode(self.recipe)), **_settings(self.loss)},
+            recipe={**_plain(self.recipe), **_settings(self.loss)},
             recipe_from=self.origins,
             d_norm=normalisation(self.gan.discriminators()),
             parameters={
@@ -337,19 +344,19 @@ class _Run:
             **scored,
             bits=Fingerprints(
                 trainer.fingerprint() if status == "ok" else "",
-                tuple(judged.samples),
+                judgement.samples,
                 " ".join(row["bits"] for row in self.history),
             ),
-            best=judged.best,
+            best=judgement.best,
             curve=tuple(self.best.looks),
-            collapse=self.bench.self_check.collapse(judged.checks, scored["scores"]) if judged.checks else "",
-            self_checks=judged.checks,
-            speed=self._speed(judged.rates),
+            collapse=self.bench.self_check.collapse(checks, scored["scores"]) if checks else "",
+            self_checks=checks,
+            speed=self._speed(judgement.rate),
             cost=Cost(trainer.images, round(self.train_seconds, 3), round(self.judge_seconds, 3)),
             started=self.started,
         )
 
-    def _speed(self, sample_rates: list[float]) -> Speed:
+    def _speed(self, sample_rate: float) -> Speed:
         rates = [row["images_per_second"] for row in self.history][WARM_UP_WINDOWS:]
         quartiles = statistics.quantiles(rates, n=4) if len(rates) > 1 else [0.0, 0.0, 0.0]
         rate = statistics.median(rates) if rates else 0.0
@@ -357,71 +364,38 @@ class _Run:
             train=round(rate, 1),
             train_iqr=round(quartiles[2] - quartiles[0], 1),
             windows=len(rates),
-            sample=round(statistics.median(sample_rates), 1) if sample_rates else 0.0,
+            sample=round(sample_rate, 1),
             step_ms=round(1000 * self.protocol.training.batch * self.recipe.d_steps / rate, 3) if rate else 0.0,
-            peak_memory_mb=_peak_memory(self.device),
+            peak_memory_mb=memory.peak_mb(self.device),
         )
 
 
-@dataclasses.dataclass
-class _Judged:
-    """What the judgement at the end brought: nothing, where the run did not get there."""
-
-    verdicts: list[Verdict] = dataclasses.field(default_factory=list)
-    rates: list[float] = dataclasses.field(default_factory=list)
-    samples: list[str] = dataclasses.field(default_factory=list)
-    checks: SelfChecks | None = None
-    best: Best | None = None
-
-
-def _judge_yardstick(job: Job) -> Record:
+def _judge_yardstick(job: Job, bench: Bench) -> Record:
     """Score samples that nobody trained, by the same code, and store them as a record."""
-    bench, protocol = prepare(job.protocol, job.device), job.protocol
+    protocol = job.protocol
     started, began = _now(), time.perf_counter()
     seed = protocol.seed(job.seed, f"yardstick-{job.yardstick}")
     with preserved_rng(bench.device):
         real, fakes = YARDSTICKS[job.yardstick](
             bench.dataset, bench.judge.reference, protocol.evaluation.reference, seed
         )
-        halved = None if real is bench.judge.reference else real
-        verdict = bench.judge.score(fakes, seed, real=halved)
+        verdict = bench.judge.score(fakes, seed, real=None if real is bench.judge.reference else real)
         checks = bench.self_check(fakes, real)
+    judgement = Judgement((verdict,), (digest_of(fakes.x),), checks=checks)
     folder = Path(job.folder)
     report.save_png(report.picture(fakes.x[:PICTURE_SAMPLES]), folder / "samples" / "samples.png")
     record = Record(
         **_protocol_fields(bench, job),
         status="ok",
         yardstick=job.yardstick,
-        **_scores([verdict]),
-        bits=Fingerprints(samples=(_digest(fakes.x),)),
+        **judgement.fields(),
+        bits=Fingerprints(samples=judgement.samples),
         self_checks=checks,
         cost=Cost(judge_seconds=round(time.perf_counter() - began, 3)),
         started=started,
     )
     write(record, folder / "record.json")
     return record
-
-
-def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:
-    """``n`` stored samples ``x[n, *shape]`` of the averaged generator in a checkpoint, on the CPU.
-
-    Raises:
-        RecordError: the checkpoint cannot be read.
-        GanbenchError: a plugin that the run used is not installed any more.
-    """
-    try:
-        state = torch.load(checkpoint, weights_only=True, map_location="cpu")
-        job = msgspec.json.decode(state["job"], type=Job)
-    except Exception as error:
-        raise RecordError(f"{checkpoint} is not a readable checkpoint: {error}", "run again with --force") from error
-    source = plugins.find("dataset", job.protocol.dataset)
-    dataset = plugins.build(source, argument=source.argument, resolution=job.protocol.resolution)
-    loss = build_loss(job.loss, job.loss_changes)
-    gan, _, _ = build_players(job.protocol, dataset, job.arch, loss, job.recipe_changes, job.seed)
-    for module, weights in zip(gan.generators(), state["averaged"], strict=True):
-        module.load_state_dict(weights)
-    like = dataset.train[torch.arange(n) % len(dataset.train)]
-    return sample(gan, like, seed, torch.device("cpu")).x
 
 
 # -- fields of a record ----------------------------------------------------------------------------------------------
@@ -444,18 +418,6 @@ def _protocol_fields(bench: Bench, job: Job, nondeterministic: tuple[str, ...] =
     }
 
 
-def _scores(verdicts: list[Verdict]) -> dict[str, Any]:
-    if not verdicts:
-        return {"scores": {}}
-    draws = [verdict.scores for verdict in verdicts]
-    columns = {name: Column(*meaning) for name, meaning in verdicts[0].columns.items()}
-    return {"scores": _means(draws), "draws": draws, "columns": columns}
-
-
-def _means(draws: list[dict[str, float]]) -> dict[str, float]:
-    return {name: statistics.fmean(draw[name] for draw in draws) for name in draws[0]}
-
-
 def _named(scores: Mapping[str, float], column: str) -> str:
     """The column's name in full."""
     return next(name for name in scores if column in (name, name.partition("@")[0]))
@@ -465,20 +427,19 @@ def _settings(loss: Loss) -> dict[str, object]:
     """A loss's own hyper-parameters, as ``loss.<name>``."""
     if not dataclasses.is_dataclass(loss):
         return {}
-    return {f"loss.{field.name}": getattr(loss, field.name) for field in dataclasses.fields(loss)}
+    return {f"loss.{field.name}": _plain(getattr(loss, field.name)) for field in dataclasses.fields(loss)}
 
 
-def _digest(x: Tensor) -> str:
-    """sha256 of stored samples, 16 hex digits."""
-    return hashlib.sha256(x.contiguous().numpy().tobytes()).hexdigest()[:16]
+def _plain(value: Any) -> Any:
+    """As it comes back from a record; what JSON has no form for, as text."""
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=repr))
+
+
+def _is_finished(record_file: Path) -> bool:
+    with suppress(RecordError):
+        return record_file.exists() and read(record_file).status in FINISHED
+    return False
 
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _peak_memory(device: torch.device) -> float:
-    if device.type == "cuda":
-        return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20, 1)

@@ -52,9 +52,10 @@ def _most_common(values: Iterable[Any]) -> Any:
     return min(counts, key=lambda value: (-counts[value], value), default=None)
 
 
-def judgement(record: Record) -> tuple[str, str]:
-    """Scores on other data, or in another feature space, are other quantities."""
-    return record.dataset_hash, record.extractor
+def judgement(record: Record) -> tuple[str, str, tuple[tuple[str, str, int], ...]]:
+    """Scores on other data, in another feature space, or by another revision of a metric are other quantities."""
+    metrics = ((name, part.package, max(1, part.revision)) for name, part in record.metrics.items())
+    return record.dataset_hash, record.extractor, tuple(sorted(metrics))
 
 
 def newest(records: Iterable[Record]) -> list[Record]:

@@ -17,7 +17,11 @@ TOLERANCE = 0.02
 a metric looks at the fakes alone)."""
 COLLAPSED = 1.1
 VARIED = 1.5
-"""Effective samples: fakes below the first, where reals are above the second, are one and the same sample."""
+NARROW = 0.05
+"""Fakes of fewer effective samples than the first, where reals have more than the second, and of a smaller share of the
+reals' variance than the third, are one and the same sample."""
+ROWS = 2000
+"""Enough samples to see a collapse."""
 
 
 class SelfCheck:
@@ -38,8 +42,9 @@ class SelfCheck:
         identical = judge.score(judge.reference, seed, only=[metric])
         self.floor, self.identical = floor.scores, identical.scores
         self.goals: dict[str, Goal] = {name: column[0] for name, column in floor.columns.items()}
-        self.centre = self._signal(judge.reference).mean(dim=0)
-        self.real_effective = effective_samples(self._signal(judge.reference) - self.centre)
+        real = self._signal(judge.reference)
+        self.centre = real.mean(dim=0)
+        self.real_effective, self.real_spread = effective_samples(real - self.centre), _spread(real)
 
     def __call__(self, fake: Split, real: Split | None = None) -> SelfChecks:
         """The checks' outcome for one draw of fakes, scored against the reference or against ``real``."""
@@ -51,31 +56,41 @@ class SelfCheck:
         real_n, fake_n = len(real or self.judge.reference), len(fake)
         if real_n != fake_n:
             failed.append(f"{fake_n} fakes were compared with {real_n} reals")
-        effective = effective_samples(self._signal(fake) - self.centre)
-        return SelfChecks(real_n, fake_n, self.floor, self.identical, round(effective, 4), tuple(failed))
+        signal = self._signal(fake)
+        effective, spread = effective_samples(signal - self.centre), _spread(signal) / max(self.real_spread, 1e-12)
+        return SelfChecks(
+            real_n, fake_n, self.floor, self.identical, round(effective, 4), round(spread, 6), tuple(failed)
+        )
 
     def collapse(self, checks: SelfChecks, scores: dict[str, float]) -> str:
         """In what the samples collapsed, or nothing."""
         if any(value == 0 for name, value in scores.items() if name.partition("@")[0] == "modes_covered"):
             return "modes_covered is 0"
-        if checks.effective_samples < COLLAPSED and self.real_effective > VARIED:
+        if checks.effective_samples < COLLAPSED and self.real_effective > VARIED and checks.spread < NARROW:
             return f"effective samples {checks.effective_samples:.2f} (reals: {self.real_effective:.1f})"
         return ""
 
     def _signal(self, split: Split) -> Tensor:
-        """``[N, d]``: features, or the samples themselves where the protocol has no extractor."""
+        """``[n, d]`` of at most the first ``ROWS``: features, or the samples themselves without an extractor."""
+        x = split.x[:ROWS]
         if self.judge.extractor is None:
-            return to_signal(split.x).flatten(1).double()
-        return extract(self.judge.extractor, split.x, self.judge.device)[0]
+            return to_signal(x).flatten(1).double()
+        return extract(self.judge.extractor, x, self.judge.device)[0]
 
 
 def effective_samples(x: Tensor) -> float:
     """Vendi score of ``x[N, d]`` under the cosine kernel: exp of the entropy of the kernel's spectrum, from 1 (all rows
     point one way) to min(N, d) (Friedman and Dieng 2023, equation 3; the d x d Gram matrix has the same spectrum)."""
     unit = x / x.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    share = torch.linalg.eigvalsh(unit.T @ unit / len(unit)).clamp(min=0)
+    gram = unit.T @ unit if unit.shape[1] < len(unit) else unit @ unit.T
+    share = torch.linalg.eigvalsh(gram / len(unit)).clamp(min=0)
     share = share / share.sum().clamp(min=1e-12)
     return float(torch.special.entr(share).sum().exp())
+
+
+def _spread(x: Tensor) -> float:
+    """Total variance of ``x[n, d]``."""
+    return float(x.var(dim=0).sum()) if len(x) > 1 else 0.0
 
 
 def _worse(score: float, floor: float, goal: Goal) -> bool:

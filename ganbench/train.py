@@ -65,7 +65,7 @@ class Trainer:
         self.latents = torch.Generator(self.device).manual_seed(latent_seed)
         with preserved_rng(self.device):
             torch.manual_seed(noise_seed)
-            self.noise = _default_rng_state(self.device)
+            self.noise = _default_rng_states(self.device)
         self.optim_d = _optimizer(gan.discriminator_params(), recipe, recipe.d_lr or recipe.lr)
         self.optim_g = _optimizer(gan.generator_params(), recipe, recipe.lr)
         self.averaged = gan.averaged_copy()
@@ -98,7 +98,7 @@ class Trainer:
         sums: dict[str, Tensor] = {}
         first, images, began = self.step, self.images, self._clock()
         with preserved_rng(self.device):
-            _set_default_rng_state(self.noise, self.device)
+            _set_default_rng_states(self.noise, self.device)
             while self.d_done < min(until, self.d_updates):
                 terms = self._iterate()
                 self.watch.note(terms, self.step)
@@ -106,7 +106,7 @@ class Trainer:
                     self._check()
                 for name, value in terms.items():
                     sums[name] = sums[name] + value if name in sums else value
-            self.noise = _default_rng_state(self.device)
+            self.noise = _default_rng_states(self.device)
         self._check()
         seconds = self._clock() - began
         losses = {name: (total / (self.step - first)).item() for name, total in sums.items()}
@@ -214,18 +214,32 @@ class Trainer:
 
 @contextmanager
 def preserved_rng(device: torch.device) -> Iterator[None]:
-    """Leave torch's default generators as they were found."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
+    """Leave torch's default generators, the CPU's and the device's, as they were found."""
+    before = _default_rng_states(device)
+    try:
         yield
+    finally:
+        _set_default_rng_states(before, device)
 
 
-def _default_rng_state(device: torch.device) -> Tensor:
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+def _default_rng_states(device: torch.device) -> list[Tensor]:
+    """Of the CPU and, elsewhere, of the device: a plugin may draw from either."""
+    states = [torch.get_rng_state()]
+    return states if device.type == "cpu" else [*states, _rng_module(device).get_rng_state(*_index(device))]
 
 
-def _set_default_rng_state(state: Tensor, device: torch.device) -> None:
-    torch.cuda.set_rng_state(state, device) if device.type == "cuda" else torch.set_rng_state(state)
+def _set_default_rng_states(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type != "cpu":
+        _rng_module(device).set_rng_state(states[1], *_index(device))
+
+
+def _rng_module(device: torch.device) -> Any:
+    return torch.get_device_module(device)
+
+
+def _index(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []  # there is but one of the others
 
 
 def _evaluated(terms: Terms, step: int) -> dict[str, Tensor]:

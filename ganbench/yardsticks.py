@@ -18,7 +18,8 @@ def real(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
     reference, class by class (half the samples: the score is a little worse for it)."""
     if part != "all":
         others = dataset.part("test" if part == "train" else "train")
-        return reference, _pick(others, min(len(reference), len(others)), seed)
+        n = min(len(reference), len(others))
+        return (reference if n == len(reference) else _pick(reference, n, seed)), _pick(others, n, seed + 1)
     labels = reference.labels if reference.labels is not None else torch.zeros(len(reference), dtype=torch.int64)
     one, other = stratified_split(labels, 0.5, seed)
     n = min(len(one), len(other))

@@ -80,6 +80,19 @@ def test_an_operation_without_a_deterministic_form_is_noted(configured) -> None:
     assert [name.split()[0] for name in found] == ["put_"]
 
 
+def test_what_was_noted_before_a_failure_is_kept(configured) -> None:
+    found: set[str] = set()
+
+    def use_and_fail() -> None:
+        with noting_nondeterminism(found):
+            torch.zeros(4).put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))
+            raise RuntimeError(f"noted by now: {len(found)}")  # at once, for a checkpoint may be written any time
+
+    with pytest.raises(RuntimeError, match="noted by now: 1"):
+        use_and_fail()
+    assert len(found) == 1
+
+
 def test_other_warnings_pass() -> None:
     found: set[str] = set()
     with pytest.warns(UserWarning, match="look here"), noting_nondeterminism(found):

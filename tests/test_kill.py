@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import multiprocessing as mp
 import os
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 
 from ganbench import plugins, run
 from ganbench import record as records
+from ganbench.bench import prepare
 from ganbench.plan import load_protocol, make_plan
 from ganbench.publishing import check_folder, write_folder
 from ganbench.record import Record, read
@@ -41,8 +43,8 @@ def job_in(out: Path):
     return job
 
 
-def carry_out(job) -> Record:
-    return run.execute(job, lambda event: None, lambda: False)
+def carry_out(job, events: list | None = None) -> Record:
+    return run.execute(job, (events if events is not None else []).append, lambda: False)
 
 
 def bits(record: Record) -> tuple:
@@ -93,22 +95,54 @@ def undisturbed(tmp_path_factory) -> tuple[Record, list[dict]]:
     return carry_out(job), history(Path(job.folder))
 
 
-@pytest.mark.parametrize("fatal", range(1, 18))
+@pytest.mark.parametrize("fatal", range(1, 20))
 def test_a_run_killed_while_it_writes_any_of_its_files_ends_with_the_same_bits(fatal, undisturbed, tmp_path) -> None:
     job = job_in(tmp_path)
     code = die_at(fatal, lambda: carry_out(job))
-    assert code == (-signal.SIGKILL if fatal <= 16 else 0), "16 moments: eight files, each with an fsync and a rename"
-    if code:
-        assert not job.record_file.exists() or read(job.record_file).status == "interrupted" or fatal == 16
-    record = carry_out(job)
-    assert bits(record) == bits(undisturbed[0])
+    assert code == (-signal.SIGKILL if fatal <= 18 else 0), "nine files, each with an fsync and a rename"
+    if fatal in range(5, 17):
+        assert read(job.record_file).status == "interrupted"
+    events: list = []
+    assert bits(carry_out(job, events)) == bits(undisturbed[0])
+    windows = sum(event.kind == "progress" for event in events)
+    assert windows == (30 if fatal <= 10 else 15 if fatal <= 14 else 0), "what a checkpoint holds is not done again"
     assert history(Path(job.folder)) == undisturbed[1]
-    assert not list(Path(job.folder).rglob("*.tmp"))
+    assert fatal in (17, 18) or not list(Path(job.folder).rglob("*.tmp"))  # then the run was over already
+
+
+def test_a_checkpoint_that_does_not_fit_costs_a_restart_from_untouched_weights(
+    undisturbed, tmp_path, monkeypatch
+) -> None:
+    job = job_in(tmp_path)
+    assert die_at(13, lambda: carry_out(job)) == -signal.SIGKILL
+    restore = run._Run._restore
+
+    def failing(self, state):
+        restore(self, state)
+        raise RuntimeError("size mismatch")
+
+    monkeypatch.setattr(run._Run, "_restore", failing)
+    assert bits(carry_out(job)) == bits(undisturbed[0])
+
+
+def test_data_that_changed_since_are_not_gone_on_with(tmp_path, monkeypatch) -> None:
+    job = job_in(tmp_path)
+    assert die_at(13, lambda: carry_out(job)) == -signal.SIGKILL
+    bench = prepare(job.protocol, "cpu")
+    other = dataclasses.replace(bench.dataset, train=bench.dataset.train[torch.arange(700)])
+    monkeypatch.setattr(run, "prepare", lambda *_: dataclasses.replace(bench, dataset=other))
+    events: list = []
+    record = carry_out(job, events)
+    assert sum(event.kind == "progress" for event in events) == 30
+    assert record.dataset_hash == other.fingerprint
+    assert carry_out(job, events) == record, "and what is finished is not repeated"
+    monkeypatch.undo()
+    assert carry_out(job).dataset_hash == bench.dataset.fingerprint
 
 
 def test_half_a_line_of_history_costs_nothing(undisturbed, tmp_path) -> None:
     job = job_in(tmp_path)
-    assert die_at(7, lambda: carry_out(job)) == -signal.SIGKILL
+    assert die_at(11, lambda: carry_out(job)) == -signal.SIGKILL
     with Path(job.folder, "history.jsonl").open("a") as file:
         file.write('{"step": 21, "kim')
     assert bits(carry_out(job)) == bits(undisturbed[0])
@@ -117,7 +151,7 @@ def test_half_a_line_of_history_costs_nothing(undisturbed, tmp_path) -> None:
 
 def test_an_unreadable_checkpoint_costs_a_restart_and_not_the_run(undisturbed, tmp_path) -> None:
     job = job_in(tmp_path)
-    assert die_at(9, lambda: carry_out(job)) == -signal.SIGKILL
+    assert die_at(12, lambda: carry_out(job)) == -signal.SIGKILL
     checkpoint = Path(job.folder, "checkpoint.pt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     assert bits(carry_out(job)) == bits(undisturbed[0])

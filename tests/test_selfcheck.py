@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
 
 import pytest
 import torch
+from msgspec.structs import replace
 
 from ganbench.bench import prepare
 from ganbench.data import Split
@@ -66,22 +66,52 @@ def test_another_number_of_fakes_than_reals_is_a_failed_check(bench) -> None:
     assert bench.self_check(few).failed == ("100 fakes were compared with 500 reals",)
 
 
-class Perverse:
-    """A metric that likes strangers better."""
+class Fixed:
+    """A metric that gives one score to the very same sample and another to all others."""
 
-    columns: ClassVar = {"fid": "min"}
     version = 1
 
+    def __init__(self, goal: str, same: float, others: float) -> None:
+        self.columns, self.same, self.others = {"score": goal}, same, others
+
     def __call__(self, evaluation):
-        return {"fid": 1.0 if torch.equal(evaluation.real, evaluation.fake) else 0.5}
+        return {"score": self.same if torch.equal(evaluation.real, evaluation.fake) else self.others}
 
 
-def test_a_metric_that_prefers_other_reals_to_the_very_same_fails_its_check(bench) -> None:
-    judge = Judge(bench.dataset, bench.judge.reference, {"fid": Perverse()}, None, torch.device("cpu"))
-    checks = SelfCheck(judge, "all", "fid", 0)(bench.judge.reference)
-    assert checks.failed == ("fid finds other reals (0.5) better than the very same (1)",)
+@pytest.mark.parametrize(
+    ("goal", "same", "others", "fails"),
+    [
+        ("min", 1.0, 0.5, True),
+        ("min", 0.5, 1.0, False),
+        ("max", 0.5, 1.0, True),
+        ("max", 1.0, 0.5, False),
+        ("max", 0.99, 1.0, False),
+        ("info", 0.0, 9.0, False),
+    ],
+)
+def test_a_metric_that_prefers_other_reals_to_the_very_same_fails_its_check(goal, same, others, fails, bench) -> None:
+    judge = Judge(bench.dataset, bench.judge.reference, {"m": Fixed(goal, same, others)}, None, torch.device("cpu"))
+    failed = SelfCheck(judge, "all", "m", 0)(bench.judge.reference).failed
+    assert failed == ((f"score finds other reals ({others:g}) better than the very same ({same:g})",) if fails else ())
+
+
+def test_opposite_clusters_are_no_collapse_and_one_point_is() -> None:
+    """The cosine of a sample and of its opposite are alike: the spread tells two modes from one."""
+    bench = prepare(load_protocol("grid-v1"), "cpu")
+    assert bench.goal == "max"
+    two = torch.tensor([[-4.0, -4.0], [4.0, 4.0]]).repeat(1250, 1)
+    checks = bench.self_check(Split(two))
+    assert checks.effective_samples < 1.1
+    assert bench.self_check.collapse(checks, {"coverage": 0.1}) == ""
+    one = bench.self_check(Split(two[:1].repeat(2500, 1)))
+    assert "effective samples 1.00" in bench.self_check.collapse(one, {"coverage": 0.0})
 
 
 def test_data_of_one_dimension_cannot_be_told_to_collapse() -> None:
-    bench = prepare(load_protocol("ring-v1"), "cpu")
-    assert bench.self_check.real_effective == pytest.approx(2, abs=0.01)
+    rules = load_protocol("ring-v1")
+    line = replace(
+        rules, dataset="gaussian-1d", evaluation=replace(rules.evaluation, metrics=("density-coverage",), samples=500)
+    )
+    bench = prepare(line, "cpu")
+    same = Split(bench.judge.reference.x[:1].repeat(500, 1))
+    assert bench.self_check.collapse(bench.self_check(same), {}) == ""

@@ -137,20 +137,26 @@ def _report(plan: Plan, outcome: _Outcome, terminal: Console, as_json: bool) -> 
     if runs:
         show_table(plan.protocol, [job.record_file for job in done], terminal, as_json=as_json)
     elif as_json:
-        typer.echo("[]")
+        typer.echo('{"rows": []}')
     for message in outcome.declined:
         terminal.print(f"[yellow]left out:[/] {message}")
     for line in outcome.lost:
-        terminal.print(f"[red]lost:[/] {line}; the same command goes on from its last checkpoint")
+        terminal.print(f"[red]lost:[/] {line}; {_how_to_go_on(plan)}")
     if outcome.fatal:
         raise outcome.fatal
     if outcome.interrupted:
-        terminal.print("[yellow]interrupted:[/] the same command goes on from the last checkpoint")
+        terminal.print(f"[yellow]interrupted:[/] {_how_to_go_on(plan)}")
         raise typer.Exit(130)
     if outcome.declined and not runs:
         raise list(outcome.declined.values())[-1]
     if outcome.lost:
         raise typer.Exit(1)
+
+
+def _how_to_go_on(plan: Plan) -> str:
+    if any(job.fresh for job in plan.todo):
+        return "the same command without --force goes on from the last checkpoint (what was finished before stands)"
+    return "the same command goes on from the last checkpoint"
 
 
 def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None:

@@ -153,9 +153,9 @@ def sample(
 
     import numpy as np
 
+    from ganbench.checkpoint import samples_of
     from ganbench.record import write_atomically
     from ganbench.report import picture, save_png
-    from ganbench.run import samples_of
 
     x = samples_of(folder / "checkpoint.pt", n, seed)
     if out.suffix == ".npy":

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import os
-import queue
 import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -24,20 +24,21 @@ from ganbench.errors import GanbenchError, RecordError, Unsupported
 from ganbench.jobs import Event, Job
 from ganbench.record import Status, read, write
 
+GRACE_SECONDS = 30.0
+"""How much longer than the protocol's time-out a run may be silent."""
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _KILLED = {int(signal.Signals[name]) for name in ("SIGKILL", "SIGTERM", "SIGINT") if name in signal.Signals.__members__}
-GRACE_SECONDS = 30.0
 
 
 class LocalExecutor:
     """Carries out jobs in ``workers`` processes and yields what they say.
 
     Use as a context manager; leaving it ends the workers. ``stop()`` asks running jobs to write down where they are.
+    Every worker has a pipe of its own: one that is killed in the middle of a word silences nobody else.
     """
 
     def __init__(self, workers: int, threads: int = 1) -> None:
         self._context = mp.get_context("spawn")
-        self._events: Any = self._context.Queue()
         self._stop = self._context.Event()
         self._threads = threads
         self._seats: list[_Seat] = [_Seat() for _ in range(workers)]
@@ -60,49 +61,41 @@ class LocalExecutor:
             for seat in self._seats:
                 if seat.job is None and waiting and not self._stop.is_set():
                     self._give(seat, waiting.pop(0))
-            if all(seat.job is None for seat in self._seats):
+            busy = [seat for seat in self._seats if seat.job]
+            if not busy:
                 return
-            yield from self._listen()
+            yield from self._listen(busy)
 
     def _give(self, seat: _Seat, job: Job) -> None:
-        if seat.process is None:
-            seat.tasks = self._context.Queue()
+        if seat.process is None or not seat.process.is_alive():
+            seat.pipe, theirs = self._context.Pipe()
             rank = self._seats.index(seat)
-            arguments = (seat.tasks, self._events, self._stop, self._threads, rank)
+            arguments = (theirs, self._stop, self._threads, rank)
             seat.process = self._context.Process(target=_work, args=arguments, daemon=True)
             with _threads_in_environment(self._threads):
                 seat.process.start()
+            theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
         seat.take(msgspec.structs.replace(job, workers=len(self._seats)))
 
-    def _listen(self) -> Iterator[Event]:
-        try:
-            event = self._events.get(timeout=0.25)
-        except queue.Empty:
-            yield from self._bury()
-            return
-        for seat in self._seats:
-            if seat.job and seat.job.key == event.key:
-                seat.hear(event)
-        yield event
-
-    def _bury(self) -> Iterator[Event]:
-        """Write down what became of jobs whose worker died without a word, or has said nothing for too long.
-
-        Somebody killed it (or the system did, for want of memory): the run can go on from its checkpoint. It crashed:
-        that is the run's result.
-        """
-        for seat in self._seats:
-            if not seat.job or not seat.process:
-                continue
-            if seat.hangs:
-                limit = seat.job.protocol.training.timeout
+    def _listen(self, busy: Sequence[_Seat]) -> Iterator[Event]:
+        wait([seat.pipe for seat in busy if seat.pipe], timeout=0.25)
+        for seat in busy:
+            event = seat.hear()
+            if event is not None:
+                yield event
+            elif seat.hangs:
+                limit = seat.job.protocol.training.timeout if seat.job else 0
                 yield self._give_up(seat, "timeout", f"no sign of life for longer than the {limit:g} s allowed")
-            elif not seat.process.is_alive():
+            elif seat.silent and seat.process:
+                seat.process.join()
+                # Somebody killed it (or the system did, for want of memory): the run can go on from its checkpoint.
+                # It crashed: that is the run's result.
                 code = seat.process.exitcode or 0
-                reason = f"the worker process died: {_told(code)}"
-                yield self._give_up(seat, "interrupted" if -code in _KILLED else "error", reason)
+                status: Status = "interrupted" if -code in _KILLED else "error"
+                yield self._give_up(seat, status, f"the worker process died: {_told(code)}")
 
     def _give_up(self, seat: _Seat, status: Status, reason: str) -> Event:
+        """Write down what became of a job whose worker does not say so itself."""
         job = seat.job
         assert job is not None
         seat.end()
@@ -113,25 +106,35 @@ class LocalExecutor:
 
 
 class _Seat:
-    """A place for one worker process and the job it is on."""
+    """A place for one worker process, its pipe, and the job it is on."""
 
     def __init__(self) -> None:
         self.process: BaseProcess | None = None
-        self.tasks: Any = None
+        self.pipe: Any = None
         self.job: Job | None = None
         self.heard = 0.0
         self.training = False
+        self.silent = False
+        """Whether the pipe has ended: all that the worker ever said has been heard."""
 
     def take(self, job: Job) -> None:
         """Begin with a job."""
-        self.job, self.heard, self.training = job, time.monotonic(), False
-        self.tasks.put(job)
+        self.job, self.heard, self.training, self.silent = job, time.monotonic(), False, False
+        with suppress(OSError):  # a worker that has just died is found out by listening
+            self.pipe.send(job)
 
-    def hear(self, event: Event) -> None:
-        """Take note of what the worker says of its job."""
-        self.heard, self.training = time.monotonic(), event.kind in {"progress", "picture"}
-        if event.kind in {"done", "refused"}:
-            self.job = None
+    def hear(self) -> Event | None:
+        """The next thing that the worker says, if it has said anything."""
+        try:
+            event: Event | None = self.pipe.recv() if self.pipe.poll() else None
+        except (EOFError, OSError):  # dead, in the middle of a word perhaps
+            self.silent = True
+            return None
+        if event is not None:
+            self.heard, self.training = time.monotonic(), event.kind in {"progress", "picture"}
+            if event.kind in {"done", "refused"}:
+                self.job = None
+        return event
 
     @property
     def hangs(self) -> bool:
@@ -147,15 +150,12 @@ class _Seat:
         self.process = self.job = None
 
     def dismiss(self) -> None:
-        if self.process is None:
-            return
-        if self.job is None:
-            self.tasks.put(None)
+        """Let an idle worker go home; end one that is on a job."""
+        if self.process is not None and self.job is None:
+            with suppress(OSError):
+                self.pipe.send(None)
             self.process.join(timeout=5)
-        if self.process.is_alive():
-            self.process.terminate()
-            self.process.join()
-        self.process = None
+        self.end()
 
 
 def _told(exit_code: int) -> str:
@@ -181,41 +181,48 @@ class _threads_in_environment:
                 os.environ[name] = value
 
 
-def _work(tasks: Any, events: Any, stop: Any, threads: int, rank: int) -> None:
-    """A worker's life: jobs until None. Ctrl-C reaches the parent, which asks for an orderly stop."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
+    """A worker's life: jobs until None. Ctrl-C and SIGTERM reach the parent, which asks for an orderly stop."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
     import torch
 
     from ganbench.determinism import configure
-    from ganbench.run import execute
 
     torch.set_num_threads(threads)
     configure()
     orphaned = _parent_is_gone()
-    while (job := _next_job(tasks, orphaned)) is not None:
-        events.put(Event("started", job.key, {"at": datetime.now(UTC).isoformat()}))
-        try:
-            if job.device in {"auto", "cuda"} and torch.cuda.is_available():
-                job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
-            record = execute(job, events.put, lambda: stop.is_set() or orphaned())
-            said = {"status": record.status, "reason": record.reason, "scores": record.scores}
-            events.put(Event("done", job.key, said))
-        except GanbenchError as error:
-            facts: dict[str, Any] = {
-                "message": error.message,
-                "hint": error.hint,
-                "unsupported": isinstance(error, Unsupported),
-                "traceback": traceback.format_exc(),
-            }
-            events.put(Event("refused", job.key, facts))
-        except Exception as error:
-            facts = {
-                "unsupported": False,
-                "message": f"{job.key}: {type(error).__name__}: {error}",
-                "hint": "this is a defect of GANBench: please report it with the traceback (--debug)",
-                "traceback": traceback.format_exc(),
-            }
-            events.put(Event("refused", job.key, facts))
+    while (job := _next_job(pipe, orphaned)) is not None:
+        if job.device in {"auto", "cuda"} and torch.cuda.is_available():
+            job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
+        say = _voice(pipe)
+        say(Event("started", job.key, {"at": datetime.now(UTC).isoformat()}))
+        say(_outcome(job, say, lambda: stop.is_set() or orphaned()))
+
+
+def _outcome(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
+    """Carry out a job: how it ended, or why it was refused."""
+    from ganbench.run import execute
+
+    try:
+        record = execute(job, say, should_stop)
+    except GanbenchError as error:
+        facts = {"message": error.message, "hint": error.hint, "unsupported": isinstance(error, Unsupported)}
+    except Exception as error:
+        message = f"{job.key}: {type(error).__name__}: {error}"
+        hint = "this is a defect of GANBench: please report it with the traceback (--debug)"
+        facts = {"message": message, "hint": hint, "unsupported": False}
+    else:
+        return Event("done", job.key, {"status": record.status, "reason": record.reason, "scores": record.scores})
+    return Event("refused", job.key, {**facts, "traceback": traceback.format_exc()})
+
+
+def _voice(pipe: Connection) -> Callable[[Event], None]:
+    def say(event: Event) -> None:
+        with suppress(OSError):  # nobody listens any more: the run writes down where it is, and ends
+            pipe.send(event)
+
+    return say
 
 
 def _parent_is_gone() -> Callable[[], bool]:
@@ -223,12 +230,11 @@ def _parent_is_gone() -> Callable[[], bool]:
     return lambda: parent is not None and not parent.is_alive()
 
 
-def _next_job(tasks: Any, orphaned: Callable[[], bool]) -> Job | None:
+def _next_job(pipe: Connection, orphaned: Callable[[], bool]) -> Job | None:
     """Wait for a job; None when there are no more, or nobody is left to hand them out."""
-    while not orphaned():
-        try:
-            job: Job | None = tasks.get(timeout=2)
-        except queue.Empty:
-            continue
-        return job
+    with suppress(EOFError, OSError):
+        while not orphaned():
+            if pipe.poll(2):
+                job: Job | None = pipe.recv()
+                return job
     return None

@@ -1,0 +1,68 @@
+"""Checkpoints: all that a run goes on from, or, once it is over, what samples are drawn from."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor
+
+from ganbench import plugins
+from ganbench.errors import RecordError
+from ganbench.evaluate import sample
+from ganbench.jobs import Job
+from ganbench.players import build_loss, build_players
+from ganbench.record import write_atomically
+
+WEIGHTS = ("job", "gan", "averaged")
+"""What is left of a state when its run is over."""
+
+
+def save(state: Mapping[str, Any], path: Path) -> None:
+    """Write tensors and plain values, whole or not at all; they load with ``weights_only=True``."""
+    buffer = io.BytesIO()
+    torch.save(dict(state), buffer)
+    write_atomically(path, buffer.getvalue())
+
+
+def load(path: Path, identity: str) -> dict[str, Any] | None:
+    """The state of an unfinished run of this identity, on the CPU; None where there is none that can be read."""
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except Exception:  # a damaged file costs a restart, never the run
+        return None
+    return state if state.get("identity") == identity else None
+
+
+def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:
+    """``n`` stored samples ``x[n, *shape]`` of the averaged generator in a checkpoint, on the CPU.
+
+    Raises:
+        RecordError: the checkpoint cannot be read, or its arch is another by now.
+        GanbenchError: a plugin that the run used is not installed any more.
+    """
+    try:
+        state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        job = msgspec.json.decode(state["job"], type=Job)
+    except Exception as error:
+        raise RecordError(f"{checkpoint} is not a readable checkpoint: {error}", "run again with --force") from error
+    source = plugins.find("dataset", job.protocol.dataset)
+    dataset = plugins.build(source, argument=source.argument, resolution=job.protocol.resolution)
+    loss = build_loss(job.loss, job.loss_changes)
+    gan, _, _ = build_players(job.protocol, dataset, job.arch, loss, job.recipe_changes, job.seed)
+    try:
+        for module, weights in zip(gan.generators(), state["averaged"], strict=True):
+            module.load_state_dict(weights)
+    except (RuntimeError, ValueError) as error:
+        raise RecordError(
+            f"{checkpoint} holds weights of another {job.arch.rpartition(':')[2]} than the one installed",
+            "run it again",
+        ) from error
+    like = dataset.train[torch.arange(n) % len(dataset.train)]
+    return sample(gan, like, seed, torch.device("cpu")).x
