@@ -43,7 +43,7 @@ class GAN(nn.Module):
         recipe: optimiser settings that this architecture prescribes (a loss may overrule them).
 
     Modules that belong to a player have to be reachable from ``generators()`` or ``discriminators()``; whatever else
-    must survive a checkpoint (an image pool, say) is registered as a buffer.
+    must survive a checkpoint (an image pool, say) is registered as a buffer, which keeps its shape from the beginning.
     """
 
     conditional = False

@@ -112,3 +112,27 @@ def test_two_commands_on_one_run_do_it_once(tmp_path, site) -> None:
     assert "another process is on this run" in outputs[1]
     assert "75 %" in outputs[0]
     assert "75 %" not in outputs[1], "it must not train once more"
+
+
+ARCH = '''
+    """A tiny arch."""
+    from torch import nn
+    from ganbench import GAN, hookimpl
+    @hookimpl
+    def ganbench_arch(data, z_dim):
+        G = nn.Sequential(nn.Linear(z_dim, 256), nn.Tanh(), nn.Unflatten(1, (1, 16, 16)))
+        return GAN(G, nn.Sequential(nn.Flatten(), nn.Linear(256, 1), nn.Flatten(0)), z_dim)
+'''
+
+
+def test_components_of_one_name_from_two_packages_run_side_by_side(install, ganbench_command, tmp_path) -> None:
+    install("one", "arch", "tiny", ARCH, module="one_tiny")
+    install("other", "arch", "tiny", ARCH, module="other_tiny")
+    arguments = ("--loss", "lsgan", "--protocol", "smoke-v1", "--jobs", "2", "-q")
+    ran = ganbench_command("run", "--arch", "one:tiny,other:tiny", *arguments)
+    assert ran.returncode == 0, ran.stderr
+    folders = sorted(path.name for path in (tmp_path / "runs/smoke-v1").iterdir() if "tiny" in path.name)
+    assert len(folders) == 2
+    assert all(read(tmp_path / "runs/smoke-v1" / name / "seed0/record.json").status == "ok" for name in folders)
+    for package in ("one", "other"):
+        assert f"{package}:tiny" in ran.stdout

@@ -12,8 +12,8 @@ def ganbench_protocol() -> Protocol:
         name="stacked-digits-v1",
         description=(
             "Three random digits stacked as red, green and blue: 1,000 equally likely modes (Srivastava et al. 2017), "
-            "judged on 26,000 samples by a classifier per channel. A mode is hit by one sample that is of high quality in "
-            "every channel, and covered by a tenth of its fair share of them."
+            "judged on 26,000 samples by a classifier per channel. A mode is hit by one sample that is of high quality "
+            "in every channel, and covered by a tenth of its fair share of them."
         ),
         dataset="stacked-digits",
         resolution=16,
