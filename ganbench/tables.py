@@ -169,11 +169,11 @@ def _about_extras(table: Table, extras: Sequence[str]) -> list[str]:
     """What the columns say that only some tables have."""
     notes = []
     if table.best_label in extras:
-        whole = table.protocol is not None and table.protocol.evaluation.reference == "all"
+        all_data = table.protocol is not None and table.protocol.evaluation.reference == "all"
+        where = "all data, the selection split included" if all_data else "the reporting split"
         notes.append(
             f"{table.best_label}: of the best generator on the way, chosen on the selection split with latents of its "
-            f"own and scored on the reporting split{' (all of the data, the selection split included)' if whole else ''}; it "
-            "gives no ranks"
+            f"own and scored on {where}; it gives no ranks"
         )
     if {KIMG_TO_TARGET, SECONDS_TO_TARGET} & {*extras}:
         reached = f"{table.label(table.headline)} {'>=' if table.goal == 'max' else '<='} {table.target or 0:g}"
