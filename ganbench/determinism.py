@@ -14,14 +14,34 @@ from torch.utils import deterministic
 _MARK = "does not have a deterministic implementation"
 
 
-def configure() -> None:
-    """Make a process reproducible: kernels with a deterministic form, and no TF32."""
+def configure(threads: int) -> None:
+    """Make a process reproducible, whatever ran in it before: kernels with a deterministic form, and no TF32."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_num_threads(threads)
+    torch.set_default_dtype(torch.float32)
+    torch.set_flush_denormal(False)
     torch.use_deterministic_algorithms(True, warn_only=True)
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # guards against bugs only
+    torch.backends.mkldnn.enabled = True  # type: ignore[assignment]
+    torch.backends.cudnn.enabled = True
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def settings() -> dict[str, Any]:
+    """Switches of this process that change bits; no plugin may touch them."""
+    return {
+        "threads": torch.get_num_threads(),
+        "default dtype": str(torch.get_default_dtype()),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+        "mkldnn": bool(torch.backends.mkldnn.enabled),
+        "cudnn": bool(torch.backends.cudnn.enabled),
+        "cudnn.benchmark": torch.backends.cudnn.benchmark,
+        "cudnn.allow_tf32": torch.backends.cudnn.allow_tf32,
+        "matmul.allow_tf32": torch.backends.cuda.matmul.allow_tf32,
+        "a denormal": (torch.tensor(1e-39) * 1).item(),
+    }
 
 
 @contextmanager

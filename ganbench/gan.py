@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ganbench.errors import PluginError
+
 if TYPE_CHECKING:
     from ganbench.contracts import Critic, Loss
     from ganbench.data import Batch
@@ -110,13 +112,13 @@ class GAN(nn.Module):
 
     def d_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
         """Everything D minimises, by name. ``fake`` carries no gradient."""
-        played = torch.stack([loss.d_loss(m.D, m.real, m.fake) for m in self.matches(batch, fake)])
-        return {"d_loss": played.sum(), **self.d_extra(batch, fake)}
+        played = [loss.d_loss(m.D, m.real, m.fake) for m in self.matches(batch, fake)]
+        return {"d_loss": _total(played, "d_loss"), **self.d_extra(batch, fake)}
 
     def g_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
         """Everything G minimises, by name. Only G's parameters get gradients from it."""
-        played = torch.stack([loss.g_loss(m.D, m.real, m.fake) for m in self.matches(batch, fake)])
-        return {"g_loss": played.sum(), **self.g_extra(batch, fake)}
+        played = [loss.g_loss(m.D, m.real, m.fake) for m in self.matches(batch, fake)]
+        return {"g_loss": _total(played, "g_loss"), **self.g_extra(batch, fake)}
 
     # -- what the core does with it ----------------------------------------------------------------------------------
 
@@ -127,6 +129,14 @@ class GAN(nn.Module):
         for module in twin.generators():
             module.requires_grad_(False)
         return twin
+
+
+def _total(played: Sequence[Tensor], name: str) -> Tensor:
+    """The sum over matches, each a scalar: a loss that forgot its mean would train at B times the strength."""
+    for value in played:
+        if value.ndim:
+            raise PluginError(f"{name} returned a tensor of shape {tuple(value.shape)}", "return a scalar: .mean()")
+    return torch.stack(list(played)).sum()
 
 
 def count_parameters(modules: Iterable[nn.Module]) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -40,7 +42,7 @@ class Plan:
     todo: list[Job]
     finished: list[Job]
     changed: list[Job]
-    """Jobs of ``todo`` that have a record, but of other code (or another protocol of the same name)."""
+    """Jobs of ``todo`` that have a record, but of other code."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -75,6 +77,8 @@ def parse_changes(texts: Sequence[str]) -> Changes:
         if not equals or not name or not written:
             raise ProtocolError(f"--set {text}: expected name=value", "for example: --set lr=1e-4")
         value = _value(written)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ProtocolError(f"--set {text}: expected a finite number", "for example: --set lr=1e-4")
         changes.raw[name] = written
         if name.startswith("loss."):
             changes.loss[name.removeprefix("loss.")] = value
@@ -104,6 +108,8 @@ def make_plan(
     Raises:
         GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
     """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise GanbenchError(f"there is no device '{device}'", "use auto, cpu, cuda, cuda:0 or mps")
     changes = changes or Changes()
     laid_over = _lay_over(protocol, changes)
     _check_names(protocol)
@@ -167,9 +173,15 @@ def _sort(protocol: Protocol, jobs: list[Job], force: bool) -> Plan:
             plan.todo.append(job)
             continue
         record = read(job.record_file)
+        if record.digest != job.digest:
+            raise ProtocolError(
+                f"{job.record_file.parent} holds a run of '{record.protocol}' under other rules "
+                f"(digest {record.digest}, now {job.digest})",
+                "give the changed rules a `name` of their own, or keep their runs elsewhere with --out",
+            )
         if record.status not in FINISHED:
             plan.todo.append(job)
-        elif record.digest == job.digest and _same_code(record, job):
+        elif _same_code(record, job):
             # what is read from a path may have changed: the worker looks, and repeats the run only if it has
             (plan.todo if ":" in job.protocol.dataset else plan.finished).append(job)
         else:
@@ -243,6 +255,6 @@ def published_folder(protocol: str) -> Path | None:
 
 def refuse_without(kind: str, given: Sequence[str]) -> None:
     """Say what is installed when a required kind is missing."""
-    if not given:
+    if not any(name.strip() for text in given for name in text.split(",")):
         names = ", ".join(s.name for s in plugins.of_kind(kind))
         raise GanbenchError(f"no --{kind} given", f"installed: {names}, or all")

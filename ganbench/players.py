@@ -63,6 +63,10 @@ def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
             raise ProtocolError(
                 f"the loss '{source.name}' has no setting '{name}'", f"it has: {', '.join(known) or 'none'}"
             )
+    for name, value in changes.items():
+        now = getattr(loss, name)
+        if isinstance(now, (int, float)) and not isinstance(value, (int, float)):
+            raise ProtocolError(f"--set loss.{name}={value}: expected a number", f"it is {now} by default")
     return dataclasses.replace(loss, **changes)  # type: ignore[type-var]
 
 

@@ -122,7 +122,8 @@ def find_many(kind: str, texts: list[str]) -> list[Source]:
     names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
     if "all" in names:
         clashes = [n for n, count in Counter(s.name for s in of_kind(kind)).items() if count > 1]
-        names = [s.reference if s.name in clashes else s.name for s in of_kind(kind)]
+        everyone = [s.reference if s.name in clashes else s.name for s in of_kind(kind)]
+        names = [*everyone, *(name for name in names if name != "all")]
     return list(dict.fromkeys(find(kind, name) for name in names))
 
 
@@ -147,6 +148,9 @@ def build(source: Source, **arguments: Any) -> Any:
         ) from error
     if not results:
         raise PluginError(f"{source} returned None from ganbench_{source.kind}", "return the object that it built")
+    if isinstance(results[0], type):
+        name = results[0].__name__
+        raise PluginError(f"{source} returned the class {name} from ganbench_{source.kind}", f"return {name}()")
     return results[0]
 
 
@@ -240,4 +244,6 @@ def _not_found(kind: str, text: str, known: list[Source]) -> tuple[str, str]:
     for source in known:
         by_package.setdefault(f"{source.package} {source.version}", []).append(source.name)
     listing = "; ".join(f"{', '.join(names)} (from {package})" for package, names in by_package.items())
-    return f"no {kind} called '{text}'{meant}", f"installed: {listing or 'none'}"
+    allowed = os.environ.get(ALLOW_LIST, "")
+    only = f" ({ALLOW_LIST} admits only {allowed})" if allowed else ""
+    return f"no {kind} called '{text}'{meant}", f"installed: {listing or 'none'}{only}"

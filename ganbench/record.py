@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import msgspec
@@ -255,7 +256,16 @@ def read(path: Path) -> Record:
         raise RecordError(
             f"{path} was changed after it was written: its seal does not fit", "restore the file, or run again"
         )
+    _check_means(record, path)
     return record
+
+
+def _check_means(record: Record, path: Path) -> None:
+    """Scores are the means of their draws, and nothing else."""
+    for name, score in record.scores.items():
+        draws = [draw.get(name, math.nan) for draw in record.draws]
+        if draws and not math.isclose(score, fmean(draws), rel_tol=1e-9, abs_tol=1e-12):
+            raise RecordError(f"{path} was changed: {name} is not the mean of its draws", "restore the file")
 
 
 def _seal(facts: dict[str, Any]) -> str:

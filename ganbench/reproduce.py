@@ -111,10 +111,13 @@ def _largest_difference(then: Record, now: Record) -> tuple[float, str]:
     A score near zero (KID, say) is measured by its spread over the record's draws instead.
     """
     largest, column = 0.0, ""
-    for old, new in zip(then.draws, now.draws, strict=False):
+    pairs = [*zip(then.draws, now.draws, strict=False), (then.scores, now.scores)]
+    if then.best and now.best:
+        pairs.append((then.best.scores, now.best.scores))
+    for old, new in pairs:
         for name in {**old, **new}:
             a, b = old.get(name, math.nan), new.get(name, math.nan)
-            spread = pstdev(draw[name] for draw in then.draws) if name in old else 0.0
+            spread = pstdev(draw[name] for draw in then.draws) if name in old and then.draws else 0.0
             difference = 0.0 if a == b else abs(a - b) / max(abs(a), abs(b), spread, 1e-6)
             if not difference <= largest:
                 largest, column = (math.inf if math.isnan(difference) else difference), name
@@ -137,6 +140,6 @@ def _first_difference(then: Record, now: Record, kimg: Sequence[float]) -> str:
     for draw, (a, b) in enumerate(zip(then.bits.samples, now.bits.samples, strict=False)):
         if a != b:
             return f"the weights are the same, the samples of evaluation draw {draw} differ"
-    if then.draws != now.draws:
+    if (then.draws, then.scores, then.best) != (now.draws, now.scores, now.best or then.best):
         return "the samples are the same, their scores differ"
     return ""

@@ -23,7 +23,7 @@ from ganbench.bench import Bench, component_of, prepare
 from ganbench.best import BestSoFar
 from ganbench.contracts import Loss
 from ganbench.data import Stream
-from ganbench.determinism import noting_nondeterminism
+from ganbench.determinism import noting_nondeterminism, settings
 from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError
 from ganbench.evaluate import sample
 from ganbench.gan import count_parameters, normalisation
@@ -170,19 +170,20 @@ class _Run:
         self._resume()
         if not self.overwrites:
             self._write(self.record("interrupted", "it was begun and never came to an end"))
-        judgement = Judgement()
+        judgement, before = Judgement(), settings()
         status: Status
         try:
             with noting_nondeterminism(self.nondeterministic):
                 status, reason = self._train(should_stop)
                 if status == "ok":
                     judgement = self._judge()
+            _check_settings(before)
         except Diverged as error:
             status, reason = "diverged", str(error)
         except RecordError:  # a full disk is nobody's result: the run is to be repeated
             raise
         except Exception as error:  # a plugin's crash is a result too
-            status, reason = "error", f"{type(error).__name__}: {error}"
+            status, reason, judgement = "error", f"{type(error).__name__}: {error}", Judgement()
             with suppress(GanbenchError):
                 write_atomically(self.folder / "error.txt", traceback.format_exc().encode())
         record = self.record(status, reason, judgement)
@@ -433,6 +434,13 @@ def _settings(loss: Loss) -> dict[str, object]:
 def _plain(value: Any) -> Any:
     """As it comes back from a record; what JSON has no form for, as text."""
     return msgspec.json.decode(msgspec.json.encode(value, enc_hook=repr))
+
+
+def _check_settings(before: Mapping[str, Any]) -> None:
+    """A plugin that turns torch's switches makes its own rules: its run cannot stand beside the others."""
+    changed = [f"{name} {before[name]} -> {now}" for name, now in settings().items() if now != before[name]]
+    if changed:
+        raise PluginError(f"a plugin changed torch's settings ({', '.join(changed)})", "let it leave them alone")
 
 
 def _is_finished(record_file: Path) -> bool:

@@ -181,6 +181,12 @@ def _surroundings(rows: Sequence[Row]) -> list[str]:
     dirty = sum(record.environment.dirty for record in records)
     if dirty:
         notes.append(f"{dirty} of {len(records)} records come from a checkout with uncommitted changes")
+    unsealed = sum(record.format < 2 for record in records)
+    if unsealed:
+        notes.append(
+            f"{unsealed} of {len(records)} records are of a format without seal and fingerprints: "
+            "`ganbench reproduce` tells whether they hold"
+        )
     free = [record for record in records if record.environment.nondeterministic]
     if free:
         names = sorted({name for record in free for name in record.environment.nondeterministic})

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from ganbench.contracts import Loss, LossTraits
 from ganbench.data import Batch, Stream
-from ganbench.errors import Diverged
+from ganbench.errors import Diverged, PluginError
 from ganbench.gan import GAN, Lazy, Terms
 from ganbench.protocol import Recipe
 from ganbench.watch import Watch
@@ -259,6 +259,10 @@ def _descend(terms: Mapping[str, Tensor], optimizer: Optimizer, params: list[Ten
     are not computed: nobody uses them."""
     optimizer.zero_grad(set_to_none=True)
     torch.stack(list(terms.values())).sum().backward(inputs=params)
+    if all(p.grad is None for p in params):
+        raise PluginError(
+            f"no gradient of {' + '.join(terms)} reaches the player whose turn it is", "is something detached?"
+        )
     optimizer.step()
 
 

@@ -66,7 +66,7 @@ def test_data_order_and_evaluation_latents_are_shared_by_all_and_change_with_the
 
 @pytest.fixture
 def configured():
-    configure()
+    configure(1)
     yield
     torch.use_deterministic_algorithms(False)
     torch.utils.deterministic.fill_uninitialized_memory = True

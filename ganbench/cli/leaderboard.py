@@ -45,7 +45,7 @@ def leaderboard(
     metric: Annotated[list[str] | None, typer.Option(help="Score columns to show (repeat, or commas).")] = None,
     as_format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.terminal,
     write: Annotated[
-        bool, typer.Option("--write", help="Publish your runs: leaderboards/<protocol>/ with table and records.")
+        bool, typer.Option("--write", help="Publish your runs: leaderboards/PROTOCOL/ with table and records.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Where --write publishes.")] = Path("leaderboards"),
 ) -> None:

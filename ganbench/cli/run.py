@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from ganbench.cli.leaderboard import show_table
 from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.executors.local import LocalExecutor
 from ganbench.jobs import Event
-from ganbench.plan import Plan, load_protocol, make_plan, parse_changes, refuse_without
+from ganbench.plan import Plan, load_protocol, make_plan, parse_changes, published_folder, refuse_without
 
 
 def _names(kind: str) -> list[str]:
@@ -132,6 +133,8 @@ def _take(event: Event, outcome: _Outcome, display: Display, grid: bool) -> None
 
 def _report(plan: Plan, outcome: _Outcome, terminal: Console, as_json: bool) -> None:
     """The table, and whatever went wrong as a sentence and an exit code."""
+    if outcome.fatal:
+        raise outcome.fatal
     done = [job for job in plan.jobs if job.record_file.exists()]
     runs = [job for job in done if not job.yardstick]
     if runs:
@@ -142,8 +145,6 @@ def _report(plan: Plan, outcome: _Outcome, terminal: Console, as_json: bool) -> 
         terminal.print(f"[yellow]left out:[/] {message}")
     for line in outcome.lost:
         terminal.print(f"[red]lost:[/] {line}; {_how_to_go_on(plan)}")
-    if outcome.fatal:
-        raise outcome.fatal
     if outcome.interrupted:
         terminal.print(f"[yellow]interrupted:[/] {_how_to_go_on(plan)}")
         raise typer.Exit(130)
@@ -160,16 +161,23 @@ def _how_to_go_on(plan: Plan) -> str:
 
 
 def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None:
-    """Where the files are, and what to try next."""
-    runs = [job for job in plan.jobs if not job.yardstick]
-    first = Path(runs[0].folder)
-    samples = sorted((first / "samples").glob("*.png"))
-    terminal.print(f"\nrecords, histories and samples: [bold]{out / plan.protocol.name}[/]")
-    if samples:
-        terminal.print(f"the last samples of {runs[0].key}: [bold]{samples[-1]}[/]")
-    name = "" if protocol == "digits-16-v1" else f" {protocol}"
-    terminal.print(f"next: [bold]ganbench leaderboard{name}[/] puts this among the baselines")
-    terminal.print(f"      [bold]ganbench sample {first} -n 64 --out grid.png[/] draws new samples")
+    """Where the files are, and what to try next: commands that can be copied."""
+    lines = [f"\nrecords, histories and samples: [bold]{out / plan.protocol.name}[/]"]
+    trained = [
+        Path(job.folder) for job in plan.jobs if not job.yardstick and Path(job.folder, "checkpoint.pt").exists()
+    ]
+    name = [] if protocol == "digits-16-v1" else [protocol]
+    runs = [] if out == Path("runs") else ["--runs", str(out)]
+    command = shlex.join(["ganbench", "leaderboard", *name, *runs])
+    if trained and (samples := sorted((trained[0] / "samples").glob("*.png"))):
+        lines.append(f"the last samples of {trained[0].name} of {trained[0].parent.name}: [bold]{samples[-1]}[/]")
+    among = "puts this among the published rows" if published_folder(plan.protocol.name) else "prints this table again"
+    lines.append(f"next: [bold]{command}[/] {among}")
+    if trained:
+        drawing = shlex.join(["ganbench", "sample", str(trained[0]), "-n", "64", "--out", "grid.png"])
+        lines.append(f"      [bold]{drawing}[/] draws new samples")
+    for line in lines:
+        terminal.print(line, soft_wrap=True)
 
 
 def _seeds(texts: list[str]) -> list[int]:

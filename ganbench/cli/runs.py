@@ -35,12 +35,13 @@ def show(
 ) -> None:
     """Print all that is known of a run: scores, recipe, speed, cost, provenance."""
     paths = [run] if run.is_file() else [folder / "record.json" for folder in run_folders(run, "record.json")]
-    for path in paths:
-        record = read(path)
-        if as_json:
-            typer.echo(path.read_text("utf-8"), nl=False)
-        else:
-            _describe(record, path)
+    records = [read(path) for path in paths]
+    if as_json:
+        texts = [path.read_text("utf-8").rstrip() for path in paths]
+        typer.echo(texts[0] if len(texts) == 1 else f"[{','.join(texts)}]")
+        return
+    for record, path in zip(records, paths, strict=True):
+        _describe(record, path)
 
 
 def _describe(record: Record, path: Path) -> None:

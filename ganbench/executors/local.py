@@ -189,12 +189,12 @@ def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
 
     from ganbench.determinism import configure
 
-    torch.set_num_threads(threads)
-    configure()
+    os.dup2(2, 1)  # what a plugin prints must not stand among the results
     orphaned = _parent_is_gone()
     while (job := _next_job(pipe, orphaned)) is not None:
         if job.device in {"auto", "cuda"} and torch.cuda.is_available():
             job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
+        configure(threads)  # anew for each job: the plugins of the last may have changed it
         say = _voice(pipe)
         say(Event("started", job.key, {"at": datetime.now(UTC).isoformat()}))
         say(_outcome(job, say, lambda: stop.is_set() or orphaned()))
