@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -49,11 +51,11 @@ def misbehaving(install, site, monkeypatch):
     plugins.installed.cache_clear()
 
 
-def carry_out(tmp_path: Path, timeout: float = 0.0):
+def carry_out(tmp_path: Path, timeout: float = 0.0, losses: Sequence[str] = ("bad", "hinge")):
     rules = load_protocol("smoke-v1")
     rules = replace(rules, training=replace(rules.training, timeout=timeout))
-    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["bad", "hinge"])
-    plan = make_plan(archs, losses, rules, out=tmp_path / "runs", device="cpu")
+    archs, chosen = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", [*losses])
+    plan = make_plan(archs, chosen, rules, out=tmp_path / "runs", device="cpu")
     jobs = {job.loss.partition(":")[2]: job for job in plan.jobs if not job.yardstick}
     with LocalExecutor(1) as executor:
         events = [event for event in executor.run(list(jobs.values())) if event.kind in ("done", "refused")]
@@ -112,6 +114,31 @@ def test_two_commands_on_one_run_do_it_once(tmp_path, site) -> None:
     assert "another process is on this run" in outputs[1]
     assert "75 %" in outputs[0]
     assert "75 %" not in outputs[1], "it must not train once more"
+
+
+SETTINGS = """
+    import torch
+    torch.set_num_threads(3); torch.use_deterministic_algorithms(False); torch.set_flush_denormal(True)
+"""
+
+
+def test_a_plugin_that_turns_torchs_switches_fails_and_leaves_the_next_run_alone(misbehaving, tmp_path) -> None:
+    misbehaving("; ".join(line.strip() for line in SETTINGS.strip().splitlines()))
+    records, _ = carry_out(tmp_path)
+    assert records["bad"].status == "error"
+    assert "a plugin changed torch's settings (threads 1 -> 3" in records["bad"].reason
+    assert records["bad"].scores == {}
+    alone, _ = carry_out(tmp_path / "alone", losses=["hinge"])
+    assert records["hinge"].bits == alone["hinge"].bits
+    assert records["hinge"].environment.threads == 1
+
+
+def test_what_a_plugin_prints_does_not_stand_among_the_results(misbehaving, ganbench_command) -> None:
+    misbehaving("print('hello from the loss', flush=True)")
+    ran = ganbench_command("run", "--arch", "mlp", "--loss", "bad", "--protocol", "smoke-v1", "--json")
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["rows"]
+    assert "hello from the loss" in ran.stderr
 
 
 ARCH = '''

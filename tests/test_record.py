@@ -61,6 +61,16 @@ def test_a_record_changed_by_hand_is_not_read(change, record, tmp_path) -> None:
         read(edited(tmp_path / "record.json", change))
 
 
+@pytest.mark.parametrize("old", [True, False])
+def test_a_score_that_is_not_the_mean_of_its_draws_is_not_read(old, record, tmp_path) -> None:
+    """Even where somebody sealed it again, or called it a record of the time before seals."""
+    best = next(iter(record.scores))
+    forged = replace(record, scores=record.scores | {best: 0.001}, format=1 if old else 2)
+    write(forged, tmp_path / "record.json")
+    with pytest.raises(RecordError, match="is not the mean of its draws"):
+        read(tmp_path / "record.json")
+
+
 @pytest.mark.parametrize(
     ("changed", "missing"),
     [

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from PIL import Image
 
 from ganbench import plugins
-from ganbench.errors import PluginError, Unsupported
+from ganbench.errors import PluginError, ProtocolError, Unsupported
 from ganbench.plan import YARDSTICKS, load_protocol, make_plan, parse_changes
 from ganbench.record import read, write
 from ganbench.run import execute
@@ -140,6 +140,29 @@ def test_a_finished_run_is_not_repeated_unless_forced_or_its_code_changed(tmp_pa
     edited = msgspec.structs.replace(record, loss=msgspec.structs.replace(record.loss, source="0" * 12))
     write(edited, job.record_file)
     assert job.key in {j.key for j in plan_of(tmp_path).changed}
+
+
+def test_runs_under_other_rules_of_the_same_name_are_not_overwritten(tmp_path) -> None:
+    job = only_run(tmp_path)
+    record, _ = carry_out(job)
+    rules = replace(job.protocol, training=replace(job.protocol.training, batch=16))
+    with pytest.raises(ProtocolError, match="holds a run of 'smoke-v1' under other rules"):
+        make_plan(
+            plugins.find_many("arch", ["dcgan"]), plugins.find_many("loss", ["wgan-gp"]), rules, out=tmp_path / "runs"
+        )
+    assert read(job.record_file) == record
+
+
+def test_force_keeps_the_record_of_the_last_time_until_the_new_one_is_finished(tmp_path) -> None:
+    record, _ = carry_out(only_run(tmp_path))
+    again = only_run(tmp_path, force=True)
+    stopped, _ = carry_out(again, stop_after=2)
+    assert stopped.status == "interrupted"
+    assert read(again.record_file) == record
+    finished, events = carry_out(again)
+    assert finished.bits == record.bits
+    assert sum(event.kind == "progress" for event in events) == 6
+    assert read(again.record_file) == finished
 
 
 def test_a_training_that_leaves_the_finite_numbers_is_recorded_as_diverged(tmp_path) -> None:
@@ -334,6 +357,14 @@ BAD_INPUT = {
     "no cuda": (
         ["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "smoke-v1", "--device", "cuda:7"],
         "cuda:7",
+    ),
+    "no such device": (["run", "--arch", "dcgan", "--loss", "hinge", "--device", "cuda:x"], "no device 'cuda:x'"),
+    "an empty name": (["run", "--arch", "", "--loss", "hinge"], "no --arch given"),
+    "all and a typo": (["run", "--arch", "all,dcgann", "--loss", "hinge"], "did you mean 'dcgan'"),
+    "a setting beyond numbers": (["run", "--arch", "mlp", "--loss", "hinge", "--set", "lr=inf"], "a finite number"),
+    "a setting that is no number": (
+        ["run", "--arch", "mlp", "--loss", "wgan-gp", "--protocol", "smoke-v1", "--set", "loss.weight=abc"],
+        "expected a number",
     ),
     "unfit arch": (["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "ring-v1"], "needs 2-D images"),
     "unknown loss field": (

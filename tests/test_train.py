@@ -11,7 +11,7 @@ from torch import nn
 
 from ganbench import GAN, Batch, DataSpec, Lazy, Split
 from ganbench.data import Stream, to_signal
-from ganbench.errors import Diverged
+from ganbench.errors import Diverged, PluginError
 from ganbench.evaluate import sample
 from ganbench.protocol import Recipe
 from ganbench.train import Trainer
@@ -170,6 +170,24 @@ def test_a_weight_that_is_not_finite_ends_the_run_at_once_and_is_named(images) -
     trainer = trainer_of(images, Breaking(), tiny(), updates=20, d_steps=1)
     with pytest.raises(Diverged, match=r"^weight generator\.0\.weight is not finite at iteration 3$"):
         trainer.advance(20)
+
+
+def test_a_loss_that_forgot_its_mean_is_refused(images) -> None:
+    class Vector(Counting):
+        def d_loss(self, D, real, fake):
+            return D(fake) - D(real)
+
+    with pytest.raises(PluginError, match=r"d_loss returned a tensor of shape \(8,\)"):
+        trainer_of(images, Vector(), tiny()).advance(1)
+
+
+def test_a_loss_that_never_reaches_g_is_refused(images) -> None:
+    class Detached(Counting):
+        def g_loss(self, D, real, fake):
+            return -D(fake.detach()).mean()
+
+    with pytest.raises(PluginError, match="no gradient of g_loss reaches the player whose turn it is"):
+        trainer_of(images, Detached(), tiny()).advance(5)
 
 
 def test_the_fingerprint_tells_weights_and_averages_apart_and_nothing_else(images) -> None:
