@@ -677,11 +677,11 @@ def test_the_terminal_drops_the_extra_columns_before_the_headline(width):
 def test_collapsed_runs_are_told_and_keep_their_scores_and_rank():
     records = seeds("a+x", 0.5, n=3) + [make("a+x", s, 0.5, collapse="modes_covered is 0") for s in (3, 4)]
     table = build(records + seeds("b+x", 0.3), TOY)
-    assert table.collapses == ["a+x: 2/5 collapsed: modes_covered is 0"]
+    assert table.collapses == ["collapsed, modes_covered is 0: a+x 2/5"]
     assert (row(table, "a+x").rank, row(table, "a+x").verdict) == (1, "5/5")
-    assert "a+x: 2/5 collapsed: modes_covered is 0" in shown(table)
+    assert "collapsed, modes_covered is 0: a+x 2/5" in shown(table)
     assert "## Collapsed" in to_markdown(table)
-    assert "* a+x: 2/5 collapsed: modes_covered is 0" in to_markdown(table)
+    assert r"* collapsed, modes_covered is 0: a+x 2/5" in to_markdown(table)
     assert to_frame(table)["collapsed"].tolist() == [2, 0]
     assert [len(r["collapsed"]) for r in json.loads(to_json(table))["rows"]] == [2, 0]
     calm = build(seeds("b+x", 0.3), TOY)
