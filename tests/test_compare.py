@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 from scipy import stats
-from test_leaderboard import COLUMNS, CPU, GPU, TAG, TOY, diverged, make
+from toy import COLUMNS, CPU, GPU, TAG, TOY, diverged, make
 
 from ganbench.comparison import Comparison, compare
 from ganbench.errors import GanbenchError

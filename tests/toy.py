@@ -1,0 +1,100 @@
+"""Records of a protocol that nobody ran, for the tests of what is made of records."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ganbench.protocol import Evaluating, Protocol, Training
+from ganbench.record import FORMAT, Column, Component, Cost, Environment, Fingerprints, Record, SelfChecks, Speed
+
+TAG = "digits-cnn:1a2b3c4d"
+COLUMNS = {
+    f"fid@{TAG}": Column("min", 0, None),
+    f"is@{TAG}": Column("max", 1, None),
+    f"coverage@{TAG}": Column("max", 0, 1),
+    "modes_covered": Column("max", 0, 10),
+    "hq_fraction": Column("max", 0, 1),
+}
+CPU = Environment(
+    ganbench="0.1.0",
+    commit="0123456789ab",
+    dirty=False,
+    python="3.12.1",
+    torch="2.15.0",
+    cuda="",
+    cudnn="",
+    device="Some CPU",
+    threads=1,
+    precision="float32",
+    system="Linux x86_64",
+    core="c0",
+)
+PLUGINS = {kind: Component(kind, "ganbench", "0.1.0", f"{kind[0]}1") for kind in ("dataset", "extractor", "fid")}
+GPU = msgspec.structs.replace(CPU, device="Some GPU", cuda="13.0", cudnn="91000")
+TOY = Protocol(
+    name="toy-v1",
+    dataset="digits",
+    seeds=(0, 1, 2, 3, 4),
+    training=Training(budget_kimg=100),
+    evaluation=Evaluating(samples=1000, metrics=("fid",), headline="coverage", extractor="digits-cnn", draws=2),
+    description="A toy.",
+    resolution=16,
+)
+
+
+def make(entry: str = "dcgan+hinge", seed: int = 0, level: float = 0.5, **changed) -> Record:
+    """A record whose coverage is about ``level``; its fid falls as that rises."""
+    arch, _, loss = entry.partition("+")
+    package, _, arch = arch.rpartition(":")
+    coverage = min(1.0, level + 0.004 * ((seed * 7) % 5 - 2))
+    scores = {
+        f"fid@{TAG}": 3 - 2 * coverage,
+        f"is@{TAG}": 1 + 8 * coverage,
+        f"coverage@{TAG}": coverage,
+        "modes_covered": 9.0 + seed % 2,
+        "hq_fraction": coverage / 2,
+    }
+    facts = {
+        "format": FORMAT,
+        "status": "ok",
+        "protocol": TOY.name,
+        "digest": TOY.digest,
+        "seed": seed,
+        "arch": Component(arch, package or "ganbench", "0.1.0", "a1"),
+        "loss": Component(loss, "ganbench", "0.1.0", "b1"),
+        "d_norm": "batch",
+        "parameters": {"G": 99_123, "D": 34_210},
+        "recipe": {"lr": 2e-4, "betas": (0.5, 0.999)},
+        "recipe_from": {"lr": "protocol", "betas": "protocol"},
+        "headline": "coverage",
+        "scores": scores,
+        "draws": [{k: v - 0.001 for k, v in scores.items()}, {k: v + 0.001 for k, v in scores.items()}],
+        "columns": COLUMNS,
+        "dataset": "digits",
+        "dataset_hash": "d1",
+        "extractor": TAG,
+        "metrics": {"fid": PLUGINS["fid"]},
+        "parts": {kind: PLUGINS[kind] for kind in ("dataset", "extractor")},
+        "bits": Fingerprints("w0", ("s0", "s1"), "t0"),
+        "self_checks": SelfChecks(1000, 1000, {f"fid@{TAG}": 0.1}, {f"fid@{TAG}": 0.0}, 500.0),
+        "speed": Speed(train=4000.0 + seed, sample=20_000.0, step_ms=16.0, peak_memory_mb=400.0),
+        "cost": Cost(100_000, 25.0 + seed, 3.0),
+        "environment": CPU,
+        "started": f"2026-01-0{seed + 1}T00:00:00+00:00",
+    }
+    if changed.get("status", "ok") != "ok":
+        facts |= {"scores": {}, "draws": [], "columns": {}, "bits": Fingerprints(), "self_checks": None}
+    return Record(**(facts | changed))
+
+
+def seeds(entry: str, level: float, n: int = 5, **changed) -> list[Record]:
+    return [make(entry, seed, level, **changed) for seed in range(n)]
+
+
+def yardstick(name: str, level: float) -> list[Record]:
+    plain = {"arch": None, "loss": None, "parameters": {}, "d_norm": "", "speed": Speed(), "yardstick": name}
+    return [make(seed=seed, level=level, **plain) for seed in range(5)]
+
+
+def diverged(entry: str, seed: int) -> Record:
+    return make(entry, seed, status="diverged", reason="d_loss is not finite at iteration 120")
