@@ -95,6 +95,8 @@ class _Outcome:
 
 
 def _carry_out(plan: Plan, workers: int, display: Display, grid: bool) -> _Outcome:
+    import numpy  # noqa: F401  # a picture's arrival would import it, and Ctrl-C in the middle of that breaks it
+
     outcome = _Outcome()
     with LocalExecutor(max(1, min(workers, len(plan.todo)))) as executor, display:
         events = executor.run(plan.todo)
