@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ganbench.gan import GAN, Lazy, Match
     from ganbench.hookspecs import hookimpl
     from ganbench.protocol import Evaluating, Protocol, Training
+    from ganbench.trick import Trick, Turn
 
 __version__ = "0.1.0"
 
@@ -27,6 +28,7 @@ _HOME = {
     "gan": ("GAN", "Lazy", "Match"),
     "hookspecs": ("hookimpl",),
     "protocol": ("Evaluating", "Protocol", "Training"),
+    "trick": ("Trick", "Turn"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -47,6 +49,8 @@ __all__ = [
     "Protocol",
     "Split",
     "Training",
+    "Trick",
+    "Turn",
     "Unsupported",
     "hookimpl",
 ]

@@ -15,7 +15,7 @@ from ganbench import plugins
 from ganbench.errors import RecordError
 from ganbench.evaluate import sample
 from ganbench.jobs import Job
-from ganbench.players import build_loss, build_players
+from ganbench.players import build_players
 from ganbench.record import write_atomically
 
 WEIGHTS = ("job", "gan", "averaged")
@@ -54,8 +54,7 @@ def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:
         raise RecordError(f"{checkpoint} is not a readable checkpoint: {error}", "run again with --force") from error
     source = plugins.find("dataset", job.protocol.dataset)
     dataset = plugins.build(source, argument=source.argument, resolution=job.protocol.resolution)
-    loss = build_loss(job.loss, job.loss_changes)
-    gan, _, _ = build_players(job.protocol, dataset, job.arch, loss, job.recipe_changes, job.seed)
+    gan = build_players(job, dataset).gan
     try:
         for module, weights in zip(gan.generators(), state["averaged"], strict=True):
             module.load_state_dict(weights)

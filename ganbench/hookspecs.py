@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from ganbench.extractor import Extractor
     from ganbench.gan import GAN
     from ganbench.protocol import Protocol
+    from ganbench.trick import Trick
 
 hookspec = pluggy.HookspecMarker("ganbench")
 hookimpl = pluggy.HookimplMarker("ganbench")
 
-KINDS = ("arch", "loss", "metric", "dataset", "protocol", "extractor")
+KINDS = ("arch", "loss", "trick", "metric", "dataset", "protocol", "extractor")
+API_VERSION = 1
+"""Raised whenever a hook gains an argument, or a contract a member: what plugins are written against."""
 
 
 @hookspec
@@ -79,6 +82,34 @@ def ganbench_loss() -> Loss:  # type: ignore[empty-body]
         @hookimpl
         def ganbench_loss():
             return Hinge()
+    """
+
+
+@hookspec
+def ganbench_trick(argument: str) -> Trick:  # type: ignore[empty-body]
+    """Build something that acts on any combination of architecture and loss. See :class:`ganbench.trick.Trick`.
+
+    Args:
+        argument: what follows the colon in ``--trick instance-noise:0.1``; empty otherwise.
+
+    Raises:
+        Unsupported: the argument makes no sense; the message says what would.
+
+    Example::
+
+        import torch
+        from ganbench import Trick, hookimpl
+
+        class Flip(Trick):
+            def match(self, match, turn):
+                def seen(x):
+                    coins = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device)
+                    return match.D(torch.where(coins < 0.5, x.flip(-1), x))
+                return match._replace(D=seen)
+
+        @hookimpl
+        def ganbench_trick():
+            return Flip()
     """
 
 

@@ -14,9 +14,9 @@ from ganbench.record import entry_name
 class Job(Struct, frozen=True, kw_only=True):
     """One run, or one draw of a yardstick.
 
-    ``arch`` and ``loss`` are references (``package:name``) that ``plugins.find`` resolves. ``changes`` is what the
-    user set; ``protocol`` has it laid over already where it concerns the budget or the batch, while ``digest`` is that
-    of the protocol as it was published. ``workers`` is how many runs go on at a time.
+    ``arch``, ``loss`` and ``tricks`` are references (``package:name``) that ``plugins.find`` resolves. ``changes`` is
+    what the user set; ``protocol`` has it laid over already where it concerns the budget or the batch, while ``digest``
+    is that of the protocol as it was published. ``workers`` is how many runs go on at a time.
     """
 
     protocol: Protocol
@@ -25,6 +25,7 @@ class Job(Struct, frozen=True, kw_only=True):
     folder: str
     arch: str = ""
     loss: str = ""
+    tricks: tuple[str, ...] = ()
     yardstick: str = ""
     changes: dict[str, str] = field(default_factory=dict)
     recipe_changes: dict[str, Any] = field(default_factory=dict)
@@ -44,7 +45,8 @@ class Job(Struct, frozen=True, kw_only=True):
         """The row of the table that the job works for."""
         if self.yardstick:
             return self.yardstick
-        return entry_name(self.arch.partition(":")[2], self.loss.partition(":")[2], self.changes)
+        parts = [reference.partition(":")[2] for reference in (self.arch, self.loss, *self.tricks)]
+        return entry_name(parts, self.changes)
 
     @property
     def record_file(self) -> Path:

@@ -145,11 +145,18 @@ class Table:
         """A row's name in a sentence."""
         if row.entry.yardstick:
             return row.entry.yardstick
-        return entry_name(self.part(row, "arch"), self.part(row, "loss"), dict(row.entry.changes))
+        parts = [self.part(row, "arch"), self.part(row, "loss"), *self.tricks(row)]
+        return entry_name(parts, dict(row.entry.changes))
+
+    def tricks(self, row: Row) -> list[str]:
+        """The row's tricks, the package in front where several packages have one of that name."""
+        return [self._told_apart("trick", name, package) for name, package in row.entry.tricks]
 
     def part(self, row: Row, kind: Literal["arch", "loss"]) -> str:
         """The row's arch or loss, its package in front where several packages have one of that name."""
-        name, package = getattr(row.entry, kind), getattr(row.entry, f"{kind}_package")
+        return self._told_apart(kind, getattr(row.entry, kind), getattr(row.entry, f"{kind}_package"))
+
+    def _told_apart(self, kind: str, name: str, package: str) -> str:
         return f"{package}:{name}" if len(self._packages[kind, name]) > 1 else name
 
     @cached_property
@@ -158,6 +165,8 @@ class Table:
         for row in self.rows:
             for kind in ("arch", "loss"):
                 found[kind, getattr(row.entry, kind)].add(getattr(row.entry, f"{kind}_package"))
+            for name, package in row.entry.tricks:
+                found["trick", name].add(package)
         return found
 
 

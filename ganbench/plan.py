@@ -97,13 +97,15 @@ def make_plan(
     losses: Sequence[Source],
     protocol: Protocol,
     *,
+    tricks: Sequence[Source] = (),
     seeds: Sequence[int] = (),
     changes: Changes | None = None,
     out: Path = Path("runs"),
     device: str = "auto",
     force: bool = False,
 ) -> Plan:
-    """Every (arch, loss, seed) and the yardsticks; what has a valid record of the same code is not repeated.
+    """Every (arch, loss, seed), with all the tricks, and the yardsticks; what has a valid record of the same code is
+    not repeated.
 
     Raises:
         GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
@@ -117,7 +119,7 @@ def make_plan(
         if not 0 <= seed < 2**31:
             raise ProtocolError(f"--seed {seed}: a seed is a whole number from 0 to 2147483647")
     check_writable(out)
-    home = out / protocol.name
+    home, tricks = out / protocol.name, sorted(tricks, key=lambda trick: (trick.label, trick.package))
     yardsticks = [
         Job(
             protocol=protocol,
@@ -140,6 +142,7 @@ def make_plan(
                     seed=seed,
                     arch=arch.reference,
                     loss=loss.reference,
+                    tricks=tuple(trick.reference for trick in tricks),
                     changes=changes.raw,
                     recipe_changes=changes.recipe,
                     loss_changes=changes.loss,
@@ -147,7 +150,7 @@ def make_plan(
                     fresh=force,
                     folder="",
                 )
-                folder = home / _folder_name(job, arch, loss) / f"seed{seed}"
+                folder = home / _folder_name(job, (arch, loss, *tricks)) / f"seed{seed}"
                 jobs.append(msgspec.structs.replace(job, folder=str(folder)))
     once = len(YARDSTICKS)  # one draw of each comes first: what cannot be judged is found out before it is trained
     return _sort(protocol, yardsticks[:once] + jobs + yardsticks[once:], force)
@@ -198,6 +201,7 @@ def _same_code(record: Record, job: Job) -> bool:
         pairs.append((record.parts.get("extractor"), plugins.find("extractor", rules.evaluation.extractor)))
     if not job.yardstick:
         pairs += [(record.arch, plugins.find("arch", job.arch)), (record.loss, plugins.find("loss", job.loss))]
+        pairs += zip(record.tricks, (plugins.find("trick", trick) for trick in job.tricks), strict=True)
     return all(then is not None and then.source == now.source_hash for then, now in pairs)
 
 
@@ -225,10 +229,10 @@ def _check_names(protocol: Protocol) -> None:
                 raise ProtocolError(f"protocol {protocol.name}: {error.message}", error.hint) from error
 
 
-def _folder_name(job: Job, arch: Source, loss: Source) -> str:
-    """``dcgan+wgan-gp``; a package stands before a name that two packages provide."""
+def _folder_name(job: Job, sources: Sequence[Source]) -> str:
+    """``dcgan+wgan-gp+pacgan~2``; a package stands before a name that two packages provide."""
     names = []
-    for source in (arch, loss):
+    for source in sources:
         shared = sum(other.name == source.name for other in plugins.of_kind(source.kind)) > 1
         names.append((source.reference if shared else source.label).replace(":", "~").replace("/", "~"))
     tail = "".join(f"+{name}={value}" for name, value in sorted(job.changes.items()))

@@ -1,50 +1,123 @@
-"""From names to players: the GAN and the loss of a run, built and checked against each other."""
+"""From names to players: the GAN and the loss of a run, with its tricks, built and checked against each other."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 
 from ganbench import plugins
 from ganbench.contracts import Loss, LossTraits
-from ganbench.data import Batch, Dataset, to_signal
+from ganbench.data import Batch, Dataset, DataSpec, to_signal
 from ganbench.errors import PluginError, ProtocolError, Unsupported
 from ganbench.evaluate import in_eval_mode
 from ganbench.gan import GAN, normalisation
-from ganbench.protocol import Protocol, Recipe, resolve_recipe
+from ganbench.jobs import Job
+from ganbench.plugins import Source
+from ganbench.protocol import Recipe, resolve_recipe
 from ganbench.train import preserved_rng
+from ganbench.trick import Trick
 
 
-def build_players(
-    protocol: Protocol, dataset: Dataset, arch: str, loss: Loss, changes: Mapping[str, Any], seed: int
-) -> tuple[GAN, Recipe, dict[str, str]]:
-    """The GAN with its weights drawn from the seed's init stream, and the recipe: protocol -> arch -> loss -> user.
+@dataclass(frozen=True)
+class Players:
+    """What a run trains, and by which rules.
+
+    ``loss`` is the objective that was named, with the user's settings; ``played`` is what the tricks made of it.
+    ``origins`` says which layer stated each field of the recipe.
+    """
+
+    gan: GAN
+    loss: Loss
+    played: Loss
+    tricks: tuple[Trick, ...]
+    recipe: Recipe
+    origins: dict[str, str]
+
+
+def build_players(job: Job, dataset: Dataset) -> Players:
+    """Everything that a job names, its weights drawn from the seed's init stream, its recipe resolved: protocol -> arch
+    -> loss -> tricks -> user.
 
     Raises:
-        Unsupported: arch, loss and data do not fit together.
-        PluginError: the arch returned something else than its contract says.
+        Unsupported: arch, loss, tricks and data do not fit together.
+        PluginError: a plugin returned something else than its contract says.
     """
-    source, traits = plugins.find("arch", arch), LossTraits(loss)
-    d_steps = {"d_steps": traits.d_steps, **traits.recipe}
-    asked, _ = resolve_recipe(protocol.training, [("--set", changes)])
-    try:
-        with preserved_rng(torch.device("cpu")):
-            torch.manual_seed(protocol.seed(seed, "init"))
-            gan = plugins.build(source, data=dataset.spec, d_norm=traits.d_norm, width=asked.width, z_dim=asked.z_dim)
-    except Unsupported as error:
-        raise Unsupported(f"{source.name} cannot play on {dataset.name}: {error.message}", error.hint) from error
+    loss = played = build_loss(job.loss, job.loss_changes)
+    tricks = {f"trick {_name(reference)}": build_trick(reference) for reference in job.tricks}
+    for title, trick in tricks.items():
+        with _naming(f"the {title} has no meaning for {_name(job.loss)}"):
+            played = trick.loss(played)
+    gan = _build_gan(job, dataset, LossTraits(played).d_norm, tricks)
+    recipe, origins = _resolve(job, gan, LossTraits(played), tricks)
+    return Players(gan, loss, played, tuple(tricks.values()), recipe, origins)
+
+
+def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str, Trick]) -> GAN:
+    source = plugins.find("arch", job.arch)
+    norms = [trick.d_norm for trick in tricks.values() if trick.d_norm is not None]
+    if len(set(norms)) > 1:
+        raise Unsupported(f"the tricks want D with {' and with '.join(norms)} normalisation", "choose one of them")
+    d_norm = norms[0] if norms else wish
+    build = partial(_build_arch, source, job, d_norm)
+    for title, trick in tricks.items():
+        build = partial(_act, title, trick, build)
+    with preserved_rng(torch.device("cpu")):
+        torch.manual_seed(job.protocol.seed(job.seed, "init"))
+        gan = build(dataset.spec)
+    for needed in (wish, d_norm):
+        _check_norm(source.name, gan, needed)
+    _check_shapes(source, gan, dataset)
+    return gan
+
+
+def _build_arch(source: Source, job: Job, d_norm: str | None, data: DataSpec) -> GAN:
+    asked, _ = resolve_recipe(job.protocol.training, [("--set", job.recipe_changes)])
+    with _naming(f"{source.name} cannot play on {job.protocol.dataset}"):
+        gan = plugins.build(source, data=data, d_norm=d_norm, width=asked.width, z_dim=asked.z_dim)
     if not isinstance(gan, GAN):
         raise PluginError(f"{source} returned a {type(gan).__name__}", "ganbench_arch returns a ganbench.GAN")
-    _check_norm(source.name, gan, traits.d_norm)
-    _check_shapes(source, gan, dataset)
-    recipe, origins = resolve_recipe(
-        protocol.training,
-        [(f"arch {source.name}", gan.recipe), ("the loss", d_steps), ("--set", changes)],
-    )
-    return gan, recipe, origins
+    return gan
+
+
+def _act(title: str, trick: Trick, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+    with _naming(f"the {title} cannot be played here"):
+        return trick.players(build, data)
+
+
+def _resolve(job: Job, gan: GAN, traits: LossTraits, tricks: Mapping[str, Trick]) -> tuple[Recipe, dict[str, str]]:
+    training = job.protocol.training
+    layers: list[tuple[str, Mapping[str, Any]]] = [
+        (f"arch {_name(job.arch)}", gan.recipe),
+        ("the loss", {"d_steps": traits.d_steps, **traits.recipe}),
+    ]
+    for title, trick in tricks.items():
+        before, _ = resolve_recipe(training, layers)
+        layers.append((title, trick.recipe(before)))
+    return resolve_recipe(training, [*layers, ("--set", job.recipe_changes)])
+
+
+class _Named(Unsupported):
+    """Says already who declines."""
+
+
+@contextmanager
+def _naming(who: str) -> Iterator[None]:
+    try:
+        yield
+    except _Named:
+        raise
+    except Unsupported as error:
+        raise _Named(f"{who}: {error.message}", error.hint) from error
+
+
+def _name(reference: str) -> str:
+    return reference.partition(":")[2]
 
 
 def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
@@ -68,6 +141,20 @@ def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
         if isinstance(now, (int, float)) and not isinstance(value, (int, float)):
             raise ProtocolError(f"--set loss.{name}={value}: expected a number", f"it is {now} by default")
     return dataclasses.replace(loss, **changes)  # type: ignore[type-var]
+
+
+def build_trick(reference: str) -> Trick:
+    """The trick of that name, with what stood behind the colon.
+
+    Raises:
+        PluginError: it is none.
+        Unsupported: its argument makes no sense.
+    """
+    source = plugins.find("trick", reference)
+    trick = plugins.build(source, argument=source.argument)
+    if not isinstance(trick, Trick):
+        raise PluginError(f"{source} returned a {type(trick).__name__}", "ganbench_trick returns a ganbench.Trick")
+    return trick
 
 
 def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:

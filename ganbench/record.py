@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -144,6 +144,7 @@ class Record(Struct, frozen=True, kw_only=True):
     seed: int
     arch: Component | None = None
     loss: Component | None = None
+    tricks: tuple[Component, ...] = ()
     yardstick: str = ""
     changes: dict[str, str] = field(default_factory=dict)
     recipe: dict[str, object] = field(default_factory=dict)
@@ -173,20 +174,21 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def entry(self) -> str:
-        """The row this record belongs to: ``dcgan+wgan-gp``, with changes, or a yardstick's name."""
+        """The row this record belongs to: ``dcgan+wgan-gp``, with tricks and changes, or a yardstick's name."""
         if self.yardstick:
             return self.yardstick
-        return entry_name(self.arch.name if self.arch else "?", self.loss.name if self.loss else "?", self.changes)
+        parts = [part.name if part else "?" for part in (self.arch, self.loss, *self.tricks)]
+        return entry_name(parts, self.changes)
 
     @property
     def file_name(self) -> str:
         """Under which a published record is stored."""
-        return f"{self.entry.replace(' ', '+')}+seed{self.seed}.json"
+        return f"{self.entry.replace(' ', '+').replace(':', '~').replace('/', '~')}+seed{self.seed}.json"
 
 
-def entry_name(arch: str, loss: str, changes: dict[str, str]) -> str:
-    """``dcgan+wgan-gp``, and behind it what the user changed (such a row is *custom*)."""
-    return " ".join([f"{arch}+{loss}", *(f"{name}={value}" for name, value in sorted(changes.items()))])
+def entry_name(parts: Iterable[str], changes: Mapping[str, str]) -> str:
+    """``dcgan+wgan-gp+pacgan:2``: arch, loss, tricks; and behind it what the user changed (such a row is *custom*)."""
+    return " ".join(["+".join(parts), *(f"{name}={value}" for name, value in sorted(changes.items()))])
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -297,6 +299,7 @@ def _check_provenance(record: Record) -> None:
         needed |= {
             "arch": record.arch and record.arch.package and record.arch.version and record.arch.source,
             "loss": record.loss and record.loss.package and record.loss.version and record.loss.source,
+            **{f"source of the trick {t.name}": t.package and t.version and t.source for t in record.tricks},
             "recipe": record.recipe and record.recipe_from,
             "normalisation and parameters of the networks": record.d_norm and record.parameters,
         }

@@ -48,9 +48,12 @@ def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job
     if record.status in ("skipped", "interrupted"):
         raise RecordError(f"the record says '{record.status}': there is nothing to compare with", "end the run first")
     parts = [_installed(kind, part) for kind, part in (("arch", record.arch), ("loss", record.loss)) if part]
+    tricks = [_installed("trick", part) for part in record.tricks]
     changes = parse_changes([f"{name}={value}" for name, value in record.changes.items()])
     archs, losses = (parts[:1], parts[1:]) if parts else ([], [])
-    plan = make_plan(archs, losses, protocol, seeds=[record.seed], changes=changes, out=folder, device=device)
+    plan = make_plan(
+        archs, losses, protocol, tricks=tricks, seeds=[record.seed], changes=changes, out=folder, device=device
+    )
     if record.yardstick and record.yardstick not in YARDSTICKS:
         raise RecordError(f"there is no yardstick '{record.yardstick}' any more", f"known: {', '.join(YARDSTICKS)}")
     return next(job for job in plan.jobs if (job.yardstick, job.seed) == (record.yardstick, record.seed))
@@ -65,6 +68,7 @@ def conditions(then: Record, now: Record) -> list[str]:
         if getattr(before, name) and getattr(before, name) != getattr(after, name)
     ]
     pairs = [("arch", then.arch, now.arch), ("loss", then.loss, now.loss)]
+    pairs += [("trick", *both) for both in zip(then.tricks, now.tricks, strict=False)]
     pairs += [("metric", part, now.metrics.get(name)) for name, part in then.metrics.items()]
     pairs += [(kind, part, now.parts.get(kind)) for kind, part in then.parts.items()]
     told += [f"{kind} {a.name}: source {_code(a)} then, {_code(b)} now" for kind, a, b in pairs if a and b and a != b]

@@ -27,11 +27,14 @@ class Entry(NamedTuple):
     arch_package: str
     loss_package: str
     changes: tuple[tuple[str, str], ...]
+    tricks: tuple[tuple[str, str], ...] = ()
+    """(name, package)"""
 
     @property
     def name(self) -> str:
-        """``dcgan+wgan-gp``, with changes, or a yardstick's name."""
-        return self.yardstick or entry_name(self.arch, self.loss, dict(self.changes))
+        """``dcgan+wgan-gp``, with tricks and changes, or a yardstick's name."""
+        parts = [self.arch, self.loss, *(name for name, _ in self.tricks)]
+        return self.yardstick or entry_name(parts, dict(self.changes))
 
 
 def entry_of(record: Record) -> Entry:
@@ -46,6 +49,7 @@ def entry_of(record: Record) -> Entry:
         arch.package if arch else "?",
         loss.package if loss else "?",
         tuple(sorted(record.changes.items())),
+        tuple((trick.name, trick.package) for trick in record.tricks),
     )
 
 

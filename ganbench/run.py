@@ -29,7 +29,7 @@ from ganbench.evaluate import sample
 from ganbench.gan import count_parameters, normalisation
 from ganbench.jobs import Event, Job
 from ganbench.judging import Judgement, digest_of, judge
-from ganbench.players import build_loss, build_players
+from ganbench.players import build_players
 from ganbench.provenance import environment
 from ganbench.record import (
     FINISHED,
@@ -114,7 +114,7 @@ def _still_good(job: Job, bench: Bench) -> Record | None:
 
 def _basis(record: Record) -> list[Any]:
     """What a finished record must share with a job that need not be done again."""
-    parts = [record.arch, record.loss, *record.metrics.values(), *record.parts.values()]
+    parts = [record.arch, record.loss, *record.tricks, *record.metrics.values(), *record.parts.values()]
     sources = [part.source for part in parts if part]
     return [record.format, record.digest, record.changes, record.dataset_hash, record.extractor, sources]
 
@@ -122,6 +122,7 @@ def _basis(record: Record) -> list[Any]:
 def _basis_now(job: Job, bench: Bench) -> list[Any]:
     facts = _protocol_fields(bench, job)
     named = [plugins.find("arch", job.arch), plugins.find("loss", job.loss)] if not job.yardstick else []
+    named += [plugins.find("trick", trick) for trick in job.tricks]
     sources = [source.source_hash for source in named]
     sources += [part.source for part in (*facts["metrics"].values(), *facts["parts"].values())]
     return [FORMAT, job.digest, job.changes, facts["dataset_hash"], facts["extractor"], sources]
@@ -136,26 +137,25 @@ class _Run:
     def __init__(self, job: Job, bench: Bench, emit: Emit) -> None:
         self.job, self.emit, self.bench = job, emit, bench
         self.protocol, self.folder, self.device = job.protocol, Path(job.folder), bench.device
-        self.loss = build_loss(job.loss, job.loss_changes)
         self._begin()
         self.overwrites = job.fresh and _is_finished(job.record_file)
 
     def _begin(self) -> None:
         """Everything as it is before the first step."""
         self.started = _now()
-        self.gan, self.recipe, self.origins = build_players(
-            self.protocol, self.bench.dataset, self.job.arch, self.loss, self.job.recipe_changes, self.job.seed
-        )
+        self.players = build_players(self.job, self.bench.dataset)
+        self.gan, self.recipe = self.players.gan, self.players.recipe
         memory.reset_peak(self.device)
         self.gan.to(self.device)
         self.trainer = Trainer(
             self.gan,
-            self.loss,
+            self.players.played,
             Stream(self.bench.dataset.train, self.protocol.training.batch, self._seed("data"), self.device),
             self.recipe,
             self.protocol.training.d_updates,
             self._seed("latent"),
             self._seed("penalty"),
+            self.players.tricks,
         )
         self.best = BestSoFar(self.bench.goal)
         self.history: list[dict[str, Any]] = []
@@ -334,9 +334,10 @@ class _Run:
             reason=reason,
             arch=component_of(plugins.find("arch", self.job.arch)),
             loss=component_of(plugins.find("loss", self.job.loss)),
+            tricks=tuple(component_of(plugins.find("trick", trick)) for trick in self.job.tricks),
             changes=self.job.changes,
-            recipe={**_plain(self.recipe), **_settings(self.loss)},
-            recipe_from=self.origins,
+            recipe={**_plain(self.recipe), **_settings(self.players.loss)},
+            recipe_from=self.players.origins,
             d_norm=normalisation(self.gan.discriminators()),
             parameters={
                 "G": count_parameters(self.gan.generators()),

@@ -108,10 +108,10 @@ _Code = tuple[str, str, str, str, bool]
 
 
 def _codes(record: Record) -> dict[_Code, Component]:
-    parts = {"arch": record.arch, "loss": record.loss}
+    parts = [("arch", record.arch), ("loss", record.loss), *(("trick", trick) for trick in record.tricks)]
     return {
         (kind, part.package, part.name, part.version, record.format == 1): part
-        for kind, part in parts.items()
+        for kind, part in parts
         if part and part.source
     }
 
@@ -211,10 +211,15 @@ def _judges(rows: Sequence[Row]) -> list[str]:
 def _versions(rows: Sequence[Row]) -> list[str]:
     notes = []
     for row in rows:
-        for kind in ("arch", "loss"):
-            versions = sorted({part.version for r in row.records if (part := getattr(r, kind))})
-            if len(versions) > 1:
-                notes.append(f"{row.entry.name}: its {kind} changed between seeds: versions {', '.join(versions)}")
+        found: dict[str, set[str]] = defaultdict(set)
+        for record in row.records:
+            for what, part in (("arch", record.arch), ("loss", record.loss), *((t.name, t) for t in record.tricks)):
+                found[what] |= {part.version} if part else set()
+        notes += [
+            f"{row.entry.name}: its {what} changed between seeds: versions {', '.join(sorted(versions))}"
+            for what, versions in found.items()
+            if len(versions) > 1
+        ]
     return notes
 
 

@@ -96,11 +96,11 @@ def _cells(table: Table, row: Row) -> dict[str, str]:
     if row.kind == "yardstick":
         return {"arch": row.entry.yardstick, **scores, "ok": str(row.ok)}
     low_n = "†" if 0 < row.ok < LOW_N else ""
-    changes = "".join(f" {name}={value}" for name, value in row.entry.changes)
+    more = [*(f"+{trick}" for trick in table.tricks(row)), *(f"{name}={value}" for name, value in row.entry.changes)]
     return {
         "rank": row.kind if row.kind in ("custom", "edited") else str(row.rank or DASH),
         "arch": table.part(row, "arch"),
-        "loss": table.part(row, "loss") + changes,
+        "loss": " ".join([table.part(row, "loss"), *more]),
         **scores,
         table.best_label: _mean(row, row.best.score) if row.best else DASH,
         KIMG_TO_TARGET: _to_target(row, row.reached.kimg) if row.reached else DASH,
@@ -316,10 +316,11 @@ def _reproduce(table: Table) -> list[str]:
     if not entries:
         return [f"```\nganbench run --arch ARCH --loss LOSS --protocol {table.name}\n```"]
     first = entries[0]
-    arch, loss = table.part(first, "arch"), table.part(first, "loss")
+    tricks = "".join(f" --trick {trick}" for trick in table.tricks(first))
+    combination = f"--arch {table.part(first, 'arch')} --loss {table.part(first, 'loss')}{tricks}"
     return [
         "One row (every seed; the same machine and versions give the same bits):",
-        f"```\nganbench run --arch {arch} --loss {loss} --protocol {table.name}\n```",
+        f"```\nganbench run {combination} --protocol {table.name}\n```",
     ]
 
 
@@ -371,6 +372,7 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
         "arch package": _provenance(row, "arch"),
         "loss": entry.loss,
         "loss package": _provenance(row, "loss"),
+        "tricks": " ".join(name for name, _ in entry.tricks),
         "yardstick": entry.yardstick,
         "changes": " ".join(f"{name}={value}" for name, value in entry.changes),
         "d_norm": row.d_norm,
@@ -483,6 +485,7 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
         "name": table.title(row),
         "arch": msgspec.to_builtins(first.arch) if first else None,
         "loss": msgspec.to_builtins(first.loss) if first else None,
+        "tricks": msgspec.to_builtins(first.tricks) if first else [],
         "yardstick": row.entry.yardstick,
         "changes": dict(row.entry.changes),
         "ok": row.ok,

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from ganbench.data import Batch, Stream
 from ganbench.errors import Diverged, PluginError
 from ganbench.gan import GAN, Lazy, Terms
 from ganbench.protocol import Recipe
+from ganbench.trick import Player, Shown, Trick, Turn
 from ganbench.watch import Watch
 
 WARM_UP_WINDOWS = 2
@@ -47,6 +49,7 @@ class Trainer:
         recipe: resolved settings.
         d_updates: the budget.
         latent_seed, noise_seed: of the latent stream, and of torch's default generator during training.
+        tricks: what changes the play; of those that wrap the loss, ``loss`` is what they made of it.
     """
 
     def __init__(
@@ -58,8 +61,10 @@ class Trainer:
         d_updates: int,
         latent_seed: int,
         noise_seed: int,
+        tricks: Sequence[Trick] = (),
     ) -> None:
         self.gan, self.loss, self.stream, self.recipe, self.d_updates = gan, loss, stream, recipe, d_updates
+        self.tricks = tuple(tricks)
         self.device = stream.device
         self.after_d_step = LossTraits(loss).after_d_step
         self.latents = torch.Generator(self.device).manual_seed(latent_seed)
@@ -128,17 +133,48 @@ class Trainer:
     def _update_d(self, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
             fake = self.gan.fake(batch)
-        terms = _evaluated(self.gan.d_objective(self.loss, batch, fake), batch.step)
-        _descend(terms, self.optim_d, self._d_params)
+        played = self._played(self._turn("D", batch, fake))
+        terms = _evaluated(self.gan.d_objective(played, batch, fake), batch.step)
+        self._descend(terms, "D")
         if self.after_d_step:
             self.after_d_step(self.gan.discriminators())
         return {name: value.detach() for name, value in terms.items()}
 
     def _update_g(self, batch: Batch) -> dict[str, Tensor]:
         fake = self.gan.fake(batch)
-        terms = _evaluated(self.gan.g_objective(self.loss, batch, fake), batch.step)
-        _descend(terms, self.optim_g, self._g_params)
+        turn = self._turn("G", batch, fake)
+        objective = partial(self.gan.g_objective, self._played(turn), batch, fake)
+        for trick in self.tricks:
+            objective = partial(trick.g_objective, objective, turn)
+        terms = _evaluated(objective(), batch.step)
+        self._descend(terms, "G")
         return {name: value.detach() for name, value in terms.items()}
+
+    def _turn(self, player: Player, batch: Batch, fake: Any) -> Turn:
+        def d_objective() -> Tensor:
+            return _total(_evaluated(self.gan.d_objective(self._played(turn), batch, fake), batch.step))
+
+        progress = self.d_done / self.d_updates
+        turn = Turn(player, progress, batch, fake, self.gan, self.optim_d, self.optim_g, d_objective)
+        return turn
+
+    def _played(self, turn: Turn) -> Loss:
+        """The loss, on what the tricks show it."""
+        return Shown(self.loss, self.tricks, turn) if self.tricks else self.loss
+
+    def _descend(self, terms: Mapping[str, Tensor], player: Player) -> None:
+        """One step on the sum of the terms. Gradients of the other player, and of the points that a penalty is taken
+        at, are not computed: nobody uses them."""
+        optimizer, params = (self.optim_d, self._d_params) if player == "D" else (self.optim_g, self._g_params)
+        optimizer.zero_grad(set_to_none=True)
+        _total(terms).backward(inputs=params)
+        if all(p.grad is None for p in params):
+            raise PluginError(
+                f"no gradient of {' + '.join(terms)} reaches the player whose turn it is", "is something detached?"
+            )
+        for trick in self.tricks:
+            trick.gradients(params, player)
+        optimizer.step()
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -254,16 +290,8 @@ def _evaluated(terms: Terms, step: int) -> dict[str, Tensor]:
     return values
 
 
-def _descend(terms: Mapping[str, Tensor], optimizer: Optimizer, params: list[Tensor]) -> None:
-    """One step on the sum of the terms. Gradients of the other player, and of the points that a penalty is taken at,
-    are not computed: nobody uses them."""
-    optimizer.zero_grad(set_to_none=True)
-    torch.stack(list(terms.values())).sum().backward(inputs=params)
-    if all(p.grad is None for p in params):
-        raise PluginError(
-            f"no gradient of {' + '.join(terms)} reaches the player whose turn it is", "is something detached?"
-        )
-    optimizer.step()
+def _total(terms: Mapping[str, Tensor]) -> Tensor:
+    return torch.stack(list(terms.values())).sum()
 
 
 def _params_of(optimizer: Optimizer) -> list[Tensor]:

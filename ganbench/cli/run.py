@@ -21,6 +21,7 @@ from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.executors.local import LocalExecutor
 from ganbench.jobs import Event
 from ganbench.plan import Plan, load_protocol, make_plan, parse_changes, published_folder, refuse_without
+from ganbench.plugins import Source
 
 
 def _names(kind: str) -> list[str]:
@@ -38,6 +39,13 @@ def run(
     loss: Annotated[
         list[str] | None,
         typer.Option(help="Loss; repeat, separate by commas, or say all.", autocompletion=lambda: _names("loss")),
+    ] = None,
+    trick: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What every combination is trained with besides, e.g. pacgan:2; repeat, or separate by commas.",
+            autocompletion=lambda: _names("trick"),
+        ),
     ] = None,
     protocol: Annotated[
         str, typer.Option(help="A protocol's name, or your own TOML file.", autocompletion=lambda: _names("protocol"))
@@ -60,7 +68,7 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON on standard output.")] = False,
 ) -> None:
-    """Train every --arch with every --loss under fixed seeds and a fixed budget, then print the table."""
+    """Train every --arch with every --loss, and with all --trick, under fixed seeds and budget; print the table."""
     refuse_without("arch", arch or [])
     refuse_without("loss", loss or [])
     archs, losses = plugins.find_many("arch", arch or []), plugins.find_many("loss", loss or [])
@@ -68,6 +76,7 @@ def run(
         archs,
         losses,
         load_protocol(protocol),
+        tricks=_tricks(trick or []),
         seeds=_seeds(seed or []),
         changes=parse_changes(settings or []),
         out=out,
@@ -180,6 +189,12 @@ def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None
         lines.append(f"      [bold]{drawing}[/] draws new samples")
     for line in lines:
         terminal.print(line, soft_wrap=True)
+
+
+def _tricks(texts: list[str]) -> list[Source]:
+    if "all" in (name.strip() for text in texts for name in text.split(",")):
+        raise GanbenchError("--trick all: tricks are played together, and not all go together", "name those you want")
+    return plugins.find_many("trick", texts)
 
 
 def _seeds(texts: list[str]) -> list[int]:

@@ -1,0 +1,35 @@
+"""What stands behind the colon of a trick: ``pacgan:2``, ``instance-noise:0.1``."""
+
+from __future__ import annotations
+
+import math
+
+from ganbench.errors import Unsupported
+
+
+def number(argument: str, default: float, low: float, high: float = math.inf) -> float:
+    """A number from ``low`` to ``high``; ``default`` where nothing was said.
+
+    Raises:
+        Unsupported: it is none.
+    """
+    try:
+        value = float(argument or default)
+    except ValueError:
+        value = math.nan
+    if not low <= value <= high or math.isinf(value):
+        limits = f"from {low:g} to {high:g}" if math.isfinite(high) else f"of {low:g} or more"
+        raise Unsupported(f"'{argument}' is not a number {limits}", f"the default is {default:g}")
+    return value
+
+
+def whole(argument: str, default: int, low: int) -> int:
+    """A whole number of ``low`` or more; ``default`` where nothing was said.
+
+    Raises:
+        Unsupported: it is none.
+    """
+    value = number(argument, default, low)
+    if not value.is_integer():
+        raise Unsupported(f"'{argument}' is not a whole number", f"the default is {default}")
+    return int(value)

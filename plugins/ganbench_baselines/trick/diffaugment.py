@@ -1,0 +1,86 @@
+"""DiffAugment: random colour, shift and cutout of all that D sees; G learns through them (Zhao et al. 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from ganbench.data import DataSpec
+from ganbench.errors import Unsupported
+from ganbench.gan import GAN, Match
+from ganbench.hookspecs import hookimpl
+from ganbench.trick import Trick, Turn
+
+
+def color(x: Tensor) -> Tensor:
+    """Brightness by U[-½, ½], saturation by U[0, 2], contrast by U[½, 3/2]; ``x[B, C, H, W]``, each sample its own."""
+    x = x + uniform(x) - 0.5
+    grey = x.mean(1, keepdim=True)
+    x = grey + (x - grey) * 2 * uniform(x)
+    mean = x.mean((1, 2, 3), keepdim=True)
+    return mean + (x - mean) * (0.5 + uniform(x))
+
+
+def translation(x: Tensor) -> Tensor:
+    """A shift by up to an eighth of the side in each direction; what comes in is 0."""
+    size = torch.tensor(x.shape[-2:], device=x.device)
+    limit = (size / 8 + 0.5).long()
+    shift = (torch.rand(2, len(x), device=x.device) * (2 * limit + 1)[:, None]).long() - limit[:, None]
+    rows, columns = (
+        (torch.arange(side, device=x.device) + by[:, None] + 1).clamp(0, side + 1)
+        for side, by in zip(x.shape[-2:], shift, strict=True)
+    )
+    sample = torch.arange(len(x), device=x.device)[:, None, None]
+    return pad(x, (1, 1, 1, 1)).movedim(1, -1)[sample, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+
+
+def cutout(x: Tensor) -> Tensor:
+    """A box of half the side, anywhere, becomes 0."""
+    inside = []
+    for dim, side in zip((-2, -1), x.shape[-2:], strict=True):
+        half = side // 2
+        first = torch.randint(side + 1 - half % 2, (len(x), 1), device=x.device) - half // 2
+        place = torch.arange(side, device=x.device)
+        inside.append(((place >= first) & (place < first + half)).unsqueeze(-1 if dim == -2 else 1))
+    return x * ~(inside[0] & inside[1]).unsqueeze(1)
+
+
+def uniform(x: Tensor) -> Tensor:
+    """U[0, 1] per sample, as it multiplies ``x[B, C, H, W]``."""
+    return torch.rand(len(x), 1, 1, 1, device=x.device, dtype=x.dtype)
+
+
+AUGMENTATIONS = {"color": color, "translation": translation, "cutout": cutout}
+
+
+class DiffAugment(Trick):
+    """``chosen``: names of augmentations, applied in this order."""
+
+    def __init__(self, chosen: tuple[str, ...]) -> None:
+        self.chosen = chosen
+
+    def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+        if len(data.shape) != 3:
+            raise Unsupported(f"augments 2-D images, not {data}")
+        return build(data)
+
+    def match(self, match: Match, turn: Turn) -> Match:
+        def seen(x: Tensor) -> Tensor:
+            for name in self.chosen:
+                x = AUGMENTATIONS[name](x)
+            return match.D(x)
+
+        return match._replace(D=seen)
+
+
+@hookimpl
+def ganbench_trick(argument: str) -> Trick:
+    """Build the trick; the argument names augmentations with a + between them, all three by default."""
+    chosen = tuple(argument.split("+")) if argument else tuple(AUGMENTATIONS)
+    for name in chosen:
+        if name not in AUGMENTATIONS:
+            raise Unsupported(f"there is no augmentation '{name}'", f"known: {', '.join(AUGMENTATIONS)}")
+    return DiffAugment(chosen)

@@ -1,0 +1,27 @@
+"""The decay of the averaged generator (Yazici et al. 2019); 0 judges G as it was trained last."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ganbench.hookspecs import hookimpl
+from ganbench.protocol import Recipe
+from ganbench.trick import Trick
+from ganbench_baselines.trick.arguments import number
+
+
+class EMA(Trick):
+    """``decay``: per G update."""
+
+    def __init__(self, decay: float) -> None:
+        self.decay = decay
+
+    def recipe(self, recipe: Recipe) -> Mapping[str, Any]:
+        return {"ema": self.decay}
+
+
+@hookimpl
+def ganbench_trick(argument: str) -> Trick:
+    """Build the trick; the argument is the decay, 0.999 by default."""
+    return EMA(number(argument, 0.999, 0.0, 0.999999))

@@ -1,0 +1,32 @@
+"""Instance noise: D sees all samples through Gaussian noise that fades (Sønderby et al. 2017)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganbench.gan import Match
+from ganbench.hookspecs import hookimpl
+from ganbench.trick import Trick, Turn
+from ganbench_baselines.trick.arguments import number
+
+
+class InstanceNoise(Trick):
+    """``sigma``: standard deviation at the beginning; it falls linearly to 0 at the end of the budget."""
+
+    def __init__(self, sigma: float) -> None:
+        self.sigma = sigma
+
+    def match(self, match: Match, turn: Turn) -> Match:
+        sigma = self.sigma * (1 - turn.progress)
+
+        def noisy_d(x: Tensor) -> Tensor:
+            return match.D(x + sigma * torch.randn_like(x))
+
+        return match._replace(D=noisy_d)
+
+
+@hookimpl
+def ganbench_trick(argument: str) -> Trick:
+    """Build the trick; the argument is the first standard deviation, 0.1 by default."""
+    return InstanceNoise(number(argument, 0.1, 0.0))

@@ -1,0 +1,46 @@
+"""Minibatch discrimination: D sees how close a sample is to the others of its batch (Salimans et al. 2016, 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.data import DataSpec
+from ganbench.gan import GAN
+from ganbench.hookspecs import hookimpl
+from ganbench.trick import Trick
+from ganbench_baselines.trick.arguments import whole
+from ganbench_baselines.trick.last_layer import widen
+
+KERNEL_DIM = 5
+
+
+class Closeness(nn.Module):
+    """``f[B, F] -> [B, F + K]``: o_k(x_i) = sum over j of exp(-‖M_ik - M_jk‖₁), M_i = f(x_i) T, without j = i."""
+
+    def __init__(self, features: int, kernels: int) -> None:
+        super().__init__()
+        self.T = nn.Parameter(torch.randn(features, kernels, KERNEL_DIM) * features**-0.5)
+
+    def forward(self, f: Tensor) -> Tensor:
+        M = torch.einsum("bf,fkd->bkd", f, self.T)
+        distance = (M[:, None] - M[None]).abs().sum(-1)
+        return torch.cat([f, (-distance).exp().sum(1) - 1], 1)
+
+
+class MinibatchDiscrimination(Trick):
+    """``kernels``: K, how many ways of being close there are."""
+
+    def __init__(self, kernels: int) -> None:
+        self.kernels = kernels
+
+    def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+        return widen(build(data), lambda features: (Closeness(features, self.kernels), self.kernels))
+
+
+@hookimpl
+def ganbench_trick(argument: str) -> Trick:
+    """Build the trick; the argument is the number of kernels, 16 by default."""
+    return MinibatchDiscrimination(whole(argument, 16, 1))

@@ -1,0 +1,46 @@
+"""Minibatch standard deviation: D is told how much the samples of a group differ (Karras et al. 2018, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.data import DataSpec
+from ganbench.gan import GAN
+from ganbench.hookspecs import hookimpl
+from ganbench.trick import Trick
+from ganbench_baselines.trick.arguments import whole
+from ganbench_baselines.trick.last_layer import widen
+
+
+class StandardDeviation(nn.Module):
+    """``f[B, F] -> [B, F + 1]``: the mean over features of the standard deviation within a group of ``group`` samples
+    (or of the whole batch where that does not divide it)."""
+
+    def __init__(self, group: int) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, f: Tensor) -> Tensor:
+        size = self.group if len(f) % self.group == 0 else len(f)
+        groups = f.view(size, -1, f.shape[1])  # sample i is in group i modulo B/size
+        spread = (groups.var(0, unbiased=False) + 1e-8).sqrt().mean(1)
+        return torch.cat([f, spread.repeat(size)[:, None]], 1)
+
+
+class MinibatchStddev(Trick):
+    """``group``: samples that are compared."""
+
+    def __init__(self, group: int) -> None:
+        self.group = group
+
+    def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+        return widen(build(data), lambda features: (StandardDeviation(self.group), 1))
+
+
+@hookimpl
+def ganbench_trick(argument: str) -> Trick:
+    """Build the trick; the argument is the size of a group, 4 by default."""
+    return MinibatchStddev(whole(argument, 4, 2))

@@ -1,0 +1,49 @@
+"""PacGAN: D judges m samples at once, as channels of one, and so sees when they are all alike (Lin et al. 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from torch import Tensor
+
+from ganbench.data import DataSpec
+from ganbench.errors import Unsupported
+from ganbench.gan import GAN, Match
+from ganbench.hookspecs import hookimpl
+from ganbench.trick import Trick, Turn
+from ganbench_baselines.trick.arguments import whole
+
+
+class PacGAN(Trick):
+    """``m``: samples in a pack. D has the same depth and width, and m times the input channels (section 3.1)."""
+
+    def __init__(self, m: int) -> None:
+        self.m = m
+
+    def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+        gan = build(data)
+        if list(gan.discriminators()) != [gan.discriminator]:
+            raise Unsupported("needs an architecture with one discriminator")
+        wide = replace(data, shape=(data.shape[0] * self.m, *data.shape[1:]))
+        gan.discriminator = build(wide).discriminator
+        return gan
+
+    def match(self, match: Match, turn: Turn) -> Match:
+        return Match(match.D, self.packed(match.real), self.packed(match.fake))
+
+    def packed(self, x: Tensor) -> Tensor:
+        """``x[B, C, ...] -> [B/m, mC, ...]``
+
+        Raises:
+            Unsupported: m does not divide B.
+        """
+        if len(x) % self.m:
+            raise Unsupported(f"packs of {self.m} do not divide a batch of {len(x)}", "choose an m that does")
+        return x.reshape(len(x) // self.m, self.m * x.shape[1], *x.shape[2:])
+
+
+@hookimpl
+def ganbench_trick(argument: str) -> Trick:
+    """Build the trick; the argument is m, 2 by default."""
+    return PacGAN(whole(argument, 2, 2))

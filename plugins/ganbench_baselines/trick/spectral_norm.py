@@ -1,0 +1,18 @@
+"""Spectral normalisation of every layer of D, instead of D's own normalisation (Miyato et al. 2018)."""
+
+from __future__ import annotations
+
+from ganbench.hookspecs import hookimpl
+from ganbench.trick import Trick
+
+
+class SpectralNorm(Trick):
+    """Asks the architecture for a D whose layers are spectrally normalised."""
+
+    d_norm = "spectral"
+
+
+@hookimpl
+def ganbench_trick() -> Trick:
+    """Build the trick."""
+    return SpectralNorm()
