@@ -9,9 +9,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ganbench.api import Run, Runs, evaluate, leaderboard, load_run, run
     from ganbench.data import Batch, Dataset, DataSpec, Oracle, Split
     from ganbench.errors import DataError, GanbenchError, Unsupported
-    from ganbench.evaluate import Evaluation
+    from ganbench.evaluation import Evaluation
     from ganbench.extractor import Extractor, Features
     from ganbench.gan import GAN, Lazy, Match
     from ganbench.hookspecs import hookimpl
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "api": ("Run", "Runs", "evaluate", "leaderboard", "load_run", "run"),
     "data": ("Batch", "DataSpec", "Dataset", "Oracle", "Split"),
     "errors": ("DataError", "GanbenchError", "Unsupported"),
-    "evaluate": ("Evaluation",),
+    "evaluation": ("Evaluation",),
     "extractor": ("Extractor", "Features"),
     "gan": ("GAN", "Lazy", "Match"),
     "hookspecs": ("hookimpl",),
@@ -47,12 +49,18 @@ __all__ = [
     "Match",
     "Oracle",
     "Protocol",
+    "Run",
+    "Runs",
     "Split",
     "Training",
     "Trick",
     "Turn",
     "Unsupported",
+    "evaluate",
     "hookimpl",
+    "leaderboard",
+    "load_run",
+    "run",
 ]
 
 

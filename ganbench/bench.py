@@ -12,7 +12,7 @@ from ganbench import plugins
 from ganbench.contracts import Goal
 from ganbench.data import Dataset
 from ganbench.errors import GanbenchError
-from ganbench.evaluate import Judge, draw_reference, metric_of_column
+from ganbench.evaluation import Judge, draw_reference, metric_of_column
 from ganbench.plugins import Source
 from ganbench.protocol import Protocol
 from ganbench.record import Component

@@ -12,8 +12,10 @@ import torch
 from torch import Tensor
 
 from ganbench import plugins
+from ganbench.data import Dataset
 from ganbench.errors import RecordError
-from ganbench.evaluate import sample
+from ganbench.evaluation import sample
+from ganbench.gan import GAN
 from ganbench.jobs import Job
 from ganbench.players import build_players
 from ganbench.record import write_atomically
@@ -44,6 +46,17 @@ def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:
     """``n`` stored samples ``x[n, *shape]`` of the averaged generator in a checkpoint, on the CPU.
 
     Raises:
+        GanbenchError: as ``players_of``.
+    """
+    gan, dataset = players_of(checkpoint)
+    like = dataset.train[torch.arange(n) % len(dataset.train)]
+    return sample(gan, like, seed, torch.device("cpu")).x
+
+
+def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
+    """The players in a checkpoint with the averaged generator, in eval mode on the CPU, and the data they played on.
+
+    Raises:
         RecordError: the checkpoint cannot be read, or its arch is another by now.
         GanbenchError: a plugin that the run used is not installed any more.
     """
@@ -63,5 +76,4 @@ def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:
             f"{checkpoint} holds weights of another {job.arch.rpartition(':')[2]} than the one installed",
             "run it again",
         ) from error
-    like = dataset.train[torch.arange(n) % len(dataset.train)]
-    return sample(gan, like, seed, torch.device("cpu")).x
+    return gan.eval(), dataset

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 from ganbench.contracts import Goal
 from ganbench.errors import GanbenchError
 from ganbench.record import Column
+from ganbench.rendering import interval, number
 from ganbench.rows import Row, machine_of
 from ganbench.selection import judgement
 from ganbench.statistics import (
@@ -24,7 +25,6 @@ from ganbench.statistics import (
     pairing,
     seeds_needed,
 )
-from ganbench.tables import interval, number
 
 
 class Side(Struct, frozen=True):
@@ -198,8 +198,8 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
             notes.append(f"{name}: seeds {', '.join(map(str, row.missing))} of the protocol are missing")
         if row.collapsed:
             notes.append(f"{name}: {len(row.collapsed)}/{row.seeds} collapsed: {row.collapsed[0].collapse}")
-        if row.entry.changes:
-            notes.append(f"{name} is custom: made with changed settings")
+        if row.entry.custom:
+            notes.append(f"{name} is custom: made with changed settings, or with code that is in no package")
         notes += [
             f"{name} is edited: the source of its {edit.kind} is {edit.source}, that of {edit.whose} {edit.expected}"
             for edit in row.edits

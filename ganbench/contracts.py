@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ganbench.evaluate import Evaluation
+    from ganbench.evaluation import Evaluation
 
 Goal = Literal["min", "max", "info"]
 Critic = Callable[["Tensor"], "Tensor"]

@@ -29,6 +29,28 @@ def configure(threads: int) -> None:
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
+@contextmanager
+def configured(threads: int) -> Iterator[None]:
+    """Make this process reproducible for a while, and leave it as it was found."""
+    before = settings()
+    fill = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # torch's stubs do not know it
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    configure(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before["threads"])
+        torch.set_default_dtype(getattr(torch, before["default dtype"].removeprefix("torch.")))
+        torch.set_flush_denormal(before["a denormal"] == 0)
+        torch.use_deterministic_algorithms(before["deterministic algorithms"], warn_only=warn_only)
+        deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+        torch.backends.mkldnn.enabled = before["mkldnn"]
+        torch.backends.cudnn.enabled = before["cudnn"]
+        torch.backends.cudnn.benchmark = before["cudnn.benchmark"]
+        torch.backends.cudnn.allow_tf32 = before["cudnn.allow_tf32"]
+        torch.backends.cuda.matmul.allow_tf32 = before["matmul.allow_tf32"]
+
+
 def settings() -> dict[str, Any]:
     """Switches of this process that change bits; no plugin may touch them."""
     return {

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ganbench.bench import Bench
 from ganbench.best import BestSoFar
-from ganbench.evaluate import Verdict, sample
+from ganbench.evaluation import Verdict, sample
 from ganbench.gan import GAN
 from ganbench.record import Best, Column, SelfChecks
 

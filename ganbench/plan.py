@@ -19,8 +19,9 @@ from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordErr
 from ganbench.jobs import Job
 from ganbench.plugins import Source
 from ganbench.protocol import Protocol, Recipe, Training
-from ganbench.record import FINISHED, Record, read
+from ganbench.record import FINISHED, UNPACKAGED, Component, Record, read
 
+DEFAULT_PROTOCOL = "digits-16-v1"
 YARDSTICKS = ("real data", "gaussian fit", "one class", "noise")
 
 
@@ -234,6 +235,7 @@ def _folder_name(job: Job, sources: Sequence[Source]) -> str:
     names = []
     for source in sources:
         shared = sum(other.name == source.name for other in plugins.of_kind(source.kind)) > 1
+        shared |= source.package == UNPACKAGED  # it may be called like an installed one
         names.append((source.reference if shared else source.label).replace(":", "~").replace("/", "~"))
     tail = "".join(f"+{name}={value}" for name, value in sorted(job.changes.items()))
     return "+".join(names) + tail.replace("/", "~").replace(" ", "")
@@ -255,6 +257,26 @@ def published_folder(protocol: str) -> Path | None:
             package = source.file.parents[source.module.count(".") - 1]
             folders.append(package / "leaderboards" / protocol)
     return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def rules_of(text: str, runs: Path) -> Protocol | None:
+    """The protocol; None where its plugin is gone but its records may still be here."""
+    try:
+        return load_protocol(text)
+    except PluginError:
+        known = (runs / text).is_dir() or published_folder(text) is not None
+        if known and not any(s.name == text for s in plugins.of_kind("protocol")):
+            return None
+        raise
+
+
+def installed_source(kind: str, part: Component) -> str:
+    """The source hash of an installed plugin, if it is of the same version; "" if it is not there."""
+    try:
+        source = plugins.find(kind, f"{part.package}:{part.name}")
+    except PluginError:
+        return ""
+    return source.source_hash if source.version == part.version else ""
 
 
 def refuse_without(kind: str, given: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ from ganbench import plugins
 from ganbench.contracts import Loss, LossTraits
 from ganbench.data import Batch, Dataset, DataSpec, to_signal
 from ganbench.errors import PluginError, ProtocolError, Unsupported
-from ganbench.evaluate import in_eval_mode
+from ganbench.evaluation import in_eval_mode
 from ganbench.gan import GAN, normalisation
 from ganbench.jobs import Job
 from ganbench.plugins import Source

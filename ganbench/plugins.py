@@ -1,29 +1,36 @@
-"""Plugins: entry-point metadata -> Source; then load one, check one, build one.
+"""Plugins: entry-point metadata -> Source; what a name means; from a Source to what its hook builds.
 
-Everything a listing or a typo hint needs comes from package metadata; only what a run names is imported. Each plugin
-gets a pluggy manager of its own, so one broken plugin cannot spoil the next and order decides nothing.
+Everything a listing or a typo hint needs comes from package metadata; only what a run names is imported.
 """
 
 from __future__ import annotations
 
-import ast
-import hashlib
-import importlib
-import importlib.util
+import json
 import os
+import re
+import warnings
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import (
+    Distribution,
+    EntryPoint,
+    PackageNotFoundError,
+    distribution,
+    distributions,
+    entry_points,
+)
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
-import pluggy
-
-from ganbench import hookspecs
 from ganbench.errors import GanbenchError, PluginError
 from ganbench.hookspecs import KINDS
+from ganbench.loading import PluginWarning, check_result, load, told
+from ganbench.record import UNPACKAGED
+from ganbench.sources import file_of, header_of, source_hash
 
 GROUP = "ganbench."
 ALLOW_LIST = "GANBENCH_PLUGINS"
@@ -56,36 +63,40 @@ class Source:
     @property
     def file(self) -> Path | None:
         """The module's source file, found without importing it (or its packages)."""
-        return _file_of(self.module)
+        return file_of(self.module)
 
     @property
     def summary(self) -> str:
         """First line of the module's docstring, read without importing the module."""
-        try:
-            text = ast.get_docstring(ast.parse(self.file.read_text("utf-8"))) if self.file else None
-        except (OSError, SyntaxError, ValueError):
-            return "(source cannot be read)"
-        return text.splitlines()[0] if text else ""
+        return header_of(self.module).summary
 
     @property
     def source_hash(self) -> str:
         """sha256 of the module's source and of what it imports from its own package (12 hex digits); tells an edited
         plugin from a published one."""
-        return _source_hash(self.module)
+        return source_hash(self.module)
+
+
+# -- what is installed ---------------------------------------------------------------------------------------
+
+
+def announced() -> list[Source]:
+    """Every component that an installed package announces, admitted or not; metadata only."""
+    found = {_source(point) for point in _scan()}
+    return sorted(found, key=lambda s: (KINDS.index(s.kind), s.name, s.package, s.version, s.module))
 
 
 @cache
 def installed() -> tuple[Source, ...]:
-    """Every component that the installed packages announce; metadata only, scanned once per process."""
-    allowed = {_canonical(name) for name in os.environ.get(ALLOW_LIST, "").split(",") if name.strip()}
-    found = set()
-    scanned = entry_points()
-    for kind in KINDS:
-        for point in scanned.select(group=GROUP + kind):
-            source = _source(kind, point)
-            if not allowed or _canonical(source.package) in allowed:
-                found.add(source)
-    return tuple(sorted(found, key=lambda s: (KINDS.index(s.kind), s.name, s.package)))
+    """The components that may be used: of the packages that ``GANBENCH_PLUGINS`` names, or of all where it is empty.
+    Scanned once per process."""
+    admitted = {canonical(name) for name in allow_list()}
+    return tuple(s for s in announced() if not admitted or canonical(s.package) in admitted)
+
+
+def allow_list() -> list[str]:
+    """The packages that ``GANBENCH_PLUGINS`` names."""
+    return [name.strip() for name in os.environ.get(ALLOW_LIST, "").split(",") if name.strip()]
 
 
 def of_kind(kind: str) -> list[Source]:
@@ -93,157 +104,185 @@ def of_kind(kind: str) -> list[Source]:
     return [source for source in installed() if source.kind == kind]
 
 
+def canonical(package: str) -> str:
+    """A package's name as indexes compare it: ``My_Package`` is ``my-package``."""
+    return re.sub(r"[-_.]+", "-", package.strip()).lower()
+
+
+def checkout_of(package: str) -> Path | None:
+    """The folder that an editable install leads to (PEP 610); None for any other install, and where there is none."""
+    try:
+        text = distribution(package).read_text("direct_url.json")
+        origin = json.loads(text or "{}")
+    except (PackageNotFoundError, ValueError):
+        return None
+    if not origin.get("dir_info", {}).get("editable"):
+        return None
+    return Path(unquote(urlsplit(origin["url"]).path))
+
+
+def _scan() -> list[EntryPoint]:
+    groups = [GROUP + kind for kind in KINDS]
+    try:
+        scanned = entry_points()
+        return [point for group in groups for point in scanned.select(group=group)]
+    except Exception:  # one malformed entry_points.txt, and importlib.metadata hands out nobody's
+        first = {canonical(_owner(dist)[0]): dist for dist in reversed(list(distributions()))}  # as on sys.path
+        return [point for dist in first.values() for point in _points(dist) if point.group in groups]
+
+
+def _points(dist: Distribution) -> Sequence[EntryPoint]:
+    try:
+        return list(dist.entry_points)
+    except Exception:
+        owner = " ".join(_owner(dist))
+        text = f"{owner} is left out: its entry_points.txt is malformed; reinstall it, or tell its author"
+        warnings.warn(PluginWarning(text), stacklevel=1)
+        return []
+
+
+def _source(point: EntryPoint) -> Source:
+    package, version = _owner(point.dist) if point.dist else ("?", "?")
+    return Source(point.group.removeprefix(GROUP), point.name, package, version, point.value)
+
+
+@cache  # metadata are parsed anew on every access
+def _owner(dist: Distribution) -> tuple[str, str]:
+    """Name and version; as the folder is called where a package's metadata are damaged."""
+    folder = Path(getattr(dist, "_path", "?-?")).stem.split("-")
+    try:
+        facts = dist.metadata
+        return facts["Name"] or folder[0], facts["Version"] or folder[-1]
+    except Exception:
+        return folder[0], folder[-1]
+
+
+# -- what a name means ---------------------------------------------------------------------------------------
+
+
 def find(kind: str, text: str) -> Source:
     """Resolve what a user typed: ``name``, ``name:argument``, ``package:name`` or ``package:name:argument``.
+
+    A package may be called like its component: ``sagan:sagan`` is the ``sagan`` of the package ``sagan``.
 
     Raises:
         PluginError: nothing is called that (with suggestions), or more than one package provides it.
     """
     known = of_kind(kind)
     head, _, tail = text.partition(":")
-    matches, argument = [s for s in known if s.name == head], tail
-    if not matches and tail:
-        name, _, argument = tail.partition(":")
-        matches = [s for s in known if s.name == name and _canonical(s.package) == _canonical(head)]
+    if head == UNPACKAGED:
+        return _handed_over(kind, tail)
+    name, _, argument = tail.partition(":")
+    matches = [s for s in known if name and s.name == name and canonical(s.package) == canonical(head)]
+    if not matches:
+        matches, argument = [s for s in known if s.name == head], tail
     if not matches:
         raise PluginError(*_not_found(kind, text, known))
     if len(matches) > 1:
-        owners = ", ".join(f"{s.package} {s.version}" for s in matches)
-        first = matches[-1].reference
-        option = f"--{kind} " if kind in {"arch", "loss", "protocol"} else ""
+        raise PluginError(*_ambiguous(matches))
+    return replace(matches[0], argument=argument)
+
+
+def hand_over(source: Source) -> None:
+    """Make a component known that no package announces; ``find`` resolves its reference, ``unpackaged:name``."""
+    _handed[source.kind, source.name] = source
+
+
+_handed: dict[tuple[str, str], Source] = {}
+
+
+def _handed_over(kind: str, name: str) -> Source:
+    if (kind, name) not in _handed:
         raise PluginError(
-            f"{len(matches)} packages provide the {kind} '{matches[0].name}': {owners}", f"choose one: {option}{first}"
+            f"the {kind} '{name}' is in no package: it was handed over from Python, to another process",
+            f"hand it over again: ganbench.run({kind}=...)",
         )
-    return Source(**{**vars(matches[0]), "argument": argument})
+    return _handed[kind, name]
 
 
-def find_many(kind: str, texts: list[str]) -> list[Source]:
+def find_for(protocol: str, kind: str, text: str) -> Source:
+    """Resolve a name that a protocol mentions. Where several packages provide it, the protocol's own package is meant:
+    what else is installed must not break a protocol.
+
+    Raises:
+        PluginError: as ``find``.
+    """
+    head = text.partition(":")[0]
+    if sum(source.name == head for source in of_kind(kind)) > 1:
+        for home in {source.package for source in of_kind("protocol") if source.name == protocol}:
+            if any((source.name, source.package) == (head, home) for source in of_kind(kind)):
+                return find(kind, f"{home}:{text}")
+    return find(kind, text)
+
+
+def find_many(kind: str, texts: Sequence[str]) -> list[Source]:
     """Resolve repeated or comma-separated names; ``all`` means every installed one. No name counts twice."""
     names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
     if "all" in names:
-        clashes = [n for n, count in Counter(s.name for s in of_kind(kind)).items() if count > 1]
-        everyone = [s.reference if s.name in clashes else s.name for s in of_kind(kind)]
-        names = [*everyone, *(name for name in names if name != "all")]
+        names = [*unambiguous(kind), *(name for name in names if name != "all")]
     return list(dict.fromkeys(find(kind, name) for name in names))
+
+
+def unambiguous(kind: str) -> list[str]:
+    """What to call each installed component: its name, with its package in front where several have that name."""
+    sources = of_kind(kind)
+    count = Counter(source.name for source in sources)
+    return list(dict.fromkeys(s.reference if count[s.name] > 1 else s.name for s in sources))
+
+
+def _not_found(kind: str, text: str, known: Sequence[Source]) -> tuple[str, str]:
+    for source in announced() if allow_list() else ():
+        if source.kind == kind and source.name in text.split(":")[:2] and source not in known:
+            why = f"{ALLOW_LIST} admits only {', '.join(allow_list())}"
+            return f"{source} is kept out: {why}", f"add {source.package} to {ALLOW_LIST}"
+    head, colon, tail = text.partition(":")
+    close = get_close_matches(head, [s.name for s in known], 1, 0.75 if tail else 0.5)
+    meant = f" - did you mean '{close[0] + colon + tail}'?" if close else ""
+    by_package: dict[str, list[str]] = {}
+    for source in known:
+        by_package.setdefault(f"{source.package} {source.version}", []).append(source.name)
+    listing = "; ".join(f"{', '.join(names)} (from {package})" for package, names in by_package.items())
+    only = f" ({ALLOW_LIST} admits only {', '.join(allow_list())})" if allow_list() else ""
+    called = f"'{tail}' from a package '{head}' is installed" if tail and not close else f"called '{text}'"
+    return f"no {kind} {called}{meant}", f"installed: {listing or 'none'}{only}"
+
+
+def _ambiguous(matches: Sequence[Source]) -> tuple[str, str]:
+    kind, name = matches[0].kind, matches[0].name
+    owners = {canonical(s.package): f"{s.package} {s.version}" for s in matches}
+    if len(owners) < len(matches):
+        modules = ", ".join(s.module for s in matches)
+        return f"{matches[0]} is announced more than once: {modules}", "its author has to give each a name of its own"
+    option = f"--{kind} " if kind in {"arch", "loss", "trick"} else ""
+    choices = " or ".join(f"{option}{s.reference}" for s in matches)
+    return (
+        f"{len(matches)} packages provide the {kind} '{name}': {', '.join(owners.values())}",
+        f"choose one: {choices}",
+    )
+
+
+# -- from a name to an object --------------------------------------------------------------------------------
 
 
 def build(source: Source, **arguments: Any) -> Any:
     """Import one plugin, check its hook, and return what the hook built.
 
     Raises:
-        PluginError: the import fails, a hook is misspelt or has a wrong signature, or the hook fails or returns None.
+        PluginError: the import fails, a hook is misspelt or has a wrong signature, the hook fails or returns something
+            else than it should, or the plugin needs a newer GANBench.
         GanbenchError: what the plugin itself raised to decline (``Unsupported``, ``DataError``).
     """
-    manager = _load(source)
-    hook = getattr(manager.hook, f"ganbench_{source.kind}")
+    hook = getattr(load(replace(source, argument="")).hook, f"ganbench_{source.kind}")
     if source.argument and "argument" not in hook.get_hookimpls()[0].argnames:
         raise PluginError(f"{source} takes no argument, but was given '{source.argument}'", f"say just '{source.name}'")
     try:
         results = hook(**arguments)
     except GanbenchError:
         raise
-    except Exception as error:
-        raise PluginError(
-            f"{source} failed to build: {type(error).__name__}: {error}", "run with --debug to see where"
-        ) from error
-    if not results:
-        raise PluginError(f"{source} returned None from ganbench_{source.kind}", "return the object that it built")
-    if isinstance(results[0], type):
-        name = results[0].__name__
-        raise PluginError(f"{source} returned the class {name} from ganbench_{source.kind}", f"return {name}()")
-    return results[0]
-
-
-@cache
-def _load(source: Source) -> pluggy.PluginManager:
-    manager = pluggy.PluginManager("ganbench")
-    manager.add_hookspecs(hookspecs)
-    try:
-        module = importlib.import_module(source.module)
-        manager.register(module)
-        manager.check_pending()
-    except pluggy.PluginValidationError as error:
-        hint = f"module {source.module}; the hooks are documented in ganbench.hookspecs"
-        raise PluginError(f"{source} cannot be used: {' '.join(str(error).split())}", hint) from error
     except (Exception, SystemExit) as error:
         raise PluginError(
-            f"{source} cannot be used: {type(error).__name__}: {error}",
-            f"mend or uninstall {source.package}, or leave it out with {ALLOW_LIST}",
+            f"{source} failed to build: {told(error)}", "run with --debug to see where; tell its author"
         ) from error
-    if not getattr(manager.hook, f"ganbench_{source.kind}").get_hookimpls():
-        raise PluginError(
-            f"{source} cannot be used: {source.module} does not implement ganbench_{source.kind}",
-            f"define it and decorate it: @hookimpl def ganbench_{source.kind}(...)",
-        )
-    return manager
-
-
-def _file_of(module: str) -> Path | None:
-    top, *rest = module.split(".")
-    try:
-        spec = importlib.util.find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    if spec is None:
-        return None
-    if not rest:
-        return Path(spec.origin) if spec.origin else None
-    for root in spec.submodule_search_locations or ():
-        stem = Path(root, *rest)
-        for file in (stem.with_suffix(".py"), stem / "__init__.py"):
-            if file.is_file():
-                return file
-    return None
-
-
-@cache
-def _source_hash(module: str) -> str:
-    files, waiting = dict[str, bytes](), [module]
-    while waiting:
-        name = waiting.pop()
-        file = _file_of(name)
-        if name not in files and file is not None and file.is_file():
-            files[name] = file.read_bytes()
-            waiting += _own_imports(files[name], name, is_package=file.name == "__init__.py")
-    digest = hashlib.sha256()
-    for name, text in sorted(files.items()):
-        digest.update(f"{name}\0{len(text)}\0".encode() + text)
-    return digest.hexdigest()[:12] if files else ""
-
-
-def _own_imports(text: bytes, module: str, is_package: bool) -> list[str]:
-    """Modules of the same top-level package that a source may import (some of the names may be no modules)."""
-    try:
-        tree = ast.parse(text)
-    except (SyntaxError, ValueError):
-        return []
-    parts, found = module.split("."), list[str]()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            home = parts[: len(parts) - node.level + is_package] if node.level else []
-            stem = ".".join([*home, *filter(None, [node.module])])
-            found += [stem, *(f"{stem}.{alias.name}" for alias in node.names)]
-    return [name for name in found if name.partition(".")[0] == parts[0]]
-
-
-def _source(kind: str, point: EntryPoint) -> Source:
-    dist = point.dist
-    return Source(kind, point.name, dist.name if dist else "?", dist.version if dist else "?", point.value)
-
-
-def _canonical(package: str) -> str:
-    return package.strip().lower().replace("_", "-").replace(".", "-")
-
-
-def _not_found(kind: str, text: str, known: list[Source]) -> tuple[str, str]:
-    close = get_close_matches(text, [s.name for s in known], 1, 0.5)
-    meant = f" - did you mean '{close[0]}'?" if close else ""
-    by_package: dict[str, list[str]] = {}
-    for source in known:
-        by_package.setdefault(f"{source.package} {source.version}", []).append(source.name)
-    listing = "; ".join(f"{', '.join(names)} (from {package})" for package, names in by_package.items())
-    allowed = os.environ.get(ALLOW_LIST, "")
-    only = f" ({ALLOW_LIST} admits only {allowed})" if allowed else ""
-    return f"no {kind} called '{text}'{meant}", f"installed: {listing or 'none'}{only}"
+    built = results[0] if results else None
+    check_result(source, built)
+    return built

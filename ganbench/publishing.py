@@ -5,18 +5,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
 
 from ganbench.errors import RecordError
-from ganbench.leaderboard import build
+from ganbench.html import to_page
+from ganbench.plan import installed_source, published_folder, rules_of
 from ganbench.protocol import Protocol
 from ganbench.record import FINISHED, Record, read, read_all, write, write_atomically
+from ganbench.rendering import to_csv, to_markdown
 from ganbench.rows import entry_of
 from ganbench.selection import newest
-from ganbench.tables import to_csv, to_markdown
+from ganbench.table import Table, build
 
 # -- folders -------------------------------------------------------------------------------------------------
 
@@ -26,8 +28,28 @@ def records_in(folder: Path) -> list[Path]:
     return sorted([*folder.glob("records/*.json"), *folder.glob("*/seed*/record.json")])
 
 
+def gather(
+    protocol: str, runs: Path, *, published: bool = True, sort: str = "", metrics: Sequence[str] = ()
+) -> tuple[Table | None, list[RecordError]]:
+    """The table of a protocol from what was run here and what is published; None where there is no record at all. The
+    errors are of records that cannot be read.
+
+    Raises:
+        GanbenchError: there is no such protocol, or no such column to sort by or to show.
+    """
+    rules = rules_of(protocol, runs)
+    name = rules.name if rules else protocol
+    local, errors = read_all(records_in(runs / name))
+    folder = published_folder(name) if published else None
+    others, more = read_all(records_in(folder)) if folder else ([], [])
+    if not local and not others:
+        return None, [*errors, *more]
+    table = build(local, rules, published=others, installed=installed_source, sort=sort, metrics=metrics)
+    return table, [*errors, *more]
+
+
 def write_folder(records: Iterable[Record], protocol: Protocol, folder: Path) -> list[str]:
-    """Publish finished records of a protocol: ``README.md``, ``table.csv`` and ``records/*.json``.
+    """Publish finished records of a protocol: ``README.md``, ``table.csv``, ``index.html`` and ``records/*.json``.
 
     Records that the folder already has stay, unless a new one of the same entry and seed replaces them.
     Returns the files that were written or removed; each is written whole or not at all.
@@ -87,7 +109,7 @@ def _stored(record: Record) -> Record:
 
 def _derived(records: Iterable[Record], protocol: Protocol) -> dict[str, str]:
     table = build(records, protocol)
-    return {"README.md": to_markdown(table), "table.csv": to_csv(table)}
+    return {"README.md": to_markdown(table), "table.csv": to_csv(table), "index.html": to_page(table)}
 
 
 def _text(path: Path) -> str | None:

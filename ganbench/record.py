@@ -22,6 +22,8 @@ FORMAT = 2
 Status = Literal["ok", "diverged", "error", "timeout", "skipped", "interrupted"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 """Statuses of a run that is over; ``interrupted`` is to be resumed."""
+UNPACKAGED = "unpackaged"
+"""Stands for the package of what was handed over from Python, and is of none."""
 
 
 class Component(Struct, frozen=True):

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Literal, NamedTuple
 
 from ganbench.contracts import Goal
-from ganbench.record import FINISHED, Column, Record, entry_name
+from ganbench.record import FINISHED, UNPACKAGED, Column, Record, entry_name
 from ganbench.statistics import Summary, pooled_sd, summarise
 
 Kind = Literal["entry", "custom", "edited", "yardstick"]
@@ -29,6 +29,12 @@ class Entry(NamedTuple):
     changes: tuple[tuple[str, str], ...]
     tricks: tuple[tuple[str, str], ...] = ()
     """(name, package)"""
+
+    @property
+    def custom(self) -> bool:
+        """Whether the user changed a setting, or handed over what no package provides."""
+        packages = (self.arch_package, self.loss_package, *(package for _, package in self.tricks))
+        return bool(self.changes) or UNPACKAGED in packages
 
     @property
     def name(self) -> str:
@@ -108,7 +114,7 @@ class Row:
     def kind(self) -> Kind:
         if self.entry.yardstick:
             return "yardstick"
-        return "custom" if self.entry.changes else "edited" if self.edits else "entry"
+        return "custom" if self.entry.custom else "edited" if self.edits else "entry"
 
     @property
     def key(self) -> tuple[Entry, bool]:

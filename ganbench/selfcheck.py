@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ganbench.contracts import Goal
 from ganbench.data import Split, to_signal
-from ganbench.evaluate import Judge
+from ganbench.evaluation import Judge
 from ganbench.extractor import extract
 from ganbench.record import SelfChecks
 from ganbench.yardsticks import real as real_against_real

@@ -15,7 +15,7 @@ from ganbench.bench import prepare
 from ganbench.best import BestSoFar
 from ganbench.plan import load_protocol, make_plan
 from ganbench.record import Look, Record
-from ganbench.run import execute
+from ganbench.runner import execute
 
 RULES = load_protocol("smoke-v1")
 

@@ -18,9 +18,9 @@ from toy import COLUMNS, CPU, GPU, TAG, TOY, diverged, make
 
 from ganbench.comparison import Comparison, compare
 from ganbench.errors import GanbenchError
-from ganbench.leaderboard import build
 from ganbench.plan import load_protocol
 from ganbench.record import Component, Record, write
+from ganbench.table import build
 
 FID = f"fid@{TAG}"
 

@@ -16,7 +16,7 @@ from ganbench.determinism import configure, noting_nondeterminism
 from ganbench.plan import load_protocol, make_plan
 from ganbench.protocol import to_toml
 from ganbench.record import Record, read
-from ganbench.run import execute
+from ganbench.runner import execute
 
 TINY = load_protocol("smoke-v1")
 TINY = replace(

@@ -13,9 +13,8 @@ import pytest
 from rich.console import Console
 from toy import COLUMNS, CPU, GPU, PLUGINS, TAG, TOY, diverged, make, seeds, yardstick
 
-from ganbench import leaderboard, publishing, tables
+from ganbench import publishing, rendering
 from ganbench.errors import GanbenchError, RecordError
-from ganbench.leaderboard import build
 from ganbench.publishing import check_folder, records_in, write_folder
 from ganbench.record import (
     Best,
@@ -28,9 +27,10 @@ from ganbench.record import (
     read,
     write,
 )
+from ganbench.rendering import to_csv, to_frame, to_json, to_markdown, to_rich
 from ganbench.rows import Row
 from ganbench.statistics import Summary
-from ganbench.tables import to_csv, to_frame, to_json, to_markdown, to_rich
+from ganbench.table import Table, build
 
 
 @pytest.fixture
@@ -42,15 +42,15 @@ def mixed() -> list[Record]:
     return records + yardstick("real data", 0.97) + yardstick("noise", 0.01)
 
 
-def names(table: leaderboard.Table, kind: str = "entry") -> list[str]:
+def names(table: Table, kind: str = "entry") -> list[str]:
     return [table.title(row) for row in table.block(kind)]
 
 
-def row(table: leaderboard.Table, name: str) -> Row:
+def row(table: Table, name: str) -> Row:
     return next(row for row in table.rows if table.title(row) == name)
 
 
-def shown(table: leaderboard.Table, width: int = 200) -> str:
+def shown(table: Table, width: int = 200) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
     console.print(to_rich(table, width))
     return console.file.getvalue()
@@ -667,7 +667,7 @@ def test_a_protocol_with_is_but_no_fid_shows_the_usual_columns():
     assert _markdown_headings(table)[3:6] == ["coverage", "is", "images/s"]
 
 
-def _markdown_headings(table: leaderboard.Table) -> list[str]:
+def _markdown_headings(table: Table) -> list[str]:
     line = next(line for line in to_markdown(table).splitlines() if line.startswith("| rank"))
     return [cell.strip() for cell in line.strip("|").split("|")]
 
@@ -731,12 +731,12 @@ def test_what_changed_between_runs_is_said(mixed):
     ],
 )
 def test_an_interval_is_written_with_digits_that_mean_something(summary, text):
-    assert tables.interval(summary) == text
+    assert rendering.interval(summary) == text
 
 
 def test_parameters_are_written_for_people():
     sizes = [None, 12, 3_400, 99_123, 1_230_000, 34_000_000]
-    assert [tables.count(n) for n in sizes] == ["–", "12", "3.4k", "99k", "1.2M", "34M"]
+    assert [rendering.count(n) for n in sizes] == ["–", "12", "3.4k", "99k", "1.2M", "34M"]
 
 
 def test_every_rendering_is_the_same_whatever_the_order_of_the_records(mixed):

@@ -16,7 +16,7 @@ from torch.testing import assert_close
 from ganbench.contracts import Metric
 from ganbench.data import DataSpec, Oracle
 from ganbench.errors import Unsupported
-from ganbench.evaluate import Evaluation
+from ganbench.evaluation import Evaluation
 from ganbench.extractor import Extractor
 from ganbench_baselines.metric import density_coverage, kid, modes, precision_recall
 

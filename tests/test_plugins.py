@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import subprocess
 import sys
+import types
 from pathlib import Path
 
+import pluggy
 import pytest
 
 import ganbench
-from ganbench import plugins
+from ganbench import hookspecs, loading, plugins
 from ganbench.errors import PluginError
+from ganbench.record import UNPACKAGED
 
 GOOD_LOSS = '''
     """A loss from elsewhere."""
@@ -23,6 +27,20 @@ GOOD_LOSS = '''
     @hookimpl
     def ganbench_loss(): return Plain()
 '''
+
+
+API = {
+    1: {
+        "ganbench_arch": ("data", "d_norm", "width", "z_dim"),
+        "ganbench_loss": (),
+        "ganbench_trick": ("argument",),
+        "ganbench_metric": (),
+        "ganbench_dataset": ("argument", "resolution"),
+        "ganbench_protocol": (),
+        "ganbench_extractor": ("argument",),
+    },
+}
+"""Every plugin API there has been: hook -> its arguments. A new one is added below, with a higher ``API_VERSION``."""
 
 
 def test_every_announced_component_can_be_found_and_describes_itself_in_one_line() -> None:
@@ -162,3 +180,139 @@ def test_all_and_commas_name_each_component_once() -> None:
 def test_an_argument_that_a_plugin_does_not_take_is_refused() -> None:
     with pytest.raises(PluginError, match=r"digits \(ganbench .*\) takes no argument, but was given 'foo'"):
         plugins.build(plugins.find("dataset", "digits:foo"), argument="foo", resolution=16)
+
+
+# -- the plugin API ------------------------------------------------------------------------------------------
+
+
+def test_hooks_are_those_of_the_newest_plugin_api_on_record() -> None:
+    hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("ganbench_")}
+    today = {name: tuple(inspect.signature(hook).parameters) for name, hook in hooks.items()}
+    assert max(API) == hookspecs.API_VERSION
+    assert today == API[max(API)], "an argument was added, removed or moved: see the note on API above"
+
+
+def test_arguments_are_only_ever_added() -> None:
+    for version in range(2, max(API) + 1):
+        for hook, arguments in API[version - 1].items():
+            assert API[version][hook][: len(arguments)] == arguments, (version, hook)
+
+
+def test_names_that_plugins_import_stay() -> None:
+    promised = {
+        *("GAN", "Batch", "DataError", "DataSpec", "Dataset", "Evaluating", "Evaluation", "Extractor", "Features"),
+        *("GanbenchError", "Lazy", "Match", "Oracle", "Protocol", "Split", "Training", "Trick", "Turn", "Unsupported"),
+        "hookimpl",
+    }
+    assert promised <= set(ganbench.__all__)
+
+
+@pytest.fixture
+def elder(install, site, monkeypatch):
+    """A plugin written long ago, loaded by a GANBench that has moved on: two arguments and a hook are to go."""
+    hookspec = pluggy.HookspecMarker("ganbench")
+    later = types.ModuleType("later")
+    vars(later).update(vars(hookspecs))
+
+    @hookspec(warn_on_impl_args={"width": FutureWarning("the argument 'width' goes in 0.9: use data.width")})
+    def ganbench_arch(data, d_norm, width, z_dim): ...
+
+    later.ganbench_arch = ganbench_arch
+    monkeypatch.setattr(loading, "hookspecs", later)
+    monkeypatch.syspath_prepend(site)
+    plugins.installed.cache_clear()
+    yield lambda code, module: install("ganbench-elder", "arch", module, code, module=module)
+    monkeypatch.undo()
+    plugins.installed.cache_clear()
+    loading.load.cache_clear()
+
+
+USES_WIDTH = """
+    from ganbench import hookimpl
+    @hookimpl
+    def ganbench_arch(data, width): ...
+"""
+
+
+def test_a_deprecated_argument_is_told_to_those_who_use_it_with_plugin_package_and_place(elder) -> None:
+    elder(USES_WIDTH, "uses_width")
+    with pytest.warns(loading.PluginWarning) as caught:
+        loading.load(plugins.find("arch", "uses_width"))
+    assert [str(said.message) for said in caught] == [
+        "uses_width (ganbench-elder 1.0): the argument 'width' goes in 0.9: use data.width"
+    ]
+    assert Path(caught[0].filename).name == "uses_width.py"
+
+
+def test_a_deprecated_argument_is_told_once(elder) -> None:
+    elder(USES_WIDTH, "uses_width_twice")
+    source = plugins.find("arch", "uses_width_twice")
+    with pytest.warns(loading.PluginWarning):
+        loading.load(source)
+    loading.load(source)
+
+
+def test_who_does_not_use_a_deprecated_argument_hears_nothing(elder) -> None:
+    elder(USES_WIDTH.replace(", width", ""), "uses_no_width")
+    loading.load(plugins.find("arch", "uses_no_width"))
+
+
+def test_an_argument_with_a_default_may_be_one_that_older_versions_do_not_give(install, site, monkeypatch) -> None:
+    code = "from ganbench import hookimpl\n@hookimpl\ndef ganbench_loss(tomorrow=None): return None"
+    install("ganbench-both", "loss", "both-ways", code)
+    monkeypatch.syspath_prepend(site)
+    plugins.installed.cache_clear()
+    try:
+        loading.load(plugins.find("loss", "both-ways"))
+    finally:
+        monkeypatch.undo()
+        plugins.installed.cache_clear()
+
+
+# -- names ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", plugins.KINDS)
+def test_a_reference_always_leads_back_to_its_source(kind: str) -> None:
+    for source in plugins.of_kind(kind):
+        assert plugins.find(kind, source.reference) == source
+
+
+@pytest.fixture
+def rivals(install, site, monkeypatch):
+    """A package that provides a metric called ``fid``, too, and a protocol."""
+    install("rival", "metric", "fid", "", module="rival_fid")
+    install("rival", "protocol", "rival-v1", "", module="rival_protocol")
+    monkeypatch.syspath_prepend(site)
+    plugins.installed.cache_clear()
+    yield
+    monkeypatch.undo()
+    plugins.installed.cache_clear()
+
+
+def test_a_protocol_means_its_own_packages_components_whatever_else_is_installed(rivals) -> None:
+    assert plugins.find_for("digits-16-v1", "metric", "fid").package == "ganbench"
+    assert plugins.find_for("rival-v1", "metric", "fid").package == "rival"
+    assert plugins.find_for("rival-v1", "metric", "kid").package == "ganbench"
+    assert plugins.find_for("digits-16-v1", "metric", "rival:fid").package == "rival"
+    with pytest.raises(PluginError, match="2 packages provide the metric 'fid'"):
+        plugins.find_for("of-nobody", "metric", "fid")
+    with pytest.raises(PluginError) as caught:
+        plugins.find("metric", "fid")
+    assert caught.value.hint == "choose one: ganbench:fid or rival:fid"
+
+
+def test_what_is_handed_over_from_python_is_found_by_its_reference_and_listed_nowhere(monkeypatch) -> None:
+    monkeypatch.setattr(plugins, "_handed", {})
+    mine = plugins.Source("loss", "hinge", UNPACKAGED, "0", "somewhere")
+    with pytest.raises(PluginError, match="the loss 'hinge' is in no package"):
+        plugins.find("loss", mine.reference)
+    plugins.hand_over(mine)
+    assert plugins.find("loss", mine.reference) == mine
+    assert plugins.find("loss", "hinge").package == "ganbench"
+    assert mine not in plugins.of_kind("loss")
+
+
+def test_a_typo_before_an_argument_gets_a_suggestion_with_the_argument() -> None:
+    with pytest.raises(PluginError, match="no dataset called 'fodler:my/images' - did you mean 'folder:my/images'"):
+        plugins.find("dataset", "fodler:my/images")

@@ -13,7 +13,7 @@ from ganbench import plugins
 from ganbench.errors import RecordError
 from ganbench.plan import load_protocol, make_plan
 from ganbench.record import FORMAT, Component, Fingerprints, Record, read, write
-from ganbench.run import execute
+from ganbench.runner import execute
 
 OLD = Path(__file__).parent / "data" / "record-format-1.json"
 

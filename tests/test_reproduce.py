@@ -14,7 +14,7 @@ from ganbench.errors import PluginError, ProtocolError, RecordError
 from ganbench.plan import load_protocol, make_plan
 from ganbench.record import Component, Fingerprints, Record, read, write
 from ganbench.reproduce import compare, conditions, job_of
-from ganbench.run import execute
+from ganbench.runner import execute
 
 OLD = Path(__file__).parent / "data" / "record-format-1.json"
 

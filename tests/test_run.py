@@ -21,7 +21,7 @@ from ganbench import plugins
 from ganbench.errors import PluginError, ProtocolError, Unsupported
 from ganbench.plan import YARDSTICKS, load_protocol, make_plan, parse_changes
 from ganbench.record import read, write
-from ganbench.run import execute
+from ganbench.runner import execute
 from ganbench.yardsticks import YARDSTICKS as DRAWN
 
 

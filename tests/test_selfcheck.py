@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from ganbench.bench import prepare
 from ganbench.data import Split
-from ganbench.evaluate import Judge
+from ganbench.evaluation import Judge
 from ganbench.plan import load_protocol
 from ganbench.selfcheck import SelfCheck, effective_samples
 

@@ -12,7 +12,7 @@ from torch import nn
 from ganbench import GAN, Batch, DataSpec, Lazy, Split
 from ganbench.data import Stream, to_signal
 from ganbench.errors import Diverged, PluginError
-from ganbench.evaluate import sample
+from ganbench.evaluation import sample
 from ganbench.protocol import Recipe
 from ganbench.train import Trainer
 from ganbench_baselines.arch import dcgan

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ganbench import GAN, DataSpec, Split
 from ganbench.data import Stream, to_signal
-from ganbench.evaluate import sample
+from ganbench.evaluation import sample
 from ganbench.protocol import Recipe
 from ganbench.testing import Finding, arch_findings, dataset_findings, loss_findings, metric_findings
 from ganbench.testing.worlds import images
@@ -506,8 +506,8 @@ def samples_in_eval_mode(module: ModuleType) -> bool:
 
 
 def test_a_core_that_samples_in_train_mode_is_found(copied: Copied) -> None:
-    assert samples_in_eval_mode(copied("ganbench.evaluate"))
-    assert not samples_in_eval_mode(copied("ganbench.evaluate", ("root.eval()", "root.train()")))
+    assert samples_in_eval_mode(copied("ganbench.evaluation"))
+    assert not samples_in_eval_mode(copied("ganbench.evaluation", ("root.eval()", "root.train()")))
 
 
 def evaluation_draws_on_its_own(module: ModuleType) -> bool:
@@ -520,9 +520,9 @@ def evaluation_draws_on_its_own(module: ModuleType) -> bool:
 
 @pytest.mark.parametrize("new", ["rng = torch.default_generator", "rng = torch.default_generator.manual_seed(seed)"])
 def test_evaluation_latents_from_the_training_stream_are_found(copied: Copied, new) -> None:
-    assert evaluation_draws_on_its_own(copied("ganbench.evaluate"))
+    assert evaluation_draws_on_its_own(copied("ganbench.evaluation"))
     shared = ("rng = torch.Generator(device).manual_seed(seed)", new)
-    assert not evaluation_draws_on_its_own(copied("ganbench.evaluate", shared))
+    assert not evaluation_draws_on_its_own(copied("ganbench.evaluation", shared))
 
 
 def looking_does_not_touch(module: ModuleType) -> bool:
@@ -560,10 +560,10 @@ def reals_and_fakes_take_one_road(module: ModuleType) -> bool:
 
 
 def test_fakes_that_are_resized_on_their_own_are_found(copied: Copied) -> None:
-    assert reals_and_fakes_take_one_road(copied("ganbench.evaluate"))
+    assert reals_and_fakes_take_one_road(copied("ganbench.evaluation"))
     halved = "torch.nn.functional.interpolate(self.fake.float(), (16, 16), mode='nearest').to(torch.uint8)"
     own_road = ("extract(self.extractor, self.fake, self.device)", f"extract(self.extractor, {halved}, self.device)")
-    assert not reals_and_fakes_take_one_road(copied("ganbench.evaluate", own_road))
+    assert not reals_and_fakes_take_one_road(copied("ganbench.evaluation", own_road))
 
 
 def storing_is_exact(module: ModuleType) -> bool:

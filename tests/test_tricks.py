@@ -23,7 +23,7 @@ from ganbench.players import build_players
 from ganbench.protocol import Recipe
 from ganbench.record import read
 from ganbench.reproduce import job_of
-from ganbench.run import execute
+from ganbench.runner import execute
 from ganbench.train import Trainer
 from ganbench.trick import LossAround, Shown, Turn
 from ganbench_baselines.arch import dcgan, mlp

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+import warnings
 
-from ganbench.cli import compare, leaderboard, listing, reproduce, run, runs
-from ganbench.cli.base import app, complain
+from ganbench.cli import compare, doctor, leaderboard, listing, new_plugin, reproduce, run, runs
+from ganbench.cli.base import app, caution, complain
 from ganbench.errors import GanbenchError
 
-__all__ = ["app", "compare", "leaderboard", "listing", "main", "reproduce", "run", "runs"]
+__all__ = ["app", "compare", "doctor", "leaderboard", "listing", "main", "new_plugin", "reproduce", "run", "runs"]
 
 
 def main() -> None:
     """Entry point: an error the user can mend is one sentence and exit code 2."""
+    if "_GANBENCH_COMPLETE" in os.environ:
+        _complete()
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a dash that a terminal cannot show must not cost the table
+    warnings.showwarning = caution
     try:
         app(arguments)
     except GanbenchError as error:
@@ -25,3 +30,12 @@ def main() -> None:
             raise
         complain(error)
         sys.exit(2)
+
+
+def _complete() -> None:
+    """Answer the shell. Whatever goes wrong, nothing is written into the line that the user is typing."""
+    warnings.simplefilter("ignore")
+    try:
+        app([])
+    except Exception:
+        sys.exit(1)

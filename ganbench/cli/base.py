@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated
+import sys
+import warnings
+from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from ganbench import __version__
 from ganbench.errors import GanbenchError
+from ganbench.loading import PluginWarning
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,3 +56,19 @@ def complain(error: GanbenchError) -> None:
     console.print(error.message, markup=False)
     if error.hint:
         console.print(error.hint, style="dim", markup=False)
+
+
+def caution(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """``warnings.showwarning``: what concerns an installed package is one line, without the place in its source."""
+    if issubclass(category, PluginWarning) and file is None:
+        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[yellow]warning:[/] {escape(str(message))}")
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        (file or sys.stderr).write(text)

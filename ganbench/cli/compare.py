@@ -13,19 +13,17 @@ import typer
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console
-from ganbench.cli.leaderboard import installed_source, rules_of
-from ganbench.errors import GanbenchError, PluginError
-from ganbench.plan import published_folder
+from ganbench.errors import GanbenchError, PluginError, RecordError
+from ganbench.plan import DEFAULT_PROTOCOL, installed_source, published_folder, rules_of
 from ganbench.protocol import Protocol
 from ganbench.record import Record, read_all
 
 if TYPE_CHECKING:
     from ganbench.comparison import Comparison
-    from ganbench.leaderboard import Table
     from ganbench.rows import Row
-
-DEFAULT = "digits-16-v1"
+    from ganbench.table import Table
 
 
 class Sources(NamedTuple):
@@ -38,10 +36,17 @@ class Sources(NamedTuple):
 
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(metavar="A", help="A row, e.g. dcgan+r1, or a folder of runs.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    a: Annotated[
+        str,
+        typer.Argument(metavar="A", help="A row, e.g. dcgan+r1, or a folder of runs.", autocompletion=completion.rows),
+    ],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another.", autocompletion=completion.rows)],
     protocol: Annotated[
-        str, typer.Option(help=f"Whose rows. Default: {DEFAULT}, or what the folders were run under.")
+        str,
+        typer.Option(
+            help=f"Whose rows. Default: {DEFAULT_PROTOCOL}, or what the folders were run under.",
+            autocompletion=completion.protocols,
+        ),
     ] = "",
     metric: Annotated[str, typer.Option(help="The column to compare by. Default: the headline.")] = "",
     runs: Annotated[Path, typer.Option(help="Where `ganbench run --out` kept its runs.")] = Path("runs"),
@@ -85,11 +90,11 @@ def _records_of(text: str) -> list[Record] | None:
 
 
 def _sources(protocol: str, given: Iterable[Record], runs: Path, published: bool) -> Sources:
-    name = protocol or next((record.protocol for record in given), DEFAULT)
+    name = protocol or next((record.protocol for record in given), DEFAULT_PROTOCOL)
     try:
-        rules = rules_of(name)
+        rules = rules_of(name, runs)
     except PluginError:
-        if protocol or name == DEFAULT:
+        if protocol or name == DEFAULT_PROTOCOL:
             raise
         rules = None  # the folders say all that is needed
     from ganbench.publishing import records_in
@@ -109,9 +114,11 @@ def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row,
     Raises:
         GanbenchError: there is none, or a folder holds several.
     """
-    from ganbench.leaderboard import build
+    from ganbench.table import build
 
     if folder is None:
+        if not sources.local and not sources.published:
+            raise RecordError(f"there are no records that '{text}' could be a row of", "see `ganbench leaderboard`")
         table = build(sources.local, sources.rules, published=sources.published, installed=installed_source)
         return _named(text, table), table
     same = sources.rules is not None and all(record.digest == sources.rules.digest for record in folder)
@@ -154,7 +161,7 @@ def _print(found: Comparison) -> None:
 def _methods(found: Comparison) -> RichTable:
     """Both summaries, and every run's score."""
     from ganbench.comparison import precise
-    from ganbench.tables import DASH, interval
+    from ganbench.rendering import DASH, interval
 
     def known(value: float | None) -> str:
         return DASH if value is None else precise(value)
@@ -173,15 +180,15 @@ def _methods(found: Comparison) -> RichTable:
 
 def _answers(found: Comparison) -> RichTable:
     from ganbench.comparison import apart_text, p_value
+    from ganbench.rendering import number
     from ganbench.statistics import MANY
-    from ganbench.tables import number
 
     apart, chance = found.difference, found.chance
     what, _, ends = apart_text(apart).partition(" ")
     effect = "none: no spread" if apart.effect is None else f"{number(apart.effect)} standard deviations (Hedges' g)"
     more = {0: "none: it is decided", None: f"more than {MANY}: call it a tie"}.get(found.more_seeds)
     table = _plain("", "A against B")
-    table.add_row(f"{what} [95 % interval]", ends)
+    table.add_row(f"{what.replace('ratio', 'ratio of geometric means')} [95 % interval]", ends)
     table.add_row("test", found.test)
     table.add_row("p", p_value(apart.p).removeprefix("p ").removeprefix("= "))
     table.add_row("probability that A is better", f"{chance.estimate:.2f} [{chance.low:.2f}, {chance.high:.2f}]")

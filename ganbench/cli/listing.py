@@ -1,55 +1,238 @@
-"""``ganbench plugins`` and ``ganbench protocols``: what is installed, from metadata alone."""
+"""``ganbench plugins`` and ``ganbench protocols``: what is installed, from metadata alone, and whether it works."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from ganbench import plugins
+from ganbench.cli import completion
 from ganbench.cli.base import app, console
 from ganbench.errors import PluginError
 from ganbench.hookspecs import KINDS
+from ganbench.plugins import Source
+
+if TYPE_CHECKING:
+    from ganbench.health import Health
 
 protocols = typer.Typer(no_args_is_help=True, help="The rules that runs are compared under.")
 app.add_typer(protocols, name="protocols")
+FIELDS = ("kind", "name", "summary", "package", "version")
+
+
+def _offers(incomplete: str) -> list[completion.Offer]:
+    return [*completion.kinds(incomplete), *completion.components(incomplete)]
 
 
 @app.command("plugins")
 def list_plugins(
-    kind: Annotated[str, typer.Argument(help=f"Only one kind: {', '.join(KINDS)}.")] = "",
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="WHAT",
+            help=f"Only a kind ({', '.join(KINDS)}), only some components, or those of a package.",
+            autocompletion=_offers,
+        ),
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Import, build and check each, in its own process.")] = False,
+    list_checks: Annotated[bool, typer.Option("--list-checks", help="Print what is checked, and why.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that the check of one may take.", min=1)] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the installed components: kind, name, one line, package and version. Imports none of them."""
-    if kind and kind not in KINDS:
-        raise PluginError(f"no kind called '{kind}'", f"kinds: {', '.join(KINDS)}")
-    found = [s for s in plugins.installed() if kind in ("", s.kind)]
-    if as_json:
-        fields = ("kind", "name", "summary", "package", "version")
-        typer.echo(json.dumps([{f: getattr(s, f) for f in fields} for s in found], indent=1))
+    """List the installed components: kind, name, one line, package and version. Imports none of them.
+
+    With `--check`: whether each keeps its contract, and what is to be mended. Exit code 1 if anything is. Nothing is
+    downloaded, unless names are given.
+    """
+    kind, wanted = _split(names or [])
+    if list_checks:
+        _print_checks(kind)
         return
+    found = _chosen(kind, wanted)
+    if check:
+        _check(found, timeout, offline=not wanted, as_json=as_json)
+    elif as_json:
+        typer.echo(json.dumps([{field: getattr(s, field) for field in FIELDS} for s in found], indent=1))
+    else:
+        console().print(_table(found))
+
+
+def _split(names: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """(the kind, or nothing; the rest)"""
+    return (names[0], names[1:]) if names and names[0] in KINDS else ("", names)
+
+
+def _table(found: Sequence[Source]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("kind", "name", "what it is", "package"):
         table.add_column(heading, no_wrap=heading in {"kind", "name"}, overflow="fold")
     last = ""
     for s in found:
-        table.add_row(
-            s.kind if s.kind != last else "", f"[bold]{s.name}[/]", s.summary, f"[dim]{s.package} {s.version}[/]"
-        )
+        package = f"[dim]{escape(f'{s.package} {s.version}')}[/]"
+        table.add_row(s.kind if s.kind != last else "", f"[bold]{escape(s.name)}[/]", escape(s.summary), package)
         last = s.kind
-    console().print(table)
+    return table
+
+
+# -- which ones --------------------------------------------------------------------------------------------------------
+
+
+def _chosen(kind: str, names: Sequence[str]) -> list[Source]:
+    """Every component of the kind (of all kinds, if it is empty), or those that the names mean.
+
+    Raises:
+        PluginError: nothing is called so.
+    """
+    known = [source for source in plugins.installed() if kind in ("", source.kind)]
+    chosen = [source for name in names for source in _meant(name, kind, known)]
+    return list(dict.fromkeys(chosen)) if names else known
+
+
+def _meant(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
+    """A component, whatever its kind; else all of a package. Of several packages with one name, all are meant."""
+    found = [s for s in known if s.name == text] or [
+        s for s in known if plugins.canonical(s.package) == plugins.canonical(text)
+    ]
+    if found:
+        return found
+    errors = []
+    for each in [kind] if kind else KINDS:
+        try:
+            found.append(plugins.find(each, text))
+        except PluginError as error:
+            errors.append(error)
+    if found:
+        return found
+    if kind:
+        raise errors[0]
+    close = get_close_matches(text, {*KINDS, *(s.name for s in known), *(s.package for s in known)}, 1, 0.5)
+    meant = f" - did you mean '{close[0]}'?" if close else ""
+    raise PluginError(f"no kind, component or package called '{text}'{meant}", "`ganbench plugins` lists them")
+
+
+# -- whether they work -------------------------------------------------------------------------------------------------
+
+
+def _check(sources: Sequence[Source], timeout: float, *, offline: bool, as_json: bool) -> None:
+    """Print how each is found, as soon as it is, and then everything that is to be mended.
+
+    Raises:
+        Exit: 1, if something is.
+    """
+    from ganbench.health import Health, examine
+
+    looked_at, line = list[Health](), _liner(sources)
+    for health in examine(sources, "check", timeout, offline=offline):
+        looked_at.append(health)
+        if not as_json:
+            line(health)
+    if as_json:
+        typer.echo(json.dumps([_plain(health) for health in looked_at], indent=1))
+    else:
+        _print_findings(looked_at)
+    if not all(health.good for health in looked_at):
+        raise typer.Exit(1)
+
+
+def _plain(health: Health) -> dict[str, Any]:
+    about = {field: getattr(health.source, field) for field in FIELDS if field != "summary"}
+    return about | {
+        "argument": health.source.argument,
+        "status": health.status,
+        "message": health.message,
+        "hint": health.hint,
+        "traceback": health.traceback,
+        "findings": [asdict(finding) for finding in health.findings],
+        "notes": list(health.notes),
+        "seconds": round(health.seconds, 2),
+    }
+
+
+def _word(health: Health) -> str:
+    count = len(health.findings)
+    return {
+        "ok": "[green]ok[/]",
+        "found": f"[yellow]{count} finding{'s' * (count > 1)}[/]",
+        "declined": "[dim]not checked[/]",
+        "unusable": "[bold red]cannot be used[/]",
+    }[health.status]
+
+
+def _liner(sources: Sequence[Source]) -> Any:
+    """Prints one row, aligned with those to come."""
+    terminal = console()
+    kinds, labels, packages = (
+        max(map(len, texts), default=0)
+        for texts in (
+            [s.kind for s in sources],
+            [s.label for s in sources],
+            [f"{s.package} {s.version}" for s in sources],
+        )
+    )
+
+    def line(health: Health) -> None:
+        s = health.source
+        said = " ".join(filter(None, [health.message.removeprefix(f"{s} cannot be used: "), *health.notes]))
+        head = f"{s.kind:<{kinds}}  {s.label:<{labels}}  {f'{s.package} {s.version}':<{packages}}"
+        terminal.print(f"{escape(head)}  {_word(health)}  [dim]{escape(said)}[/]", soft_wrap=True)
+
+    return line
+
+
+def _print_findings(looked_at: Sequence[Health]) -> None:
+    terminal = console()
+    for health in looked_at:
+        if health.good:
+            continue
+        terminal.print(f"\n[bold]the {health.source.kind} {escape(str(health.source))}[/]", soft_wrap=True)
+        if health.status == "unusable":
+            place = health.traceback if "--debug" in sys.argv else ""
+            terminal.print("\n".join(filter(None, [health.message, health.hint, place])), markup=False, soft_wrap=True)
+        for number, finding in enumerate(health.findings, 1):
+            terminal.print(f"{number}. {finding}", markup=False, soft_wrap=True)
+    count = Counter(health.status for health in looked_at)
+    words = {"ok": "ok", "found": "with findings", "unusable": "unusable", "declined": "not checked"}
+    parts = [f"{number} {words[status]}" for status, number in count.items()]
+    total = f"{len(looked_at)} component{'s' * (len(looked_at) != 1)}"
+    terminal.print(f"\n{': '.join(filter(None, [total, ', '.join(parts)]))}", soft_wrap=True)
+
+
+def _print_checks(kind: str) -> None:
+    """Every check with its paragraph, kind by kind."""
+    from ganbench.testing import CHECKS
+
+    terminal = console()
+    for name, checks in CHECKS.items():
+        if kind in ("", name):
+            terminal.print(f"\n[bold]{name}[/]  ({len(checks.names)} checks)")
+            for check in checks.names:
+                terminal.print(f"\n{check}\n  {checks.why(check)}", markup=False)
+
+
+# -- protocols ---------------------------------------------------------------------------------------------------------
 
 
 @protocols.command("list")
 def list_protocols() -> None:
     """List the installed protocols."""
-    list_plugins("protocol")
+    console().print(_table(plugins.of_kind("protocol")))
 
 
 @protocols.command("show")
-def show_protocol(name: Annotated[str, typer.Argument(help="A protocol's name, or a TOML file.")]) -> None:
+def show_protocol(
+    name: Annotated[
+        str, typer.Argument(help="A protocol's name, or a TOML file.", autocompletion=completion.protocols)
+    ],
+) -> None:
     """Print a protocol's rules in full, as a TOML file that --protocol accepts."""
     from ganbench.plan import load_protocol
     from ganbench.protocol import to_toml

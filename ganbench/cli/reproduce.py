@@ -12,21 +12,31 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from ganbench import plugins
+from ganbench.cli import completion
 from ganbench.cli.base import app, console
-from ganbench.cli.display import PlainDisplay
 from ganbench.cli.runs import run_folders
-from ganbench.errors import GanbenchError, RecordError
+from ganbench.display import PlainDisplay
+from ganbench.errors import GanbenchError, PluginError, RecordError
 from ganbench.executors.local import LocalExecutor
 from ganbench.jobs import Job
 from ganbench.plan import Plan, load_protocol
+from ganbench.protocol import Protocol
 from ganbench.record import Record, read
 
 
 @app.command()
 def reproduce(
     record: Annotated[Path, typer.Argument(help="A record: a run's folder, its record.json, or a published one.")],
-    protocol: Annotated[str, typer.Option(help="The rules it was made under, if not by a plugin: a TOML file.")] = "",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.")] = "auto",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="The rules it was made under, if not by a plugin: a TOML file.", autocompletion=completion.protocols
+        ),
+    ] = "",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.", autocompletion=completion.devices)
+    ] = "auto",
     tolerance: Annotated[
         float, typer.Option(min=0, help="Relative difference up to which scores count as the same.")
     ] = 0.01,
@@ -37,7 +47,7 @@ def reproduce(
     from ganbench.reproduce import compare, conditions, job_of
 
     then, terminal = read(_file(record)), console()
-    rules = load_protocol(protocol or then.protocol)
+    rules = _rules(then, protocol)
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ganbench-")))
         job = job_of(then, rules, folder, device)
@@ -56,6 +66,20 @@ def reproduce(
         terminal.print(f"  {line}", soft_wrap=True, markup=False)
     if found.verdict == "different":
         raise typer.Exit(1)
+
+
+def _rules(then: Record, protocol: str) -> Protocol:
+    """Those that the user names, or those that the record was made under.
+
+    Raises:
+        GanbenchError: nothing of that name is installed any more.
+    """
+    if protocol or any(source.name == then.protocol for source in plugins.of_kind("protocol")):
+        return load_protocol(protocol or then.protocol)
+    raise PluginError(
+        f"the record was made under the protocol '{then.protocol}', which is not installed",
+        "install the package that provides it, or give its rules: --protocol FILE.toml",
+    )
 
 
 def _file(record: Path) -> Path:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
@@ -15,13 +13,21 @@ from rich.console import Console
 
 from ganbench import plugins
 from ganbench.cli.base import app, console
-from ganbench.cli.display import Display, make_display
 from ganbench.cli.leaderboard import show_table
+from ganbench.display import make_display
 from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.executors.local import LocalExecutor
-from ganbench.jobs import Event
-from ganbench.plan import Plan, load_protocol, make_plan, parse_changes, published_folder, refuse_without
+from ganbench.plan import (
+    DEFAULT_PROTOCOL,
+    Plan,
+    load_protocol,
+    make_plan,
+    parse_changes,
+    published_folder,
+    refuse_without,
+)
 from ganbench.plugins import Source
+from ganbench.session import Outcome, carry_out
 
 
 def _names(kind: str) -> list[str]:
@@ -49,7 +55,7 @@ def run(
     ] = None,
     protocol: Annotated[
         str, typer.Option(help="A protocol's name, or your own TOML file.", autocompletion=lambda: _names("protocol"))
-    ] = "digits-16-v1",
+    ] = DEFAULT_PROTOCOL,
     seed: Annotated[
         list[str] | None,
         typer.Option(help="Only these seeds (repeat, or separate by commas); default: the protocol's."),
@@ -83,66 +89,17 @@ def run(
         device=device,
         force=force,
     )
-    grid = len(archs) * len(losses) > 1
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a scheduler sends is as good as Ctrl-C
     terminal = console(stderr=as_json)
     display = make_display(terminal, plan, quiet=quiet or as_json)
-    outcome = _carry_out(plan, jobs or _workers(device), display, grid)
+    workers = max(1, min(jobs or _workers(device), len(plan.todo)))
+    with LocalExecutor(workers) as executor, display:
+        outcome = carry_out(plan, executor, display, tracebacks="--debug" in sys.argv)
     _report(plan, outcome, terminal, as_json)
     if not (quiet or as_json):
         _where_next(plan, protocol, terminal, out)
 
 
-@dataclass
-class _Outcome:
-    """What became of a plan: combinations that do not fit, an error that ended everything, workers that died."""
-
-    declined: dict[str, GanbenchError] = field(default_factory=dict)
-    fatal: GanbenchError | None = None
-    lost: list[str] = field(default_factory=list)
-    interrupted: bool = False
-
-
-def _carry_out(plan: Plan, workers: int, display: Display, grid: bool) -> _Outcome:
-    import numpy  # noqa: F401  # a picture's arrival would import it, and Ctrl-C in the middle of that breaks it
-
-    outcome = _Outcome()
-    with LocalExecutor(max(1, min(workers, len(plan.todo)))) as executor, display:
-        events = executor.run(plan.todo)
-        while True:
-            try:
-                event = next(events, None)
-                if event is None:
-                    return outcome
-                _take(event, outcome, display, grid)
-                if outcome.fatal:
-                    executor.stop()
-            except KeyboardInterrupt:
-                if outcome.interrupted:
-                    raise
-                outcome.interrupted = True
-                display.say("stopping: every run writes down where it is (Ctrl-C again to leave at once)")
-                executor.stop()
-                events = executor.run([])
-
-
-def _take(event: Event, outcome: _Outcome, display: Display, grid: bool) -> None:
-    """In a grid, a combination that does not fit is left out; any other refusal ends the command."""
-    facts = event.facts
-    if event.kind == "refused":
-        error = GanbenchError(facts["message"], facts["hint"])
-        if facts["unsupported"] and grid:
-            outcome.declined[error.message] = error
-        else:
-            outcome.fatal = outcome.fatal or error
-        if "--debug" in sys.argv:
-            display.say(facts["traceback"])
-    if facts.get("lost"):
-        outcome.lost.append(f"{event.key}: {facts['reason']}")
-    display.show(event)
-
-
-def _report(plan: Plan, outcome: _Outcome, terminal: Console, as_json: bool) -> None:
+def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> None:
     """The table, and whatever went wrong as a sentence and an exit code."""
     if outcome.fatal:
         raise outcome.fatal
@@ -177,7 +134,7 @@ def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None
     trained = [
         Path(job.folder) for job in plan.jobs if not job.yardstick and Path(job.folder, "checkpoint.pt").exists()
     ]
-    name = [] if protocol == "digits-16-v1" else [protocol]
+    name = [] if protocol == DEFAULT_PROTOCOL else [protocol]
     runs = [] if out == Path("runs") else ["--runs", str(out)]
     command = shlex.join(["ganbench", "leaderboard", *name, *runs])
     if trained and (samples := sorted((trained[0] / "samples").glob("*.png"))):

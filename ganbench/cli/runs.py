@@ -12,6 +12,8 @@ from ganbench.cli.base import app, console
 from ganbench.errors import GanbenchError, RecordError
 from ganbench.record import Record, read
 
+EXAMPLE = "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
+
 
 def run_folders(run: Path, file: str) -> list[Path]:
     """The run folders meant by a path: itself, or every seed below it.
@@ -21,11 +23,13 @@ def run_folders(run: Path, file: str) -> list[Path]:
     """
     folder = run.parent if run.is_file() else run
     found = [folder] if (folder / file).exists() else sorted(p.parent for p in folder.glob(f"*/{file}"))
-    if not found:
-        raise RecordError(
-            f"{run} holds no run ({file} is missing)", "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
-        )
-    return found
+    if found:
+        return found
+    if not run.exists():
+        raise RecordError(f"{run} holds no run: it does not exist", EXAMPLE)
+    if (folder / "record.json").exists() or any(folder.glob("*/record.json")):
+        raise RecordError(f"{run} has a record but no {file}", "the same `ganbench run` with --force makes it again")
+    raise RecordError(f"{run} holds no run ({file} is missing)", EXAMPLE)
 
 
 @app.command()

@@ -40,6 +40,7 @@ class LocalExecutor:
     def __init__(self, workers: int, threads: int = 1) -> None:
         self._context = mp.get_context("spawn")
         self._stop = self._context.Event()
+        self._asked = False
         self._threads = threads
         self._seats: list[_Seat] = [_Seat() for _ in range(workers)]
 
@@ -52,14 +53,17 @@ class LocalExecutor:
 
     def stop(self) -> None:
         """Ask every running job to write a checkpoint and an ``interrupted`` record; no further job is begun."""
-        self._stop.set()
+        self._asked = True  # an event has a lock, and this may be a signal that came in while it was held
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Yield events until every job is done, refused, or given up after ``stop()``."""
         waiting = list(jobs)
         while True:
+            if self._asked and not self._stop.is_set():
+                self._stop.set()
+                yield Event("stopping", "", {})
             for seat in self._seats:
-                if seat.job is None and waiting and not self._stop.is_set():
+                if seat.job is None and waiting and not self._asked:
                     self._give(seat, waiting.pop(0))
             busy = [seat for seat in self._seats if seat.job]
             if not busy:
@@ -197,12 +201,12 @@ def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
         configure(threads)  # anew for each job: the plugins of the last may have changed it
         say = _voice(pipe)
         say(Event("started", job.key, {"at": datetime.now(UTC).isoformat()}))
-        say(_outcome(job, say, lambda: stop.is_set() or orphaned()))
+        say(outcome_of(job, say, lambda: stop.is_set() or orphaned()))
 
 
-def _outcome(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
+def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
     """Carry out a job: how it ended, or why it was refused."""
-    from ganbench.run import execute
+    from ganbench.runner import execute
 
     try:
         record = execute(job, say, should_stop)

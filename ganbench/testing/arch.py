@@ -2,54 +2,43 @@
 
 from __future__ import annotations
 
-import copy
-import inspect
 import random
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
-from io import BytesIO
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import torch
 
 from ganbench.data import DataSpec
 from ganbench.errors import ProtocolError, Unsupported
-from ganbench.evaluate import in_eval_mode
+from ganbench.evaluation import in_eval_mode
 from ganbench.gan import GAN, normalisation
+from ganbench.plugins import Source
 from ganbench.protocol import Training, resolve_recipe
-from ganbench.testing import critic
-from ganbench.testing.built import (
-    SAMPLES,
-    Built,
-    Logistic,
-    first_of,
-    flat,
-    gradients_of,
-    same_values,
-    sampled,
-    some,
-    without_gradient,
-)
-from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, rng, seeded
+from ganbench.testing import critic, sampling, switches, training
+from ganbench.testing.built import SAMPLES, Built, flat, sampled, some, without_gradient
+from ganbench.testing.findings import Checks, ConformanceError, Finding, seeded
+from ganbench.testing.given import Builder
 
 CHECKS: Checks[Built] = Checks("arch")
 
 EXAMPLES = {
     "points": (DataSpec((2,), bounded=False),),
     "audio": (DataSpec((1, 1024)), DataSpec((1, 16384))),
-    "images": (DataSpec((3, 16, 16), classes=10), DataSpec((3, 32, 32), classes=10), DataSpec((3, 64, 64), classes=10)),
+    "images": tuple(DataSpec((c, s, s), classes=10) for s in (16, 32, 64, 28, 128) for c in (3, 1)),
     "video": (DataSpec((3, 8, 16, 16)), DataSpec((3, 16, 64, 64))),
 }
 """What is tried where no data are named: of every kind, the first that the arch does not decline."""
 
 WISHES = (None, "none", "spectral")
 
+Build = str | Source | ModuleType | Callable[..., GAN]
+
 
 def arch_findings(
-    build: Any,
+    build: Build,
     data: DataSpec | None = None,
     *,
     width: int = 8,
@@ -63,8 +52,8 @@ def arch_findings(
     reported once.
 
     Args:
-        build: the module with the hook, the hook, or a function that takes any of ``data``, ``d_norm``, ``width`` and
-            ``z_dim`` (or nothing) and returns a ``GAN``.
+        build: an installed arch's name, the module with the hook, the hook, or a function that takes any of ``data``,
+            ``d_norm``, ``width`` and ``z_dim`` (or nothing) and returns a ``GAN``.
         data: what to build it for; ``EXAMPLES`` of every kind unless said otherwise.
         width, z_dim: the protocol's, small ones.
         source: shape of what a translator is given; it gets nothing unless this says so.
@@ -72,17 +61,20 @@ def arch_findings(
 
     Raises:
         ValueError: ``skip`` names a check that does not exist.
+        PluginError: no arch is installed under that name, or it cannot be used.
     """
+    CHECKS.refuse_unknown(skip)
+    builder = Builder("arch", build)
     kinds = EXAMPLES.values() if data is None else [(data,)]
     found: list[Finding] = []
     fits = False
     for specs in kinds:
         for spec in specs:
-            cases = list(_cases(build, spec, width, z_dim, source))
+            cases = list(cases_of(builder, spec, width, z_dim, source))
             for where, case in cases:
                 new = [case] if isinstance(case, Finding) else CHECKS.run(case, skip)
                 known = {finding.check for finding in found}
-                found += [replace(finding, where=where) for finding in new if finding.check not in known]
+                found += [replace(f, where=where) for f in new if f.check not in known and f.check not in skip]
             if cases:
                 fits = True
                 break
@@ -90,7 +82,7 @@ def arch_findings(
 
 
 def check_arch(
-    build: Any,
+    build: Build,
     data: DataSpec | None = None,
     *,
     width: int = 8,
@@ -101,43 +93,34 @@ def check_arch(
     """Raise one ``ConformanceError`` with everything that is wrong with an architecture. See ``arch_findings``."""
     found = arch_findings(build, data, width=width, z_dim=z_dim, source=source, skip=skip)
     if found:
-        name = getattr(build, "__name__", type(build).__name__)
-        raise ConformanceError(f"the arch {name}", found)
+        raise ConformanceError(Builder("arch", build).title, found)
 
 
 # -- building ----------------------------------------------------------------------------------------------------------
 
 
-def _hook(build: Any) -> Callable[..., GAN]:
-    return build.ganbench_arch if isinstance(build, ModuleType) else build
-
-
-def _takes(build: Any, argument: str) -> bool:
-    parameters = inspect.signature(_hook(build)).parameters
-    return argument in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-
-
-def _cases(
-    build: Any, data: DataSpec, width: int, z_dim: int, source: tuple[int, ...] | None
+def cases_of(
+    build: Builder, data: DataSpec, width: int, z_dim: int, source: tuple[int, ...] | None
 ) -> Iterator[tuple[str, Built | Finding]]:
     """(what was asked for, what was built), for every normalisation of D that the arch does not decline."""
-    for wish in WISHES if _takes(build, "d_norm") else (None,):
-        given = {"data": data, "d_norm": wish, "width": width, "z_dim": z_dim}
-        again = partial(_hook(build), **{name: value for name, value in given.items() if _takes(build, name)})
-        where = f"{data}, d_norm = {wish!r}" if _takes(build, "d_norm") else str(data)
+    told = "d_norm" in build.takes
+    for wish in WISHES if told else (None,):
+        again = partial(build, data=data, d_norm=wish, width=width, z_dim=z_dim)
+        where = f"{data}, d_norm = {wish!r}" if told else str(data)
         try:
-            with seeded(0):
+            with seeded(0), switches.switches_kept() as changed:
                 gan = again()
         except Unsupported:
             continue
         except Exception as error:
             yield where, _broken(f"building fails: {type(error).__name__}: {error}")
             continue
+        yield from ((where, finding) for finding in switches.findings_of(changed))
         if not isinstance(gan, GAN):
             yield where, _broken(f"a {type(gan).__name__} came back")
             continue
         # an arch that is never told d_norm plays under every loss, unless the core can see a batch norm and declines
-        silent = not _takes(build, "d_norm") and "batch" not in normalisation(gan.discriminators())
+        silent = not told and "batch" not in normalisation(gan.discriminators())
         yield where, Built(gan, data, wish, wish == "none" or silent, again, source)
 
 
@@ -157,7 +140,7 @@ def _declined_everything(data: DataSpec | None) -> Finding:
         seen=f"Unsupported for {tried}",
         expected="a GAN for some of it",
         mend="name data that the arch is made for: check_arch(build, data=DataSpec(...))",
-        check="builds",
+        check="arch-fits-some-data",
         why="Nothing was built, so nothing was checked.",
     )
 
@@ -192,6 +175,28 @@ def samples_and_logits_have_the_shapes_of_the_contract(case: Built) -> Iterator[
                     expected=f"finite logits of shape {(len(shown),)}",
                     mend="end D in nn.Flatten(0), or a mean over a map of logits",
                 )
+
+
+@CHECKS.add
+def a_single_sample_is_a_batch_too(case: Built) -> Iterator[Finding]:
+    """The last part of an evaluation may hold one sample, and a protocol may say batch = 1. squeeze() takes the batch
+    away with the rest, and a loss then sees a number where it expects logits."""
+    gan = case.copy()
+    one = case.batch(gan, n=1)
+    shape = tuple(sampled(gan, one).shape)
+    if shape != (1, *case.data.shape):
+        yield Finding(f"one sample has shape {shape}", f"{(1, *case.data.shape)}", "no squeeze() without a dimension")
+    try:
+        said = [match.D(match.real) for match in gan.matches(one, without_gradient(gan, one))]
+    except Exception:  # loud enough: batch normalisation needs two
+        return
+    for place, logit in enumerate(said):
+        if tuple(logit.shape) != (1,):
+            yield Finding(
+                seen=f"match {place}: D of a single sample is {tuple(logit.shape)}",
+                expected="a logit of shape (1,)",
+                mend="end D in nn.Flatten(0) or squeeze(1), not in squeeze()",
+            )
 
 
 @CHECKS.add
@@ -260,140 +265,5 @@ def every_weight_belongs_to_one_player(case: Built) -> Iterator[Finding]:
             )
 
 
-@CHECKS.add
-def gradients_reach_every_weight_of_the_player_whose_turn_it_is(case: Built) -> Iterator[Finding]:
-    """A weight without a gradient is not trained: a module that is never called, or a detach too many. And D's turn
-    must not reach G: its fakes come without a gradient, so whoever reaches G there made them anew."""
-    gan = case.copy()
-    batch = case.batch(gan)
-    fake = without_gradient(gan, batch)
-    turns = (
-        ("D", gan.discriminators(), gan.d_objective(Logistic(), batch, fake)),
-        ("G", gan.generators(), gan.g_objective(Logistic(), batch, gan.fake(batch))),
-    )
-    names = {id(p): name for name, p in gan.named_parameters()}
-    for player, modules, terms in turns:
-        weights = [p for module in modules for p in module.parameters() if p.requires_grad]
-        idle = [names.get(id(p), "?") for p, g in zip(weights, gradients_of(terms, weights), strict=True) if g is None]
-        if idle:
-            yield Finding(
-                seen=f"nothing in {player}'s turn depends on {some(idle)}",
-                expected=f"a gradient for every weight of {player}",
-                mend="call the module in fake() or matches(), or leave it out",
-            )
-    others = [p for module in gan.generators() for p in module.parameters() if p.requires_grad]
-    if any(g is not None for g in gradients_of(turns[0][2], others)):
-        yield Finding(
-            seen="D's objective has gradients with respect to G's weights",
-            expected="none",
-            mend="work with the fakes that d_objective is given",
-        )
-
-
-@CHECKS.add
-def weights_and_buffers_are_all_there_is(case: Built) -> Iterator[Finding]:
-    """A checkpoint holds the state_dict and nothing else: what a module remembers otherwise is lost when a run is
-    resumed. The averaged copy is made by deepcopy and shares the discriminators."""
-    gan = case.copy()
-    torch.manual_seed(99)
-    twin = copy.deepcopy(case.again())
-    file = BytesIO()
-    torch.save(gan.state_dict(), file)
-    file.seek(0)
-    twin.load_state_dict(torch.load(file, weights_only=True))
-    if not torch.equal(sampled(gan, case.batch(gan)), sampled(twin, case.batch(twin))):
-        yield Finding(
-            seen="two GANs with the same state_dict make different samples",
-            expected="the same samples",
-            mend="register what has to survive as a parameter or a buffer",
-        )
-    averaged = gan.averaged_copy()
-    shared = {id(p) for p in flat(averaged.discriminator_params())} == {id(p) for p in flat(gan.discriminator_params())}
-    if not shared or not torch.equal(sampled(gan, case.batch(gan)), sampled(averaged, case.batch(averaged))):
-        yield Finding(
-            seen="averaged_copy() is not the same G with the same D",
-            expected="separate generators of the same weights, shared discriminators",
-            mend="keep modules as attributes of the GAN; hold no generator in a closure",
-        )
-
-
-# -- sampling ----------------------------------------------------------------------------------------------------------
-
-
-@CHECKS.add
-def a_sample_depends_on_its_latent_alone(case: Built) -> Iterator[Finding]:
-    """Samples are judged one by one: with G in eval mode a sample is the same whatever else is in its batch. In train
-    mode batch normalisation would mix the batch, and dropout would draw."""
-    gan = case.copy()
-    batch = case.batch(gan)
-    with torch.inference_mode(), in_eval_mode(gan):
-        whole = gan.sample(batch)
-        half = gan.sample(first_of(batch, SAMPLES // 2))
-    gap = (whole[: SAMPLES // 2] - half).abs().max()
-    if gap > 1e-4 * max(1.0, float(whole.abs().max())):
-        yield Finding(
-            seen=f"the same latents give samples {gap:.2g} apart in a batch of {SAMPLES} and in one of {SAMPLES // 2}",
-            expected="the same samples",
-            mend="do not call .train() in sample(); use running statistics; nothing that mixes samples in G",
-        )
-
-
-@CHECKS.add
-def sampling_changes_nothing(case: Built) -> Iterator[Finding]:
-    """Looking does not touch: a run that is looked at more often is the same run. Sampling moves no batch-norm
-    statistic, no average and no module into another mode."""
-    gan = case.copy()
-    before = {name: value.clone() for name, value in gan.state_dict().items()}
-    with torch.inference_mode(), in_eval_mode(gan):
-        modes = [module.training for module in gan.modules()]
-        gan.sample(case.batch(gan))
-        now = [module.training for module in gan.modules()]
-    changed = [name for name, value in gan.state_dict().items() if not same_values(value, before[name])]
-    if changed:
-        yield Finding(
-            f"sample() changed {some(changed)}", "the same state before and after", "sample in eval mode as called"
-        )
-    if now != modes:
-        yield Finding(
-            "sample() switched modules between train and eval mode",
-            "modes as they were",
-            "leave .train() and .eval() to the core",
-        )
-
-
-@CHECKS.add
-def sampling_draws_from_the_latent_stream_alone(case: Built) -> Iterator[Finding]:
-    """Evaluation latents come from a stream of their own, shared by every combination of a seed. What sampling draws
-    elsewhere makes scores unrepeatable and, from torch's default generator, comes out of the training's stream."""
-    gan = case.copy()
-    samples = []
-    for seed in (1, 2):
-        with seeded(seed):
-            before = global_states()
-            samples.append(sampled(gan, case.batch(gan)))
-            drawn = moved(before)
-    if drawn or not torch.equal(*samples):
-        yield Finding(
-            seen=f"sampling drew from {drawn}" if drawn else "samples change with the seed of the program",
-            expected="samples that follow from latents, labels and sources",
-            mend="draw with the generator that sample_latent is given; in eval mode use a fixed noise buffer",
-        )
-
-
-@CHECKS.add
-def latents_follow_from_their_generator(case: Built) -> Iterator[Finding]:
-    """The latent stream is stored in the checkpoint, and shared by every combination of a seed."""
-    one, same, other = (case.gan.sample_latent(SAMPLES, rng(seed)) for seed in (1, 1, 2))
-    if len(one) != SAMPLES or not torch.equal(one, same):
-        yield Finding(
-            seen=f"{len(one)} latents for {SAMPLES}"
-            if len(one) != SAMPLES
-            else "other latents under the same generator",
-            expected=f"{SAMPLES} latents that the generator decides",
-            mend="draw every latent with generator=rng",
-        )
-    elif torch.equal(one, other):
-        yield Finding("the same latents for every seed", "latents drawn with rng", "draw with generator=rng")
-
-
-CHECKS.extend(critic.CHECKS)
+for others in (training, sampling, critic):
+    CHECKS.extend(others.CHECKS)

@@ -9,25 +9,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
 
-from ganbench.contracts import Critic
 from ganbench.data import Batch, DataSpec
-from ganbench.evaluate import in_eval_mode
+from ganbench.evaluation import in_eval_mode
 from ganbench.gan import GAN, Lazy, Match, Terms
 from ganbench.testing.findings import rng
 
 SAMPLES = 8
-
-
-class Logistic:
-    """The plainest loss, to move both players with."""
-
-    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        return softplus(-D(real)).mean() + softplus(D(fake)).mean()
-
-    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        return softplus(-D(fake)).mean()
 
 
 @dataclass(frozen=True)

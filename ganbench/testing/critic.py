@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from ganbench.gan import Match, normalisation
 from ganbench.testing import logit
-from ganbench.testing.built import Built, Logistic, flat, sampled, some, total_of, without_gradient
+from ganbench.testing.built import Built, flat, sampled, some, total_of, without_gradient
 from ganbench.testing.findings import Checks, Finding, number, seeded
+from ganbench.testing.toys import Logistic
 
 CHECKS: Checks[Built] = Checks("arch")
 LARGEST_EPS = 1e-2

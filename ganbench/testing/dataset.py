@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
+from types import ModuleType
 
 import torch
 from torch import Tensor
 
 from ganbench.data import Dataset, Split, to_signal
+from ganbench.plugins import Source
+from ganbench.testing import switches
 from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, rng, seeded
+from ganbench.testing.given import Builder
 
 CHECKS: Checks[DataCase] = Checks("dataset")
+Given = Dataset | str | Source | ModuleType | Callable[..., Dataset]
 SIGMAS = 6.0
 APART = 3.0  # in root mean square distances of a sample from its mode's centre
 LOOKED_AT = 300
@@ -31,30 +36,35 @@ class DataCase:
         return {"train": self.data.train, "test": self.data.test}
 
 
-def dataset_findings(dataset: Dataset | Callable[[], Dataset], skip: Collection[str] = ()) -> list[Finding]:
+def dataset_findings(dataset: Given, skip: Collection[str] = ()) -> list[Finding]:
     """What is wrong with a dataset; nothing is raised for it, but for what building it raises.
 
     Args:
         dataset: what ``ganbench_dataset`` returns; better a function that builds it, so that it can be built twice:
-            ``lambda: ganbench_dataset(resolution=32)``.
+            ``lambda: ganbench_dataset(resolution=32)``; or an installed one's name (``"folder:PATH"``), the module
+            with the hook, or the hook.
         skip: names of checks that do not apply.
 
     Raises:
         ValueError: ``skip`` names a check that does not exist.
+        PluginError: no dataset is installed under that name, or it cannot be used.
     """
+    CHECKS.refuse_unknown(skip)
     if isinstance(dataset, Dataset):
         return CHECKS.run(DataCase(dataset, None), skip)
-    with seeded(0):
-        built = dataset()
-    return CHECKS.run(DataCase(built, dataset), skip)
+    builder = Builder("dataset", dataset)
+    with seeded(0), switches.switches_kept() as changed:
+        built = builder()
+    found = [] if switches.NAME in skip else switches.findings_of(changed)
+    return found + CHECKS.run(DataCase(built, builder), skip)
 
 
-def check_dataset(dataset: Dataset | Callable[[], Dataset], skip: Collection[str] = ()) -> None:
+def check_dataset(dataset: Given, skip: Collection[str] = ()) -> None:
     """Raise one ``ConformanceError`` with everything that is wrong with a dataset. See ``dataset_findings``."""
     found = dataset_findings(dataset, skip)
     if found:
-        name = dataset.name if isinstance(dataset, Dataset) else getattr(dataset, "__name__", "")
-        raise ConformanceError(f"the dataset {name}", found)
+        title = f"the dataset {dataset.name}" if isinstance(dataset, Dataset) else Builder("dataset", dataset).title
+        raise ConformanceError(title, found)
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------
@@ -69,6 +79,8 @@ def samples_are_as_specified(case: DataCase) -> Iterator[Finding]:
         x = split.x
         if len(x) < 2 or tuple(x.shape[1:]) != spec.shape:
             yield Finding(f"{name}.x has shape {tuple(x.shape)}", f"(N, {spec.shape}), N from 2 on", "mend spec.shape")
+        elif x.device.type != "cpu":
+            yield Finding(f"{name}.x lies on {x.device}", "the CPU", "leave it to the core where data go")
         elif x.dtype not in (torch.uint8, torch.float32):
             yield Finding(f"{name}.x is {x.dtype}", "uint8 or float32", "convert it once, when loading")
         elif x.dtype == torch.uint8 and not spec.bounded:

@@ -4,40 +4,36 @@ from __future__ import annotations
 
 import inspect
 import random
-import textwrap
 import traceback
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import numpy as np
 import torch
 
+from ganbench.finding import Finding
+from ganbench.testing import switches
+
+__all__ = [
+    "PYTHON",
+    "TORCH",
+    "Checks",
+    "ConformanceError",
+    "Finding",
+    "announced_to",
+    "global_states",
+    "moved",
+    "number",
+    "rng",
+    "seeded",
+]
+
 Subject = TypeVar("Subject")
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One breach of a contract: what was ``seen``, what was ``expected``, and how to ``mend`` it.
-
-    ``check`` names the check that found it, ``why`` is why that check exists, ``where`` is the case it was seen in.
-    Checks fill in the first three and, where they try several cases, ``where``.
-    """
-
-    seen: str
-    expected: str
-    mend: str
-    where: str = ""
-    check: str = ""
-    why: str = ""
-
-    def __str__(self) -> str:
-        where = f"  ({self.where})" if self.where else ""
-        parts = (("seen", self.seen), ("expected", self.expected), ("mend", self.mend), ("why", self.why))
-        lines = [_paragraph(f"{name + ':':<10}", text) for name, text in parts if text]
-        return "\n".join([self.check + where, *lines])
+_announce: ContextVar[Callable[[str], None]] = ContextVar("announce", default=lambda check: None)
 
 
 class ConformanceError(AssertionError):
@@ -80,31 +76,50 @@ class Checks(Generic[Subject]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of every check."""
-        return tuple(self._checks)
+        """Of every check; the last one is made while the others run."""
+        return (*self._checks, switches.NAME)
 
     def why(self, name: str) -> str:
         """Why the check matters, in one paragraph."""
-        return " ".join((inspect.getdoc(self._checks[name]) or "").split())
+        return switches.WHY if name == switches.NAME else " ".join((inspect.getdoc(self._checks[name]) or "").split())
 
-    def run(self, subject: Subject, skip: Collection[str] = ()) -> list[Finding]:
-        """Every finding of every check that is not skipped. Random numbers are seeded for each and left as they were.
+    def run(self, subject: Subject, skip: Collection[str] = (), turned: Collection[str] = ()) -> list[Finding]:
+        """Every finding of every check that is not skipped. Random numbers are seeded for each and left as they were,
+        and so are process-wide switches; ``turned`` are those that were changed by building the subject.
 
         Raises:
             ValueError: ``skip`` names a check that does not exist.
         """
-        unknown = sorted(set(skip) - set(self._checks))
-        if unknown:
-            raise ValueError(f"no {self.kind} check is called {unknown[0]!r}; there are: {', '.join(self._checks)}")
+        self.refuse_unknown(skip)
         found: list[Finding] = []
+        changed = list(turned)
         for name, check in self._checks.items():
             if name in skip:
                 continue
-            new = [replace(finding, check=name, why=self.why(name)) for finding in _tried(check, subject)]
+            _announce.get()(name)
+            with switches.switches_kept() as moved_now:
+                new = [replace(finding, check=name, why=self.why(name)) for finding in _tried(check, subject)]
+            changed += moved_now
             found += new
             if new and name in self._vital:
                 break
-        return found
+        return found + ([] if switches.NAME in skip else switches.findings_of(list(dict.fromkeys(changed))))
+
+    def refuse_unknown(self, skip: Collection[str]) -> None:
+        """Raise a ValueError if ``skip`` names a check that does not exist."""
+        unknown = sorted(set(skip) - set(self.names))
+        if unknown:
+            raise ValueError(f"no {self.kind} check is called {unknown[0]!r}; there are: {', '.join(self.names)}")
+
+
+@contextmanager
+def announced_to(listener: Callable[[str], None]) -> Iterator[None]:
+    """Tell a function the name of each check before it begins: if a plugin ends the process, that is the last word."""
+    token = _announce.set(listener)
+    try:
+        yield
+    finally:
+        _announce.reset(token)
 
 
 def _tried(check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> list[Finding]:
@@ -113,7 +128,7 @@ def _tried(check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> l
     try:
         with seeded(0):
             found.extend(check(subject))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         found.append(
             Finding(
@@ -123,10 +138,6 @@ def _tried(check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> l
             )
         )
     return found
-
-
-def _paragraph(head: str, text: str) -> str:
-    return textwrap.fill(f"{head}{text}", 100, initial_indent="   ", subsequent_indent=" " * (3 + len(head)))
 
 
 # -- random numbers ----------------------------------------------------------------------------------------------------
@@ -148,6 +159,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 TORCH = "torch's default generator"
+PYTHON = "Python's random module"
 
 
 def global_states() -> dict[str, bytes]:
@@ -156,7 +168,7 @@ def global_states() -> dict[str, bytes]:
     return {
         TORCH: torch.get_rng_state().numpy().tobytes(),
         "numpy's global generator": np.asarray(keys).tobytes() + repr(rest).encode(),
-        "Python's random module": repr(random.getstate()).encode(),
+        PYTHON: repr(random.getstate()).encode(),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable, Collection, Iterator
+from types import ModuleType
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +13,12 @@ from torch.nn.functional import relu, softplus
 
 from ganbench.contracts import Loss, LossTraits
 from ganbench.errors import ProtocolError
+from ganbench.plugins import Source
 from ganbench.protocol import Training, resolve_recipe
 from ganbench.testing import penalty
+from ganbench.testing.device import clash
 from ganbench.testing.findings import TORCH, Checks, ConformanceError, Finding, global_states, moved, number, seeded
+from ganbench.testing.given import Made, made
 from ganbench.testing.probes import (
     FAKE,
     LOGITS,
@@ -27,43 +31,55 @@ from ganbench.testing.probes import (
 )
 
 CHECKS: Checks[LossCase] = Checks("loss")
+Given = Loss | str | Source | ModuleType | Callable[..., Loss]
 
 Game = tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]
 
-FORMS: dict[str, Game] = {
-    "minimax": (lambda r, f: softplus(-r) + softplus(f), lambda r, f: -softplus(f)),
-    "non-saturating": (lambda r, f: softplus(-r) + softplus(f), lambda r, f: softplus(-f)),
-    "lsgan": (lambda r, f: (r - 1) ** 2 + f**2, lambda r, f: (f - 1) ** 2),
-    "wgan": (lambda r, f: f - r, lambda r, f: -f),
-    "hinge": (lambda r, f: relu(1 - r) + relu(1 + f), lambda r, f: -f),
-    "relativistic": (lambda r, f: softplus(f - r), lambda r, f: softplus(r - f)),
+FORMS: dict[str, tuple[Game, ...]] = {
+    "minimax": ((lambda r, f: softplus(-r) + softplus(f), lambda r, f: -softplus(f)),),
+    "non-saturating": ((lambda r, f: softplus(-r) + softplus(f), lambda r, f: softplus(-f)),),
+    "lsgan": (
+        (lambda r, f: (r - 1) ** 2 + f**2, lambda r, f: (f - 1) ** 2),
+        (lambda r, f: (r - 1) ** 2 + (f + 1) ** 2, lambda r, f: f**2),
+    ),
+    "wgan": ((lambda r, f: f - r, lambda r, f: -f),),
+    "hinge": ((lambda r, f: relu(1 - r) + relu(1 + f), lambda r, f: -f),),
+    "relativistic": ((lambda r, f: softplus(f - r), lambda r, f: softplus(r - f)),),
 }
-"""Textbook games in the logits r = D(real), f = D(fake): (what D minimises, what G minimises), up to constants."""
+"""Textbook games in the logits r = D(real), f = D(fake): (what D minimises, what G minimises), up to constants. The
+least-squares game has two forms in its paper."""
 
 SHAPES = {"points": (2,), "audio": (1, 16), "images": (3, 8, 8), "video": (3, 4, 4, 4)}
 
 
-def loss_findings(loss: Loss, like: str = "", skip: Collection[str] = ()) -> list[Finding]:
+def loss_findings(loss: Given, like: str = "", skip: Collection[str] = ()) -> list[Finding]:
     """What is wrong with a loss; nothing is raised for it.
 
     Args:
-        loss: what ``ganbench_loss`` returns.
+        loss: what ``ganbench_loss`` returns; or an installed loss's name, the module with the hook, or the hook.
         like: the textbook game it claims to play (a key of ``FORMS``), penalties aside; "" for none of them.
         skip: names of checks that do not apply.
 
     Raises:
         ValueError: ``like`` or ``skip`` names something that does not exist.
+        PluginError: no loss is installed under that name, or it cannot be used.
+        TypeError: a class was given.
     """
+    return _findings(made("loss", loss), like, skip)
+
+
+def check_loss(loss: Given, like: str = "", skip: Collection[str] = ()) -> None:
+    """Raise one ``ConformanceError`` with everything that is wrong with a loss. See ``loss_findings``."""
+    subject = made("loss", loss)
+    found = _findings(subject, like, skip)
+    if found:
+        raise ConformanceError(subject.title, found)
+
+
+def _findings(subject: Made, like: str, skip: Collection[str]) -> list[Finding]:
     if like and like not in FORMS:
         raise ValueError(f"no textbook loss is called {like!r}; there are: {', '.join(FORMS)}")
-    return CHECKS.run(LossCase(loss, like), skip)
-
-
-def check_loss(loss: Loss, like: str = "", skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything that is wrong with a loss. See ``loss_findings``."""
-    found = loss_findings(loss, like, skip)
-    if found:
-        raise ConformanceError(f"the loss {type(loss).__name__}", found)
+    return CHECKS.run(LossCase(subject.it, like), skip, subject.turned)
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------
@@ -213,6 +229,70 @@ def loss_is_a_mean_over_samples(case: LossCase) -> Iterator[Finding]:
             )
 
 
+@CHECKS.add
+def loss_is_played_on_the_batch_that_is_given(case: LossCase) -> Iterator[Finding]:
+    """Every D update sees fresh reals and fresh fakes, and each of them is paid for. A loss that keeps a batch, of an
+    earlier update or of its own making, trains D on less than the record says."""
+    critic = small_critic(6)
+    real, fake = torch.randn(4, 6), torch.randn(4, 6)
+
+    def value(play: Callable[..., Tensor], *samples: Tensor) -> float:
+        with seeded(0):
+            return number(play(critic, *samples))
+
+    for name, play, what, others in (
+        ("d_loss", case.loss.d_loss, "reals", (real + 1, fake)),
+        ("d_loss", case.loss.d_loss, "fakes", (real, fake + 1)),
+        ("g_loss", case.loss.g_loss, "fakes", (real, fake + 1)),
+    ):
+        if value(play, real, fake) == value(play, *others):
+            yield Finding(
+                seen=f"{name} is the same for other {what}",
+                expected=f"a loss that is played on the {what} that it is given",
+                mend=f"call D on the {what} of this very call; keep no samples in the loss",
+            )
+
+
+@CHECKS.add
+def loss_of_a_single_pair_is_a_number_or_an_error(case: LossCase) -> Iterator[Finding]:
+    """A protocol may say batch = 1. A standard deviation over one sample is NaN, and the run would count as
+    diverged."""
+    for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
+        try:
+            value = play(small_critic(6), torch.randn(1, 6), torch.randn(1, 6))
+        except Exception:  # loud enough: a loss that ranks the samples of a batch needs several
+            continue
+        if value.shape != () or not value.isfinite():
+            yield Finding(
+                seen=f"{name} of one real and one fake is {value.tolist()}",
+                expected="one finite number, or an exception that says what is missing",
+                mend="std(correction=0); squeeze(1) for squeeze()",
+            )
+
+
+@CHECKS.add
+def loss_follows_its_samples_to_another_device(case: LossCase) -> Iterator[Finding]:
+    """A run on a GPU hands the loss samples that live there. A tensor that a loss makes without device= is on the CPU
+    wherever the samples are; and float64 is what some devices have not. (torch's "meta" device stands in for a GPU
+    here.)"""
+    for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
+        value = play(small_critic(6), torch.randn(4, 6), torch.randn(4, 6))
+        if value.dtype != torch.float32:
+            yield Finding(
+                f"{name} of torch.float32 samples is {value.dtype}", "torch.float32", "no .double(), no numpy in it"
+            )
+        real, fake = torch.randn(2, 4, 6).to("meta")
+        try:
+            play(small_critic(6).to("meta"), real, fake)
+        except Exception as error:
+            if clash(error):
+                yield Finding(
+                    seen=f"{name} of samples on the device 'meta': {type(error).__name__}: {error}",
+                    expected="a loss on the device of its samples",
+                    mend="torch.rand(..., device=x.device), torch.rand_like(x), torch.zeros_like(x)",
+                )
+
+
 # -- the game ----------------------------------------------------------------------------------------------------------
 
 
@@ -310,20 +390,13 @@ def loss_is_what_it_claims_to_be(case: LossCase) -> Iterator[Finding]:
     penalties add for a critic of slope 1, play no part."""
     if not case.like:
         return
-    for name, slopes, form in zip(("d_loss", "g_loss"), (case.d_slopes, case.g_slopes), FORMS[case.like], strict=True):
-        pairs = [(have, want) for s in slopes for have, want in zip((s.by_real, s.by_fake), _of(form, s), strict=True)]
-        factor = sum(h * w for h, w in pairs) / sum(w * w for _, w in pairs)
-        scale = max(factor, 1e-12)
-        gap = [abs(h / scale - w) / max(1.0, abs(w)) for h, w in pairs]
-        worst = max(range(len(pairs)), key=gap.__getitem__)
-        if gap[worst] > 1e-3:
-            have, want = pairs[worst]
-            which = "D(fake)" if worst % 2 else "D(real)"
-            yield Finding(
-                seen=f"{name} at {slopes[worst // 2]}: derivative {have:.4g} by {which}",
-                expected=f"{scale * want:.4g}, as for {case.like}",
-                mend=f"compare with the closed form of {case.like}, or give the loss the name of what it is",
-            )
+    tried = [_departures(case, game) for game in FORMS[case.like]]
+    for name, slope, which, have, want in min(tried, key=len):
+        yield Finding(
+            seen=f"{name} at {slope}: derivative {have:.4g} by {which}",
+            expected=f"{want:.4g}, as for {case.like}",
+            mend=f"compare with the closed form of {case.like}, or give the loss the name of what it is",
+        )
 
 
 @CHECKS.add
@@ -392,11 +465,25 @@ def _fit_logistic(half: dict[float, float]) -> float | None:
     return -offset / w if w > 1e-3 and worst < 1e-3 * w else None
 
 
+def _departures(case: LossCase, game: Game) -> list[tuple[str, Slope, str, float, float]]:
+    """Where d_loss and g_loss depart most from a closed form: (which, at what logits, by which, slope, the form's)."""
+    found = []
+    for name, slopes, form in zip(("d_loss", "g_loss"), (case.d_slopes, case.g_slopes), game, strict=True):
+        pairs = [(have, want) for s in slopes for have, want in zip((s.by_real, s.by_fake), _of(form, s), strict=True)]
+        scale = max(sum(h * w for h, w in pairs) / sum(w * w for _, w in pairs), 1e-12)
+        gap = [abs(h / scale - w) / max(1.0, abs(w)) for h, w in pairs]
+        worst = max(range(len(pairs)), key=gap.__getitem__)
+        if gap[worst] > 1e-3:
+            have, want = pairs[worst]
+            found.append((name, slopes[worst // 2], "D(fake)" if worst % 2 else "D(real)", have, scale * want))
+    return found
+
+
 def _of(form: Callable[[Tensor, Tensor], Tensor], at: Slope) -> tuple[float, float]:
     """Derivatives of a closed form by D(real) and by D(fake)."""
     logits = [torch.tensor(t, dtype=torch.float64, requires_grad=True) for t in (at.real, at.fake)]
-    by_real, by_fake = torch.autograd.grad(form(*logits), logits, allow_unused=True)
-    return tuple(0.0 if g is None else float(g) for g in (by_real, by_fake))  # type: ignore[return-value]
+    by_real, by_fake = torch.autograd.grad(form(*logits), logits, allow_unused=True, materialize_grads=True)
+    return float(by_real), float(by_fake)
 
 
 CHECKS.extend(penalty.CHECKS)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+import pickle
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
+from types import ModuleType
 
 import torch
 
 from ganbench.contracts import Metric
 from ganbench.errors import Unsupported
-from ganbench.evaluate import Evaluation
+from ganbench.evaluation import Evaluation
+from ganbench.plugins import Source
 from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, seeded
+from ganbench.testing.given import Made, made
 from ganbench.testing.worlds import World, images, points
 
 CHECKS: Checks[MetricCase] = Checks("metric")
+Given = Metric | str | Source | ModuleType | Callable[..., Metric]
 SLACK = 0.1
 XLOGY = "take log_softmax of the logits, or torch.special.xlogy and entr for p log p"
 
@@ -44,27 +50,34 @@ class MetricCase:
         return {name: float(value) for name, value in self.metric(world.evaluation(fake, seed)).items()}
 
 
-def metric_findings(metric: Metric, skip: Collection[str] = ()) -> list[Finding]:
+def metric_findings(metric: Given, skip: Collection[str] = ()) -> list[Finding]:
     """What is wrong with a metric; nothing is raised for it.
 
     It is tried on images with a classifier and on points with an oracle, 300 reals and 300 fakes each, and may decline
     one of the two.
 
     Args:
-        metric: what ``ganbench_metric`` returns.
+        metric: what ``ganbench_metric`` returns; or an installed metric's name, the module with the hook, or the hook.
         skip: names of checks that do not apply.
 
     Raises:
         ValueError: ``skip`` names a check that does not exist.
+        PluginError: no metric is installed under that name, or it cannot be used.
+        TypeError: a class was given.
     """
-    return CHECKS.run(MetricCase(metric, (images(), points())), skip)
+    return _findings(made("metric", metric), skip)
 
 
-def check_metric(metric: Metric, skip: Collection[str] = ()) -> None:
+def check_metric(metric: Given, skip: Collection[str] = ()) -> None:
     """Raise one ``ConformanceError`` with everything that is wrong with a metric. See ``metric_findings``."""
-    found = metric_findings(metric, skip)
+    subject = made("metric", metric)
+    found = _findings(subject, skip)
     if found:
-        raise ConformanceError(f"the metric {type(metric).__name__}", found)
+        raise ConformanceError(subject.title, found)
+
+
+def _findings(subject: Made, skip: Collection[str]) -> list[Finding]:
+    return CHECKS.run(MetricCase(subject.it, (images(), points())), skip, subject.turned)
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------
@@ -187,6 +200,63 @@ def what_cannot_be_scored_is_declined(case: MetricCase) -> Iterator[Finding]:
             return
 
 
+@CHECKS.add
+def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[Finding]:
+    """Half of these fakes are NaN. A metric that leaves such samples out, or takes them for zeros, gives a generator
+    that has broken down the score of its better half. An exception, a NaN or a worse score all tell."""
+    for world in case.worlds:
+        if world.real[0].dtype != torch.float32:  # a NaN cannot be stored as uint8
+            continue
+        good = world.evaluation("other")
+        bad = replace(good, fake=torch.where(torch.arange(len(good.fake))[:, None] % 2 == 0, math.nan, good.fake))
+        try:
+            after = case.metric(bad)
+        except Exception:
+            continue
+        scores = {fake: case.score(world, fake) for fake in ("other", "noise", "one_class")}
+        if all(math.isfinite(value) for value in after.values()) and _alike(case.metric, after, scores):
+            yield Finding(
+                seen=f"{_listed(after)} where every other fake is NaN, {_listed(scores['other'])} where none is",
+                expected="an exception, a NaN, or a score that tells",
+                mend="take nan_to_num, nanmean and isfinite masks out of the metric",
+                where=world.name,
+            )
+
+
+def _alike(metric: Metric, one: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]) -> bool:
+    """Whether every column that has a direction is within a tenth of its spread of what good samples score."""
+    for name in (name for name, goal in metric.columns.items() if goal != "info"):
+        values = [score[name] for score in scores.values()]
+        if abs(one[name] - scores["other"][name]) > SLACK * (max(values) - min(values)):
+            return False
+    return True
+
+
+def _listed(scores: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} = {value:.4g}" for name, value in scores.items())
+
+
+@CHECKS.add
+def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
+    """Samples are judged in worker processes, which must use the very same metric."""
+    try:
+        twin = pickle.loads(pickle.dumps(case.metric))
+    except Exception as error:
+        yield Finding(
+            seen=f"pickling fails: {type(error).__name__}: {error}",
+            expected="pickle.loads(pickle.dumps(metric)) to be the same metric",
+            mend="keep lambdas, modules and open files out of the metric; define its class at the top of a module",
+        )
+        return
+    for world in case.worlds:
+        ours, theirs = case.score(world, "other"), replace(case, metric=twin).score(world, "other")
+        if ours != theirs:
+            yield Finding(
+                f"{_listed(ours)}, after pickling {_listed(theirs)}", "the same", "keep every setting in the object"
+            )
+            return
+
+
 # -- repeatable --------------------------------------------------------------------------------------------------------
 
 
@@ -261,6 +331,31 @@ def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
                     mend='correct the direction in columns, or declare the column "info"',
                     where=world.name,
                 )
+
+
+@CHECKS.add
+def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> Iterator[Finding]:
+    """A quarter of noise among good samples scores no better than none, a half no better than a quarter, and so on to
+    noise alone; the same for half of the classes and for one. A column that turns back on the way ranks the worse of
+    two generators above the better one. A fifth of the column's spread is left: density, say, knows no collapse."""
+    paths = (("other", "quarter_noise", "half_noise", "noise"), ("other", "half", "one_class"))
+    for world in case.worlds:
+        scores = {fake: case.score(world, fake) for path in paths for fake in path}
+        for name, goal in case.metric.columns.items():
+            if goal == "info":
+                continue
+            sign = 1.0 if goal == "max" else -1.0
+            values = {fake: sign * score[name] for fake, score in scores.items()}
+            spread = max(values.values()) - min(values.values())
+            for path in paths:
+                for better, worse in pairwise(path):
+                    if values[worse] > values[better] + 2 * SLACK * spread:
+                        yield Finding(
+                            seen=f"{name}: {', '.join(f'{fake} {scores[fake][name]:.4g}' for fake in path)}",
+                            expected=f"no step to the better ({goal!r} is better)",
+                            mend='correct the direction in columns, or declare the column "info"',
+                            where=world.name,
+                        )
 
 
 @CHECKS.add

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.data import DataSpec, Oracle
-from ganbench.evaluate import Evaluation
+from ganbench.evaluation import Evaluation
 from ganbench.extractor import Extractor
 from ganbench.gan import GAN
 from ganbench.testing.findings import rng, seeded
@@ -54,8 +54,9 @@ class Flat(Extractor):
 
 @dataclass(frozen=True)
 class World:
-    """Real samples and five kinds of fakes: ``other`` reals, ``noise``, reals of ``one_class`` only or of ``half`` of
-    the classes, and ``repeated``, one real over and over. All are stored as a dataset stores them."""
+    """Real samples and kinds of fakes: ``other`` reals, ``noise``, reals of ``one_class`` only or of ``half`` of the
+    classes, ``repeated``, one real over and over, and other reals with a quarter or a half of noise among them. All are
+    stored as a dataset stores them."""
 
     name: str
     spec: DataSpec
@@ -111,7 +112,7 @@ def images() -> World:
         "half": draw(5, kinds=CLASSES // 2),
         "repeated": (x[:1].expand(SAMPLES, -1, -1, -1), kind[:1].expand(SAMPLES)),
     }
-    return World("images", DataSpec((1, SIDE, SIDE), CLASSES), Bars(), _even(), (x, kind), fakes)
+    return World("images", DataSpec((1, SIDE, SIDE), CLASSES), Bars(), _even(), (x, kind), fakes | _steps(fakes))
 
 
 @cache
@@ -136,7 +137,14 @@ def points() -> World:
         "repeated": (x[:1].expand(SAMPLES, -1), kind[:1].expand(SAMPLES)),
     }
     oracle = replace(_even(), assign=assign, ceiling=1 - math.exp(-4.5))
-    return World("points", DataSpec((2,), CLASSES, bounded=False), Flat(), oracle, (x, kind), fakes)
+    return World("points", DataSpec((2,), CLASSES, bounded=False), Flat(), oracle, (x, kind), fakes | _steps(fakes))
+
+
+def _steps(fakes: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+    """Other reals, of which the first part is noise."""
+    (x, kind), (noise, _) = fakes["other"], fakes["noise"]
+    parts = {"quarter_noise": SAMPLES // 4, "half_noise": SAMPLES // 2}
+    return {name: (torch.cat([noise[:n], x[n:]]), kind) for name, n in parts.items()}
 
 
 def _stored(pixels: Tensor) -> Tensor:

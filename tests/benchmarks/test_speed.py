@@ -15,12 +15,12 @@ from ganbench import plugins
 from ganbench.bench import Bench, prepare
 from ganbench.contracts import LossTraits
 from ganbench.data import Stream
-from ganbench.evaluate import sample
-from ganbench.leaderboard import build
+from ganbench.evaluation import sample
 from ganbench.plan import load_protocol, make_plan
 from ganbench.players import build_players
 from ganbench.protocol import resolve_recipe
-from ganbench.run import execute
+from ganbench.runner import execute
+from ganbench.table import build
 from ganbench.train import Trainer
 
 CPU = torch.device("cpu")

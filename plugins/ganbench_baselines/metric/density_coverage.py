@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ganbench.contracts import Goal, Metric
-from ganbench.evaluate import Evaluation
+from ganbench.evaluation import Evaluation
 from ganbench.hookspecs import hookimpl
 from ganbench_baselines.metric.neighbours import centred
 

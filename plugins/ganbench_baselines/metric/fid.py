@@ -14,7 +14,7 @@ import numpy as np
 
 from ganbench.contracts import Goal, Metric
 from ganbench.errors import Unsupported
-from ganbench.evaluate import Evaluation
+from ganbench.evaluation import Evaluation
 from ganbench.hookspecs import hookimpl
 
 

@@ -13,7 +13,7 @@ import torch
 
 from ganbench.contracts import Goal, Metric
 from ganbench.errors import Unsupported
-from ganbench.evaluate import Evaluation
+from ganbench.evaluation import Evaluation
 from ganbench.hookspecs import hookimpl
 
 SHUFFLE_SEED = 2020

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ganbench.contracts import Goal, Metric
 from ganbench.errors import Unsupported
-from ganbench.evaluate import Evaluation
+from ganbench.evaluation import Evaluation
 from ganbench.hookspecs import hookimpl
 
 ROWS = 2048  # and columns of the kernel matrix at a time: 32 MB, however many samples

@@ -39,7 +39,7 @@ from torch import Tensor
 
 from ganbench.contracts import Goal, Metric
 from ganbench.errors import Unsupported
-from ganbench.evaluate import Evaluation
+from ganbench.evaluation import Evaluation
 from ganbench.hookspecs import hookimpl
 
 ALPHA = 0.05

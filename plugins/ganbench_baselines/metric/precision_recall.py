@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ganbench.contracts import Goal, Metric
-from ganbench.evaluate import Evaluation
+from ganbench.evaluation import Evaluation
 from ganbench.hookspecs import hookimpl
 from ganbench_baselines.metric.neighbours import centred
 

@@ -1,8 +1,8 @@
 """Leaderboards: records -> statistics -> tables, from records and nothing else.
 
 ``build`` sorts records into rows, judges which rows differ, and says what it left out and why. ``rows.py`` sums up one
-row, ``selection.py`` says which records count, ``tables.py`` writes a ``Table`` down, ``publishing.py`` keeps folders
-of records with the tables that follow from them.
+row, ``selection.py`` says which records count, ``rendering.py`` writes a ``Table`` down, ``publishing.py`` keeps
+folders of records with the tables that follow from them.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,7 +27,12 @@ def make_display(console: Console, plan: Plan, quiet: bool) -> Display:
     """The display that fits where the output goes."""
     if quiet:
         return Display()
-    return LiveDisplay(console, plan) if console.is_terminal else PlainDisplay(console, plan)
+    return LiveDisplay(console, plan) if _can_redraw(console) else PlainDisplay(console, plan)
+
+
+def _can_redraw(console: Console) -> bool:
+    """A terminal can; a notebook where it has widgets."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
 
 
 class Display:

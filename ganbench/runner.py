@@ -25,7 +25,7 @@ from ganbench.contracts import Loss
 from ganbench.data import Stream
 from ganbench.determinism import noting_nondeterminism, settings
 from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError
-from ganbench.evaluate import sample
+from ganbench.evaluation import sample
 from ganbench.gan import count_parameters, normalisation
 from ganbench.jobs import Event, Job
 from ganbench.judging import Judgement, digest_of, judge

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from ganbench.leaderboard import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table, short_name
 from ganbench.rows import COSTS, KINDS, Entry, Kind, Row, machine_of
 from ganbench.statistics import LOW_N, Summary
+from ganbench.table import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table, short_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def _fixed(value: float, digits: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
-def _headings(table: Table, kind: Kind) -> dict[str, str]:
+def headings_of(table: Table, kind: Kind) -> dict[str, str]:
     """Column -> what stands above it in one block of the table."""
     scores = {f"score {name}": _heading(table, name) for name in table.shown}
     if kind == "yardstick":
@@ -79,7 +79,7 @@ def _headings(table: Table, kind: Kind) -> dict[str, str]:
     return {name: scores.get(name, name) for name in names}
 
 
-def _is_number(key: str) -> bool:
+def is_number(key: str) -> bool:
     numbers = ("rank", "images/s", "params G/D", KIMG_TO_TARGET, SECONDS_TO_TARGET)
     return key.startswith(("score ", "best ")) or key in numbers
 
@@ -90,7 +90,7 @@ def _heading(table: Table, column: str) -> str:
     return label if short in table.columns else short
 
 
-def _cells(table: Table, row: Row) -> dict[str, str]:
+def cells_of(table: Table, row: Row) -> dict[str, str]:
     """A text for every heading."""
     scores = {f"score {name}": _score(table, row, name) for name in table.shown}
     if row.kind == "yardstick":
@@ -143,7 +143,7 @@ def _how_ranked(table: Table) -> str:
     )
 
 
-def _footnotes(table: Table, dropped: Sequence[str] = ()) -> list[str]:
+def footnotes_of(table: Table, dropped: Sequence[str] = ()) -> list[str]:
     """What the cells leave unsaid, failures and notes apart; nothing about extra columns that were dropped."""
     notes = [_how_ranked(table), "in brackets: Student-t 95 % interval of the mean over seeds"]
     spaces: dict[str, list[str]] = defaultdict(list)
@@ -197,12 +197,12 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
     from rich.table import Table as RichTable
     from rich.text import Text
 
-    cells = {row.key: _cells(table, row) | {"here": "here" if row.here else ""} for row in table.rows}
+    cells = {row.key: cells_of(table, row) | {"here": "here" if row.here else ""} for row in table.rows}
     mixed = {row.here for row in table.rows} == {True, False}
-    headings = _headings(table, "entry") | ({"here": ""} if mixed else {})
+    headings = headings_of(table, "entry") | ({"here": ""} if mixed else {})
     widths = {key: _narrowest(table, key, text, cells.values()) for key, text in headings.items()}
     dropped = _too_many(widths, width)
-    notes = [*_footnotes(table, dropped), *table.failures, *table.collapses, *table.left_out, *table.notes]
+    notes = [*footnotes_of(table, dropped), *table.failures, *table.collapses, *table.left_out, *table.notes]
     if dropped:
         gone = [text for key, text in headings.items() if key in dropped]
         notes.append(f"not shown for want of width: {', '.join(gone)}")
@@ -212,7 +212,7 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
     shown.box, shown.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
     keys = [key for key in headings if key not in dropped]
     for key in keys:
-        side: Literal["left", "right"] = "right" if _is_number(key) else "left"
+        side: Literal["left", "right"] = "right" if is_number(key) else "left"
         fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells.values())
         shown.add_column(Text(headings[key]), justify=side, min_width=widths[key], no_wrap=fits, overflow="fold")
     ends = {block[-1].key for block in map(table.block, KINDS) if block}
@@ -256,7 +256,7 @@ def to_markdown(table: Table) -> str:
     rule = table.protocol.description if table.protocol else ""
     parts = [f"# {table.name}", _prose(rule), _rules(table), "## How to read this", _reading(table)]
     ranking = _pipes(table, "entry") or "No runs yet."
-    parts += ["## Ranking", ranking, _bullets(_footnotes(table))]
+    parts += ["## Ranking", ranking, _bullets(footnotes_of(table))]
     if table.block("yardstick"):
         parts += ["## Yardsticks", "Scored by the same code; nothing was trained.", _pipes(table, "yardstick")]
     if table.block("custom"):
@@ -338,9 +338,9 @@ def _machines(table: Table) -> list[str]:
 
 def _pipes(table: Table, kind: Kind) -> str:
     """One block as a Markdown table."""
-    headings = _headings(table, kind)
-    ruler = ["---:" if _is_number(key) else "---" for key in headings]
-    rows = [[_cells(table, row)[key] for key in headings] for row in table.block(kind)]
+    headings = headings_of(table, kind)
+    ruler = ["---:" if is_number(key) else "---" for key in headings]
+    rows = [[cells_of(table, row)[key] for key in headings] for row in table.block(kind)]
     lines = [[*map(_escape, headings.values())], ruler, *([*map(_escape, row)] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
 

@@ -1,0 +1,273 @@
+"""What the command line does, from Python: ``run``, ``evaluate``, ``leaderboard``, ``load_run``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from ganbench import checkpoint
+from ganbench.bench import prepare
+from ganbench.data import Split, quantise
+from ganbench.determinism import configured
+from ganbench.display import make_display
+from ganbench.errors import DataError, GanbenchError, RecordError
+from ganbench.executors.inline import InlineExecutor
+from ganbench.executors.local import LocalExecutor
+from ganbench.html import to_html
+from ganbench.plan import DEFAULT_PROTOCOL, load_protocol, make_plan, parse_changes
+from ganbench.protocol import Protocol
+from ganbench.publishing import gather
+from ganbench.record import UNPACKAGED, Record, read
+from ganbench.rendering import to_frame
+from ganbench.session import carry_out
+from ganbench.table import Table, build
+from ganbench.unpackaged import source_of
+
+if TYPE_CHECKING:
+    from ganbench.gan import GAN
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: its record, and what lies beside it in its ``folder``."""
+
+    folder: Path
+    record: Record
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Column -> score; empty where the run did not end well."""
+        return self.record.scores
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """One row for each window of training: losses, images per second, and the headline where it was looked at."""
+        file = self.folder / "history.jsonl"
+        lines = file.read_text("utf-8").splitlines() if file.exists() else []
+        return pd.DataFrame([json.loads(line) for line in lines])
+
+    @property
+    def pictures(self) -> list[Path]:
+        """Samples during training, oldest first."""
+        return sorted((self.folder / "samples").glob("*.png"))
+
+    def sample(self, n: int = 64, seed: int = 0) -> Tensor:
+        """``n`` new samples ``x[n, *shape]`` as stored (uint8 images, float32 points), of the averaged generator.
+
+        Raises:
+            RecordError: there is no checkpoint, or it cannot be read.
+        """
+        return checkpoint.samples_of(self.folder / "checkpoint.pt", n, seed)
+
+    def gan(self) -> GAN:
+        """The players, with the averaged generator; in eval mode, on the CPU.
+
+        Raises:
+            RecordError: there is no checkpoint, or it cannot be read.
+        """
+        return checkpoint.players_of(self.folder / "checkpoint.pt")[0]
+
+
+class Runs(Sequence[Run]):
+    """What a call of ``run`` made or found, one run per seed and combination.
+
+    ``declined`` are combinations that do not fit, as sentences.
+    """
+
+    def __init__(self, runs: Iterable[Run], table: Table, declined: Sequence[str]) -> None:
+        self._runs, self._table, self.declined = list(runs), table, list(declined)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._runs[index]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def leaderboard(self) -> pd.DataFrame:
+        """The table of these runs with the yardsticks, one row each."""
+        return to_frame(self._table)
+
+    def _repr_html_(self) -> str:
+        return to_html(self._table)
+
+
+def run(
+    arch: Any,
+    loss: Any,
+    protocol: str | Path | Protocol = DEFAULT_PROTOCOL,
+    *,
+    tricks: Sequence[Any] = (),
+    seeds: Sequence[int] = (),
+    settings: Mapping[str, Any] | None = None,
+    out: str | Path = "runs",
+    device: str = "auto",
+    jobs: int = 1,
+    force: bool = False,
+    progress: bool = True,
+) -> Runs:
+    """Train every architecture with every loss, and with all the tricks, under a protocol. What has a record already is
+    not trained again.
+
+    Args:
+        arch: a name, or an object: a ``GAN``, a pair (generator, discriminator), or a function that builds them from
+            any of ``data``, ``d_norm``, ``width``, ``z_dim``; or a list of such. Modules keep the weights that they
+            come with, for every seed; a function draws new ones.
+        loss: a name, an object with ``d_loss(D, real, fake)`` and ``g_loss(D, real, fake)``, a pair of such functions;
+            or a list of these. Rows of anything that is not of an installed package are *custom*.
+        protocol: a name, a TOML file, or the rules themselves.
+        tricks: names (``"pacgan:2"``) or ``Trick`` objects.
+        seeds: only these; default: the protocol's.
+        settings: what ``--set`` takes, e.g. ``{"lr": 1e-4, "loss.weight": 1}``; the rows are then custom.
+        out: where runs are kept.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps``.
+        jobs: runs at a time. More than one go to processes of their own, which know installed plugins only; a script
+            then needs ``if __name__ == "__main__":`` around this call.
+        force: train again what has a record.
+        progress: show it.
+
+    Raises:
+        GanbenchError: something is wrong with what was asked for; the message says what.
+        KeyboardInterrupt: the runs have been written down where they are; the same call goes on.
+    """
+    archs = [source_of("arch", one) for one in _listed(arch)]
+    losses = [source_of("loss", one) for one in _listed(loss)]
+    chosen = [source_of("trick", one) for one in tricks]
+    if jobs > 1 and any(source.package == UNPACKAGED for source in (*archs, *losses, *chosen)):
+        raise GanbenchError("objects of this process cannot go to others", "leave out jobs, or make them a package")
+    plan = make_plan(
+        archs,
+        losses,
+        protocol if isinstance(protocol, Protocol) else load_protocol(str(protocol)),
+        tricks=chosen,
+        seeds=seeds,
+        changes=parse_changes([f"{name}={_toml(value)}" for name, value in (settings or {}).items()]),
+        out=Path(out),
+        device=device,
+        force=force,
+    )
+    display = make_display(Console(), plan, quiet=not progress)
+    if jobs > 1:
+        with LocalExecutor(min(jobs, max(1, len(plan.todo)))) as executor, display:
+            outcome = carry_out(plan, executor, display)
+    else:
+        with display:
+            outcome = carry_out(plan, InlineExecutor(), display)
+    if outcome.fatal:
+        raise outcome.fatal
+    if outcome.interrupted:
+        raise KeyboardInterrupt
+    done = [(job, read(job.record_file)) for job in plan.jobs if job.record_file.exists()]
+    trained = [Run(Path(job.folder), record) for job, record in done if not job.yardstick]
+    if outcome.declined and not trained:
+        raise next(iter(outcome.declined.values()))
+    return Runs(trained, build((record for _, record in done), plan.protocol), list(outcome.declined))
+
+
+def evaluate(
+    samples: Tensor | np.ndarray,
+    protocol: str | Path | Protocol = DEFAULT_PROTOCOL,
+    *,
+    labels: Tensor | np.ndarray | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> dict[str, float]:
+    """Score any samples by the judge of a protocol: column -> score.
+
+    Args:
+        samples: ``x[N, *shape]`` in the shape of the protocol's data, N as the protocol has it: images as uint8 0..255
+            or as floats in [-1, 1], points as floats.
+        protocol: a name, a TOML file, or the rules themselves.
+        labels: ``[N]``, of samples that were made on demand; metrics for conditional models look at them.
+        seed: of whatever a metric draws.
+        device: where features are computed.
+
+    Raises:
+        DataError: wrong shape, number, type or range of the samples.
+        GanbenchError: the protocol cannot be judged by here.
+    """
+    rules = protocol if isinstance(protocol, Protocol) else load_protocol(str(protocol))
+    bench = prepare(rules, device)
+    fake = _as_stored(torch.as_tensor(samples).detach().cpu(), bench.judge.reference, rules)
+    wanted = None if labels is None else torch.as_tensor(labels).long()
+    with configured(1):
+        return bench.judge.score(Split(fake, wanted), seed).scores
+
+
+def _as_stored(x: Tensor, like: Split, rules: Protocol) -> Tensor:
+    shape = tuple(like.x.shape)
+    if tuple(x.shape[1:]) != shape[1:]:
+        raise DataError(
+            f"the samples have shape {tuple(x.shape)}, {rules.name} needs {shape}", "reshape or resize them"
+        )
+    if len(x) != shape[0]:
+        raise DataError(
+            f"{len(x)} samples were given and {rules.name} compares {shape[0]}: scores depend on the number",
+            f"give exactly {shape[0]}",
+        )
+    if like.x.dtype == torch.uint8 and x.dtype != torch.uint8:
+        if not x.is_floating_point() or not x.isfinite().all() or x.abs().max() > 1.001:
+            raise DataError("images are uint8 from 0 to 255, or floats from -1 to 1", "these are neither: rescale them")
+    elif not x.isfinite().all():
+        raise DataError("some samples are not finite", "look for NaN")
+    return quantise(x, like.x)
+
+
+def leaderboard(
+    protocol: str | Path = DEFAULT_PROTOCOL,
+    *,
+    runs: str | Path = "runs",
+    published: bool = True,
+    sort: str = "",
+) -> pd.DataFrame:
+    """The table of a protocol, one row for each entry, custom run and yardstick: scores as mean, sd and interval,
+    ranks, costs, provenance. The columns are those of ``table.csv``.
+
+    Args:
+        protocol: a name, or a TOML file.
+        runs: where runs are kept.
+        published: whether published rows stand beside them.
+        sort: a column to sort by, e.g. ``"coverage"``.
+
+    Raises:
+        GanbenchError: there is no such protocol or column, no record, or one that cannot be read.
+    """
+    table, errors = gather(str(protocol), Path(runs), published=published, sort=sort)
+    if errors:
+        raise errors[0]
+    if table is None:
+        raise RecordError(f"there are no records of {protocol} in {runs} and none published", "run something first")
+    return to_frame(table)
+
+
+def load_run(path: str | Path) -> Run:
+    """A run by its folder, or by its record.
+
+    Raises:
+        RecordError: there is none, or it cannot be read.
+    """
+    path = Path(path)
+    file = path if path.is_file() else path / "record.json"
+    if not file.exists():
+        below = sorted(path.glob("*/record.json"))
+        hint = f"choose a seed, for example {below[0].parent}" if below else "give a folder like runs/.../seed0"
+        raise RecordError(f"{path} holds no run", hint)
+    return Run(file.parent, read(file))
+
+
+def _listed(thing: Any) -> list[Any]:
+    """A list of things is several; a tuple is one (a pair)."""
+    return list(thing) if isinstance(thing, list) else [thing]
+
+
+def _toml(value: Any) -> str:
+    return json.dumps(list(value) if isinstance(value, tuple) else value)

@@ -1,0 +1,114 @@
+"""What the shell offers after TAB: installed names, rows, devices.
+
+From package metadata and the names of files alone: no plugin is imported, no record is read, nothing waits for torch.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import typer
+
+from ganbench import plugins
+from ganbench.hookspecs import KINDS
+from ganbench.plan import DEFAULT_PROTOCOL, YARDSTICKS, published_folder
+
+Offer = tuple[str, str]
+"""A word, and what zsh and fish print beside it."""
+
+
+def archs(incomplete: str) -> list[Offer]:
+    """For ``--arch``: names, separated by commas, or all."""
+    return _listed(incomplete, [*_components("arch"), ("all", "every installed one")])
+
+
+def losses(incomplete: str) -> list[Offer]:
+    """For ``--loss``: names, separated by commas, or all."""
+    return _listed(incomplete, [*_components("loss"), ("all", "every installed one")])
+
+
+def tricks(incomplete: str) -> list[Offer]:
+    """For ``--trick``: names, separated by commas."""
+    return _listed(incomplete, _components("trick"))
+
+
+def protocols(incomplete: str) -> list[Offer]:
+    """For ``--protocol`` and ``protocols show``."""
+    return _starting(incomplete, _components("protocol"))
+
+
+def tables(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """For ``leaderboard``: protocols, and those of which there are only runs any more."""
+    known = _components("protocol")
+    names = {name for name, _ in known}
+    others = [(folder.name, "runs") for folder in _folders(_path(ctx, "runs")) if folder.name not in names]
+    return _starting(incomplete, [*known, *others])
+
+
+def rows(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """For ``compare``: rows of the protocol's table. They are known by the names of folders and records."""
+    protocol = ctx.params.get("protocol") or DEFAULT_PROTOCOL
+    given = {ctx.params.get("a"), ctx.params.get("b")}
+    found = [*_own_rows(_path(ctx, "runs") / protocol), *_published_rows(protocol)]
+    return _starting(incomplete, [(row, "") for row in dict.fromkeys(found) if row not in given])
+
+
+def kinds(incomplete: str) -> list[Offer]:
+    """For ``plugins``: the kinds of plugins."""
+    return _starting(incomplete, [(kind, "") for kind in KINDS])
+
+
+def components(incomplete: str) -> list[Offer]:
+    """Names of installed components, whatever their kind."""
+    return _starting(incomplete, [offer for kind in KINDS for offer in _components(kind)])
+
+
+def devices(incomplete: str) -> list[Offer]:
+    """For ``--device``. Which GPUs there are is read off the device files: torch would take seconds to say it."""
+    gpus = sorted(int(node.name.removeprefix("nvidia")) for node in Path("/dev").glob("nvidia[0-9]*"))
+    names = ["auto", "cpu", "cuda", *(f"cuda:{gpu}" for gpu in gpus), "mps"]
+    return _starting(incomplete, [(name, "") for name in names])
+
+
+def _components(kind: str) -> list[Offer]:
+    """Every component by its name, and by its package too where several have that name."""
+    sources = plugins.of_kind(kind)
+    count = Counter(source.name for source in sources)
+    plain = {source.name: source.summary for source in sources}
+    shared = {source.reference: str(source) for source in sources if count[source.name] > 1}
+    return [*plain.items(), *shared.items()]
+
+
+def _listed(incomplete: str, offers: Iterable[Offer]) -> list[Offer]:
+    """``dcgan,ml`` -> ``dcgan,mlp``; what the list has already is not offered again."""
+    before, comma, last = incomplete.rpartition(",")
+    given = {name.strip() for name in before.split(",")}
+    return [(before + comma + name, text) for name, text in _starting(last, offers) if name not in given]
+
+
+def _starting(incomplete: str, offers: Iterable[Offer]) -> list[Offer]:
+    return [(name, text) for name, text in offers if name.startswith(incomplete)]
+
+
+def _path(ctx: typer.Context, option: str) -> Path:
+    return Path(ctx.params.get(option) or option)
+
+
+def _folders(home: Path) -> list[Path]:
+    return sorted(path for path in home.glob("*") if path.is_dir() and not path.name.startswith("."))
+
+
+def _own_rows(home: Path) -> Iterator[str]:
+    yardsticks = {name.replace(" ", "-"): name.replace(" ", "+") for name in YARDSTICKS}
+    for folder in _folders(home):
+        yield yardsticks.get(folder.name, folder.name.replace("~", ":"))
+
+
+def _published_rows(protocol: str) -> Iterator[str]:
+    folder = published_folder(protocol)
+    for file in sorted(folder.glob("records/*.json")) if folder else ():
+        if row := re.fullmatch(r"(.+)\+seed\d+\.json", file.name):
+            yield row[1]

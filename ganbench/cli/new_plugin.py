@@ -1,0 +1,58 @@
+"""``ganbench new-plugin``: a package of one's own that works from the first minute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from ganbench import scaffold
+from ganbench.cli.base import app, console
+
+
+@app.command("new-plugin")
+def new_plugin(
+    name: Annotated[str, typer.Argument(help="What to call the package, and the components in it: my-gan.")],
+    arch: Annotated[bool, typer.Option("--arch", help="With an architecture.")] = False,
+    loss: Annotated[bool, typer.Option("--loss", help="With a loss.")] = False,
+    trick: Annotated[bool, typer.Option("--trick", help="With a trick.")] = False,
+    metric: Annotated[bool, typer.Option("--metric", help="With a metric, and a protocol that uses it.")] = False,
+    dataset: Annotated[bool, typer.Option("--dataset", help="With a dataset, and a protocol that uses it.")] = False,
+    protocol: Annotated[bool, typer.Option("--protocol", help="With a protocol.")] = False,
+    extractor: Annotated[
+        bool, typer.Option("--extractor", help="With a feature extractor, and a protocol that uses it.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="The folder to write it into.")] = Path(),
+) -> None:
+    """Write a plugin package: working components to change into yours, their tests, and a CI file.
+
+    Without options it has one component of every kind.
+    """
+    asked = {
+        "arch": arch,
+        "loss": loss,
+        "trick": trick,
+        "metric": metric,
+        "dataset": dataset,
+        "protocol": protocol,
+        "extractor": extractor,
+    }
+    chosen = scaffold.names(name)
+    kinds = scaffold.with_company(kind for kind, wanted in asked.items() if wanted)
+    scaffold.check_free(chosen, kinds)
+    folder = scaffold.write(chosen, kinds, out)
+    terminal = console()
+    terminal.print(f"wrote [bold]{escape(str(folder))}[/]: {', '.join(kinds)}. Next:\n", soft_wrap=True)
+    for command in _next(folder, chosen.distribution):
+        terminal.print(f"  {command}", markup=False, soft_wrap=True)
+
+
+def _next(folder: Path, distribution: str) -> list[str]:
+    return [
+        f'pip install -e "{folder}[test]"',
+        f'pytest "{folder}"' if " " in str(folder) else f"pytest {folder}",
+        f"ganbench plugins --check {distribution}",
+        *scaffold.run_commands((folder / "README.md").read_text("utf-8")),
+    ]

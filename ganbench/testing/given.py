@@ -1,0 +1,88 @@
+"""What a check may be given: an object, a name, a module with a hook, or the hook itself."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import ModuleType
+from typing import Any
+
+from ganbench import plugins
+from ganbench.loading import load
+from ganbench.plugins import Source
+from ganbench.testing.switches import switches_kept
+
+ARGUMENTS: dict[str, Any] = {"argument": "", "resolution": None}
+"""What a hook is given by itself, of what it takes."""
+
+
+class Builder:
+    """Builds a component, again and again; an argument that the hook does not take is left out.
+
+    Args:
+        kind: of the component. Of an installed one, ``name`` is what it is installed under.
+        given: an installed plugin's name (all that ``plugins.find`` understands), a module with the hook, the hook, or
+            any function that takes some of the hook's arguments.
+
+    Raises:
+        PluginError: nothing is installed under that name, or it cannot be used.
+    """
+
+    def __init__(self, kind: str, given: str | Source | ModuleType | Callable[..., Any]) -> None:
+        self.name = self.argument = ""
+        if isinstance(given, str):
+            given = plugins.find(kind, given)
+        if isinstance(given, Source):
+            self.name, self.argument, self.title = given.name, given.argument, f"the {kind} {given}"
+            manager = load(replace(given, argument=""))
+            caller = getattr(manager.hook, f"ganbench_{kind}")
+            (hook,) = caller.get_hookimpls()
+            self.takes = {*hook.argnames, *hook.kwargnames}
+            self._given = set(caller.spec.argnames)
+            self._hook: Callable[..., Any] = lambda **arguments: plugins.build(given, **arguments)
+        else:
+            self._hook = getattr(given, f"ganbench_{kind}") if isinstance(given, ModuleType) else given
+            self.title = f"the {kind} {getattr(given, '__name__', type(given).__name__)}"
+            self.takes = self._given = _taken(self._hook)
+
+    def __call__(self, **arguments: Any) -> Any:
+        """Build it from those of the arguments that it takes."""
+        known = ARGUMENTS | {"argument": self.argument} | arguments
+        return self._hook(**{name: known[name] for name in self._given if name in known})
+
+
+@dataclass(frozen=True)
+class Made:
+    """What is to be checked: what to call it, the object, what built it (None where it came ready-made), and the
+    process-wide switches that were changed by building it."""
+
+    title: str
+    it: Any
+    builder: Builder | None = None
+    turned: tuple[str, ...] = ()
+
+
+def made(kind: str, given: Any) -> Made:
+    """The object itself, or what its name, its module or its hook builds.
+
+    Raises:
+        PluginError: nothing is installed under that name, or it cannot be used.
+        TypeError: a class was given, where one of its objects is checked.
+    """
+    if isinstance(given, type):
+        raise TypeError(f"check_{kind} takes an object, and was given the class {given.__name__}: {given.__name__}()")
+    hooked = inspect.isfunction(given) and (given.__name__ == f"ganbench_{kind}" or hasattr(given, "ganbench_impl"))
+    if isinstance(given, (str, Source, ModuleType)) or hooked:
+        builder = Builder(kind, given)
+        with switches_kept() as turned:
+            it = builder()
+        return Made(builder.title, it, builder, tuple(turned))
+    return Made(f"the {kind} {type(given).__name__}", given)
+
+
+def _taken(hook: Callable[..., Any]) -> set[str]:
+    parameters = inspect.signature(hook).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return {"data", "d_norm", "width", "z_dim", *ARGUMENTS}
+    return {p.name for p in parameters}

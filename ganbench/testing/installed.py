@@ -1,0 +1,175 @@
+"""An installed plugin: imported, built, and given the checks of its kind. Its process is the affair of ``health``."""
+
+from __future__ import annotations
+
+import inspect
+import io
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ganbench.errors import Unsupported
+from ganbench.loading import load
+from ganbench.plugins import Source
+from ganbench.testing import arch, speed, switches
+from ganbench.testing.built import Built
+from ganbench.testing.dataset import dataset_findings
+from ganbench.testing.extractor import extractor_findings
+from ganbench.testing.findings import PYTHON, Checks, Finding, announced_to, global_states, moved
+from ganbench.testing.given import Builder
+from ganbench.testing.loss import FORMS, loss_findings
+from ganbench.testing.metric import metric_findings
+from ganbench.testing.protocol import protocol_findings
+from ganbench.testing.trick import TrickCase, trick_findings
+
+CHECKS: Checks[Imported] = Checks("plugin")
+DECLINED = "Unsupported for "
+"""How a finding begins that says of a plugin that it declined all it was tried on."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A plugin's module, right after its import: what that drew and changed; and what it has printed so far."""
+
+    source: Source
+    hook: Callable[..., Any]
+    known: frozenset[str]
+    drawn: str
+    changed: tuple[str, ...]
+    printed: str = ""
+
+
+def build(source: Source, say: Callable[[str], None]) -> list[Finding]:
+    """Import a plugin and build something: findings of the checks that every plugin gets.
+
+    Args:
+        source: the plugin.
+        say: is told what comes next ("while being imported"), in case it is the last thing that is done.
+
+    Raises:
+        Unsupported, DataError: it declines, for want of an argument or of data.
+        PluginError: it cannot be used.
+    """
+    with redirect_stdout(io.StringIO()) as printed:
+        imported = _imported(source, say)
+        say("while being built")
+        _built(source)
+    return CHECKS.run(replace(imported, printed=printed.getvalue()))
+
+
+def check(source: Source, say: Callable[[str], None]) -> tuple[list[Finding], list[str]]:
+    """Import a plugin and check it: findings, and notes that are no judgement (how fast it is). See ``build``.
+
+    Raises:
+        Unsupported, DataError: it declines all that it is tried on, for want of an argument or of data.
+        PluginError: it cannot be used.
+    """
+    with redirect_stdout(io.StringIO()) as printed, announced_to(lambda name: say(f"in the check {name}")):
+        imported = _imported(source, say)
+        say("while being built")
+        found = FINDINGS[source.kind](source)
+        for finding in found:
+            if finding.seen.startswith(DECLINED):
+                raise Unsupported(f"it was built for nothing that it was tried on: {finding.seen}", finding.mend)
+        say("while its speed was measured")
+        notes = [str(SPEED[source.kind](source))] if source.kind in SPEED and not found else []
+    return CHECKS.run(replace(imported, printed=printed.getvalue())) + found, notes
+
+
+def _imported(source: Source, say: Callable[[str], None]) -> Imported:
+    say("while being imported")
+    before = global_states()  # Python's own is drawn from by many a library's import
+    with switches.switches_kept() as changed:
+        manager = load(replace(source, argument=""))
+    caller = getattr(manager.hook, f"ganbench_{source.kind}")
+    (implementation,) = caller.get_hookimpls()
+    known = frozenset(caller.spec.argnames)
+    return Imported(source, implementation.function, known, moved(before, allowed=PYTHON), tuple(changed))
+
+
+def _built(source: Source) -> Any:
+    """What the hook builds; an arch, for the first data that it does not decline."""
+    builder = Builder(source.kind, source)
+    if source.kind != "arch":
+        return builder()
+    for data in (data for examples in arch.EXAMPLES.values() for data in examples):
+        try:
+            return builder(data=data, d_norm=None, width=8, z_dim=8)
+        except Unsupported as error:
+            declined = error
+    raise declined
+
+
+FINDINGS: dict[str, Callable[[Source], list[Finding]]] = {
+    "arch": arch.arch_findings,
+    "loss": lambda source: loss_findings(source, like=source.name if source.name in FORMS else ""),
+    "trick": trick_findings,
+    "metric": metric_findings,
+    "dataset": dataset_findings,
+    "protocol": protocol_findings,
+    "extractor": extractor_findings,
+}
+"""Kind -> its checks. A loss that bears the name of a textbook game is compared with it."""
+
+
+def _speed_of_arch(source: Source) -> speed.Speed:
+    builder = Builder("arch", source)
+    for data in (data for examples in reversed(arch.EXAMPLES.values()) for data in examples):
+        for _, case in arch.cases_of(builder, data, width=8, z_dim=8, source=None):
+            if isinstance(case, Built):
+                return speed.speed_of_arch(case)
+    raise Unsupported("nothing was built")
+
+
+def _speed_of_trick(source: Source) -> speed.Speed:
+    case = TrickCase(_built(source))
+    return speed.speed_of_trick(case.stages[-1].built, case.losses[0][1])
+
+
+SPEED: dict[str, Callable[[Source], speed.Speed]] = {
+    "arch": _speed_of_arch,
+    "loss": lambda source: speed.speed_of_loss(_built(source)),
+    "trick": _speed_of_trick,
+}
+
+
+# -- what every plugin is checked for ----------------------------------------------------------------------------------
+
+
+@CHECKS.add
+def importing_leaves_the_process_alone(case: Imported) -> Iterator[Finding]:
+    """A plugin is imported when it is first named, which may be between the seeding of a generator and the drawing of
+    weights. A module that seeds, draws or sets a switch at its top makes other runs of other people's plugins."""
+    done = [f"drew from (or seeded) {case.drawn}"] if case.drawn else []
+    done += [f"changed {switch}" for switch in case.changed]
+    if done:
+        yield Finding(
+            seen=f"importing {case.source.module} {' and '.join(done)}",
+            expected="a module that defines things, and does nothing",
+            mend="move it into the hook, with a generator of its own; the core has seeded torch's where it matters",
+        )
+
+
+@CHECKS.add
+def hook_arguments_have_no_default(case: Imported) -> Iterator[Finding]:
+    """A hook takes what it needs of the arguments that its kind is given. One with a default is left out by some
+    versions of pluggy (1.6 and older), without a word: the arch is then built without the normalisation that was
+    asked for."""
+    parameters = inspect.signature(case.hook).parameters.values()
+    optional = [str(p) for p in parameters if p.name in case.known and p.default is not p.empty]
+    if optional:
+        yield Finding(
+            seen=f"ganbench_{case.source.kind}({', '.join(optional)})",
+            expected="arguments without defaults: they are always given",
+            mend=f"write {', '.join(text.partition('=')[0].partition(':')[0] for text in optional)}",
+        )
+
+
+@CHECKS.add
+def nothing_is_printed(case: Imported) -> Iterator[Finding]:
+    """Standard output belongs to the command: a line of a plugin's own among JSON or a table spoils it for the program
+    that reads it. What has to be said is a warning, or goes to standard error."""
+    if case.printed.strip():
+        first = case.printed.strip().splitlines()[0][:80]
+        yield Finding(f"it printed {first!r}", "nothing on standard output", "print(..., file=sys.stderr), or logging")

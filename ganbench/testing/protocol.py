@@ -1,0 +1,228 @@
+"""Conformance checks of a protocol: rules that hold, names that exist, data that suffice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType
+from typing import Any
+
+import msgspec
+import torch
+
+from ganbench import plugins
+from ganbench.contracts import Metric
+from ganbench.data import Dataset
+from ganbench.errors import DataError, GanbenchError, PluginError, ProtocolError
+from ganbench.evaluation import Judge, draw_reference
+from ganbench.extractor import Extractor
+from ganbench.plugins import Source
+from ganbench.protocol import Protocol, parse, read_toml, to_toml
+from ganbench.testing.findings import Checks, ConformanceError, Finding, seeded
+from ganbench.testing.given import Builder, Made, made
+
+CHECKS: Checks[ProtocolCase] = Checks("protocol")
+Rules = Protocol | Mapping[str, Any]
+Given = Rules | str | Path | Source | ModuleType | Callable[..., Rules]
+JUDGED = 200
+"""Samples that the trial evaluation is made on."""
+
+
+@dataclass(frozen=True)
+class ProtocolCase:
+    """Rules under test, the name that they are installed under (empty: none), and how to build them again."""
+
+    rules: Rules
+    name: str = ""
+    again: Builder | None = None
+
+    @cached_property
+    def protocol(self) -> Protocol:
+        """The rules, checked as those of a TOML file are."""
+        return _parsed(self.rules)
+
+    @cached_property
+    def dataset(self) -> Dataset | None:
+        """The data; None where they are not on this machine, or not installed."""
+        try:
+            source = plugins.find_for(self.protocol.name, "dataset", self.protocol.dataset)
+            built: Dataset = plugins.build(source, argument=source.argument, resolution=self.protocol.resolution)
+        except (DataError, PluginError):
+            return None
+        return built
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """Those that can be had, by name."""
+        found = {}
+        for name in self.protocol.evaluation.metrics:
+            try:
+                found[name] = plugins.build(plugins.find_for(self.protocol.name, "metric", name))
+            except GanbenchError:
+                continue
+        return found
+
+
+def _parsed(rules: Rules) -> Protocol:
+    plain = msgspec.to_builtins(rules) if isinstance(rules, Protocol) else rules
+    return parse(plain, "the protocol")
+
+
+def protocol_findings(protocol: Given, skip: Collection[str] = ()) -> list[Finding]:
+    """What is wrong with a protocol; nothing is raised for it. Its data are loaded, where they are on this machine.
+
+    Args:
+        protocol: a ``Protocol`` or a mapping of its rules; or an installed one's name, a TOML file (``"mine.toml"``),
+            the module with the hook, or the hook.
+        skip: names of checks that do not apply.
+
+    Raises:
+        ValueError: ``skip`` names a check that does not exist.
+        GanbenchError: no protocol is installed under that name, or the file cannot be read.
+        TypeError: a class was given.
+    """
+    return _findings(_subject(protocol), skip)
+
+
+def check_protocol(protocol: Given, skip: Collection[str] = ()) -> None:
+    """Raise one ``ConformanceError`` with everything that is wrong with a protocol. See ``protocol_findings``."""
+    subject = _subject(protocol)
+    found = _findings(subject, skip)
+    if found:
+        raise ConformanceError(subject.title, found)
+
+
+def _subject(given: Given) -> Made:
+    if isinstance(given, Path) or (isinstance(given, str) and given.endswith(".toml")):
+        return Made(f"the protocol {given}", read_toml(Path(given)))
+    return made("protocol", given)
+
+
+def _findings(subject: Made, skip: Collection[str]) -> list[Finding]:
+    name = subject.builder.name if subject.builder else ""
+    return CHECKS.run(ProtocolCase(subject.it, name, subject.builder), skip, subject.turned)
+
+
+# -- the rules ---------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add_vital
+def rules_are_rules_of_protocols(case: ProtocolCase) -> Iterator[Finding]:
+    """Every field is known, of its type and in its range. Protocol(...) in Python does not look, and a batch of 0 would
+    be found out by the run."""
+    if not isinstance(case.rules, (Protocol, Mapping)):
+        yield Finding(f"a {type(case.rules).__name__}", "a ganbench.Protocol or a mapping", "return Protocol(...)")
+        return
+    try:
+        assert case.protocol
+    except ProtocolError as error:
+        yield Finding(error.message, "rules of ganbench.Protocol", error.hint or "correct the field")
+
+
+@CHECKS.add
+def name_says_which_version_of_the_rules(case: ProtocolCase) -> Iterator[Finding]:
+    """Rules never change under a name: a record says which it was made by, and other rules get another name. So a name
+    ends in a version, and it is the one that the package announces."""
+    name = case.protocol.name
+    if not re.search(r"-v\d+$", name):
+        yield Finding(f"the name {name!r}", "a name that ends in -v1, -v2, ...", f'name="{name}-v1"')
+    if case.name and case.name != name:
+        yield Finding(
+            f"it is installed as {case.name!r} and calls itself {name!r}", "one name", "use the same name in both"
+        )
+
+
+@CHECKS.add
+def rules_are_frozen(case: ProtocolCase) -> Iterator[Finding]:
+    """The same rules each time they are built, and after a detour through a file: records of one protocol are compared
+    by its digest."""
+    digest = case.protocol.digest
+    if case.again is not None:
+        with seeded(1):
+            other = _parsed(case.again())
+        if other.digest != digest:
+            seen = f"digests {digest} and {other.digest}"
+            yield Finding(seen, "the same rules each time", "no clock, no environment and no draws in the rules")
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "rules.toml"
+        file.write_text(to_toml(case.protocol), encoding="utf-8")
+        again = read_toml(file)
+    if again.digest != digest:
+        yield Finding(f"digest {digest}, from a file {again.digest}", "the same rules", "plain numbers and texts")
+
+
+# -- what the rules name -----------------------------------------------------------------------------------------------
+
+
+@CHECKS.add
+def everything_that_is_named_is_installed(case: ProtocolCase) -> Iterator[Finding]:
+    """A protocol is refused before anything is trained where its dataset, a metric or its extractor is missing. A
+    package that provides a protocol depends on the packages that provide these."""
+    rules = case.protocol.evaluation
+    named = [("dataset", case.protocol.dataset), *(("metric", name) for name in rules.metrics)]
+    for kind, name in [*named, *([("extractor", rules.extractor)] if rules.extractor else [])]:
+        try:
+            plugins.find_for(case.protocol.name, kind, name)
+        except PluginError as error:
+            yield Finding(error.message, f"an installed {kind}", error.hint)
+
+
+@CHECKS.add
+def headline_is_a_column_that_ranks(case: ProtocolCase) -> Iterator[Finding]:
+    """The table is ranked by the headline: a column of one of the metrics, with a direction."""
+    headline = case.protocol.evaluation.headline
+    goals = [metric.columns[headline] for metric in case.metrics.values() if headline in metric.columns]
+    if len(case.metrics) < len(case.protocol.evaluation.metrics) and not goals:
+        return  # it may belong to the one that is missing
+    if len(goals) != 1 or goals[0] == "info":
+        columns = [name for metric in case.metrics.values() for name, goal in metric.columns.items() if goal != "info"]
+        what = f"has the goal {goals[0]!r}" if len(goals) == 1 else f"is a column of {len(goals)} metrics"
+        yield Finding(f"headline {headline!r} {what}", f"one of {', '.join(columns)}", "name a column that has a goal")
+
+
+@CHECKS.add
+def there_are_enough_samples(case: ProtocolCase) -> Iterator[Finding]:
+    """An evaluation takes its reals without repetition: as many as there are fakes."""
+    if case.dataset is None:
+        return
+    rules = case.protocol.evaluation
+    there = len(case.dataset.part(rules.reference))
+    if there < rules.samples:
+        yield Finding(
+            seen=f"samples = {rules.samples}, and {case.dataset.name} has {there} in its {rules.reference} part",
+            expected="no more than there are",
+            mend='lower samples, or use reference = "all"',
+        )
+
+
+@CHECKS.add
+def real_samples_can_be_judged(case: ProtocolCase) -> Iterator[Finding]:
+    """A trial: reals are scored against other reals, by every metric and under the extractor that the protocol names.
+    What cannot score these data would end every run after it was trained. (Left out where data or weights are not on
+    this machine.)"""
+    rules = case.protocol.evaluation
+    if case.dataset is None or len(case.metrics) < len(rules.metrics):
+        return
+    extractor: Extractor | None = None
+    if rules.extractor:
+        try:
+            source = plugins.find_for(case.protocol.name, "extractor", rules.extractor)
+            extractor = plugins.build(source, argument=source.argument)
+        except GanbenchError:
+            return
+    n = min(JUDGED, len(case.dataset.test), len(case.dataset.train))
+    real, fake = (draw_reference(case.dataset, part, n, seed=1) for part in ("train", "test"))
+    judge = Judge(case.dataset, real, case.metrics, extractor, torch.device("cpu"))
+    for name in case.metrics:
+        try:
+            judge.score(fake, seed=1, only=[name])
+        except (GanbenchError, ValueError) as error:
+            yield Finding(
+                seen=error.message if isinstance(error, GanbenchError) else str(error),
+                expected=f"scores of {case.dataset.spec} for every metric that is named",
+                mend="name another metric, an extractor that reads these data, or a dataset that has labels",
+            )

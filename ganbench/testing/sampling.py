@@ -1,0 +1,89 @@
+"""Conformance checks of an architecture: how it samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+
+from ganbench.evaluation import in_eval_mode
+from ganbench.testing.built import SAMPLES, Built, first_of, same_values, sampled, some
+from ganbench.testing.findings import Checks, Finding, global_states, moved, rng, seeded
+
+CHECKS: Checks[Built] = Checks("arch")
+
+
+@CHECKS.add
+def a_sample_depends_on_its_latent_alone(case: Built) -> Iterator[Finding]:
+    """Samples are judged one by one: with G in eval mode a sample is the same whatever else is in its batch. In train
+    mode batch normalisation would mix the batch, and dropout would draw."""
+    gan = case.copy()
+    batch = case.batch(gan)
+    with torch.inference_mode(), in_eval_mode(gan):
+        whole = gan.sample(batch)
+        half = gan.sample(first_of(batch, SAMPLES // 2))
+    gap = (whole[: SAMPLES // 2] - half).abs().max()
+    if gap > 1e-4 * max(1.0, float(whole.abs().max())):
+        yield Finding(
+            seen=f"the same latents give samples {gap:.2g} apart in a batch of {SAMPLES} and in one of {SAMPLES // 2}",
+            expected="the same samples",
+            mend="do not call .train() in sample(); use running statistics; nothing that mixes samples in G",
+        )
+
+
+@CHECKS.add
+def sampling_changes_nothing(case: Built) -> Iterator[Finding]:
+    """Looking does not touch: a run that is looked at more often is the same run. Sampling moves no batch-norm
+    statistic, no average and no module into another mode."""
+    gan = case.copy()
+    before = {name: value.clone() for name, value in gan.state_dict().items()}
+    with torch.inference_mode(), in_eval_mode(gan):
+        modes = [module.training for module in gan.modules()]
+        gan.sample(case.batch(gan))
+        now = [module.training for module in gan.modules()]
+    changed = [name for name, value in gan.state_dict().items() if not same_values(value, before[name])]
+    if changed:
+        yield Finding(
+            f"sample() changed {some(changed)}", "the same state before and after", "sample in eval mode as called"
+        )
+    if now != modes:
+        yield Finding(
+            "sample() switched modules between train and eval mode",
+            "modes as they were",
+            "leave .train() and .eval() to the core",
+        )
+
+
+@CHECKS.add
+def sampling_draws_from_the_latent_stream_alone(case: Built) -> Iterator[Finding]:
+    """Evaluation latents come from a stream of their own, shared by every combination of a seed. What sampling draws
+    elsewhere makes scores unrepeatable and, from torch's default generator, comes out of the training's stream."""
+    gan = case.copy()
+    samples = []
+    for seed in (1, 2):
+        with seeded(seed):
+            before = global_states()
+            samples.append(sampled(gan, case.batch(gan)))
+            drawn = moved(before)
+    if drawn or not torch.equal(*samples):
+        yield Finding(
+            seen=f"sampling drew from {drawn}" if drawn else "samples change with the seed of the program",
+            expected="samples that follow from latents, labels and sources",
+            mend="draw with the generator that sample_latent is given; in eval mode use a fixed noise buffer",
+        )
+
+
+@CHECKS.add
+def latents_follow_from_their_generator(case: Built) -> Iterator[Finding]:
+    """The latent stream is stored in the checkpoint, and shared by every combination of a seed."""
+    one, same, other = (case.gan.sample_latent(SAMPLES, rng(seed)) for seed in (1, 1, 2))
+    if len(one) != SAMPLES or not torch.equal(one, same):
+        yield Finding(
+            seen=f"{len(one)} latents for {SAMPLES}"
+            if len(one) != SAMPLES
+            else "other latents under the same generator",
+            expected=f"{SAMPLES} latents that the generator decides",
+            mend="draw every latent with generator=rng",
+        )
+    elif torch.equal(one, other):
+        yield Finding("the same latents for every seed", "latents drawn with rng", "draw with generator=rng")

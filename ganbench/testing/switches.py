@@ -1,0 +1,101 @@
+"""Switches of the whole process, which no plugin may touch: the next plugin, and the core, would feel it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from ganbench.finding import Finding
+
+NAME = "global-switches-stay-as-they-are"
+WHY = (
+    "A process plays, judges and builds with many plugins. One that sets torch's default dtype or device, the number "
+    "of threads, the precision of matrix products, grad mode or the working directory changes the bits of every other "
+    "one, or breaks it, and the record does not say so."
+)
+
+
+class Switch(NamedTuple):
+    """How a switch is read, and how it is put back."""
+
+    read: Callable[[], Any]
+    write: Callable[[Any], Any]
+
+    def state(self) -> Any:
+        """What it stands at; torch refuses to say while its old and its new names for one precision disagree."""
+        try:
+            return self.read()
+        except RuntimeError:
+            return "mixed"
+
+
+def _attribute(owner: Any, name: str) -> Switch:
+    return Switch(lambda: getattr(owner, name), lambda value: setattr(owner, name, value))
+
+
+def _flushes_denormals() -> bool:
+    return (torch.tensor(1e-39, dtype=torch.float32, device="cpu") * 1).item() == 0
+
+
+_CUDNN: Any = torch.backends.cudnn  # torch's stubs do not know all of it
+
+# The new names of the precisions stand before the old ones: put back in this order, both agree again.
+SWITCHES = {
+    "torch's default dtype": Switch(torch.get_default_dtype, torch.set_default_dtype),
+    "torch's default device": Switch(torch.get_default_device, torch.set_default_device),
+    "torch's grad mode": Switch(torch.is_grad_enabled, torch.set_grad_enabled),
+    "torch's anomaly detection": Switch(torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
+    "torch's number of threads": Switch(torch.get_num_threads, torch.set_num_threads),
+    "torch's deterministic algorithms": Switch(torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
+    "torch's flushing of denormals": Switch(_flushes_denormals, torch.set_flush_denormal),
+    "torch.backends.fp32_precision": _attribute(torch.backends, "fp32_precision"),
+    "torch.backends.cuda.matmul.fp32_precision": _attribute(torch.backends.cuda.matmul, "fp32_precision"),
+    "torch.backends.cudnn.conv.fp32_precision": _attribute(_CUDNN.conv, "fp32_precision"),
+    "torch.backends.cudnn.rnn.fp32_precision": _attribute(_CUDNN.rnn, "fp32_precision"),
+    "torch's float32 matmul precision": Switch(torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "torch.backends.cuda.matmul.allow_tf32": _attribute(torch.backends.cuda.matmul, "allow_tf32"),
+    "torch.backends.cudnn.allow_tf32": _attribute(torch.backends.cudnn, "allow_tf32"),
+    "torch.backends.cudnn.enabled": _attribute(torch.backends.cudnn, "enabled"),
+    "torch.backends.cudnn.benchmark": _attribute(torch.backends.cudnn, "benchmark"),
+    "torch.backends.cudnn.deterministic": _attribute(torch.backends.cudnn, "deterministic"),
+    "torch.backends.mkldnn.enabled": _attribute(torch.backends.mkldnn, "enabled"),
+    "numpy's error handling": Switch(np.geterr, lambda value: np.seterr(**value)),
+    "the working directory": Switch(os.getcwd, os.chdir),
+    "Python's recursion limit": Switch(sys.getrecursionlimit, sys.setrecursionlimit),
+}
+
+
+@contextmanager
+def switches_kept() -> Iterator[list[str]]:
+    """Put every switch back that is changed within; the list names them, afterwards, with both values."""
+    before, changed = {name: switch.state() for name, switch in SWITCHES.items()}, list[str]()
+    try:
+        yield changed
+    finally:
+        for name, was in before.items():
+            now = SWITCHES[name].state()
+            if now != was:
+                changed.append(f"{name} from {was} to {now}")
+                SWITCHES[name].write(was)
+
+
+def findings_of(changed: list[str], where: str = "") -> list[Finding]:
+    """What to say of changed switches."""
+    if not changed:
+        return []
+    return [
+        Finding(
+            seen=f"it changed {'; '.join(changed)}",
+            expected="every process-wide switch as it was found",
+            mend="state dtype= and device= where a tensor is made, write `with torch.no_grad():`, leave the rest alone",
+            where=where,
+            check=NAME,
+            why=WHY,
+        )
+    ]

@@ -1,0 +1,102 @@
+"""Plain players and plain losses, known to be sound: what tricks are tried on, and speed is compared with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from ganbench.contracts import Critic
+from ganbench.data import DataSpec
+from ganbench.gan import GAN, count_parameters
+
+Z_DIM = 8
+WIDTH = 8
+WIDEST = 1024
+
+
+class Logistic:
+    """The plainest loss, to move both players with."""
+
+    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        return softplus(-D(real)).mean() + softplus(D(fake)).mean()
+
+    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        return softplus(-D(fake)).mean()
+
+
+class Penalised:
+    """A Wasserstein loss with a gradient penalty (Gulrajani et al. 2017), and every trait that a loss can have."""
+
+    d_steps = 3
+    d_norm = "none"
+    recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.9)}
+
+    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        share = torch.rand(len(real), *[1] * (real.dim() - 1), dtype=real.dtype, device=real.device)
+        x = torch.lerp(real, fake, share).detach().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
+        norm = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        return D(fake).mean() - D(real).mean() + 10 * (norm - 1).square().mean()
+
+    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        return -D(fake).mean()
+
+    def after_d_step(self, discriminators: object) -> None:
+        """Nothing: it is there to be kept."""
+
+
+def toy(data: DataSpec, width: int = WIDTH) -> GAN:
+    """Two small networks: convolutional ones for arrays whose sides are multiples of 4, else two layers."""
+    space = data.shape[1:]
+    if not 1 <= len(space) <= 3 or any(side % 4 for side in space):
+        return _flat(data, width)
+    conv = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(space) - 1]
+    back = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)[len(space) - 1]
+    small = tuple(side // 4 for side in space)
+    features = 2 * width * math.prod(small)
+    g = nn.Sequential(
+        nn.Linear(Z_DIM, features),
+        nn.Unflatten(1, (2 * width, *small)),
+        nn.ReLU(),
+        back(2 * width, width, 4, 2, 1),
+        nn.ReLU(),
+        back(width, data.shape[0], 4, 2, 1),
+        *([nn.Tanh()] if data.bounded else []),
+    )
+    d = nn.Sequential(
+        conv(data.shape[0], width, 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        conv(width, 2 * width, 4, 2, 1),
+        nn.LeakyReLU(0.2),
+        nn.Flatten(),
+        nn.Linear(features, 1),
+        nn.Flatten(0),
+    )
+    return GAN(g, d, Z_DIM)
+
+
+def _flat(data: DataSpec, width: int) -> GAN:
+    size = math.prod(data.shape)
+    end = [nn.Tanh()] if data.bounded else []
+    g = nn.Sequential(
+        nn.Linear(Z_DIM, 2 * width), nn.ReLU(), nn.Linear(2 * width, size), *end, nn.Unflatten(1, data.shape)
+    )
+    d = nn.Sequential(
+        nn.Flatten(), nn.Linear(size, 2 * width), nn.LeakyReLU(0.2), nn.Linear(2 * width, 1), nn.Flatten(0)
+    )
+    return GAN(g, d, Z_DIM)
+
+
+def toy_of_size(data: DataSpec, parameters: int) -> GAN:
+    """The toy whose number of parameters is nearest."""
+    widths = [1]
+    while widths[-1] < WIDEST:
+        widths.append(max(widths[-1] + 1, widths[-1] * 5 // 4))
+    with torch.device("meta"):  # to be counted, not to be filled
+        sizes = {width: count_parameters([toy(data, width)]) for width in widths}
+    return toy(data, min(widths, key=lambda width: abs(sizes[width] - parameters)))

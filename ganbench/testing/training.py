@@ -1,0 +1,170 @@
+"""Conformance checks of an architecture: how its players train."""
+
+from __future__ import annotations
+
+import copy
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ganbench.data import Batch
+from ganbench.gan import GAN
+from ganbench.testing.built import (
+    Built,
+    flat,
+    gradients_of,
+    sampled,
+    some,
+    total_of,
+    without_gradient,
+)
+from ganbench.testing.device import clash
+from ganbench.testing.findings import TORCH, Checks, Finding, global_states, moved, seeded
+from ganbench.testing.toys import Logistic
+
+CHECKS: Checks[Built] = Checks("arch")
+
+
+@CHECKS.add
+def gradients_reach_every_weight_of_the_player_whose_turn_it_is(case: Built) -> Iterator[Finding]:
+    """A weight without a gradient is not trained: a module that is never called, or a detach too many. And D's turn
+    must not reach G: its fakes come without a gradient, so whoever reaches G there made them anew."""
+    gan = case.copy()
+    batch = case.batch(gan)
+    turns = (
+        ("D", gan.discriminators(), gan.d_objective(Logistic(), batch, without_gradient(gan, batch))),
+        ("G", gan.generators(), gan.g_objective(Logistic(), batch, gan.fake(batch))),
+    )
+    names = {id(p): name for name, p in gan.named_parameters()}
+    for player, modules, terms in turns:
+        weights = _trained(modules)
+        idle = [names.get(id(p), "?") for p, g in zip(weights, gradients_of(terms, weights), strict=True) if g is None]
+        if idle:
+            yield Finding(
+                seen=f"nothing in {player}'s turn depends on {some(idle)}",
+                expected=f"a gradient for every weight of {player}",
+                mend="call the module in fake() or matches(), or leave it out",
+            )
+    if any(g is not None for g in gradients_of(turns[0][2], _trained(gan.generators()))):
+        yield Finding(
+            seen="D's objective has gradients with respect to G's weights",
+            expected="none",
+            mend="work with the fakes that d_objective is given",
+        )
+
+
+def _trained(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    return [p for module in modules for p in module.parameters() if p.requires_grad]
+
+
+@CHECKS.add
+def training_draws_from_torchs_default_generator_alone(case: Built) -> Iterator[Finding]:
+    """Dropout, noise layers, pools and augmentations draw while the players train. The core has seeded torch's default
+    generator for them and keeps its state in the checkpoint: what is drawn elsewhere makes another run of it."""
+    gan = case.copy()
+    state = copy.deepcopy(gan.state_dict())
+    played = []
+    for other in (1, 2):
+        gan.load_state_dict(state)
+        torch.manual_seed(0)
+        np.random.seed(other)
+        random.seed(other)
+        before = global_states()
+        played.append(_both_turns(gan, case.batch(gan)))
+        drawn = moved(before, allowed=TORCH)
+    if drawn or not torch.equal(*played):
+        yield Finding(
+            seen=f"training drew from {drawn}" if drawn else "the same turn was played twice and came out differently",
+            expected="draws from torch's default generator, and nothing remembered but in buffers",
+            mend="torch.rand and its like, without generator=; register what has to last as a buffer",
+        )
+
+
+def _both_turns(gan: GAN, batch: Batch) -> Tensor:
+    """What D and G minimise on a batch, NaN counting as a number."""
+    d_total = total_of(gan.d_objective(Logistic(), batch, without_gradient(gan, batch)))
+    g_total = total_of(gan.g_objective(Logistic(), batch, gan.fake(batch)))
+    return torch.stack([d_total, g_total]).detach().nan_to_num()
+
+
+@CHECKS.add
+def weights_and_buffers_are_all_there_is(case: Built) -> Iterator[Finding]:
+    """A checkpoint holds the state_dict and nothing else: what a module remembers otherwise (a batch of reals kept from
+    an earlier update, say) is lost when a run is resumed. The averaged copy is made by deepcopy and shares the
+    discriminators."""
+    gan = case.copy()
+    with seeded(1):
+        _both_turns(gan, case.batch(gan, seed=2))
+    twin = _restored(case, gan)
+    if not _same_samples(case, gan, twin):
+        yield Finding(
+            seen="two GANs with the same state_dict make different samples",
+            expected="the same samples",
+            mend="register what has to survive as a parameter or a buffer",
+        )
+    played = []
+    for players in (gan, twin):
+        with seeded(1):
+            played.append(_both_turns(players, replace(case.batch(players, seed=3), step=1)))
+    if not torch.equal(*played):
+        yield Finding(
+            seen="a GAN that has played one batch, and one that was restored from its checkpoint, play the next "
+            f"differently: {_numbers(played[0])} and {_numbers(played[1])}",
+            expected="the same objectives",
+            mend="keep no batch and no counter in attributes: batch has the step, buffers have the rest",
+        )
+    averaged = gan.averaged_copy()
+    shared = {id(p) for p in flat(averaged.discriminator_params())} == {id(p) for p in flat(gan.discriminator_params())}
+    if not shared or not _same_samples(case, gan, averaged):
+        yield Finding(
+            seen="averaged_copy() is not the same G with the same D",
+            expected="separate generators of the same weights, shared discriminators",
+            mend="keep modules as attributes of the GAN; hold no generator in a closure",
+        )
+
+
+def _restored(case: Built, gan: GAN) -> GAN:
+    """The players built anew, with the weights of a checkpoint."""
+    torch.manual_seed(99)
+    twin = case.again()
+    file = BytesIO()
+    torch.save(gan.state_dict(), file)
+    file.seek(0)
+    twin.load_state_dict(torch.load(file, weights_only=True))
+    return twin
+
+
+def _same_samples(case: Built, one: GAN, other: GAN) -> bool:
+    return torch.equal(sampled(one, case.batch(one)), sampled(other, case.batch(other)))
+
+
+def _numbers(values: Tensor) -> str:
+    return " and ".join(f"{value:.6g}" for value in values.tolist())
+
+
+@CHECKS.add
+def players_follow_their_batch_to_another_device(case: Built) -> Iterator[Finding]:
+    """A run on a GPU moves the GAN there by ``.to(device)``, which finds parameters and buffers and nothing else: a
+    tensor in an attribute, or one made without device=, stays behind. Weights of float64 are many times slower there,
+    and some devices have none. (torch's "meta" device stands in for a GPU here.)"""
+    wide = [name for name, p in case.gan.named_parameters() if p.dtype == torch.float64]
+    if wide:
+        yield Finding(f"{some(wide)} in float64", "weights of float32", "no .double() in the players")
+    gan = case.copy()
+    batch = case.batch(gan)
+    there: dict[str, Any] = {name: x.to("meta") for name, x in vars(batch).items() if isinstance(x, Tensor)}
+    try:
+        _both_turns(gan.to("meta"), replace(batch, **there))
+    except Exception as error:
+        if clash(error):
+            yield Finding(
+                seen=f"with everything on the device 'meta': {type(error).__name__}: {str(error).splitlines()[0]}",
+                expected="players that .to(device) moves as a whole",
+                mend="register_buffer for constants, device=x.device for tensors that are made on the way",
+            )

@@ -1,0 +1,509 @@
+"""Conformance checks of a trick: what it makes of sound players and sound losses."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from types import ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganbench.contracts import Loss, LossTraits
+from ganbench.data import Batch, DataSpec
+from ganbench.errors import DataError, GanbenchError, ProtocolError, Unsupported
+from ganbench.gan import GAN, Lazy, Match, Terms
+from ganbench.plugins import Source
+from ganbench.protocol import Training, resolve_recipe
+from ganbench.testing import arch, critic
+from ganbench.testing import loss as losses
+from ganbench.testing.built import Built, flat, some, total_of, without_gradient
+from ganbench.testing.findings import TORCH, Checks, ConformanceError, Finding, global_states, moved, seeded
+from ganbench.testing.given import Made, made
+from ganbench.testing.probes import LossCase
+from ganbench.testing.toys import Logistic, Penalised, toy
+from ganbench.trick import Player, Trick, Turn
+
+CHECKS: Checks[TrickCase] = Checks("trick")
+Given = Trick | str | Source | ModuleType | Callable[..., Trick]
+DATA = (DataSpec((2,), bounded=False), DataSpec((3, 16, 16), classes=10))
+PLAYERS: tuple[Player, ...] = ("D", "G")
+NOT_ITS_DOING = ("normalisation-of-d-is-as-asked", "d-judges-each-sample-by-itself")
+"""Checks of an arch that a trick may fail: what normalises, and what compares the samples of a batch, is one."""
+
+
+@dataclass(frozen=True)
+class TrickCase:
+    """A trick under test; ``ask`` builds it with an argument, or is None where it came ready-made."""
+
+    trick: Trick
+    ask: Callable[[str], Trick] | None = None
+
+    @cached_property
+    def stages(self) -> list[Stage]:
+        """Where it plays: it may decline data that it is not made for."""
+        found = []
+        for data in DATA:
+            with seeded(0):
+                try:
+                    stage = Stage(self.trick, data)
+                    stage.matches("D")
+                except Unsupported:
+                    continue
+            found.append(stage)
+        return found
+
+    @cached_property
+    def losses(self) -> list[tuple[Loss, Loss]]:
+        """(before, after), for every textbook loss that it does not decline."""
+        found: list[tuple[Loss, Loss]] = []
+        for loss in (Logistic(), Penalised()):
+            try:
+                found.append((loss, self.trick.loss(loss)))
+            except Unsupported:
+                continue
+        return found
+
+
+class Stage:
+    """Sound players, as a trick leaves them, on some data; ``built`` is what the checks of an arch look at."""
+
+    def __init__(self, trick: Trick, data: DataSpec) -> None:
+        self.trick, self.data = trick, data
+        again = partial(with_trick, trick, data)
+        self.built = Built(again(), data, None, False, again, None)
+
+    def turn(self, player: Player, gan: GAN, seed: int = 1) -> Turn:
+        """Somebody's turn, with fakes as the core makes them."""
+        batch = self.built.batch(gan, seed=seed)
+        fake = without_gradient(gan, batch) if player == "D" else gan.fake(batch)
+        return _turn(player, gan, batch, fake)
+
+    def matches(self, player: Player, seed: int = 1) -> tuple[GAN, Turn, list[Match]]:
+        """Fresh players, the turn, and its games as the trick shows them."""
+        gan = self.built.copy()
+        turn = self.turn(player, gan, seed)
+        return gan, turn, list(gan.matches(turn.batch, turn.fake))
+
+
+def with_trick(trick: Trick, data: DataSpec) -> GAN:
+    """Sound players under a trick: they play the matches, and G's objective, that it makes of theirs."""
+    gan = trick.players(toy, data)
+    if not isinstance(gan, GAN):
+        raise TypeError(f"players() returned a {type(gan).__name__}, not a GAN")
+    kind: Any = type(gan)
+
+    class Tricked(kind):
+        def matches(self, batch: Batch, fake: Any) -> Sequence[Match]:
+            player: Player = "G" if fake.requires_grad else "D"
+            turn = _turn(player, self, batch, fake)
+            return [trick.match(match, turn) for match in kind.matches(self, batch, fake)]
+
+        def g_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
+            objective = partial(kind.g_objective, self, loss, batch, fake)
+            return trick.g_objective(objective, _turn("G", self, batch, fake))
+
+    gan.__class__ = Tricked
+    return gan
+
+
+_optimizers: WeakKeyDictionary[GAN, tuple[Optimizer, Optimizer]] = WeakKeyDictionary()
+
+
+def _turn(player: Player, gan: GAN, batch: Batch, fake: Any) -> Turn:
+    """Somebody's turn in the middle of a run. Players keep their optimisers, whatever weights they are called with."""
+    if gan not in _optimizers:
+        _optimizers[gan] = (
+            torch.optim.Adam(gan.discriminator_params(), lr=1e-3),
+            torch.optim.Adam(gan.generator_params(), lr=1e-3),
+        )
+
+    def d_objective() -> Tensor:
+        return total_of(gan.d_objective(Logistic(), batch, fake))
+
+    return Turn(player, 0.25, batch, fake, gan, *_optimizers[gan], d_objective)
+
+
+def trick_findings(trick: Given, skip: Collection[str] = ()) -> list[Finding]:
+    """What is wrong with a trick; nothing is raised for it.
+
+    It is tried on sound players for points and for images, and around two sound losses; it may decline some of them.
+
+    Args:
+        trick: a trick; or an installed one's name (``"instance-noise:0.1"``), the module with the hook, or the hook.
+        skip: names of checks that do not apply.
+
+    Raises:
+        ValueError: ``skip`` names a check that does not exist.
+        PluginError: no trick is installed under that name, or it cannot be used.
+        TypeError: a class was given.
+    """
+    return _findings(made("trick", trick), skip)
+
+
+def check_trick(trick: Given, skip: Collection[str] = ()) -> None:
+    """Raise one ``ConformanceError`` with everything that is wrong with a trick. See ``trick_findings``."""
+    subject = made("trick", trick)
+    found = _findings(subject, skip)
+    if found:
+        raise ConformanceError(subject.title, found)
+
+
+def _findings(subject: Made, skip: Collection[str]) -> list[Finding]:
+    builder = subject.builder
+    takes = builder is not None and "argument" in builder.takes
+    ask = (lambda argument: builder(argument=argument)) if builder and takes else None
+    return CHECKS.run(TrickCase(subject.it, ask), skip, subject.turned)
+
+
+# -- the contract ------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add_vital
+def trick_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
+    """A trick overrides what it takes of ganbench.Trick; the rest changes nothing. d_norm says how D is built, in the
+    words that an arch is asked with."""
+    if not isinstance(case.trick, Trick):
+        yield Finding(f"a {type(case.trick).__name__}", "a ganbench.Trick", "derive the class from ganbench.Trick")
+    elif case.trick.d_norm not in (None, "none", "spectral"):
+        yield Finding(
+            f"d_norm = {case.trick.d_norm!r}", '"none", "spectral", or None for no opinion', "use one of these words"
+        )
+
+
+@CHECKS.add_vital
+def trick_acts_on_something(case: TrickCase) -> Iterator[Finding]:
+    """A trick raises Unsupported for players, data and losses that it has no meaning for, with a reason. One that
+    declines points and images, or a logistic and a Wasserstein loss, cannot be checked here."""
+    if not case.stages:
+        tried = " and ".join(map(str, DATA))
+        yield Finding(f"Unsupported for {tried}", "players for one of them", "decline only what does not fit")
+    if not case.losses:
+        yield Finding("Unsupported for every loss", "an objective for one of them", "decline only what does not fit")
+
+
+@CHECKS.add
+def a_nonsense_argument_is_declined(case: TrickCase) -> Iterator[Finding]:
+    """What stands behind the colon is typed by users. Unsupported tells them in a sentence what would do; any other
+    exception looks like a broken plugin."""
+    if case.ask is None:
+        return
+    try:
+        case.ask("no/such thing")
+    except (Unsupported, DataError):
+        return
+    except Exception as error:
+        said = error.message if isinstance(error, GanbenchError) else f"{type(error).__name__}: {error}"
+        yield Finding(
+            seen=f"the argument 'no/such thing': {said}",
+            expected="ganbench.Unsupported, which says what would do",
+            mend='raise Unsupported(f"\'{argument}\' is not a number", "the default is 0.1")',
+        )
+
+
+@CHECKS.add
+def recipe_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
+    """A misspelt setting would stop the run after everything else was prepared."""
+    training = Training(budget_kimg=1)
+    before, _ = resolve_recipe(training, [])
+    given = case.trick.recipe(before)
+    if not isinstance(given, Mapping):
+        yield Finding(f"recipe() returned a {type(given).__name__}", "a mapping", 'return {"d_lr": recipe.lr * 4}')
+        return
+    try:
+        resolve_recipe(training, [("the trick", given)])
+    except ProtocolError as error:
+        yield Finding(str(error), "settings of ganbench.protocol.Recipe", "correct what recipe() returns")
+
+
+# -- the loss ----------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add
+def loss_keeps_its_traits(case: TrickCase) -> Iterator[Finding]:
+    """d_steps, d_norm, recipe and after_d_step belong to the loss. A wrapper without them plays WGAN with one D update
+    and no clipping, under the name of WGAN."""
+    for before, after in case.losses:
+        kept = vars(LossTraits(after))
+        for name, value in vars(LossTraits(before)).items():
+            if kept[name] != value:
+                yield Finding(
+                    seen=f"{name} = {kept[name]!r} around a loss with {name} = {value!r}",
+                    expected="the traits of the loss that it was given",
+                    mend="derive the wrapper from ganbench.trick.LossAround, which copies them",
+                    where=f"around {type(before).__name__}",
+                )
+
+
+@CHECKS.add
+def loss_stays_sound(case: TrickCase) -> Iterator[Finding]:
+    """What a trick makes of a sound loss passes the checks of a loss: finite where D is sure, with gradients for both
+    players, and not finite where D is not."""
+    for before, after in case.losses:
+        if after is not before:
+            for finding in losses.CHECKS.run(LossCase(after), skip=("loss-survives-pickling",)):
+                yield _inherited(finding, f"around {type(before).__name__}")
+
+
+def _inherited(finding: Finding, where: str) -> Finding:
+    """What a check of another kind found, as this kind reports it."""
+    return replace(finding, seen=f"{finding.check}: {finding.seen}", where=where)
+
+
+# -- the players -------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add
+def match_stays_differentiable(case: TrickCase) -> Iterator[Finding]:
+    """G learns through what D says of its fakes, and a penalty differentiates what D says by the samples, twice. What a
+    trick puts between samples and D lets all of it through: no detach, no no_grad, no rounding."""
+    for stage in case.stages:
+        for player in PLAYERS:
+            gan, _, matches = stage.matches(player)
+            for real, fake, D in ((match.real, match.fake, match.D) for match in matches):
+                if real.shape[1:] != fake.shape[1:]:
+                    seen = f"in {player}'s turn real is {tuple(real.shape)} and fake {tuple(fake.shape)}"
+                    yield Finding(seen, "samples of one shape", "treat both alike", where=str(stage.data))
+                    return
+                if not _slope(D, real):
+                    yield Finding(
+                        seen=f"in {player}'s turn D has no gradient with respect to its samples",
+                        expected="one: G learns through it, and so do penalties",
+                        mend="no detach, no no_grad and no rounding of what D is shown",
+                        where=str(stage.data),
+                    )
+                    return
+                if player == "G" and not _reaches(D(fake), flat(gan.generator_params())):
+                    yield Finding(
+                        seen="in G's turn nothing that D says of the fakes depends on G",
+                        expected="a gradient for G",
+                        mend="do not detach match.fake",
+                        where=str(stage.data),
+                    )
+                    return
+        for finding in critic.d_can_be_differentiated_twice(replace(stage.built, judges_alone=True)):
+            yield replace(finding, where=str(stage.data))
+
+
+def _slope(D: Callable[[Tensor], Tensor], x: Tensor) -> bool:
+    """Whether D's logits have a gradient by the samples."""
+    x = x.detach().clone().requires_grad_(True)
+    return _reaches(D(x), [x])
+
+
+def _reaches(said: Tensor, inputs: Sequence[Tensor]) -> bool:
+    if not said.requires_grad:
+        return False
+    gradients = torch.autograd.grad(said.sum(), inputs, allow_unused=True)
+    return any(g is not None and bool(g.any()) for g in gradients)
+
+
+@CHECKS.add
+def g_objective_is_made_of_named_terms(case: TrickCase) -> Iterator[Finding]:
+    """Terms are added up, watched one by one for the first NaN, and averaged into the history under their names: a
+    mapping of scalars, each of which may be Lazy."""
+    for stage in case.stages:
+        gan = stage.built.copy()
+        batch = stage.built.batch(gan)
+        terms = gan.g_objective(Logistic(), batch, gan.fake(batch))
+        seen = "" if isinstance(terms, Mapping) and terms else f"g_objective() returned {terms!r}"
+        for name, term in {} if seen else terms.items():
+            value = term.compute() if isinstance(term, Lazy) else term
+            if not isinstance(value, Tensor) or value.shape != () or not value.isfinite():
+                seen = f"the term {name!r} is {tuple(value.shape) if isinstance(value, Tensor) else value!r}"
+        if seen:
+            yield Finding(
+                seen=seen,
+                expected="a mapping of names to finite scalars",
+                mend='return {**objective(), "my_term": ...mean()}',
+                where=str(stage.data),
+            )
+            return
+
+
+@CHECKS.add
+def players_stay_sound(case: TrickCase) -> Iterator[Finding]:
+    """What a trick makes of sound players passes the checks of an arch: shapes, owners of weights, gradients, what a
+    checkpoint holds, sampling, divergence. D's normalisation, and whether D compares the samples of a batch, is the
+    trick's own affair."""
+    for stage in case.stages:
+        for finding in arch.CHECKS.run(stage.built, skip=NOT_ITS_DOING):
+            yield _inherited(finding, str(stage.data))
+
+
+@CHECKS.add
+def a_turn_moves_no_weight(case: TrickCase) -> Iterator[Finding]:
+    """Optimisers move weights, once in a player's turn, and nobody else. A trick looks at them, copies them, and leaves
+    them, their gradients and the batch as they were."""
+    for stage in case.stages:
+        for player in PLAYERS:
+            gan = stage.built.copy()
+            before_it = stage.turn(player, gan)
+            for optimizer in (before_it.optimizer_d, before_it.optimizer_g):
+                _step(optimizer)
+            turn = stage.turn(player, gan)
+            before = _everything(turn)
+            play = gan.d_objective if player == "D" else gan.g_objective
+            play(Logistic(), turn.batch, turn.fake)
+            now = _everything(turn)
+            changed = [name for name, value in before.items() if not torch.equal(value, now.get(name, torch.empty(0)))]
+            changed += [name for name in now if name not in before]
+            if changed:
+                yield Finding(
+                    seen=f"in {player}'s turn it changed {some(changed)}",
+                    expected="weights, gradients, optimisers and the batch as they were",
+                    mend="work on copies (torch.func.functional_call plays with other weights); no .backward()",
+                    where=str(stage.data),
+                )
+                return
+
+
+def _step(optimizer: Optimizer) -> None:
+    """A small step, so that the optimiser has something to remember."""
+    for group in optimizer.param_groups:
+        for p in group["params"]:
+            p.grad = torch.full_like(p, 1e-3)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def _everything(turn: Turn) -> dict[str, Tensor]:
+    """All that a turn must leave alone, by name: copies."""
+    found: dict[str, Tensor] = dict(turn.gan.named_parameters())
+    found |= {f"the gradient of {name}": p.grad for name, p in turn.gan.named_parameters() if p.grad is not None}
+    found |= {f"batch.{name}": value for name, value in vars(turn.batch).items() if isinstance(value, Tensor)}
+    for whose, optimizer in (("D", turn.optimizer_d), ("G", turn.optimizer_g)):
+        for place, state in optimizer.state_dict()["state"].items():
+            found |= {f"{name} {place} of {whose}'s optimiser": value for name, value in state.items()}
+        for group in optimizer.param_groups:
+            found[f"the learning rate of {whose}"] = torch.tensor(group["lr"])
+    return {name: value.detach().clone() for name, value in found.items()}
+
+
+@CHECKS.add
+def gradients_are_changed_in_place(case: TrickCase) -> Iterator[Finding]:
+    """gradients() stands between the backward pass and the optimiser's step: it changes p.grad in place, and no weight.
+    A NaN among the gradients stays one, however it is scaled, clipped or cleaned: that is how a run is known to have
+    diverged."""
+    for stage in case.stages:
+        gan = stage.built.copy()
+        for player in PLAYERS:
+            params = flat(gan.discriminator_params() if player == "D" else gan.generator_params())
+            for lost in (False, True):
+                for p in params:
+                    p.grad = torch.randn_like(p)
+                if lost:
+                    params[0].grad.view(-1)[0] = math.nan  # type: ignore[union-attr]  # it was set just now
+                given, weights = [p.grad for p in params], [p.detach().clone() for p in params]
+                case.trick.gradients(params, player)
+                seen = _spoilt(params, given, weights, lost)
+                if seen:
+                    yield Finding(
+                        seen=f"gradients() of {player} {seen}",
+                        expected="p.grad changed in place, weights as they were, a NaN still one",
+                        mend="p.grad.mul_(...), p.grad.clamp_(...), torch.nn.utils.clip_grad_norm_; no nan_to_num",
+                        where=str(stage.data),
+                    )
+                    return
+
+
+def _spoilt(
+    params: Sequence[nn.Parameter], given: Sequence[Tensor | None], weights: Sequence[Tensor], lost: bool
+) -> str:
+    if any(not torch.equal(p, was) for p, was in zip(params, weights, strict=True)):
+        return "changed weights"
+    if any(p.grad is not was for p, was in zip(params, given, strict=True)):
+        return "put other tensors (or None) in the place of p.grad"
+    finite = all(p.grad is None or bool(p.grad.isfinite().all()) for p in params)
+    if lost and finite:
+        return "made finite numbers of a NaN"
+    return "made numbers that are not finite" if not lost and not finite else ""
+
+
+# -- repeatable --------------------------------------------------------------------------------------------------------
+
+
+@CHECKS.add
+def random_numbers_come_from_torchs_default_generator(case: TrickCase) -> Iterator[Finding]:
+    """The core seeds torch's default generator for tricks and stores its state in the checkpoint. What is drawn
+    elsewhere makes a repeated or resumed run another run."""
+
+    def play(stage: Stage, torch_seed: int, other_seed: int) -> tuple[Tensor, str, bytes]:
+        with seeded(other_seed):
+            torch.manual_seed(torch_seed)
+            before = global_states()
+            values = _played(stage)
+            return values, moved(before, allowed=TORCH), global_states()[TORCH]
+
+    for stage in case.stages:
+        (one, elsewhere, state), (other, _, _), (_, _, third) = (
+            play(stage, torch_seed, other_seed) for torch_seed, other_seed in ((1, 1), (1, 2), (2, 1))
+        )
+        seen = ""
+        if elsewhere:
+            seen = f"the trick drew from {elsewhere}"
+        elif not torch.equal(one, other):
+            seen = f"the same turns under the same seed gave {one.tolist()} and then {other.tolist()}"
+        elif state == third:
+            seen = "the trick seeds torch's default generator"
+        if seen:
+            yield Finding(
+                seen=seen,
+                expected="draws from torch's default generator, and nothing else",
+                mend="torch.rand and its like, without generator= and without manual_seed",
+                where=str(stage.data),
+            )
+            return
+
+
+@CHECKS.add
+def trick_keeps_nothing_between_calls(case: TrickCase) -> Iterator[Finding]:
+    """No checkpoint holds a trick. What it counts, averages or keeps of a batch is lost when a run is resumed, which
+    then ends with other bits; what has to last is a buffer of the networks."""
+    try:
+        twin = copy.deepcopy(case.trick)
+    except Exception as error:
+        yield Finding(
+            seen=f"copy.deepcopy fails: {type(error).__name__}: {error}",
+            expected="a trick that can be copied: settings and nothing else",
+            mend="keep generators, modules and open files out of it",
+        )
+        return
+    for stage in case.stages:
+        with seeded(0):
+            fresh = Stage(twin, stage.data)
+        _played(stage, seed=2)
+        played = []
+        for one in (stage, fresh):
+            with seeded(1):
+                played.append(_played(one, seed=3))
+        if not torch.equal(*played):
+            yield Finding(
+                seen=f"a batch is played as {played[0].tolist()} after another one, as {played[1].tolist()} at first",
+                expected="the same",
+                mend="take what changes from turn.progress and turn.batch.step; keep the rest in buffers",
+                where=str(stage.data),
+            )
+            return
+        reals = [stage.matches("D", seed)[2][0].real for seed in (2, 3)]
+        if torch.equal(*reals):
+            seen = "D is shown the same reals for two batches"
+            yield Finding(seen, "the reals of the batch", "keep no batch in the trick", where=str(stage.data))
+            return
+
+
+def _played(stage: Stage, seed: int = 1) -> Tensor:
+    """What D and G minimise under the trick, on fresh players."""
+    values = []
+    gan = stage.built.copy()
+    for player in PLAYERS:
+        turn = stage.turn(player, gan, seed)
+        objective = gan.d_objective if player == "D" else gan.g_objective
+        values.append(total_of(objective(Logistic(), turn.batch, turn.fake)))
+    return torch.stack(values).detach()

@@ -1,0 +1,1 @@
+"""A GANBench plugin: one file a component, each announced in pyproject.toml."""

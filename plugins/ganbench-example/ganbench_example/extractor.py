@@ -1,0 +1,30 @@
+"""Random Fourier features: what is near under a Gaussian kernel is near here, in any data (Rahimi and Recht 2007)."""
+
+import torch
+from torch import Tensor
+
+from ganbench import Extractor, hookimpl
+from ganbench.data import to_signal
+
+WAVES, SEED = 256, 0
+
+
+class RandomFourier(Extractor):
+    """``x[B, *shape] -> features[B, 2 * WAVES]``; kernel exp(-‖x - y‖² / 2d) for samples of d numbers.
+
+    The waves follow from ``SEED`` and so belong to the version; weights that are trained or loaded would be buffers.
+    """
+
+    name, version = "example", "1"
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        signal = to_signal(x).flatten(1).double()
+        d = signal.shape[1]
+        waves = torch.randn(d, WAVES, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64) / d**0.5
+        phase = signal @ waves.to(signal.device)
+        return torch.cat([phase.cos(), phase.sin()], dim=1) / WAVES**0.5, None
+
+
+@hookimpl
+def ganbench_extractor() -> RandomFourier:
+    return RandomFourier()

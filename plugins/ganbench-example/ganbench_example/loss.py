@@ -1,0 +1,40 @@
+"""WGAN-LP: Wasserstein GAN whose penalty leaves slopes below 1 alone (Petzka et al. 2018)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+from torch.nn.functional import relu
+
+from ganbench import hookimpl
+from ganbench.contracts import Critic
+
+
+@dataclass(frozen=True)
+class WassersteinLP:
+    """``weight``: λ, the strength of the penalty; a field, so that ``--set loss.weight=1`` changes it."""
+
+    weight: float = 10.0
+
+    d_steps: ClassVar[int] = 5
+    d_norm: ClassVar[str] = "none"  # the penalty looks at each sample by itself
+    recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.9)}
+
+    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """E D(x̃) - E D(x) + λ E max(0, ‖∇D(x̂)‖ - 1)²,  x̂ = ε x + (1 - ε) x̃,  ε ~ U[0, 1]"""
+        epsilon = torch.rand(len(real), *[1] * (real.ndim - 1), dtype=real.dtype, device=real.device)
+        x = torch.lerp(fake, real, epsilon).requires_grad_(True)
+        (gradient,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
+        slope = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        return D(fake).mean() - D(real).mean() + self.weight * relu(slope - 1).square().mean()
+
+    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """-E D(x̃)"""
+        return -D(fake).mean()
+
+
+@hookimpl
+def ganbench_loss() -> WassersteinLP:
+    return WassersteinLP()

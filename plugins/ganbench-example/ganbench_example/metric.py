@@ -1,0 +1,39 @@
+"""Sliced Wasserstein distance: how far apart reals and fakes lie along random directions (Rabin et al. 2012)."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ganbench import Evaluation, hookimpl
+from ganbench.contracts import Goal
+
+DIRECTIONS = 256
+
+
+class SlicedWasserstein:
+    """On the protocol's features."""
+
+    columns: Mapping[str, Goal] = {"sliced_wasserstein": "min"}
+    version = 1  # raised when the same samples would score differently
+    ranges: Mapping[str, tuple[float | None, float | None]] = {"sliced_wasserstein": (0, None)}
+
+    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+        """Root of the mean over directions of the squared Wasserstein-2 distance of the projections."""
+        real, fake, *_ = evaluation.features()
+        directions = torch.randn(real.shape[1], DIRECTIONS, generator=evaluation.rng, dtype=torch.float64)
+        directions /= directions.norm(dim=0)
+        n = min(len(real), len(fake))
+        gaps = quantiles(real @ directions, n) - quantiles(fake @ directions, n)
+        return {"sliced_wasserstein": gaps.square().mean().sqrt().item()}
+
+
+def quantiles(x: Tensor, n: int) -> Tensor:
+    """``x[N, K] -> [n, K]``: each column sorted, and n of its values evenly chosen."""
+    chosen = (torch.arange(n) + 0.5) * len(x) / n
+    return x.sort(dim=0).values[chosen.long()]
+
+
+@hookimpl
+def ganbench_metric() -> SlicedWasserstein:
+    return SlicedWasserstein()

@@ -1,0 +1,100 @@
+"""``ganbench plugins``: what is listed, what is checked, and what is said of it."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from ganbench.testing import CHECKS
+
+LOSS = '''
+    """A loss from elsewhere."""
+    from torch.nn.functional import softplus
+    from ganbench import hookimpl
+    class Plain:
+        def d_loss(self, D, real, fake): return softplus(-D(real)).sum() + softplus(D(fake)).sum()
+        def g_loss(self, D, real, fake): return softplus(-D(fake)).mean()
+    @hookimpl
+    def ganbench_loss(): return Plain()
+'''
+
+
+def test_findings_are_printed_in_full_with_the_next_step(ganbench_command, install) -> None:
+    install("ganbench-elsewhere", "loss", "sum", LOSS)
+    install("ganbench-elsewhere", "loss", "broken", "import apex_that_is_not_there")
+    result = ganbench_command("plugins", "--check", "ganbench-elsewhere", "ganbench:ring")
+    assert result.returncode == 1
+    assert re.search(r"loss +sum +ganbench-elsewhere 1.0 +1 finding", result.stdout)
+    assert re.search(r"loss +broken +ganbench-elsewhere 1.0 +cannot be used +ModuleNotFoundError", result.stdout)
+    assert re.search(r"dataset +ring +ganbench \S+ +ok", result.stdout)
+    assert "the loss sum (ganbench-elsewhere 1.0)\n1. loss-is-a-mean-over-samples" in result.stdout
+    assert {"seen:", "expected:", "mend:", "why:"} <= set(result.stdout.split())
+    assert "install apex_that_is_not_there" in result.stdout
+    assert "3 components: 1 unusable, 1 with findings, 1 ok" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_json_holds_all_that_was_found_and_the_traceback_of_what_is_broken(ganbench_command, install) -> None:
+    install("ganbench-elsewhere", "loss", "sum", LOSS)
+    install("ganbench-elsewhere", "loss", "broken", "print('hello'); import apex_that_is_not_there")
+    result = ganbench_command("plugins", "--check", "--json", "loss", "sum", "broken", "hinge")
+    assert result.returncode == 1
+    found = {entry["name"]: entry for entry in json.loads(result.stdout)}
+    assert list(found) == ["sum", "broken", "hinge"]
+    (finding,) = found["sum"]["findings"]
+    assert finding["check"] == "loss-is-a-mean-over-samples"
+    assert set(finding) == {"check", "where", "seen", "expected", "mend", "why"}
+    assert found["broken"]["status"] == "unusable"
+    assert "Traceback" in found["broken"]["traceback"]
+    assert found["hinge"]["status"] == "ok"
+    assert re.match(r"(fast|normal|slow): \d+\.\d times the logistic loss", found["hinge"]["notes"][0])
+
+
+def test_what_a_plugin_declines_is_no_failure_and_debug_shows_no_more_than_there_is(ganbench_command) -> None:
+    result = ganbench_command("plugins", "--check", "dataset", "folder", "--debug")
+    assert result.returncode == 0, result.stdout
+    assert re.search(r"folder .*not checked .*needs a path", result.stdout)
+    assert "1 component: 1 not checked" in result.stdout
+
+
+@pytest.mark.parametrize("words", [["hingo"], ["loss", "hingo"], ["arch", "hinge"], ["loss", "other-package:hinge"]])
+def test_an_unknown_name_is_bad_input(ganbench_command, words) -> None:
+    result = ganbench_command("plugins", *words, "--check")
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert re.match(r"error: no .*'(hingo|hinge)'", result.stderr)
+    assert "Traceback" not in result.stderr
+
+
+def test_names_kinds_and_packages_say_what_is_listed(ganbench_command, install) -> None:
+    install("ganbench-elsewhere", "loss", "plain", LOSS)
+    install("ganbench-elsewhere", "trick", "hinge", "x = 1")
+
+    def listed(*words: str) -> list[tuple[str, str]]:
+        return [(e["kind"], e["name"]) for e in json.loads(ganbench_command("plugins", *words, "--json").stdout)]
+
+    assert listed("hinge") == [("loss", "hinge"), ("trick", "hinge")]
+    assert listed("loss", "hinge") == [("loss", "hinge")]
+    assert listed("ganbench_elsewhere") == [("loss", "plain"), ("trick", "hinge")]
+    assert listed("ganbench:hinge", "plain") == [("loss", "hinge"), ("loss", "plain")]
+    assert {kind for kind, _ in listed("extractor")} == {"extractor"}
+
+
+def test_a_torch_that_cannot_be_imported_is_said_in_a_sentence(ganbench_command, site) -> None:
+    (site / "torch.py").write_text("import os; os._exit(7)")
+    result = ganbench_command("plugins", "--check", "hinge")
+    assert result.returncode == 1
+    assert "no process can be had to look at it" in result.stdout
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_every_check_is_listed_with_its_reason(ganbench_command) -> None:
+    listed = ganbench_command("plugins", "--list-checks").stdout
+    for checks in CHECKS.values():
+        for name in checks.names:
+            assert f"\n{name}\n" in listed
+    only = ganbench_command("plugins", "protocol", "--list-checks").stdout
+    assert "there-are-enough-samples" in only
+    assert "loss-is-a-mean-over-samples" not in only
