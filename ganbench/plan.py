@@ -249,13 +249,14 @@ def _value(written: str) -> Any:
 
 
 def published_folder(protocol: str) -> Path | None:
-    """Where published records of a protocol lie: ``leaderboards/<protocol>`` here, or else the folder ``leaderboards``
-    in the package that provides the protocol."""
+    """Where published records of a protocol lie: ``leaderboards/<protocol>`` here, in the package that provides the
+    protocol, or, where that is installed from a checkout, at the top of the checkout."""
     folders = [Path("leaderboards", protocol)]
     for source in plugins.of_kind("protocol"):
         if source.name == protocol and source.file is not None:
             package = source.file.parents[source.module.count(".") - 1]
-            folders.append(package / "leaderboards" / protocol)
+            checkouts = [folder for folder in package.parents[:2] if (folder / "pyproject.toml").exists()]
+            folders += [folder / "leaderboards" / protocol for folder in (package, *checkouts)]
     return next((folder for folder in folders if folder.is_dir()), None)
 
 

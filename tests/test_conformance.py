@@ -675,6 +675,15 @@ def test_every_check_finds_what_it_is_there_for_and_says_how_to_mend_it(kind: st
     assert_found(kind, check, findings_of(broken[check]))
 
 
+def test_every_check_is_planted_against_in_one_of_these_files() -> None:
+    elsewhere = {"plugin": "health", **dict.fromkeys(("trick", "protocol", "extractor"), "conformance_")}
+    texts = {path.stem: path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py")}
+    for kind in CHECKS.keys() - CASES.keys():
+        stem = elsewhere[kind]
+        text = texts[f"test_{stem}{kind if stem.endswith('_') else ''}"]
+        assert [name for name in CHECKS[kind].names if f'"{name}"' not in text] == []
+
+
 @pytest.mark.parametrize("kind", CHECKS)
 def test_every_check_has_a_paragraph_on_why_it_matters(kind: str) -> None:
     for name in CHECKS[kind].names:

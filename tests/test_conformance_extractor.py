@@ -110,6 +110,7 @@ def test_every_check_finds_what_it_is_there_for_and_says_how_to_mend_it(check: s
     ("check", "broken"),
     [
         ("weights-are-all-in-the-hash", made(Fresh)),
+        ("global-switches-stay-as-they-are", made(threaded)),
         ("features-follow-from-the-samples", extractor(before=lambda self, x: x.mul_(2))),
         ("features-follow-from-the-samples", extractor(before=lambda self, x: 0 * x)),
         ("extractor-is-named-and-versioned", extractor(name="my net")),

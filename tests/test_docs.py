@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
+import textwrap
 import tomllib
+from dataclasses import fields
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 import typer
 
-from ganbench import hookspecs
+from ganbench import GAN, Dataset, Evaluating, Evaluation, Oracle, Protocol, Split, Training, Trick, hookspecs, plugins
 from ganbench.cli import app
+from ganbench.contracts import LossTraits
 from ganbench.plan import load_protocol
 from ganbench.publishing import check_folder
 from ganbench.record import read
@@ -90,8 +95,87 @@ def _tensor(value: float):
     return torch.tensor([value])
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/plugins.md"])
 def test_every_relative_link_leads_somewhere(page: str) -> None:
     prose = re.sub(r"```.*?```", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
     links = re.findall(r"\]\(([^)#:]+)\)", prose)
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+
+
+# -- the plugin guide ----------------------------------------------------------------------------------------
+
+GUIDE = (ROOT / "docs" / "plugins.md").read_text("utf-8")
+
+
+def section_of(kind: str) -> str:
+    """The guide's text under the heading of a hook."""
+    return re.search(rf"^### `ganbench_{kind}\(.*?(?=^##)", GUIDE, re.DOTALL | re.MULTILINE).group()
+
+
+def test_the_guide_has_one_heading_for_each_hook_with_its_signature() -> None:
+    signatures = [
+        f"ganbench_{kind}({', '.join(inspect.signature(getattr(hookspecs, f'ganbench_{kind}')).parameters)})"
+        for kind in hookspecs.KINDS
+    ]
+    assert re.findall(r"^### `(ganbench_.*)`$", GUIDE, re.MULTILINE) == signatures
+
+
+@pytest.mark.parametrize("kind", hookspecs.KINDS)
+def test_the_guides_example_of_a_hook_is_that_of_the_hookspec(kind: str) -> None:
+    (shown,) = re.findall(r"```python\n(.*?)```", section_of(kind), re.DOTALL)
+    documented = getattr(hookspecs, f"ganbench_{kind}").__doc__.split("Example::")[1]
+    assert shown.strip() == textwrap.dedent(documented).strip()
+
+
+@pytest.mark.parametrize(
+    ("kind", "members"),
+    [
+        ("arch", [name for name in vars(GAN) if not name.startswith("_")]),
+        ("loss", [*vars(LossTraits(None)), "d_loss", "g_loss"]),
+        ("trick", [name for name in vars(Trick) if not name.startswith("_")]),
+        ("metric", [field.name for field in fields(Evaluation) if field.init]),
+        ("dataset", [field.name for cls in (Dataset, Split, Oracle) for field in fields(cls)]),
+        ("protocol", [*Training.__struct_fields__, *Evaluating.__struct_fields__, *Protocol.__struct_fields__]),
+        ("extractor", ["forward", "name", "version", "confusion", "gate"]),
+    ],
+)
+def test_the_guide_names_every_member_of_a_contract(kind: str, members: list[str]) -> None:
+    not_for_authors = {
+        *("averaged_copy", "conditional", "train", "test"),
+        *("extractor", "real_features", "used_extractor", "description", "training", "evaluation"),
+        *("optimizer", "d_lr", "eps", "lr_decay", "d_steps"),
+    }
+    text = section_of(kind)
+    known = members if kind != "arch" else [*members, "recipe"]
+    assert [name for name in known if name not in not_for_authors and not re.search(rf"\b{name}\b", text)] == []
+
+
+def test_the_guides_tutorial_is_what_the_scaffold_says(ganbench_command) -> None:
+    tutorial = re.search(r"```\n(ganbench new-plugin my-gan --loss\n.*?)```", GUIDE, re.DOTALL).group(1).splitlines()
+    done = ganbench_command("new-plugin", "my-gan", "--loss")
+    assert done.returncode == 0, done.stderr
+    printed = [line.strip() for line in done.stdout.splitlines() if line.startswith("  ")]
+    assert tutorial[1:] == printed  # those commands are run by the scaffold's own tests
+
+
+def test_the_guides_python_runs_as_it_stands(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    notebook, test = (
+        next(block for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if block.startswith(start))
+        for start in ("import ganbench\n", "from ganbench.testing")
+    )
+    names: dict = {}
+    exec(notebook, names)
+    assert names["samples"].shape == (500, 1, 16, 16)
+    (tmp_path / "guide_hinge.py").write_text(test)
+    monkeypatch.syspath_prepend(tmp_path)
+    import_module("guide_hinge").test_hinge_keeps_the_contract()
+
+
+def test_every_option_of_the_scaffold_is_a_kind_and_stands_in_the_guide() -> None:
+    assert [kind for kind in hookspecs.KINDS if f"`--{kind}`" not in GUIDE] == []
+
+
+def test_the_guide_lists_every_built_in_trick() -> None:
+    names = [source.name for source in plugins.of_kind("trick") if source.package == "ganbench"]
+    assert [name for name in names if f"`{name}`" not in section_of("trick")] == []

@@ -111,9 +111,9 @@ def test_what_a_plugin_does_at_import_is_found(checked) -> None:
     found = checked({name: CASES[name] for name in ("prints", "seeds", "switches", "leaves-check")})
     seen = {name: [(f.check, f.seen) for f in health.findings] for name, health in found.items()}
     assert seen["prints"] == [("nothing-is-printed", "it printed 'hello'")]
-    assert [check for check, _ in seen["seeds"]] == ["importing-leaves-the-process-alone"]
+    assert [check for check, _ in seen["seeds"]] == ["importing-draws-no-random-numbers"]
     assert "torch's default generator" in seen["seeds"][0][1]
-    assert [check for check, _ in seen["switches"]] == ["importing-leaves-the-process-alone"]
+    assert [check for check, _ in seen["switches"]] == ["global-switches-stay-as-they-are"]
     assert "default dtype from torch.float32 to torch.float64" in seen["switches"][0][1]
     assert "SystemExit: bye" in seen["leaves-check"][0][1]
     for finding in (finding for health in found.values() for finding in health.findings):

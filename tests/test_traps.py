@@ -23,7 +23,7 @@ from ganbench import GAN, DataSpec, Split
 from ganbench.data import Stream, to_signal
 from ganbench.evaluation import sample
 from ganbench.protocol import Recipe
-from ganbench.testing import Finding, arch_findings, dataset_findings, loss_findings, metric_findings
+from ganbench.testing import Finding, arch_findings, dataset_findings, loss_findings, metric_findings, trick_findings
 from ganbench.testing.worlds import images
 from ganbench_baselines.arch import dcgan
 from ganbench_baselines.extractor import digits_cnn
@@ -208,6 +208,29 @@ def test_clipping_that_hides_an_infinite_weight_is_found(trap_in_loss) -> None:
     trap_in_loss("after-d-step-hides-no-diverged-weight", "wgan", (".add_(zero_or_nan)", ""))
 
 
+KEPT = ("""    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+""", """    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        real = KEPT.setdefault(real.shape, real)
+""")  # fmt: skip
+
+
+@pytest.mark.parametrize("loss", ["hinge", "wgan_gp"])
+def test_a_loss_that_shows_d_one_real_batch_for_ever_is_found(trap_in_loss, loss) -> None:
+    store = ("@hookimpl", "KEPT = {}\n\n\n@hookimpl")
+    trap_in_loss("loss-is-played-on-the-batch-that-is-given", loss, KEPT, store)
+
+
+@pytest.mark.parametrize("loss", ["wgan_gp", "dragan"])
+def test_a_penalty_that_draws_on_the_cpu_is_found(trap_in_loss, loss) -> None:
+    staying = ("dtype=x.dtype, device=x.device)", "dtype=x.dtype)")
+    trap_in_loss("loss-follows-its-samples-to-another-device", loss, penalties=[staying])
+
+
+def test_a_standard_deviation_that_needs_two_samples_is_found(trap_in_loss) -> None:
+    summed = "(real - real.mean(0)).square().sum().div(len(real) - 1).sqrt()"
+    trap_in_loss("loss-of-a-single-pair-is-a-number-or-an-error", "dragan", ("real.std(correction=0)", summed))
+
+
 # -- architectures -----------------------------------------------------------------------------------------------------
 
 
@@ -262,6 +285,20 @@ def test_an_arch_that_is_never_told_the_normalisation_may_not_mix_samples_unseen
     )
     module = copied(f"{BASELINES}.arch.dcgan", *unasked, (BLOCKS, blocks.__name__))
     assert "d-judges-each-sample-by-itself" in names(arch_findings(module, IMAGES, width=4))
+
+
+def test_an_arch_that_shows_d_one_real_batch_for_ever_is_found(trap_in_arch) -> None:
+    own = """class Own(GAN):
+    kept = None
+
+    def matches(self, batch, fake):
+        self.kept = batch.real if self.kept is None else self.kept
+        return [Match(self.discriminator, self.kept, fake)]
+
+
+@hookimpl"""
+    hoarding = (("@hookimpl", own), ("return GAN(", "return Own("), ("import GAN", "import GAN, Match"))
+    trap_in_arch("weights-and-buffers-are-all-there-is", "dcgan", *hoarding)
 
 
 WRITTEN_OUT = "nn.Flatten(0), type('Own', (nn.Module,), {'forward': lambda self, x: 1 / (1 + (-x).exp())})()"
@@ -339,6 +376,45 @@ def test_a_generator_that_cleans_its_numbers_is_found(trap_in_arch, old) -> None
 
 def test_a_discriminator_that_cleans_its_numbers_is_found(trap_in_arch) -> None:
     trap_in_arch("a-diverged-player-is-seen", "dcgan", blocks=[("nn.Flatten(0)]", f"nn.Flatten(0), {CLEANING}]")])
+
+
+# -- tricks ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def trap_in_trick(copied: Copied, clean: dict) -> Callable[..., None]:
+    """Plant a trap in a trick, and see that a check finds it."""
+
+    def plant(check: str, trick: str, *changes: Change) -> None:
+        module = f"{BASELINES}.trick.{trick}"
+        if trick not in clean:
+            clean[trick] = trick_findings(copied(module))
+        assert_found(check, clean[trick], trick_findings(copied(module, *changes)))
+
+    return plant
+
+
+@pytest.mark.parametrize(
+    ("check", "trick", "old", "new"),
+    [
+        ("players-stay-sound", "instance_noise", "torch.randn_like(x)", "torch.randn(x.shape)"),
+        ("match-stays-differentiable", "instance_noise", "match.D(x + sigma", "match.D(x.detach() + sigma"),
+        ("trick-keeps-nothing-between-calls", "instance_noise", "(1 - turn.progress)", "(1 - turn.progress)\n"
+         "        self.sigma = self.sigma * 0.9"),
+        ("loss-keeps-its-traits", "label_smoothing", "super().__init__(loss)", "self.inner = loss"),
+        ("loss-stays-sound", "label_smoothing", "return loss + (1", "return loss.nan_to_num() + (1"),
+        ("gradients-are-changed-in-place", "gradient_clipping", "        total =", "        for p in params:\n"
+         "            p.grad.nan_to_num_()\n        total ="),
+        ("recipe-is-of-the-contract", "ttur", '"d_lr"', '"lr_d"'),
+        ("a-nonsense-argument-is-declined", "ttur", "number(argument, 4.0, 1e-3, 1e3)", "float(argument or 4)"),
+        ("random-numbers-come-from-torchs-default-generator", "diffaugment", "first = torch.randint(", "first = "
+         "__import__('random').randrange(3) + torch.randint("),
+        ("a-turn-moves-no-weight", "unrolled", "        terms: Terms", "        for name, p in ahead.items():\n"
+         "            real[name].data.copy_(p.data)\n        terms: Terms"),
+    ],
+)  # fmt: skip
+def test_a_trap_in_a_trick_is_found(trap_in_trick, check, trick, old, new) -> None:
+    trap_in_trick(check, trick, (old, new))
 
 
 # -- metrics -----------------------------------------------------------------------------------------------------------

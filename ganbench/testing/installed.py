@@ -30,14 +30,19 @@ DECLINED = "Unsupported for "
 
 @dataclass(frozen=True)
 class Imported:
-    """A plugin's module, right after its import: what that drew and changed; and what it has printed so far."""
+    """A plugin's module: its hook, the arguments that such a hook is given, the random generators that its import moved
+    and the switches that it turned; and what has been printed since."""
 
     source: Source
     hook: Callable[..., Any]
     known: frozenset[str]
     drawn: str
-    changed: tuple[str, ...]
+    turned: tuple[str, ...]
     printed: str = ""
+
+    def findings(self, printed: str) -> list[Finding]:
+        """Of the checks that every plugin gets."""
+        return CHECKS.run(replace(self, printed=printed), turned=self.turned)
 
 
 def build(source: Source, say: Callable[[str], None]) -> list[Finding]:
@@ -55,7 +60,7 @@ def build(source: Source, say: Callable[[str], None]) -> list[Finding]:
         imported = _imported(source, say)
         say("while being built")
         _built(source)
-    return CHECKS.run(replace(imported, printed=printed.getvalue()))
+    return imported.findings(printed.getvalue())
 
 
 def check(source: Source, say: Callable[[str], None]) -> tuple[list[Finding], list[str]]:
@@ -74,18 +79,18 @@ def check(source: Source, say: Callable[[str], None]) -> tuple[list[Finding], li
                 raise Unsupported(f"it was built for nothing that it was tried on: {finding.seen}", finding.mend)
         say("while its speed was measured")
         notes = [str(SPEED[source.kind](source))] if source.kind in SPEED and not found else []
-    return CHECKS.run(replace(imported, printed=printed.getvalue())) + found, notes
+    return imported.findings(printed.getvalue()) + found, notes
 
 
 def _imported(source: Source, say: Callable[[str], None]) -> Imported:
     say("while being imported")
     before = global_states()  # Python's own is drawn from by many a library's import
-    with switches.switches_kept() as changed:
+    with switches.switches_kept() as turned:
         manager = load(replace(source, argument=""))
     caller = getattr(manager.hook, f"ganbench_{source.kind}")
     (implementation,) = caller.get_hookimpls()
     known = frozenset(caller.spec.argnames)
-    return Imported(source, implementation.function, known, moved(before, allowed=PYTHON), tuple(changed))
+    return Imported(source, implementation.function, known, moved(before, allowed=PYTHON), tuple(turned))
 
 
 def _built(source: Source) -> Any:
@@ -138,16 +143,14 @@ SPEED: dict[str, Callable[[Source], speed.Speed]] = {
 
 
 @CHECKS.add
-def importing_leaves_the_process_alone(case: Imported) -> Iterator[Finding]:
+def importing_draws_no_random_numbers(case: Imported) -> Iterator[Finding]:
     """A plugin is imported when it is first named, which may be between the seeding of a generator and the drawing of
-    weights. A module that seeds, draws or sets a switch at its top makes other runs of other people's plugins."""
-    done = [f"drew from (or seeded) {case.drawn}"] if case.drawn else []
-    done += [f"changed {switch}" for switch in case.changed]
-    if done:
+    weights. A module that seeds or draws at its top changes other people's runs, the first time that it is named."""
+    if case.drawn:
         yield Finding(
-            seen=f"importing {case.source.module} {' and '.join(done)}",
+            seen=f"importing {case.source.module} drew from (or seeded) {case.drawn}",
             expected="a module that defines things, and does nothing",
-            mend="move it into the hook, with a generator of its own; the core has seeded torch's where it matters",
+            mend="draw in the hook, with a generator of its own; the core has seeded torch's where it matters",
         )
 
 

@@ -29,12 +29,19 @@ class Logistic:
         return softplus(-D(fake)).mean()
 
 
-class Penalised:
-    """A Wasserstein loss with a gradient penalty (Gulrajani et al. 2017), and every trait that a loss can have."""
+class Demanding(Logistic):
+    """The same with every trait that a loss can have."""
 
     d_steps = 3
     d_norm = "none"
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.9)}
+
+    def after_d_step(self, discriminators: object) -> None:
+        """Nothing: it is there to be kept."""
+
+
+class Penalised(Demanding):
+    """A Wasserstein loss with a gradient penalty (Gulrajani et al. 2017)."""
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         share = torch.rand(len(real), *[1] * (real.dim() - 1), dtype=real.dtype, device=real.device)
@@ -45,9 +52,6 @@ class Penalised:
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         return -D(fake).mean()
-
-    def after_d_step(self, discriminators: object) -> None:
-        """Nothing: it is there to be kept."""
 
 
 def toy(data: DataSpec, width: int = WIDTH) -> GAN:

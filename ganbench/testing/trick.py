@@ -27,7 +27,7 @@ from ganbench.testing.built import Built, flat, some, total_of, without_gradient
 from ganbench.testing.findings import TORCH, Checks, ConformanceError, Finding, global_states, moved, seeded
 from ganbench.testing.given import Made, made
 from ganbench.testing.probes import LossCase
-from ganbench.testing.toys import Logistic, Penalised, toy
+from ganbench.testing.toys import Demanding, Logistic, Penalised, toy
 from ganbench.trick import Player, Trick, Turn
 
 CHECKS: Checks[TrickCase] = Checks("trick")
@@ -63,7 +63,7 @@ class TrickCase:
     def losses(self) -> list[tuple[Loss, Loss]]:
         """(before, after), for every textbook loss that it does not decline."""
         found: list[tuple[Loss, Loss]] = []
-        for loss in (Logistic(), Penalised()):
+        for loss in (Logistic(), Demanding(), Penalised()):
             try:
                 found.append((loss, self.trick.loss(loss)))
             except Unsupported:
@@ -133,7 +133,7 @@ def _turn(player: Player, gan: GAN, batch: Batch, fake: Any) -> Turn:
 def trick_findings(trick: Given, skip: Collection[str] = ()) -> list[Finding]:
     """What is wrong with a trick; nothing is raised for it.
 
-    It is tried on sound players for points and for images, and around two sound losses; it may decline some of them.
+    It is tried on sound players for points and for images, and around sound losses; it may decline some of them.
 
     Args:
         trick: a trick; or an installed one's name (``"instance-noise:0.1"``), the module with the hook, or the hook.
