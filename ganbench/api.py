@@ -81,7 +81,7 @@ class Run:
 class Runs(Sequence[Run]):
     """What a call of ``run`` made or found, one run per seed and combination.
 
-    ``declined`` are combinations that do not fit, as sentences.
+    ``declined`` are combinations that do not fit, and plugins that are broken, as sentences.
     """
 
     def __init__(self, runs: Iterable[Run], table: Table, declined: Sequence[str]) -> None:
@@ -168,9 +168,10 @@ def run(
         raise KeyboardInterrupt
     done = [(job, read(job.record_file)) for job in plan.jobs if job.record_file.exists()]
     trained = [Run(Path(job.folder), record) for job, record in done if not job.yardstick]
-    if outcome.declined and not trained:
-        raise next(iter(outcome.declined.values()))
-    return Runs(trained, build((record for _, record in done), plan.protocol), list(outcome.declined))
+    left_out = outcome.declined | outcome.broken
+    if left_out and not trained:
+        raise next(iter(left_out.values()))
+    return Runs(trained, build((record for _, record in done), plan.protocol), list(left_out))
 
 
 def evaluate(

@@ -66,13 +66,13 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
     protocol = msgspec.json.decode(encoded, type=Protocol)
     rules = protocol.evaluation
     device = pick_device(device_name)
-    metric_sources = {name: plugins.find("metric", name) for name in rules.metrics}
-    dataset_source = plugins.find("dataset", protocol.dataset)
+    metric_sources = {name: plugins.find_for(protocol.name, "metric", name) for name in rules.metrics}
+    dataset_source = plugins.find_for(protocol.name, "dataset", protocol.dataset)
     dataset: Dataset = plugins.build(dataset_source, argument=dataset_source.argument, resolution=protocol.resolution)
     parts = {"dataset": component_of(dataset_source)}
     extractor = None
     if rules.extractor:
-        source = plugins.find("extractor", rules.extractor)
+        source = plugins.find_for(protocol.name, "extractor", rules.extractor)
         extractor = plugins.build(source, argument=source.argument)
         parts["extractor"] = component_of(source)
     metrics = {name: plugins.build(source) for name, source in metric_sources.items()}

@@ -64,8 +64,10 @@ def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
         state = torch.load(checkpoint, weights_only=True, map_location="cpu")
         job = msgspec.json.decode(state["job"], type=Job)
     except Exception as error:
-        raise RecordError(f"{checkpoint} is not a readable checkpoint: {error}", "run again with --force") from error
-    source = plugins.find("dataset", job.protocol.dataset)
+        raise RecordError(
+            f"{checkpoint} is not a readable checkpoint ({type(error).__name__})", "run again with --force"
+        ) from error
+    source = plugins.find_for(job.protocol.name, "dataset", job.protocol.dataset)
     dataset = plugins.build(source, argument=source.argument, resolution=job.protocol.resolution)
     gan = build_players(job, dataset).gan
     try:

@@ -20,7 +20,7 @@ def configure(threads: int) -> None:
     torch.set_num_threads(threads)
     torch.set_default_dtype(torch.float32)
     torch.set_flush_denormal(False)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # as use_deterministic_algorithms, which imports inductor for it
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # guards against bugs only
     torch.backends.mkldnn.enabled = True  # type: ignore[assignment]
     torch.backends.cudnn.enabled = True
@@ -34,7 +34,7 @@ def configured(threads: int) -> Iterator[None]:
     """Make this process reproducible for a while, and leave it as it was found."""
     before = settings()
     fill = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # torch's stubs do not know it
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+    mode = torch.get_deterministic_debug_mode()
     configure(threads)
     try:
         yield
@@ -42,7 +42,7 @@ def configured(threads: int) -> Iterator[None]:
         torch.set_num_threads(before["threads"])
         torch.set_default_dtype(getattr(torch, before["default dtype"].removeprefix("torch.")))
         torch.set_flush_denormal(before["a denormal"] == 0)
-        torch.use_deterministic_algorithms(before["deterministic algorithms"], warn_only=warn_only)
+        torch.set_deterministic_debug_mode(mode)
         deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
         torch.backends.mkldnn.enabled = before["mkldnn"]
         torch.backends.cudnn.enabled = before["cudnn"]
@@ -61,9 +61,17 @@ def settings() -> dict[str, Any]:
         "cudnn": bool(torch.backends.cudnn.enabled),
         "cudnn.benchmark": torch.backends.cudnn.benchmark,
         "cudnn.allow_tf32": torch.backends.cudnn.allow_tf32,
-        "matmul.allow_tf32": torch.backends.cuda.matmul.allow_tf32,
+        "matmul.allow_tf32": _matmul_tf32(),
         "a denormal": (torch.tensor(1e-39) * 1).item(),
     }
+
+
+def _matmul_tf32() -> bool | str:
+    """Whether; or that nobody can tell, which torch says once somebody used the newer name of the same switch."""
+    try:
+        return torch.backends.cuda.matmul.allow_tf32
+    except RuntimeError:
+        return "set by its newer name"
 
 
 @contextmanager

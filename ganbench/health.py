@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -31,9 +32,9 @@ from ganbench.plugins import Source
 
 Depth = Literal["build", "check"]
 Status = Literal["ok", "found", "declined", "unusable"]
-PRELOADED = ["ganbench.testing.installed", "torch._inductor"]
-"""What a child needs before any plugin. The second is what torch takes its time to load, a second and more, when it is
-asked for deterministic algorithms, or at the first layer on the meta device."""
+PRELOADED = ["ganbench.testing.installed", "torch._dynamo"]
+"""What a child needs before any plugin. The second is what torch takes its time to load, a second and more, at the
+first layer on the meta device."""
 
 GRACE_SECONDS = 5.0
 """How much longer than its time limit a child may need to say where it stands."""
@@ -84,15 +85,31 @@ def examine(
         timeout: seconds that one plugin may take.
         offline: let nothing be fetched; what is missing is then declined, or fails.
     """
-    # Forking a process that has imported torch, and no plugin, is 30 times as fast as a new one. Elsewhere than on
-    # Linux, native libraries do not stand it.
-    context: Any = mp.get_context("forkserver" if sys.platform == "linux" else "spawn")
-    if sys.platform == "linux":
-        context.set_forkserver_preload(PRELOADED)
+    context = _context()
     with TemporaryDirectory(prefix="ganbench-") as folder:
         for place, source in enumerate(sources):
             environment = os.environ | (OFFLINE if offline else {})
             yield _examined(context, source, depth, timeout, Path(folder) / str(place), environment)
+
+
+def _context() -> Any:
+    """Where children come from. Forking a process that has imported torch, and no plugin, is 30 times as fast as a new
+    one; elsewhere than on Linux, native libraries do not stand it."""
+    if sys.platform != "linux":
+        return mp.get_context("spawn")
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    resource_tracker.ensure_running()  # or the next but one line would start it, and it unblocks what is blocked here
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # for the server: Ctrl-C is for the parent
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"  # or the server would import what lies in the working directory
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        del os.environ["PYTHONSAFEPATH"]
+        os.environ |= {} if before is None else {"PYTHONSAFEPATH": before}
+    return context
 
 
 def _examined(
@@ -184,7 +201,10 @@ def _look(
         os.setsid()
     os.environ.clear()
     os.environ.update(environment)
-    errors = os.open(said, os.O_WRONLY | os.O_CREAT)
+    try:
+        errors = os.open(said, os.O_WRONLY | os.O_CREAT)
+    except OSError:  # the parent has gone meanwhile, and its folder with it
+        os._exit(1)
     os.dup2(errors, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     faulthandler.enable(file=errors)

@@ -27,7 +27,7 @@ STYLE = """
 """
 PAGE_STYLE = """
 :root { color-scheme: light dark; }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 80em; padding: 0 1em; overflow-x: auto; }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 100em; padding: 0 1em; overflow-x: auto; }
 .ganbench thead th { cursor: pointer; }
 """
 SORT = """

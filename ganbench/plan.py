@@ -196,10 +196,13 @@ def _sort(protocol: Protocol, jobs: list[Job], force: bool) -> Plan:
 
 def _same_code(record: Record, job: Job) -> bool:
     rules = job.protocol
-    pairs = [(record.parts.get("dataset"), plugins.find("dataset", rules.dataset))]
-    pairs += [(record.metrics.get(name), plugins.find("metric", name)) for name in rules.evaluation.metrics]
+    pairs = [(record.parts.get("dataset"), plugins.find_for(rules.name, "dataset", rules.dataset))]
+    pairs += [
+        (record.metrics.get(name), plugins.find_for(rules.name, "metric", name)) for name in rules.evaluation.metrics
+    ]
     if rules.evaluation.extractor:
-        pairs.append((record.parts.get("extractor"), plugins.find("extractor", rules.evaluation.extractor)))
+        extractor = plugins.find_for(rules.name, "extractor", rules.evaluation.extractor)
+        pairs.append((record.parts.get("extractor"), extractor))
     if not job.yardstick:
         pairs += [(record.arch, plugins.find("arch", job.arch)), (record.loss, plugins.find("loss", job.loss))]
         pairs += zip(record.tricks, (plugins.find("trick", trick) for trick in job.tricks), strict=True)
@@ -225,7 +228,7 @@ def _check_names(protocol: Protocol) -> None:
     ):
         for name in names:
             try:
-                plugins.find(kind, name)
+                plugins.find_for(protocol.name, kind, name)
             except PluginError as error:
                 raise ProtocolError(f"protocol {protocol.name}: {error.message}", error.hint) from error
 

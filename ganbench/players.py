@@ -79,9 +79,7 @@ def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str
 def _build_arch(source: Source, job: Job, d_norm: str | None, data: DataSpec) -> GAN:
     asked, _ = resolve_recipe(job.protocol.training, [("--set", job.recipe_changes)])
     with _naming(f"{source.name} cannot play on {job.protocol.dataset}"):
-        gan = plugins.build(source, data=data, d_norm=d_norm, width=asked.width, z_dim=asked.z_dim)
-    if not isinstance(gan, GAN):
-        raise PluginError(f"{source} returned a {type(gan).__name__}", "ganbench_arch returns a ganbench.GAN")
+        gan: GAN = plugins.build(source, data=data, d_norm=d_norm, width=asked.width, z_dim=asked.z_dim)
     return gan
 
 
@@ -147,13 +145,10 @@ def build_trick(reference: str) -> Trick:
     """The trick of that name, with what stood behind the colon.
 
     Raises:
-        PluginError: it is none.
         Unsupported: its argument makes no sense.
     """
     source = plugins.find("trick", reference)
-    trick = plugins.build(source, argument=source.argument)
-    if not isinstance(trick, Trick):
-        raise PluginError(f"{source} returned a {type(trick).__name__}", "ganbench_trick returns a ganbench.Trick")
+    trick: Trick = plugins.build(source, argument=source.argument)
     return trick
 
 

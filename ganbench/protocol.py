@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -180,7 +180,7 @@ def resolve_recipe(
         try:
             msgspec.convert(merged, Recipe)
         except msgspec.ValidationError as error:
-            raise ProtocolError(f"the recipe of {origin}: {_plain(error)}") from error
+            raise ProtocolError(f"the recipe of {origin}: {_plain(error)}", _what_fits(error)) from error
     return msgspec.convert(merged, Recipe), origins
 
 
@@ -200,6 +200,14 @@ def _plain(error: Exception) -> str:
     text = str(error)
     message, _, path = text.partition(" - at `$.")
     return f"`{path.rstrip('`')}`: {message}" if path else text
+
+
+def _what_fits(error: Exception) -> str:
+    """The next step after a value that a setting cannot take."""
+    name = str(error).partition(" - at `$.")[2].rstrip("`")
+    wanted = get_type_hints(Training).get(name)
+    words = get_args(wanted) if get_origin(wanted) is Literal else ()
+    return f"{name} is one of: {', '.join(words)}" if words else "for example: --set lr=1e-4"
 
 
 def _with_defaults(struct: Struct) -> dict[str, Any]:

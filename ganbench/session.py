@@ -30,9 +30,11 @@ class Executor(Protocol):
 
 @dataclass
 class Outcome:
-    """What became of a plan: combinations that do not fit, an error that ended everything, workers that died."""
+    """What became of a plan: combinations that do not fit, plugins that are broken, an error that ended everything,
+    workers that died."""
 
     declined: dict[str, GanbenchError] = field(default_factory=dict)
+    broken: dict[str, GanbenchError] = field(default_factory=dict)
     fatal: GanbenchError | None = None
     lost: list[str] = field(default_factory=list)
     interrupted: bool = False
@@ -41,7 +43,8 @@ class Outcome:
 def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: bool = False) -> Outcome:
     """Carry out what is left of a plan; Ctrl-C or SIGTERM ends it in good order, a second one at once.
 
-    In a plan of several combinations one that does not fit is left out; any other refusal ends everything.
+    In a plan of several combinations one that does not fit, or whose plugin is broken, is left out; any other refusal
+    ends everything.
 
     Raises:
         KeyboardInterrupt: the second.
@@ -69,6 +72,8 @@ def _take(event: Event, outcome: Outcome, grid: bool) -> None:
         error = GanbenchError(facts["message"], facts["hint"])
         if facts["unsupported"] and grid:
             outcome.declined[error.message] = error
+        elif facts["broken"] and grid:
+            outcome.broken[error.message] = error
         else:
             outcome.fatal = outcome.fatal or error
     if facts.get("lost"):

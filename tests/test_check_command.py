@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -98,3 +103,35 @@ def test_every_check_is_listed_with_its_reason(ganbench_command) -> None:
     only = ganbench_command("plugins", "protocol", "--list-checks").stdout
     assert "there-are-enough-samples" in only
     assert "loss-is-a-mean-over-samples" not in only
+
+
+@pytest.mark.parametrize("seconds", [0.7, 2.0])
+def test_ctrl_c_ends_it_in_silence_whatever_is_being_prepared(seconds, tmp_path) -> None:
+    code = (
+        "import signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from ganbench.cli import main\n"
+        "sys.argv = ['ganbench', 'plugins', 'loss', '--check']\n"
+        "main()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+
+
+def test_nothing_is_loaded_from_the_working_directory(ganbench_command, tmp_path):
+    (tmp_path / "ganbench").mkdir()
+    (tmp_path / "ganbench" / "__init__.py").write_text("raise SystemExit('from the working directory')")
+    command = [sys.executable, "-P", "-m", "ganbench", "plugins", "hinge", "--check"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

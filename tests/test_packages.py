@@ -269,6 +269,28 @@ def test_the_check_survives_a_crash_in_native_code_and_an_exit_at_import(shelf, 
     assert found["plain"]["status"] in {"ok", "found"}
 
 
+def test_debug_shows_where_in_the_plugin_a_worker_failed(shelf, ganbench):
+    shelf.add("ganbench-broken", {"loss/broken": "broken_loss"}, {"broken_loss": "import apex"}, version="2.0")
+    told = ganbench("run", "--arch", "mlp", "--loss", "broken", "--protocol", "smoke-v1", "--debug").stdout
+    assert "broken_loss.py" in told
+    assert "Traceback" in told
+
+
+def test_in_a_grid_what_is_broken_or_crashes_is_left_out_and_told_and_the_others_run(shelf, ganbench):
+    crash = "import ctypes\nctypes.string_at(0)"
+    shelf.add("ganbench-broken", {"loss/broken": "broken_loss"}, {"broken_loss": "import apex"}, version="2.0")
+    shelf.add("ganbench-crash", {"loss/crash": "crash_loss"}, {"crash_loss": crash}, version="3.0")
+    points = {"loss/plain": "good_loss", "protocol/good-v1": "good_protocol"}
+    shelf.add("ganbench-good", points, {"good_loss": LOSS, "good_protocol": PROTOCOL.replace("NAME", "good-v1")})
+    options = ("--arch", "mlp", "--protocol", "good-v1", "--seed", "0", "--json", "--jobs", "1")
+    result = ganbench("run", "--loss", "broken,crash,plain", *options)
+    assert result.returncode == 1
+    assert [row["loss"]["name"] for row in json.loads(result.stdout)["rows"] if row["loss"]] == ["plain"]
+    assert "left out: broken (ganbench-broken 2.0) cannot be used: ModuleNotFoundError" in result.stderr
+    assert "mlp+crash, seed 0: the worker process died: killed by SIGSEGV before the run began" in result.stderr
+    refused(ganbench("run", "--loss", "crash", *options[:-3], "--quiet"), "killed by SIGSEGV before the run began")
+
+
 def test_one_malformed_package_costs_nobody_but_itself(shelf, ganbench):
     """Where one entry_points.txt is malformed, importlib.metadata gives nobody's."""
     shelf.add("ganbench-good", {"loss/plain": "good_loss"}, {"good_loss": LOSS})
@@ -347,6 +369,13 @@ def test_one_module_under_two_names_is_two_components(shelf, ganbench):
     )
     subprocess.run([sys.executable, "-c", script], env=surroundings(shelf.folder), check=True)
     assert {("ganbench-good", "one"), ("ganbench-good", "two")} < names(ganbench("plugins", "--json"))
+
+
+def test_a_protocol_runs_though_another_package_has_a_metric_of_the_same_name(shelf, ganbench):
+    modules = {"rival": "import apex"}
+    shelf.add("rival", {"metric/fid": "rival", "dataset/digits": "rival", "extractor/digits-cnn": "rival"}, modules)
+    result = ganbench("run", "--arch", "mlp", "--loss", "hinge", "--protocol", "smoke-v1", "--quiet")
+    assert result.returncode == 0, result.stderr
 
 
 # -- the allow-list ------------------------------------------------------------------------------------------
@@ -538,6 +567,32 @@ def test_a_deprecated_hook_is_told_once_in_one_line_and_works(shelf, tmp_path):
     said = "good-v1 (ganbench-elder 1.0): ganbench_protocol goes in 0.9: use ganbench_rules"
     assert result.stderr == f"warning: {said}\n"
     assert "ring" in result.stdout
+
+
+def test_what_a_workers_plugin_does_that_is_deprecated_is_told_once_by_the_command(shelf, tmp_path):
+    code = """
+        from ganbench import GAN, hookimpl
+        from torch import nn
+        @hookimpl
+        def ganbench_arch(data, width):
+            return GAN(nn.Linear(8, 2), nn.Sequential(nn.Linear(2, 1), nn.Flatten(0)), 8)
+    """
+    points = {"arch/tiny": "tiny", "protocol/good-v1": "good"}
+    shelf.add("ganbench-elder", points, {"tiny": code, "good": PROTOCOL.replace("NAME", "good-v1")})
+    script = tmp_path / "later.py"
+    script.write_text(textwrap.dedent(DEPRECATED))
+    options = ["--arch", "tiny", "--loss", "minimax", "--protocol", "good-v1", "--quiet", "--jobs", "2"]
+    result = subprocess.run(
+        [sys.executable, script, "run", *options],
+        cwd=tmp_path,
+        env=surroundings(shelf.folder),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said = "tiny (ganbench-elder 1.0): the argument width goes in 0.9: use data.width"
+    assert result.stderr.count(said) == 1
+    assert f"warning: {said}\n" in result.stderr
 
 
 # -- packages as their authors make them ---------------------------------------------------------------------

@@ -373,7 +373,7 @@ BAD_INPUT = {
     ),
     "nothing to show": (["show", "nowhere"], "nowhere holds no run"),
     "nothing to sample": (["sample", "nowhere"], "nowhere holds no run"),
-    "unknown kind": (["plugins", "archs"], "no kind called 'archs'"),
+    "unknown kind": (["plugins", "archs"], "no kind, component or package called 'archs' - did you mean 'arch'?"),
     "no records": (["leaderboard", "smoke-v1"], "no records of smoke-v1"),
     "unknown leaderboard": (["leaderboard", "nope"], "no protocol called 'nope'"),
 }

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from ganbench import plugins
+from ganbench.cli import completion
 from ganbench.cli.base import app, console
 from ganbench.cli.leaderboard import show_table
 from ganbench.display import make_display
@@ -30,37 +31,33 @@ from ganbench.plugins import Source
 from ganbench.session import Outcome, carry_out
 
 
-def _names(kind: str) -> list[str]:
-    return [s.name for s in plugins.of_kind(kind)]
-
-
 @app.command()
 def run(
     arch: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Architecture; repeat, separate by commas, or say all.", autocompletion=lambda: _names("arch")
-        ),
+        typer.Option(help="Architecture; repeat, separate by commas, or say all.", autocompletion=completion.archs),
     ] = None,
     loss: Annotated[
         list[str] | None,
-        typer.Option(help="Loss; repeat, separate by commas, or say all.", autocompletion=lambda: _names("loss")),
+        typer.Option(help="Loss; repeat, separate by commas, or say all.", autocompletion=completion.losses),
     ] = None,
     trick: Annotated[
         list[str] | None,
         typer.Option(
             help="What every combination is trained with besides, e.g. pacgan:2; repeat, or separate by commas.",
-            autocompletion=lambda: _names("trick"),
+            autocompletion=completion.tricks,
         ),
     ] = None,
     protocol: Annotated[
-        str, typer.Option(help="A protocol's name, or your own TOML file.", autocompletion=lambda: _names("protocol"))
+        str, typer.Option(help="A protocol's name, or your own TOML file.", autocompletion=completion.protocols)
     ] = DEFAULT_PROTOCOL,
     seed: Annotated[
         list[str] | None,
         typer.Option(help="Only these seeds (repeat, or separate by commas); default: the protocol's."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.")] = "auto",
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.", autocompletion=completion.devices)
+    ] = "auto",
     jobs: Annotated[
         int,
         typer.Option(min=0, help="Runs at a time; default: one per core on a CPU, one per GPU.", show_default=False),
@@ -111,14 +108,16 @@ def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> N
         typer.echo('{"rows": []}')
     for message in outcome.declined:
         terminal.print(f"[yellow]left out:[/] {message}")
+    for error in outcome.broken.values():
+        terminal.print(f"[red]left out:[/] {error.message}; {error.hint}")
     for line in outcome.lost:
         terminal.print(f"[red]lost:[/] {line}; {_how_to_go_on(plan)}")
     if outcome.interrupted:
         terminal.print(f"[yellow]interrupted:[/] {_how_to_go_on(plan)}")
         raise typer.Exit(130)
-    if outcome.declined and not runs:
-        raise list(outcome.declined.values())[-1]
-    if outcome.lost:
+    if (outcome.declined or outcome.broken) and not runs:
+        raise list({**outcome.declined, **outcome.broken}.values())[-1]
+    if outcome.lost or outcome.broken:
         raise typer.Exit(1)
 
 

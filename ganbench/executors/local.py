@@ -9,8 +9,10 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
+import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -20,8 +22,9 @@ from typing import Any
 
 import msgspec
 
-from ganbench.errors import GanbenchError, RecordError, Unsupported
+from ganbench.errors import GanbenchError, PluginError, RecordError, Unsupported
 from ganbench.jobs import Event, Job
+from ganbench.loading import PluginWarning
 from ganbench.record import Status, read, write
 
 GRACE_SECONDS = 30.0
@@ -85,7 +88,9 @@ class LocalExecutor:
         wait([seat.pipe for seat in busy if seat.pipe], timeout=0.25)
         for seat in busy:
             event = seat.hear()
-            if event is not None:
+            if event is not None and event.kind == "warned":
+                warnings.warn(PluginWarning(event.facts["message"]), stacklevel=1)  # once, however many workers say it
+            elif event is not None:
                 yield event
             elif seat.hangs:
                 limit = seat.job.protocol.training.timeout if seat.job else 0
@@ -100,12 +105,16 @@ class LocalExecutor:
 
     def _give_up(self, seat: _Seat, status: Status, reason: str) -> Event:
         """Write down what became of a job whose worker does not say so itself."""
-        job = seat.job
+        job, begun = seat.job, False
         assert job is not None
         seat.end()
         with suppress(RecordError):  # it may have died before there was a record
-            if (record := read(job.record_file)).status == "interrupted":
+            record = read(job.record_file)
+            if begun := record.status == "interrupted":
                 write(msgspec.structs.replace(record, status=status, reason=reason), job.record_file)
+        if status == "error" and not begun:
+            hint = "a plugin takes its process with it: `ganbench plugins --check` says which"
+            return refusal(job, f"{job.key}: {reason} before the run began", hint, broken=not job.yardstick)
         return Event("done", job.key, {"status": status, "reason": reason, "lost": status == "interrupted"})
 
 
@@ -194,6 +203,7 @@ def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
     from ganbench.determinism import configure
 
     os.dup2(2, 1)  # what a plugin prints must not stand among the results
+    warnings.showwarning = _warner(pipe)
     orphaned = _parent_is_gone()
     while (job := _next_job(pipe, orphaned)) is not None:
         if job.device in {"auto", "cuda"} and torch.cuda.is_available():
@@ -211,14 +221,32 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
     try:
         record = execute(job, say, should_stop)
     except GanbenchError as error:
-        facts = {"message": error.message, "hint": error.hint, "unsupported": isinstance(error, Unsupported)}
+        # what all need, the yardsticks need too: a broken plugin there leaves nothing to go on with
+        broken = isinstance(error, PluginError) and not job.yardstick
+        return refusal(job, error.message, error.hint, broken=broken, unsupported=isinstance(error, Unsupported))
     except Exception as error:
         message = f"{job.key}: {type(error).__name__}: {error}"
-        hint = "this is a defect of GANBench: please report it with the traceback (--debug)"
-        facts = {"message": message, "hint": hint, "unsupported": False}
-    else:
-        return Event("done", job.key, {"status": record.status, "reason": record.reason, "scores": record.scores})
-    return Event("refused", job.key, {**facts, "traceback": traceback.format_exc()})
+        return refusal(job, message, "this is a defect of GANBench: please report it with the traceback (--debug)")
+    return Event("done", job.key, {"status": record.status, "reason": record.reason, "scores": record.scores})
+
+
+def refusal(job: Job, message: str, hint: str, *, broken: bool = False, unsupported: bool = False) -> Event:
+    """Why a job was not done; with the traceback, where an exception is being handled."""
+    facts = {"message": message, "hint": hint, "broken": broken, "unsupported": unsupported}
+    return Event("refused", job.key, {**facts, "traceback": traceback.format_exc() if sys.exc_info()[0] else ""})
+
+
+def _warner(pipe: Connection) -> Callable[..., None]:
+    """``warnings.showwarning`` of a worker: what concerns an installed package is said by the parent, once for all."""
+    show = warnings.showwarning
+
+    def warn(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
+        if issubclass(category, PluginWarning):
+            _voice(pipe)(Event("warned", "", {"message": str(message)}))
+        else:
+            show(message, category, *place, **named)
+
+    return warn
 
 
 def _voice(pipe: Connection) -> Callable[[Event], None]:

@@ -17,11 +17,13 @@ from ganbench.testing.built import Built
 from ganbench.testing.dataset import dataset_findings
 from ganbench.testing.extractor import extractor_findings
 from ganbench.testing.findings import PYTHON, Checks, Finding, announced_to, global_states, moved
+from ganbench.testing.games import FORMS
 from ganbench.testing.given import Builder
-from ganbench.testing.loss import FORMS, loss_findings
+from ganbench.testing.loss import loss_findings
 from ganbench.testing.metric import metric_findings
 from ganbench.testing.protocol import protocol_findings
-from ganbench.testing.trick import TrickCase, trick_findings
+from ganbench.testing.stage import TrickCase
+from ganbench.testing.trick import trick_findings
 
 CHECKS: Checks[Imported] = Checks("plugin")
 DECLINED = "Unsupported for "
@@ -120,7 +122,7 @@ FINDINGS: dict[str, Callable[[Source], list[Finding]]] = {
 
 def _speed_of_arch(source: Source) -> speed.Speed:
     builder = Builder("arch", source)
-    for data in (data for examples in reversed(arch.EXAMPLES.values()) for data in examples):
+    for data in (data for kind in ("images", "points", "audio", "video") for data in arch.EXAMPLES[kind]):
         for _, case in arch.cases_of(builder, data, width=8, z_dim=8, source=None):
             if isinstance(case, Built):
                 return speed.speed_of_arch(case)

@@ -9,7 +9,6 @@ from types import ModuleType
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu, softplus
 
 from ganbench.contracts import Loss, LossTraits
 from ganbench.errors import ProtocolError
@@ -18,13 +17,12 @@ from ganbench.protocol import Training, resolve_recipe
 from ganbench.testing import penalty
 from ganbench.testing.device import clash
 from ganbench.testing.findings import TORCH, Checks, ConformanceError, Finding, global_states, moved, number, seeded
+from ganbench.testing.games import FORMS, at, departures, fake_half, fit_logistic, real_half
 from ganbench.testing.given import Made, made
 from ganbench.testing.probes import (
     FAKE,
-    LOGITS,
     REAL,
     LossCase,
-    Slope,
     Told,
     small_critic,
     told,
@@ -32,22 +30,6 @@ from ganbench.testing.probes import (
 
 CHECKS: Checks[LossCase] = Checks("loss")
 Given = Loss | str | Source | ModuleType | Callable[..., Loss]
-
-Game = tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]
-
-FORMS: dict[str, tuple[Game, ...]] = {
-    "minimax": ((lambda r, f: softplus(-r) + softplus(f), lambda r, f: -softplus(f)),),
-    "non-saturating": ((lambda r, f: softplus(-r) + softplus(f), lambda r, f: softplus(-f)),),
-    "lsgan": (
-        (lambda r, f: (r - 1) ** 2 + f**2, lambda r, f: (f - 1) ** 2),
-        (lambda r, f: (r - 1) ** 2 + (f + 1) ** 2, lambda r, f: f**2),
-    ),
-    "wgan": ((lambda r, f: f - r, lambda r, f: -f),),
-    "hinge": ((lambda r, f: relu(1 - r) + relu(1 + f), lambda r, f: -f),),
-    "relativistic": ((lambda r, f: softplus(f - r), lambda r, f: softplus(r - f)),),
-}
-"""Textbook games in the logits r = D(real), f = D(fake): (what D minimises, what G minimises), up to constants. The
-least-squares game has two forms in its paper."""
 
 SHAPES = {"points": (2,), "audio": (1, 16), "images": (3, 8, 8), "video": (3, 4, 4, 4)}
 
@@ -57,7 +39,7 @@ def loss_findings(loss: Given, like: str = "", skip: Collection[str] = ()) -> li
 
     Args:
         loss: what ``ganbench_loss`` returns; or an installed loss's name, the module with the hook, or the hook.
-        like: the textbook game it claims to play (a key of ``FORMS``), penalties aside; "" for none of them.
+        like: the textbook game it claims to play (a key of ``games.FORMS``), penalties aside; "" for none of them.
         skip: names of checks that do not apply.
 
     Raises:
@@ -316,7 +298,7 @@ def d_learns_to_tell_reals_from_fakes(case: LossCase) -> Iterator[Finding]:
     """Wherever D cannot tell a pair apart, or has it the wrong way round, lowering d_loss must raise D(real) above
     D(fake). Swapped roles or signs break this; so does -log(sigmoid(t) + 1e-8), whose gradient vanishes exactly where
     D is most wrong."""
-    undecided = _at(case.d_slopes, 0, 0)
+    undecided = at(case.d_slopes, 0, 0)
     scale = undecided.by_fake - undecided.by_real
     wrong = [s for s in case.d_slopes if s.real <= s.fake and s.by_fake - s.by_real <= max(1e-3 * scale, 0.0)]
     if wrong:
@@ -327,7 +309,7 @@ def d_learns_to_tell_reals_from_fakes(case: LossCase) -> Iterator[Finding]:
             mend="check signs and roles; for a logistic loss use softplus(-D(real)) + softplus(D(fake)) on the logits",
         )
         return
-    for side, half in (("D(real)", _real_half(case)), ("D(fake)", _fake_half(case))):
+    for side, half in (("D(real)", real_half(case)), ("D(fake)", fake_half(case))):
         wrong_end, far = (half[-80.0], half[-50.0]) if side == "D(real)" else (half[80.0], half[50.0])
         most = max(map(abs, half.values()))
         if most > 0 and min(abs(wrong_end), abs(far)) < 1e-6 * min(most, 1.0):
@@ -371,13 +353,13 @@ def both_halves_are_of_one_game(case: LossCase) -> Iterator[Finding]:
     """If one half of d_loss is the logistic loss of its logit, the other one is too (label smoothing and weights
     aside). -logsigmoid(1 - t), written for -logsigmoid(-t), shifts one half by one: D then finds its balance at a
     logit of 1/2, and the loss is no longer the one it is named after."""
-    real, fake = _fit_logistic(_real_half(case)), _fit_logistic(_fake_half(case))
+    real, fake = fit_logistic(real_half(case)), fit_logistic(fake_half(case))
     for whose, fit, plain, other in (("D(real)", real, 1.0, fake), ("D(fake)", fake, 0.0, real)):
         if fit is not None and abs(fit - plain) < 1e-3 and other is None:
             rest = "D(fake)" if whose == "D(real)" else "D(real)"
             yield Finding(
                 seen=f"the half of {whose} is logistic, that of {rest} is not (two logits of 0 cost D "
-                f"{_at(case.d_slopes, 0, 0).value:.4g}; 2 log 2 = 1.386)",
+                f"{at(case.d_slopes, 0, 0).value:.4g}; 2 log 2 = 1.386)",
                 expected="softplus(-D(real)) + softplus(D(fake)), which is -logsigmoid(D(real)) - logsigmoid(-D(fake))",
                 mend="1 - sigmoid(t) is sigmoid(-t): write softplus(t) for -log(1 - sigmoid(t))",
             )
@@ -390,7 +372,7 @@ def loss_is_what_it_claims_to_be(case: LossCase) -> Iterator[Finding]:
     penalties add for a critic of slope 1, play no part."""
     if not case.like:
         return
-    tried = [_departures(case, game) for game in FORMS[case.like]]
+    tried = [departures(case, game) for game in FORMS[case.like]]
     for name, slope, which, have, want in min(tried, key=len):
         yield Finding(
             seen=f"{name} at {slope}: derivative {have:.4g} by {which}",
@@ -437,53 +419,6 @@ def after_d_step_hides_no_diverged_weight(case: LossCase) -> Iterator[Finding]:
                 expected="a weight that is still not finite",
                 mend="add w * 0 to the clipped weight: zero, or NaN where it was not finite",
             )
-
-
-# -- arithmetic --------------------------------------------------------------------------------------------------------
-
-
-def _at(slopes: list[Slope], real: float, fake: float) -> Slope:
-    return next(s for s in slopes if (s.real, s.fake) == (real, fake))
-
-
-def _real_half(case: LossCase) -> dict[float, float]:
-    """D(real) -> derivative of d_loss by it, beside a fake that is exactly as wrongly judged (relativistic losses)."""
-    return {t: _at(case.d_slopes, t, -t).by_real for t in LOGITS}
-
-
-def _fake_half(case: LossCase) -> dict[float, float]:
-    return {t: _at(case.d_slopes, -t, t).by_fake for t in LOGITS}
-
-
-def _fit_logistic(half: dict[float, float]) -> float | None:
-    """The s in ``derivative = w (sigmoid(t) - s)`` with w > 0; None where no s fits."""
-    at = torch.tensor(list(half), dtype=torch.float64)
-    design = torch.stack([at.sigmoid(), torch.ones_like(at)], dim=1)
-    target = torch.tensor(list(half.values()), dtype=torch.float64)
-    w, offset = torch.linalg.lstsq(design, target.unsqueeze(1)).solution.flatten().tolist()
-    worst = (design @ torch.tensor([w, offset], dtype=torch.float64) - target).abs().max()
-    return -offset / w if w > 1e-3 and worst < 1e-3 * w else None
-
-
-def _departures(case: LossCase, game: Game) -> list[tuple[str, Slope, str, float, float]]:
-    """Where d_loss and g_loss depart most from a closed form: (which, at what logits, by which, slope, the form's)."""
-    found = []
-    for name, slopes, form in zip(("d_loss", "g_loss"), (case.d_slopes, case.g_slopes), game, strict=True):
-        pairs = [(have, want) for s in slopes for have, want in zip((s.by_real, s.by_fake), _of(form, s), strict=True)]
-        scale = max(sum(h * w for h, w in pairs) / sum(w * w for _, w in pairs), 1e-12)
-        gap = [abs(h / scale - w) / max(1.0, abs(w)) for h, w in pairs]
-        worst = max(range(len(pairs)), key=gap.__getitem__)
-        if gap[worst] > 1e-3:
-            have, want = pairs[worst]
-            found.append((name, slopes[worst // 2], "D(fake)" if worst % 2 else "D(real)", have, scale * want))
-    return found
-
-
-def _of(form: Callable[[Tensor, Tensor], Tensor], at: Slope) -> tuple[float, float]:
-    """Derivatives of a closed form by D(real) and by D(fake)."""
-    logits = [torch.tensor(t, dtype=torch.float64, requires_grad=True) for t in (at.real, at.fake)]
-    by_real, by_fake = torch.autograd.grad(form(*logits), logits, allow_unused=True, materialize_grads=True)
-    return float(by_real), float(by_fake)
 
 
 CHECKS.extend(penalty.CHECKS)

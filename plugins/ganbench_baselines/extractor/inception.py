@@ -4,7 +4,8 @@
 (bilinear, no antialias); one channel is repeated to three.
 
 The weights are a file of 96 MB: the one named in ``inception:PATH``, else in the environment variable
-GANBENCH_INCEPTION, else the official one in torch hub's cache, which is fetched where it is missing.
+GANBENCH_INCEPTION, else the official one in torch hub's cache, which is fetched where it is missing (unless
+GANBENCH_OFFLINE is set).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from ganbench.extractor import Extractor
 from ganbench.hookspecs import hookimpl
 
 VARIABLE = "GANBENCH_INCEPTION"
+OFFLINE = "GANBENCH_OFFLINE"
+HINT = f"fetch {URL_INCEPTION_V3} to {{target}}, or name it: inception:PATH or {VARIABLE}=PATH"
 FILE = URL_INCEPTION_V3.rpartition("/")[2]
 SHA256_START = "6726825d"
 MINI_BATCH = 32  # at 299x299 a batch of 500 needs more than 5 GB of activations
@@ -69,6 +72,8 @@ def find_weights(argument: str) -> tuple[Path, bool]:
                 raise DataError(f"the Inception weights '{file}' do not exist", f"check the path in {named_in}")
             return file, False
     cached = Path(torch.hub.get_dir()) / "checkpoints" / FILE
+    if not cached.is_file() and os.environ.get(OFFLINE):
+        raise DataError(f"the Inception weights {FILE} are not on this machine", HINT.format(target=cached))
     if not cached.is_file():
         _download(cached)
     return cached, True
@@ -81,7 +86,7 @@ def _download(target: Path) -> None:
     except (OSError, RuntimeError) as error:  # no network, no disk; a wrong hash is a RuntimeError
         raise DataError(
             f"the Inception weights {FILE} are not on this machine and cannot be downloaded ({error})",
-            f"fetch {URL_INCEPTION_V3} to {target}, or name it: inception:PATH or {VARIABLE}=PATH",
+            HINT.format(target=target),
         ) from error
 
 

@@ -1,0 +1,116 @@
+"""Sound players and sound losses, with a trick acting on them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ganbench.contracts import Loss
+from ganbench.data import Batch, DataSpec
+from ganbench.errors import Unsupported
+from ganbench.gan import GAN, Match, Terms
+from ganbench.testing.built import Built, total_of, without_gradient
+from ganbench.testing.findings import seeded
+from ganbench.testing.toys import Demanding, Logistic, Penalised, toy
+from ganbench.trick import Player, Trick, Turn
+
+DATA = (DataSpec((2,), bounded=False), DataSpec((3, 16, 16), classes=10))
+
+
+@dataclass(frozen=True)
+class TrickCase:
+    """A trick under test; ``ask`` builds it with an argument, or is None where it came ready-made."""
+
+    trick: Trick
+    ask: Callable[[str], Trick] | None = None
+
+    @cached_property
+    def stages(self) -> list[Stage]:
+        """Where it plays: it may decline data that it is not made for."""
+        found = []
+        for data in DATA:
+            with seeded(0):
+                try:
+                    stage = Stage(self.trick, data)
+                    stage.matches("D")
+                except Unsupported:
+                    continue
+            found.append(stage)
+        return found
+
+    @cached_property
+    def losses(self) -> list[tuple[Loss, Loss]]:
+        """(before, after), for every textbook loss that it does not decline."""
+        found: list[tuple[Loss, Loss]] = []
+        for loss in (Logistic(), Demanding(), Penalised()):
+            try:
+                found.append((loss, self.trick.loss(loss)))
+            except Unsupported:
+                continue
+        return found
+
+
+class Stage:
+    """Sound players, as a trick leaves them, on some data; ``built`` is what the checks of an arch look at."""
+
+    def __init__(self, trick: Trick, data: DataSpec) -> None:
+        self.trick, self.data = trick, data
+        again = partial(with_trick, trick, data)
+        self.built = Built(again(), data, None, False, again, None)
+
+    def turn(self, player: Player, gan: GAN, seed: int = 1) -> Turn:
+        """Somebody's turn, with fakes as the core makes them."""
+        batch = self.built.batch(gan, seed=seed)
+        fake = without_gradient(gan, batch) if player == "D" else gan.fake(batch)
+        return _turn(player, gan, batch, fake)
+
+    def matches(self, player: Player, seed: int = 1) -> tuple[GAN, Turn, list[Match]]:
+        """Fresh players, the turn, and its games as the trick shows them."""
+        gan = self.built.copy()
+        turn = self.turn(player, gan, seed)
+        return gan, turn, list(gan.matches(turn.batch, turn.fake))
+
+
+def with_trick(trick: Trick, data: DataSpec) -> GAN:
+    """Sound players under a trick: they play the matches, and G's objective, that it makes of theirs."""
+    gan = trick.players(toy, data)
+    if not isinstance(gan, GAN):
+        raise TypeError(f"players() returned a {type(gan).__name__}, not a GAN")
+    kind: Any = type(gan)
+
+    class Tricked(kind):
+        def matches(self, batch: Batch, fake: Any) -> Sequence[Match]:
+            player: Player = "G" if fake.requires_grad else "D"
+            turn = _turn(player, self, batch, fake)
+            return [trick.match(match, turn) for match in kind.matches(self, batch, fake)]
+
+        def g_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
+            objective = partial(kind.g_objective, self, loss, batch, fake)
+            return trick.g_objective(objective, _turn("G", self, batch, fake))
+
+    gan.__class__ = Tricked
+    return gan
+
+
+_optimizers: WeakKeyDictionary[GAN, tuple[Optimizer, Optimizer]] = WeakKeyDictionary()
+
+
+def _turn(player: Player, gan: GAN, batch: Batch, fake: Any) -> Turn:
+    """Somebody's turn in the middle of a run. Players keep their optimisers, whatever weights they are called with."""
+    if gan not in _optimizers:
+        _optimizers[gan] = (
+            torch.optim.Adam(gan.discriminator_params(), lr=1e-3),
+            torch.optim.Adam(gan.generator_params(), lr=1e-3),
+        )
+
+    def d_objective() -> Tensor:
+        return total_of(gan.d_objective(Logistic(), batch, fake))
+
+    return Turn(player, 0.25, batch, fake, gan, *_optimizers[gan], d_objective)
