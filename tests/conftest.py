@@ -14,6 +14,11 @@ import torch
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+worker = os.environ.get("PYTEST_XDIST_WORKER")
+if worker and hasattr(os, "sched_setaffinity"):  # a core each, so that commands do not start a process for both
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+
 Command = Callable[..., subprocess.CompletedProcess]
 
 

@@ -212,13 +212,13 @@ def test_ctrl_c_in_a_script_writes_the_run_down_and_the_same_call_goes_on(tmp_pa
         import ganbench
         from pathlib import Path
         def interrupt():
-            while not list(Path("runs").glob("*/mlp+r1*/seed0/history.jsonl")):
+            while not list(Path("runs").glob("smoke-v1/mlp+r1*/seed0/history.jsonl")):
                 time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGINT)
         if "stop" in sys.argv:
             threading.Thread(target=interrupt, daemon=True).start()
         try:
-            runs = ganbench.run("mlp", "r1", seeds=[0], settings={"budget_kimg": 20}, progress=False)
+            runs = ganbench.run("mlp", "r1", "smoke-v1", settings={"budget_kimg": 20}, progress=False)
             print("ended", runs[0].record.bits.weights)
         except KeyboardInterrupt:
             print("interrupted")

@@ -19,7 +19,7 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from ganbench import plugins, run
+from ganbench import plugins, runner
 from ganbench import record as records
 from ganbench.bench import prepare
 from ganbench.plan import load_protocol, make_plan
@@ -44,7 +44,7 @@ def job_in(out: Path):
 
 
 def carry_out(job, events: list | None = None) -> Record:
-    return run.execute(job, (events if events is not None else []).append, lambda: False)
+    return runner.execute(job, (events if events is not None else []).append, lambda: False)
 
 
 def bits(record: Record) -> tuple:
@@ -115,13 +115,13 @@ def test_a_checkpoint_that_does_not_fit_costs_a_restart_from_untouched_weights(
 ) -> None:
     job = job_in(tmp_path)
     assert die_at(13, lambda: carry_out(job)) == -signal.SIGKILL
-    restore = run._Run._restore
+    restore = runner._Run._restore
 
     def failing(self, state):
         restore(self, state)
         raise RuntimeError("size mismatch")
 
-    monkeypatch.setattr(run._Run, "_restore", failing)
+    monkeypatch.setattr(runner._Run, "_restore", failing)
     assert bits(carry_out(job)) == bits(undisturbed[0])
 
 
@@ -130,7 +130,7 @@ def test_data_that_changed_since_are_not_gone_on_with(tmp_path, monkeypatch) -> 
     assert die_at(13, lambda: carry_out(job)) == -signal.SIGKILL
     bench = prepare(job.protocol, "cpu")
     other = dataclasses.replace(bench.dataset, train=bench.dataset.train[torch.arange(700)])
-    monkeypatch.setattr(run, "prepare", lambda *_: dataclasses.replace(bench, dataset=other))
+    monkeypatch.setattr(runner, "prepare", lambda *_: dataclasses.replace(bench, dataset=other))
     events: list = []
     record = carry_out(job, events)
     assert sum(event.kind == "progress" for event in events) == 30

@@ -846,7 +846,12 @@ def test_records_of_the_first_format_stay_as_they_are_in_a_folder(tmp_path):
         path.write_bytes(path.read_bytes().replace(b'"curve": [],\n', b""))
     before = {path.name: path.read_bytes() for path in records_in(tmp_path)}
     changed = write_folder(seeds("b+x", 0.6), TOY, tmp_path)
-    assert sorted(changed) == ["README.md", *(f"records/b+x+seed{seed}.json" for seed in range(5)), "table.csv"]
+    assert sorted(changed) == [
+        "README.md",
+        "index.html",
+        *(f"records/b+x+seed{seed}.json" for seed in range(5)),
+        "table.csv",
+    ]
     assert {name: (tmp_path / "records" / name).read_bytes() for name in before} == before
     assert all(b"curve" not in text for text in before.values())
     assert check_folder(tmp_path, TOY) == []
@@ -855,7 +860,12 @@ def test_records_of_the_first_format_stay_as_they_are_in_a_folder(tmp_path):
 def test_a_new_record_replaces_the_old_one_of_the_same_entry_and_seed(mixed, tmp_path):
     write_folder(mixed, TOY, tmp_path)
     again = make("mlp+hinge", 0, 0.45, started="2020-01-01")
-    assert write_folder([again], TOY, tmp_path) == ["README.md", "records/mlp+hinge+seed0.json", "table.csv"]
+    assert write_folder([again], TOY, tmp_path) == [
+        "README.md",
+        "index.html",
+        "records/mlp+hinge+seed0.json",
+        "table.csv",
+    ]
     expected = [again if (r.entry, r.seed) == ("mlp+hinge", 0) else r for r in mixed]
     assert (tmp_path / "README.md").read_text() == to_markdown(build(expected, TOY))
     assert check_folder(tmp_path, TOY) == []
@@ -867,7 +877,7 @@ def test_only_finished_records_of_the_protocol_are_published(mixed, tmp_path):
     assert len(records_in(tmp_path)) == len(mixed)
 
 
-@pytest.mark.parametrize("name", ["README.md", "table.csv"])
+@pytest.mark.parametrize("name", ["README.md", "index.html", "table.csv"])
 def test_a_table_edited_by_hand_is_found_out(mixed, tmp_path, name):
     write_folder(mixed, TOY, tmp_path)
     path = tmp_path / name
@@ -881,9 +891,9 @@ def test_a_table_edited_by_hand_is_found_out(mixed, tmp_path, name):
 def test_a_table_is_stale_once_a_record_changes_or_goes(mixed, tmp_path):
     write_folder(mixed, TOY, tmp_path)
     write(make("mlp+hinge", 0, 0.45), tmp_path / "records" / "mlp+hinge+seed0.json")
-    assert check_folder(tmp_path, TOY) == ["README.md", "table.csv"]
+    assert check_folder(tmp_path, TOY) == ["README.md", "index.html", "table.csv"]
     (tmp_path / "records" / "mlp+hinge+seed0.json").unlink()
-    assert check_folder(tmp_path, TOY) == ["README.md", "table.csv"]
+    assert check_folder(tmp_path, TOY) == ["README.md", "index.html", "table.csv"]
 
 
 def test_a_record_under_a_wrong_name_is_found_out_and_put_right(mixed, tmp_path):

@@ -16,10 +16,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from ganbench import GAN, DataSpec, Split, Trick, Unsupported, plugins
 from ganbench.contracts import LossTraits
 from ganbench.data import Stream
-from ganbench.errors import PluginError
+from ganbench.errors import GanbenchError, PluginError
 from ganbench.gan import Match, count_parameters
 from ganbench.plan import load_protocol, make_plan
-from ganbench.players import build_players
+from ganbench.players import build_players, build_trick
 from ganbench.protocol import Recipe
 from ganbench.record import read
 from ganbench.reproduce import job_of
@@ -559,12 +559,25 @@ def test_a_third_partys_trick_runs_and_stands_in_the_table_with_a_rank_of_its_ow
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("pacgam", "no trick called 'pacgam' - did you mean 'pacgan'?"),
         ("pacgan:1", "'1' is not a number of 2 or more"),
         ("pacgan:2.5", "'2.5' is not a whole number"),
         ("ema:x", "'x' is not a number from 0 to 0.999999"),
+        ("ema:nan", "'nan' is not a number from 0 to 0.999999"),
+        ("instance-noise:inf", "'inf' is not a number of 0 or more"),
         ("init:nice", "there is no scheme 'nice'"),
         ("spectral-norm:2", "spectral-norm (ganbench 0.1.0) takes no argument"),
+    ],
+)
+def test_an_argument_that_makes_no_sense_is_told(text, sentence):
+    with pytest.raises(GanbenchError) as caught:
+        build_trick(text)
+    assert sentence in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("pacgam", "no trick called 'pacgam' - did you mean 'pacgan'?"),
         ("all", "--trick all: tricks are played together"),
         ("label-smoothing", "the trick label-smoothing has no meaning for wgan-gp"),
     ],
