@@ -50,11 +50,12 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) ->
         from torch import nn
         from ganbench import GAN, Unsupported, hookimpl
 
+
         @hookimpl
         def ganbench_arch(data, width, z_dim):
             if len(data.shape) != 1:
                 raise Unsupported("needs points, one row of numbers a sample")
-            features, = data.shape
+            (features,) = data.shape
             return GAN(
                 generator=nn.Sequential(nn.Linear(z_dim, width), nn.ReLU(), nn.Linear(width, features)),
                 discriminator=nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, 1), nn.Flatten(0)),
@@ -72,12 +73,14 @@ def ganbench_loss() -> Loss:  # type: ignore[empty-body]
         from torch.nn.functional import relu
         from ganbench import hookimpl
 
+
         class Hinge:
             def d_loss(self, D, real, fake):
                 return relu(1 - D(real)).mean() + relu(1 + D(fake)).mean()
 
             def g_loss(self, D, real, fake):
                 return -D(fake).mean()
+
 
         @hookimpl
         def ganbench_loss():
@@ -100,12 +103,15 @@ def ganbench_trick(argument: str) -> Trick:  # type: ignore[empty-body]
         import torch
         from ganbench import Trick, hookimpl
 
+
         class Flip(Trick):
             def match(self, match, turn):
                 def seen(x):
                     coins = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device)
                     return match.D(torch.where(coins < 0.5, x.flip(-1), x))
+
                 return match._replace(D=seen)
+
 
         @hookimpl
         def ganbench_trick():
@@ -121,6 +127,7 @@ def ganbench_metric() -> Metric:  # type: ignore[empty-body]
 
         from ganbench import hookimpl
 
+
         class MeanGap:
             columns = {"mean_gap": "min"}
             version = 1
@@ -128,6 +135,7 @@ def ganbench_metric() -> Metric:  # type: ignore[empty-body]
             def __call__(self, evaluation):
                 real, fake = evaluation.real.double(), evaluation.fake.double()
                 return {"mean_gap": (real.mean() - fake.mean()).abs().item()}
+
 
         @hookimpl
         def ganbench_metric():
@@ -152,6 +160,7 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:  # type:
         import torch
         from ganbench import Dataset, DataSpec, Split, hookimpl
 
+
         @hookimpl
         def ganbench_dataset():
             rng = torch.Generator().manual_seed(0)
@@ -168,6 +177,7 @@ def ganbench_protocol() -> Protocol | Mapping[str, Any]:  # type: ignore[empty-b
 
         from ganbench import Evaluating, Protocol, Training, hookimpl
 
+
         @hookimpl
         def ganbench_protocol():
             return Protocol(
@@ -175,9 +185,7 @@ def ganbench_protocol() -> Protocol | Mapping[str, Any]:  # type: ignore[empty-b
                 dataset="blob",
                 seeds=(0, 1, 2, 3, 4),
                 training=Training(budget_kimg=10, batch=64),
-                evaluation=Evaluating(
-                    samples=1000, metrics=("density-coverage",), headline="coverage", extractor="raw"
-                ),
+                evaluation=Evaluating(samples=1000, metrics=("density-coverage",), headline="coverage", extractor="raw"),
             )
     """
 
@@ -196,11 +204,13 @@ def ganbench_extractor(argument: str) -> Extractor:  # type: ignore[empty-body]
 
         from ganbench import Extractor, hookimpl
 
+
         class Raw(Extractor):
             name, version = "raw", "1"
 
             def forward(self, x):
                 return x.flatten(1).double(), None
+
 
         @hookimpl
         def ganbench_extractor():
