@@ -185,7 +185,12 @@ def ganbench_protocol() -> Protocol | Mapping[str, Any]:  # type: ignore[empty-b
                 dataset="blob",
                 seeds=(0, 1, 2, 3, 4),
                 training=Training(budget_kimg=10, batch=64),
-                evaluation=Evaluating(samples=1000, metrics=("density-coverage",), headline="coverage", extractor="raw"),
+                evaluation=Evaluating(
+                    samples=1000,
+                    metrics=("density-coverage",),
+                    headline="coverage",
+                    extractor="raw",
+                ),
             )
     """
 
