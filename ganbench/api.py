@@ -97,6 +97,10 @@ class Runs(Sequence[Run]):
         """The table of these runs with the yardsticks, one row each."""
         return to_frame(self._table)
 
+    def __repr__(self) -> str:
+        told = [f"{run.record.entry}, seed {run.record.seed}: {run.record.status}" for run in self]
+        return f"<{len(told)} runs of {self._table.name}: {'; '.join(told)}>"
+
     def _repr_html_(self) -> str:
         return to_html(self._table)
 

@@ -158,16 +158,21 @@ def test_the_guides_tutorial_is_what_the_scaffold_says(ganbench_command) -> None
     assert tutorial[1:] == printed  # those commands are run by the scaffold's own tests
 
 
-def test_the_guides_python_runs_as_it_stands(tmp_path, monkeypatch) -> None:
+def block(page: str, start: str) -> str:
+    """The first block of Python that begins so."""
+    return next(text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if text.startswith(start))
+
+
+@pytest.mark.parametrize("page", [README, GUIDE], ids=["README", "guide"])
+def test_the_python_of_a_notebook_runs_as_it_stands(page: str, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    notebook, test = (
-        next(block for block in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if block.startswith(start))
-        for start in ("import ganbench\n", "from ganbench.testing")
-    )
     names: dict = {}
-    exec(notebook, names)
+    exec(block(page, "import ganbench\n"), names)
     assert names["samples"].shape == (500, 1, 16, 16)
-    (tmp_path / "guide_hinge.py").write_text(test)
+
+
+def test_the_guides_test_of_a_plugin_runs_as_it_stands(tmp_path, monkeypatch) -> None:
+    (tmp_path / "guide_hinge.py").write_text(block(GUIDE, "from ganbench.testing"))
     monkeypatch.syspath_prepend(tmp_path)
     import_module("guide_hinge").test_hinge_keeps_the_contract()
 

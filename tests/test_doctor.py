@@ -12,19 +12,11 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from toy import LOSS
 
 from ganbench import __version__
 from ganbench.hookspecs import API_VERSION
 
-LOSS = '''
-    """A loss from elsewhere."""
-    from ganbench import hookimpl
-    class Plain:
-        def d_loss(self, D, real, fake): return D(fake).mean() - D(real).mean()
-        def g_loss(self, D, real, fake): return -D(fake).mean()
-    @hookimpl
-    def ganbench_loss(): return Plain()
-'''
 FETCHING = '''
     """An extractor that fetches its weights."""
     import urllib.request

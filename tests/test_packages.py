@@ -15,19 +15,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from toy import LOSS
 
 Command = Callable[..., subprocess.CompletedProcess]
 COMMAND = Path(sys.executable).with_name("ganbench")
 
-LOSS = '''
-    """A loss from elsewhere."""
-    from ganbench import hookimpl
-    class Plain:
-        def d_loss(self, D, real, fake): return D(fake).mean() - D(real).mean()
-        def g_loss(self, D, real, fake): return -D(fake).mean()
-    @hookimpl
-    def ganbench_loss(): return Plain()
-'''
 PROTOCOL = '''
     """Rules from elsewhere, over in a moment."""
     from ganbench import Evaluating, Protocol, Training, hookimpl

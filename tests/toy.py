@@ -1,4 +1,4 @@
-"""Records of a protocol that nobody ran, for the tests of what is made of records."""
+"""A loss in nobody's package, and records of a protocol that nobody ran, for the tests of what is made of them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ import msgspec
 from ganbench.protocol import Evaluating, Protocol, Training
 from ganbench.record import FORMAT, Column, Component, Cost, Environment, Fingerprints, Record, SelfChecks, Speed
 
+LOSS = '''
+    """A loss from elsewhere."""
+    from ganbench import hookimpl
+    class Plain:
+        def d_loss(self, D, real, fake): return D(fake).mean() - D(real).mean()
+        def g_loss(self, D, real, fake): return -D(fake).mean()
+    @hookimpl
+    def ganbench_loss(): return Plain()
+'''
 TAG = "digits-cnn:1a2b3c4d"
 COLUMNS = {
     f"fid@{TAG}": Column("min", 0, None),

@@ -98,10 +98,9 @@ def _chosen(kind: str, names: Sequence[str]) -> list[Source]:
 
 
 def _meant(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
-    """A component, whatever its kind; else all of a package. Of several packages with one name, all are meant."""
-    found = [s for s in known if s.name == text] or [
-        s for s in known if plugins.canonical(s.package) == plugins.canonical(text)
-    ]
+    """A component, whatever its kind, and all of a package. Of several packages with one name, all are meant."""
+    package = plugins.canonical(text)
+    found = [s for s in known if s.name == text or plugins.canonical(s.package) == package]
     if found:
         return found
     errors = []

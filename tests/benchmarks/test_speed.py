@@ -5,8 +5,6 @@ Run with ``tox -e bench``; nothing here asserts seconds.
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import msgspec
 import pytest
 import torch
@@ -16,6 +14,7 @@ from ganbench.bench import Bench, prepare
 from ganbench.contracts import LossTraits
 from ganbench.data import Stream
 from ganbench.evaluation import sample
+from ganbench.jobs import Job
 from ganbench.plan import load_protocol, make_plan
 from ganbench.players import build_players
 from ganbench.protocol import resolve_recipe
@@ -34,10 +33,11 @@ def bench() -> Bench:
 
 
 def trainer_of(bench: Bench, name: str, updates: int = 10**9) -> Trainer:
-    loss = import_module(plugins.find("loss", name).module).ganbench_loss()
-    gan, recipe, _ = build_players(bench.protocol, bench.dataset, "dcgan", loss, {}, 0)
+    names = {"arch": "ganbench:dcgan", "loss": f"ganbench:{name}"}
+    job = Job(protocol=bench.protocol, digest=bench.protocol.digest, seed=0, folder="", **names)
+    players = build_players(job, bench.dataset)
     stream = Stream(bench.dataset.train, bench.protocol.training.batch, 0, CPU)
-    return Trainer(gan, loss, stream, recipe, updates, 1, 2)
+    return Trainer(players.gan, players.played, stream, players.recipe, updates, 1, 2)
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -1,6 +1,6 @@
 """The usual public training loop, written plainly, to measure against: what most GAN repositories do every step.
 
-Images are decoded and transformed one by one in a ``DataLoader``; noise is drawn on the host; real and fake pass
+Images are converted and transformed one by one in a ``DataLoader``; noise is drawn on the host; real and fake pass
 through D separately; every loss is read with ``.item()``; Adam is as ``torch.optim.Adam(params, lr)`` gives it; nobody
 takes care which gradients are needed. The mathematics is that of DCGAN (Radford et al. 2015) with the non-saturating
 loss (Goodfellow et al. 2014) or with WGAN-GP (Gulrajani et al. 2017, algorithm 1); batches, latents and interpolations
@@ -10,12 +10,33 @@ are seeded, so that it can be compared weight by weight with any other loop of t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 from torchvision import transforms
+
+
+def textbook_networks(
+    channels: int, side: int, width: int, z_dim: int, batch_norm: bool
+) -> tuple[nn.Module, nn.Module]:
+    """DCGAN as it is usually written: G begins with a transposed convolution of a 1x1 image, D ends in a convolution.
+
+    ``z[B, Z, 1, 1] -> x[B, C, S, S]`` and ``x -> logit[B, 1, 1, 1]``; ``batch_norm``: in D, too.
+    """
+    sizes = [width * 2**i for i in range((side // 4).bit_length() - 1)]
+    up: list[nn.Module] = [nn.ConvTranspose2d(z_dim, sizes[-1], 4, 1, 0, bias=False)]
+    for before, after in pairwise(reversed(sizes)):
+        up += [nn.BatchNorm2d(before), nn.ReLU(True), nn.ConvTranspose2d(before, after, 4, 2, 1, bias=False)]
+    up += [nn.BatchNorm2d(width), nn.ReLU(True), nn.ConvTranspose2d(width, channels, 4, 2, 1), nn.Tanh()]
+    down: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+    for before, after in pairwise(sizes):
+        down.append(nn.Conv2d(before, after, 4, 2, 1, bias=not batch_norm))
+        down += [nn.BatchNorm2d(after)] if batch_norm else []
+        down.append(nn.LeakyReLU(0.2, inplace=True))
+    return nn.Sequential(*up), nn.Sequential(*down, nn.Conv2d(sizes[-1], 1, 4, 1, 0))
 
 
 class Pictures(Dataset):
@@ -51,7 +72,7 @@ class TextbookLoop:
     """Trains G and D the usual way.
 
     Args:
-        generator, discriminator: the networks.
+        generator, discriminator: the networks, as ``textbook_networks`` gives them.
         images: ``uint8 [N, C, H, W]``.
         loss: ``"non-saturating"`` or ``"wgan-gp"``.
         lr, betas: Adam's.
@@ -93,14 +114,17 @@ class TextbookLoop:
         self.log.append({"d_loss": d_loss, "g_loss": g_loss})
 
     def noise(self) -> Tensor:
-        return torch.randn(self.batch, self.z_dim, generator=self.noise_rng)
+        return torch.randn(self.batch, self.z_dim, 1, 1, generator=self.noise_rng)
+
+    def score(self, x: Tensor) -> Tensor:
+        return self.D(x).view(-1)
 
     def update_d_ns(self, real: Tensor) -> float:
         self.opt_D.zero_grad()
-        loss_real = self.criterion(self.D(real), torch.ones(self.batch))
+        loss_real = self.criterion(self.score(real), torch.ones(self.batch))
         loss_real.backward()
         fake = self.G(self.noise())
-        loss_fake = self.criterion(self.D(fake.detach()), torch.zeros(self.batch))
+        loss_fake = self.criterion(self.score(fake.detach()), torch.zeros(self.batch))
         loss_fake.backward()
         self.opt_D.step()
         return loss_real.item() + loss_fake.item()
@@ -108,7 +132,7 @@ class TextbookLoop:
     def update_d_gp(self, real: Tensor) -> float:
         self.opt_D.zero_grad()
         fake = self.G(self.noise())
-        score_real, score_fake = self.D(real), self.D(fake.detach())
+        score_real, score_fake = self.score(real), self.score(fake.detach())
         penalty = self.gradient_penalty(real, fake.detach())
         loss = score_fake.mean() - score_real.mean() + 10 * penalty
         loss.backward()
@@ -119,7 +143,7 @@ class TextbookLoop:
     def gradient_penalty(self, real: Tensor, fake: Tensor) -> Tensor:
         mix = torch.rand(self.batch, 1, 1, 1, generator=self.mix_rng)
         between = (mix * real + (1 - mix) * fake).requires_grad_(True)
-        scores = self.D(between)
+        scores = self.score(between)
         (gradient,) = torch.autograd.grad(
             scores, between, grad_outputs=torch.ones_like(scores), create_graph=True, retain_graph=True
         )
@@ -127,7 +151,7 @@ class TextbookLoop:
 
     def update_g(self) -> float:
         self.opt_G.zero_grad()
-        scores = self.D(self.G(self.noise()))
+        scores = self.score(self.G(self.noise()))
         loss = self.criterion(scores, torch.ones(self.batch)) if self.loss == "non-saturating" else -scores.mean()
         loss.backward()
         self.opt_G.step()
