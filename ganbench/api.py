@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 import torch
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganbench import checkpoint
 from ganbench.bench import prepare
@@ -37,12 +38,15 @@ if TYPE_CHECKING:
     from ganbench.gan import GAN
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Run:
     """One run: its record, and what lies beside it in its ``folder``."""
 
     folder: Path
     record: Record
+
+    def __repr__(self) -> str:
+        return f"<Run of {self.record.entry}, seed {self.record.seed}: {self.record.status}, in {self.folder}>"
 
     @property
     def scores(self) -> dict[str, float]:
@@ -146,12 +150,16 @@ def run(
     archs = [source_of("arch", one) for one in _listed(arch)]
     losses = [source_of("loss", one) for one in _listed(loss)]
     chosen = [source_of("trick", one) for one in tricks]
+    rules = protocol if isinstance(protocol, Protocol) else load_protocol(str(protocol))
+    if len(seeds or rules.seeds) > 1 and any(map(_has_weights, _listed(arch))):
+        told = "modules keep their weights, so every seed begins with the same ones; give a function that builds them"
+        warnings.warn(told, stacklevel=2)
     if jobs > 1 and any(source.package == UNPACKAGED for source in (*archs, *losses, *chosen)):
         raise GanbenchError("objects of this process cannot go to others", "leave out jobs, or make them a package")
     plan = make_plan(
         archs,
         losses,
-        protocol if isinstance(protocol, Protocol) else load_protocol(str(protocol)),
+        rules,
         tricks=chosen,
         seeds=seeds,
         changes=parse_changes([f"{name}={_toml(value)}" for name, value in (settings or {}).items()]),
@@ -272,6 +280,10 @@ def load_run(path: str | Path) -> Run:
 def _listed(thing: Any) -> list[Any]:
     """A list of things is several; a tuple is one (a pair)."""
     return list(thing) if isinstance(thing, list) else [thing]
+
+
+def _has_weights(arch: Any) -> bool:
+    return isinstance(arch, (nn.Module, tuple))
 
 
 def _toml(value: Any) -> str:

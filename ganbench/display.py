@@ -67,6 +67,8 @@ class PlainDisplay(Display):
     def show(self, event: Event) -> None:
         if event.kind == "started":
             self.began[event.key] = time.monotonic()
+        elif event.kind == "resumed":
+            self.say(f"{event.key}: goes on at {event.facts['kimg']:g} of {event.facts['budget']:g} kimg")
         elif event.kind == "waiting":
             self.say(f"{event.key}: another process is on this run; waiting for it to end")
         elif event.kind == "progress":

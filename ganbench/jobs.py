@@ -56,9 +56,12 @@ class Job(Struct, frozen=True, kw_only=True):
 
 class Event(Struct, frozen=True):
     """Something a worker says: ``progress`` (a history row and ``share``), ``picture`` (a thumbnail's ``pixels``),
-    ``judging``, ``started``, ``waiting`` (for another process that is on this run), ``done`` (``status``, ``reason``),
+    ``judging``, ``started``, ``resumed`` (after ``kimg`` of ``budget``), ``waiting`` (for another process that is on
+    this run), ``done`` (``status``, ``reason``),
     ``refused`` (``message``, ``hint``), or, of no run in particular, ``stopping`` and ``warned`` (``message``)."""
 
-    kind: Literal["started", "waiting", "progress", "picture", "judging", "done", "refused", "stopping", "warned"]
+    kind: Literal[
+        "started", "resumed", "waiting", "progress", "picture", "judging", "done", "refused", "stopping", "warned"
+    ]
     key: str
     facts: dict[str, Any]

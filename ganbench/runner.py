@@ -183,7 +183,7 @@ class _Run:
         except RecordError:  # a full disk is nobody's result: the run is to be repeated
             raise
         except Exception as error:  # a plugin's crash is a result too
-            status, reason, judgement = "error", f"{type(error).__name__}: {error}", Judgement()
+            status, reason, judgement = "error", _told(error), Judgement()
             with suppress(GanbenchError):
                 write_atomically(self.folder / "error.txt", traceback.format_exc().encode())
         record = self.record(status, reason, judgement)
@@ -297,6 +297,8 @@ class _Run:
         if state is not None:
             try:
                 self._restore(state)
+                kimg = {"kimg": self.trainer.images / 1000, "budget": self.protocol.training.budget_kimg}
+                self.emit(Event("resumed", self.job.key, kimg))
             except Exception:  # half a state is worse than none
                 self._begin()
         leftovers = self.folder.rglob(".*.tmp")  # of a process that was killed while it wrote
@@ -442,6 +444,12 @@ def _check_settings(before: Mapping[str, Any]) -> None:
     changed = [f"{name} {before[name]} -> {now}" for name, now in settings().items() if now != before[name]]
     if changed:
         raise PluginError(f"a plugin changed torch's settings ({', '.join(changed)})", "let it leave them alone")
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, GanbenchError):
+        return "; ".join(filter(None, [error.message, error.hint]))
+    return f"{type(error).__name__}: {error}"
 
 
 def _is_finished(record_file: Path) -> bool:

@@ -104,7 +104,12 @@ def _loss(thing: Any) -> Callable[[], Any]:
         thing = _Pair(*thing)
     if isinstance(thing, type) or not all(callable(getattr(thing, side, None)) for side in ("d_loss", "g_loss")):
         name = thing.__name__ if isinstance(thing, type) else type(thing).__name__
-        raise PluginError(f"{name} is no loss", "give a name, an object with d_loss and g_loss, or a pair of functions")
+        hint = (
+            f"call it: {name}()"
+            if isinstance(thing, type)
+            else "give a name, an object with d_loss and g_loss, or a pair"
+        )
+        raise PluginError(f"{name} is no loss", hint)
     return lambda: thing
 
 

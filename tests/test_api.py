@@ -122,6 +122,12 @@ def test_modules_keep_the_weights_that_they_come_with(tmp_path):
     assert again[0].record.bits != first[0].record.bits
 
 
+def test_modules_under_several_seeds_are_warned_of(tmp_path):
+    pair = players(load_spec(), 8, 64)
+    with pytest.warns(UserWarning, match="every seed begins with the same"), pytest.raises(GanbenchError):
+        ganbench.run(pair, "r1", "digits-16-v1", seeds=[0, 1], settings={"nonsense": 1}, out=tmp_path)
+
+
 def load_spec():
     return ganbench.DataSpec((1, 16, 16), classes=10)
 

@@ -659,6 +659,7 @@ BROKEN_DATASETS: dict[str, Any] = {
     "modes-are-as-the-oracle-says": lambda: data(spec=IMAGES, oracle=Oracle(torch.arange(1, 11).double() / 55)),
     "train-and-test-hold-the-same-classes": sorted_by_class,
     "train-and-test-took-the-same-road": blurred,
+    "train-and-test-share-no-samples": lambda: replace(data(), test=data().train),
 }
 
 CASES: dict[str, tuple[dict[str, Any], Callable[[Any], list[Finding]]]] = {
@@ -682,6 +683,35 @@ def test_every_check_is_planted_against_in_one_of_these_files() -> None:
         stem = elsewhere[kind]
         text = texts[f"test_{stem}{kind if stem.endswith('_') else ''}"]
         assert [name for name in CHECKS[kind].names if f'"{name}"' not in text] == []
+
+
+class Counting:
+    """A logistic loss that counts D's updates where no value shows it."""
+
+    def __init__(self) -> None:
+        self.updates = 0
+
+    def d_loss(self, D, real, fake):
+        return softplus(-D(real)).mean() + softplus(D(fake)).mean()
+
+    def g_loss(self, D, real, fake):
+        return softplus(-D(fake)).mean()
+
+    def after_d_step(self, discriminators):
+        self.updates += 1
+
+
+class Misspelt(Counting):
+    d_step = 5
+
+
+def test_a_loss_that_counts_its_steps_is_found() -> None:
+    assert_found("loss", "random-numbers-come-from-torchs-default-generator", loss_findings(Counting()))
+
+
+def test_a_member_that_is_misspelt_is_found_with_the_name_that_was_meant() -> None:
+    (found,) = [f for f in loss_findings(Misspelt()) if f.check == "attributes-are-of-the-contract"]
+    assert (found.seen, found.expected) == ("a member called d_step, which nobody asks for", "d_steps")
 
 
 @pytest.mark.parametrize("kind", CHECKS)

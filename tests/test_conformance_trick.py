@@ -156,6 +156,18 @@ BROKEN: dict[str, Any] = {
 }
 
 
+class Sometimes(Trick):
+    """Counts turns where no objective shows it."""
+
+    turns = 0
+
+    def gradients(self, params, player):
+        self.turns += 1
+        if self.turns % 700 == 0:
+            for p in params:
+                p.grad.zero_()
+
+
 def decline() -> Any:
     raise Unsupported("needs graphs")
 
@@ -182,6 +194,8 @@ def test_every_check_finds_what_it_is_there_for_and_says_how_to_mend_it(check: s
         ("g-objective-is-made-of-named-terms", trick(g_objective=lambda self, objective, turn: objective()["g_loss"])),
         ("trick-keeps-nothing-between-calls", Hoarding()),
         ("trick-keeps-nothing-between-calls", Holding()),
+        ("trick-keeps-nothing-between-calls", Sometimes()),
+        ("trick-is-of-the-contract", trick(gradient=lambda self, params, player: None)),
         ("recipe-is-of-the-contract", trick(recipe=lambda self, recipe: recipe)),
     ],
 )

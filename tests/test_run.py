@@ -340,8 +340,30 @@ def test_ctrl_c_leaves_an_interrupted_record_and_the_same_command_goes_on(tmp_pa
         command, cwd=tmp_path, capture_output=True, text=True, timeout=240, env=environment, check=False
     )
     assert ended.returncode == 0, ended.stderr
+    assert "seed 0: goes on at" in ended.stdout
     assert read(folder / "record.json").status == "ok"
     assert (folder / "history.jsonl").read_text().splitlines()[0] == first, "the first window was not trained again"
+
+
+CRASHING = """
+    from ganbench import hookimpl
+    class Crashing:
+        def d_loss(self, D, real, fake): raise KeyError("lost")
+        def g_loss(self, D, real, fake): return -D(fake).mean()
+    @hookimpl
+    def ganbench_loss(): return Crashing()
+"""
+
+
+def test_a_plugin_that_crashes_gives_exit_code_1_and_the_place_where_it_happened(
+    ganbench_command, install, tmp_path
+) -> None:
+    install("third-party", "loss", "crashing", CRASHING)
+    done = ganbench_command("run", "--arch", "mlp", "--loss", "crashing", "--protocol", "smoke-v1", "-q")
+    assert done.returncode == 1
+    (file,) = tmp_path.glob("runs/smoke-v1/mlp+crashing/seed0/error.txt")
+    assert "where it happened stands in runs/smoke-v1/mlp+crashing/seed0/error.txt" in done.stdout
+    assert 'raise KeyError("lost")' in file.read_text()
 
 
 BAD_INPUT = {

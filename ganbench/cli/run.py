@@ -117,7 +117,11 @@ def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> N
         raise typer.Exit(130)
     if (outcome.declined or outcome.broken) and not runs:
         raise list({**outcome.declined, **outcome.broken}.values())[-1]
-    if outcome.lost or outcome.broken:
+    crashed = [Path(job.folder, "error.txt") for job in runs if Path(job.folder, "error.txt").exists()]
+    if crashed:
+        more = f" and {len(crashed) - 1} more" if len(crashed) > 1 else ""
+        terminal.print(f"[red]error:[/] where it happened stands in {crashed[0]}{more}", soft_wrap=True)
+    if outcome.lost or outcome.broken or crashed:
         raise typer.Exit(1)
 
 

@@ -16,6 +16,7 @@ from ganbench.testing import switches
 from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, rng, seeded
 from ganbench.testing.given import Builder
 
+MOST_TWINS = 0.5
 CHECKS: Checks[DataCase] = Checks("dataset")
 Given = Dataset | str | Source | ModuleType | Callable[..., Dataset]
 SIGMAS = 6.0
@@ -254,6 +255,21 @@ def train_and_test_hold_the_same_classes(case: DataCase) -> Iterator[Finding]:
             seen=f"class shares of train and test differ by up to {gap:.1%}",
             expected="the same shares, but for chance",
             mend="use ganbench.data.stratified_split",
+        )
+
+
+@CHECKS.add
+def train_and_test_share_no_samples(case: DataCase) -> Iterator[Finding]:
+    """A model that only remembers its training samples must not be judged on the same ones. A few twins are found in
+    many collections; if most of the held-out samples are among the training samples, the split is none."""
+    known = {sample.tobytes() for sample in case.data.train.x.numpy()}
+    held_out = [sample.tobytes() for sample in case.data.test.x.numpy()]
+    share = sum(sample in known for sample in held_out) / max(1, len(held_out))
+    if share > MOST_TWINS:
+        yield Finding(
+            seen=f"{share:.0%} of the test samples are training samples, too",
+            expected="splits that share no sample",
+            mend="split before you copy, augment or draw; use ganbench.data.stratified_split",
         )
 
 

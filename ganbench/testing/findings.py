@@ -97,7 +97,7 @@ class Checks(Generic[Subject]):
             if name in skip:
                 continue
             _announce.get()(name)
-            with switches.switches_kept() as moved_now:
+            with one_thread(), switches.switches_kept() as moved_now:
                 new = [replace(finding, check=name, why=self.why(name)) for finding in _tried(check, subject)]
             changed += moved_now
             found += new
@@ -110,6 +110,17 @@ class Checks(Generic[Subject]):
         unknown = sorted(set(skip) - set(self.names))
         if unknown:
             raise ValueError(f"no {self.kind} check is called {unknown[0]!r}; there are: {', '.join(self.names)}")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """The networks of checks are tiny: more threads than one only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 from collections.abc import Callable, Collection, Iterator
@@ -19,6 +20,7 @@ from ganbench.testing.device import clash
 from ganbench.testing.findings import TORCH, Checks, ConformanceError, Finding, global_states, moved, number, seeded
 from ganbench.testing.games import FORMS, at, departures, fake_half, fit_logistic, real_half
 from ganbench.testing.given import Made, made
+from ganbench.testing.members import changing, misspelt
 from ganbench.testing.probes import (
     FAKE,
     REAL,
@@ -98,6 +100,7 @@ def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
         yield Finding(
             f"d_norm = {traits.d_norm!r}", '"none", "spectral", or None for no opinion', "use one of these words"
         )
+    yield from misspelt(case.loss, [*vars(traits), "d_loss", "g_loss"])
     if traits.after_d_step is not None and not callable(traits.after_d_step):
         yield Finding("after_d_step is not callable", "a method (discriminators) -> None", "make it a method")
     try:
@@ -155,10 +158,26 @@ def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterato
             expected="the same value: random numbers from torch's default generator only, no memory of earlier calls",
             mend="draw with torch.rand and its like, without a generator of your own; keep no running averages",
         )
+    kept = changing(case.loss, lambda: _used(case.loss, critic, real, fake))
+    if kept:
+        yield Finding(
+            seen=f"{', '.join(kept)} changes with every call",
+            expected="a loss that keeps nothing: no checkpoint would hold it",
+            mend="keep no counters and no running averages",
+        )
     if state == third:
         yield Finding(
             "the loss seeds torch's default generator", "that it only draws from it", "take manual_seed out of the loss"
         )
+
+
+def _used(loss: Loss, critic: nn.Module, real: Tensor, fake: Tensor) -> None:
+    """Everything that training calls, once."""
+    loss.d_loss(critic, real, fake)
+    after_d_step = LossTraits(loss).after_d_step
+    if callable(after_d_step):
+        after_d_step([copy.deepcopy(critic)])
+    loss.g_loss(critic, real, fake)
 
 
 @CHECKS.add

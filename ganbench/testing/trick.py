@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import ModuleType
 
 import torch
@@ -22,6 +23,7 @@ from ganbench.testing import loss as losses
 from ganbench.testing.built import flat, some, total_of
 from ganbench.testing.findings import TORCH, Checks, ConformanceError, Finding, global_states, moved, seeded
 from ganbench.testing.given import Made, made
+from ganbench.testing.members import changing, misspelt
 from ganbench.testing.probes import LossCase
 from ganbench.testing.stage import DATA, Stage, TrickCase
 from ganbench.testing.toys import Logistic
@@ -79,6 +81,8 @@ def trick_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
         yield Finding(
             f"d_norm = {case.trick.d_norm!r}", '"none", "spectral", or None for no opinion', "use one of these words"
         )
+    else:
+        yield from misspelt(case.trick, [name for name in vars(Trick) if not name.startswith("_")])
 
 
 @CHECKS.add_vital
@@ -400,6 +404,24 @@ def trick_keeps_nothing_between_calls(case: TrickCase) -> Iterator[Finding]:
             seen = "D is shown the same reals for two batches"
             yield Finding(seen, "the reals of the batch", "keep no batch in the trick", where=str(stage.data))
             return
+        kept = changing(case.trick, partial(_used, case.trick, stage))
+        if kept:
+            yield Finding(
+                seen=f"{', '.join(kept)} changes with every turn",
+                expected="attributes that stay as they are",
+                mend="take what changes from turn.progress and turn.batch.step; keep the rest in buffers",
+                where=str(stage.data),
+            )
+            return
+
+
+def _used(trick: Trick, stage: Stage) -> None:
+    """Every method that a turn calls, once for each player."""
+    _played(stage)
+    for player in PLAYERS:
+        weight = nn.Parameter(torch.ones(3))
+        weight.grad = torch.ones(3)
+        trick.gradients([weight], player)
 
 
 def _played(stage: Stage, seed: int = 1) -> Tensor:
