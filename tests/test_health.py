@@ -152,7 +152,7 @@ def test_a_plugin_that_hangs_is_ended_with_all_that_it_started(checked, tmp_path
 
 
 def test_nothing_is_fetched_unless_it_may(checked) -> None:
-    fetch = "import urllib.request; urllib.request.urlopen('https://pypi.org', timeout=1)"
+    fetch = "import urllib.request; urllib.request.urlopen('https://example.com', timeout=1)"
     found = checked({"fetches": loss(at_import=fetch)}, offline=True)
     assert "Connection refused" in found["fetches"].message
 
