@@ -20,12 +20,12 @@ from ganbench import checkpoint
 from ganbench.bench import prepare
 from ganbench.data import Split, quantise
 from ganbench.determinism import configured
-from ganbench.display import make_display
+from ganbench.display import Display, make_display
 from ganbench.errors import DataError, GanbenchError, RecordError
 from ganbench.executors.inline import InlineExecutor
 from ganbench.executors.local import LocalExecutor
 from ganbench.html import to_html
-from ganbench.plan import DEFAULT_PROTOCOL, load_protocol, make_plan, parse_changes
+from ganbench.plan import DEFAULT_PROTOCOL, Plan, load_protocol, make_plan, parse_changes
 from ganbench.protocol import Protocol
 from ganbench.publishing import gather
 from ganbench.record import UNPACKAGED, Record, read
@@ -167,9 +167,12 @@ def run(
         device=device,
         force=force,
     )
-    display = make_display(Console(), plan, quiet=not progress)
+    return _carried_out(plan, jobs, make_display(Console(), plan, quiet=not progress))
+
+
+def _carried_out(plan: Plan, jobs: int, display: Display) -> Runs:
     if jobs > 1:
-        with LocalExecutor(min(jobs, max(1, len(plan.todo)))) as executor, display:
+        with LocalExecutor(max(1, min(jobs, len(plan.todo)))) as executor, display:
             outcome = carry_out(plan, executor, display)
     else:
         with display:

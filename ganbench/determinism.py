@@ -43,7 +43,7 @@ def configured(threads: int) -> Iterator[None]:
         torch.set_default_dtype(getattr(torch, before["default dtype"].removeprefix("torch.")))
         torch.set_flush_denormal(before["a denormal"] == 0)
         torch.set_deterministic_debug_mode(mode)
-        deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]
+        deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]  # as above
         torch.backends.mkldnn.enabled = before["mkldnn"]
         torch.backends.cudnn.enabled = before["cudnn"]
         torch.backends.cudnn.benchmark = before["cudnn.benchmark"]

@@ -5,6 +5,9 @@ hook per module. A hook *builds* an object; training and evaluation call plain P
 implementation may leave out any argument it does not need; arguments are only ever added.
 """
 
+# mypy: disable-error-code="empty-body"
+# (a hookspec is a name, arguments and a docstring: its body is the plugins' to write)
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -29,7 +32,7 @@ API_VERSION = 1
 
 
 @hookspec
-def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:  # type: ignore[empty-body]
+def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:
     """Build the players: ``G: z[B, Z] -> x[B, *data.shape]`` and ``D: x[B, *data.shape] -> logit[B]``.
 
     ``x`` lies in [-1, 1] when ``data.bounded``. D ends in a logit: no sigmoid, no activation. Weights are drawn from
@@ -65,7 +68,7 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) ->
 
 
 @hookspec
-def ganbench_loss() -> Loss:  # type: ignore[empty-body]
+def ganbench_loss() -> Loss:
     """Build the adversarial objective. See :class:`ganbench.contracts.Loss` for every attribute.
 
     Example::
@@ -89,7 +92,7 @@ def ganbench_loss() -> Loss:  # type: ignore[empty-body]
 
 
 @hookspec
-def ganbench_trick(argument: str) -> Trick:  # type: ignore[empty-body]
+def ganbench_trick(argument: str) -> Trick:
     """Build something that acts on any combination of architecture and loss. See :class:`ganbench.trick.Trick`.
 
     Args:
@@ -120,7 +123,7 @@ def ganbench_trick(argument: str) -> Trick:  # type: ignore[empty-body]
 
 
 @hookspec
-def ganbench_metric() -> Metric:  # type: ignore[empty-body]
+def ganbench_metric() -> Metric:
     """Build a metric. See :class:`ganbench.contracts.Metric`.
 
     Example::
@@ -144,7 +147,7 @@ def ganbench_metric() -> Metric:  # type: ignore[empty-body]
 
 
 @hookspec
-def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:  # type: ignore[empty-body]
+def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     """Load real data as arrays.
 
     Args:
@@ -170,7 +173,7 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:  # type:
 
 
 @hookspec
-def ganbench_protocol() -> Protocol | Mapping[str, Any]:  # type: ignore[empty-body]
+def ganbench_protocol() -> Protocol | Mapping[str, Any]:
     """Return the frozen rules of one comparison; its name must be the entry point's.
 
     Example::
@@ -196,7 +199,7 @@ def ganbench_protocol() -> Protocol | Mapping[str, Any]:  # type: ignore[empty-b
 
 
 @hookspec
-def ganbench_extractor(argument: str) -> Extractor:  # type: ignore[empty-body]
+def ganbench_extractor(argument: str) -> Extractor:
     """Build the network in whose feature space samples are judged. See :class:`ganbench.extractor.Extractor`.
 
     Args:

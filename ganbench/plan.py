@@ -121,18 +121,7 @@ def make_plan(
             raise ProtocolError(f"--seed {seed}: a seed is a whole number from 0 to 2147483647")
     check_writable(out)
     home, tricks = out / protocol.name, sorted(tricks, key=lambda trick: (trick.label, trick.package))
-    yardsticks = [
-        Job(
-            protocol=protocol,
-            digest=protocol.digest,
-            seed=seed,
-            yardstick=name,
-            device=device,
-            folder=str(home / name.replace(" ", "-") / f"seed{seed}"),
-        )
-        for seed in protocol.seeds
-        for name in YARDSTICKS
-    ]
+    yardsticks = _yardsticks(protocol, home, device)
     jobs = []
     for arch in archs:
         for loss in losses:
@@ -155,6 +144,21 @@ def make_plan(
                 jobs.append(msgspec.structs.replace(job, folder=str(folder)))
     once = len(YARDSTICKS)  # one draw of each comes first: what cannot be judged is found out before it is trained
     return _sort(protocol, yardsticks[:once] + jobs + yardsticks[once:], force)
+
+
+def _yardsticks(protocol: Protocol, home: Path, device: str) -> list[Job]:
+    return [
+        Job(
+            protocol=protocol,
+            digest=protocol.digest,
+            seed=seed,
+            yardstick=name,
+            device=device,
+            folder=str(home / name.replace(" ", "-") / f"seed{seed}"),
+        )
+        for seed in protocol.seeds
+        for name in YARDSTICKS
+    ]
 
 
 def check_writable(folder: Path) -> None:

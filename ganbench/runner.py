@@ -29,6 +29,7 @@ from ganbench.evaluation import sample
 from ganbench.gan import count_parameters, normalisation
 from ganbench.jobs import Event, Job
 from ganbench.judging import Judgement, digest_of, judge
+from ganbench.loading import told
 from ganbench.players import build_players
 from ganbench.provenance import environment
 from ganbench.record import (
@@ -449,7 +450,7 @@ def _check_settings(before: Mapping[str, Any]) -> None:
 def _told(error: Exception) -> str:
     if isinstance(error, GanbenchError):
         return "; ".join(filter(None, [error.message, error.hint]))
-    return f"{type(error).__name__}: {error}"
+    return told(error)
 
 
 def _is_finished(record_file: Path) -> bool:

@@ -133,8 +133,7 @@ class Trainer:
     def _update_d(self, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
             fake = self.gan.fake(batch)
-        played = self._played(self._turn("D", batch, fake))
-        terms = _evaluated(self.gan.d_objective(played, batch, fake), batch.step)
+        terms = _evaluated(self.gan.d_objective(self._played("D", batch, fake), batch, fake), batch.step)
         self._descend(terms, "D")
         if self.after_d_step:
             self.after_d_step(self.gan.discriminators())
@@ -142,25 +141,23 @@ class Trainer:
 
     def _update_g(self, batch: Batch) -> dict[str, Tensor]:
         fake = self.gan.fake(batch)
-        turn = self._turn("G", batch, fake)
-        objective = partial(self.gan.g_objective, self._played(turn), batch, fake)
+        objective = partial(self.gan.g_objective, self._played("G", batch, fake), batch, fake)
         for trick in self.tricks:
-            objective = partial(trick.g_objective, objective, turn)
+            objective = partial(trick.g_objective, objective, self._turn("G", batch, fake))
         terms = _evaluated(objective(), batch.step)
         self._descend(terms, "G")
         return {name: value.detach() for name, value in terms.items()}
 
     def _turn(self, player: Player, batch: Batch, fake: Any) -> Turn:
-        def d_objective() -> Tensor:
-            return _total(_evaluated(self.gan.d_objective(self._played(turn), batch, fake), batch.step))
+        def d_objective() -> Tensor:  # knows no turn: one that held itself would keep its fakes until a collection
+            return _total(_evaluated(self.gan.d_objective(self._played(player, batch, fake), batch, fake), batch.step))
 
         progress = self.d_done / self.d_updates
-        turn = Turn(player, progress, batch, fake, self.gan, self.optim_d, self.optim_g, d_objective)
-        return turn
+        return Turn(player, progress, batch, fake, self.gan, self.optim_d, self.optim_g, d_objective)
 
-    def _played(self, turn: Turn) -> Loss:
+    def _played(self, player: Player, batch: Batch, fake: Any) -> Loss:
         """The loss, on what the tricks show it."""
-        return Shown(self.loss, self.tricks, turn) if self.tricks else self.loss
+        return Shown(self.loss, self.tricks, self._turn(player, batch, fake)) if self.tricks else self.loss
 
     def _descend(self, terms: Mapping[str, Tensor], player: Player) -> None:
         """One step on the sum of the terms. Gradients of the other player, and of the points that a penalty is taken

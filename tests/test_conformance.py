@@ -89,7 +89,7 @@ def test_every_installed_extractor_keeps_the_contract(source, monkeypatch) -> No
     try:
         check_extractor(source.name)
     except DataError as error:
-        pytest.skip(error.message)
+        pytest.skip(error.message)  # weights that are not on this machine: the message names them
 
 
 @installed("loss")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
+import weakref
 from dataclasses import replace
 from functools import partial
 
@@ -414,6 +416,28 @@ def test_a_trick_that_overrides_nothing_leaves_every_bit_as_it_was():
     plain.advance(4)
     tricked.advance(4)
     assert plain.fingerprint() == tricked.fingerprint()
+
+
+class Watching(Trick):
+    """Notes which turns are still in memory."""
+
+    def __init__(self) -> None:
+        self.turns: list[weakref.ref] = []
+
+    def g_objective(self, objective, turn):
+        self.turns.append(weakref.ref(turn))
+        return objective()
+
+
+def test_a_turn_with_its_fakes_is_gone_as_soon_as_it_is_over():
+    watching = Watching()
+    trainer = trainer_with(watching, updates=8)
+    gc.disable()  # what only its cycles hold would wait for the collector, with a batch of activations each
+    try:
+        trainer.advance(8)
+        assert [turn() for turn in watching.turns] == [None] * 4
+    finally:
+        gc.enable()
 
 
 def test_a_loss_around_another_keeps_all_traits_and_both_sides():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
@@ -28,16 +29,19 @@ class InlineExecutor:
         said: SimpleQueue[Event] = SimpleQueue()
         thread = Thread(target=self._work, args=(jobs, said), daemon=True)
         thread.start()
+        try:
+            yield from self._listen(thread, said)
+        finally:
+            self._stop = True  # whoever listened may have left in the middle
+
+    def _listen(self, thread: Thread, said: SimpleQueue[Event]) -> Iterator[Event]:
         told = False
         while thread.is_alive() or not said.empty():
             if self._stop and not told:
                 told = True
                 yield Event("stopping", "", {})
-            try:
-                event = said.get(timeout=0.25)  # not for ever: a signal is to be noticed
-            except Empty:
-                continue
-            yield event
+            with suppress(Empty):
+                yield said.get(timeout=0.25)  # not for ever: a signal is to be noticed
 
     def _work(self, jobs: Sequence[Job], said: SimpleQueue[Event]) -> None:
         from ganbench.determinism import configured
