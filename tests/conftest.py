@@ -23,9 +23,11 @@ Command = Callable[..., subprocess.CompletedProcess]
 
 
 @pytest.fixture(autouse=True)
-def _one_thread():
+def _one_thread_and_one_seed():
+    """Whatever ran before, in whatever order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
+    torch.manual_seed(0)
     yield
     torch.set_num_threads(before)
 
