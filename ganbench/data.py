@@ -121,10 +121,21 @@ def quantise(x: Tensor, like: Tensor) -> Tensor:
 
 
 class Stream:
-    """Training batches, drawn with replacement by an RNG of their own, so that no other draw shifts the data order."""
+    """Training batches, drawn with replacement by an RNG of their own, so that no other draw shifts the data order.
 
-    def __init__(self, split: Split, batch: int, seed: int, device: torch.device) -> None:
+    Images come in ``memory_format``, which is torch's name for the order of their axes in memory.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        batch: int,
+        seed: int,
+        device: torch.device,
+        memory_format: torch.memory_format = torch.contiguous_format,
+    ) -> None:
         self.split, self.batch, self.device = split.to(device), batch, device
+        self.memory_format = memory_format if split.x.ndim == 4 else torch.contiguous_format
         self.rng = torch.Generator(device).manual_seed(seed)
 
     def draw(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
@@ -134,7 +145,8 @@ class Stream:
         source = None
         if self.split.source is not None:
             source = to_signal(self.split.source[self._index(len(self.split.source))])
-        return to_signal(self.split.x[index]), labels, source
+        real = to_signal(self.split.x[index]).contiguous(memory_format=self.memory_format)
+        return real, labels, source
 
     def _index(self, n: int) -> Tensor:
         return torch.randint(n, (self.batch,), generator=self.rng, device=self.device)

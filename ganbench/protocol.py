@@ -19,6 +19,8 @@ Positive = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
+Precision = Literal["float32", "tf32", "bf16"]
+Layout = Literal["contiguous", "channels-last"]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 # Fields may be added to these classes, but a default never changes: digests leave out what equals its default.
 
@@ -47,12 +49,16 @@ class Training(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The recipe's defaults, plus what no plugin may touch.
 
     ``budget_kimg``: thousands of real images shown to D. ``batch``: images a D update sees. ``timeout``: seconds after
-    which a run ends as ``timeout`` (0: never).
+    which a run ends as ``timeout`` (0: never). ``precision``: what matrix products and convolutions may be computed in
+    while players are trained; weights, moments, samples and scores are float32. ``layout``: the order in which
+    convolutions keep images in memory; it changes last bits, and speed.
     """
 
     budget_kimg: Positive
     batch: Count = 64
     timeout: Annotated[float, Meta(ge=0)] = 0.0
+    precision: Precision = "float32"
+    layout: Layout = "contiguous"
 
     @property
     def d_updates(self) -> int:
@@ -128,7 +134,7 @@ def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
     try:
         protocol = msgspec.convert(rules, Protocol)
     except msgspec.ValidationError as error:
-        raise ProtocolError(f"{origin}: {_plain(error)}", _EXAMPLE) from error
+        raise ProtocolError(f"{origin}: {_plain(error)}", _choices(error) or _EXAMPLE) from error
     if len(set(protocol.seeds)) < len(protocol.seeds):
         raise ProtocolError(f"{origin}: the same seed stands twice in `seeds`", "list each seed once")
     return protocol
@@ -180,7 +186,8 @@ def resolve_recipe(
         try:
             msgspec.convert(merged, Recipe)
         except msgspec.ValidationError as error:
-            raise ProtocolError(f"the recipe of {origin}: {_plain(error)}", _what_fits(error)) from error
+            hint = _choices(error) or "for example: --set lr=1e-4"
+            raise ProtocolError(f"the recipe of {origin}: {_plain(error)}", hint) from error
     return msgspec.convert(merged, Recipe), origins
 
 
@@ -202,12 +209,12 @@ def _plain(error: Exception) -> str:
     return f"`{path.rstrip('`')}`: {message}" if path else text
 
 
-def _what_fits(error: Exception) -> str:
-    """The next step after a value that a setting cannot take."""
-    name = str(error).partition(" - at `$.")[2].rstrip("`")
-    wanted = get_type_hints(Training).get(name)
+def _choices(error: Exception) -> str:
+    """The next step after a value that is none of the words that a setting can take; nothing for other settings."""
+    name = str(error).partition(" - at `$.")[2].rstrip("`").rpartition(".")[2]
+    wanted = (get_type_hints(Training) | get_type_hints(Evaluating)).get(name)
     words = get_args(wanted) if get_origin(wanted) is Literal else ()
-    return f"{name} is one of: {', '.join(words)}" if words else "for example: --set lr=1e-4"
+    return f"{name} is one of: {', '.join(words)}" if words else ""
 
 
 def _with_defaults(struct: Struct) -> dict[str, Any]:

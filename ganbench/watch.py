@@ -33,15 +33,25 @@ class Watch:
         self._names = tuple(f"weight {name}" for name, _ in named)
         self._weights = [weight for _, weight in named]
         self._since: dict[tuple[str, ...], Tensor] = {}  # lazy terms come and go: one tensor for each set of terms
+        self._step = torch.zeros((), dtype=torch.int64, device=named[0][1].device if named else None)
+
+    def go_to(self, step: int) -> None:
+        """So many iterations are done."""
+        self._step.fill_(step)
+
+    def memory(self) -> list[Tensor]:
+        """Every tensor that a look changes."""
+        return [self._step, *self._since.values()]
 
     @torch.no_grad()
-    def note(self, terms: Mapping[str, Tensor], step: int) -> None:
-        """Look at the loss terms (scalars) and the weights after iteration ``step``."""
+    def note(self, terms: Mapping[str, Tensor]) -> None:
+        """Look at the loss terms (scalars) and the weights after an iteration; the first has the number 1."""
+        self._step.add_(1)
         norms = torch._foreach_norm(self._weights)  # not finite if one weight is not (or they are beyond 1e19)
         values = torch.stack([value.float() for value in (*terms.values(), *norms)])
-        faulty = torch.where(values.isfinite(), NEVER, step)
-        names = tuple(terms)
-        self._since[names] = faulty if names not in self._since else torch.minimum(self._since[names], faulty)
+        faulty = torch.where(values.isfinite(), NEVER, self._step)
+        since = self._since.setdefault(tuple(terms), torch.full_like(faulty, NEVER))
+        torch.minimum(since, faulty, out=since)
 
     def first(self) -> Fault | None:
         """The earliest fault, if there was one; of several in one iteration a loss before a weight."""

@@ -227,7 +227,7 @@ def test_the_learning_rate_decays_to_zero_over_the_share_that_the_recipe_names(i
     for until in range(1, 21):
         trainer.advance(until)
         rates.append(trainer.optim_g.param_groups[0]["lr"] / 1e-3)
-    assert rates[:11] == [1.0] * 11
+    assert rates[:11] == pytest.approx([1.0] * 11, rel=1e-6)
     assert rates[15] == pytest.approx(0.5)
     assert rates[19] == pytest.approx(0.1)
 

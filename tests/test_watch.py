@@ -17,7 +17,8 @@ def watched() -> tuple[nn.Linear, Watch]:
 
 
 def note(watch: Watch, step: int, **terms: float) -> None:
-    watch.note({name: torch.tensor(value) for name, value in terms.items()}, step)
+    watch.go_to(step - 1)
+    watch.note({name: torch.tensor(value) for name, value in terms.items()})
 
 
 def test_nothing_is_found_where_everything_is_finite() -> None:

@@ -7,31 +7,33 @@ the machine is doing. What is compared is checked first: from the same seeds bot
 from __future__ import annotations
 
 import copy
-import statistics
-import time
 
 import pytest
 import torch
 from textbook_loop import TextbookLoop, textbook_networks
-from torch import Tensor, nn
+from torch import Tensor
+from versus import versus
 
 from ganbench import DataSpec, Split, plugins
 from ganbench.contracts import LossTraits
 from ganbench.data import Stream
-from ganbench.protocol import Recipe
+from ganbench.precision import MEMORY_FORMATS, lay_out
+from ganbench.protocol import Layout, Precision, Recipe
 from ganbench.train import Trainer
 from ganbench_baselines.arch import dcgan
 
 CPU = torch.device("cpu")
 SIZES = {"digits-16": (1, 16, 32, 32, 64), "dcgan-32": (3, 32, 64, 64, 100)}
 """Name -> channels, side, batch, width, Z: that of digits-16-v1, and the original DCGAN's at 32 pixels."""
-ROUNDS, SECONDS = 9, 1.0
+BOTH = {"precision": "bf16", "layout": "channels-last"}
+SECONDS = 1.0
 
 
 class Duel:
     """Both loops on copies of the same networks."""
 
-    def __init__(self, size: str, name: str) -> None:
+    def __init__(self, size: str, name: str, precision: Precision = "float32", layout: Layout = "contiguous") -> None:
+        self.size, self.name = size, name
         channels, side, batch, width, z_dim = SIZES[size]
         rng = torch.Generator().manual_seed(0)
         x = torch.randint(0, 256, (1500, channels, side, side), generator=rng, dtype=torch.uint8)
@@ -45,7 +47,9 @@ class Duel:
             for theirs, mine in zip(twin.parameters(), ours.parameters(), strict=True):
                 theirs.data.copy_(as_textbook(mine.detach(), theirs))
         recipe = Recipe(lr=2e-4, betas=traits.recipe["betas"], d_steps=traits.d_steps)
-        self.ours = Trainer(gan, loss, Stream(Split(x), batch, 0, CPU), recipe, 10**9, 1, 2)
+        lay_out(gan, layout)
+        stream = Stream(Split(x), batch, 0, CPU, MEMORY_FORMATS[layout])
+        self.ours = Trainer(gan, loss, stream, recipe, 10**9, 1, 2, (), precision)
         self.theirs = TextbookLoop(
             *twins,
             x,
@@ -68,7 +72,10 @@ class Duel:
             [as_textbook(p.detach(), q) for p, q in zip((*g.parameters(), *d.parameters()), theirs, strict=True)]
             for g, d in ((gan.generator, gan.discriminator) for gan in (self.ours.gan, self.before))
         )
-        flat = nn.utils.parameters_to_vector
+
+        def flat(weights: list[Tensor]) -> Tensor:
+            return torch.cat([weight.flatten() for weight in weights])
+
         return ((flat(ours) - flat(theirs)).norm() / (flat(ours) - flat(before)).norm()).item()
 
 
@@ -77,14 +84,7 @@ def as_textbook(weight: Tensor, like: Tensor) -> Tensor:
     ends in one."""
     if weight.ndim == 2 and like.ndim == 4 and len(weight) > 1:
         return weight.view(*like.shape[1:], len(like)).permute(3, 0, 1, 2).contiguous()
-    return weight.view_as(like)
-
-
-def timed(step, repeat: int) -> float:
-    began = time.perf_counter()
-    for _ in range(repeat):
-        step()
-    return (time.perf_counter() - began) / repeat
+    return weight.reshape(like.shape)
 
 
 @pytest.mark.parametrize("loss", ["non-saturating", "wgan-gp"])
@@ -96,23 +96,21 @@ def test_our_loop_against_the_textbooks(benchmark, size, loss) -> None:
         duel.step_ours()
         duel.theirs.step()
     assert duel.apart() < 0.02
-    repeat = max(1, round(SECONDS / timed(duel.step_ours, 2)))
-    theirs: list[float] = []
-    benchmark.extra_info |= {"images": duel.images * repeat}
-    benchmark.pedantic(
-        lambda: timed(duel.step_ours, repeat),
-        setup=lambda: theirs.append(timed(duel.theirs.step, repeat)),
-        rounds=ROUNDS,
-    )
-    ours = [seconds / repeat for seconds in benchmark.stats.stats.data]
-    ratios = [their / our for our, their in zip(ours, theirs, strict=True)]
-    benchmark.extra_info |= {
-        "textbook_ms": round(1000 * statistics.median(theirs), 2),
-        "ours_ms": round(1000 * statistics.median(ours), 2),
-        "ratio": round(statistics.median(ratios), 3),
-        "ratios": [round(ratio, 3) for ratio in ratios],
-    }
-    print(
-        f"\n{size} x {loss}: textbook {benchmark.extra_info['textbook_ms']} ms, ours {benchmark.extra_info['ours_ms']} "
-        f"ms, ratio {benchmark.extra_info['ratio']}"
-    )
+    benchmark.extra_info["images"] = duel.images
+    versus(benchmark, duel.step_ours, duel.theirs.step, f"{size} x {loss}", seconds=SECONDS)
+
+
+@pytest.mark.parametrize(
+    "rule", [{"layout": "channels-last"}, {"precision": "bf16"}, BOTH], ids=lambda r: "+".join(r.values())
+)
+@pytest.mark.parametrize("loss", ["non-saturating", "wgan-gp"])
+@pytest.mark.parametrize("size", list(SIZES))
+def test_our_loop_in_what_a_protocol_may_allow(benchmark, size, loss, rule) -> None:
+    torch.set_num_threads(1)
+    duel = Duel(size, loss, **rule)
+    for _ in range(3):
+        duel.step_ours()
+        duel.theirs.step()
+    assert duel.apart() < (0.3 if "precision" in rule else 0.05)
+    benchmark.extra_info["images"] = duel.images
+    versus(benchmark, duel.step_ours, duel.theirs.step, f"{size} x {loss}, {'+'.join(rule.values())}", seconds=SECONDS)

@@ -26,15 +26,18 @@ def color(x: Tensor) -> Tensor:
 
 def translation(x: Tensor) -> Tensor:
     """A shift by up to an eighth of the side in each direction; what comes in is 0."""
-    size = torch.tensor(x.shape[-2:], device=x.device)
-    limit = (size / 8 + 0.5).long()
-    shift = (torch.rand(2, len(x), device=x.device) * (2 * limit + 1)[:, None]).long() - limit[:, None]
     rows, columns = (
-        (torch.arange(side, device=x.device) + by[:, None] + 1).clamp(0, side + 1)
-        for side, by in zip(x.shape[-2:], shift, strict=True)
+        (torch.arange(side, device=x.device) + shifts(side, share)[:, None] + 1).clamp(0, side + 1)
+        for side, share in zip(x.shape[-2:], torch.rand(2, len(x), device=x.device), strict=True)
     )
     sample = torch.arange(len(x), device=x.device)[:, None, None]
     return pad(x, (1, 1, 1, 1)).movedim(1, -1)[sample, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+
+
+def shifts(side: int, share: Tensor) -> Tensor:
+    """``U[0, 1)[B] -> by[B]``, whole numbers up to an eighth of the side in each direction, all equally likely."""
+    limit = int(side / 8 + 0.5)
+    return (share * (2 * limit + 1)).long() - limit
 
 
 def cutout(x: Tensor) -> Tensor:

@@ -60,14 +60,16 @@ def differentiable_copy(optimizer: Optimizer, stand_ins: Mapping[Tensor, Tensor]
     for stand_in in stand_ins.values():
         stand_in.retain_grad()  # or torch warns that it is no leaf
     for p, state in optimizer.state.items():
-        twin.state[stand_ins[p]] = {name: _copied(value, name) for name, value in state.items()}
+        twin.state[stand_ins[p]] = {name: _copied(value, name, groups[0]) for name, value in state.items()}
     return twin
 
 
-def _copied(value: Any, name: str) -> Any:
+def _copied(value: Any, name: str, group: Mapping[str, Any]) -> Any:
     if not isinstance(value, Tensor):
         return value
-    return value.detach().clone().to("cpu" if name == "step" else value.device)  # only fused kernels count on it
+    # only fused and capturable kernels count their steps on the device
+    on_host = name == "step" and not group.get("capturable")
+    return value.detach().clone().to("cpu" if on_host else value.device)
 
 
 @hookimpl
