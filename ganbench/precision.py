@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
 
 from ganbench.contracts import Critic, Loss
 from ganbench.protocol import Layout, Precision
@@ -31,19 +32,24 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 
+def in_float32(fake: Any) -> Any:
+    """Fakes as GANs return them, one tensor or several in dictionaries and tuples, with every tensor in float32."""
+    return tree_map_only(Tensor, Tensor.float, fake)
+
+
 class InFloat32:
-    """A loss that sees samples and logits in float32, whatever the networks compute in."""
+    """A loss that sees logits in float32, whatever the networks compute in."""
 
     def __init__(self, loss: Loss) -> None:
         self.loss = loss
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """As the loss has it."""
-        return self.loss.d_loss(_widened(D), real.float(), fake.float())
+        return self.loss.d_loss(_widened(D), real, fake)
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """As the loss has it."""
-        return self.loss.g_loss(_widened(D), real.float(), fake.float())
+        return self.loss.g_loss(_widened(D), real, fake)
 
 
 def _widened(D: Critic) -> Critic:

@@ -19,7 +19,7 @@ from ganbench.contracts import Loss, LossTraits
 from ganbench.data import Batch, Stream
 from ganbench.errors import Diverged, PluginError
 from ganbench.gan import GAN, Lazy, Terms
-from ganbench.precision import InFloat32, autocast, tensor_cores
+from ganbench.precision import InFloat32, autocast, in_float32, tensor_cores
 from ganbench.protocol import Precision, Recipe
 from ganbench.trick import Player, Shown, Trick, Turn
 from ganbench.watch import Watch
@@ -231,8 +231,8 @@ class Trainer:
         return [*own, torch.cuda.default_generators[self.device.index or 0]] if self.device.type == "cuda" else own
 
     def _update_d(self, batch: Batch) -> dict[str, Tensor]:
-        with torch.no_grad(), self._cast():
-            fake = self.gan.fake(batch)
+        with torch.no_grad():
+            fake = self._fake(batch)
         with self._cast():
             terms = self._evaluated(self.gan.d_objective(self._played("D", batch, fake), batch, fake))
         self._descend(terms, "D")
@@ -241,8 +241,8 @@ class Trainer:
         return {name: value.detach() for name, value in terms.items()}
 
     def _update_g(self, batch: Batch) -> dict[str, Tensor]:
+        fake = self._fake(batch)
         with self._cast():
-            fake = self.gan.fake(batch)
             objective = partial(self.gan.g_objective, self._played("G", batch, fake), batch, fake)
             for trick in self.tricks:
                 objective = partial(trick.g_objective, objective, self._turn("G", batch, fake))
@@ -274,6 +274,11 @@ class Trainer:
         for trick in self.tricks:
             trick.gradients(params, player)
         optimizer.step()
+
+    def _fake(self, batch: Batch) -> Any:
+        with self._cast():
+            fake = self.gan.fake(batch)
+        return in_float32(fake) if self.precision == "bf16" else fake
 
     def _cast(self) -> AbstractContextManager[Any]:
         return autocast(self.precision, self.device)
@@ -320,6 +325,7 @@ class Trainer:
                 optimizer = torch.optim.RMSprop(params, lr, eps=recipe.eps, foreach=True, capturable=capturable)
             case "sgd":
                 optimizer = torch.optim.SGD(params, lr, momentum=recipe.betas[0], fused=True)
+        optimizer._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]  # it is, at first
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
             if recorded and recipe.lr_decay:

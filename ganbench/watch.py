@@ -50,8 +50,10 @@ class Watch:
         norms = torch._foreach_norm(self._weights)  # not finite if one weight is not (or they are beyond 1e19)
         values = torch.stack([value.float() for value in (*terms.values(), *norms)])
         faulty = torch.where(values.isfinite(), NEVER, self._step)
-        since = self._since.setdefault(tuple(terms), torch.full_like(faulty, NEVER))
-        torch.minimum(since, faulty, out=since)
+        names = tuple(terms)
+        if names not in self._since:
+            self._since[names] = torch.full_like(faulty, NEVER)
+        torch.minimum(self._since[names], faulty, out=self._since[names])
 
     def first(self) -> Fault | None:
         """The earliest fault, if there was one; of several in one iteration a loss before a weight."""

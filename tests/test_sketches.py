@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from taped import TapeRecorder
 from torch import nn
 
 from ganbench import Split
@@ -76,18 +77,30 @@ def players(kind: str, sketches: dict):
             return sketches["UnrolledGAN"](maker(4, image), flat_critic(pixels), 4), image
 
 
-@pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp"])
-@pytest.mark.parametrize("kind", ["conditional", "cyclegan", "video", "wavegan", "stylegan2", "unrolled"])
-def test_every_sketch_of_the_guide_trains_and_moves_both_players(kind: str, loss: str, sketches: dict) -> None:
+def trainer_of(
+    kind: str,
+    loss: str,
+    sketches: dict,
+    updates: int = 8,
+    precision: str = "float32",
+    recorder: TapeRecorder | None = None,
+) -> Trainer:
     torch.manual_seed(0)
     gan, shape = players(kind, sketches)
     rng = torch.Generator().manual_seed(0)
     x = torch.rand(64, *shape, generator=rng) * 2 - 1
     split = Split(x, torch.arange(64) % 10, source=x.flip(0))
     objective = import_module(f"ganbench_baselines.loss.{loss}").ganbench_loss()
-    before = {name: p.detach().clone() for name, p in gan.named_parameters()}
     stream = Stream(split, 8, 0, torch.device("cpu"))
-    trainer = Trainer(gan, objective, stream, Recipe(lr=1e-2, d_steps=2), 8, 1, 2)
+    return Trainer(gan, objective, stream, Recipe(lr=1e-2, d_steps=2), updates, 1, 2, (), precision, recorder)
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp"])
+@pytest.mark.parametrize("kind", ["conditional", "cyclegan", "video", "wavegan", "stylegan2", "unrolled"])
+def test_every_sketch_of_the_guide_trains_and_moves_both_players(kind: str, loss: str, sketches: dict) -> None:
+    trainer = trainer_of(kind, loss, sketches)
+    gan = trainer.gan
+    before = {name: p.detach().clone() for name, p in gan.named_parameters()}
     window = trainer.advance(8)
     assert window.images == 64
     moved = [name for name, p in gan.named_parameters() if not torch.equal(p, before[name])]
@@ -98,3 +111,22 @@ def test_every_sketch_of_the_guide_trains_and_moves_both_players(kind: str, loss
         assert "cycle" in window.losses
     if kind == "stylegan2":
         assert {"r1", "path_length"} <= set(window.losses)
+
+
+@pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp"])
+@pytest.mark.parametrize("kind", ["conditional", "cyclegan", "video", "wavegan", "stylegan2", "unrolled"])
+def test_every_sketch_of_the_guide_trains_alike_in_recorded_iterations(kind: str, loss: str, sketches: dict) -> None:
+    played, recorded = (trainer_of(kind, loss, sketches, 80, recorder=r) for r in (None, TapeRecorder()))
+    for trainer in (played, recorded):
+        trainer.advance(80)
+    assert played.fingerprint() == recorded.fingerprint()
+    assert recorded.mode == "graph" if kind != "video" else "looks at" in recorded.mode
+
+
+@pytest.mark.parametrize("kind", ["conditional", "cyclegan", "video", "wavegan", "stylegan2", "unrolled"])
+def test_every_sketch_of_the_guide_trains_in_bf16(kind: str, sketches: dict) -> None:
+    trainer = trainer_of(kind, "wgan_gp", sketches, precision="bf16")
+    losses = trainer.advance(8).losses
+    wide = trainer_of(kind, "wgan_gp", sketches).advance(8).losses
+    assert losses.keys() == wide.keys()
+    assert losses != wide
