@@ -194,6 +194,14 @@ class CudaGraphs:
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Capture ``work`` in a graph with a memory pool of its own."""
+        try:
+            return self._captured(work)
+        except Exception:
+            # A capture that broke off leaves random generators waiting for its end; a complete one sets them free.
+            self._captured(lambda: None)
+            raise
+
+    def _captured(self, work: Callable[[], None]) -> Callable[[], None]:
         graph = torch.cuda.CUDAGraph()
         for rng in self._generators:
             graph.register_generator_state(rng)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,7 @@ def reset_peak(device: torch.device) -> None:
     """Begin to count anew: a worker carries out many runs."""
     if device.type == "cuda":
         torch.cuda.init()
+        gc.collect()  # what the last run left behind in cycles is none of this one's
         torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):
         _CLEAR.write_text("5")  # Linux: sets the high-water mark back to what is in use now

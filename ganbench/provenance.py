@@ -13,13 +13,19 @@ from pathlib import Path
 import torch
 
 from ganbench import __version__
+from ganbench.protocol import Precision
 from ganbench.record import Environment
 
 HERE = Path(__file__).parent
 
 
-def environment(device: torch.device, nondeterministic: tuple[str, ...] = (), workers: int = 1) -> Environment:
-    """The machine and the software of this process."""
+def environment(
+    device: torch.device,
+    nondeterministic: tuple[str, ...] = (),
+    workers: int = 1,
+    precision: Precision = "float32",
+) -> Environment:
+    """The machine and the software of this process, and what its protocol lets networks compute in."""
     commit, dirty = _commit()
     cuda = device.type == "cuda"
     return Environment(
@@ -32,7 +38,7 @@ def environment(device: torch.device, nondeterministic: tuple[str, ...] = (), wo
         cudnn=str(torch.backends.cudnn.version() or "") if cuda else "",
         device=torch.cuda.get_device_name(device) if cuda else _cpu_name(),
         threads=torch.get_num_threads(),
-        precision=_precision(cuda),
+        precision=precision,
         system=f"{platform.system()} {platform.machine()}",
         core=core_hash(),
         nondeterministic=nondeterministic,
@@ -47,13 +53,6 @@ def core_hash() -> str:
     for file in sorted(HERE.rglob("*.py")):
         digest.update(file.relative_to(HERE).as_posix().encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:12]
-
-
-def _precision(cuda: bool) -> str:
-    """The widest shortcut that matrix products may take."""
-    if cuda and (torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32):
-        return "tf32"
-    return "float32"
 
 
 @cache

@@ -53,7 +53,14 @@ class Column(Struct, frozen=True):
 class Speed(Struct, frozen=True):
     """Throughput on warmed-up windows. ``train`` is real images shown to D per second of training (median over
     ``windows`` windows, ``train_iqr`` their interquartile range), ``sample`` generated images per second, ``step_ms``
-    one iteration (every D update and the G update), ``peak_memory_mb`` of the process (CPU) or the device (CUDA)."""
+    one iteration (every D update and the G update), ``peak_memory_mb`` of the process (CPU) or the device (CUDA).
+
+    ``d_flops`` and ``g_flops`` are the floating-point operations of D's and of G's updates per real image shown to D
+    (matrix products and convolutions, a multiply-add being two; terms that come seldom, by how often they come),
+    ``flops_per_second`` is their sum times ``train``, ``peak_flops_per_second`` what the same process reached in a
+    matrix product of the run's precision, and ``peak_share`` the one as a share of the other; 0 where they cannot be
+    counted. ``mode`` is how iterations were carried out: ``"eager"``, ``"eager: <why>"`` or ``"graph"``.
+    """
 
     train: float = 0.0
     train_iqr: float = 0.0
@@ -61,14 +68,22 @@ class Speed(Struct, frozen=True):
     sample: float = 0.0
     step_ms: float = 0.0
     peak_memory_mb: float = 0.0
+    d_flops: float = 0.0
+    g_flops: float = 0.0
+    flops_per_second: float = 0.0
+    peak_flops_per_second: float = 0.0
+    peak_share: float = 0.0
+    mode: str = ""
 
 
 class Cost(Struct, frozen=True):
-    """What was spent: real images shown to D, seconds of training and of judging."""
+    """What was spent: real images shown to D, seconds of training and of judging; and the energy of the whole device
+    during training, in joules, where its driver counts it and no other run of the same command was beside this one."""
 
     images: int = 0
     train_seconds: float = 0.0
     judge_seconds: float = 0.0
+    device_joules: float | None = None
 
 
 class Fingerprints(Struct, frozen=True):

@@ -19,18 +19,21 @@ import torch
 from filelock import FileLock, Timeout
 
 from ganbench import checkpoint, memory, plugins, report
+from ganbench.accounting import Meter, account
 from ganbench.bench import Bench, component_of, prepare
 from ganbench.best import BestSoFar
 from ganbench.contracts import Loss
-from ganbench.data import Stream
+from ganbench.data import Split, Stream
 from ganbench.determinism import noting_nondeterminism, settings
+from ganbench.energy import Energy, counter_of
 from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError
 from ganbench.evaluation import sample
 from ganbench.gan import count_parameters, normalisation
 from ganbench.jobs import Event, Job
 from ganbench.judging import Judgement, digest_of, judge
 from ganbench.loading import told
-from ganbench.players import build_players
+from ganbench.players import Players, build_players
+from ganbench.precision import MEMORY_FORMATS, lay_out
 from ganbench.provenance import environment
 from ganbench.record import (
     FINISHED,
@@ -147,21 +150,34 @@ class _Run:
         self.players = build_players(self.job, self.bench.dataset)
         self.gan, self.recipe = self.players.gan, self.players.recipe
         memory.reset_peak(self.device)
-        self.gan.to(self.device)
-        self.trainer = Trainer(
-            self.gan,
-            self.players.played,
-            Stream(self.bench.dataset.train, self.protocol.training.batch, self._seed("data"), self.device),
-            self.recipe,
-            self.protocol.training.d_updates,
-            self._seed("latent"),
-            self._seed("penalty"),
-            self.players.tricks,
-        )
+        self.trainer = self._trainer(self.players, self.bench.dataset.train)
+        self.energy = Energy(counter_of(self.device) if self.job.workers == 1 else None)
         self.best = BestSoFar(self.bench.goal)
         self.history: list[dict[str, Any]] = []
         self.nondeterministic: set[str] = set()
         self.train_seconds = self.judge_seconds = 0.0
+
+    def _trainer(self, players: Players, data: Split) -> Trainer:
+        rules = self.protocol.training
+        lay_out(players.gan.to(self.device), rules.layout)
+        return Trainer(
+            players.gan,
+            players.played,
+            Stream(data, rules.batch, self._seed("data"), self.device, MEMORY_FORMATS[rules.layout]),
+            players.recipe,
+            rules.d_updates,
+            self._seed("latent"),
+            self._seed("penalty"),
+            players.tricks,
+            rules.precision,
+        )
+
+    def _metered(self, meter: Meter) -> Trainer:
+        """The same at its beginning, of players of its own, with one D update per G update."""
+        players = build_players(self.job, self.bench.dataset)
+        recipe = msgspec.structs.replace(players.recipe, d_steps=1)
+        players = dataclasses.replace(players, tricks=(*players.tricks, meter), recipe=recipe)
+        return self._trainer(players, self.trainer.stream.split)
 
     def carry_out(self, should_stop: Callable[[], bool]) -> Record:
         """Train, look, judge; whatever happens is written down, and a record stands from the first moment on.
@@ -188,6 +204,9 @@ class _Run:
             with suppress(GanbenchError):
                 write_atomically(self.folder / "error.txt", traceback.format_exc().encode())
         record = self.record(status, reason, judgement)
+        if status != "interrupted":  # after everything that it could disturb
+            speed = account(record.speed, self.trainer, self._metered)
+            record = msgspec.structs.replace(record, speed=speed)
         if status != "interrupted" or not self.overwrites:
             self._write(record)  # before the checkpoint shrinks: a kill between the two must not cost the run
         if status != "interrupted":
@@ -203,7 +222,8 @@ class _Run:
             self._picture(0)
         while not trainer.done:
             before = trainer.d_done
-            window = trainer.advance((before // size + 1) * size)
+            with self.energy.watched():
+                window = trainer.advance((before // size + 1) * size)
             self.train_seconds += window.seconds
             row = self._row(window)
             checked = trainer.done or before * checks // total != trainer.d_done * checks // total
@@ -286,6 +306,7 @@ class _Run:
             **self.trainer.state(),
             "history": self.history,
             "seconds": [self.train_seconds, self.judge_seconds],
+            "joules": self.energy.joules,
             "best": self.best.state(),
             "started": self.started,
             "nondeterministic": sorted(self.nondeterministic),
@@ -314,12 +335,13 @@ class _Run:
         self.best.restore(state["best"])
         self.history, self.started = state["history"], state["started"]
         self.train_seconds, self.judge_seconds = state["seconds"]
+        self.energy.resume(state["joules"])
         self.nondeterministic |= set(state["nondeterministic"])
 
     @property
     def _identity(self) -> str:
         """What must be equal for a checkpoint to be this run's."""
-        where = environment(self.device)
+        where = environment(self.device, precision=self.protocol.training.precision)
         machine = [where.torch, where.python, where.cuda, where.cudnn, where.device, where.threads, where.precision]
         return json.dumps([self.job.key, _basis_now(self.job, self.bench), machine, where.core])
 
@@ -357,8 +379,17 @@ class _Run:
             collapse=self.bench.self_check.collapse(checks, scored["scores"]) if checks else "",
             self_checks=checks,
             speed=self._speed(judgement.rate),
-            cost=Cost(trainer.images, round(self.train_seconds, 3), round(self.judge_seconds, 3)),
+            cost=self._cost(),
             started=self.started,
+        )
+
+    def _cost(self) -> Cost:
+        joules = self.energy.joules
+        return Cost(
+            self.trainer.images,
+            round(self.train_seconds, 3),
+            round(self.judge_seconds, 3),
+            None if joules is None else round(joules, 1),
         )
 
     def _speed(self, sample_rate: float) -> Speed:
@@ -372,6 +403,7 @@ class _Run:
             sample=round(sample_rate, 1),
             step_ms=round(1000 * self.protocol.training.batch * self.recipe.d_steps / rate, 3) if rate else 0.0,
             peak_memory_mb=memory.peak_mb(self.device),
+            mode=self.trainer.mode,
         )
 
 
@@ -419,7 +451,7 @@ def _protocol_fields(bench: Bench, job: Job, nondeterministic: tuple[str, ...] =
         "extractor": judge.extractor.tag if judge.extractor is not None else "",
         "metrics": bench.components,
         "parts": bench.parts,
-        "environment": environment(bench.device, nondeterministic, job.workers),
+        "environment": environment(bench.device, nondeterministic, job.workers, protocol.training.precision),
     }
 
 

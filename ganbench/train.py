@@ -325,7 +325,7 @@ class Trainer:
                 optimizer = torch.optim.RMSprop(params, lr, eps=recipe.eps, foreach=True, capturable=capturable)
             case "sgd":
                 optimizer = torch.optim.SGD(params, lr, momentum=recipe.betas[0], fused=True)
-        optimizer._warned_capturable_if_run_uncaptured = True  # type: ignore[attr-defined]  # it is, at first
+        optimizer._warned_capturable_if_run_uncaptured = True  # it is, at first
         for group in optimizer.param_groups:
             group["initial_lr"] = group["lr"]
             if recorded and recipe.lr_decay:

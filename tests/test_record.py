@@ -16,6 +16,7 @@ from ganbench.record import FORMAT, Component, Fingerprints, Record, read, write
 from ganbench.runner import execute
 
 OLD = Path(__file__).parent / "data" / "record-format-1.json"
+EARLIER = OLD.with_name("record-format-2.json")
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +116,14 @@ def test_a_record_of_the_first_format_still_loads(tmp_path) -> None:
     assert (old.best, old.curve, old.bits) == (None, (), Fingerprints())
     write(old, tmp_path / "again.json")
     assert read(tmp_path / "again.json") == old
+
+
+def test_a_record_from_before_arithmetic_was_counted_still_loads() -> None:
+    earlier = read(EARLIER)
+    assert earlier.format == FORMAT
+    assert earlier.speed.train > 0
+    assert (earlier.speed.d_flops, earlier.speed.flops_per_second, earlier.speed.mode) == (0, 0, "")
+    assert earlier.cost.device_joules is None
 
 
 def test_a_record_of_a_later_format_says_so(record, tmp_path) -> None:

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from ganbench.cli.base import app, console
 from ganbench.errors import GanbenchError, RecordError
-from ganbench.record import Record, read
+from ganbench.record import Cost, Record, read
 
 EXAMPLE = "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
+TRUSTED_WINDOWS = 5
+"""Of fewer, a median says little."""
 
 
 def run_folders(run: Path, file: str) -> list[Path]:
@@ -115,13 +118,48 @@ def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
     speed, cost = record.speed, record.cost
     if not cost.images:
         return []
+    few = "" if speed.windows >= TRUSTED_WINDOWS else " (too few to trust)"
+    windows = f"median of {speed.windows} windows{few}, IQR {speed.train_iqr:,.0f}"
     return [
-        ("training", f"{speed.train:,.0f} images/s", f"IQR {speed.train_iqr:,.0f} over {speed.windows} windows"),
+        ("training", f"{speed.train:,.0f} images/s", windows),
         ("sampling", f"{speed.sample:,.0f} images/s" if speed.sample else "", ""),
-        ("iteration", f"{speed.step_ms:.2f} ms", ""),
+        ("iteration", f"{speed.step_ms:.2f} ms", escape(speed.mode)),
+        *_arithmetic_rows(record),
         ("peak memory", f"{speed.peak_memory_mb:,.0f} MB", ""),
         ("cost", f"{cost.images:,} images", f"{cost.train_seconds:.1f} s training, {cost.judge_seconds:.1f} s judging"),
+        *_energy_rows(cost),
     ]
+
+
+def _arithmetic_rows(record: Record) -> list[tuple[str, str, str]]:
+    """Operations per image, and how fast they went by the side of what the device can do."""
+    speed, env = record.speed, record.environment
+    if not speed.flops_per_second:
+        return []
+    total, d, g = (in_units(n, "FLOP") for n in (speed.d_flops + speed.g_flops, speed.d_flops, speed.g_flops))
+    peak = in_units(speed.peak_flops_per_second, "FLOP/s")
+    means = "" if env.cuda else f", {env.threads} thread(s)"
+    beside = f"{speed.peak_share:.1%} of the {peak} that a {env.precision} matrix product reached here{means}"
+    return [
+        ("arithmetic", f"{total} per image", f"D {d}, G {g}"),
+        ("rate", in_units(speed.flops_per_second, "FLOP/s"), beside if speed.peak_share else ""),
+    ]
+
+
+def _energy_rows(cost: Cost) -> list[tuple[str, str, str]]:
+    if cost.device_joules is None:
+        return []
+    each = in_units(1000 * cost.device_joules / cost.images, "J")
+    return [("device energy", in_units(cost.device_joules, "J"), f"{each} per 1,000 images, training only")]
+
+
+def in_units(value: float, unit: str) -> str:
+    """``12.3 MFLOP``: three digits, and a prefix where the number is 1000 or more."""
+    for prefix in ("", "k", "M", "G", "T"):
+        if abs(value) < 999.5:
+            return f"{value:.3g} {prefix}{unit}"
+        value /= 1000
+    return f"{value:.3g} P{unit}"
 
 
 def _provenance_rows(record: Record) -> list[tuple[str, str, str]]:

@@ -1,0 +1,370 @@
+"""What a training costs in arithmetic and energy: checked by hand, averaged over lazy terms, and without effect."""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+from msgspec.structs import replace
+from taped import TapeRecorder
+from torch import nn
+from toy import make
+
+from ganbench import GAN, DataSpec, Lazy, Split, energy, peak, plugins, runner
+from ganbench.accounting import Meter, account, flops_per_image
+from ganbench.bench import prepare
+from ganbench.cli.runs import in_units
+from ganbench.data import Stream
+from ganbench.energy import Energy, counter_of, nvml_counter
+from ganbench.jobs import Job
+from ganbench.peak import peak_flops
+from ganbench.plan import load_protocol, make_plan
+from ganbench.players import build_players
+from ganbench.protocol import Recipe
+from ganbench.record import Cost, Record, Speed, read, write
+from ganbench.train import Trainer
+from ganbench.trick import Trick
+from ganbench_baselines.arch import dcgan
+from ganbench_baselines.loss.non_saturating import ganbench_loss as non_saturating
+from ganbench_baselines.loss.wgan_gp import ganbench_loss as wgan_gp
+
+CPU = torch.device("cpu")
+BATCH, SIDE = 8, 16
+IMAGES = torch.randint(0, 256, (50, 1, SIDE, SIDE), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+
+
+def mlp() -> GAN:
+    generator = nn.Sequential(nn.Linear(4, 10), nn.ReLU(), nn.Linear(10, SIDE**2), nn.Unflatten(1, (1, SIDE, SIDE)))
+    critic = nn.Sequential(nn.Flatten(), nn.Linear(SIDE**2, 12), nn.LeakyReLU(0.2), nn.Linear(12, 1), nn.Flatten(0))
+    return GAN(generator, critic, 4)
+
+
+def small_dcgan() -> GAN:
+    return dcgan.ganbench_arch(DataSpec((1, SIDE, SIDE)), "none", 4, 8)
+
+
+def trainer_of(gan: GAN, loss, *tricks: Trick, **rules) -> Trainer:
+    return Trainer(gan, loss, Stream(Split(IMAGES), BATCH, 3, CPU), Recipe(), 20, 1, 2, tricks, **rules)
+
+
+def counted(build: Callable[[], GAN], loss, d_steps: int = 1, **rules):
+    return flops_per_image(lambda meter: trainer_of(build(), loss, meter, **rules), BATCH, d_steps)
+
+
+# -- by hand ---------------------------------------------------------------------------------------------------------
+# A layer costs the same forwards, for the gradient of its weights, and for the gradient of its input. In D's turn
+# neither G's weights nor the samples get a gradient, in G's turn D's weights get none.
+
+
+def linear(before: int, after: int) -> int:
+    return 2 * before * after
+
+
+def convolution(before: int, after: int, small_side: int) -> int:
+    """4x4 with stride 2, ``small_side`` being that of the smaller map; transposed, it costs the same."""
+    return 2 * before * after * 4 * 4 * small_side**2
+
+
+def test_a_small_mlp_with_the_non_saturating_loss_costs_what_it_does_by_hand() -> None:
+    first_g, first_d = linear(4, 10), linear(SIDE**2, 12)
+    g, d = first_g + linear(10, SIDE**2), first_d + linear(12, 1)
+    real_or_fake = d + d + (d - first_d)  # forwards, weights, inputs of all layers but the first
+    assert counted(mlp, non_saturating()) == (g + 2 * real_or_fake, (g + d) + d + g + (g - first_g))
+
+
+def test_dcgan_with_wgan_gp_costs_what_it_does_by_hand_the_double_backward_of_the_penalty_included() -> None:
+    first_g = linear(8, 8 * 4 * 4)
+    g = first_g + convolution(8, 4, 4) + convolution(4, 1, 8)
+    first_d, second_d, last_d = convolution(1, 4, 8), convolution(4, 8, 4), linear(8 * 4 * 4, 1)
+    d = first_d + second_d + last_d
+    real_or_fake = 3 * d - first_d
+    slope = d + d  # D(x̂), and its gradient down to x̂
+    slope_of_slope = 2 * (first_d + second_d) + last_d  # for weights and incoming slopes; the last layer's is constant
+    curvature = first_d + 2 * second_d  # that of LeakyReLU is zero: torch passes the zeros on all the same
+    d_turn = g + 2 * real_or_fake + slope + slope_of_slope + curvature
+    g_turn = (g + d) + d + g + (g - first_g)
+    assert counted(small_dcgan, wgan_gp(), d_steps=5) == (d_turn, g_turn / 5)
+
+
+class LazyGAN(GAN):
+    """Two terms in D and one in G that come every so often."""
+
+    def d_extra(self, batch, fake):
+        return {
+            "slope": Lazy(4, lambda: self.slope(batch.real)),
+            "fakes": Lazy(6, lambda: self.discriminator(fake).square().mean()),
+        }
+
+    def g_extra(self, batch, fake):
+        return {"sum": Lazy(2, lambda: self.generator(batch.z.flip(0)).sum())}
+
+    def slope(self, x):
+        x = x.detach().requires_grad_(True)
+        (slope,) = torch.autograd.grad(self.discriminator(x).sum(), x, create_graph=True)
+        return slope.square().mean()
+
+
+def lazy() -> GAN:
+    plain = mlp()
+    return LazyGAN(plain.generator, plain.discriminator, 4)
+
+
+def test_lazy_terms_count_by_how_often_they_come() -> None:
+    meter = Meter()
+    trainer = trainer_of(lazy(), non_saturating())
+    with meter.counter:
+        trainer.advance(12)  # once round, for 4, 6 and 2
+    flops = counted(lazy, non_saturating())
+    assert flops.d + flops.g == pytest.approx(meter.counter.get_total_flops() / (12 * BATCH), rel=1e-12)
+    plain = counted(mlp, non_saturating())
+    assert flops.d > plain.d
+    assert flops.g > plain.g
+
+
+@pytest.mark.parametrize("rules", [{"precision": "bf16"}, {"recorder": TapeRecorder()}], ids=["bf16", "recorded"])
+def test_the_count_is_the_same_in_other_arithmetic_and_where_iterations_are_recorded(rules) -> None:
+    assert counted(lazy, wgan_gp(), **rules) == counted(lazy, wgan_gp())
+
+
+def jobs(tmp_path: Path, arch: str = "mlp", loss: str = "wgan-gp", protocol: str = "smoke-v1", **options) -> list[Job]:
+    archs, losses = plugins.find_many("arch", [arch]), plugins.find_many("loss", [loss])
+    plan = make_plan(archs, losses, load_protocol(protocol), out=tmp_path, device="cpu", seeds=[0], **options)
+    return [job for job in plan.jobs if not job.yardstick]
+
+
+BUILT_IN = [source for source in plugins.find_many("trick", ["all"]) if source.package == "ganbench"]
+COMBINATIONS = {
+    **{f"dcgan+{source.name}": {"loss": source.name} for source in plugins.find_many("loss", ["all"])},
+    **{f"{source.name}": {"loss": "non-saturating", "tricks": [source]} for source in BUILT_IN},
+}
+
+
+@pytest.mark.parametrize("name", COMBINATIONS)
+def test_every_built_in_loss_and_trick_can_be_counted(name, tmp_path) -> None:
+    (job,) = jobs(tmp_path, "dcgan", **COMBINATIONS[name])
+    dataset = prepare(job.protocol, "cpu").dataset
+
+    def again(meter: Meter) -> Trainer:
+        players = build_players(job, dataset)
+        stream = Stream(dataset.train, BATCH, 3, CPU)
+        return Trainer(players.gan, players.played, stream, players.recipe, 20, 1, 2, (*players.tricks, meter))
+
+    flops = flops_per_image(again, BATCH, 1)
+    assert min(flops) > 100_000
+
+
+# -- without effect --------------------------------------------------------------------------------------------------
+
+
+def carry_out(job: Job, stop_after: float = float("inf")) -> Record:
+    windows = itertools.count()
+    return runner.execute(job, lambda event: None, lambda: next(windows) >= stop_after)
+
+
+def bits(record: Record) -> tuple:
+    looks = [(look.kimg, look.score) for look in record.curve]
+    return record.status, record.bits, record.draws, record.best, looks, record.self_checks
+
+
+def tensors(job: Job) -> list[torch.Tensor]:
+    state = torch.load(Path(job.folder, "checkpoint.pt"), weights_only=True)
+    return [*state["gan"].values(), *(v for module in state["averaged"] for v in module.values())]
+
+
+def test_a_run_has_the_same_bits_with_and_without_accounting(tmp_path, monkeypatch) -> None:
+    (first,), (second,), (third,) = (jobs(tmp_path / name, "dcgan", "non-saturating") for name in "abc")
+    with_it, after_it = carry_out(first), carry_out(second)
+    monkeypatch.setattr(runner, "account", lambda speed, *_: speed)
+    without = carry_out(third)
+    assert with_it.speed.d_flops > 0 == without.speed.d_flops
+    assert bits(with_it) == bits(after_it) == bits(without)
+    assert all(map(torch.equal, tensors(first), tensors(third)))
+
+
+def test_accounting_touches_neither_the_trained_players_nor_a_random_number(tmp_path, monkeypatch) -> None:
+    seen = []
+
+    def state(trained: Trainer) -> tuple:
+        random = [torch.get_rng_state(), trained.stream.rng.get_state(), trained.latents.get_state()]
+        return trained.fingerprint(), [rng.numpy().tobytes() for rng in random]
+
+    def watched(speed: Speed, trained: Trainer, again) -> Speed:
+        before = state(trained)
+        counted = account(speed, trained, again)
+        seen.append((before, state(trained)))
+        return counted
+
+    monkeypatch.setattr(runner, "account", watched)
+    (job,) = jobs(tmp_path, "dcgan", "non-saturating")  # batch norm in both players
+    record = carry_out(job)
+    ((before, after),) = seen
+    assert before == after
+    assert read(job.record_file).speed == record.speed
+    assert record.speed.d_flops > record.speed.g_flops > 0
+    assert record.speed.flops_per_second == pytest.approx(
+        (record.speed.d_flops + record.speed.g_flops) * record.speed.train, rel=1e-3
+    )
+    assert record.speed.peak_share == pytest.approx(
+        record.speed.flops_per_second / record.speed.peak_flops_per_second, abs=1e-3
+    )
+
+
+def test_what_cannot_be_counted_is_left_out_and_ends_no_run(tmp_path, monkeypatch) -> None:
+    def refuse(self, trainer) -> None:
+        raise NotImplementedError("an operator of higher order")
+
+    monkeypatch.setattr(Meter, "play", refuse)
+    record = carry_out(*jobs(tmp_path, "mlp", "non-saturating"))
+    assert record.status == "ok"
+    assert (record.speed.d_flops, record.speed.flops_per_second, record.speed.peak_share) == (0, 0, 0)
+
+
+def test_nothing_is_counted_where_nothing_was_timed() -> None:
+    assert account(Speed(), trainer_of(mlp(), non_saturating()), lambda meter: pytest.fail("counted")) == Speed()
+
+
+def test_what_a_plugin_warns_of_is_said_by_the_training_alone() -> None:
+    class Warning_(Trick):
+        def match(self, match, turn):
+            warnings.warn("look here", UserWarning, stacklevel=1)
+            return match
+
+    trained = trainer_of(mlp(), non_saturating())
+    speed = account(Speed(train=1.0), trained, lambda meter: trainer_of(mlp(), non_saturating(), Warning_(), meter))
+    assert speed.d_flops > 0
+
+
+# -- the device's peak -----------------------------------------------------------------------------------------------
+
+
+def test_the_peak_is_that_of_the_fastest_product_and_larger_ones_are_not_tried_in_vain(monkeypatch) -> None:
+    seconds = {512: 1e-3, 1024: 4e-3}
+    tried = []
+
+    def product(size: int, device, dtype) -> float:
+        tried.append(size)
+        return seconds[size]
+
+    monkeypatch.setattr(peak, "_fastest_product", product)
+    assert peak._measured.__wrapped__(CPU, "float32", 1) == 2 * 1024**3 / 4e-3
+    assert tried == [512, 1024]
+
+
+def test_the_peak_is_what_was_reached_before_memory_ran_out(monkeypatch) -> None:
+    def product(size: int, device, dtype) -> float:
+        if size > 512:
+            raise torch.OutOfMemoryError("no memory")
+        return 1e-3
+
+    monkeypatch.setattr(peak, "_fastest_product", product)
+    assert peak._measured.__wrapped__(CPU, "float32", 1) == 2 * 512**3 / 1e-3
+
+
+def test_the_peak_is_measured_once_in_a_process_and_draws_from_nobodys_stream() -> None:
+    before = torch.get_rng_state()
+    assert 1e8 < peak._measured.__wrapped__(CPU, "float32", 1) < 1e14
+    assert torch.equal(torch.get_rng_state(), before)
+    assert peak_flops(CPU, "float32") == peak_flops(CPU, "float32")
+
+
+# -- energy (no NVIDIA driver is at hand: its C interface is stood in for) -------------------------------------------
+
+
+class StandIn:
+    """Of libnvidia-ml: real C functions, with the signatures of nvml.h, each of which returns 0 or an error."""
+
+    def __init__(self, readings: list[int], supported: bool = True) -> None:
+        left = iter(readings)
+
+        def by_uuid(uuid: bytes, handle) -> int:
+            handle[0] = 7
+            return 0 if uuid == b"GPU-one" else 6
+
+        def consumption(handle: int, millijoules) -> int:
+            millijoules[0] = next(left, 0)
+            return 0 if supported and handle == 7 else 3
+
+        self.nvmlInit_v2 = ctypes.CFUNCTYPE(ctypes.c_int)(lambda: 0)
+        self.nvmlDeviceGetHandleByUUID = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(ctypes.c_void_p)
+        )(by_uuid)
+        self.nvmlDeviceGetTotalEnergyConsumption = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_ulonglong)
+        )(consumption)
+
+
+def test_the_drivers_counter_is_read_in_joules() -> None:
+    counter = nvml_counter(StandIn([0, 5_000_000_000_500, 5_000_000_002_000]), "GPU-one")
+    assert (counter(), counter()) == (5_000_000_000.5, 5_000_000_002.0)
+
+
+def test_there_is_no_energy_without_a_counter() -> None:
+    assert nvml_counter(StandIn([1], supported=False), "GPU-one") is None
+    assert nvml_counter(StandIn([1]), "GPU-other") is None
+    assert nvml_counter(object(), "GPU-one") is None, "a library that has no such function"
+    assert counter_of(CPU) is None
+
+
+def test_only_what_is_watched_is_added_up_and_what_was_missed_once_stays_unknown() -> None:
+    readings = iter([10.0, 12.0, 20.0, 25.0, None, 30.0, 31.0, 32.0])
+    watch = Energy(lambda: next(readings))
+    for expected in (2.0, 7.0, None, None):
+        with watch.watched():
+            pass
+        assert watch.joules == expected
+
+
+def test_a_run_alone_on_its_device_records_the_energy_of_its_training(tmp_path, monkeypatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(runner, "counter_of", lambda device: lambda: float(next(clock)))
+    (job,) = jobs(tmp_path / "alone")
+    stopped = carry_out(job, stop_after=2)
+    assert (stopped.status, stopped.cost.device_joules) == ("interrupted", 3.0)
+    assert carry_out(job).cost.device_joules == 6.0, "a joule a window, before and after the interruption"
+    (shared,) = jobs(tmp_path / "shared")
+    assert carry_out(replace(shared, workers=2)).cost.device_joules is None
+
+
+def test_on_a_cpu_the_energy_is_not_known(tmp_path) -> None:
+    assert carry_out(*jobs(tmp_path)).cost.device_joules is None
+    assert energy.counter_of(torch.device("mps")) is None
+
+
+# -- shown -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "0.5 J"), (999.4, "999 J"), (999.6, "1 kJ"), (12_345_678, "12.3 MJ"), (4.4e10, "44 GJ"), (2e15, "2 PJ")],
+)
+def test_quantities_are_told_in_three_digits(value, text) -> None:
+    assert in_units(value, "J") == text
+
+
+def test_show_tells_the_arithmetic_the_rate_and_the_energy_of_a_run(ganbench_command, tmp_path) -> None:
+    speed = Speed(
+        train=4000, train_iqr=80, windows=4, d_flops=8.1e6, g_flops=4.2e6, flops_per_second=4.92e10,
+        peak_flops_per_second=9.4e10, peak_share=0.5234, mode="eager: [a plugin]",
+    )  # fmt: skip
+    write(make(speed=speed, cost=Cost(100_000, 25.0, 3.0, 1234.0)), tmp_path / "counted.json")
+    write(make(), tmp_path / "uncounted.json")
+    shown = " ".join(ganbench_command("show", "counted.json").stdout.split())
+    for said in (
+        "median of 4 windows (too few to trust), IQR 80",
+        "eager: [a plugin]",
+        "12.3 MFLOP per image D 8.1 MFLOP, G 4.2 MFLOP",
+        "49.2 GFLOP/s 52.3% of the 94 GFLOP/s that a float32 matrix product reached here, 1 thread(s)",
+        "device energy 1.23 kJ 12.3 J per 1,000 images",
+    ):
+        assert said in shown
+    plain = ganbench_command("show", "uncounted.json").stdout
+    assert "FLOP" not in plain
+    assert "energy" not in plain
+    stored = msgspec.json.decode(ganbench_command("show", "counted.json", "--json").stdout)
+    assert (stored["speed"]["d_flops"], stored["cost"]["device_joules"]) == (8.1e6, 1234.0)
