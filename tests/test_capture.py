@@ -221,15 +221,20 @@ def test_a_recorded_run_stopped_and_resumed_gives_the_same_bits() -> None:
     assert whole.fingerprint() == second.fingerprint()
 
 
-def test_a_played_run_goes_on_from_a_recorded_ones_checkpoint() -> None:
-    whole, recorded, played = (
-        trainer_of(Hinge(), recorder=recorder, lr_decay=0.5) for recorder in (None, TapeRecorder(), None)
-    )
-    outcome(whole, 20)
-    outcome(recorded, 10)
-    played.restore(recorded.state())
-    outcome(played, 10)
-    assert whole.fingerprint() == played.fingerprint()
+@pytest.mark.parametrize(("first", "then"), [(TapeRecorder, None), (None, TapeRecorder)])
+def test_a_run_begun_in_one_mode_goes_on_in_the_other(first, then) -> None:
+    def make(kind) -> Trainer:
+        torch.manual_seed(7)
+        recipe, recorder = Recipe(lr=1e-2, lr_decay=1.0), kind and kind()
+        return Trainer(tiny(), Hinge(), Stream(IMAGES, 8, 3, CPU), recipe, 40, 1, 2, (), "float32", recorder)
+
+    whole, begun, resumed = make(None), make(first), make(then)
+    outcome(whole, 40)
+    outcome(begun, 12)
+    resumed.restore(begun.state())
+    outcome(resumed, 28)
+    assert resumed.mode == ("graph" if then else "eager")
+    assert whole.fingerprint() == resumed.fingerprint()
 
 
 def test_a_fault_in_a_replayed_iteration_is_dated_to_that_iteration() -> None:

@@ -232,6 +232,16 @@ def test_the_learning_rate_decays_to_zero_over_the_share_that_the_recipe_names(i
     assert rates[19] == pytest.approx(0.1)
 
 
+def test_a_fault_after_a_resumption_is_dated_from_the_beginning_of_the_run(images) -> None:
+    first, second = trainer_of(images, d_steps=1), trainer_of(images, d_steps=1)
+    first.advance(7)
+    second.restore(first.state())
+    with torch.no_grad():
+        next(second.gan.discriminator.parameters()).fill_(math.nan)
+    with pytest.raises(Diverged, match="iteration 8"):
+        second.advance(20)
+
+
 def test_a_lazy_term_comes_every_kth_iteration_with_k_times_the_weight(images) -> None:
     class WithPenalty(GAN):
         def g_extra(self, batch: Batch, fake):
