@@ -9,6 +9,7 @@ import msgspec
 import torch
 
 from ganbench import plugins
+from ganbench.cache import Kept, surroundings
 from ganbench.contracts import Goal
 from ganbench.data import Dataset
 from ganbench.errors import GanbenchError
@@ -81,7 +82,9 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
     few = min(rules.samples, len(dataset.part(rules.selection)))
     selecting = draw_reference(dataset, rules.selection, few, protocol.seed(0, "selection"))
     judge = Judge(dataset, reference, metrics, extractor, device)
-    selector = Judge(dataset, selecting, {headline: metrics[headline]}, extractor, device)
+    if extractor is not None:
+        judge.kept = Kept(surroundings(device, judge.tag, parts["extractor"]))
+    selector = Judge(dataset, selecting, {headline: metrics[headline]}, extractor, device, judge.kept)
     components = {name: component_of(source, metrics[name].version) for name, source in metric_sources.items()}
     return Bench(protocol, device, dataset, judge, selector, components, parts)
 

@@ -139,6 +139,7 @@ def tell() -> None:
     """Print what torch knows as one line of JSON; for a child of its own."""
     import torch
 
+    from ganbench import cache
     from ganbench.provenance import environment
 
     env = environment(torch.device("cpu"))
@@ -154,6 +155,7 @@ def tell() -> None:
         "cuda": torch.version.cuda or "",
         "cudnn": str(torch.backends.cudnn.version() or "") if torch.version.cuda else "",
         "hub": torch.hub.get_dir(),
+        "cache": str(cache.folder()),
     }
     print(json.dumps(facts))
 
@@ -236,9 +238,10 @@ def _complaint(health: Health) -> str:
 
 
 def _caches(report: Report) -> None:
-    hub = report.facts["devices"].pop("hub", "")
+    hub, own = (report.facts["devices"].pop(name, "") for name in ("hub", "cache"))
     inductor = f"{tempfile.gettempdir()}/torchinductor_{os.environ.get('USER', 'root')}"
     folders = {
+        "ganbench": Path(own) if own else None,
         "torch hub": Path(hub) if hub else None,
         "torch inductor": Path(os.environ.get("TORCHINDUCTOR_CACHE_DIR") or inductor),
         "triton": Path(os.environ.get("TRITON_CACHE_DIR") or Path.home() / ".triton" / "cache"),

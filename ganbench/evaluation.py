@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from ganbench.cache import Kept, Results, fingerprint
 from ganbench.contracts import Goal, Metric
 from ganbench.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, to_signal
 from ganbench.errors import DataError, Diverged, PluginError, Unsupported
-from ganbench.extractor import Extractor, Features, extract
+from ganbench.extractor import BATCH, Extractor, Features, extract, stream
 from ganbench.gan import GAN
+
+MANY = 10_000
+"""Samples whose features are not kept where nothing but their moments is asked for."""
+FEW = 2000
+"""Samples of each set of fakes whose features a judge remembers: enough to see a collapse."""
 
 
 @dataclass
@@ -26,7 +34,8 @@ class Evaluation:
     ``real`` and ``fake`` are ``[N, *shape]`` as stored (uint8 images, float32 points) on the CPU, ``real_labels`` and
     ``fake_labels`` are ``[N]`` or None. ``generator`` is the averaged GAN in eval mode, None for samples from a file
     or a yardstick. ``rng`` is the metric's only source of randomness. ``features()`` runs the protocol's extractor
-    once, however many metrics ask.
+    once, however many metrics ask; ``blocks()`` gives the same features some hundred at a time; ``of_reals()`` keeps
+    what follows from the reals alone for the next evaluation.
     """
 
     real: Tensor
@@ -41,6 +50,8 @@ class Evaluation:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     real_features: tuple[Tensor, Tensor | None] | None = None
     used_extractor: bool = False
+    sole: bool = field(default=False, init=False)
+    kept: Kept = field(default_factory=Kept, init=False)
 
     def features(self, extractor: Extractor | None = None) -> Features:
         """Features and logits of reals and fakes under the protocol's extractor, or under one given.
@@ -55,13 +66,58 @@ class Evaluation:
         self.used_extractor = True
         return self._protocol_features
 
+    def blocks(self, of: Literal["real", "fake"]) -> Iterator[Tensor]:
+        """Features under the protocol's extractor, ``[B, d]`` at a time, in order.
+
+        Where a single metric is asked for and there are many samples, they are forgotten as they go by: memory does not
+        grow with their number. The bits are those of ``features()`` either way.
+
+        Raises:
+            Unsupported: as ``features``.
+        """
+        x = self.fake if of == "fake" else self.real
+        known = self.known_features is not None or (of == "real" and self.kept.known(self._fingerprint, "features"))
+        if self.sole and len(x) > MANY and self.extractor is not None and not known:
+            self.used_extractor = True
+            yield from (features for features, _ in stream(self.extractor, x, self.device))
+        else:
+            features = self.features()
+            yield from (features.fake if of == "fake" else features.real).split(BATCH)
+
+    def of_reals(self, name: str, compute: Callable[[], Results]) -> Results:
+        """What ``compute`` makes of the reals and their features under the protocol's extractor, and of nothing else:
+        computed once for all evaluations that share them, and kept on disk where it took long. ``name`` tells it from
+        what other metrics compute, settings and version included."""
+        self.used_extractor = True
+        return self.kept.once(self._fingerprint, name, compute)
+
+    @property
+    def known_features(self) -> Features | None:
+        """Those of the protocol's extractor, if a metric has asked for them."""
+        known: Features | None = vars(self).get("_protocol_features")
+        return known
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return fingerprint(self.real)
+
     @cached_property
     def _protocol_features(self) -> Features:
         if self.extractor is None:
             raise Unsupported("needs a feature extractor and the protocol names none")
-        real, real_logits = self.real_features or extract(self.extractor, self.real, self.device)
+        real, real_logits = self.real_features or self._extracted_reals(self.extractor)
+        if self.fake is self.real:
+            return Features(real, real, real_logits, real_logits)
         fake, fake_logits = extract(self.extractor, self.fake, self.device)
         return Features(real, fake, real_logits, fake_logits)
+
+    def _extracted_reals(self, extractor: Extractor) -> tuple[Tensor, Tensor | None]:
+        def compute() -> Results:
+            features, logits = extract(extractor, self.real, self.device)
+            return {"features": features} if logits is None else {"features": features, "logits": logits}
+
+        found = self.kept.once(self._fingerprint, "features", compute)
+        return found["features"], found.get("logits")
 
 
 @dataclass(frozen=True)
@@ -82,6 +138,7 @@ class Judge:
         metrics: name -> metric.
         extractor: in whose feature space, or None.
         device: where features are computed.
+        kept: what is known of reals already; judges with the same extractor on the same device share it.
     """
 
     def __init__(
@@ -91,13 +148,17 @@ class Judge:
         metrics: Mapping[str, Metric],
         extractor: Extractor | None,
         device: torch.device,
+        kept: Kept | None = None,
     ) -> None:
         self.dataset, self.reference, self.metrics, self.device = dataset, reference, metrics, device
         self.extractor = extractor.to(device).eval() if extractor is not None else None
+        self.kept = kept or Kept()
+        self._seen: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
 
     @cached_property
-    def _real_features(self) -> tuple[Tensor, Tensor | None] | None:
-        return extract(self.extractor, self.reference.x, self.device) if self.extractor is not None else None
+    def tag(self) -> str:
+        """The extractor's, or nothing; it takes a hash over all weights."""
+        return self.extractor.tag if self.extractor is not None else ""
 
     def score(
         self,
@@ -125,22 +186,35 @@ class Judge:
             extractor=self.extractor,
             generator=generator,
             device=self.device,
-            real_features=self._real_features if real is None else None,
         )
+        asked = {name: metric for name, metric in self.metrics.items() if only is None or name in only}
+        evaluation.kept, evaluation.sole = self.kept, len(asked) == 1
         scores: dict[str, float] = {}
         columns: dict[str, tuple[Goal, float | None, float | None]] = {}
         metric_of: dict[str, str] = {}
-        for name, metric in self.metrics.items():
-            if only is None or name in only:
-                # a stream of its own: what a metric draws depends on no other metric, and on no latent
-                own = hashlib.sha256(f"{seed}|metric|{name}".encode()).digest()[:8]
-                evaluation.rng.manual_seed(int.from_bytes(own, "big") >> 1)
-                for column, value in self._apply(name, metric, evaluation).items():
-                    title = f"{column}@{self.extractor.tag}" if evaluation.used_extractor and self.extractor else column
-                    low, high = getattr(metric, "ranges", {}).get(column, (None, None))
-                    scores[title], columns[title] = value, (metric.columns[column], low, high)
-                    metric_of[title] = name
+        for name, metric in asked.items():
+            # a stream of its own: what a metric draws depends on no other metric, and on no latent
+            own = hashlib.sha256(f"{seed}|metric|{name}".encode()).digest()[:8]
+            evaluation.rng.manual_seed(int.from_bytes(own, "big") >> 1)
+            for column, value in self._apply(name, metric, evaluation).items():
+                title = f"{column}@{self.tag}" if evaluation.used_extractor and self.extractor else column
+                low, high = getattr(metric, "ranges", {}).get(column, (None, None))
+                scores[title], columns[title] = value, (metric.columns[column], low, high)
+                metric_of[title] = name
+        if (features := evaluation.known_features) is not None:
+            self._seen = {key: seen for key, seen in self._seen.items() if seen[0]() is not None}
+            self._seen[id(fake.x)] = weakref.ref(fake.x), features.fake[:FEW].clone()
         return Verdict(scores, columns, metric_of)
+
+    def signal(self, split: Split) -> Tensor:
+        """``[n, d]`` of at most the first ``FEW`` samples: features, or the samples themselves without an extractor."""
+        if self.extractor is None:
+            return to_signal(split.x[:FEW]).flatten(1).double()
+        fakes, features = self._seen.get(id(split.x), (None, None))
+        if fakes is not None and features is not None and fakes() is split.x:
+            return features
+        known = self.kept.known(fingerprint(split.x), "features")
+        return known["features"][:FEW] if known is not None else extract(self.extractor, split.x[:FEW], self.device)[0]
 
     @staticmethod
     def _apply(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, float]:

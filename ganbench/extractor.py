@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -57,16 +58,43 @@ class Extractor(nn.Module):
         return f"{self.name}:{self.weights_hash}"
 
 
+BATCH = 500
+"""Samples at a time. Features depend on it in their last bits, so it is one for all."""
+
+
 @torch.inference_mode()
-def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = 500) -> tuple[Tensor, Tensor | None]:
-    """``(features[N, d] float64, logits or None)`` on the CPU, in batches, every feature checked to be finite."""
-    features, logits = [], []
+def stream(
+    extractor: Extractor, x: Tensor, device: torch.device, batch: int = BATCH
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """``(features[B, d] float64, logits or None)`` on the CPU, batch by batch: what has been used can be forgotten.
+
+    Raises:
+        ValueError: a feature is not finite.
+    """
     for part in x.split(batch):
-        f, g = extractor(part.to(device))
-        features.append(f.cpu().double())
-        if g is not None:
-            logits.append(g.cpu().double())
-    joined = torch.cat(features)
-    if not joined.isfinite().all():
-        raise ValueError(f"extractor '{extractor.name}' returned features that are not finite")
-    return joined, torch.cat(logits) if logits else None
+        features, logits = extractor(part.to(device))
+        features = features.cpu().double()
+        if not features.isfinite().all():
+            raise ValueError(f"extractor '{extractor.name}' returned features that are not finite")
+        yield features, None if logits is None else logits.cpu().double()
+
+
+@torch.inference_mode()
+def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = BATCH) -> tuple[Tensor, Tensor | None]:
+    """``(features[N, d] float64, logits or None)`` on the CPU, written into one array each as batches come.
+
+    Raises:
+        ValueError: a feature is not finite.
+    """
+    features: Tensor | None = None
+    logits: Tensor | None = None
+    for i, (f, g) in enumerate(stream(extractor, x, device, batch)):
+        if features is None:
+            features = f.new_empty(len(x), *f.shape[1:])
+            logits = None if g is None else g.new_empty(len(x), *g.shape[1:])
+        here = slice(i * batch, i * batch + len(f))
+        features[here] = f
+        if logits is not None and g is not None:
+            logits[here] = g
+    assert features is not None  # a split has a part, if only an empty one
+    return features, logits

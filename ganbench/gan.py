@@ -136,7 +136,7 @@ def _total(played: Sequence[Tensor], name: str) -> Tensor:
     for value in played:
         if value.ndim:
             raise PluginError(f"{name} returned a tensor of shape {tuple(value.shape)}", "return a scalar: .mean()")
-    return torch.stack(list(played)).sum()
+    return played[0] if len(played) == 1 else torch.stack(list(played)).sum()
 
 
 def count_parameters(modules: Iterable[nn.Module]) -> int:

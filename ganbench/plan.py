@@ -49,6 +49,14 @@ class Plan:
     def jobs(self) -> list[Job]:
         return self.finished + self.todo
 
+    def queue(self, workers: int) -> list[Job]:
+        """``todo``, where the yardsticks come first: what cannot be judged is found out before it is trained. Several
+        workers begin with the first run beside them."""
+        first = next((job for job in self.todo if not job.yardstick), None)
+        if workers == 1 or first is None:
+            return self.todo
+        return [first, *(job for job in self.todo if job is not first)]
+
 
 def load_protocol(text: str) -> Protocol:
     """A protocol by name, or from a user's TOML file.

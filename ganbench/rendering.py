@@ -467,7 +467,8 @@ def to_json(table: Table) -> str:
         "left_out": table.left_out,
         "notes": table.notes,
     }
-    return json.dumps(whole, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    compact = json.dumps(whole, ensure_ascii=False, allow_nan=False)  # with an indent, json is three times as slow
+    return msgspec.json.format(compact, indent=1) + "\n"
 
 
 def _tree(table: Table, row: Row) -> dict[str, Any]:

@@ -93,15 +93,14 @@ class Row:
     """One entry, custom run or yardstick over its seeds.
 
     ``records`` are the finished ones, one per seed; ``missing`` are the protocol's seeds that have none.
-    ``scores`` sums up the runs that ended well, ``noise`` is the sd between evaluations of one run, ``costs``
-    are medians over seeds (no timings where the seeds ran on several machines).
+    ``scores`` sums up the runs that ended well, ``costs`` are medians over seeds (no timings where the seeds ran on
+    several machines).
     """
 
     entry: Entry
     records: tuple[Record, ...] = ()
     missing: tuple[int, ...] = ()
     scores: Mapping[str, Summary] = field(default_factory=dict)
-    noise: Mapping[str, float] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
     machines: tuple[str, ...] = ()
     best: BestSoFar | None = None
@@ -134,6 +133,14 @@ class Row:
     def collapsed(self) -> tuple[Record, ...]:
         """The runs that ended well, but whose samples are hardly different from one another."""
         return tuple(record for record in self.well if record.collapse)
+
+    @cached_property
+    def noise(self) -> Mapping[str, float | None]:
+        """The sd between evaluations of one run, of each score; None where nothing was repeated."""
+        return {
+            name: pooled_sd([draw[name] for draw in record.draws if name in draw] for record in self.well)
+            for name in self.scores
+        }
 
     @property
     def ok(self) -> int:
@@ -208,21 +215,17 @@ def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Itera
     finished = tuple(sorted((r for r in records if r.status in FINISHED), key=lambda r: r.seed))
     there = {record.seed for record in finished}
     well = [record for record in finished if record.status == "ok"]
-    scores, noise = {}, {}
+    scores = {}
     for name, column in rules.columns.items():
         values = [record.scores[name] for record in well if name in record.scores]
         if values:
             scores[name] = summarise(values, column.low, column.high)
-        spread = pooled_sd([draw[name] for draw in record.draws if name in draw] for record in well)
-        if spread is not None:
-            noise[name] = spread
     machines = tuple(sorted({machine_of(record) for record in finished}))
     return Row(
         entry,
         finished,
         missing=() if entry.yardstick else tuple(seed for seed in rules.seeds if seed not in there),
         scores=scores,
-        noise=noise,
         costs=_costs(well or finished, len(machines) == 1),
         machines=machines,
         best=_best(well, rules),

@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from ganbench.contracts import Goal
-from ganbench.data import Split, to_signal
+from ganbench.data import Split
 from ganbench.evaluation import Judge
-from ganbench.extractor import extract
 from ganbench.record import SelfChecks
 from ganbench.yardsticks import real as real_against_real
 
@@ -20,8 +19,6 @@ VARIED = 1.5
 NARROW = 0.05
 """Fakes of fewer effective samples than the first, where reals have more than the second, and of a smaller share of the
 reals' variance than the third, are one and the same sample."""
-ROWS = 2000
-"""Enough samples to see a collapse."""
 
 
 class SelfCheck:
@@ -42,7 +39,7 @@ class SelfCheck:
         identical = judge.score(judge.reference, seed, only=[metric])
         self.floor, self.identical = floor.scores, identical.scores
         self.goals: dict[str, Goal] = {name: column[0] for name, column in floor.columns.items()}
-        real = self._signal(judge.reference)
+        real = judge.signal(judge.reference)
         self.centre = real.mean(dim=0)
         self.real_effective, self.real_spread = effective_samples(real - self.centre), _spread(real)
 
@@ -56,7 +53,7 @@ class SelfCheck:
         real_n, fake_n = len(real or self.judge.reference), len(fake)
         if real_n != fake_n:
             failed.append(f"{fake_n} fakes were compared with {real_n} reals")
-        signal = self._signal(fake)
+        signal = self.judge.signal(fake)
         effective, spread = effective_samples(signal - self.centre), _spread(signal) / max(self.real_spread, 1e-12)
         return SelfChecks(
             real_n, fake_n, self.floor, self.identical, round(effective, 4), round(spread, 6), tuple(failed)
@@ -69,13 +66,6 @@ class SelfCheck:
         if checks.effective_samples < COLLAPSED and self.real_effective > VARIED and checks.spread < NARROW:
             return f"effective samples {checks.effective_samples:.2f} (reals: {self.real_effective:.1f})"
         return ""
-
-    def _signal(self, split: Split) -> Tensor:
-        """``[n, d]`` of at most the first ``ROWS``: features, or the samples themselves without an extractor."""
-        x = split.x[:ROWS]
-        if self.judge.extractor is None:
-            return to_signal(x).flatten(1).double()
-        return extract(self.judge.extractor, x, self.judge.device)[0]
 
 
 def effective_samples(x: Tensor) -> float:

@@ -17,7 +17,10 @@ from ganbench.plan import Plan
 
 
 class Executor(Protocol):
-    """Carries out jobs and yields what they say."""
+    """Carries out jobs, ``workers`` of them at a time, and yields what they say."""
+
+    @property
+    def workers(self) -> int: ...
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Yield events until every job is done, refused, or given up after ``stop()``; a ``stopping`` first then."""
@@ -52,7 +55,7 @@ def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: b
     outcome = Outcome()
     grid = len({(job.arch, job.loss) for job in plan.jobs if not job.yardstick}) > 1
     with _stopping_in_order(executor, outcome):
-        for event in executor.run(plan.todo):
+        for event in executor.run(plan.queue(executor.workers)):
             if event.kind == "stopping":
                 if outcome.interrupted:
                     display.say("stopping: every run writes down where it is (Ctrl-C again to leave at once)")

@@ -55,11 +55,12 @@ def summarise(values: Sequence[float], low: float | None = None, high: float | N
 
 def pooled_sd(groups: Iterable[Sequence[float]]) -> float | None:
     """Standard deviation within groups (repeated evaluations of one run); None where nothing was repeated."""
-    repeated = [group for group in groups if len(group) > 1]
-    if not repeated:
-        return None
-    squares = sum(_moments(group)[1] * (len(group) - 1) for group in repeated)
-    return math.sqrt(squares / sum(len(group) - 1 for group in repeated))
+    squares, freedom = 0.0, 0
+    for group in groups:
+        if len(group) > 1:
+            squares += _moments(group)[1] * (len(group) - 1)
+            freedom += len(group) - 1
+    return math.sqrt(squares / freedom) if freedom else None
 
 
 def welch(a: Sequence[float], b: Sequence[float], log: bool = False) -> float:
@@ -99,13 +100,10 @@ def ranks(groups: Sequence[Sequence[float]], goal: Goal, log: bool = False, alph
         return result
     compared = [groups[i] for i in taking_part]
     n, mean, variance = _all_moments(compared, on_log_scale(compared, log))
-    others = ~np.eye(len(n), dtype=bool)
-    shape = len(n), len(n) - 1
-    adjusted = holm(_p_values(n, mean, variance)[others].reshape(shape))
-    ahead = mean[None, :] - mean[:, None] if goal == "max" else mean[:, None] - mean[None, :]
-    beaten_by = (adjusted <= alpha) & (ahead[others].reshape(shape) > 0)
-    for i, count in zip(taking_part, beaten_by.sum(1).tolist(), strict=True):
-        result[i] = 1 + count
+    merit = mean if goal == "max" else -mean
+    for i, row, p in zip(taking_part, range(len(n)), _p_values(n, mean, variance), strict=True):
+        better = np.delete(merit, row) > merit[row]
+        result[i] = 1 + int(np.count_nonzero(better & (holm(np.delete(p, row)) <= alpha)))
     return result
 
 
@@ -279,8 +277,8 @@ def _moments(values: Sequence[float]) -> tuple[float, float]:
         raise ValueError("no values")
     if min(values) == max(values):
         return float(values[0]), 0.0
-    mean = fmean(values)
-    return mean, math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    mean = math.fsum(values) / len(values)
+    return mean, math.fsum([(value - mean) ** 2 for value in values]) / (len(values) - 1)
 
 
 def _all_moments(groups: Sequence[Sequence[float]], log: bool) -> tuple[Array, Array, Array]:
@@ -291,22 +289,24 @@ def _all_moments(groups: Sequence[Sequence[float]], log: bool) -> tuple[Array, A
 
 
 def _p_values(n: Array, mean: Array, variance: Array) -> Array:
-    """Two-sided p of Welch's test for every pair, ``[E, E]``; df by Welch and Satterthwaite."""
+    """Two-sided p of Welch's test for every pair, ``[E, E]``; df by Welch and Satterthwaite.
+
+    Row by row: of thousands of entries, intermediate results for all pairs at once would fill the memory.
+    """
     from scipy.special import stdtr  # scipy.stats takes much longer to import
 
-    one, other = np.triu_indices(len(n), 1)
     square = variance / n
-    total = square[one] + square[other]
-    distance = np.abs(mean[one] - mean[other])
-    p = np.where(distance == 0, 1.0, 0.0)
-    varied = total > 0
-    one, other, total, distance = one[varied], other[varied], total[varied], distance[varied]
-    share = square[one] / total
-    df = 1 / (share**2 / (n[one] - 1) + (1 - share) ** 2 / (n[other] - 1))
-    p[varied] = 2 * stdtr(df, -distance / np.sqrt(total))
     result: Array = np.ones((len(n), len(n)))
-    result[np.triu_indices(len(n), 1)] = p
-    return np.minimum(result, result.T)
+    for i in range(len(n) - 1):
+        total = square[i] + square[i + 1 :]
+        distance = np.abs(mean[i] - mean[i + 1 :])
+        varied = total > 0
+        share = np.divide(square[i], total, out=np.zeros_like(total), where=varied)
+        df = 1 / (share**2 / (n[i] - 1) + (1 - share) ** 2 / (n[i + 1 :] - 1))
+        t = np.divide(distance, np.sqrt(total), out=np.zeros_like(total), where=varied)
+        result[i, i + 1 :] = np.where(varied, 2 * stdtr(df, -t), distance == 0)
+        result[i + 1 :, i] = result[i, i + 1 :]
+    return result
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
@@ -26,9 +27,11 @@ class Watch:
 
     Args:
         weights: (name, parameter) pairs.
+        at_once: the host computes itself, so that ``note`` may look whether anything is wrong at all.
     """
 
-    def __init__(self, weights: Iterable[tuple[str, Tensor]]) -> None:
+    def __init__(self, weights: Iterable[tuple[str, Tensor]], *, at_once: bool = False) -> None:
+        self._at_once = at_once
         named = [(name, weight.detach()) for name, weight in weights if weight.numel()]
         self._names = tuple(f"weight {name}" for name, _ in named)
         self._weights = [weight for _, weight in named]
@@ -49,6 +52,8 @@ class Watch:
         self._step.add_(1)
         norms = torch._foreach_norm(self._weights)  # not finite if one weight is not (or they are beyond 1e19)
         values = torch.stack([value.float() for value in (*terms.values(), *norms)])
+        if self._at_once and math.isfinite(values.sum().item()):
+            return  # finite numbers whose sum is not are looked at one by one
         faulty = torch.where(values.isfinite(), NEVER, self._step)
         names = tuple(terms)
         if names not in self._since:

@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from torch_fidelity import feature_extractor_inceptionv3, metric_fid, metric_isc, metric_kid, metric_prc
 from torch_fidelity.utils import create_feature_extractor
 
-from ganbench.data import Dataset, Split, stratified_split
+from ganbench.data import Dataset, DataSpec, Split, stratified_split
 from ganbench.errors import DataError, Unsupported
-from ganbench.extractor import extract
+from ganbench.evaluation import Evaluation
+from ganbench.extractor import extract, stream
 from ganbench_baselines.dataset import digits, stacked_digits
-from ganbench_baselines.extractor import digits_cnn, inception, raw, train_digits_cnn
+from ganbench_baselines.extractor import digits_cnn, digits_cnn_fidelity, inception, raw, train_digits_cnn
+from ganbench_baselines.metric import fid
+from ganbench_baselines.metric.frechet import distance, moments
 
 CPU = torch.device("cpu")
 
@@ -221,6 +224,13 @@ def test_calculate_metrics_equals_its_functions_on_the_features_of_extract(cnn, 
     assert found["frechet_inception_distance"] == pytest.approx(frechet(fakes.double(), reals.double()), rel=1e-3)
 
 
+def test_torch_fidelity_knows_the_extractor_once_its_adapter_is_imported():
+    assert (
+        type(create_feature_extractor("digits-cnn", ["features"], cuda=False))
+        is digits_cnn_fidelity.DigitsCNNForFidelity
+    )
+
+
 def test_torch_fidelity_gets_the_features_of_stacked_digits_but_no_single_set_of_classes():
     stacked = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
     assert create_feature_extractor("digits-cnn", ["features"], cuda=False)(stacked)[0].shape == (2, 96)
@@ -328,6 +338,39 @@ def test_inception_gives_the_features_and_unbiased_logits_of_torch_fidelity(netw
     assert expected.std(dim=0).mean() > 1e-3 * expected.abs().mean()  # the judge tells these images apart
     for ours, theirs in ((features, expected), (logits, expected_logits)):
         assert torch.allclose(ours, theirs, rtol=0, atol=1e-4 * theirs.std().item())
+
+
+def test_fid_under_inception_is_that_of_calculate_metrics(network, random_inception):
+    real, fake = photos(4), photos(8)[4:] // 2  # fewer samples than features
+    found = torch_fidelity.calculate_metrics(
+        input1=Images(fake), input2=Images(real), feature_extractor="inception-v3-compat", fid=True, cuda=False,
+        feature_extractor_weights_path=str(random_inception), cache=False, save_cpu_ram=True, verbose=False,
+    )["frechet_inception_distance"]  # fmt: skip
+    given = Evaluation(real, fake, DataSpec((3, 12, 12)), torch.Generator(), extractor=network)
+    assert fid.ganbench_metric()(given)["fid"] == pytest.approx(found, rel=1e-6)
+    assert found > 1e-3
+
+
+def test_fid_of_the_first_64_features_of_inception_is_torch_fidelitys(random_inception):
+    judge = create_feature_extractor(
+        "inception-v3-compat", ["64"], cuda=False, verbose=False, feature_extractor_weights_path=str(random_inception)
+    )
+    with torch.inference_mode():
+        real, fake = (judge(x)[0].double() for x in (photos(24), photos(48)[24:] // 2))
+    assert distance(moments([real]), moments([fake])) == pytest.approx(frechet(real, fake), rel=1e-6)
+
+
+def test_features_stream_as_they_are_extracted_and_are_checked_on_the_way(cnn, data):
+    whole, logits = extract(cnn, data.test.x, CPU, batch=100)
+    parts = list(stream(cnn, data.test.x, CPU, batch=100))
+    assert [len(f) for f, _ in parts] == [100, 100, 100, 59]
+    assert torch.equal(torch.cat([f for f, _ in parts]), whole)
+    assert torch.equal(torch.cat([g for _, g in parts]), logits)
+    assert whole.dtype == logits.dtype == torch.float64
+    broken = digits_cnn.load()
+    broken.mean[3] = float("nan")
+    with pytest.raises(ValueError, match="not finite"):
+        next(stream(broken, data.test.x, CPU))
 
 
 def test_inception_repeats_one_channel_three_times(network):

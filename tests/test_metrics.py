@@ -18,7 +18,7 @@ from ganbench.data import DataSpec, Oracle
 from ganbench.errors import Unsupported
 from ganbench.evaluation import Evaluation
 from ganbench.extractor import Extractor
-from ganbench_baselines.metric import density_coverage, kid, modes, precision_recall
+from ganbench_baselines.metric import kid, modes, neighbours
 
 NAMES = ["fid", "inception_score", "kid", "precision_recall", "density_coverage", "modes"]
 ON_FEATURES = ["fid", "kid", "precision_recall", "density_coverage"]
@@ -440,10 +440,38 @@ def test_neighbours_do_not_depend_on_the_block_size_or_on_an_offset(name, monkey
     real, fake = normal(190, 6), 1.3 * normal(180, 6)
     whole = score(name, real, fake)
     offset = score(name, real + 1e8, fake + 1e8)
-    monkeypatch.setattr(precision_recall, "ROWS", 16)
-    monkeypatch.setattr(density_coverage, "ROWS", 16)
+    monkeypatch.setattr(neighbours, "ROWS", 16)
+    monkeypatch.setattr(neighbours, "COLUMNS", 24)
     assert offset == whole == score(name, real, fake)
     assert all(0.1 < value < 1 for value in whole.values())
+
+
+@pytest.mark.parametrize("offset", [0, 10])
+def test_what_lies_exactly_at_a_radius_is_in_no_neighbourhood(offset):
+    lattice = torch.cartesian_prod(*[torch.arange(8)] * 3)
+    kind = lattice[torch.randint(len(lattice), (300,))]  # copies of reals: whole numbers tell who is how far
+    d2 = (lattice[:, None] - lattice).square().sum(dim=2)
+    across = (lattice[:, None] - kind).square().sum(dim=2)
+    radius = d2.kthvalue(6, dim=1, keepdim=True).values
+    turn = torch.linalg.qr(normal(40, 40)).Q[:3]
+    real, fake = (x.double() @ turn + offset for x in (lattice, kind))
+    inside = across < radius
+    expected = {"density": inside.sum().item() / (5 * 300), "coverage": inside.any(dim=1).double().mean().item()}
+    assert score("density_coverage", real, fake) == expected
+    assert (across == radius).sum() > 100
+
+
+@pytest.mark.parametrize("offset", [0, 10])
+def test_what_lies_exactly_at_a_radius_is_among_the_reals(offset):
+    rows = torch.cartesian_prod(
+        torch.arange(4), 50 * torch.arange(60)
+    )  # four reals in a row, and far away the next four
+    before = torch.cartesian_prod(torch.tensor([-3]), 50 * torch.arange(60))  # as far from a first as its fourth is
+    turn = torch.linalg.qr(normal(40, 40)).Q[:2]
+    real, fake = (x.double() @ turn + offset for x in (rows, before))
+    assert score("precision_recall", real, fake)["precision"] == 1
+    assert score("precision_recall", fake, real)["recall"] == 1
+    assert score("precision_recall", real, fake - 1e-6 * turn[0])["precision"] == 0
 
 
 def test_a_generator_that_repeats_the_reals_covers_them_all():

@@ -11,11 +11,15 @@ from torch import nn
 from ganbench import DataSpec, Split, plugins
 from ganbench.contracts import LossTraits
 from ganbench.data import Stream
+from ganbench.determinism import configured
 from ganbench.errors import ProtocolError
 from ganbench.evaluation import sample
+from ganbench.jobs import Job
 from ganbench.plan import load_protocol
 from ganbench.precision import MEMORY_FORMATS, lay_out, tensor_cores
 from ganbench.protocol import Recipe, parse
+from ganbench.record import Record
+from ganbench.runner import execute
 from ganbench.train import Trainer
 from ganbench_baselines.arch import dcgan
 from ganbench_baselines.loss.hinge import Hinge
@@ -145,3 +149,40 @@ def test_an_unknown_precision_is_refused_with_those_that_there_are() -> None:
     with pytest.raises(ProtocolError, match=r"training\.precision") as raised:
         parse(rules, "mine.toml")
     assert raised.value.hint == "precision is one of: float32, tf32, bf16"
+
+
+def test_points_have_no_layout_and_train_under_any() -> None:
+    points = Split(torch.randn(64, 2, generator=torch.Generator().manual_seed(0)))
+    stream = Stream(points, 16, 3, CPU, MEMORY_FORMATS["channels-last"])
+    assert stream.draw()[0].shape == (16, 2)
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory) -> dict[str, Record]:
+    """Of one job under the rules of smoke-v1, in each precision and layout."""
+    smoke, found = load_protocol("smoke-v1"), {}
+    folder = tmp_path_factory.mktemp("runs")
+    for name, change in {"plain": {}, "bf16": {"precision": "bf16"}, "last": {"layout": "channels-last"}}.items():
+        rules = msgspec.structs.replace(smoke.training, **change)
+        protocol = msgspec.structs.replace(smoke, training=rules)
+        names = {"arch": "ganbench:dcgan", "loss": "ganbench:hinge"}
+        job = Job(protocol=protocol, digest=protocol.digest, seed=0, folder=str(folder / name), **names)
+        with configured(1):
+            found[name] = execute(job, lambda _: None, lambda: False)
+    return found
+
+
+def test_a_record_says_in_what_its_run_was_computed(records) -> None:
+    assert {name: record.environment.precision for name, record in records.items()} == {
+        "plain": "float32",
+        "bf16": "bf16",
+        "last": "float32",
+    }
+    assert {record.speed.mode for record in records.values()} == {"eager"}
+    assert {record.status for record in records.values()} == {"ok"}
+
+
+def test_a_run_is_trained_in_what_its_protocol_says(records) -> None:
+    weights = {record.bits.weights for record in records.values()}
+    assert len(weights) == 3
+    assert records["bf16"].cost.images == records["plain"].cost.images

@@ -237,6 +237,13 @@ def test_an_arch_that_breaks_its_contract_is_declined_before_training(
         plugins.installed.cache_clear()
 
 
+def test_several_workers_begin_with_the_first_run_and_the_yardsticks_and_one_with_the_yardsticks(tmp_path) -> None:
+    plan = plan_of(tmp_path)
+    assert [bool(job.yardstick) for job in plan.queue(1)] == [True] * len(DRAWN) + [False]
+    assert [bool(job.yardstick) for job in plan.queue(2)] == [False] + [True] * len(DRAWN)
+    assert {job.key for job in plan.queue(2)} == {job.key for job in plan.todo}
+
+
 @pytest.mark.parametrize("name", YARDSTICKS)
 def test_every_yardstick_leaves_a_record(name, tmp_path) -> None:
     job = next(job for job in plan_of(tmp_path).jobs if job.yardstick == name)

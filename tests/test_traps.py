@@ -468,8 +468,14 @@ def test_an_inception_score_with_an_unguarded_logarithm_is_found(trap_in_metric,
 @pytest.mark.parametrize(
     ("metric", "old", "new"),
     [
-        ("fid", "(features.real, features.fake)]", "(features.real, features.fake.round())]"),
-        ("precision_recall", "            fake, real, prc", "            fake.round(), real, prc"),
+        ("fid", 'evaluation.blocks("fake")', '(x.round() for x in evaluation.blocks("fake"))'),
+        (
+            "precision_recall",
+            "        of_real =",
+            "        x = fake.x.round()\n"
+            "        fake = Samples(x, fake.centre, (x - fake.centre).square().sum(dim=1))\n"
+            "        of_real =",
+        ),
     ],
 )
 def test_a_metric_that_rounds_only_the_fakes_is_found(trap_in_metric, metric, old, new) -> None:

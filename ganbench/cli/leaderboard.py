@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -51,13 +53,29 @@ def leaderboard(
     out: Annotated[Path, typer.Option(help="Where --write publishes.")] = Path("leaderboards"),
 ) -> None:
     """Print the table of a protocol: your runs among the published ones, with intervals, ranks and yardsticks."""
+    shown = [part.strip() for text in metric or [] for part in text.split(",")]
+    with _no_collection():
+        if write:
+            _publish(protocol, runs, out)
+        else:
+            _show(protocol, runs, published, sort, shown, as_format)
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Records are no garbage: to look through ten thousand of them for some, again and again, takes a quarter of the
+    time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _show(protocol: str, runs: Path, published: bool, sort: str, metrics: list[str], as_format: Format) -> None:
     from ganbench.publishing import gather
 
-    if write:
-        _publish(protocol, runs, out)
-        return
-    shown = [part.strip() for text in metric or [] for part in text.split(",")]
-    table, errors = gather(protocol, runs, published=published, sort=sort, metrics=shown)
+    table, errors = gather(protocol, runs, published=published, sort=sort, metrics=metrics)
     if table is not None:
         _print(table, as_format)
     for error in errors:

@@ -17,6 +17,7 @@ class InlineExecutor:
     """
 
     def __init__(self, threads: int = 1) -> None:
+        self.workers = 1
         self._threads = threads
         self._stop = False
 

@@ -14,7 +14,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -45,6 +45,7 @@ class LocalExecutor:
         self._stop = self._context.Event()
         self._asked = False
         self._threads = threads
+        self.workers = workers
         self._seats: list[_Seat] = [_Seat() for _ in range(workers)]
 
     def __enter__(self) -> LocalExecutor:
@@ -79,7 +80,7 @@ class LocalExecutor:
             rank = self._seats.index(seat)
             arguments = (theirs, self._stop, self._threads, rank)
             seat.process = self._context.Process(target=_work, args=arguments, daemon=True)
-            with _threads_in_environment(self._threads):
+            with _threads_in_environment(self._threads), _main_left_out():
                 seat.process.start()
             theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
         seat.take(msgspec.structs.replace(job, workers=len(self._seats)))
@@ -192,6 +193,19 @@ class _threads_in_environment:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _main_left_out() -> Iterator[None]:
+    """A spawned process imports its parent's main module first: the whole command line, of which a worker needs nothing
+    (0.15 s), or somebody's script, which would begin once more."""
+    main = vars(sys.modules["__main__"])
+    before: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
+    main.update(dict.fromkeys(before))
+    try:
+        yield
+    finally:
+        main.update(before)
 
 
 def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:

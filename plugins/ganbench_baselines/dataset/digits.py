@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch.nn.functional import interpolate
 
 from ganbench.data import Dataset, DataSpec, Oracle, Split, stratified_split
-from ganbench.errors import Unsupported
+from ganbench.errors import DataError, Unsupported
 from ganbench.hookspecs import hookimpl
 
 CLASSES = 10
@@ -27,14 +30,22 @@ def load(resolution: int = 16) -> tuple[Split, Split]:
             f"the digits are {NATIVE}x{NATIVE} images and cannot be shown at resolution {resolution}",
             f"choose a resolution of {NATIVE} or more",
         )
-    raw = load_digits()
-    x = torch.from_numpy(raw.images).float().unsqueeze(1) * (255 / 16)  # ink is stored as 0..16
+    raw = torch.from_numpy(np.loadtxt(_file(), delimiter=","))
+    x = raw[:, :-1].float().view(-1, 1, NATIVE, NATIVE) * (255 / 16)  # ink is stored as 0..16
     if resolution != NATIVE:
         x = interpolate(x, size=(resolution, resolution), mode="bilinear", align_corners=False)
-    whole = Split(x.round().clamp(0, 255).to(torch.uint8), torch.from_numpy(raw.target).long())  # rounded once, here
+    whole = Split(x.round().clamp(0, 255).to(torch.uint8), raw[:, -1].long())  # rounded once, here
     assert whole.labels is not None
     train, test = stratified_split(whole.labels, TEST_SHARE, SPLIT_SEED)
     return whole[train], whole[test]
+
+
+def _file() -> Path:
+    """What ``sklearn.datasets.load_digits`` reads; to import that takes longer than most short runs wait for torch."""
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise DataError("scikit-learn, which the digits come with, is not installed", "pip install scikit-learn")
+    return Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
 
 
 def class_frequencies(labels: torch.Tensor) -> torch.Tensor:

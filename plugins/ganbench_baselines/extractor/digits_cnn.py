@@ -9,16 +9,12 @@ noise, negatives or output of an untrained generator. ``train_digits_cnn.py`` ma
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, interpolate
-from torch_fidelity import register_feature_extractor
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
 from ganbench.errors import DataError, Unsupported
 from ganbench.extractor import Extractor
@@ -106,41 +102,6 @@ def load(file: Path = WEIGHTS) -> DigitsCNN:
         ) from error
     extractor.confusion = extractor.confusion_counts
     return extractor
-
-
-class DigitsCNNForFidelity(FeatureExtractorBase):
-    """The same network for torch-fidelity: ``calculate_metrics(feature_extractor="digits-cnn", ...)``."""
-
-    def __init__(self, name: str, features_list: list[str], **unused: Any) -> None:
-        super().__init__(name, features_list)
-        self.extractor = load()
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        features, logits = self.extractor(x)
-        if logits.ndim != 2 and "logits" in self.features_list:
-            raise Unsupported("the Inception score of stacked digits has no single set of classes")
-        found = {"features": features, "logits": logits}
-        return tuple(found[name] for name in self.features_list)
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        return "features", "logits"
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        return "logits" if metric == "isc" else "features"
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        return True
-
-    @staticmethod
-    def get_dummy_input_for_compile() -> Tensor:
-        return torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8)
-
-
-if DigitsCNN.name not in FEATURE_EXTRACTORS_REGISTRY:  # a module imported twice must not fail
-    register_feature_extractor(DigitsCNN.name, DigitsCNNForFidelity)
 
 
 @hookimpl

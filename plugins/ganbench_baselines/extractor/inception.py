@@ -49,7 +49,7 @@ class Inception(Extractor):
         self.network = FeatureExtractorInceptionV3(
             "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=copy
         )
-        self.network.to(memory_format=torch.channels_last)  # about 1.7 times as fast on a CPU, the same to 3e-7
+        self.network.to(memory_format=torch.channels_last)  # 1.3 to 1.7 times as fast on a CPU, the same to 6e-7
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.ndim != 4 or x.shape[1] not in (1, 3) or x.dtype != torch.uint8:

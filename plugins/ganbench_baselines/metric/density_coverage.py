@@ -15,10 +15,9 @@ from torch import Tensor
 from ganbench.contracts import Goal, Metric
 from ganbench.evaluation import Evaluation
 from ganbench.hookspecs import hookimpl
-from ganbench_baselines.metric.neighbours import centred
+from ganbench_baselines.metric.neighbours import NEAREST, Samples, radii_of_reals, seen_from_centre, tiles
 
 NEIGHBOURS = 5
-ROWS = 1000  # of the distance matrix at a time
 
 
 class DensityCoverage:
@@ -30,22 +29,21 @@ class DensityCoverage:
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
         """{"density": neighbourhoods a fake falls into, over five, "coverage": share of them with a fake}."""
-        real, fake = centred(evaluation.features(), NEIGHBOURS)
-        held = fakes_held(real, fake)
+        real, fake = seen_from_centre(evaluation, NEIGHBOURS)
+        held = fakes_held(real, radii_of_reals(evaluation, real)[:, NEAREST.index(NEIGHBOURS)], fake)
         return {
             "density": held.sum().item() / (NEIGHBOURS * len(fake)),
             "coverage": (held > 0).double().mean().item(),
         }
 
 
-def fakes_held(real: Tensor, fake: Tensor) -> Tensor:
-    """``real[N, d], fake[M, d]`` -> the number of fakes in the neighbourhood of each real, ``[N]``."""
-    held = []
-    for block in real.split(ROWS):
-        # one neighbour more, for the nearest of all is the sample itself
-        radius = torch.cdist(block, real).kthvalue(NEIGHBOURS + 1, dim=1, keepdim=True).values
-        held.append((torch.cdist(block, fake) < radius).sum(dim=1))
-    return torch.cat(held)
+def fakes_held(real: Samples, radius: Tensor, fake: Samples) -> Tensor:
+    """The number of fakes in the neighbourhood of each real, ``[N]``, its edge left out; ``radius[N]`` is squared."""
+    within = radius - real.rounding(radius)
+    held = torch.zeros(len(real), dtype=torch.int64)
+    for rows, _, d2 in tiles(real, fake):
+        held[rows] += (d2 < within[rows, None]).sum(dim=1)
+    return held
 
 
 @hookimpl

@@ -1,0 +1,309 @@
+"""What is computed once: in a process, and, where it was expensive, for the processes after it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from msgspec.structs import replace
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ganbench import cache, evaluation, plugins
+from ganbench.bench import _prepare, prepare
+from ganbench.cache import Kept, fingerprint
+from ganbench.data import DataSpec
+from ganbench.evaluation import Evaluation
+from ganbench.extractor import Extractor, extract
+from ganbench.plan import load_protocol, make_plan
+from ganbench.record import Component
+from ganbench.runner import execute
+from ganbench_baselines.metric import fid
+
+CPU = torch.device("cpu")
+BASIS = {"extractor": "flat:1", "device": "cpu"}
+
+
+@pytest.fixture
+def folder(monkeypatch, tmp_path) -> Path:
+    """An empty cache in which everything is worth a file."""
+    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache, "EXPENSIVE", 0.0)
+    return tmp_path / "cache"
+
+
+class Work:
+    """Something to compute, and how often it was."""
+
+    def __init__(self, **results: Tensor) -> None:
+        self.results = results or {"x": torch.tensor([1.0, 1 / 3], dtype=torch.float64)}
+        self.times = 0
+
+    def __call__(self) -> dict[str, Tensor]:
+        self.times += 1
+        return self.results
+
+    def through(self, kept: Kept, samples: str = "s", name: str = "n") -> dict[str, Tensor]:
+        return dict(kept.once(samples, name, self.compute))
+
+    def compute(self) -> dict[str, Tensor]:
+        return self()
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
+
+
+# -- files -----------------------------------------------------------------------------------------------------------
+
+
+def test_another_process_finds_what_was_computed_bit_by_bit(folder) -> None:
+    rng = torch.Generator().manual_seed(0)
+    narrow = torch.randn(20, 3, generator=rng).double()  # as extractors give it: float32 in float64
+    wide = torch.randn(20, 3, dtype=torch.float64, generator=rng)
+    work = Work(narrow=narrow, wide=wide, count=torch.tensor(7))
+    work.through(Kept(BASIS))
+    found = work.through(Kept(BASIS))
+    assert work.times == 1
+    assert same(found, work.results)
+    (file,) = folder.iterdir()
+    stored = load_file(file)
+    assert stored["narrow"].dtype == torch.float32  # in half the space
+    assert stored["wide"].dtype == torch.float64
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"basis": {**BASIS, "extractor": "flat:2"}},
+        {"basis": {**BASIS, "device": "cuda"}},
+        {"samples": "t"},
+        {"name": "m"},
+    ],
+    ids=["weights", "device", "samples", "name"],
+)
+def test_what_depends_on_something_else_is_computed_anew(folder, change) -> None:
+    work = Work()
+    work.through(Kept(BASIS))
+    work.through(Kept(change.get("basis", BASIS)), **{k: v for k, v in change.items() if k != "basis"})
+    assert work.times == 2
+
+
+def test_another_number_of_threads_is_another_basis(folder) -> None:
+    work = Work()
+    work.through(Kept(BASIS))
+    torch.set_num_threads(2)
+    work.through(Kept(BASIS))
+    assert work.times == 2
+
+
+def test_other_code_is_another_basis(folder, monkeypatch) -> None:
+    work = Work()
+    work.through(Kept(BASIS))
+    monkeypatch.setattr(cache, "source_hash", lambda module: "edited")
+    work.through(Kept(BASIS))
+    assert work.times == 2
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-5])
+
+
+def emptied(file: Path) -> None:
+    file.write_bytes(b"")
+
+
+def one_bit_off(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+def of_something_else(file: Path) -> None:
+    with safe_open(file, "pt") as content:
+        metadata = {**content.metadata(), "basis": "{}"}
+    save_file(load_file(file), file, metadata)
+
+
+@pytest.mark.parametrize("damage", [cut, emptied, one_bit_off, of_something_else])
+def test_a_damaged_file_is_computed_again_and_mended(folder, damage) -> None:
+    work = Work()
+    work.through(Kept(BASIS))
+    (file,) = folder.iterdir()
+    damage(file)
+    assert same(work.through(Kept(BASIS)), work.results)
+    assert work.times == 2
+    work.through(Kept(BASIS))
+    assert work.times == 2
+
+
+def test_a_folder_that_cannot_be_written_is_no_error(folder) -> None:
+    folder.write_text("a file stands where the folder should")
+    work = Work()
+    assert same(work.through(Kept(BASIS)), work.results)
+
+
+def test_what_took_no_time_is_worth_no_file(folder, monkeypatch) -> None:
+    monkeypatch.setattr(cache, "EXPENSIVE", 5.0)
+    Work().through(Kept(BASIS))
+    assert not folder.exists()
+
+
+def test_without_a_basis_nothing_is_written(folder) -> None:
+    work, kept = Work(), Kept()
+    work.through(kept)
+    work.through(kept)
+    assert work.times == 1
+    assert not folder.exists()
+
+
+def test_code_that_no_file_holds_is_no_basis(folder, monkeypatch) -> None:
+    monkeypatch.setattr(Work.compute, "__module__", "typed_by_hand")
+    Work().through(Kept(BASIS))
+    assert not folder.exists()
+    assert cache.surroundings(CPU, "mine:1", Component("mine", "yours", "1.0", "")) is None
+    assert cache.surroundings(CPU, "mine:1", Component("mine", "yours", "1.0", "0a1b")) is not None
+
+
+def test_nothing_half_written_is_left(folder) -> None:
+    Work().through(Kept(BASIS))
+    assert [file.suffix for file in folder.iterdir()] == [".safetensors"]
+
+
+def test_the_folder_is_the_variables_or_the_users(monkeypatch, tmp_path) -> None:
+    monkeypatch.delenv("GANBENCH_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache.folder() == Path.home() / ".cache" / "ganbench"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.folder() == tmp_path / "ganbench"
+    monkeypatch.setenv("GANBENCH_CACHE", str(tmp_path / "mine"))
+    assert cache.folder() == tmp_path / "mine"
+
+
+@pytest.mark.parametrize("other", [torch.zeros(6, 2), torch.zeros(3, 4).double(), torch.eye(3, 4)])
+def test_a_fingerprint_is_of_shape_type_and_content(other) -> None:
+    x = torch.zeros(3, 4)
+    assert fingerprint(x) == fingerprint(x.clone()) == fingerprint(torch.zeros(4, 3).T)
+    assert fingerprint(x) != fingerprint(other)
+
+
+# -- a whole run -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def extracted(monkeypatch) -> Counter[str]:
+    """How often the features of which array were computed."""
+    times = Counter[str]()
+
+    def counting(extractor: Extractor, x: Tensor, device: torch.device, **how):
+        times[fingerprint(x)] += 1
+        return extract(extractor, x, device, **how)
+
+    monkeypatch.setattr(evaluation, "extract", counting)
+    return times
+
+
+@pytest.mark.parametrize("name", ["smoke-v1", "digits-16-v1"])
+def test_no_array_is_put_through_the_extractor_twice_in_a_whole_command(extracted, name, tmp_path) -> None:
+    protocol = load_protocol(name)
+    protocol = replace(protocol, seeds=(0,), training=replace(protocol.training, budget_kimg=0.32, width=8))
+    _prepare.cache_clear()
+    named = [plugins.find_many(kind, [part]) for kind, part in (("arch", "mlp"), ("loss", "hinge"))]
+    plan = make_plan(*named, protocol, out=tmp_path, device="cpu")
+    for job in plan.jobs:
+        assert execute(job, lambda event: None, lambda: False).status == "ok"
+    bench = prepare(protocol, "cpu")
+    for real in (bench.judge.reference, bench.selector.reference):
+        assert extracted[fingerprint(real.x)] == 1
+    assert set(extracted.values()) == {1}
+    assert len(extracted) > len(plan.jobs)
+
+
+SCORED = """
+import json, sys
+from ganbench import cache, evaluation
+from ganbench.bench import prepare
+from ganbench.plan import load_protocol
+
+times, extract = 0, evaluation.extract
+
+def counting(*what):
+    global times
+    times += 1
+    return extract(*what)
+
+cache.EXPENSIVE, evaluation.extract = 0.0, counting
+judge = prepare(load_protocol("smoke-v1"), "cpu").judge
+scores = judge.score(judge.dataset.train[judge.reference.labels * 0 + 3], 0).scores
+print(json.dumps([times, scores]))
+"""
+
+
+def test_a_second_process_scores_the_same_and_puts_no_reals_through_the_extractor(tmp_path) -> None:
+    environment = {**os.environ, "GANBENCH_CACHE": str(tmp_path / "cache")}
+    seen = []
+    for _ in range(2):
+        done = subprocess.run(
+            [sys.executable, "-c", SCORED], env=environment, capture_output=True, text=True, check=True
+        )
+        seen.append(json.loads(done.stdout))
+    (first, scores), (second, again) = seen
+    assert (first, second) == (2, 1)  # reals and fakes; fakes
+    assert again == scores
+
+
+# -- features as they go by ------------------------------------------------------------------------------------------
+
+
+class Third(Extractor):
+    """``x[B, 6] -> x / 3`` in float32; remembers how many samples it was shown."""
+
+    name, version = "third", "1"
+    shown = 0
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        self.shown += len(x)
+        return x.float() / 3, None
+
+
+def asked(sole: bool) -> Evaluation:
+    rng = torch.Generator().manual_seed(0)
+    real, fake = torch.randn(1234, 6, generator=rng), torch.randn(1300, 6, generator=rng)
+    given = Evaluation(real, fake, DataSpec((6,)), rng, extractor=Third())
+    given.sole = sole
+    return given
+
+
+def test_features_that_nobody_else_asks_for_go_by_without_being_kept(monkeypatch) -> None:
+    monkeypatch.setattr(evaluation, "MANY", 1000)
+    passing, keeping = asked(sole=True), asked(sole=False)
+    metric = fid.ganbench_metric()
+    assert metric(passing) == metric(keeping)
+    assert passing.known_features is None
+    assert passing.used_extractor
+    assert keeping.known_features is not None
+    assert passing.extractor.shown == keeping.extractor.shown == 1234 + 1300
+
+
+def test_features_that_are_there_already_are_not_computed_again_as_they_go_by(monkeypatch) -> None:
+    monkeypatch.setattr(evaluation, "MANY", 1000)
+    given = asked(sole=True)
+    features = given.features()
+    assert torch.equal(torch.cat(list(given.blocks("real"))), features.real)
+    assert torch.equal(torch.cat(list(given.blocks("fake"))), features.fake)
+    assert given.extractor.shown == 1234 + 1300
+
+
+def test_the_reals_as_fakes_are_not_put_through_the_extractor_again() -> None:
+    given = asked(sole=False)
+    given.fake = given.real
+    features = given.features()
+    assert features.fake is features.real
+    assert given.extractor.shown == 1234
