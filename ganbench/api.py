@@ -138,8 +138,7 @@ def run(
         settings: what ``--set`` takes, e.g. ``{"lr": 1e-4, "loss.weight": 1}``; the rows are then custom.
         out: where runs are kept.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps``.
-        jobs: runs at a time. More than one go to processes of their own, which know installed plugins only; a script
-            then needs ``if __name__ == "__main__":`` around this call.
+        jobs: runs at a time. More than one go to processes of their own, which know installed plugins only.
         force: train again what has a record.
         progress: show it.
 

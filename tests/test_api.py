@@ -315,3 +315,18 @@ def test_the_names_of_the_api_are_functions_even_after_everything_was_imported()
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     assert all(json.loads(done.stdout))
+
+
+def test_a_script_that_calls_run_is_carried_out_once_and_not_again_by_its_workers(tmp_path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from pathlib import Path\n"
+        "with Path('begun.txt').open('a') as file:\n"
+        "    file.write('begun\\n')\n"
+        "import ganbench\n"
+        "runs = ganbench.run(arch='mlp', loss='hinge', protocol='smoke-v1', jobs=2, out='runs', progress=False)\n"
+        "print(runs[0].record.status)\n"
+    )
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "ok\n"
+    assert (tmp_path / "begun.txt").read_text() == "begun\n"

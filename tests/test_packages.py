@@ -571,11 +571,10 @@ def test_what_a_workers_plugin_does_that_is_deprecated_is_told_once_by_the_comma
     """
     points = {"arch/tiny": "tiny", "protocol/good-v1": "good"}
     shelf.add("ganbench-elder", points, {"tiny": code, "good": PROTOCOL.replace("NAME", "good-v1")})
-    script = tmp_path / "later.py"
-    script.write_text(textwrap.dedent(DEPRECATED))
+    (shelf.folder / "sitecustomize.py").write_text(textwrap.dedent(DEPRECATED))  # which every process begins with
     options = ["--arch", "tiny", "--loss", "minimax", "--protocol", "good-v1", "--quiet", "--jobs", "2"]
     result = subprocess.run(
-        [sys.executable, script, "run", *options],
+        [sys.executable, "-m", "ganbench", "run", *options],
         cwd=tmp_path,
         env=surroundings(shelf.folder),
         capture_output=True,

@@ -517,7 +517,7 @@ def test_data_drawn_from_the_programs_random_numbers_are_found(copied: Copied) -
 @pytest.mark.parametrize("filtered", ["size=16, mode='nearest'", "size=16, mode='bicubic'"])
 def test_held_out_images_that_were_resized_in_another_way_are_found(copied: Copied, filtered) -> None:
     digits = f"{BASELINES}.dataset.digits"
-    other = f"interpolate(torch.from_numpy(raw.images).float().unsqueeze(1) * (255 / 16), {filtered})"
+    other = f"interpolate(raw[:, :-1].float().view(-1, 1, NATIVE, NATIVE) * (255 / 16), {filtered})"
     twice = f"held = {other}.round().to(torch.uint8)\n    return whole[train], Split(held, whole.labels)[test]"
     planted = copied(digits, ("return whole[train], whole[test]", twice))
     assert_found_in_data("train-and-test-took-the-same-road", copied(digits), planted)
