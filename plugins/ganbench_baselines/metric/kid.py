@@ -8,6 +8,8 @@ from ten disjoint blocks; as blocks are smaller than the sample, it errs on the 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import fsum
+from statistics import stdev
 
 import torch
 from torch import Tensor
@@ -35,14 +37,14 @@ class KID:
         n = min(len(real), len(fake))
         if n < 4:
             raise Unsupported(f"two blocks of two need 4 samples of each kind, not {n}")
-        within = evaluation.of_reals("kernel sum", lambda: {"sum": distinct_sum(real)})["sum"]
+        kept = evaluation.of_reals("kernel sum", lambda: {"sum": torch.tensor(distinct_sum(real), dtype=torch.float64)})
         return {
-            "kid": mmd2(real, fake, within).item(),
+            "kid": mmd2(real, fake, kept["sum"].item()),
             "kid_se": standard_error(real, fake, min(BLOCKS, n // 2), evaluation.rng),
         }
 
 
-def mmd2(x: Tensor, y: Tensor, within_x: Tensor | None = None) -> Tensor:
+def mmd2(x: Tensor, y: Tensor, within_x: float | None = None) -> float:
     """``x[M, d], y[N, d]`` -> mean of k over distinct pairs within x, plus within y, less twice across.
 
     ``within_x`` is ``distinct_sum(x)``, where it is known.
@@ -52,30 +54,30 @@ def mmd2(x: Tensor, y: Tensor, within_x: Tensor | None = None) -> Tensor:
     return sum_x / (m * (m - 1)) + distinct_sum(y) / (n * (n - 1)) - 2 * kernel_sum(x, y) / (m * n)
 
 
-def kernel_sum(x: Tensor, y: Tensor) -> Tensor:
+def kernel_sum(x: Tensor, y: Tensor) -> float:
     """Sum of k over all pairs."""
-    return torch.stack([_sum(a, b) for a in x.split(ROWS) for b in y.split(ROWS)]).sum()
+    return fsum(_sum(a, b) for a in x.split(ROWS) for b in y.split(ROWS))
 
 
-def distinct_sum(x: Tensor) -> Tensor:
+def distinct_sum(x: Tensor) -> float:
     """Sum of k over all pairs but those of a sample with itself; k is symmetric, so that half of them will do."""
     parts = x.split(ROWS)
-    alone = (x.square().sum(dim=1) / x.shape[1] + 1).pow(3).sum()
-    across = [2 * _sum(a, b) for i, a in enumerate(parts) for b in parts[i + 1 :]]
-    return torch.stack([*across, *(_sum(a, a) for a in parts)]).sum() - alone
+    alone = (x.square().sum(dim=1) / x.shape[1] + 1).pow(3).sum().item()
+    across = fsum(2 * _sum(a, b) for i, a in enumerate(parts) for b in parts[i + 1 :])
+    return across + fsum(_sum(a, a) for a in parts) - alone
 
 
-def _sum(a: Tensor, b: Tensor) -> Tensor:
-    """Of k over all pairs of two small parts."""
+def _sum(a: Tensor, b: Tensor) -> float:
+    """Of k over all pairs of two small parts. As a number: a tensor that stays, however small, may sit in the gap that
+    k leaves in memory, and the next k does not fit into it (18 GB at 50,000 samples)."""
     k = torch.addmm(a.new_ones(()), a, b.T, alpha=1 / a.shape[1]).flatten()
-    return k.square().dot(k)
+    return k.square().dot(k).item()
 
 
 def standard_error(real: Tensor, fake: Tensor, blocks: int, rng: torch.Generator) -> float:
     """Of the mean over disjoint blocks, drawn at random because samples may come sorted by class."""
     x, y = (part[torch.randperm(len(part), generator=rng)].tensor_split(blocks) for part in (real, fake))
-    scores = torch.stack([mmd2(a, b) for a, b in zip(x, y, strict=True)])
-    return scores.std().item() / blocks**0.5
+    return stdev(mmd2(a, b) for a, b in zip(x, y, strict=True)) / blocks**0.5
 
 
 @hookimpl
