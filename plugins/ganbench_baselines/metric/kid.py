@@ -19,7 +19,7 @@ from ganbench.errors import Unsupported
 from ganbench.evaluation import Evaluation
 from ganbench.hookspecs import hookimpl
 
-ROWS = 1024  # and columns of the kernel matrix at a time: 8 MB stay near the processor, however many samples
+ROWS = 512  # and columns of the kernel matrix at a time: 2 MB stay near the processor, however many samples
 BLOCKS = 10
 
 
@@ -69,7 +69,7 @@ def distinct_sum(x: Tensor) -> float:
 
 def _sum(a: Tensor, b: Tensor) -> float:
     """Of k over all pairs of two small parts. As a number: a tensor that stays, however small, may sit in the gap that
-    k leaves in memory, and the next k does not fit into it (18 GB at 50,000 samples)."""
+    k leaves in memory, and the next k does not fit into it (18 GB at 50,000 samples, of larger parts)."""
     k = torch.addmm(a.new_ones(()), a, b.T, alpha=1 / a.shape[1]).flatten()
     return k.square().dot(k).item()
 
