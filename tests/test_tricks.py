@@ -630,3 +630,11 @@ def test_a_packed_spec_differs_in_its_channels_alone():
 
     pacgan.ganbench_trick("2").players(spy, SPEC)
     assert asked == [SPEC, replace(SPEC, shape=(2, 16, 16))]
+
+
+@pytest.mark.parametrize(("side", "limit"), [(16, 2), (12, 2), (8, 1), (32, 4)])
+def test_diffaugment_shifts_by_up_to_an_eighth_of_the_side_rounded(side, limit) -> None:
+    by = diffaugment.shifts(side, torch.linspace(0, 1 - 1e-6, 1000))
+    assert by.unique().tolist() == list(range(-limit, limit + 1))
+    counts = torch.bincount(by + limit).float()
+    assert counts.min() > 0.9 * counts.max()
