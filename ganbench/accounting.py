@@ -52,7 +52,7 @@ class Meter(Trick):
         self.every: dict[Term, int] = {}
         self.flops: dict[Player, int] = {"D": 0, "G": 0}
         self.counter = FlopCounterMode(display=False)
-        self.counter.mod_tracker = _NoModules()  # type: ignore[assignment]
+        self.counter.mod_tracker = _NoModules()  # type: ignore[assignment]  # all that the counter asks of it
 
     def play(self, trainer: Trainer) -> None:
         """Count the first iteration of ``trainer``, which has this meter among its tricks."""

@@ -7,6 +7,7 @@ import os
 import platform
 import tempfile
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +28,8 @@ from ganbench.sources import source_hash
 VARIABLE = "GANBENCH_CACHE"
 EXPENSIVE = 5.0
 """Seconds that a result must have taken to be worth a file."""
+SETS = 4
+"""Of so many sets of samples results stay in memory: those that every run is judged by, and the latest others."""
 SUFFIX = ".safetensors"
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy")
 """Whose versions decide over last bits."""
@@ -87,11 +90,21 @@ class Kept:
 
     def __init__(self, basis: Mapping[str, str] | None = None) -> None:
         self.basis = basis
-        self._memory = dict[tuple[str, str], Results]()
+        self._memory = dict[str, dict[str, Results]]()  # samples -> name -> results; what was used last stands last
+        self._fingerprints = dict[int, tuple[weakref.ref[Tensor], str]]()
+
+    def fingerprint(self, x: Tensor) -> str:
+        """``fingerprint(x)``, once for each array; nobody may write into one that is judged."""
+        seen, known = self._fingerprints.get(id(x), (None, ""))
+        if seen is None or seen() is not x:
+            self._fingerprints = {key: entry for key, entry in self._fingerprints.items() if entry[0]() is not None}
+            known = fingerprint(x)
+            self._fingerprints[id(x)] = weakref.ref(x), known
+        return known
 
     def known(self, samples: str, name: str) -> Results | None:
-        """What was computed in this process, or None."""
-        return self._memory.get((samples, name))
+        """What was computed in this process and is still remembered, or None."""
+        return self._memory.get(samples, {}).get(name)
 
     def once(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
         """The results of ``compute``, computed where they are not known.
@@ -101,9 +114,13 @@ class Kept:
             name: what is computed of them, with everything that it depends on but samples, extractor and the module
                 that ``compute`` is defined in.
         """
-        if (samples, name) not in self._memory:
-            self._memory[samples, name] = self._found(samples, name, compute)
-        return self._memory[samples, name]
+        results = self.known(samples, name)
+        if results is None:
+            results = self._found(samples, name, compute)
+        self._memory[samples] = {**self._memory.pop(samples, {}), name: results}
+        for forgotten in list(self._memory)[:-SETS]:
+            del self._memory[forgotten]
+        return results
 
     def _found(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
         code = source_hash(compute.__module__)

@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from ganbench.cache import Kept, Results, fingerprint
+from ganbench.cache import Kept, Results
 from ganbench.contracts import Goal, Metric
 from ganbench.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, to_signal
 from ganbench.errors import DataError, Diverged, PluginError, Unsupported
@@ -87,9 +87,9 @@ class Evaluation:
     def of_reals(self, name: str, compute: Callable[[], Results]) -> Results:
         """What ``compute`` makes of the reals and their features under the protocol's extractor, and of nothing else:
         computed once for all evaluations that share them, and kept on disk where it took long. ``name`` tells it from
-        what other metrics compute, settings and version included."""
+        what else its module computes, settings and version included."""
         self.used_extractor = True
-        return self.kept.once(self._fingerprint, name, compute)
+        return self.kept.once(self._fingerprint, f"{compute.__module__}: {name}", compute)
 
     @property
     def known_features(self) -> Features | None:
@@ -99,7 +99,7 @@ class Evaluation:
 
     @cached_property
     def _fingerprint(self) -> str:
-        return fingerprint(self.real)
+        return self.kept.fingerprint(self.real)
 
     @cached_property
     def _protocol_features(self) -> Features:
@@ -213,7 +213,7 @@ class Judge:
         fakes, features = self._seen.get(id(split.x), (None, None))
         if fakes is not None and features is not None and fakes() is split.x:
             return features
-        known = self.kept.known(fingerprint(split.x), "features")
+        known = self.kept.known(self.kept.fingerprint(split.x), "features")
         return known["features"][:FEW] if known is not None else extract(self.extractor, split.x[:FEW], self.device)[0]
 
     @staticmethod

@@ -383,6 +383,8 @@ class Trainer:
         self.noise = state["noise"]
         self.d_done, self.step = state["d_done"], state["step"]
         self.watch.go_to(self.step)
+        if self.recorder is not None:
+            self._replayed = Replayed(self, self.recorder)  # recordings know the moments that were there before
 
 
 @contextmanager

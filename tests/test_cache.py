@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from collections import Counter
 from pathlib import Path
 
@@ -307,3 +308,38 @@ def test_the_reals_as_fakes_are_not_put_through_the_extractor_again() -> None:
     features = given.features()
     assert features.fake is features.real
     assert given.extractor.shown == 1234
+
+
+def test_of_many_sets_of_samples_the_latest_are_remembered_and_what_is_used_stays() -> None:
+    kept, work = Kept(), Work()
+    for samples in range(3 * cache.SETS):
+        work.through(kept, "reference")
+        work.through(kept, f"other {samples}")
+    assert work.times == 1 + 3 * cache.SETS
+    assert kept.known("reference", "n") is not None
+    assert kept.known("other 0", "n") is None
+    assert len(kept._memory) == cache.SETS
+
+
+def test_an_array_is_hashed_once_and_another_at_its_place_anew(monkeypatch) -> None:
+    hashed = []
+    monkeypatch.setattr(cache, "fingerprint", lambda x: hashed.append(x.sum().item()) or f"{x.sum():g}")
+    kept, x = Kept(), torch.ones(3)
+    assert [kept.fingerprint(x), kept.fingerprint(x)] == ["3", "3"]
+    kept._fingerprints[id(x)] = weakref.ref(torch.zeros(2)), "gone"  # what had this address before
+    assert kept.fingerprint(x) == "3"
+    assert hashed == [3.0, 3.0]
+
+
+def test_two_metrics_may_call_what_they_keep_by_the_same_name() -> None:
+    def one() -> dict[str, Tensor]:
+        return {"x": torch.zeros(1)}
+
+    def other() -> dict[str, Tensor]:
+        return {"x": torch.ones(1)}
+
+    other.__module__ = "somebody.elses"
+    x = torch.zeros(4, 2)
+    evaluation = Evaluation(real=x, fake=x, spec=DataSpec((2,)), rng=torch.Generator())
+    assert evaluation.of_reals("sum", one)["x"] == 0
+    assert evaluation.of_reals("sum", other)["x"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 
 import pytest
@@ -219,6 +220,18 @@ def test_a_recorded_run_stopped_and_resumed_gives_the_same_bits() -> None:
     outcome(second, 11)
     assert second.mode == "graph"
     assert whole.fingerprint() == second.fingerprint()
+
+
+def test_a_trainer_that_has_recordings_can_be_put_back() -> None:
+    whole, recorded = trainer_of(Hinge()), trainer_of(Hinge(), recorder=TapeRecorder())
+    outcome(whole, 30)
+    outcome(recorded, 10)
+    state = copy.deepcopy(recorded.state())
+    outcome(recorded, 5)
+    recorded.restore(state)
+    outcome(recorded, 20)
+    assert recorded.mode == "graph"
+    assert whole.fingerprint() == recorded.fingerprint()
 
 
 @pytest.mark.parametrize(("first", "then"), [(TapeRecorder, None), (None, TapeRecorder)])

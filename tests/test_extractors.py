@@ -10,8 +10,9 @@ from urllib.error import URLError
 import pytest
 import torch
 import torch_fidelity
-from torch import Tensor, nn
-from torch_fidelity import feature_extractor_inceptionv3, metric_fid, metric_isc, metric_kid, metric_prc
+from random_inception import random_inception_weights
+from torch import Tensor
+from torch_fidelity import metric_fid, metric_isc, metric_kid, metric_prc
 from torch_fidelity.utils import create_feature_extractor
 
 from ganbench.data import Dataset, DataSpec, Split, stratified_split
@@ -284,18 +285,8 @@ def test_confusion_has_the_true_class_in_its_rows():
 
 @pytest.fixture(scope="session")
 def random_inception(tmp_path_factory) -> Path:
-    """Weights drawn by Kaiming's rule: under PyTorch's own the features collapse, and any test of them passes."""
-    network_class = feature_extractor_inceptionv3.FeatureExtractorInceptionV3
-    with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]):
-        patch.setattr(feature_extractor_inceptionv3, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(network_class, "load_state_dict", lambda *_: None)
-        torch.manual_seed(0)
-        network = network_class("inception-v3-compat", ["2048"])
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
     path = tmp_path_factory.mktemp("weights") / "random-inception.pth"
-    torch.save(network.state_dict(), path)
+    torch.save(random_inception_weights(), path)
     return path
 
 

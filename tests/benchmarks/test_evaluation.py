@@ -15,9 +15,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+from random_inception import random_inception_weights
 from threadpoolctl import threadpool_limits
-from torch import Tensor, nn
-from torch_fidelity import feature_extractor_inceptionv3, metric_fid, metric_kid, metric_prc
+from torch import Tensor
+from torch_fidelity import metric_fid, metric_kid, metric_prc
 from versus import versus
 
 from ganbench.data import DataSpec
@@ -155,17 +156,7 @@ def test_memory_of_a_metric_of_50000_samples(benchmark, name) -> None:
 
 @pytest.fixture(scope="module")
 def weights() -> dict[str, Tensor]:
-    """Drawn by Kaiming's rule: under PyTorch's own, features collapse."""
-    network_class = feature_extractor_inceptionv3.FeatureExtractorInceptionV3
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(feature_extractor_inceptionv3, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(network_class, "load_state_dict", lambda *_: None)
-        torch.manual_seed(0)
-        network = network_class("inception-v3-compat", ["2048"])
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    return network.state_dict()
+    return random_inception_weights()
 
 
 def test_inception_in_channels_last(benchmark, weights) -> None:

@@ -95,7 +95,10 @@ def test_history_pictures_and_checkpoints_beside_the_training(benchmark, protoco
     records = []
     with configured(1):
         prepare(job.protocol, job.device)
-        run = lambda: records.append(execute(job, lambda _: None, lambda: False))  # noqa: E731
+
+        def run() -> None:
+            records.append(execute(job, lambda _: None, lambda: False))
+
         benchmark.pedantic(run, rounds=2, warmup_rounds=1)
     costs = [record.cost for record in records[1:]]
     beside = [

@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 import torch
 from scipy import linalg
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it has no stubs
 from torch import Tensor
 
 from ganbench.errors import Unsupported
