@@ -1,6 +1,6 @@
 """Draw the sweeps of ``test_growth.py``: one SVG each, and ``growth.json`` with what they show.
 
-tox -e bench -- tests/benchmarks/test_growth.py --benchmark-json=bench.json
+tox -e bench -- -k growth --benchmark-json=bench.json
 python tests/benchmarks/plot_growth.py bench.json leaderboards/speed
 """
 
