@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ganbench.gan import GAN, Lazy, Match
     from ganbench.hookspecs import hookimpl
     from ganbench.protocol import Evaluating, Protocol, Training
+    from ganbench.settings import settings_of
     from ganbench.trick import Trick, Turn
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _HOME = {
     "gan": ("GAN", "Lazy", "Match"),
     "hookspecs": ("hookimpl",),
     "protocol": ("Evaluating", "Protocol", "Training"),
+    "settings": ("settings_of",),
     "trick": ("Trick", "Turn"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -61,6 +63,7 @@ __all__ = [
     "leaderboard",
     "load_run",
     "run",
+    "settings_of",
 ]
 
 

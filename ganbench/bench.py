@@ -79,8 +79,9 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
     metrics = {name: plugins.build(source) for name, source in metric_sources.items()}
     headline = metric_of_column(metrics, rules.headline)
     reference = draw_reference(dataset, rules.reference, rules.samples, protocol.seed(0, "reference"))
-    few = min(rules.samples, len(dataset.part(rules.selection)))
-    selecting = draw_reference(dataset, rules.selection, few, protocol.seed(0, "selection"))
+    selection = rules.selection if dataset.selection is None else "selection"
+    few = min(rules.samples, len(dataset.part(selection)))
+    selecting = draw_reference(dataset, selection, few, protocol.seed(0, "selection"))
     judge = Judge(dataset, reference, metrics, extractor, device)
     if extractor is not None:
         judge.kept = Kept(surroundings(device, judge.tag, parts["extractor"]))

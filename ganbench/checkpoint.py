@@ -54,7 +54,7 @@ def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:
 
 
 def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
-    """The players in a checkpoint with the averaged generator, in eval mode on the CPU, and the data they played on.
+    """The players in a checkpoint, G averaged and D as it was last, in eval mode on the CPU, and the data they played on.
 
     Raises:
         RecordError: the checkpoint cannot be read, or its arch is another by now.
@@ -71,6 +71,7 @@ def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
     dataset = plugins.build(source, argument=source.argument, resolution=job.protocol.resolution)
     gan = build_players(job, dataset).gan
     try:
+        gan.load_state_dict(state["gan"])
         for module, weights in zip(gan.generators(), state["averaged"], strict=True):
             module.load_state_dict(weights)
     except (RuntimeError, ValueError) as error:

@@ -59,6 +59,8 @@ class Metric(Protocol):
     * ``version``: raised whenever the same samples would score differently.
     * ``ranges`` (optional): column -> (lowest, highest) possible value, None for open. Intervals are clipped to it; a
       column in ``(0, None)`` is compared on the log scale.
+    * ``needs`` (optional): what the GAN must have, else no run is begun: ``"labels"`` (it is ``conditional``),
+      ``"back"`` (it translates both ways: ``sample_back``).
 
     A score that used a feature extractor is named after it (``fid@digits-cnn:1a2b3c4d``); the core sees to that.
     """

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -16,12 +16,15 @@ class DataSpec:
     """What one sample looks like.
 
     ``shape`` without the batch: points ``(F,)``, audio ``(C, T)``, images ``(C, H, W)``, video ``(C, T, H, W)``.
-    ``classes`` is the number of labels (0: none). ``bounded``: samples lie in [-1, 1].
+    ``classes`` is the number of labels (0: none). ``bounded``: samples lie in [-1, 1]. ``rate``: samples of audio, or
+    frames of video, a second. ``source``: the shape of what a translator is given (None: nothing is translated).
     """
 
     shape: tuple[int, ...]
     classes: int = 0
     bounded: bool = True
+    rate: float | None = field(default=None, repr=False)  # fingerprints hold the repr of the three above
+    source: tuple[int, ...] | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
         what = {1: "points", 2: "audio", 3: "images", 4: "video"}.get(len(self.shape), "arrays")
@@ -32,23 +35,31 @@ class DataSpec:
 class Split:
     """One part of a dataset: ``x[N, *shape]`` as uint8 (0..255 for [-1, 1]) or float32, ``labels[N]`` as int64 or None.
 
-    ``source[M, *source_shape]`` is what a translator is given (the other domain); it is drawn independently of ``x``.
+    ``source[M, *source_shape]`` is what a translator is given (the other domain). It is drawn independently of ``x``,
+    unless the two are ``paired``: then M = N, and ``x[i]`` is what ``source[i]`` ought to be translated to.
     """
 
     x: Tensor
     labels: Tensor | None = None
     source: Tensor | None = None
+    paired: bool = False
 
     def __len__(self) -> int:
         return len(self.x)
 
     def __getitem__(self, index: Tensor) -> Split:
-        return Split(self.x[index], None if self.labels is None else self.labels[index], self.source)
+        source = self.source[index] if self.source is not None and self.paired else self.source
+        return Split(self.x[index], None if self.labels is None else self.labels[index], source, self.paired)
+
+    @property
+    def arrays(self) -> dict[str, Tensor]:
+        """Those that are there, by name."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     def to(self, device: torch.device | str) -> Split:
         """The same arrays on another device."""
-        moved = {k: v.to(device) for k, v in vars(self).items() if v is not None}
-        return replace(self, **moved)
+        moved: dict[str, Tensor] = {name: array.to(device) for name, array in self.arrays.items()}
+        return replace(self, **moved)  # type: ignore[arg-type]  # arrays where there were arrays
 
 
 @dataclass(frozen=True)
@@ -67,33 +78,50 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Real data: a training split, a held-out split that no model is trained on, and what is known of the modes."""
+    """Real data: a training split, a held-out split that no model is trained on, and what is known of the modes.
+
+    ``selection`` is scored by looks during training, where it should be neither of the two. ``yardsticks`` are fakes
+    that nobody trained, beside those that the core knows: name -> ``make(like, seed)``, as many samples as the reals
+    ``like`` has (for translators with a ``source``), as stored.
+    """
 
     name: str
     spec: DataSpec
     train: Split
     test: Split
     oracle: Oracle | None = None
+    selection: Split | None = None
+    yardsticks: Mapping[str, Callable[[Split, int], Split]] = field(default_factory=dict)
 
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over every array, its shape and type included (16 hex digits)."""
         digest = hashlib.sha256(repr(self.spec).encode())
-        for split in (self.train, self.test):
-            for name, array in vars(split).items():
-                if array is not None:
-                    digest.update(f"{name}{tuple(array.shape)}{array.dtype}".encode())
-                    digest.update(array.contiguous().cpu().numpy().tobytes())
+        if self.spec.rate is not None:
+            digest.update(f"rate{float(self.spec.rate)}".encode())
+        for split in (self.train, self.test, *([] if self.selection is None else [self.selection])):
+            digest.update(b"paired" if split.paired else b"")
+            for name, array in split.arrays.items():
+                digest.update(f"{name}{tuple(array.shape)}{array.dtype}".encode())
+                digest.update(array.contiguous().cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
 
     def part(self, name: str) -> Split:
-        """``"train"``, ``"test"`` or ``"all"`` (both, training samples first)."""
+        """``"train"``, ``"test"``, ``"selection"`` or ``"all"`` (the first two, training samples first)."""
+        if name == "selection" and self.selection is not None:
+            return self.selection
         if name != "all":
             return self.train if name == "train" else self.test
-        labels = None
-        if self.train.labels is not None and self.test.labels is not None:
-            labels = torch.cat([self.train.labels, self.test.labels])
-        return Split(torch.cat([self.train.x, self.test.x]), labels, self.test.source)
+        one, other = self.train, self.test
+        labels, source = _joined(one.labels, other.labels), other.source
+        paired = one.paired and other.paired
+        if paired:
+            source = _joined(one.source, other.source)
+        return Split(torch.cat([one.x, other.x]), labels, source, paired)
+
+
+def _joined(one: Tensor | None, other: Tensor | None) -> Tensor | None:
+    return None if one is None or other is None else torch.cat([one, other])
 
 
 @dataclass(frozen=True)
@@ -144,7 +172,8 @@ class Stream:
         labels = None if self.split.labels is None else self.split.labels[index]
         source = None
         if self.split.source is not None:
-            source = to_signal(self.split.source[self._index(len(self.split.source))])
+            given = index if self.split.paired else self._index(len(self.split.source))
+            source = to_signal(self.split.source[given])
         real = to_signal(self.split.x[index]).contiguous(memory_format=self.memory_format)
         return real, labels, source
 

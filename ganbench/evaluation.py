@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -35,7 +35,12 @@ class Evaluation:
     ``fake_labels`` are ``[N]`` or None. ``generator`` is the averaged GAN in eval mode, None for samples from a file
     or a yardstick. ``rng`` is the metric's only source of randomness. ``features()`` runs the protocol's extractor
     once, however many metrics ask; ``blocks()`` gives the same features some hundred at a time; ``of_reals()`` keeps
-    what follows from the reals alone for the next evaluation.
+    what follows from the reals alone for the next evaluation; ``view()`` is the same evaluation of other arrays.
+
+    Of translations, ``real_source`` holds what each fake was made of, and ``fake_source`` what was made of each real on
+    the way back, ``[N, *source_shape]`` as stored or None; ``paired`` says that ``real[i]`` is the truth of
+    ``fake[i]``, and ``real_source[i]`` that of ``fake_source[i]``. ``remake`` makes samples as the fakes were made, for
+    other labels and sources, and ``dataset`` holds all parts of the real data; each is None where there is none.
     """
 
     real: Tensor
@@ -49,7 +54,13 @@ class Evaluation:
     generator: GAN | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     real_features: tuple[Tensor, Tensor | None] | None = None
+    real_source: Tensor | None = None
+    fake_source: Tensor | None = None
+    paired: bool = False
+    dataset: Dataset | None = None
+    remake: Callable[[Split], Split] | None = None
     used_extractor: bool = False
+    viewed: list[Evaluation] = field(default_factory=list, init=False)
     sole: bool = field(default=False, init=False)
     kept: Kept = field(default_factory=Kept, init=False)
 
@@ -90,6 +101,34 @@ class Evaluation:
         what else its module computes, settings and version included."""
         self.used_extractor = True
         return self.kept.once(self._fingerprint, f"{compute.__module__}: {name}", compute)
+
+    def view(
+        self,
+        real: Tensor,
+        fake: Tensor,
+        *,
+        extractor: Extractor | None = None,
+        oracle: Oracle | None = None,
+        real_labels: Tensor | None = None,
+        fake_labels: Tensor | None = None,
+    ) -> Evaluation:
+        """Another look at the samples, ``[M, *other_shape]``: the frames of clips, say, as images. It has an extractor
+        of its own, after which the metric's columns are named if they come from its features.
+
+        Raises:
+            ValueError: there is another view already, under another extractor: which one would name the columns?
+        """
+        if extractor is not None and any(v.extractor is not extractor for v in self.viewed):
+            raise ValueError("a metric looks through one extractor")
+        spec = DataSpec(tuple(real.shape[1:]), bounded=self.spec.bounded)
+        other = Evaluation(real, fake, spec, self.rng, real_labels, fake_labels, oracle, extractor, device=self.device)
+        self.viewed.append(other)
+        return other
+
+    @property
+    def named_after(self) -> Extractor | None:
+        """Whose features the metric has used: the protocol's extractor, or that of a view."""
+        return next((e.extractor for e in (self, *self.viewed) if e.used_extractor), None)
 
     @property
     def known_features(self) -> Features | None:
@@ -167,25 +206,35 @@ class Judge:
         *,
         real: Split | None = None,
         generator: GAN | None = None,
+        remake: Callable[[Split], Split] | None = None,
         only: Sequence[str] | None = None,
     ) -> Verdict:
-        """Score fakes (as stored) against the reference, or against ``real`` where given.
+        """Score fakes (as stored) against the reference, or against ``real`` where given. ``remake`` makes fakes in the
+        same way for other conditions; that of a ``generator`` need not be given.
 
         Raises:
             PluginError: a metric cannot score this, returns other columns than it declares, or a value that is not
                 finite.
         """
+        real = real or self.reference
+        if generator is not None:
+            remake = partial(sample, generator, seed=seed, device=self.device)
         evaluation = Evaluation(
-            real=(real or self.reference).x,
+            real=real.x,
             fake=fake.x,
             spec=self.dataset.spec,
             rng=torch.Generator(),
-            real_labels=(real or self.reference).labels,
+            real_labels=real.labels,
             fake_labels=fake.labels,
             oracle=self.dataset.oracle,
             extractor=self.extractor,
             generator=generator,
             device=self.device,
+            real_source=real.source,
+            fake_source=fake.source,
+            paired=real.paired and fake.paired,
+            dataset=self.dataset,
+            remake=remake,
         )
         asked = {name: metric for name, metric in self.metrics.items() if only is None or name in only}
         evaluation.kept, evaluation.sole = self.kept, len(asked) == 1
@@ -197,7 +246,7 @@ class Judge:
             own = hashlib.sha256(f"{seed}|metric|{name}".encode()).digest()[:8]
             evaluation.rng.manual_seed(int.from_bytes(own, "big") >> 1)
             for column, value in self._apply(name, metric, evaluation).items():
-                title = f"{column}@{self.tag}" if evaluation.used_extractor and self.extractor else column
+                title = f"{column}@{self._tag_of(evaluation.named_after)}" if evaluation.named_after else column
                 low, high = getattr(metric, "ranges", {}).get(column, (None, None))
                 scores[title], columns[title] = value, (metric.columns[column], low, high)
                 metric_of[title] = name
@@ -205,6 +254,9 @@ class Judge:
             self._seen = {key: seen for key, seen in self._seen.items() if seen[0]() is not None}
             self._seen[id(fake.x)] = weakref.ref(fake.x), features.fake[:FEW].clone()
         return Verdict(scores, columns, metric_of)
+
+    def _tag_of(self, extractor: Extractor) -> str:
+        return self.tag if extractor is self.extractor else extractor.tag
 
     def signal(self, split: Split) -> Tensor:
         """``[n, d]`` of at most the first ``FEW`` samples: features, or the samples themselves without an extractor."""
@@ -219,6 +271,7 @@ class Judge:
     @staticmethod
     def _apply(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, float]:
         evaluation.used_extractor = False
+        evaluation.viewed.clear()
         try:
             values = {column: float(value) for column, value in metric(evaluation).items()}
         except Unsupported as error:
@@ -267,24 +320,34 @@ def draw_reference(dataset: Dataset, part: str, samples: int, seed: int) -> Spli
 def sample(gan: GAN, like: Split, seed: int, device: torch.device, batch: int = 500) -> Split:
     """As many fakes as ``like`` has reals, in its storage type, from the averaged generator in eval mode.
 
-    Latents come from a generator of their own. Conditional models get the reals' labels; translators get sources.
+    Latents come from a generator of their own. Conditional models get the reals' labels, translators their sources;
+    what those make of the reals on the way back becomes the fakes' ``source``.
 
     Raises:
         Diverged: a sample is not finite.
     """
     rng = torch.Generator(device).manual_seed(seed)
-    parts = []
+    parts: list[Tensor] = []
+    backs: list[Tensor] = []
     with torch.inference_mode(), in_eval_mode(gan):
         for start in range(0, len(like), batch):
             chunk = slice(start, min(start + batch, len(like)))
             real = to_signal(like.x[chunk].to(device))
             labels = None if like.labels is None else like.labels[chunk].to(device)
             source = None if like.source is None else to_signal(_cycle(like.source, chunk).to(device))
-            fake = gan.sample(Batch(real, gan.sample_latent(len(real), rng), labels, source))
-            if not fake.isfinite().all():
-                raise Diverged("a generated sample")
-            parts.append(quantise(fake, like.x).cpu())
-    return Split(torch.cat(parts), like.labels if gan.conditional else None)
+            given = Batch(real, gan.sample_latent(len(real), rng), labels, source)
+            parts.append(_finite(gan.sample(given), like.x))
+            if like.source is not None and (back := gan.sample_back(given)) is not None:
+                backs.append(_finite(back, like.source))
+    labels = like.labels if gan.conditional else None
+    return Split(torch.cat(parts), labels, torch.cat(backs) if backs else None, like.paired)
+
+
+def _finite(made: Tensor, like: Tensor) -> Tensor:
+    """As stored, on the CPU."""
+    if not made.isfinite().all():
+        raise Diverged("a generated sample")
+    return quantise(made, like).cpu()
 
 
 @contextmanager

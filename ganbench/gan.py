@@ -43,13 +43,15 @@ class GAN(nn.Module):
         discriminator: ``x[B, *shape] -> logit[B]``.
         z_dim: Z, the size of the latent.
         recipe: optimiser settings that this architecture prescribes (a loss may overrule them).
+        settings: the architecture's own settings, a dataclass; records hold them as ``arch.<name>``.
 
     Modules that belong to a player have to be reachable from ``generators()`` or ``discriminators()``; whatever else
     must survive a checkpoint (an image pool, say) is registered as a buffer, which keeps its shape from the beginning.
     """
 
     conditional = False
-    """Whether ``batch.labels`` decide what ``sample`` returns; then metrics see them as the fakes' labels."""
+    """Whether ``batch.labels``, or a ``batch.source`` of that label, decide what ``sample`` returns; then metrics see
+    them as the fakes' labels."""
 
     def __init__(
         self,
@@ -57,12 +59,14 @@ class GAN(nn.Module):
         discriminator: nn.Module,
         z_dim: int,
         recipe: Mapping[str, Any] | None = None,
+        settings: object = None,
     ) -> None:
         super().__init__()
         self.generator = generator
         self.discriminator = discriminator
         self.z_dim = z_dim
         self.recipe = dict(recipe or {})
+        self.settings = settings
 
     # -- who plays ---------------------------------------------------------------------------------------------------
 
@@ -95,6 +99,10 @@ class GAN(nn.Module):
     def sample(self, batch: Batch) -> Tensor:
         """Samples to be judged, ``x[B, *shape]``; called in eval mode on the averaged generator."""
         return self.fake(batch)
+
+    def sample_back(self, batch: Batch) -> Tensor | None:
+        """For translators that know the way back: ``source[B, ...]`` made of ``batch.real``; called like ``sample``."""
+        return None
 
     # -- what is played ----------------------------------------------------------------------------------------------
 

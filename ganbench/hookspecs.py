@@ -27,12 +27,12 @@ hookspec = pluggy.HookspecMarker("ganbench")
 hookimpl = pluggy.HookimplMarker("ganbench")
 
 KINDS = ("arch", "loss", "trick", "metric", "dataset", "protocol", "extractor")
-API_VERSION = 1
+API_VERSION = 2
 """Raised whenever a hook gains an argument, or a contract a member: what plugins are written against."""
 
 
 @hookspec
-def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:
+def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
     """Build the players: ``G: z[B, Z] -> x[B, *data.shape]`` and ``D: x[B, *data.shape] -> logit[B]``.
 
     ``x`` lies in [-1, 1] when ``data.bounded``. D ends in a logit: no sigmoid, no activation. Weights are drawn from
@@ -44,6 +44,8 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) ->
             or None for the architecture's own choice.
         width: the protocol's base number of channels.
         z_dim: the protocol's latent size.
+        settings: what the user set with ``--set arch.<name>=<value>``. An arch with settings of its own turns them into
+            a dataclass, ``settings_of(Settings, settings)``, and hands that to ``GAN(..., settings=...)``.
 
     Raises:
         Unsupported: the data or the normalisation does not fit; the message says why.

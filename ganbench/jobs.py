@@ -30,6 +30,7 @@ class Job(Struct, frozen=True, kw_only=True):
     changes: dict[str, str] = field(default_factory=dict)
     recipe_changes: dict[str, Any] = field(default_factory=dict)
     loss_changes: dict[str, Any] = field(default_factory=dict)
+    arch_changes: dict[str, Any] = field(default_factory=dict)
     device: str = "auto"
     fresh: bool = False
     workers: int = 1

@@ -22,17 +22,17 @@ from ganbench.protocol import Protocol, Recipe, Training
 from ganbench.record import FINISHED, UNPACKAGED, Component, Record, read
 
 DEFAULT_PROTOCOL = "digits-16-v1"
-YARDSTICKS = ("real data", "gaussian fit", "one class", "noise")
 
 
 @dataclass(frozen=True)
 class Changes:
-    """``--set`` taken apart: what concerns the protocol's training, the recipe, and the loss's own fields."""
+    """``--set`` taken apart: what concerns the protocol's training, the recipe, and settings of loss and arch."""
 
     raw: dict[str, str] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     recipe: dict[str, Any] = field(default_factory=dict)
     loss: dict[str, Any] = field(default_factory=dict)
+    arch: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,17 @@ def parse_changes(texts: Sequence[str]) -> Changes:
         changes.raw[name] = written
         if name.startswith("loss."):
             changes.loss[name.removeprefix("loss.")] = value
+        elif name.startswith("arch."):
+            changes.arch[name.removeprefix("arch.")] = value
         elif name in Recipe.__struct_fields__:
             changes.recipe[name] = value
         elif name in Training.__struct_fields__:
             changes.training[name] = value
         else:
             known = sorted({*Training.__struct_fields__})
-            raise ProtocolError(f"--set {name}: no such setting", f"settings: {', '.join(known)}, loss.<field>")
+            raise ProtocolError(
+                f"--set {name}: no such setting", f"settings: {', '.join(known)}, loss.<field>, arch.<setting>"
+            )
     return changes
 
 
@@ -144,13 +148,16 @@ def make_plan(
                     changes=changes.raw,
                     recipe_changes=changes.recipe,
                     loss_changes=changes.loss,
+                    arch_changes=changes.arch,
                     device=device,
                     fresh=force,
                     folder="",
                 )
                 folder = home / _folder_name(job, (arch, loss, *tricks)) / f"seed{seed}"
                 jobs.append(msgspec.structs.replace(job, folder=str(folder)))
-    once = len(YARDSTICKS)  # one draw of each comes first: what cannot be judged is found out before it is trained
+    once = len(
+        protocol.evaluation.yardsticks
+    )  # one draw of each comes first: what cannot be judged is found out before it is trained
     return _sort(protocol, yardsticks[:once] + jobs + yardsticks[once:], force)
 
 
@@ -165,7 +172,7 @@ def _yardsticks(protocol: Protocol, home: Path, device: str) -> list[Job]:
             folder=str(home / name.replace(" ", "-") / f"seed{seed}"),
         )
         for seed in protocol.seeds
-        for name in YARDSTICKS
+        for name in protocol.evaluation.yardsticks
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ganbench import plugins
-from ganbench.contracts import Loss, LossTraits
+from ganbench.contracts import Loss, LossTraits, Metric
 from ganbench.data import Batch, Dataset, DataSpec, to_signal
 from ganbench.errors import PluginError, ProtocolError, Unsupported
 from ganbench.evaluation import in_eval_mode
@@ -20,6 +20,7 @@ from ganbench.gan import GAN, normalisation
 from ganbench.jobs import Job
 from ganbench.plugins import Source
 from ganbench.protocol import Recipe, resolve_recipe
+from ganbench.settings import refuse_unheard
 from ganbench.train import preserved_rng
 from ganbench.trick import Trick
 
@@ -79,7 +80,10 @@ def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str
 def _build_arch(source: Source, job: Job, d_norm: str | None, data: DataSpec) -> GAN:
     asked, _ = resolve_recipe(job.protocol.training, [("--set", job.recipe_changes)])
     with _naming(f"{source.name} cannot play on {job.protocol.dataset}"):
-        gan: GAN = plugins.build(source, data=data, d_norm=d_norm, width=asked.width, z_dim=asked.z_dim)
+        gan: GAN = plugins.build(
+            source, data=data, d_norm=d_norm, width=asked.width, z_dim=asked.z_dim, settings=job.arch_changes
+        )
+    refuse_unheard(source.name, gan.settings, job.arch_changes)
     return gan
 
 
@@ -152,6 +156,19 @@ def build_trick(reference: str) -> Trick:
     return trick
 
 
+def refuse_unmet(job: Job, gan: GAN, metrics: Mapping[str, Metric]) -> None:
+    """Raise Unsupported where a metric of the protocol scores what this architecture does not do."""
+    met = {"labels": gan.conditional, "back": type(gan).sample_back is not GAN.sample_back}
+    what = {"labels": "takes no labels", "back": "does not translate both ways"}
+    for name, metric in metrics.items():
+        for need in getattr(metric, "needs", ()):
+            if not met[need]:
+                raise Unsupported(
+                    f"{_name(job.arch)} {what[need]}, and {job.protocol.name} scores that (metric '{name}')",
+                    "choose another --arch or --protocol",
+                )
+
+
 def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:
     built = normalisation(gan.discriminators())
     if wish == "none" and "batch" in built:
@@ -171,11 +188,12 @@ def _check_shapes(source: plugins.Source, gan: GAN, dataset: Dataset) -> None:
     with torch.no_grad(), preserved_rng(torch.device("cpu")), in_eval_mode(gan):
         batch = Batch(real, gan.sample_latent(2, torch.Generator().manual_seed(0)), labels, given)
         try:
-            shape = tuple(gan.sample(batch).shape)
+            made, back = gan.sample(batch), None if given is None else gan.sample_back(batch)
         except Exception as error:
             raise PluginError(f"{source} cannot make two samples: {type(error).__name__}: {error}") from error
-    if shape != (2, *dataset.spec.shape):
-        raise PluginError(
-            f"{source}: two samples have shape {shape}, {dataset.name} needs {(2, *dataset.spec.shape)}",
-            "build the generator for data.shape",
-        )
+    for what, x, wanted in (("shape", made, dataset.spec.shape), ("source", back, dataset.spec.source)):
+        if x is not None and tuple(x.shape) != (2, *(wanted or ())):
+            raise PluginError(
+                f"{source}: two samples have shape {tuple(x.shape)}, {dataset.name} needs {(2, *(wanted or ()))}",
+                f"build the generator for data.{what}",
+            )

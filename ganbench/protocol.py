@@ -72,7 +72,8 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ``samples``: fakes, and reals from the split ``reference``, per evaluation. ``draws``: evaluations with
     independent latents whose mean is the score. ``headline``: the column that ranks. ``checks``: pictures of
     the samples during training, each with the headline on the selection split and latents of its own; looking changes
-    no weight. ``target``: the headline whose first reaching is timed.
+    no weight. ``target``: the headline whose first reaching is timed. ``yardsticks``: the rows that nobody trained;
+    the core's (``yardsticks.py``), or the dataset's own.
     """
 
     samples: Count
@@ -83,6 +84,7 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     draws: Count = 1
     checks: Annotated[int, Meta(ge=1, le=1000)] = 8
     target: float | None = None
+    yardsticks: tuple[str, ...] = ("real data", "gaussian fit", "one class", "noise")
 
     @property
     def selection(self) -> Literal["train", "test"]:
@@ -141,7 +143,7 @@ def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
 
 
 def read_toml(path: Path) -> Protocol:
-    """A protocol from a user's TOML file; a relative ``folder:`` path is relative to that file.
+    """A protocol from a user's TOML file; relative paths in its dataset are relative to that file.
 
     Raises:
         ProtocolError: the file cannot be read, is no TOML, or breaks the rules.
@@ -153,9 +155,15 @@ def read_toml(path: Path) -> Protocol:
     except tomllib.TOMLDecodeError as error:
         raise ProtocolError(f"{path} is not valid TOML: {error}", _EXAMPLE) from error
     head, _, folder = str(rules.get("dataset", "")).partition(":")
-    if folder and not Path(folder).is_absolute() and (path.parent / folder).exists():
-        rules["dataset"] = f"{head}:{(path.parent / folder).resolve()}"
+    if folder:
+        rules["dataset"] = f"{head}:{','.join(_beside(path, part) for part in folder.split(','))}"
     return parse(rules, str(path))
+
+
+def _beside(file: Path, part: str) -> str:
+    """A path that is there, taken from the folder of ``file``; anything else as it is."""
+    there = file.parent / part
+    return str(there.resolve()) if part and not Path(part).is_absolute() and there.exists() else part
 
 
 def to_toml(protocol: Protocol) -> str:

@@ -12,7 +12,7 @@ from typing import Literal
 from ganbench import plugins
 from ganbench.errors import PluginError, ProtocolError, RecordError
 from ganbench.jobs import Job
-from ganbench.plan import YARDSTICKS, make_plan, parse_changes
+from ganbench.plan import make_plan, parse_changes
 from ganbench.plugins import Source
 from ganbench.protocol import Protocol
 from ganbench.record import Component, Fingerprints, Record
@@ -54,8 +54,9 @@ def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job
     plan = make_plan(
         archs, losses, protocol, tricks=tricks, seeds=[record.seed], changes=changes, out=folder, device=device
     )
-    if record.yardstick and record.yardstick not in YARDSTICKS:
-        raise RecordError(f"there is no yardstick '{record.yardstick}' any more", f"known: {', '.join(YARDSTICKS)}")
+    known = protocol.evaluation.yardsticks
+    if record.yardstick and record.yardstick not in known:
+        raise RecordError(f"there is no yardstick '{record.yardstick}' any more", f"known: {', '.join(known)}")
     return next(job for job in plan.jobs if (job.yardstick, job.seed) == (record.yardstick, record.seed))
 
 

@@ -22,7 +22,6 @@ from ganbench import checkpoint, memory, plugins, report
 from ganbench.accounting import Meter, account
 from ganbench.bench import Bench, component_of, prepare
 from ganbench.best import BestSoFar
-from ganbench.contracts import Loss
 from ganbench.data import Split, Stream
 from ganbench.determinism import noting_nondeterminism, settings
 from ganbench.energy import Energy, counter_of
@@ -32,7 +31,7 @@ from ganbench.gan import count_parameters, normalisation
 from ganbench.jobs import Event, Job
 from ganbench.judging import Judgement, digest_of, judge
 from ganbench.loading import told
-from ganbench.players import Players, build_players
+from ganbench.players import Players, build_players, refuse_unmet
 from ganbench.precision import MEMORY_FORMATS, lay_out
 from ganbench.provenance import environment
 from ganbench.record import (
@@ -50,7 +49,7 @@ from ganbench.record import (
     write_atomically,
 )
 from ganbench.train import WARM_UP_WINDOWS, Trainer, Window, preserved_rng
-from ganbench.yardsticks import YARDSTICKS
+from ganbench.yardsticks import draw
 
 WINDOWS = 40
 """A run is timed in at least about this many windows: at each end progress is reported and the losses are read."""
@@ -148,6 +147,7 @@ class _Run:
         """Everything as it is before the first step."""
         self.started = _now()
         self.players = build_players(self.job, self.bench.dataset)
+        refuse_unmet(self.job, self.players.gan, self.bench.judge.metrics)
         self.gan, self.recipe = self.players.gan, self.players.recipe
         memory.reset_peak(self.device)
         self.trainer = self._trainer(self.players, self.bench.dataset.train)
@@ -361,7 +361,11 @@ class _Run:
             loss=component_of(plugins.find("loss", self.job.loss)),
             tricks=tuple(component_of(plugins.find("trick", trick)) for trick in self.job.tricks),
             changes=self.job.changes,
-            recipe={**_plain(self.recipe), **_settings(self.players.loss)},
+            recipe={
+                **_plain(self.recipe),
+                **_settings("loss", self.players.loss),
+                **_settings("arch", self.gan.settings),
+            },
             recipe_from=self.players.origins,
             d_norm=normalisation(self.gan.discriminators()),
             parameters={
@@ -413,10 +417,11 @@ def _judge_yardstick(job: Job, bench: Bench) -> Record:
     started, began = _now(), time.perf_counter()
     seed = protocol.seed(job.seed, f"yardstick-{job.yardstick}")
     with preserved_rng(bench.device):
-        real, fakes = YARDSTICKS[job.yardstick](
-            bench.dataset, bench.judge.reference, protocol.evaluation.reference, seed
+        (real, fakes), remake = draw(
+            job.yardstick, bench.dataset, bench.judge.reference, protocol.evaluation.reference, seed
         )
-        verdict = bench.judge.score(fakes, seed, real=None if real is bench.judge.reference else real)
+        others = None if real is bench.judge.reference else real
+        verdict = bench.judge.score(fakes, seed, real=others, remake=remake)
         checks = bench.self_check(fakes, real)
     judgement = Judgement((verdict,), (digest_of(fakes.x),), checks=checks)
     folder = Path(job.folder)
@@ -460,11 +465,11 @@ def _named(scores: Mapping[str, float], column: str) -> str:
     return next(name for name in scores if column in (name, name.partition("@")[0]))
 
 
-def _settings(loss: Loss) -> dict[str, object]:
-    """A loss's own hyper-parameters, as ``loss.<name>``."""
-    if not dataclasses.is_dataclass(loss):
+def _settings(kind: str, holder: object) -> dict[str, object]:
+    """The hyper-parameters of a loss or an arch, as ``<kind>.<name>``."""
+    if not dataclasses.is_dataclass(holder):
         return {}
-    return {f"loss.{field.name}": _plain(getattr(loss, field.name)) for field in dataclasses.fields(loss)}
+    return {f"{kind}.{field.name}": _plain(getattr(holder, field.name)) for field in dataclasses.fields(holder)}
 
 
 def _plain(value: Any) -> Any:

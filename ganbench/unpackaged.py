@@ -28,7 +28,7 @@ from ganbench.plugins import Source
 from ganbench.record import UNPACKAGED
 from ganbench.trick import Trick
 
-ARCH_ARGUMENTS = ("data", "d_norm", "width", "z_dim")
+ARCH_ARGUMENTS = ("data", "d_norm", "width", "z_dim", "settings")
 
 
 @dataclass(frozen=True, order=True)
@@ -47,8 +47,8 @@ def source_of(kind: str, thing: Any) -> Source:
 
     Args:
         kind: ``arch``: a ``GAN``, a pair (generator, discriminator) of modules, or a function that builds either from
-            any of ``data``, ``d_norm``, ``width`` and ``z_dim``. ``loss``: an object with ``d_loss`` and ``g_loss``, or
-            a pair of such functions. ``trick``: a ``Trick``.
+            any of ``data``, ``d_norm``, ``width``, ``z_dim`` and ``settings``. ``loss``: an object with ``d_loss`` and
+            ``g_loss``, or a pair of such functions. ``trick``: a ``Trick``.
         thing: the object, or a name (``dcgan``, ``pacgan:2``).
 
     Raises:

@@ -139,7 +139,7 @@ def guide() -> tuple[ModuleType, dict]:
 def test_every_sketch_of_the_guide_keeps_the_contract(kind: str, guide) -> None:
     module, sketches = guide
     _, shape = module.players(kind, sketches)
-    check_arch(lambda: module.players(kind, sketches)[0], DataSpec(shape, classes=10), source=shape)
+    check_arch(lambda: module.players(kind, sketches)[0], DataSpec(shape, classes=10, source=shape))
 
 
 @pytest.mark.parametrize("kind", hookspecs.KINDS)

@@ -14,7 +14,7 @@ import typer
 
 from ganbench import plugins
 from ganbench.hookspecs import KINDS
-from ganbench.plan import DEFAULT_PROTOCOL, YARDSTICKS, published_folder
+from ganbench.plan import DEFAULT_PROTOCOL, published_folder
 
 Offer = tuple[str, str]
 """A word, and what zsh and fish print beside it."""
@@ -102,9 +102,9 @@ def _folders(home: Path) -> list[Path]:
 
 
 def _own_rows(home: Path) -> Iterator[str]:
-    yardsticks = {name.replace(" ", "-"): name.replace(" ", "+") for name in YARDSTICKS}
     for folder in _folders(home):
-        yield yardsticks.get(folder.name, folder.name.replace("~", ":"))
+        yardstick = "+" not in folder.name  # a trained row has at least an arch and a loss
+        yield folder.name.replace("-", "+") if yardstick else folder.name.replace("~", ":")
 
 
 def _published_rows(protocol: str) -> Iterator[str]:

@@ -28,7 +28,8 @@ EXAMPLES = {
     "points": (DataSpec((2,), bounded=False),),
     "audio": (DataSpec((1, 1024)), DataSpec((1, 16384))),
     "images": tuple(DataSpec((c, s, s), classes=10) for s in (16, 32, 64, 28, 128) for c in (3, 1)),
-    "video": (DataSpec((3, 8, 16, 16)), DataSpec((3, 16, 64, 64))),
+    "video": (DataSpec((3, 8, 16, 16)), DataSpec((1, 8, 16, 16)), DataSpec((3, 16, 64, 64))),
+    "translation": tuple(DataSpec((1, s, s), source=(1, s, s)) for s in (16, 64)),
 }
 """What is tried where no data are named: of every kind, the first that the arch does not decline."""
 
@@ -43,7 +44,6 @@ def arch_findings(
     *,
     width: int = 8,
     z_dim: int = 8,
-    source: tuple[int, ...] | None = None,
     skip: Collection[str] = (),
 ) -> list[Finding]:
     """What is wrong with an architecture; nothing is raised for it.
@@ -56,7 +56,6 @@ def arch_findings(
             ``d_norm``, ``width`` and ``z_dim`` (or nothing) and returns a ``GAN``.
         data: what to build it for; ``EXAMPLES`` of every kind unless said otherwise.
         width, z_dim: the protocol's, small ones.
-        source: shape of what a translator is given; it gets nothing unless this says so.
         skip: names of checks that do not apply.
 
     Raises:
@@ -70,7 +69,7 @@ def arch_findings(
     fits = False
     for specs in kinds:
         for spec in specs:
-            cases = list(cases_of(builder, spec, width, z_dim, source))
+            cases = list(cases_of(builder, spec, width, z_dim))
             for where, case in cases:
                 new = [case] if isinstance(case, Finding) else CHECKS.run(case, skip)
                 known = {finding.check for finding in found}
@@ -87,11 +86,10 @@ def check_arch(
     *,
     width: int = 8,
     z_dim: int = 8,
-    source: tuple[int, ...] | None = None,
     skip: Collection[str] = (),
 ) -> None:
     """Raise one ``ConformanceError`` with everything that is wrong with an architecture. See ``arch_findings``."""
-    found = arch_findings(build, data, width=width, z_dim=z_dim, source=source, skip=skip)
+    found = arch_findings(build, data, width=width, z_dim=z_dim, skip=skip)
     if found:
         raise ConformanceError(Builder("arch", build).title, found)
 
@@ -99,9 +97,7 @@ def check_arch(
 # -- building ----------------------------------------------------------------------------------------------------------
 
 
-def cases_of(
-    build: Builder, data: DataSpec, width: int, z_dim: int, source: tuple[int, ...] | None
-) -> Iterator[tuple[str, Built | Finding]]:
+def cases_of(build: Builder, data: DataSpec, width: int, z_dim: int) -> Iterator[tuple[str, Built | Finding]]:
     """(what was asked for, what was built), for every normalisation of D that the arch does not decline."""
     told = "d_norm" in build.takes
     for wish in WISHES if told else (None,):
@@ -121,7 +117,7 @@ def cases_of(
             continue
         # an arch that is never told d_norm plays under every loss, unless the core can see a batch norm and declines
         silent = not told and "batch" not in normalisation(gan.discriminators())
-        yield where, Built(gan, data, wish, wish == "none" or silent, again, source)
+        yield where, Built(gan, data, wish, wish == "none" or silent, again)
 
 
 def _broken(seen: str) -> Finding:

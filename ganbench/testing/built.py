@@ -31,7 +31,6 @@ class Built:
     asked: str | None
     judges_alone: bool
     again: Callable[[], GAN]
-    source: tuple[int, ...] | None
 
     def copy(self) -> GAN:
         """The same players, to be changed freely."""
@@ -42,7 +41,8 @@ class Built:
         noise = rng(seed)
         real = torch.rand(n, *self.data.shape, generator=noise) * 2 - 1
         labels = torch.arange(n) % self.data.classes if self.data.classes else None
-        source = None if self.source is None else torch.rand(n, *self.source, generator=noise) * 2 - 1
+        given = self.data.source
+        source = None if given is None else torch.rand(n, *given, generator=noise) * 2 - 1
         return Batch(real, gan.sample_latent(n, rng(seed)), labels, source, 0)
 
     def matches(self, gan: GAN, seed: int = 1) -> Sequence[Match]:

@@ -26,7 +26,9 @@ EXAMPLES = (
     DataSpec((1, 16, 16)),
     DataSpec((3, 32, 32)),
     DataSpec((1, 1024)),
+    DataSpec((1, 4096)),
     DataSpec((3, 8, 16, 16)),
+    DataSpec((1, 8, 16, 16)),
 )
 """What is tried where no data are named."""
 

@@ -13,7 +13,7 @@ from ganbench.loading import load
 from ganbench.plugins import Source
 from ganbench.testing.switches import switches_kept
 
-ARGUMENTS: dict[str, Any] = {"argument": "", "resolution": None}
+ARGUMENTS: dict[str, Any] = {"argument": "", "resolution": None, "settings": {}}
 """What a hook is given by itself, of what it takes."""
 
 

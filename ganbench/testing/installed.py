@@ -122,8 +122,10 @@ FINDINGS: dict[str, Callable[[Source], list[Finding]]] = {
 
 def _speed_of_arch(source: Source) -> speed.Speed:
     builder = Builder("arch", source)
-    for data in (data for kind in ("images", "points", "audio", "video") for data in arch.EXAMPLES[kind]):
-        for _, case in arch.cases_of(builder, data, width=8, z_dim=8, source=None):
+    for data in (
+        data for kind in ("images", "points", "audio", "video", "translation") for data in arch.EXAMPLES[kind]
+    ):
+        for _, case in arch.cases_of(builder, data, width=8, z_dim=8):
             if isinstance(case, Built):
                 return speed.speed_of_arch(case)
     raise Unsupported("nothing was built")

@@ -18,7 +18,7 @@ from ganbench.evaluation import Evaluation
 from ganbench.plugins import Source
 from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, seeded
 from ganbench.testing.given import Made, made
-from ganbench.testing.worlds import World, images, points
+from ganbench.testing.worlds import World, clips, images, line, points
 
 CHECKS: Checks[MetricCase] = Checks("metric")
 Given = Metric | str | Source | ModuleType | Callable[..., Metric]
@@ -28,16 +28,20 @@ XLOGY = "take log_softmax of the logits, or torch.special.xlogy and entr for p l
 
 @dataclass(frozen=True)
 class MetricCase:
-    """A metric under test, and the worlds it is tried in."""
+    """A metric under test, and the worlds it is tried in: the special ones if it declines all the others."""
 
     metric: Metric
     tried: tuple[World, ...]
+    special: tuple[World, ...] = ()
 
     @cached_property
     def worlds(self) -> list[World]:
         """Those in which it scores; it may decline one that it is not made for."""
+        return self._fitting(self.tried) or self._fitting(self.special)
+
+    def _fitting(self, worlds: tuple[World, ...]) -> list[World]:
         fitting = []
-        for world in self.tried:
+        for world in worlds:
             try:
                 self.metric(world.evaluation("other"))
             except Unsupported:
@@ -54,7 +58,7 @@ def metric_findings(metric: Given, skip: Collection[str] = ()) -> list[Finding]:
     """What is wrong with a metric; nothing is raised for it.
 
     It is tried on images with a classifier and on points with an oracle, 300 reals and 300 fakes each, and may decline
-    one of the two.
+    one of the two; one that declines both is tried on points on a line and on clips.
 
     Args:
         metric: what ``ganbench_metric`` returns; or an installed metric's name, the module with the hook, or the hook.
@@ -77,7 +81,7 @@ def check_metric(metric: Given, skip: Collection[str] = ()) -> None:
 
 
 def _findings(subject: Made, skip: Collection[str]) -> list[Finding]:
-    return CHECKS.run(MetricCase(subject.it, (images(), points())), skip, subject.turned)
+    return CHECKS.run(MetricCase(subject.it, (images(), points()), (line(), clips())), skip, subject.turned)
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------
@@ -109,7 +113,7 @@ def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
     ordinary points with an oracle cannot be checked here."""
     if not case.worlds:
         yield Finding(
-            seen=f"Unsupported for {' and for '.join(world.name for world in case.tried)}",
+            seen=f"Unsupported for {' and for '.join(world.name for world in (*case.tried, *case.special))}",
             expected="scores for one of them",
             mend="decline only what is missing; evaluation has features, logits, labels, an oracle and a generator",
         )

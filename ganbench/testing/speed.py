@@ -52,7 +52,7 @@ def speed_of_loss(loss: Loss) -> Speed:
     """One D and one G update under a loss, beside the logistic one, on a plain GAN."""
     with seeded(0):
         one, other = toy(IMAGES), toy(IMAGES)
-    case = Built(one, IMAGES, None, False, partial(toy, IMAGES), None)
+    case = Built(one, IMAGES, None, False, partial(toy, IMAGES))
     return Speed(_ratio(_updates(one, loss, case), _updates(other, Logistic(), case)), "the logistic loss")
 
 

@@ -63,7 +63,7 @@ class Stage:
     def __init__(self, trick: Trick, data: DataSpec) -> None:
         self.trick, self.data = trick, data
         again = partial(with_trick, trick, data)
-        self.built = Built(again(), data, None, False, again, None)
+        self.built = Built(again(), data, None, False, again)
 
     def turn(self, player: Player, gan: GAN, seed: int = 1) -> Turn:
         """Somebody's turn, with fakes as the core makes them."""

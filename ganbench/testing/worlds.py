@@ -9,7 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import DataSpec, Oracle
+from ganbench.data import Dataset, DataSpec, Oracle, Split
 from ganbench.evaluation import Evaluation
 from ganbench.extractor import Extractor
 from ganbench.gan import GAN
@@ -52,11 +52,20 @@ class Flat(Extractor):
         return x.double(), None
 
 
+class Still(Extractor):
+    """``x[B, 1, T, H, W]`` in uint8 -> the mean of each frame; no classifier."""
+
+    name, version = "still", "1"
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        return x.double().mean(dim=(1, 3, 4)), None
+
+
 @dataclass(frozen=True)
 class World:
     """Real samples and kinds of fakes: ``other`` reals, ``noise``, reals of ``one_class`` only or of ``half`` of the
     classes, ``repeated``, one real over and over, and other reals with a quarter or a half of noise among them. All are
-    stored as a dataset stores them."""
+    stored as a dataset stores them. A translator is given negatives, and the reals are its truth."""
 
     name: str
     spec: DataSpec
@@ -78,7 +87,15 @@ class World:
             oracle=self.oracle,
             extractor=self.extractor,
             generator=self._generator(),
+            real_source=_negative(x),
+            fake_source=_negative(made[:n]),
+            paired=True,
+            dataset=self._dataset(),
+            remake=lambda like: Split(_negative(like.source), like.labels, _negative(like.x), like.paired),
         )
+
+    def _dataset(self) -> Dataset:
+        return Dataset(self.name, self.spec, Split(*self.real), Split(*self.fakes["other"]), self.oracle)
 
     def _generator(self) -> GAN:
         size = math.prod(self.spec.shape)
@@ -138,6 +155,57 @@ def points() -> World:
     }
     oracle = replace(_even(), assign=assign, ceiling=1 - math.exp(-4.5))
     return World("points", DataSpec((2,), CLASSES, bounded=False), Flat(), oracle, (x, kind), fakes | _steps(fakes))
+
+
+@cache
+def line() -> World:
+    """Ten Gaussians on a line: for metrics of one-dimensional points."""
+
+    def draw(seed: int, kinds: int = CLASSES) -> tuple[Tensor, Tensor]:
+        kind = torch.arange(SAMPLES) % kinds
+        return kind[:, None] + 0.1 * torch.randn(SAMPLES, 1, generator=rng(seed)), kind
+
+    x, kind = draw(1)
+    fakes = {
+        "other": draw(2),
+        "noise": (40 * torch.rand(SAMPLES, 1, generator=rng(3)) - 15, kind),
+        "one_class": draw(4, kinds=1),
+        "half": draw(5, kinds=CLASSES // 2),
+        "repeated": (x[:1].expand(SAMPLES, -1), kind[:1].expand(SAMPLES)),
+    }
+    spec = DataSpec((1,), CLASSES, bounded=False)
+    return World("points on a line", spec, Flat(), _even(), (x, kind), fakes | _steps(fakes))
+
+
+@cache
+def clips() -> World:
+    """Bright squares on a dark ground that move steadily, ten ways: for metrics of video."""
+    frames, side, edge = 8, 16, 5
+
+    def draw(seed: int, kinds: int = CLASSES) -> tuple[Tensor, Tensor]:
+        kind, noise = torch.arange(SAMPLES) % kinds, rng(seed)
+        speed = 0.2 + 0.08 * kind[:, None] * torch.tensor([1.0, 0.7])
+        start = torch.rand(SAMPLES, 2, generator=noise) * 2
+        corner = start[:, None] + speed[:, None] * torch.arange(frames)[:, None]  # [N, T, 2]
+        inside = [((g := torch.arange(side) - corner[..., i, None]) >= 0) & (g < edge) for i in (0, 1)]
+        bright = inside[0][..., :, None] & inside[1][..., None, :]
+        level = 180 + 20 * torch.randn(SAMPLES, 1, 1, 1, generator=noise)
+        return torch.where(bright, level, 20.0).clamp(0, 255).to(torch.uint8)[:, None], kind
+
+    x, kind = draw(1)
+    fakes = {
+        "other": draw(2),
+        "noise": ((256 * torch.rand(x.shape, generator=rng(3))).to(torch.uint8), kind),
+        "one_class": draw(4, kinds=1),
+        "half": draw(5, kinds=CLASSES // 2),
+        "repeated": (x[:1].expand(SAMPLES, -1, -1, -1, -1), kind[:1].expand(SAMPLES)),
+    }
+    return World("video", DataSpec(tuple(x.shape[1:]), CLASSES), Still(), _even(), (x, kind), fakes | _steps(fakes))
+
+
+def _negative(x: Tensor | None) -> Tensor:
+    assert x is not None  # every world has sources
+    return 255 - x if x.dtype == torch.uint8 else -x
 
 
 def _steps(fakes: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:

@@ -1,0 +1,49 @@
+"""Settings of an architecture, which users change with ``--set arch.<name>=<value>``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+import msgspec
+
+from ganbench.errors import ProtocolError
+
+T = TypeVar("T")
+
+
+def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
+    """An instance of the dataclass ``kind``, with what the user set in place of its defaults.
+
+    Raises:
+        ProtocolError: a name that ``kind`` has not, or a value of another type.
+    """
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # T is a dataclass
+    for name in given:
+        if name not in names:
+            raise ProtocolError(f"--set arch.{name}: no such setting", _hint(name, names))
+    try:
+        return msgspec.convert(dict(given), kind)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        name = path.rstrip("`")
+        raise ProtocolError(
+            f"--set arch.{name}={given.get(name)}: {message}", f"it is {getattr(kind(), name)} by default"
+        ) from error
+
+
+def refuse_unheard(arch: str, settings: object, given: Mapping[str, Any]) -> None:
+    """Raise ProtocolError if an architecture took no notice of what the user set."""
+    known = (
+        [field.name for field in dataclasses.fields(settings)] if dataclasses.is_dataclass(settings) else list[str]()
+    )
+    for name in given:
+        if name not in known:
+            raise ProtocolError(f"the arch '{arch}' has no setting '{name}'", _hint(name, known))
+
+
+def _hint(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, 1)
+    return f"did you mean '{close[0]}'?" if close else f"it has: {', '.join(known) or 'none'}"
