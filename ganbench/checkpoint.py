@@ -54,7 +54,7 @@ def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:
 
 
 def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
-    """The players in a checkpoint, G averaged and D as it was last, in eval mode on the CPU, and the data they played on.
+    """The players in a checkpoint, G averaged, D as it was last, in eval mode on the CPU, and the data they played on.
 
     Raises:
         RecordError: the checkpoint cannot be read, or its arch is another by now.

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganbench.cache import Kept, Results
 from ganbench.contracts import Goal, Metric
@@ -329,7 +329,7 @@ def sample(gan: GAN, like: Split, seed: int, device: torch.device, batch: int = 
     rng = torch.Generator(device).manual_seed(seed)
     parts: list[Tensor] = []
     backs: list[Tensor] = []
-    with torch.inference_mode(), in_eval_mode(gan):
+    with torch.inference_mode(), in_eval_mode(*gan.generators()):
         for start in range(0, len(like), batch):
             chunk = slice(start, min(start + batch, len(like)))
             real = to_signal(like.x[chunk].to(device))
@@ -351,11 +351,11 @@ def _finite(made: Tensor, like: Tensor) -> Tensor:
 
 
 @contextmanager
-def in_eval_mode(gan: GAN) -> Iterator[None]:
-    """Sampling never runs in train mode: no dropout, and batch-norm statistics stay as they are."""
-    before = {module: module.training for root in gan.generators() for module in root.modules()}
+def in_eval_mode(*roots: nn.Module) -> Iterator[None]:
+    """Looking never runs in train mode: no dropout, and batch-norm statistics stay as they are."""
+    before = {module: module.training for root in roots for module in root.modules()}
     try:
-        for root in gan.generators():
+        for root in roots:
             root.eval()
         yield
     finally:

@@ -185,15 +185,23 @@ def _check_shapes(source: plugins.Source, gan: GAN, dataset: Dataset) -> None:
     real = to_signal(dataset.train.x[:2])
     labels = None if dataset.train.labels is None else dataset.train.labels[:2]
     given = None if dataset.train.source is None else to_signal(dataset.train.source[:2])
-    with torch.no_grad(), preserved_rng(torch.device("cpu")), in_eval_mode(gan):
+    players = [*gan.generators(), *gan.discriminators()]
+    with torch.no_grad(), preserved_rng(torch.device("cpu")), in_eval_mode(*players):
         batch = Batch(real, gan.sample_latent(2, torch.Generator().manual_seed(0)), labels, given)
         try:
             made, back = gan.sample(batch), None if given is None else gan.sample_back(batch)
+            logits = [match.D(match.real) for match in gan.matches(batch, gan.fake(batch))]
         except Exception as error:
-            raise PluginError(f"{source} cannot make two samples: {type(error).__name__}: {error}") from error
+            raise PluginError(f"{source} cannot play on two samples: {type(error).__name__}: {error}") from error
     for what, x, wanted in (("shape", made, dataset.spec.shape), ("source", back, dataset.spec.source)):
         if x is not None and tuple(x.shape) != (2, *(wanted or ())):
             raise PluginError(
                 f"{source}: two samples have shape {tuple(x.shape)}, {dataset.name} needs {(2, *(wanted or ()))}",
                 f"build the generator for data.{what}",
+            )
+    for logit in logits:
+        if tuple(logit.shape) != (2,):
+            raise PluginError(
+                f"{source}: D makes {tuple(logit.shape)} of two samples, where a loss expects two logits",
+                "end D in nn.Flatten(0)",
             )

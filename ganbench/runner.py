@@ -57,7 +57,6 @@ WINDOW_IMAGES = 100_000
 """No window is longer, so that long runs, too, report, stop and save within minutes."""
 CHECKPOINT_SECONDS = 60.0
 """After so long without a checkpoint, the next window's end writes one."""
-PICTURE_SAMPLES = 64
 
 Emit = Callable[[Event], None]
 
@@ -258,12 +257,16 @@ class _Run:
 
     def _picture(self, images: int) -> None:
         """Samples of always the same latents, as a file and for the display; changes no weight."""
-        reference = self.bench.judge.reference
-        few = reference[torch.arange(min(PICTURE_SAMPLES, len(reference)))]
+        reals, spec = self.bench.judge.reference, self.bench.dataset.spec
+        few = reals[torch.arange(min(report.how_many(spec), len(reals)))]
         with preserved_rng(self.device):
-            shown = sample(self.trainer.averaged, few, self._seed("picture"), self.device).x
-        report.save_png(report.picture(shown), self.folder / "samples" / f"{images / 1000:09.2f}-kimg.png")
-        self.emit(Event("picture", self.job.key, {"pixels": report.thumbnail(shown)}))
+            fakes = sample(self.trainer.averaged, few, self._seed("picture"), self.device)
+        stem = self.folder / "samples" / f"{images / 1000:09.2f}-kimg"
+        pixels = report.frame(self.trainer.averaged, fakes, reals, spec, images / 1000)
+        report.save_png(pixels, stem.with_name(f"{stem.name}.png"))
+        if self.trainer.done:
+            report.save_media(fakes.x, spec, stem)
+        self.emit(Event("picture", self.job.key, {"pixels": report.thumbnail(fakes.x, few.source)}))
 
     def _look(self, images: int) -> dict[str, Any]:
         """The headline on the selection split, with latents of its own; changes no weight. A metric that cannot score
@@ -324,7 +327,7 @@ class _Run:
             except Exception:  # half a state is worse than none
                 self._begin()
         leftovers = self.folder.rglob(".*.tmp")  # of a process that was killed while it wrote
-        old = [] if self.history else [self.folder / "error.txt", *(self.folder / "samples").glob("*.png")]
+        old = [] if self.history else [self.folder / "error.txt", *(self.folder / "samples").glob("*")]
         for path in (*leftovers, *old):
             path.unlink(missing_ok=True)
         text = "".join(json.dumps(row) + "\n" for row in self.history)
@@ -425,7 +428,8 @@ def _judge_yardstick(job: Job, bench: Bench) -> Record:
         checks = bench.self_check(fakes, real)
     judgement = Judgement((verdict,), (digest_of(fakes.x),), checks=checks)
     folder = Path(job.folder)
-    report.save_png(report.picture(fakes.x[:PICTURE_SAMPLES]), folder / "samples" / "samples.png")
+    shown = fakes[torch.arange(min(report.how_many(bench.dataset.spec), len(fakes)))]
+    report.save_samples(shown, bench.dataset.spec, folder / "samples" / "samples", real)
     record = Record(
         **_protocol_fields(bench, job),
         status="ok",

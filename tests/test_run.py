@@ -227,7 +227,12 @@ BATCH_NORM_ARCH = '''
         (
             BATCH_NORM_ARCH.replace("nn.BatchNorm1d(8), ", "").replace("SIDE = 16", "SIDE = 8"),
             PluginError,
-            "cannot make two samples: RuntimeError",
+            "cannot play on two samples: RuntimeError",
+        ),
+        (
+            BATCH_NORM_ARCH.replace("nn.BatchNorm1d(8), ", "").replace(", nn.Flatten(0))", ")"),
+            PluginError,
+            r"D makes \(2, 1\) of two samples",
         ),
         ("from ganbench import hookimpl\n@hookimpl\ndef ganbench_arch(data): return 3", PluginError, "returned a int"),
     ],

@@ -7,11 +7,37 @@ import os
 import sys
 import warnings
 
-from ganbench.cli import compare, doctor, leaderboard, listing, new_plugin, reproduce, run, runs
+from ganbench.cli import (
+    animate,
+    compare,
+    doctor,
+    latent,
+    leaderboard,
+    listing,
+    new_plugin,
+    reproduce,
+    run,
+    runs,
+    sample,
+)
 from ganbench.cli.base import app, caution, complain
 from ganbench.errors import GanbenchError
 
-__all__ = ["app", "compare", "doctor", "leaderboard", "listing", "main", "new_plugin", "reproduce", "run", "runs"]
+__all__ = [
+    "animate",
+    "app",
+    "compare",
+    "doctor",
+    "latent",
+    "leaderboard",
+    "listing",
+    "main",
+    "new_plugin",
+    "reproduce",
+    "run",
+    "runs",
+    "sample",
+]
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""``ganbench show`` and ``ganbench sample``: one run looked at closely."""
+"""``ganbench show``: one run looked at closely."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganbench.cli.base import app, console
-from ganbench.errors import GanbenchError, RecordError
+from ganbench.errors import RecordError
 from ganbench.record import Cost, Record, read
 
 EXAMPLE = "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
@@ -179,32 +179,3 @@ def _provenance_rows(record: Record) -> list[tuple[str, str, str]]:
         ("no deterministic form", ", ".join(env.nondeterministic), ""),
         ("weights", record.bits.weights, f"samples {' '.join(record.bits.samples)}" if record.bits.samples else ""),
     ]
-
-
-@app.command()
-def sample(
-    run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")],
-    n: Annotated[int, typer.Option("-n", min=1, max=100_000, help="How many samples.")] = 64,
-    out: Annotated[Path, typer.Option(help="The picture to write (.png), or the raw array (.npy).")] = Path("grid.png"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the latents.")] = 0,
-) -> None:
-    """Draw new samples from a trained generator and write them as one picture."""
-    if out.suffix not in {".png", ".npy"}:
-        raise GanbenchError(f"cannot write '{out}': samples are stored as .png or .npy", "use --out grid.png")
-    folder = run_folders(run, "checkpoint.pt")[0]
-    import io
-
-    import numpy as np
-
-    from ganbench.checkpoint import samples_of
-    from ganbench.record import write_atomically
-    from ganbench.report import picture, save_png
-
-    x = samples_of(folder / "checkpoint.pt", n, seed)
-    if out.suffix == ".npy":
-        buffer = io.BytesIO()
-        np.save(buffer, x.numpy())
-        write_atomically(out, buffer.getvalue())
-    else:
-        save_png(picture(x), out)
-    console().print(f"{n} samples of {folder} in [bold]{out}[/]", soft_wrap=True)

@@ -1,0 +1,56 @@
+"""``ganbench animate``: the pictures of a run's training, one after the other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ganbench.cli.base import app, console
+from ganbench.cli.runs import run_folders
+from ganbench.errors import GanbenchError, RecordError
+
+if TYPE_CHECKING:
+    from ganbench.report import Pixels
+
+HOLD = 2.0
+"""Seconds for which the last picture stays before all begins again."""
+
+
+@app.command()
+def animate(
+    run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")],
+    out: Annotated[Path, typer.Option(help="The animation to write, .gif or .webp.")] = Path("training.gif"),
+    fps: Annotated[float, typer.Option(min=0.1, max=50, help="Pictures a second.")] = 8,
+) -> None:
+    """Join the pictures that a run left of its training to an animation; the last one is held."""
+    if out.suffix.lower() not in {".gif", ".webp"}:
+        raise GanbenchError(f"cannot write '{out}': an animation is a .gif or a .webp", f"use --out {out.stem}.gif")
+    folder = run_folders(run, "record.json")[0]
+    from ganbench.report import save_animation
+
+    paths = sorted((folder / "samples").glob("*-kimg.png"))
+    if not paths:
+        raise RecordError(f"{folder} has no pictures of training", "a run leaves them in its folder `samples`")
+    save_animation(_of_one_size([_read(path) for path in paths]), fps, out, HOLD)
+    console().print(f"{len(paths)} pictures of {folder} in [bold]{out}[/]", soft_wrap=True)
+
+
+def _read(path: Path) -> Pixels:
+    import numpy as np
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except (OSError, SyntaxError) as error:  # PIL raises both for what is no PNG
+        raise RecordError(f"{path} is not a readable picture", "delete it, or run again with --force") from error
+
+
+def _of_one_size(pictures: list[Pixels]) -> list[Pixels]:
+    """Smaller ones are continued in black at the right and below."""
+    import numpy as np
+
+    height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))
+    return [np.pad(p, ((0, height - p.shape[0]), (0, width - p.shape[1]), (0, 0))) for p in pictures]

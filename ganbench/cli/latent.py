@@ -1,0 +1,143 @@
+"""``ganbench latent``: walks through the latent space of a run's G, and what excites the units of G and D."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from ganbench.cli.base import app, console
+from ganbench.cli.runs import run_folders
+from ganbench.cli.sample import refuse_unfit, refuse_unknown, write
+from ganbench.errors import GanbenchError
+
+if TYPE_CHECKING:
+    from ganbench.data import Dataset
+    from ganbench.gan import GAN
+
+latent = typer.Typer(no_args_is_help=True, help="Walks through a trained G's latent space, and what excites a unit.")
+app.add_typer(latent, name="latent")
+
+UNITS = 16
+"""So many of a layer are shown where none are named."""
+STEPS_A_SECOND = 8
+
+Run = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")]
+Label = Annotated[int | None, typer.Option(min=0, help="The class that is asked for, of a GAN that takes labels.")]
+
+
+class Way(StrEnum):
+    """How one comes from a latent to another."""
+
+    slerp = "slerp"
+    linear = "linear"
+
+
+class Player(StrEnum):
+    """Who is looked into."""
+
+    G = "G"
+    D = "D"
+
+
+@latent.command()
+def interpolate(
+    run: Run,
+    mode: Annotated[Way, typer.Option(help="Along the sphere, or along the straight line.")] = Way.slerp,
+    pairs: Annotated[int, typer.Option(min=1, max=1000, help="How many ways.")] = 8,
+    steps: Annotated[int, typer.Option(min=2, max=1000, help="Samples along each.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Of the latents.")] = 0,
+    label: Label = None,
+    out: Annotated[
+        Path,
+        typer.Option(help=".png (a row for each way), .npy, .gif or .webp (images and clips), .wav (sounds)."),
+    ] = Path("interpolation.png"),
+) -> None:
+    """Draw the samples on the way from one latent to another; where labels are asked for, one is held along the way."""
+    refuse_unknown(out)
+    folder, gan, dataset = _players(run)
+    from ganbench import report
+    from ganbench.data import Split
+    from ganbench.latent import conditions, interpolate
+
+    images = len(dataset.spec.shape) == 3
+    refuse_unfit(out, dataset.spec, moves=images)
+    x = interpolate(gan, conditions(gan, dataset, pairs, label), steps, mode.value, seed)
+    if images and out.suffix.lower() in {".gif", ".webp"}:
+        shown = [report.picture(x[:, i], dataset.spec) for i in (*range(steps), *range(steps - 2, 0, -1))]
+        report.save_animation(shown, STEPS_A_SECOND, out)
+    else:
+        write(Split(x.flatten(0, 1)), dataset.spec, out, columns=steps)
+    console().print(f"{pairs} ways of {steps} samples, {mode.value}, of {folder} in [bold]{out}[/]", soft_wrap=True)
+
+
+@latent.command()
+def layers(run: Run) -> None:
+    """List the layers of G and of D: their names, kinds, and what they give for one sample (units first)."""
+    _, gan, dataset = _players(run)
+    from ganbench.activation import Probe
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("player", "layer", "kind", "shape"):
+        table.add_column(heading)
+    for who in Player:
+        for layer in Probe(gan, who.value, dataset).layers.values():
+            table.add_row(who.value, layer.name, layer.kind, "x".join(map(str, layer.shape)) or "1")
+    console().print(table)
+
+
+@latent.command()
+def maximise(
+    run: Run,
+    layer: Annotated[str, typer.Option(help="Its name: `ganbench latent layers` lists them.")],
+    player: Annotated[Player, typer.Option(help="Whose layer it is.")] = Player.G,
+    unit: Annotated[
+        str, typer.Option(help=f"Units, separated by commas; default: the first {UNITS}.", show_default=False)
+    ] = "",
+    steps: Annotated[int, typer.Option(min=1, max=100_000, help="Of the gradient ascent.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random inputs that it begins with.")] = 0,
+    label: Label = None,
+    out: Annotated[
+        Path, typer.Option(help=".png, .npy, .wav (sounds), .gif or .webp (clips): a sample for each unit.")
+    ] = Path("maximised.png"),
+) -> None:
+    """Find, by gradient ascent, the samples that excite units of a layer most: of G among the latents on the prior's
+    shell, of D among all samples in the data's range."""
+    refuse_unknown(out)
+    wanted = _numbers(unit)
+    folder, gan, dataset = _players(run)
+    from ganbench.activation import Probe
+    from ganbench.data import Split
+
+    refuse_unfit(out, dataset.spec)
+    probe = Probe(gan, player.value, dataset, label)
+    if not wanted and layer in probe.layers:
+        wanted = list(range(min(UNITS, probe.layers[layer].units)))
+    found = probe.maximise(layer, wanted, steps=steps, seed=seed)
+    write(Split(found.x), dataset.spec, out)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("unit", "random", "maximised"):
+        table.add_column(heading, justify="right")
+    for row in zip(wanted, found.random.tolist(), found.activation.tolist(), strict=True):
+        table.add_row(str(row[0]), f"{row[1]:.4g}", f"{row[2]:.4g}")
+    console().print(table)
+    what = f"{len(wanted)} unit{'s' * (len(wanted) != 1)} of {player.value}'s layer {layer}"
+    console().print(f"{what} of {folder} in [bold]{out}[/]", soft_wrap=True)
+
+
+def _players(run: Path) -> tuple[Path, GAN, Dataset]:
+    folder = run_folders(run, "checkpoint.pt")[0]
+    from ganbench.checkpoint import players_of
+
+    return folder, *players_of(folder / "checkpoint.pt")
+
+
+def _numbers(text: str) -> list[int]:
+    """``0,3,5`` -> [0, 3, 5]; nothing for nothing."""
+    try:
+        return [int(part) for part in text.split(",")] if text else []
+    except ValueError:
+        raise GanbenchError(f"--unit {text}: units are whole numbers", "write --unit 0,1,2") from None

@@ -1,0 +1,84 @@
+"""``ganbench sample``: new samples of a trained generator, as a picture, an array, sounds, or moving pictures."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ganbench.cli.base import app, console
+from ganbench.cli.runs import run_folders
+from ganbench.errors import GanbenchError, Unsupported
+
+if TYPE_CHECKING:
+    from ganbench.data import DataSpec, Split
+
+PLAIN = (".png", ".npy")
+SOUND, MOVING = (".wav",), (".gif", ".webp")
+
+
+def refuse_unknown(out: Path) -> None:
+    """Raise GanbenchError if nothing is written so: said before anything is loaded."""
+    if out.suffix.lower() not in {*PLAIN, *SOUND, *MOVING}:
+        known = ".png or .npy, audio also as .wav, video as .gif or .webp"
+        raise GanbenchError(f"cannot write '{out}': samples are stored as {known}", f"use --out {out.stem}.png")
+
+
+def refuse_unfit(out: Path, spec: DataSpec, *, moves: bool = False) -> None:
+    """Raise Unsupported if the data are not of the kind that the file is for; ``moves``: there is an order in time."""
+    fit = [*PLAIN, *(SOUND if len(spec.shape) == 2 else ()), *(MOVING if len(spec.shape) == 4 or moves else ())]
+    if out.suffix.lower() not in fit:
+        raise Unsupported(f"{spec} cannot be written as {out.suffix}", f"use {', '.join(fit[:-1])} or {fit[-1]}")
+    if out.suffix.lower() in SOUND and not spec.rate:
+        raise Unsupported("the data state no rate to be played at", f"use {' or '.join(PLAIN)}")
+
+
+def write(fakes: Split, spec: DataSpec, out: Path, like: Split | None = None, *, columns: int = 0) -> None:
+    """Write samples as what the suffix says; ``like`` holds what translations were made of."""
+    import numpy as np
+
+    from ganbench import report
+    from ganbench.record import write_atomically
+
+    match out.suffix.lower():
+        case ".npy":
+            buffer = io.BytesIO()
+            np.save(buffer, fakes.x.numpy())
+            write_atomically(out, buffer.getvalue())
+        case ".wav":
+            report.save_wav(fakes.x, spec.rate or 0, out)
+        case ".gif" | ".webp":
+            report.save_video(fakes.x, spec, out, columns=columns)
+        case _:
+            report.save_png(report.picture_of(fakes, spec, like, columns=columns), out)
+
+
+@app.command()
+def sample(
+    run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")],
+    n: Annotated[int, typer.Option("-n", min=1, max=100_000, help="How many samples.")] = 64,
+    out: Annotated[
+        Path,
+        typer.Option(help="The picture to write (.png), the raw array (.npy), sounds (.wav), clips (.gif, .webp)."),
+    ] = Path("grid.png"),
+    seed: Annotated[int, typer.Option(min=0, help="Of the latents.")] = 0,
+    label: Annotated[
+        int | None, typer.Option(min=0, help="Only samples of this class, of a generator that takes labels.")
+    ] = None,
+) -> None:
+    """Draw new samples from a trained generator and write them to a file; translations beside their sources."""
+    refuse_unknown(out)
+    folder = run_folders(run, "checkpoint.pt")[0]
+    import torch
+
+    from ganbench import evaluation
+    from ganbench.checkpoint import players_of
+    from ganbench.latent import conditions
+
+    gan, dataset = players_of(folder / "checkpoint.pt")
+    refuse_unfit(out, dataset.spec)
+    like = conditions(gan, dataset, n, label)
+    write(evaluation.sample(gan, like, seed, torch.device("cpu")), dataset.spec, out, like)
+    console().print(f"{n} samples of {folder} in [bold]{out}[/]", soft_wrap=True)

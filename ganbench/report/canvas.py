@@ -1,0 +1,67 @@
+"""What pictures are put together from: tiles, enlargement, words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+Pixels = NDArray[np.uint8]
+"""``[H, W, 3]``, 0..255; tiles and frames have an axis more in front."""
+Colour = tuple[int, int, int]
+
+SMALLEST_SIDE = 48
+GROUND = 24
+"""Of grids: the grey between tiles."""
+GAP = 2
+LINE = 18
+"""Height of a line of words, in pixels."""
+
+
+def enlarged(tiles: Pixels, side: int = SMALLEST_SIDE) -> Pixels:
+    """``[n, h, w, 3]``, each pixel repeated until the height is ``side`` or more: no smoothing."""
+    scale = max(1, -(-side // tiles.shape[1]))
+    return tiles.repeat(scale, axis=1).repeat(scale, axis=2)
+
+
+def grid(tiles: Pixels, columns: int = 0, gap: int = GAP) -> Pixels:
+    """``[n, h, w, 3]`` on a dark ground, in rows of ``columns``; as square as can be where no number is given."""
+    n, height, width, _ = tiles.shape
+    columns = min(n, columns or math.ceil(math.sqrt(n * height / width)))
+    rows = -(-n // columns)
+    canvas = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), GROUND, np.uint8)
+    for i, tile in enumerate(tiles):
+        top, left = gap + i // columns * (height + gap), gap + i % columns * (width + gap)
+        canvas[top : top + height, left : left + width] = tile
+    return canvas
+
+
+def beside(parts: Sequence[Pixels], gap: int = 1) -> Pixels:
+    """Several ``[n, h, w, 3]`` as one: the i-th of each next to each other, the smaller ones enlarged as far as they
+    fit, on a dark ground."""
+    height = max(part.shape[1] for part in parts)
+    columns = []
+    for part in parts:
+        scale = height // part.shape[1]
+        tiles = part.repeat(scale, axis=1).repeat(scale, axis=2)
+        spare = height - tiles.shape[1]
+        columns.append(np.pad(tiles, ((0, 0), (0, spare), (gap, 0), (0, 0)), constant_values=GROUND))
+    whole: Pixels = np.concatenate(columns, axis=2)[:, :, gap:]
+    return whole
+
+
+def captioned(pixels: Pixels, caption: str) -> Pixels:
+    """The picture under a line of words."""
+    canvas = Image.fromarray(np.pad(pixels, ((LINE, 0), (0, 0), (0, 0)), constant_values=GROUND))
+    ImageDraw.Draw(canvas).text((GAP + 2, LINE // 2), caption, (225, 225, 225), font(), "lm")
+    return np.asarray(canvas)
+
+
+@cache
+def font(size: int = 12) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The one that comes with Pillow."""
+    return ImageFont.load_default(size)

@@ -1,0 +1,176 @@
+"""Pictures of points ``x[N, F]``, and of what D thinks of the places where they lie."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from ganbench.data import Batch, DataSpec, Split
+from ganbench.gan import GAN
+from ganbench.looking import device_of, untouched
+from ganbench.report.axes import Axes, Range
+from ganbench.report.canvas import Colour, Pixels
+
+Floats = NDArray[np.float64]
+
+WIDTH, HEIGHT = 560, 310
+SIDE = 464
+BINS = 56
+SURFACE = 58
+"""D is asked at so many places along each side of a square."""
+HEADROOM = 1.6
+"""How much higher than the data's density the picture is: fakes in a heap reach the top."""
+REAL, FAKE, CRITIC = (31, 90, 166), (217, 95, 2), (27, 130, 60)
+REAL_BARS, HALF = (190, 210, 236), (130, 130, 130)
+SURFACE_COLOURS = ((250, 206, 170), (250, 250, 250), (176, 203, 235))
+"""Of D(x) = 0, 1/2 and 1."""
+
+
+def scatter(x: Tensor) -> Pixels:
+    """The first two features of ``x[N, F]``, or the histogram of the only one."""
+    values = x.double().numpy()
+    if values.shape[1] == 1:
+        axes = _density_axes(values, values)
+        _bars(axes, values, REAL_BARS)
+    else:
+        axes = Axes(SIDE, SIDE, *_square(values))
+        axes.dots(values[:, 0], values[:, 1], REAL, 3)
+        axes.ticks_y()
+    axes.ticks_x()
+    return axes.pixels()
+
+
+def thumbnail(x: Tensor, side: int) -> Pixels:
+    """``[side, side, 3]`` without words."""
+    values = x.double().numpy()
+    if values.shape[1] == 1:
+        density, _ = np.histogram(values, side, range=_reach(values))
+        y = np.arange(side)[::-1, None] < density / max(1, density.max()) * (side - 1)
+    else:
+        x_range, y_range = _square(values)
+        counts, *_ = np.histogram2d(values[:, 1], values[:, 0], side, range=(y_range, x_range))
+        y = counts[::-1] > 0
+    return np.where(y[..., None], np.array(REAL, np.uint8), np.uint8(255)).astype(np.uint8)
+
+
+def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> Pixels:
+    """A moment of training, on axes that the reals fix. Of one feature: the densities p_data and p_g, and D(x); of two:
+    the points over D(x). That is 1 / (1 + exp(-logit)), whatever the loss makes of the logit.
+
+    D is left out where it cannot judge single points (a trick may show it packs of them).
+    """
+    real, fake = reals.x.double().numpy(), fakes.x.double().numpy()
+    corner = f"{kimg:.4g} kimg"
+    return (_line if spec.shape[0] == 1 else _plane)(gan, real, fake, spec, corner)
+
+
+def judged(gan: GAN, x: Tensor, spec: DataSpec) -> Floats | None:
+    """``D(x)[N]`` in 0..1 of points ``x[N, F]``, averaged over the labels where D knows them; None where D cannot tell.
+
+    D is that of the first match, in eval mode. Nothing is touched: no statistics, no generator of random numbers.
+    """
+    device = device_of(gan)
+    copies = max(1, spec.classes) if gan.conditional else 1
+    points = x.to(device).repeat(copies, 1)
+    labels = torch.arange(copies, device=device).repeat_interleave(len(x)) if spec.classes else None
+    try:
+        with untouched(gan), torch.no_grad():
+            z = gan.sample_latent(len(points), torch.Generator(device).manual_seed(0))
+            critic = gan.matches(Batch(points, z, labels), points)[0].D
+            value = torch.sigmoid(critic(points).double()).reshape(copies, len(x)).mean(0)
+    except Exception:  # a picture costs no run: this D plays on something else than single points
+        return None
+    return value.cpu().numpy() if value.isfinite().all() else None
+
+
+def _line(gan: GAN, real: Floats, fake: Floats, spec: DataSpec, corner: str) -> Pixels:
+    axes = _density_axes(real, real)
+    _bars(axes, real, REAL_BARS)
+    axes.line(axes.x, [axes.y[1] / 2] * 2, HALF, 1)
+    _bars(axes, fake, FAKE, outline=True)
+    names = [("p_data", REAL_BARS), ("p_g", FAKE)]
+    x = np.linspace(*axes.x, WIDTH // 2)
+    value = judged(gan, torch.from_numpy(x).float()[:, None], spec)
+    if value is not None:
+        axes.line(x, value * axes.y[1], CRITIC)
+        names.append(("D(x), axis at the right", CRITIC))
+    axes.ticks_y([(share * axes.y[1], name) for share, name in ((0, "0"), (0.5, "1/2"), (1, "1"))], right=True)
+    axes.ticks_y()
+    axes.ticks_x()
+    outside = float(((fake < axes.x[0]) | (fake > axes.x[1])).mean())
+    axes.legend(names, f"{outside:.0%} of p_g outside    {corner}" if outside >= 0.005 else corner)
+    return axes.pixels()
+
+
+def _plane(gan: GAN, real: Floats, fake: Floats, spec: DataSpec, corner: str) -> Pixels:
+    x, y = _square(real)
+    columns, rows = np.meshgrid(np.linspace(*x, SURFACE), np.linspace(*y, SURFACE))
+    value = judged(gan, torch.from_numpy(np.stack([columns, rows], -1)).float().reshape(-1, 2), spec)
+    axes = Axes(SIDE, SIDE, x, y, None if value is None else _surface(value.reshape(SURFACE, SURFACE)[::-1]))
+    axes.dots(fake[:, 0], fake[:, 1], FAKE, 3)
+    axes.dots(real[:, 0], real[:, 1], REAL, 1)
+    names = [("real", REAL), ("fake", FAKE)]
+    if value is not None:
+        names += [("D(x) = 0", SURFACE_COLOURS[0]), ("1", SURFACE_COLOURS[2])]
+    axes.ticks_x()
+    axes.ticks_y()
+    axes.legend(names, corner)
+    return axes.pixels()
+
+
+def _surface(value: Floats) -> Pixels:
+    """``D[SURFACE, SURFACE]``, the top first -> ``[SIDE, SIDE, 3]`` with a line where it is 1/2."""
+    smooth = np.asarray(Image.fromarray(value.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    places = (0.0, 0.5, 1.0)
+    pixels = np.stack([np.interp(smooth, places, channel) for channel in zip(*SURFACE_COLOURS, strict=True)], -1)
+    above = smooth > 0.5
+    edge = np.zeros_like(above)
+    edge[:-1] |= above[:-1] != above[1:]
+    edge[:, :-1] |= above[:, :-1] != above[:, 1:]
+    pixels[edge] = HALF
+    return pixels.astype(np.uint8)
+
+
+def _density_axes(scale: Floats, reach: Floats) -> Axes:
+    x = _reach(reach)
+    density, _ = _histogram(scale, x)
+    return Axes(WIDTH, HEIGHT, x, (0.0, HEADROOM * max(float(density.max()), 1e-12)))
+
+
+def _bars(axes: Axes, values: Floats, colour: Colour, *, outline: bool = False) -> None:
+    """The density of values, as bars or as their outline."""
+    density, edges = _histogram(values, axes.x)
+    corners, tops = edges.repeat(2), np.concatenate([[0], density.repeat(2), [0]])
+    if outline:
+        axes.line(corners, tops, colour)
+    else:
+        axes.area(corners, tops, colour)
+
+
+def _histogram(values: Floats, x: Range) -> tuple[Floats, Floats]:
+    """(density in each bin, edges); what lies outside counts in the total."""
+    counts, edges = np.histogram(values, BINS, range=x)
+    return counts / (values.size * (edges[1] - edges[0])), edges
+
+
+def _reach(values: Floats) -> Range:
+    """Where nearly all values lie, and a quarter more on each side."""
+    low, high = np.quantile(values, [0.001, 0.999])
+    spare = 0.25 * max(float(high - low), _least(values))
+    return float(low) - spare, float(high) + spare
+
+
+def _square(values: Floats) -> tuple[Range, Range]:
+    """The square around nearly all points, with an eighth of its side to spare on each."""
+    low, high = np.quantile(values[:, :2], [0.005, 0.995], axis=0)
+    middle, half = (low + high) / 2, 1.25 * max(float((high - low).max()) / 2, _least(values))
+    (a, b), (c, d) = ((float(m - half), float(m + half)) for m in middle)
+    return (a, b), (c, d)
+
+
+def _least(values: Floats) -> float:
+    """A range that can be told from its middle in floats."""
+    return 1e-6 * max(1.0, float(np.abs(values).max()))
