@@ -73,7 +73,7 @@ def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str
         gan = build(dataset.spec)
     for needed in (wish, d_norm):
         _check_norm(source.name, gan, needed)
-    _check_shapes(source, gan, dataset)
+    _check_players(source, gan, dataset, logits=not tricks)  # a trick may have D judge something else than samples
     return gan
 
 
@@ -180,8 +180,8 @@ def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:
         raise Unsupported(f"the loss needs spectral normalisation in D and {arch} was built with {built}")
 
 
-def _check_shapes(source: plugins.Source, gan: GAN, dataset: Dataset) -> None:
-    """One look at two samples, before anything is paid for."""
+def _check_players(source: plugins.Source, gan: GAN, dataset: Dataset, *, logits: bool) -> None:
+    """One look at two samples, before anything is paid for, and, where asked for, at what D says of them."""
     real = to_signal(dataset.train.x[:2])
     labels = None if dataset.train.labels is None else dataset.train.labels[:2]
     given = None if dataset.train.source is None else to_signal(dataset.train.source[:2])
@@ -190,16 +190,16 @@ def _check_shapes(source: plugins.Source, gan: GAN, dataset: Dataset) -> None:
         batch = Batch(real, gan.sample_latent(2, torch.Generator().manual_seed(0)), labels, given)
         try:
             made, back = gan.sample(batch), None if given is None else gan.sample_back(batch)
-            logits = [match.D(match.real) for match in gan.matches(batch, gan.fake(batch))]
+            said = [match.D(match.real) for match in gan.matches(batch, gan.fake(batch))] if logits else []
         except Exception as error:
             raise PluginError(f"{source} cannot play on two samples: {type(error).__name__}: {error}") from error
-    for what, x, wanted in (("shape", made, dataset.spec.shape), ("source", back, dataset.spec.source)):
-        if x is not None and tuple(x.shape) != (2, *(wanted or ())):
+    for what, x, shape in (("shape", made, dataset.spec.shape), ("source", back, dataset.spec.source)):
+        if x is not None and tuple(x.shape) != (2, *(shape or ())):
             raise PluginError(
-                f"{source}: two samples have shape {tuple(x.shape)}, {dataset.name} needs {(2, *(wanted or ()))}",
+                f"{source}: two samples have shape {tuple(x.shape)}, {dataset.name} needs {(2, *(shape or ()))}",
                 f"build the generator for data.{what}",
             )
-    for logit in logits:
+    for logit in said:
         if tuple(logit.shape) != (2,):
             raise PluginError(
                 f"{source}: D makes {tuple(logit.shape)} of two samples, where a loss expects two logits",

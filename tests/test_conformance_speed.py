@@ -30,7 +30,7 @@ def test_a_loss_that_takes_its_time_is_slow_and_the_reference_is_not() -> None:
 
 def test_an_arch_is_set_beside_plain_networks_of_its_own_size() -> None:
     large = partial(toy, IMAGES, 48)
-    speed = speed_of_arch(Built(large(), IMAGES, None, False, large, None))
+    speed = speed_of_arch(Built(large(), IMAGES, None, False, large))
     assert 0.3 < speed.ratio < 3
     wanted = count_parameters([large()])
     assert abs(count_parameters([toy_of_size(IMAGES, wanted)]) / wanted - 1) < 0.25

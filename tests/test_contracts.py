@@ -183,7 +183,7 @@ def test_settings_take_what_the_user_set_and_refuse_other_names_and_types() -> N
     assert settings_of(Settings, {"weight": 0, "demodulation": False}) == Settings(False, 0.0)
     with pytest.raises(ProtocolError, match=r"(?s)arch.wieght: no such setting.*did you mean 'weight'"):
         settings_of(Settings, {"wieght": 1})
-    with pytest.raises(ProtocolError, match=r"(?s)arch.demodulation=maybe: Expected `bool`, got `str`.*True by default"):
+    with pytest.raises(ProtocolError, match=r"(?s)demodulation=maybe: Expected `bool`, got `str`.*True by default"):
         settings_of(Settings, {"demodulation": "maybe"})
 
 

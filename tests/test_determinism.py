@@ -32,8 +32,11 @@ def bits(record: Record) -> tuple:
     return record.status, record.bits, record.draws, record.best, looks, record.self_checks
 
 
+ARCHS = "mlp,dcgan,dcgan-upsample"
+
+
 def in_this_process(folder: Path) -> dict[str, Record]:
-    archs = [source for source in plugins.find_many("arch", ["all"]) if source.package == "ganbench"]
+    archs = plugins.find_many("arch", [ARCHS])
     plan = make_plan(archs, plugins.find_many("loss", ["all"]), TINY, out=folder, device="cpu")
     jobs = (job for job in plan.jobs if not job.yardstick)
     return {job.key: execute(job, lambda event: None, lambda: False) for job in jobs}
@@ -41,10 +44,10 @@ def in_this_process(folder: Path) -> dict[str, Record]:
 
 def test_every_combination_has_the_same_bits_in_this_process_and_in_workers(ganbench_command, tmp_path) -> None:
     records = in_this_process(tmp_path / "here")
-    assert len(records) >= 27
+    assert len(records) == 27
     rules = tmp_path / "tiny.toml"
     rules.write_text(to_toml(TINY))
-    ran = ganbench_command("run", "--arch", "all", "--loss", "all", "--protocol", rules, "--jobs", "2", "-q")
+    ran = ganbench_command("run", "--arch", ARCHS, "--loss", "all", "--protocol", rules, "--jobs", "2", "-q")
     assert ran.returncode == 0, ran.stderr
     for key, record in records.items():
         there = read(tmp_path / "runs/tiny-v1" / record.entry / "seed0/record.json")

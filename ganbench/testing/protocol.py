@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import torch
 
-from ganbench import plugins
+from ganbench import plugins, yardsticks
 from ganbench.contracts import Metric
 from ganbench.data import Dataset
 from ganbench.errors import DataError, GanbenchError, PluginError, ProtocolError
@@ -214,8 +214,9 @@ def real_samples_can_be_judged(case: ProtocolCase) -> Iterator[Finding]:
             extractor = plugins.build(source, argument=source.argument)
         except GanbenchError:
             return
-    n = min(JUDGED, len(case.dataset.test), len(case.dataset.train))
-    real, fake = (draw_reference(case.dataset, part, n, seed=1) for part in ("train", "test"))
+    n = min(JUDGED, len(case.dataset.part(rules.reference)))
+    reference = draw_reference(case.dataset, rules.reference, n, seed=1)
+    real, fake = yardsticks.real(case.dataset, reference, rules.reference, seed=1)
     judge = Judge(case.dataset, real, case.metrics, extractor, torch.device("cpu"))
     for name in case.metrics:
         try:
