@@ -1,0 +1,100 @@
+"""AC-GAN (Odena, Olah and Shlens 2017): D is not told the class; it has to name it, and G is taught by what it names.
+
+With L_S the adversarial loss and L_C = E log P(C = c | x) + E log P(C = c | G(z, c)) (equations 2 and 3), D maximises
+L_S + L_C and G maximises L_C - L_S. The bodies are DCGAN's; D's last layer is two: the logit, and the classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from msgspec import Meta
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from ganbench.data import Batch, DataSpec
+from ganbench.gan import GAN, Match, Terms
+from ganbench.hookspecs import hookimpl
+from ganbench.settings import settings_of
+from ganbench_baselines.arch.blocks import check_norm, init_dcgan, weighted
+from ganbench_baselines.arch.conditional import ConditionalGAN, labelled_dcgan, refuse_unlabelled, strided_body
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``auxiliary``: weight of the classification terms; 0 leaves the classifier out, and G never learns what labels
+    mean."""
+
+    auxiliary: Annotated[float, Meta(ge=0)] = 1.0
+
+
+class Discriminator(nn.Module):
+    """``x[B, C, H, W] -> logit[B]``; ``classify``: ``-> logits[B, K]`` from the same features, where K > 0."""
+
+    def __init__(self, data: DataSpec, width: int, d_norm: str | None, classes: int) -> None:
+        super().__init__()
+        body, last_map = strided_body(data, width, d_norm)
+        self.body, features = nn.Sequential(body, nn.Flatten()), math.prod(last_map)
+        norm = check_norm(d_norm, "batch")
+        if classes:
+            self.classes = weighted(nn.Linear(features, classes), norm)
+        self.source = weighted(nn.Linear(features, 1), norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.source(self.body(x)).flatten()
+
+    def classify(self, x: Tensor) -> Tensor:
+        return self.classes(self.body(x))
+
+
+class ACGAN(ConditionalGAN):
+    """``weight`` multiplies each of the classification terms.
+
+    While the players train, the classes of fakes are drawn evenly. Those of the reals beside them would give the label
+    away: D has just learned that these classes look real, and G's turn would ask for the very same ones.
+    """
+
+    discriminator: Discriminator
+
+    def __init__(
+        self, generator: nn.Module, discriminator: Discriminator, z_dim: int, classes: int, settings: Settings
+    ) -> None:
+        super().__init__(generator, discriminator, z_dim, settings=settings)
+        self.classes, self.weight = classes, settings.auxiliary
+
+    def fake(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """``(x[B, *shape], labels[B])``"""
+        labels = torch.randint(self.classes, (len(batch.z),), device=batch.z.device)
+        return self.generator(batch.z, labels), labels
+
+    def sample(self, batch: Batch) -> Tensor:
+        return self.generator(batch.z, batch.labels)
+
+    def matches(self, batch: Batch, fake: tuple[Tensor, Tensor]) -> Sequence[Match]:
+        return [Match(self.discriminator, batch.real, fake[0])]
+
+    def d_extra(self, batch: Batch, fake: tuple[Tensor, Tensor]) -> Terms:
+        if not self.weight:
+            return {}
+        return {"d_auxiliary": self.weight * (self.surprise(batch.real, batch.labels) + self.surprise(*fake))}
+
+    def g_extra(self, batch: Batch, fake: tuple[Tensor, Tensor]) -> Terms:
+        return {"g_auxiliary": self.weight * self.surprise(*fake)} if self.weight else {}
+
+    def surprise(self, x: Tensor, labels: Tensor | None) -> Tensor:
+        """-E log P(C = c | x)"""
+        assert labels is not None
+        return cross_entropy(self.discriminator.classify(x), labels.long())  # bf16 hands all of a fake on in float32
+
+
+@hookimpl
+def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    refuse_unlabelled(data)
+    chosen = settings_of(Settings, settings)
+    discriminator = Discriminator(data, width, d_norm, data.classes if chosen.auxiliary else 0)
+    init_dcgan(discriminator)
+    return ACGAN(labelled_dcgan(data, width, z_dim), discriminator, z_dim, data.classes, chosen)

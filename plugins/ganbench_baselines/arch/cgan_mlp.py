@@ -1,0 +1,107 @@
+"""Conditional GAN as in its paper (Mirza and Osindero 2014, section 4.1): fully connected, D of maxout units.
+
+    G   z to 200 and y to 1000 ReLU units, both to 1200, those to the sample
+    D   x to 240 maxout units of 5 pieces and y to 50 of 5, both to 240 of 4, those to the logit
+
+y is one-hot, z uniform in the unit hypercube. In the paper half of the hidden units drop out in either player. G then
+takes its variety from them, and has next to none when it is asked for samples with nothing dropped; batch
+normalisation in G does better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import torch
+from msgspec import Meta
+from torch import Tensor, nn
+from torch.nn.functional import one_hot, relu
+
+from ganbench.data import DataSpec
+from ganbench.gan import GAN
+from ganbench.hookspecs import hookimpl
+from ganbench.settings import settings_of
+from ganbench_baselines.arch.blocks import check_norm, weighted
+from ganbench_baselines.arch.conditional import ConditionalGAN, refuse_unlabelled
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``batch_norm``: in G; ``dropout``: the share of hidden units that drop out in both (the paper: False, 0.5)."""
+
+    batch_norm: bool = True
+    dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+
+
+class Maxout(nn.Module):
+    """``x[B, F] -> [B, units]``: the largest of every unit's linear ``pieces`` (Goodfellow et al. 2013)."""
+
+    def __init__(self, features: int, units: int, pieces: int, norm: str) -> None:
+        super().__init__()
+        self.linear, self.units = weighted(nn.Linear(features, units * pieces), norm), units
+
+    def forward(self, x: Tensor) -> Tensor:
+        largest, *others = self.linear(x).unflatten(1, (self.units, -1)).unbind(2)
+        for piece in others:
+            largest = largest + relu(piece - largest)
+        return largest
+
+
+class Generator(nn.Module):
+    """``z[B, Z], labels[B] -> x[B, *shape]``; tanh at the end where the data lie in [-1, 1]."""
+
+    def __init__(self, data: DataSpec, z_dim: int, settings: Settings) -> None:
+        super().__init__()
+        self.data = data
+        self.of_z, self.of_label = relu_units(z_dim, 200, settings), relu_units(data.classes, 1000, settings)
+        self.joint = relu_units(1200, 1200, settings)
+        self.last = nn.Linear(1200, math.prod(data.shape))
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        y = one_hot(labels, self.data.classes).to(z.dtype)
+        h = self.joint(torch.cat([self.of_z(z), self.of_label(y)], dim=1))
+        x = self.last(h).unflatten(1, self.data.shape)
+        return x.tanh() if self.data.bounded else x
+
+
+def relu_units(features: int, units: int, settings: Settings) -> nn.Module:
+    """``x[B, features] -> [B, units]``"""
+    norm = [nn.BatchNorm1d(units)] if settings.batch_norm else []
+    linear = nn.Linear(features, units, bias=not norm)
+    return nn.Sequential(linear, *norm, nn.ReLU(inplace=True), nn.Dropout(settings.dropout))
+
+
+class Discriminator(nn.Module):
+    """``x[B, *shape], labels[B] -> logit[B]``"""
+
+    def __init__(self, data: DataSpec, norm: str, settings: Settings) -> None:
+        super().__init__()
+        self.classes = data.classes
+        self.of_x = Maxout(math.prod(data.shape), 240, 5, norm)
+        self.of_label = Maxout(data.classes, 50, 5, norm)
+        self.joint = Maxout(240 + 50, 240, 4, norm)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.last = weighted(nn.Linear(240, 1), norm)
+
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        y = one_hot(labels, self.classes).to(x.dtype)
+        h = self.dropout(torch.cat([self.of_x(x.flatten(1)), self.of_label(y)], dim=1))
+        return self.last(self.dropout(self.joint(h))).flatten()
+
+
+class UniformLatent(ConditionalGAN):
+    """z is uniform in [0, 1)^Z."""
+
+    def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
+        return torch.rand(n, self.z_dim, generator=rng, device=rng.device)
+
+
+@hookimpl
+def ganbench_arch(data: DataSpec, d_norm: str | None, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    refuse_unlabelled(data)
+    chosen, norm = settings_of(Settings, settings), check_norm(d_norm, "none")
+    generator, discriminator = Generator(data, z_dim, chosen), Discriminator(data, norm, chosen)
+    return UniformLatent(generator, discriminator, z_dim, settings=chosen)

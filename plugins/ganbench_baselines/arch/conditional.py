@@ -1,0 +1,61 @@
+"""What conditional GANs share: a label beside the latent in G, and bound to D where the match is made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.data import Batch, DataSpec
+from ganbench.errors import Unsupported
+from ganbench.gan import GAN, Match
+from ganbench_baselines.arch.blocks import grown, image_plan, init_dcgan, strided_discriminator
+from ganbench_baselines.arch.dcgan import doubled
+
+
+def refuse_unlabelled(data: DataSpec) -> None:
+    """Raise Unsupported where there are no classes to ask for."""
+    if data.classes < 2:
+        raise Unsupported(
+            f"needs data of two classes or more, and these {data} have {data.classes or 'none'}",
+            "choose another --arch or --protocol",
+        )
+
+
+class ConditionalGAN(GAN):
+    """G makes a sample of a class; D, ``x[B, *shape], labels[B] -> logit[B]``, is told which class that should be."""
+
+    conditional = True
+
+    def fake(self, batch: Batch) -> Tensor:
+        return self.generator(batch.z, batch.labels)
+
+    def matches(self, batch: Batch, fake: Any) -> Sequence[Match]:
+        return [Match(partial(self.discriminator, labels=batch.labels), batch.real, fake)]
+
+
+class LabelBesideLatent(nn.Module):
+    """``z[B, Z], labels[B] -> x[B, *shape]`` by a G that takes ``[B, Z + E]``: an embedding of the label comes last."""
+
+    def __init__(self, network: nn.Module, classes: int, size: int) -> None:
+        super().__init__()
+        self.embedding, self.network = nn.Embedding(classes, size), network
+
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        return self.network(torch.cat([z, self.embedding(labels)], dim=1))
+
+
+def labelled_dcgan(data: DataSpec, width: int, z_dim: int) -> nn.Module:
+    """DCGAN's G, ``z[B, Z], labels[B] -> x[B, C, H, W]``; the embedding is as large as the latent."""
+    return LabelBesideLatent(init_dcgan(grown(data, width, 2 * z_dim, doubled)), data.classes, z_dim)
+
+
+def strided_body(data: DataSpec, width: int, d_norm: str | None) -> tuple[nn.Module, tuple[int, int, int]]:
+    """DCGAN's D up to its last map, ``x[B, *shape] -> h[B, C, H, W]``, and (C, H, W)."""
+    layers = list(strided_discriminator(data, width, d_norm).children())
+    end = next(index for index, layer in enumerate(layers) if isinstance(layer, nn.Flatten))
+    _, (height, breadth), stages = image_plan(data)
+    return nn.Sequential(*layers[:end]), (width * 2 ** (stages - 1), height, breadth)

@@ -1,0 +1,282 @@
+"""CycleGAN (Zhu, Park, Isola and Efros 2017): two translators, G there and F back, that undo each other.
+
+    G, F:  min  L(D_X, G) + L(D_S, F) + λ (E |F(G(s)) - s| + E |G(F(x)) - x|)         (equation 3)
+                + μ (E |G(x) - x| + E |F(s) - s|)                                     (section 5.2)
+    D:     min  half of its own L, on fakes half of which come from a pool of earlier ones    (section 4)
+
+Any loss plays L, on both matches. D is a PatchGAN: it ends in a map of logits, one for each patch that it looks at, and
+says their mean, for losses and their gradient penalties take one logit a sample. Under a loss that is linear in the
+logit (Wasserstein) that is the paper's game. Under another it is not quite: least squares of the mean are less than the
+mean of least squares by the variance of the logits within an image, so D may be wrong about a patch if it is the more
+right about another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Any, NamedTuple
+
+import torch
+from msgspec import Meta
+from torch import Tensor, nn
+
+from ganbench.contracts import Loss
+from ganbench.data import Batch, DataSpec
+from ganbench.errors import Unsupported
+from ganbench.gan import GAN, Match, Terms
+from ganbench.hookspecs import hookimpl
+from ganbench.settings import settings_of
+from ganbench_baselines.arch.blocks import check_norm, init_dcgan, weighted
+
+POOL = 50  # earlier fakes of each domain
+
+
+class Plan(NamedTuple):
+    """For images of a certain size: how often G halves them, G's residual blocks, and how often D halves them."""
+
+    halvings: int
+    blocks: int
+    d_halvings: int
+
+
+PLANS = {256: Plan(2, 9, 3), 128: Plan(2, 6, 3), 64: Plan(2, 4, 3), 32: Plan(1, 3, 2), 12: Plan(1, 2, 2)}
+"""Smallest side -> plan. The first two are the paper's."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may change.
+
+    Args:
+        cycle: λ, 0 for none.
+        identity: μ, 0 for none. (The paper's is λ/2 where paintings become photographs, else 0.)
+        d_halvings: how often D halves an image. Its patches have 7x7 pixels if it never does, then 16x16, 34x34, 70x70.
+    """
+
+    cycle: Annotated[float, Meta(ge=0)] = 10.0
+    identity: Annotated[float, Meta(ge=0)] = 0.0
+    d_halvings: Annotated[int, Meta(ge=0)] = 3
+
+
+class CycleGAN(GAN):
+    """Generators ``there: s[B, *source] -> x[B, *shape]`` and ``back``; discriminators of ``x`` and of ``source``."""
+
+    conditional = True  # on the source: a translation has the label of what it was made of
+    generator: nn.ModuleDict
+    discriminator: nn.ModuleDict
+    settings: Settings
+
+    def __init__(
+        self, generators: nn.ModuleDict, discriminators: nn.ModuleDict, data: DataSpec, settings: Settings
+    ) -> None:
+        recipe = {"betas": (0.5, 0.999), "lr_decay": 0.5}
+        super().__init__(generators, discriminators, z_dim=1, recipe=recipe, settings=settings)  # nothing is made of z
+        assert data.source is not None
+        self.pools = nn.ModuleDict({"x": ImagePool(POOL, data.shape), "source": ImagePool(POOL, data.source)})
+
+    def generators(self) -> list[nn.Module]:
+        """Both."""
+        return list(self.generator.values())
+
+    def discriminators(self) -> list[nn.Module]:
+        """Both: a trick that takes one D alone sees that there are two."""
+        return list(self.discriminator.values())
+
+    def fake(self, batch: Batch) -> dict[str, Tensor]:
+        """``{"x": G(s), "source": F(x)}``"""
+        return {"x": self.generator["there"](batch.source), "source": self.generator["back"](batch.real)}
+
+    def sample(self, batch: Batch) -> Tensor:
+        """G(s)"""
+        made: Tensor = self.generator["there"](batch.source)
+        return made
+
+    def sample_back(self, batch: Batch) -> Tensor:
+        """F(x)"""
+        made: Tensor = self.generator["back"](batch.real)
+        return made
+
+    def matches(self, batch: Batch, fake: Mapping[str, Tensor]) -> list[Match]:
+        """One in each domain."""
+        assert batch.source is not None
+        real = {"x": batch.real, "source": batch.source}
+        return [Match(self.discriminator[domain], real[domain], fake[domain]) for domain in real]
+
+    def d_objective(self, loss: Loss, batch: Batch, fake: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Half of the loss, on fakes from the pools."""
+        shown = {domain: pool(fake[domain]) for domain, pool in self.pools.items()}
+        played = super().d_objective(loss, batch, shown)["d_loss"]
+        assert isinstance(played, Tensor)  # and not a lazy term
+        return {"d_loss": played / 2}
+
+    def g_extra(self, batch: Batch, fake: Mapping[str, Tensor]) -> Terms:
+        """The terms that have a weight."""
+        there, back = self.generator["there"], self.generator["back"]
+        x, s, weights = batch.real, batch.source, self.settings
+        assert s is not None
+        terms = {}
+        if weights.cycle:
+            terms["cycle"] = weights.cycle * (apart(back(fake["x"]), s) + apart(there(fake["source"]), x))
+        if weights.identity:
+            terms["identity"] = weights.identity * (apart(there(x), x) + apart(back(s), s))
+        return terms
+
+
+def apart(one: Tensor, other: Tensor) -> Tensor:
+    """E |a - b|"""
+    return (one - other).abs().mean()
+
+
+class ImagePool(nn.Module):
+    """Fakes of earlier iterations, for D to be shown in place of new ones (Shrivastava et al. 2017, section 2.3).
+
+    The first ``size`` of them are shown as they come, and kept. From then on it is an even chance whether a fake is
+    shown or put by, and then the one whose slot it takes is shown.
+    """
+
+    images: Tensor
+    filled: Tensor
+
+    def __init__(self, size: int, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.register_buffer("images", torch.zeros(size, *shape))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, fresh: Tensor) -> Tensor:
+        """``x[B, *shape] -> x[B, *shape]``; of a batch larger than the pool, the rest is shown as it is.
+
+        Nothing waits for a number, and no slot is drawn twice: which of two came last would be chance.
+        """
+        size = len(self.images)
+        fakes, rest = fresh[:size], fresh[size:]
+        free = self.filled + torch.arange(len(fakes), device=fresh.device)
+        full = self.filled >= size
+        chosen = full & (torch.rand(len(fakes), device=fresh.device) < 0.5)
+        slot = torch.where(full, torch.rand(size, device=fresh.device).argsort()[: len(fakes)], free % size)
+        earlier = self.images[slot]
+        self.images[slot] = torch.where(each(chosen | (free < size)), fakes.detach(), earlier)
+        self.filled.add_(len(fakes)).clamp_(max=size)
+        return torch.cat([torch.where(each(chosen), earlier, fakes), rest])
+
+
+def each(sample: Tensor) -> Tensor:
+    """``[B] -> [B, 1, 1, 1]``"""
+    return sample.view(-1, 1, 1, 1)
+
+
+class ResidualBlock(nn.Module):
+    """``x[B, C, H, W] -> [B, C, H, W]``: two 3x3 convolutions, added to what they are given."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        first, second = (convolution(channels, channels, 3) for _ in range(2))
+        self.body = nn.Sequential(*first, nn.ReLU(inplace=True), *second)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = x + self.body(x)
+        return made
+
+
+class Reflection(nn.Module):
+    """``x[B, C, H, W]``, mirrored at its rim by ``reach`` pixels. ``nn.ReflectionPad2d`` has no deterministic gradient
+    on a GPU; nor has ``nn.AdaptiveAvgPool2d``."""
+
+    def __init__(self, reach: int) -> None:
+        super().__init__()
+        self.reach = reach
+
+    def forward(self, x: Tensor) -> Tensor:
+        for axis in (2, 3):
+            near, far = x.narrow(axis, 1, self.reach), x.narrow(axis, -self.reach - 1, self.reach)
+            x = torch.cat([near.flip(axis), x, far.flip(axis)], axis)
+        return x
+
+
+class MeanOfPatches(nn.Module):
+    """A map of logits ``[B, 1, H, W] -> logit[B]``."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return logits.mean((1, 2, 3))
+
+
+def convolution(before: int, after: int, side: int) -> list[nn.Module]:
+    """As many pixels out as in, by reflection at the rim, and instance normalisation."""
+    return [Reflection(side // 2), nn.Conv2d(before, after, side), nn.InstanceNorm2d(after)]
+
+
+def translator(before: int, after: int, width: int, plan: Plan) -> nn.Module:
+    """``[B, before, H, W] -> [B, after, H, W]`` in [-1, 1], a ResNet; at width 64 the paper's (section 7.2)."""
+    layers = [*convolution(before, width, 7), nn.ReLU(inplace=True)]
+    maps = [width * 2**halving for halving in range(plan.halvings + 1)]
+    for one, two in pairwise(maps):
+        layers += [nn.Conv2d(one, two, 3, 2, 1), nn.InstanceNorm2d(two), nn.ReLU(inplace=True)]
+    layers += [ResidualBlock(maps[-1]) for _ in range(plan.blocks)]
+    for two, one in pairwise(reversed(maps)):
+        up = nn.ConvTranspose2d(two, one, 3, 2, 1, output_padding=1)
+        layers += [up, nn.InstanceNorm2d(one), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, Reflection(3), nn.Conv2d(width, after, 7), nn.Tanh())
+
+
+def patch_discriminator(colours: int, width: int, halvings: int, norm: str) -> nn.Module:
+    """``x[B, C, H, W] -> logit[B]``, the mean over patches; at width 64, with three halvings, the paper's 70x70."""
+    layers: list[nn.Module] = []
+    before = colours
+    for depth in range(halvings + 1):
+        after = width * min(2**depth, 8)
+        layers.append(weighted(nn.Conv2d(before, after, 4, 2 if depth < halvings else 1, 1), norm))
+        if norm == "instance" and depth > 0:
+            layers.append(nn.InstanceNorm2d(after))
+        layers.append(nn.LeakyReLU(0.2, inplace=True))
+        before = after
+    return nn.Sequential(*layers, weighted(nn.Conv2d(before, 1, 4, 1, 1), norm), MeanOfPatches())
+
+
+def plan_of(data: DataSpec) -> Plan:
+    """What to build for images of two domains.
+
+    Raises:
+        Unsupported: these are none, or none that G's layers fit.
+    """
+    if data.source is None:
+        raise Unsupported(f"translates from one domain to another, and {data} are one", "choose a --protocol with two")
+    if len(data.shape) != 3 or not data.bounded or data.shape[1:] != data.source[1:]:
+        raise Unsupported(f"needs images of one size in both domains, not {data} and {'x'.join(map(str, data.source))}")
+    sides = data.shape[1:]
+    plan = next((plan for smallest, plan in PLANS.items() if min(sides) >= smallest), None)
+    if plan is None or any(side % 2**plan.halvings for side in sides):
+        raise Unsupported(f"needs sides of {min(PLANS)} pixels or more that can be halved, not {data}")
+    return plan
+
+
+def settings_for(data: DataSpec, plan: Plan, given: Mapping[str, Any]) -> Settings:
+    """The user's, or else those of the plan.
+
+    Raises:
+        Unsupported: they do not fit the data.
+    """
+    chosen = settings_of(Settings, {"d_halvings": plan.d_halvings, **given})
+    if min(data.shape[1:]) < 3 * 2**chosen.d_halvings:
+        raise Unsupported(f"D cannot halve {data} {chosen.d_halvings} times", "--set arch.d_halvings to fewer")
+    if chosen.identity and data.source is not None and data.shape[0] != data.source[0]:
+        raise Unsupported(
+            f"an image of {data.shape[0]} channels cannot be its own translation to {data.source[0]}",
+            "leave arch.identity at 0",
+        )
+    return chosen
+
+
+@hookimpl
+def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, settings: Mapping[str, Any]) -> GAN:
+    plan = plan_of(data)
+    chosen = settings_for(data, plan, settings)
+    norm = check_norm(d_norm, "instance")
+    channels = {"x": data.shape[0], "source": (data.source or data.shape)[0]}
+    there = translator(channels["source"], channels["x"], width, plan)
+    back = translator(channels["x"], channels["source"], width, plan)
+    critics = {domain: patch_discriminator(n, width, chosen.d_halvings, norm) for domain, n in channels.items()}
+    players = (nn.ModuleDict({"there": there, "back": back}), nn.ModuleDict(critics))
+    for player in players:
+        init_dcgan(player)
+    return CycleGAN(*players, data, chosen)

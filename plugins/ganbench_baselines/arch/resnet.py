@@ -1,0 +1,155 @@
+"""What the ResNet GANs share: residual blocks (Miyato et al. 2018, B.4), and projection (Miyato and Koyama 2018)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, interpolate, relu
+
+from ganbench.data import DataSpec
+from ganbench.errors import Unsupported
+
+SIDES = (16, 32, 64, 128)
+
+Conv = Callable[[type[nn.Conv2d], int, int, int], nn.Module]
+"""(class, channels before, channels after, side of the kernel) -> a convolution of that class, initialised."""
+Norm = Callable[[int], nn.Module]
+"""Number of channels C -> a layer (``x[B, C, S, S]``, condition or None) -> ``[B, C, S, S]``."""
+
+Layer = TypeVar("Layer", nn.Linear, nn.Conv2d, nn.Embedding)
+
+
+def square_plan(data: DataSpec) -> tuple[int, int]:
+    """(channels, number of doublings from a 4x4 map) for images of ``data.shape``.
+
+    Raises:
+        Unsupported: no square images with one of the sides in ``SIDES``.
+    """
+    if len(data.shape) != 3 or data.shape[1] != data.shape[2] or data.shape[1] not in SIDES:
+        raise Unsupported(f"needs square images with a side of 16, 32, 64 or 128 pixels, not {data}")
+    return data.shape[0], SIDES.index(data.shape[1]) + 2
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """Batch normalisation that is told no condition, or takes no notice of it."""
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        return super().forward(x)
+
+
+class ConditionalBatchNorm(nn.Module):
+    """Batch normalisation whose gain and bias follow from a condition (Dumoulin et al. 2017).
+
+    Args:
+        channels: C.
+        project: makes a layer, condition -> ``[B, C]``; one for the bias, and one for the gain less 1.
+    """
+
+    def __init__(self, channels: int, project: Callable[[int], nn.Module]) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
+        self.gain, self.bias = project(channels), project(channels)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        gain, bias = (1 + self.gain(condition))[..., None, None], self.bias(condition)[..., None, None]
+        return self.norm(x) * gain + bias
+
+
+class DoublingConv(nn.Conv2d):
+    """``x[B, C, S, S] -> [B, C', 2S, 2S]``: nearest neighbour x2, then a 3x3 convolution.
+
+    Computed as one transposed 4x4 convolution of stride 2, which is the same map for 16 products a pixel instead of 36.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel = 4 * avg_pool2d(self.weight.flip(2, 3), 2, stride=1, padding=1)
+        return conv_transpose2d(x, kernel.transpose(0, 1), self.bias, stride=2, padding=1)
+
+
+class HalvingConv(nn.Conv2d):
+    """``x[B, C, S, S] -> [B, C', S/2, S/2]``: a 3x3 convolution, then the mean over 2x2, as one 4x4 one of stride 2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return conv2d(x, avg_pool2d(self.weight, 2, stride=1, padding=1), self.bias, stride=2, padding=1)
+
+
+def doubled(x: Tensor) -> Tensor:
+    """``x[B, C, S, S] -> [B, C, 2S, 2S]``, nearest neighbour."""
+    return interpolate(x, scale_factor=2, mode="nearest")
+
+
+class UpBlock(nn.Module):
+    """``x[B, C, S, S] -> [B, C', 2S, 2S]``: norm, ReLU, x2, convolution, norm, ReLU, convolution; beside it, x2 and a
+    1x1 convolution."""
+
+    def __init__(self, before: int, after: int, conv: Conv, norm: Norm) -> None:
+        super().__init__()
+        self.norm1, self.conv1 = norm(before), conv(DoublingConv, before, after, 3)
+        self.norm2, self.conv2 = norm(after), conv(nn.Conv2d, after, after, 3)
+        self.shortcut = conv(nn.Conv2d, before, after, 1)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        h = self.conv1(relu(self.norm1(x, condition), inplace=True))
+        h = self.conv2(relu(self.norm2(h, condition), inplace=True))
+        return h + doubled(self.shortcut(x))  # the other order gives the same for four times the work
+
+
+class DownBlock(nn.Module):
+    """``x[B, C, S, S] -> [B, C', S/2, S/2]``: ReLU, convolution, ReLU, convolution, mean over 2x2; beside it, the mean
+    and a 1x1 convolution.
+
+    Args:
+        before, between, after: channels of the input, between the convolutions, and of the output.
+        down: False keeps the size; then the shortcut has a convolution only where the channels change.
+        first: the input is an image, which no ReLU should cut.
+    """
+
+    def __init__(
+        self, before: int, between: int, after: int, conv: Conv, *, down: bool = True, first: bool = False
+    ) -> None:
+        super().__init__()
+        self.down, self.first = down, first
+        self.conv1 = conv(nn.Conv2d, before, between, 3)
+        self.conv2 = conv(HalvingConv if down else nn.Conv2d, between, after, 3)
+        self.shortcut = conv(nn.Conv2d, before, after, 1) if down or before != after else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.conv2(relu(self.conv1(x if self.first else relu(x)), inplace=True))
+        return h + self.shortcut(avg_pool2d(x, 2) if self.down else x)
+
+
+class Generator(nn.Module):
+    """``z[B, Z] -> x[B, C, S, S]`` in [-1, 1]: a 4x4 map, blocks that double it, norm, ReLU, convolution, tanh.
+
+    Given labels[B], they are the condition of every block.
+    """
+
+    def __init__(self, dense: nn.Linear, blocks: Sequence[nn.Module], last: nn.Conv2d) -> None:
+        super().__init__()
+        self.dense, self.blocks = dense, nn.ModuleList(blocks)
+        self.norm, self.last = BatchNorm(last.in_channels), last
+
+    def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        h = self.dense(z).view(len(z), -1, 4, 4)
+        for block in self.blocks:
+            h = block(h, labels)
+        return self.last(relu(self.norm(h), inplace=True)).tanh()
+
+
+class Discriminator(nn.Module):
+    """``x[B, C, S, S] -> logit[B]``: blocks, ReLU, a sum over the map that leaves features h[B, F], and a linear layer.
+
+    Projection (Miyato and Koyama 2018, section 3): where D is built with an ``embedding`` V of the classes and given
+    labels y[B], the inner product of V(y) and h is added to the logit.
+    """
+
+    def __init__(self, blocks: nn.Module, head: nn.Module, embedding: nn.Module | None = None) -> None:
+        super().__init__()
+        self.blocks, self.head, self.embedding = blocks, head, embedding
+
+    def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        h = relu(self.blocks(x)).sum(dim=(2, 3))
+        logit = self.head(h).flatten()
+        return logit if self.embedding is None else logit + (self.embedding(labels) * h).sum(1)

@@ -1,0 +1,109 @@
+"""SNGAN (Miyato et al. 2018): ResNets, with every layer of D spectrally normalised."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+from torch import nn
+
+from ganbench.data import DataSpec
+from ganbench.errors import Unsupported
+from ganbench.gan import GAN
+from ganbench.hookspecs import hookimpl
+from ganbench.settings import settings_of
+from ganbench_baselines.arch.blocks import check_norm, weighted
+from ganbench_baselines.arch.resnet import (
+    BatchNorm,
+    Discriminator,
+    DownBlock,
+    Generator,
+    Layer,
+    Norm,
+    UpBlock,
+    square_plan,
+)
+
+SMALL = 3  # doublings: up to 32 px the networks are those of CIFAR-10, above those of ImageNet
+WIDEST = 16
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``spectral``: False leaves spectral normalisation out of D, for losses that do not ask for it."""
+
+    spectral: bool = True
+
+
+def spectral_or_none(d_norm: str | None, wanted: bool) -> str:
+    """What D is normalised with: what the loss asks for, or else spectral normalisation where it is ``wanted``.
+
+    Raises:
+        Unsupported: the loss asks for what the user has switched off.
+    """
+    if d_norm == "spectral" and not wanted:
+        raise Unsupported(
+            "the loss asks for spectral normalisation in D, and arch.spectral=false leaves it out",
+            "take a loss that does not ask for it: --loss non-saturating",
+        )
+    return check_norm(d_norm, "spectral" if wanted else "none")
+
+
+def generator(data: DataSpec, width: int, z_dim: int, norm: Norm = BatchNorm) -> Generator:
+    """``z[B, Z] -> x[B, C, S, S]``; the paper's at Z = 128 and width 128 (32 px) or 64 (128 px).
+
+    Of appendix B.4: for CIFAR-10 every map has 256 channels, twice the width; at 16 px half as many. For ImageNet the
+    blocks leave 1024, 512, 256, 128 and 64; at 64 px there is one less.
+    """
+    colours, doublings = square_plan(data)
+    if doublings <= SMALL:
+        maps = [width * 2 ** (doublings - 2)] * (doublings + 1)
+    else:
+        maps = [width * min(2**left, WIDEST) for left in reversed(range(doublings + 1))]
+    dense = initialised(nn.Linear(z_dim, maps[0] * 16), 1.0)
+    blocks = [UpBlock(before, after, convolution, norm) for before, after in pairwise(maps)]
+    return Generator(dense, blocks, initialised(nn.Conv2d(maps[-1], colours, 3, padding=1), 1.0))
+
+
+def discriminator(data: DataSpec, width: int, norm: str, classes: int = 0) -> Discriminator:
+    """``x[B, C, S, S] -> logit[B]``; with ``classes`` also a function of labels[B], by projection.
+
+    For CIFAR-10 four blocks of 128 channels, of which the last two leave the map at 8x8; at 16 px the last three. For
+    ImageNet 64, 128, 256, 512, 1024 and 1024, of which the last leaves the map at 4x4; at 64 px there is one less.
+    """
+    colours, doublings = square_plan(data)
+    maps, halvings = [width] * 4, doublings - 1
+    if doublings > SMALL:
+        maps, halvings = [width * min(2**block, WIDEST) for block in range(doublings + 1)], doublings
+    head = weighted(initialised(nn.Linear(maps[-1], 1), 1.0), norm)
+    conv = partial(convolution, d_norm=norm)
+    blocks = [DownBlock(colours, maps[0], maps[0], conv, first=True)]
+    for index, (before, after) in enumerate(pairwise(maps), start=1):
+        blocks.append(DownBlock(before, before, after, conv, down=index < halvings))
+    embedding = weighted(initialised(nn.Embedding(classes, maps[-1]), 1.0), norm) if classes else None
+    return Discriminator(nn.Sequential(*blocks), head, embedding)
+
+
+def convolution(kind: type[nn.Conv2d], before: int, after: int, side: int, d_norm: str = "none") -> nn.Module:
+    """As many pixels as ``kind`` makes of them; a 1x1 one belongs to a shortcut, which no ReLU halves."""
+    conv = kind(before, after, side, padding=side // 2)
+    return weighted(initialised(conv, math.sqrt(2) if side > 1 else 1.0), d_norm)
+
+
+def initialised(layer: Layer, gain: float) -> Layer:
+    """Weights as of Glorot and Bengio (2010), biases 0."""
+    nn.init.xavier_uniform_(layer.weight, gain)
+    if not isinstance(layer, nn.Embedding) and layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+@hookimpl
+def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    chosen = settings_of(Settings, settings)
+    norm = spectral_or_none(d_norm, chosen.spectral)
+    return GAN(generator(data, width, z_dim), discriminator(data, width, norm), z_dim, settings=chosen)

@@ -1,0 +1,46 @@
+"""SNGAN with projection (Miyato and Koyama 2018): labels in G's batch normalisation, and in an inner product in D."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from torch import nn
+
+from ganbench.data import DataSpec
+from ganbench.gan import GAN
+from ganbench.hookspecs import hookimpl
+from ganbench.settings import settings_of
+from ganbench_baselines.arch.conditional import ConditionalGAN, refuse_unlabelled
+from ganbench_baselines.arch.resnet import ConditionalBatchNorm
+from ganbench_baselines.arch.sngan import discriminator, generator, spectral_or_none
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``projection``: False hides the label from D, so that only G is told. ``spectral``: as in ``sngan``."""
+
+    projection: bool = True
+    spectral: bool = True
+
+
+@hookimpl
+def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    refuse_unlabelled(data)
+    chosen = settings_of(Settings, settings)
+    norm = partial(ConditionalBatchNorm, project=partial(per_class, data.classes))
+    return ConditionalGAN(
+        generator(data, width, z_dim, norm),
+        discriminator(data, width, spectral_or_none(d_norm, chosen.spectral), data.classes if chosen.projection else 0),
+        z_dim,
+        settings=chosen,
+    )
+
+
+def per_class(classes: int, channels: int) -> nn.Module:
+    """``labels[B] -> [B, C]``: a row for each class, all 0 at first, so that all classes begin alike."""
+    table = nn.Embedding(classes, channels)
+    nn.init.zeros_(table.weight)
+    return table

@@ -1,0 +1,137 @@
+"""StyleGAN2 (Karras et al. 2020): styles that modulate convolutions, noise, skips in G, residuals in D, lazy penalties.
+
+The mapping network and style mixing are Karras et al. 2019's, equalised layers and minibatch standard deviation Karras
+et al. 2018's, the settings of small images those for CIFAR-10 of StyleGAN2-ADA (Karras et al. 2020b, without ADA).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Map
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+import torch
+from msgspec import Meta
+from torch import Tensor
+
+from ganbench.data import Batch, DataSpec
+from ganbench.errors import Unsupported
+from ganbench.gan import GAN, Lazy, Terms
+from ganbench.hookspecs import hookimpl
+from ganbench.settings import settings_of
+from ganbench_baselines.arch.blocks import check_norm
+from ganbench_baselines.arch.style_networks import Discriminator, Generator, Mapping, Synthesis, channels_by_side
+
+R1_EVERY, PATH_LENGTH_EVERY = 16, 4
+PATH_LENGTH_DECAY = 0.99
+LARGE = 128  # pixels: settings were published for sides of 32, and of 256 and more
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a user may change. The defaults are those of small images; ``usual`` has them for every size.
+
+    Args:
+        demodulation: whether the outputs of modulated convolutions are brought back to unit variance.
+        noise: whether every layer of G adds noise.
+        mapping_layers: depth of the mapping network.
+        mixing: the share of training samples that are made of two latents.
+        path_length: weight of the path length term, 0 for none.
+        r1_gamma: γ of R1, 0 for none.
+        minibatch_std: whether D sees how much the samples of a group differ.
+    """
+
+    demodulation: bool = True
+    noise: bool = True
+    mapping_layers: Annotated[int, Meta(ge=0)] = 2
+    mixing: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    path_length: Annotated[float, Meta(ge=0)] = 0.0
+    r1_gamma: Annotated[float, Meta(ge=0)] = 0.01
+    minibatch_std: bool = True
+
+
+class StyleGAN2(GAN):
+    """Noise in, images out, with two lazy terms.
+
+    A lazy term is added to the loss of every k-th iteration, in one step of the optimiser. The official release takes
+    steps of their own for it, hence k + 1 of them in k iterations, and slows Adam down by k/(k + 1) to make up for
+    that (appendix B); here there is nothing to make up for.
+    """
+
+    generator: Generator
+    discriminator: Discriminator
+    settings: Settings
+    mean_length: Tensor
+
+    def __init__(self, generator: Generator, discriminator: Discriminator, z_dim: int, settings: Settings) -> None:
+        recipe = {"lr": 2.5e-3, "betas": (0.0, 0.99), "eps": 1e-8, "ema": 0.998}
+        super().__init__(generator, discriminator, z_dim, recipe, settings)
+        self.register_buffer("mean_length", torch.zeros(()))
+
+    def sample(self, batch: Batch) -> Tensor:
+        return self.fake(batch).clamp(-1, 1)  # G ends in a linear layer; its images are clipped when they are stored
+
+    def d_extra(self, batch: Batch, fake: Any) -> Terms:
+        gamma = self.settings.r1_gamma
+        return {"r1": Lazy(R1_EVERY, lambda: gamma / 2 * self.slope(batch.real))} if gamma else {}
+
+    def g_extra(self, batch: Batch, fake: Any) -> Terms:
+        weight = self.settings.path_length
+        term = Lazy(PATH_LENGTH_EVERY, lambda: weight * self.path_length(batch.z))
+        return {"path_length": term} if weight else {}
+
+    def slope(self, real: Tensor) -> Tensor:
+        """E ‖∇D(x)‖² (Mescheder et al. 2018, equation 9). Where D judges packs of samples, it is shown packs."""
+        x = real.detach().reshape(-1, *self.discriminator.shape).requires_grad_(True)
+        (gradient,) = torch.autograd.grad(self.discriminator(x).sum(), x, create_graph=True)
+        return gradient.square().flatten(1).sum(1).mean()
+
+    def path_length(self, z: Tensor) -> Tensor:
+        """E (‖Jᵀy‖ - a)², with J the derivative of the image by w, y ~ N(0, 1) and a the running mean of ‖Jᵀy‖
+        (equation 4).
+
+        y is divided by √(number of pixels) and squares are averaged over the L layers. With weight 2 that is the
+        paper's γ = ln 2 / (r² (ln r - ln 2)), since L = 2 (ln r - ln 2) / ln 2.
+        """
+        w = self.generator.styles(z)
+        x = self.generator.synthesis(w)
+        y = torch.randn_like(x) / (x.shape[-2] * x.shape[-1]) ** 0.5
+        (gradient,) = torch.autograd.grad((x * y).sum(), w, create_graph=True)
+        length = gradient.to(z.dtype).square().sum(2).mean(1).sqrt()  # w may be computed in bf16, and z is not
+        self.mean_length.lerp_(length.mean().detach(), 1 - PATH_LENGTH_DECAY)
+        return (length - self.mean_length).square().mean()
+
+
+def usual(side: int, d_norm: str | None) -> Settings:
+    """What was published for images of this size, less what the loss brings itself.
+
+    γ = 10 (side/1024)² has both values that were published, 10 at 1024 px and 0.01 for CIFAR-10, and grows with the
+    number of pixels as the rule of thumb of Karras et al. 2020b does.
+    """
+    alone = d_norm == "none"  # the loss has a penalty of its own, on what D makes of each sample by itself
+    own = Settings(r1_gamma=0.0 if alone else 10 * (side / 1024) ** 2, minibatch_std=not alone)
+    return replace(own, mapping_layers=8, mixing=0.9, path_length=2.0) if side >= LARGE else own
+
+
+def settings_for(data: DataSpec, d_norm: str | None, given: Map[str, Any]) -> Settings:
+    """The usual settings with what the user set in their place.
+
+    Raises:
+        Unsupported: D is to compare samples under a loss that asks for the opposite.
+    """
+    read = settings_of(Settings, given)
+    chosen = replace(usual(data.shape[-1], d_norm), **{name: getattr(read, name) for name in given})
+    if chosen.minibatch_std and d_norm == "none":
+        raise Unsupported("the loss looks at each sample by itself: no minibatch_std", "leave that setting out")
+    return chosen
+
+
+@hookimpl
+def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Map[str, Any]) -> GAN:
+    channels = channels_by_side(data, width)
+    norm = check_norm(d_norm, "none")
+    chosen = settings_for(data, d_norm, settings)
+    synthesis = Synthesis(channels, data.shape[0], z_dim, demodulation=chosen.demodulation, noise=chosen.noise)
+    generator = Generator(Mapping(z_dim, chosen.mapping_layers), synthesis, chosen.mixing)
+    discriminator = Discriminator(channels, data.shape, minibatch_std=chosen.minibatch_std, norm=norm)
+    return StyleGAN2(generator, discriminator, z_dim, chosen)

@@ -1,0 +1,69 @@
+"""VideoGAN (Vondrick, Pirsiavash and Torralba 2016): a moving foreground over a still background, and a 3-D D.
+
+    G(z) = m(z) f(z) + (1 - m(z)) b(z)          (equation 2)
+
+G minimises λ |m(z)| besides, with λ = 0.1 (section 3.2); as in the authors' code, |m| is the mean over all pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ganbench.data import Batch, DataSpec
+from ganbench.gan import GAN, Match, Terms
+from ganbench.hookspecs import hookimpl
+from ganbench.settings import settings_of
+from ganbench_baselines.arch.video_layers import OneStream, Parts, TwoStream, clip_critic, init_video
+
+
+@dataclass(frozen=True)
+class Settings:
+    """``background``: with mask and background stream; without, it is the paper's one-stream model. ``sparsity``: λ."""
+
+    background: bool = True
+    sparsity: float = 0.1
+
+
+class VideoGAN(GAN):
+    """Fakes are ``Parts``: the clip, and the streams and the mask that it was made of."""
+
+    generator: OneStream
+    settings: Settings
+
+    def fake(self, batch: Batch) -> Parts:
+        """Clips with the streams that made them."""
+        return self.generator.parts(batch.z)
+
+    def sample(self, batch: Batch) -> Tensor:
+        """``x[B, C, T, H, W]``"""
+        return self.generator(batch.z)
+
+    def matches(self, batch: Batch, fake: Parts) -> Sequence[Match]:
+        """D sees whole clips."""
+        return [Match(self.discriminator, batch.real, fake.x)]
+
+    def g_extra(self, batch: Batch, fake: Parts) -> Terms:
+        """The mask is to be small, so that whatever stands still is left to the background."""
+        return {} if fake.mask is None else {"mask": self.settings.sparsity * fake.mask.mean()}
+
+
+def built_generator(data: DataSpec, width: int, z_dim: int, settings: Settings) -> OneStream:
+    """Of two streams, or of one."""
+    kind = TwoStream if settings.background else OneStream
+    return init_video(kind(data, width, z_dim))
+
+
+@hookimpl
+def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    """Build the players."""
+    chosen = settings_of(Settings, settings)
+    return VideoGAN(
+        generator=built_generator(data, width, z_dim, chosen),
+        discriminator=init_video(clip_critic(data, width, d_norm)),
+        z_dim=z_dim,
+        settings=chosen,
+    )

@@ -1,0 +1,54 @@
+"""VideoGAN's generator against a critic of frames and a critic of clips (Tulyakov et al. 2018, section 3.2).
+
+The critic of frames sees one frame of every clip, drawn anew each time. Both play the same game on the same fakes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.data import Batch, DataSpec
+from ganbench.gan import GAN, Match
+from ganbench.hookspecs import hookimpl
+from ganbench.settings import settings_of
+from ganbench_baselines.arch.blocks import strided_discriminator
+from ganbench_baselines.arch.video_layers import Parts, clip_critic, frame_spec, init_video
+from ganbench_baselines.arch.videogan import Settings, VideoGAN, built_generator
+
+
+class TwoCriticVideoGAN(VideoGAN):
+    """``discriminator`` holds both critics, by the names ``"frame"`` and ``"clip"``."""
+
+    discriminator: nn.ModuleDict
+
+    def matches(self, batch: Batch, fake: Parts) -> Sequence[Match]:
+        """The game of the frames, and that of the clips."""
+        n, frames = batch.real.shape[0], batch.real.shape[2]
+        at = torch.randint(frames, (n,), device=batch.real.device)
+        frame = Match(self.discriminator["frame"], frames_at(batch.real, at), frames_at(fake.x, at))
+        return [frame, Match(self.discriminator["clip"], batch.real, fake.x)]
+
+
+def frames_at(x: Tensor, at: Tensor) -> Tensor:
+    """``x[B, C, T, H, W], at[B] -> [B, C, H, W]``: frame ``at[i]`` of clip i."""
+    return x[torch.arange(len(x), device=x.device), :, at]
+
+
+@hookimpl
+def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    """Build the players."""
+    chosen = settings_of(Settings, settings)
+    critics = {
+        "frame": init_video(strided_discriminator(frame_spec(data), width, d_norm)),
+        "clip": init_video(clip_critic(data, width, d_norm)),
+    }
+    return TwoCriticVideoGAN(
+        generator=built_generator(data, width, z_dim, chosen),
+        discriminator=nn.ModuleDict(critics),
+        z_dim=z_dim,
+        settings=chosen,
+    )

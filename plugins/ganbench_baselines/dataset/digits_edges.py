@@ -1,0 +1,63 @@
+"""Digits and edges of digits, unpaired: one half of the digits, and Sobel's gradient (Duda and Hart 1973) of the other.
+
+A translator is given edges (``source``) and makes digits (``x``). No training digit is in both domains, so nothing says
+which edges belong to which digit; of the held-out digits both are known, and translations can be told right or wrong.
+Edges all but determine their digit: a small ResNet that was trained on 630 pairs comes within 0.043 of it, as a mean
+over pixels in [-1, 1]. Yet they are no digits: they are bright where ink begins and dark within it.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import conv2d, pad
+
+from ganbench.data import Dataset, DataSpec, Oracle, Split, stratified_split
+from ganbench.hookspecs import hookimpl
+from ganbench_baselines.dataset.digits import CLASSES, NATIVE, class_frequencies, load
+from ganbench_baselines.dataset.two_domains import yardsticks
+
+SELECTION_SHARE = 1 / 8  # of the training digits: looks during training are scored on these
+SELECTION_SEED, HALVES_SEED = 1, 2  # the split belongs to the dataset: no protocol and no run may draw another
+
+
+def edges(x: Tensor) -> Tensor:
+    """``x[N, 1, R, R]`` in uint8 -> the length of its gradient, as uint8.
+
+    By Sobel's two filters, with the rim repeated outwards; in grey levels per pixel of the 8x8 images that the digits
+    were enlarged from, so that edges are equally bright at every resolution.
+    """
+    across = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]]) / 8
+    slopes = conv2d(pad(x.float(), (1, 1, 1, 1), mode="replicate"), torch.stack([across, across.T])[:, None])
+    length = slopes.square().sum(1, keepdim=True).sqrt() * (x.shape[-1] / NATIVE)
+    return length.round().clamp(0, 255).to(torch.uint8)
+
+
+def paired(split: Split) -> Split:
+    """Digits with their own edges."""
+    return Split(split.x, split.labels, edges(split.x), paired=True)
+
+
+@hookimpl
+def ganbench_dataset(resolution: int | None) -> Dataset:
+    """The digits enlarged to ``resolution`` (16 unless said otherwise), and the edges that are seen at that size.
+
+    629 digits and the edges of 630 others to train on, 179 pairs for selection, 359 pairs held out.
+    """
+    resolution = 16 if resolution is None else resolution
+    digits, test = load(resolution)
+    assert digits.labels is not None
+    assert test.labels is not None
+    rest, selection = stratified_split(digits.labels, SELECTION_SHARE, SELECTION_SEED)
+    one, other = stratified_split(digits.labels[rest], 0.5, HALVES_SEED)
+    target, drawn = digits[rest[one]], digits[rest[other]]
+    train = Split(target.x, target.labels, edges(drawn.x))
+    return Dataset(
+        name="digits-edges",
+        spec=DataSpec((1, resolution, resolution), classes=CLASSES, source=(1, resolution, resolution)),
+        train=train,
+        test=paired(test),
+        oracle=Oracle(class_frequencies(torch.cat([digits.labels, test.labels]))),
+        selection=paired(digits[selection]),
+        yardsticks=yardsticks(train),
+    )

@@ -1,0 +1,160 @@
+"""A small classifier of drums by their log-mel spectrograms: 32 standardised features and six classes.
+
+It hears at most 1.024 s, taken at 8,000 samples a second (``drums-cnn``) or at 16,000 (``drums-cnn:16000``), in frames
+of 32 ms every 8 ms and 32 bands up to 8 kHz, down to 60 dB below full scale. One network serves both rates; what its
+features are standardised by, and its confusion matrix, are each rate's own. ``train_drums_cnn.py`` made it and
+measured it; ``drums_cnn.json`` has the whole of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.functional import gelu, pad
+
+from ganbench.data import to_signal
+from ganbench.errors import DataError, Unsupported
+from ganbench.extractor import Extractor
+from ganbench.hookspecs import hookimpl
+
+WEIGHTS = Path(__file__).with_name("drums_cnn.safetensors")
+RATES = (8000, 16_000)
+CLASSES, FEATURES = 6, 32
+BANDS, FRAMES = 32, 128
+FRAME, HOP = 0.032, 0.008  # seconds
+TOP = 8000.0  # Hz
+FLOOR = 1e-6  # of the power of a full-scale sine: -60 dB
+
+
+def mel_bands(rate: int, size: int) -> Tensor:
+    """``[size / 2 + 1, 32]``: triangles evenly spaced on the mel scale, 2595 log10(1 + f / 700) (O'Shaughnessy 1987),
+    from 0 to 8 kHz at either rate: bands above half the rate stay empty."""
+    mel = torch.linspace(0, torch.tensor(1 + TOP / 700).log10().item(), BANDS + 2, dtype=torch.float64)
+    corner = 700 * (10**mel - 1)
+    f = torch.fft.rfftfreq(size, 1 / rate, dtype=torch.float64)[:, None]
+    rising = (f - corner[:-2]) / (corner[1:-1] - corner[:-2])
+    falling = (corner[2:] - f) / (corner[2:] - corner[1:-1])
+    return torch.minimum(rising, falling).clamp(min=0).float()
+
+
+class LogMel(nn.Module):
+    """``x[B, T]`` in [-1, 1] -> ``[B, 1, 32, 128]``, from -1 (60 dB below full scale, and after the end) to about 1."""
+
+    window: Tensor
+    bands: Tensor
+
+    def __init__(self, rate: int) -> None:
+        super().__init__()
+        self.size, self.hop = round(FRAME * rate), round(HOP * rate)
+        self.register_buffer("window", torch.hann_window(self.size), persistent=False)
+        self.register_buffer("bands", mel_bands(rate, self.size), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spectrum = torch.stft(x, self.size, self.hop, window=self.window, pad_mode="constant", return_complex=True)
+        power = (spectrum.abs() * (2 / self.window.sum())).square().transpose(1, 2) @ self.bands
+        level = (power.clamp(min=FLOOR).log10() + 3) / 3  # a NaN stays one
+        return pad(level, (0, 0, 0, FRAMES), value=-1.0)[:, :FRAMES].transpose(1, 2).unsqueeze(1)
+
+
+class Network(nn.Module):
+    """``[B, 1, 32, 128]`` -> (``features[B, 32]``, ``logits[B, 6]``)."""
+
+    def __init__(self, width: int = 16) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *_halved(1, width),
+            *_halved(width, 2 * width),
+            *_halved(2 * width, 2 * width),
+            *_halved(2 * width, 2 * width),
+            nn.Flatten(),
+            nn.Linear(2 * width * (BANDS // 16) * (FRAMES // 16), FEATURES),
+            nn.BatchNorm1d(FEATURES),
+        )
+        self.head = nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        features = self.body(x)  # before the nonlinearity: nearer to the Gaussian that a Frechet distance assumes
+        return features, self.head(gelu(features))
+
+
+def _halved(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+    conv = nn.Conv2d(inputs, outputs, kernel_size=3, stride=2, padding=1, bias=False)
+    return conv, nn.BatchNorm2d(outputs), nn.ReLU()
+
+
+class DrumsCNN(Extractor):
+    """``x[B, 1, T]`` in float32 [-1, 1] (or uint8), at most 1.024 s -> (``features[B, 32]``, ``logits[B, 6]``).
+
+    Shorter sounds are followed by silence. The rate is part of the weights' hash: scores at 8 kHz and at 16 kHz have
+    different names.
+    """
+
+    name, version = "drums-cnn", "1"
+    gate = 0.9  # chosen by train_drums_cnn.py; another gate is another version
+
+    rate: Tensor
+    mean: Tensor
+    std: Tensor
+    confusion_counts: Tensor
+
+    def __init__(self, rate: int = RATES[0]) -> None:
+        super().__init__()
+        self.heard = LogMel(rate)
+        self.network = Network()
+        self.longest = FRAMES * self.heard.hop
+        self.register_buffer("rate", torch.tensor(rate))
+        # standardised by the real training drums of this rate: KID is cubic in the norm of the features
+        self.register_buffer("mean", torch.zeros(FEATURES))
+        self.register_buffer("std", torch.ones(FEATURES))
+        self.register_buffer("confusion_counts", torch.zeros(CLASSES, CLASSES, dtype=torch.int64))
+        self.eval().requires_grad_(False)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if x.ndim != 3 or x.shape[1] != 1 or x.dtype not in (torch.uint8, torch.float32):
+            raise Unsupported("drums-cnn judges sounds of one channel, float32 or uint8")
+        if x.shape[2] > self.longest:
+            raise Unsupported(
+                f"drums-cnn hears {self.longest} samples at its rate, not {x.shape[2]}",
+                "for drums of 16 kHz write extractor = 'drums-cnn:16000'",
+            )
+        features, logits = self.network(self.heard(to_signal(x[:, 0])))
+        return (features - self.mean) / self.std, logits
+
+
+OWN = ("mean", "std", "confusion_counts")
+"""Of each rate: in the file under ``<rate>.<name>``."""
+
+
+def load(rate: int = RATES[0], file: Path = WEIGHTS) -> DrumsCNN:
+    """The extractor with the weights that ship with it.
+
+    Raises:
+        DataError: they are missing or damaged.
+    """
+    extractor = DrumsCNN(rate)
+    try:
+        tensors = load_file(file)
+        state = {name: value for name, value in tensors.items() if name.startswith("network.")}
+        state |= {name: tensors[f"{rate}.{name}"] for name in OWN} | {"rate": extractor.rate}
+        extractor.load_state_dict(state)
+    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+        raise DataError(
+            f"the weights '{file}' cannot be read ({type(error).__name__})", "install ganbench again"
+        ) from error
+    extractor.confusion = extractor.confusion_counts
+    return extractor
+
+
+@hookimpl
+def ganbench_extractor(argument: str) -> Extractor:
+    """The weights ship with the package, so there is nothing to fetch."""
+    if argument not in ("", *map(str, RATES)):
+        raise DataError(
+            f"drums-cnn hears {' or '.join(map(str, RATES))} samples a second, not '{argument}'",
+            "write drums-cnn or drums-cnn:16000",
+        )
+    return load(int(argument or RATES[0]))

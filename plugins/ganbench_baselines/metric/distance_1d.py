@@ -1,0 +1,51 @@
+"""Distances of numbers: Wasserstein-1 and Kolmogorov-Smirnov (both: Ramdas, García Trillos and Cuturi 2017).
+
+Between the reals' and the fakes' empirical distribution functions F and F':
+
+    W1 = ∫ |F - F'|        how far a unit of probability has to be carried, on average; in the unit of the data
+    KS = max |F - F'|      the largest error of any share P(x ≤ t)
+
+On a line both are exact, which they are nowhere else. Of finite samples neither is 0, even where the distributions
+are equal: the yardstick "real data" shows what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from scipy.stats import ks_2samp, wasserstein_distance
+
+from ganbench.contracts import Goal, Metric
+from ganbench.errors import Unsupported
+from ganbench.evaluation import Evaluation
+from ganbench.hookspecs import hookimpl
+
+
+class Distance1D:
+    """On the samples as they are, without an extractor."""
+
+    columns: Mapping[str, Goal] = {"w1": "min", "ks": "min", "mean": "info", "std": "info"}
+    version = 1
+    ranges: Mapping[str, tuple[float | None, float | None]] = {"w1": (0, None), "ks": (0, 1), "std": (0, None)}
+
+    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+        """{"w1": ∫ |F - F'|, "ks": max |F - F'|, "mean" and "std": of the fakes}.
+
+        Raises:
+            Unsupported: a sample is more than one number.
+        """
+        if evaluation.spec.shape != (1,):
+            raise Unsupported(f"needs samples of one number each, not {evaluation.spec}", "leave distance-1d out")
+        real, fake = (x.flatten().double().numpy() for x in (evaluation.real, evaluation.fake))
+        return {
+            "w1": float(wasserstein_distance(real, fake)),
+            "ks": float(ks_2samp(real, fake, method="asymp").statistic),  # the p-value is not used
+            "mean": float(fake.mean()),
+            "std": float(fake.std()),
+        }
+
+
+@hookimpl
+def ganbench_metric() -> Metric:
+    """Build the metric."""
+    return Distance1D()

@@ -1,0 +1,34 @@
+"""Fréchet audio distance: between Gaussians fitted to features of real and fake sounds (Kilgour et al. 2019).
+
+    |μ_r - μ_f|² + tr(Σ_r + Σ_f - 2 (Σ_r Σ_f)^½)
+
+The paper's features are VGGish's of music; here they are those of the protocol's extractor, whose name and hash stand
+in the name of the score. Otherwise it is FID: in float64, and comparable at equal numbers of sounds only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ganbench.contracts import Goal, Metric
+from ganbench.evaluation import Evaluation
+from ganbench.hookspecs import hookimpl
+from ganbench_baselines.metric.fid import FID
+
+
+class FAD:
+    """On the protocol's features."""
+
+    columns: Mapping[str, Goal] = {"fad": "min"}
+    version = 1
+    ranges: Mapping[str, tuple[float | None, float | None]] = {"fad": (0, None)}
+
+    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+        """{"fad": distance}, cut off at 0."""
+        return {"fad": FID()(evaluation)["fid"]}
+
+
+@hookimpl
+def ganbench_metric() -> Metric:
+    """Build the metric."""
+    return FAD()

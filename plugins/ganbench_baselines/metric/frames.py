@@ -1,0 +1,136 @@
+"""Frames of clips as images: Fréchet distance (Heusel et al. 2017), modes, and whether the digit stays the same.
+
+digits-cnn was trained on digits that fill the image. So the digit of each frame is cut out, of reals and fakes alike:
+ink is what is brighter than a dim ground (see ``motion``); per direction, its middle is midway between the places below
+which 5 % and 95 % of it are; a window of 3/4 of the side around the middle is resized to 16x16. Of held-out moving
+digits, 99.6 % of the frames are then classified rightly, and 96 % pass digits-cnn's gate.
+
+    frame_fid     of the features of all frames
+    frame_modes   digits covered, as metric ``modes`` has it, by one frame of each clip: frame i mod T of clip i
+    frame_hq      share of frames that pass the gate
+    identity      share of clips that show one digit: half of the frames or more pass the gate, and all of these agree
+
+The two shares are relative to those of the reals, and at most 1: what digits-cnn does not recognise in real clips is
+not charged to a generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample
+
+from ganbench.contracts import Goal, Metric
+from ganbench.errors import Unsupported
+from ganbench.evaluation import Evaluation
+from ganbench.extractor import Extractor
+from ganbench.hookspecs import hookimpl
+from ganbench_baselines.extractor import digits_cnn
+from ganbench_baselines.metric import modes
+from ganbench_baselines.metric.fid import FID
+from ganbench_baselines.metric.motion import check_clips, ink
+
+WINDOW = 3 / 4  # of the frame's side, as moving-digits has them
+TAIL = 0.05  # of the ink, on either side
+SIDE = digits_cnn.SIDE
+FEWEST = 0.1  # of the reals' frames, or clips, to go by
+CHUNK = 250
+
+
+class Frames:
+    """Under digits-cnn, whatever the protocol's extractor is."""
+
+    columns: Mapping[str, Goal] = {"frame_fid": "min", "frame_modes": "max", "frame_hq": "max", "identity": "max"}
+    version = 1
+    ranges: Mapping[str, tuple[float | None, float | None]] = {
+        "frame_fid": (0, None),
+        "frame_modes": (0, None),
+        "frame_hq": (0, 1),
+        "identity": (0, 1),
+    }
+
+    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+        """Every column."""
+        for x in (evaluation.real, evaluation.fake):
+            check_clips(x, fewest=2)
+        if evaluation.oracle is None or len(evaluation.oracle.probabilities) != digits_cnn.CLASSES:
+            raise Unsupported("needs clips of digits, ten modes that the dataset knows of")
+        judge = _judge(evaluation.device)
+        real, fake = cut_out(evaluation.real), cut_out(evaluation.fake)
+        every = evaluation.view(real.flatten(0, 1), fake.flatten(0, 1), extractor=judge)
+        _, _, *logits = every.features()
+        shown, made = (
+            modes.judge(of, judge.gate).view(x.shape[:2]) for of, x in zip(logits, (real, fake), strict=True)
+        )
+        assert judge.confusion is not None
+        one_each = made[torch.arange(len(made)), torch.arange(len(made)) % made.shape[1]]
+        pi, mistakes = evaluation.oracle.probabilities.double().cpu(), modes.Mistakes(judge.confusion.cpu(), 1)
+        return {
+            "frame_fid": FID()(every)["fid"],
+            "frame_modes": modes.score(one_each, pi, mistakes)["modes_covered"],
+            "frame_hq": relative(made >= 0, shown >= 0),
+            "identity": relative(keeps_identity(made), keeps_identity(shown)),
+        }
+
+
+def relative(fake: Tensor, real: Tensor) -> float:
+    """The share of true entries of ``fake`` over that of ``real``, at most 1.
+
+    Raises:
+        Unsupported: not even a tenth of the reals' are true.
+    """
+    share, of_reals = (x.double().mean().item() for x in (fake, real))
+    if of_reals < FEWEST:
+        raise Unsupported("needs clips of digits, and digits-cnn does not recognise the real ones")
+    return min(share / of_reals, 1.0)
+
+
+@cache
+def _judge(device: torch.device) -> Extractor:
+    return digits_cnn.load().to(device)
+
+
+def keeps_identity(digit: Tensor) -> Tensor:
+    """``digit[N, T]``, -1 where the judge is not sure -> whether a clip is sure of one digit, ``[N]``."""
+    sure = digit >= 0
+    lowest = digit.where(sure, digits_cnn.CLASSES).amin(dim=1)
+    return (2 * sure.sum(dim=1) >= digit.shape[1]) & (lowest == digit.amax(dim=1))
+
+
+def cut_out(x: Tensor) -> Tensor:
+    """``x[N, C, T, H, W]`` as uint8 -> the digits of all frames, ``[N, T, 1, 16, 16]`` as uint8, white on black."""
+    return torch.cat([_cut_out(part) for part in x.split(CHUNK)])
+
+
+def _cut_out(x: Tensor) -> Tensor:
+    a = ink(x.float().mean(dim=1))
+    n, frames, height, width = a.shape
+    around = WINDOW * ((torch.arange(SIDE) + 0.5) / SIDE - 0.5)
+    y, x_ = (2 * (middles(a, dim).view(-1, 1) + around) - 1 for dim in (2, 3))  # grid_sample counts from -1 to 1
+    grid = torch.stack([x_[:, None].expand(-1, SIDE, -1), y[:, :, None].expand(-1, -1, SIDE)], dim=3)
+    found = grid_sample(a.view(-1, 1, height, width), grid, align_corners=False)
+    return (255 * found).round().to(torch.uint8).view(n, frames, 1, SIDE, SIDE)
+
+
+def middles(a: Tensor, dim: int) -> Tensor:
+    """``ink[N, T, H, W]`` -> ``[N, T]``, along dimension 2 or 3, as a share of the side: midway between the places
+    below which 5 % and 95 % of the ink are; of no ink, the frame's middle."""
+    profile = a.sum(dim=5 - dim)
+    side, below = profile.shape[-1], profile.cumsum(dim=-1)
+    total = below[..., -1:]
+    ends = []
+    for share in (TAIL, 1 - TAIL):
+        at = (below < share * total).sum(dim=-1, keepdim=True).clamp(max=side - 1)
+        inside = profile.gather(-1, at)
+        ends.append(at + 1 - (below.gather(-1, at) - share * total) / inside.clamp(min=1e-12))
+    middle = (ends[0] + ends[1]) / 2 / side
+    return torch.where(total > 0, middle, 0.5).squeeze(-1).clamp(0, 1)
+
+
+@hookimpl
+def ganbench_metric() -> Metric:
+    """Build the metric."""
+    return Frames()

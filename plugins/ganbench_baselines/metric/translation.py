@@ -1,0 +1,71 @@
+"""Mean absolute error of translations whose truth is known, there and back, and the cycle error (Zhu et al. 2017).
+
+Of pairs (s, x) and translators G(s) and F(x), pixel by pixel in [-1, 1]:
+
+    paired_error        E |G(s) - x|
+    paired_error_back   E |F(x) - s|
+    cycle_error         half of E |G(F(x)) - x| + E |F(G(s)) - s|
+
+The cycle error is what the cycle term minimises (equation 2) and says nothing of the translation: doing nothing has
+none, nor has any mapping between the domains, however wrong, that F undoes. It has no direction and cannot rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from ganbench.contracts import Goal, Metric
+from ganbench.data import Split, to_signal
+from ganbench.errors import Unsupported
+from ganbench.evaluation import Evaluation
+from ganbench.hookspecs import hookimpl
+
+
+class Translation:
+    """On the images themselves; for the cycle error, translations are translated back."""
+
+    columns: Mapping[str, Goal] = {"paired_error": "min", "paired_error_back": "min", "cycle_error": "info"}
+    version = 1
+    ranges: Mapping[str, tuple[float | None, float | None]] = dict.fromkeys(columns, (0, None))
+    needs = ("back",)
+
+    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
+        """Every column, in the units of data that lie in [-1, 1]."""
+        source, made = evaluation.real_source, evaluation.fake_source
+        if source is None:
+            raise Unsupported("needs data of two domains, and these are of one")
+        if made is None:
+            raise Unsupported("needs what the reals are translated back to, and these fakes are all there is")
+        if not evaluation.paired:
+            raise Unsupported(
+                "needs pairs: nobody knows which translation of these data would be right",
+                "hold out pairs (with folder-pair: files of the same names in both folders), or leave the metric out",
+            )
+        return {
+            "paired_error": error(evaluation.fake, evaluation.real),
+            "paired_error_back": error(made, source),
+            "cycle_error": cycle_error(evaluation, source, made),
+        }
+
+
+def cycle_error(evaluation: Evaluation, source: Tensor, made: Tensor) -> float:
+    """Of both cycles. 0 where nobody translates: other pairs of reals are then in the fakes' place, and pairs lead
+    back to themselves."""
+    if evaluation.remake is None:
+        return 0.0
+    again = evaluation.remake(Split(evaluation.fake, evaluation.fake_labels, made, paired=True))
+    assert again.source is not None  # whoever translated back once does so again
+    return (error(again.x, evaluation.real) + error(again.source, source)) / 2
+
+
+def error(one: Tensor, other: Tensor) -> float:
+    """The mean absolute difference of two arrays ``[N, *shape]`` as stored."""
+    return (to_signal(one).double() - to_signal(other).double()).abs().mean().item()
+
+
+@hookimpl
+def ganbench_metric() -> Metric:
+    """Build the metric."""
+    return Translation()

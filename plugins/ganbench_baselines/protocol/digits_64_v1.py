@@ -1,0 +1,23 @@
+"""Digits at 64x64 with networks as wide as the papers' and 50,000 updates: for a GPU."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ganbench.hookspecs import hookimpl
+from ganbench.protocol import Protocol, Training
+from ganbench_baselines.protocol.digits_16_v1 import PROTOCOL
+
+
+@hookimpl
+def ganbench_protocol() -> Protocol:
+    return replace(
+        PROTOCOL,
+        name="digits-64-v1",
+        description=(
+            "Real handwritten digits, 64x64, one channel; at this width sngan has the paper's blocks for ImageNet. "
+            "Judged as in digits-16-v1, by digits-cnn, which looks at all images at 16x16."
+        ),
+        resolution=64,
+        training=Training(budget_kimg=3200, batch=64, lr=2e-4, betas=(0.5, 0.999), ema=0.999, width=64, z_dim=128),
+    )

@@ -1,0 +1,30 @@
+"""Edges to digits and back, 64x64, unpaired: for a GPU."""
+
+from __future__ import annotations
+
+from ganbench.hookspecs import hookimpl
+from ganbench.protocol import Evaluating, Protocol, Training
+
+
+@hookimpl
+def ganbench_protocol() -> Protocol:
+    return Protocol(
+        name="digits-edges-64-v1",
+        description=(
+            "Unpaired translation, 64x64: from edges of digits to digits, and back. As digits-edges-v1, at four times "
+            "the resolution and with the paper's width and learning rate."
+        ),
+        dataset="digits-edges",
+        resolution=64,
+        seeds=(0, 1, 2),
+        training=Training(budget_kimg=160, batch=4, lr=2e-4, betas=(0.5, 0.999), ema=0.995, width=64, z_dim=1),
+        evaluation=Evaluating(
+            samples=359,
+            reference="test",
+            extractor="digits-cnn",
+            metrics=("translation", "label-accuracy", "fid"),
+            headline="paired_error",
+            target=0.15,
+            yardsticks=("identity", "mean image"),
+        ),
+    )

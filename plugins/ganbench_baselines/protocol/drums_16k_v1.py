@@ -1,0 +1,28 @@
+"""A second of drums at 16 kHz, WaveGAN at the paper's size (Donahue et al. 2019, table 6): for a GPU."""
+
+from __future__ import annotations
+
+from ganbench.hookspecs import hookimpl
+from ganbench.protocol import Evaluating, Protocol, Training
+
+
+@hookimpl
+def ganbench_protocol() -> Protocol:
+    return Protocol(
+        name="drums-16k-v1",
+        description=(
+            "Six kinds of drum sounds made by rule, 16,384 samples at 16 kHz, and the settings of WaveGAN's paper: d = "
+            "64, batches of 64, Adam at 1e-4. Its budget is that of 20,000 G updates under WGAN-GP."
+        ),
+        dataset="drums:16384,16000",
+        seeds=(0, 1, 2),
+        training=Training(budget_kimg=6400, batch=64, lr=1e-4, betas=(0.5, 0.9), ema=0.999, width=64, z_dim=100),
+        evaluation=Evaluating(
+            samples=2400,
+            reference="all",
+            extractor="drums-cnn:16000",
+            metrics=("fad", "is", "density-coverage", "modes"),
+            headline="fad",
+            yardsticks=("real data", "spectral noise", "one class", "noise"),
+        ),
+    )

@@ -1,0 +1,31 @@
+"""Video on a GPU: 16 frames of 64x64, half as many as in the paper, by networks of the paper's width."""
+
+from __future__ import annotations
+
+from ganbench.hookspecs import hookimpl
+from ganbench.protocol import Evaluating, Protocol, Training
+
+
+@hookimpl
+def ganbench_protocol() -> Protocol:
+    return Protocol(
+        name="moving-digits-64-v1",
+        description=(
+            "The larger moving-digits: clips of 16 frames, 64x64, two seconds, for networks of the paper's width (Vondrick "
+            "et al. 2016: 64 channels at the largest map, 100 latents, batches of 64). Made for a GPU."
+        ),
+        dataset="moving-digits:16",
+        resolution=64,
+        seeds=(0, 1, 2),
+        training=Training(budget_kimg=1000, batch=64, lr=2e-4, betas=(0.5, 0.999), ema=0.999, width=64, z_dim=100),
+        evaluation=Evaluating(
+            samples=500,
+            reference="test",
+            draws=3,
+            checks=8,
+            extractor="clips-cnn",
+            metrics=("fid", "is", "frames", "motion", "modes", "density-coverage"),
+            headline="fid",
+            yardsticks=("real data", "still", "shuffled frames", "changing digit", "one class", "noise"),
+        ),
+    )
