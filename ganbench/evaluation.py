@@ -339,7 +339,8 @@ def sample(gan: GAN, like: Split, seed: int, device: torch.device, batch: int = 
             parts.append(_finite(gan.sample(given), like.x))
             if like.source is not None and (back := gan.sample_back(given)) is not None:
                 backs.append(_finite(back, like.source))
-    labels = like.labels if gan.conditional else None
+    known = like.source is None or like.paired  # of other sources nobody knows what they show
+    labels = like.labels if gan.conditional and known else None
     return Split(torch.cat(parts), labels, torch.cat(backs) if backs else None, like.paired)
 
 

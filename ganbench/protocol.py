@@ -110,8 +110,11 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         one digest give the same records."""
         plain = msgspec.to_builtins(self) | {"description": ""}
         plain["evaluation"] = plain["evaluation"] | {"target": None}
-        head, colon, _ = plain["dataset"].partition(":")
-        plain["dataset"] = head + colon  # where a folder lies is no rule; what is in it, records say themselves
+        head, colon, given = plain["dataset"].partition(":")
+        numbers = [part for part in given.split(",") if part.isdecimal()]
+        plain["dataset"] = (
+            head + colon + ",".join(numbers)
+        )  # where a folder lies is no rule; records hash what is in it
         rules = msgspec.convert(plain, Protocol)  # 48 and 48.0 are one rule
         return hashlib.sha256(msgspec.json.encode(_without_defaults(rules), order="sorted")).hexdigest()[:12]
 

@@ -275,7 +275,7 @@ class _Run:
         try:
             with preserved_rng(self.device):
                 fakes = sample(self.trainer.averaged, selector.reference, seed, self.device)
-                scores = selector.score(fakes, seed).scores
+                scores = selector.score(fakes, seed, generator=self.trainer.averaged).scores
         except PluginError as error:
             return {"not scored": error.message}
         finally:

@@ -107,7 +107,7 @@ def test_drums_lie_on_the_grid_of_16_bit_pcm_and_use_their_range(kit):
 
 
 def test_drums_are_the_same_bits_on_every_call_and_machine(kit):
-    assert kit.fingerprint == "PINNED"
+    assert kit.fingerprint == "26d88ed823034f7f"
 
 
 def test_drums_are_all_different_and_another_seed_makes_others(kit):
@@ -662,8 +662,8 @@ def test_the_small_protocol_keeps_the_contract():
 
 
 def test_protocols_are_frozen():
-    assert drums_v1.ganbench_protocol().digest == "PINNED1"
-    assert drums_16k_v1.ganbench_protocol().digest == "PINNED2"
+    assert drums_v1.ganbench_protocol().digest == "170ae60b4097"
+    assert drums_16k_v1.ganbench_protocol().digest == "4635f61ba417"
 
 
 def test_the_large_protocol_is_the_papers_table_6():

@@ -66,7 +66,7 @@ PLAIN = DataSpec((1, 8, 8))
 
 
 def installed(kind: str) -> pytest.MarkDecorator:
-    sources = [source for source in plugins.of_kind(kind) if source.name != "folder"]
+    sources = [source for source in plugins.of_kind(kind) if not source.name.startswith("folder")]
     return pytest.mark.parametrize("source", sources, ids=lambda source: source.name)
 
 

@@ -73,6 +73,7 @@ def test_fakes_of_a_translator_are_laid_out_like_the_reals() -> None:
     assert torch.equal(fakes.source, like.source)
     assert fakes.paired
     assert torch.equal(fakes.labels, like.labels)
+    assert sample(Negative(), replace(like, paired=False), 0, CPU).labels is None
     assert (
         sample(GAN(nn.Identity(), nn.Identity(), 1).eval(), replace(like, x=like.x[:, :, 0, 0].float()), 0, CPU).source
         is None

@@ -19,6 +19,16 @@ PINNED = {
     "stacked-digits-v1": "5817e62ac498",
     "ring-v1": "eaeef1493e4d",
     "grid-v1": "fdcad6037bf5",
+    "digits-16-cond-v1": "03f754008870",
+    "digits-32-cond-v1": "906ddc133e5c",
+    "digits-64-v1": "e2ca37c7dc18",
+    "digits-edges-64-v1": "49b0985fea25",
+    "digits-edges-v1": "7025f844c7c7",
+    "drums-16k-v1": "4635f61ba417",
+    "drums-v1": "170ae60b4097",
+    "gaussian-1d-v1": "25f16f5a9f81",
+    "moving-digits-64-v1": "a809b023ebee",
+    "moving-digits-v1": "662864e6bb5e",
 }
 
 MINIMAL = """
@@ -50,6 +60,10 @@ def test_what_show_prints_is_the_same_protocol_when_it_is_read_again(tmp_path) -
 def test_the_digest_sees_every_rule_and_not_the_description() -> None:
     protocol = load_protocol("digits-16-v1")
     assert replace(protocol, description="other words").digest == protocol.digest
+    drums = replace(protocol, dataset="drums:4096")
+    assert drums.digest != replace(protocol, dataset="drums:8192").digest
+    wav = replace(protocol, dataset="folder-wav:here,4096")
+    assert wav.digest == replace(protocol, dataset="folder-wav:there,4096").digest
     changed = [
         replace(protocol, seeds=(0, 1)),
         replace(protocol, dataset="ring"),

@@ -6,19 +6,21 @@ import math
 import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from types import ModuleType
 
 import torch
 
+from ganbench import plugins
 from ganbench.contracts import Metric
 from ganbench.errors import Unsupported
 from ganbench.evaluation import Evaluation
 from ganbench.plugins import Source
+from ganbench.protocol import Protocol, parse
 from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, seeded
 from ganbench.testing.given import Made, made
-from ganbench.testing.worlds import World, clips, images, line, points
+from ganbench.testing.worlds import World, clips, images, line, of_data, points
 
 CHECKS: Checks[MetricCase] = Checks("metric")
 Given = Metric | str | Source | ModuleType | Callable[..., Metric]
@@ -33,11 +35,12 @@ class MetricCase:
     metric: Metric
     tried: tuple[World, ...]
     special: tuple[World, ...] = ()
+    home: Callable[[], tuple[World, ...]] = tuple
 
     @cached_property
     def worlds(self) -> list[World]:
         """Those in which it scores; it may decline one that it is not made for."""
-        return self._fitting(self.tried) or self._fitting(self.special)
+        return self._fitting(self.tried) or self._fitting(self.special) or self._fitting(self.home())
 
     def _fitting(self, worlds: tuple[World, ...]) -> list[World]:
         fitting = []
@@ -58,7 +61,8 @@ def metric_findings(metric: Given, skip: Collection[str] = ()) -> list[Finding]:
     """What is wrong with a metric; nothing is raised for it.
 
     It is tried on images with a classifier and on points with an oracle, 300 reals and 300 fakes each, and may decline
-    one of the two; one that declines both is tried on points on a line and on clips.
+    one of the two; one that declines both is tried on points on a line and on clips, and one that declines those, too,
+    on 100 samples of the data of a protocol that names it.
 
     Args:
         metric: what ``ganbench_metric`` returns; or an installed metric's name, the module with the hook, or the hook.
@@ -81,7 +85,29 @@ def check_metric(metric: Given, skip: Collection[str] = ()) -> None:
 
 
 def _findings(subject: Made, skip: Collection[str]) -> list[Finding]:
-    return CHECKS.run(MetricCase(subject.it, (images(), points()), (line(), clips())), skip, subject.turned)
+    home = partial(_home_of, subject.builder.name if subject.builder else "")
+    case = MetricCase(subject.it, (images(), points()), (line(), clips()), home)
+    return CHECKS.run(case, skip, subject.turned)
+
+
+def _home_of(name: str) -> tuple[World, ...]:
+    """The data of the first installed protocol that names an installed metric."""
+    for source in plugins.of_kind("protocol"):
+        rules = plugins.build(source)
+        protocol = rules if isinstance(rules, Protocol) else parse(rules, str(source))
+        if name and name in protocol.evaluation.metrics and protocol.evaluation.extractor:
+            found = [
+                plugins.find_for(protocol.name, *named)
+                for named in (("dataset", protocol.dataset), ("extractor", protocol.evaluation.extractor))
+            ]
+            data, extractor = (
+                plugins.build(of, argument=of.argument, resolution=protocol.resolution)
+                if of.kind == "dataset"
+                else plugins.build(of, argument=of.argument)
+                for of in found
+            )
+            return (of_data(data, extractor),)
+    return ()
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------

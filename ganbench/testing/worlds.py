@@ -9,6 +9,7 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
+from ganbench import yardsticks
 from ganbench.data import Dataset, DataSpec, Oracle, Split
 from ganbench.evaluation import Evaluation
 from ganbench.extractor import Extractor
@@ -17,6 +18,7 @@ from ganbench.testing.findings import rng, seeded
 
 CLASSES = 10
 SAMPLES = 300
+AT_HOME = 100
 SIDE, BAR = 8, 6  # a class is a bright bar of 6 pixels out of 64, on a dark ground
 
 
@@ -203,6 +205,30 @@ def clips() -> World:
     return World("video", DataSpec(tuple(x.shape[1:]), CLASSES), Still(), _even(), (x, kind), fakes | _steps(fakes))
 
 
+def of_data(data: Dataset, extractor: Extractor) -> World:
+    """Samples of a dataset: for metrics that are made for these data and no others."""
+    n = min(AT_HOME, len(data.test), len(data.train))
+    like = data.test[torch.arange(n)]
+    labels = data.train.labels
+    kinds = torch.arange(len(data.train)) if labels is None else labels
+    half = (kinds < kinds.max() / 2).nonzero().flatten()
+    one, noise = (yardsticks.draw(name, data, like, "test", 0)[0][1] for name in ("one class", "noise"))
+    fakes = {
+        "other": data.train[torch.arange(n)],
+        "noise": noise,
+        "one_class": one,
+        "half": data.train[half[torch.arange(n) % len(half)]],
+        "repeated": like[torch.zeros(n, dtype=torch.int64)],
+    }
+    found = {name: (fake.x, _labelled(fake)) for name, fake in fakes.items()}
+    oracle = data.oracle or _even()
+    return World(data.name, data.spec, extractor, oracle, (like.x, _labelled(like)), found | _steps(found))
+
+
+def _labelled(split: Split) -> Tensor:
+    return torch.zeros(len(split), dtype=torch.int64) if split.labels is None else split.labels
+
+
 def _negative(x: Tensor | None) -> Tensor:
     assert x is not None  # every world has sources
     return 255 - x if x.dtype == torch.uint8 else -x
@@ -211,7 +237,7 @@ def _negative(x: Tensor | None) -> Tensor:
 def _steps(fakes: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
     """Other reals, of which the first part is noise."""
     (x, kind), (noise, _) = fakes["other"], fakes["noise"]
-    parts = {"quarter_noise": SAMPLES // 4, "half_noise": SAMPLES // 2}
+    parts = {"quarter_noise": len(x) // 4, "half_noise": len(x) // 2}
     return {name: (torch.cat([noise[:n], x[n:]]), kind) for name, n in parts.items()}
 
 

@@ -27,6 +27,7 @@ from ganbench.settings import settings_of
 from ganbench_baselines.arch.blocks import check_norm, weighted
 from ganbench_baselines.arch.conditional import ConditionalGAN, refuse_unlabelled
 from ganbench_baselines.arch.resnet import (
+    SIDES,
     BatchNorm,
     ConditionalBatchNorm,
     Discriminator,
@@ -171,4 +172,6 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, se
     chosen = settings_of(Settings, settings)
     generator = Generator(data, width, z_dim, chosen.attention)
     players = generator, discriminator(data, width, check_norm(d_norm, "spectral"), chosen.attention)
-    return BigGAN(*players, z_dim, settings=chosen)
+    # at 2e-3, which suits other GANs on digits-16, D falls behind: FID 2.3 against 1.2 after 20 kimg (hinge, seed 0)
+    recipe = {"lr": 1e-3} if data.shape[1] == SIDES[0] else {}
+    return BigGAN(*players, z_dim, recipe, settings=chosen)

@@ -30,7 +30,7 @@ class ConditionalGAN(GAN):
 
     conditional = True
 
-    def fake(self, batch: Batch) -> Tensor:
+    def fake(self, batch: Batch) -> Any:
         return self.generator(batch.z, batch.labels)
 
     def matches(self, batch: Batch, fake: Any) -> Sequence[Match]:

@@ -2,7 +2,7 @@
 
 The paper's clips have 32 frames of 64x64: four transposed convolutions, 4x4x4 and stride 2, lead there from a map of
 2x4x4 and 512 channels; D goes the same way back. Other clips take as many steps as a frame's side needs from 4 pixels
-on, or from 2 below 32 pixels, where two steps would be few; they begin with as many frames as that leaves.
+on, and begin with as many frames as that leaves.
 
 Biases under batch norm, which takes them out again, are left out; the paper's code has them.
 """
@@ -48,8 +48,7 @@ def clip_plan(data: DataSpec) -> tuple[int, tuple[int, int, int], int]:
     Raises:
         Unsupported: no clips, sides that cannot be halved down to about 4, or frames that cannot be halved as often.
     """
-    frame = frame_spec(data)
-    channels, (height, width), stages = image_plan(frame, smallest=4 if min(frame.shape[1:]) >= 32 else 2)
+    channels, (height, width), stages = image_plan(frame_spec(data))
     frames = data.shape[1]
     if frames % 2**stages:
         raise Unsupported(
@@ -134,11 +133,11 @@ def clip_critic(data: DataSpec, width: int, d_norm: str | None) -> nn.Module:
     return nn.Sequential(*layers, nn.Flatten(), weighted(nn.Linear(before * size, 1), norm), nn.Flatten(0))
 
 
-def init_video(network: nn.Module, std: float = 0.01) -> nn.Module:
-    """Weights N(0, 0.01), biases 0 (section 3.4); batch-norm gains N(1, 0.02), as in the paper's code."""
+def init_video(network: nn.Module) -> nn.Module:
+    """Weights N(0, 0.02), batch-norm gains N(1, 0.02), biases 0, as DCGAN has them; VideoGAN's code has N(0, 0.01)."""
     for module in network.modules():
         if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear)):
-            nn.init.normal_(module.weight, 0.0, std)
+            nn.init.normal_(module.weight, 0.0, 0.02)
         elif isinstance(module, nn.modules.batchnorm._BatchNorm):
             nn.init.normal_(module.weight, 1.0, 0.02)
         else:

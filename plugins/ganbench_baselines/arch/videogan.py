@@ -53,8 +53,9 @@ class VideoGAN(GAN):
 
 def built_generator(data: DataSpec, width: int, z_dim: int, settings: Settings) -> OneStream:
     """Of two streams, or of one."""
-    kind = TwoStream if settings.background else OneStream
-    return init_video(kind(data, width, z_dim))
+    built = (TwoStream if settings.background else OneStream)(data, width, z_dim)
+    init_video(built)
+    return built
 
 
 @hookimpl

@@ -61,11 +61,11 @@ class Frames:
         judge = _judge(evaluation.device)
         real, fake = cut_out(evaluation.real), cut_out(evaluation.fake)
         every = evaluation.view(real.flatten(0, 1), fake.flatten(0, 1), extractor=judge)
-        _, _, *logits = every.features()
-        shown, made = (
-            modes.judge(of, judge.gate).view(x.shape[:2]) for of, x in zip(logits, (real, fake), strict=True)
-        )
+        _, _, of_reals, of_fakes = every.features()
+        assert of_reals is not None
+        assert of_fakes is not None
         assert judge.confusion is not None
+        shown, made = (modes.judge(of, judge.gate).view(-1, fake.shape[1]) for of in (of_reals, of_fakes))
         one_each = made[torch.arange(len(made)), torch.arange(len(made)) % made.shape[1]]
         pi, mistakes = evaluation.oracle.probabilities.double().cpu(), modes.Mistakes(judge.confusion.cpu(), 1)
         return {

@@ -11,8 +11,8 @@ def ganbench_protocol() -> Protocol:
     return Protocol(
         name="moving-digits-64-v1",
         description=(
-            "The larger moving-digits: clips of 16 frames, 64x64, two seconds, for networks of the paper's width (Vondrick "
-            "et al. 2016: 64 channels at the largest map, 100 latents, batches of 64). Made for a GPU."
+            "The larger moving-digits: clips of 16 frames, 64x64, two seconds, for networks of the paper's width "
+            "(Vondrick et al. 2016: 64 channels at the largest map, 100 latents, batches of 64). Made for a GPU."
         ),
         dataset="moving-digits:16",
         resolution=64,

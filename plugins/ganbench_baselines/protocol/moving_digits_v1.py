@@ -11,14 +11,14 @@ def ganbench_protocol() -> Protocol:
     return Protocol(
         name="moving-digits-v1",
         description=(
-            "Clips of 8 frames, 16x16, in which a real handwritten digit drifts over a dim, still background and bounces "
-            "off the borders. 2,000 fakes are compared with 2,000 clips of held-out digits in the features of a small clip "
-            "classifier (clips-cnn); single frames are judged by digits-cnn, motion by its speed and steadiness."
+            "Clips of 8 frames, 16x16, in which a real handwritten digit drifts over a dim, still background and "
+            "bounces off the borders. 2,000 fakes are compared with 2,000 clips of held-out digits in the features of "
+            "a small clip classifier (clips-cnn); frames are judged by digits-cnn, motion by its speed and steadiness."
         ),
         dataset="moving-digits",
         resolution=16,
         seeds=(0, 1, 2),
-        training=Training(budget_kimg=100, batch=32, lr=1e-3, betas=(0.5, 0.999), ema=0.998, width=16, z_dim=64),
+        training=Training(budget_kimg=80, batch=32, lr=2e-3, betas=(0.5, 0.999), ema=0.997, width=24, z_dim=64),
         evaluation=Evaluating(
             samples=2000,
             reference="test",
