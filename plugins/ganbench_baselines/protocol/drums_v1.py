@@ -1,4 +1,4 @@
-"""Half a second of drums at 8 kHz, six classes: about three minutes a run of WaveGAN on one CPU core."""
+"""Half a second of drums at 8 kHz, six classes: some 4,500 D updates of a small WaveGAN, for one CPU core."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ def ganbench_protocol() -> Protocol:
         ),
         dataset="drums",
         seeds=(0, 1, 2),
-        training=Training(budget_kimg=64, batch=32, lr=1e-3, betas=(0.5, 0.9), ema=0.99, width=8, z_dim=100),
+        training=Training(budget_kimg=72, batch=16, lr=2e-3, betas=(0.5, 0.9), ema=0.98, width=8, z_dim=100),
         evaluation=Evaluating(
             samples=2400,
             reference="all",
             extractor="drums-cnn",
             metrics=("fad", "is", "density-coverage", "modes"),
             headline="fad",
+            checks=4,
             yardsticks=("real data", "spectral noise", "one class", "noise"),
         ),
     )
