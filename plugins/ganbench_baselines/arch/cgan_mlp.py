@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import torch
 from msgspec import Meta
 from torch import Tensor, nn
-from torch.nn.functional import one_hot, relu
+from torch.nn.functional import relu
 
 from ganbench.data import DataSpec
 from ganbench.gan import GAN
@@ -61,10 +61,15 @@ class Generator(nn.Module):
         self.last = nn.Linear(1200, math.prod(data.shape))
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        y = one_hot(labels, self.data.classes).to(z.dtype)
+        y = one_hot(labels, self.data.classes, z.dtype)
         h = self.joint(torch.cat([self.of_z(z), self.of_label(y)], dim=1))
         x = self.last(h).unflatten(1, self.data.shape)
         return x.tanh() if self.data.bounded else x
+
+
+def one_hot(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
+    """``labels[B] -> [B, classes]``; torch's own waits for the device to look whether the labels are in range."""
+    return (labels[:, None] == torch.arange(classes, device=labels.device)).to(dtype)
 
 
 def relu_units(features: int, units: int, settings: Settings) -> nn.Module:
@@ -87,7 +92,7 @@ class Discriminator(nn.Module):
         self.last = weighted(nn.Linear(240, 1), norm)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        y = one_hot(labels, self.classes).to(x.dtype)
+        y = one_hot(labels, self.classes, x.dtype)
         h = self.dropout(torch.cat([self.of_x(x.flatten(1)), self.of_label(y)], dim=1))
         return self.last(self.dropout(self.joint(h))).flatten()
 

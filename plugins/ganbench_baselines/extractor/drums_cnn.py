@@ -4,10 +4,10 @@ It hears at most 1.024 s, taken at 8,000 samples a second (``drums-cnn``) or at 
 of 32 ms every 8 ms and 32 bands up to 8 kHz, down to 60 dB below full scale. One network serves both rates; what its
 features are standardised by, and its confusion matrix, are each rate's own.
 
-It is right on all 600 held-out drums, and on all 2,400 of another seed. Its gate (confidence of at least 0.9) lets 99.8 %
-of the held-out drums pass at 8 kHz and 99.2 % at 16 kHz, 8 % and 4 % of even blends of two classes, and no white or
-spectral noise, silence, drums played backwards or output of an untrained generator. ``train_drums_cnn.py`` made it and
-measured this; ``drums_cnn.json`` has the whole of it.
+It is right on all 600 held-out drums, and on all 2,400 of another seed. Its gate (confidence of at least 0.9) lets
+99.8 % of the held-out drums pass at 8 kHz and 99.2 % at 16 kHz, 8 % and 4 % of even blends of two classes, and no
+white or spectral noise, silence, drums played backwards or output of an untrained generator. ``train_drums_cnn.py``
+made it and measured this; ``drums_cnn.json`` has the whole of it.
 """
 
 from __future__ import annotations

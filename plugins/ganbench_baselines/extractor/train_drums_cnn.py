@@ -1,6 +1,6 @@
 """How the weights of `drums-cnn` were made: ``python -m ganbench_baselines.extractor.train_drums_cnn``.
 
-Writes ``drums_cnn.safetensors`` and ``drums_cnn.json`` (what was measured) into the working directory, in some six
+Writes ``drums_cnn.safetensors`` and ``drums_cnn.json`` (what was measured) into the working directory, in some five
 minutes on one core. Only training drums are trained on. Drums are made by rule, so that as many as one likes can be
 drawn that nobody has heard: 2,400 of them choose the gate and give the confusion; the held-out drums are looked at
 once, at the end.
