@@ -235,8 +235,11 @@ def test_half_of_the_papers_hidden_units_drop_out_while_it_trains_and_none_when_
     batch = batch_for(gan)
     dropped = [gan.generator.joint(torch.ones(2, 1200)), gan.generator.of_z(torch.ones(2, 6))]
     assert all((h[0] != h[1]).any() for h in dropped)
+    widths: list[int] = []
+    gan.discriminator.dropout.register_forward_hook(lambda module, given, made: widths.append(made.shape[1]))
     (match,) = gan.matches(batch, batch.real)
     assert not torch.equal(match.D(batch.real), match.D(batch.real))
+    assert widths == [240 + 50, 240] * 2
     gan.eval()
     assert torch.equal(gan.sample(batch), gan.sample(batch))
 
