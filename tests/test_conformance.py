@@ -57,6 +57,7 @@ FORM = {
     "wgan": "wgan",
     "wgan-gp": "wgan",
     "hinge": "hinge",
+    "rpgan-r1": "relativistic",
     "rpgan-r1-r2": "relativistic",
 }
 """The textbook game that a built-in loss plays, penalties aside."""

@@ -23,9 +23,9 @@ from ganbench_baselines.loss import penalties
 
 Fn = Callable[[Tensor, Tensor], Tensor]
 
-NAMES = ["minimax", "non_saturating", "lsgan", "wgan", "wgan_gp", "hinge", "dragan", "r1", "rpgan_r1_r2"]
-PENALISED = ["wgan_gp", "dragan", "r1", "rpgan_r1_r2"]
-LOGISTIC = ["minimax", "non_saturating", "dragan", "r1", "rpgan_r1_r2"]
+NAMES = ["minimax", "non_saturating", "lsgan", "wgan", "wgan_gp", "hinge", "dragan", "r1", "rpgan_r1", "rpgan_r1_r2"]
+PENALISED = ["wgan_gp", "dragan", "r1", "rpgan_r1", "rpgan_r1_r2"]
+LOGISTIC = ["minimax", "non_saturating", "dragan", "r1", "rpgan_r1", "rpgan_r1_r2"]
 SHAPES = {"points": (2,), "audio": (1, 16), "images": (3, 8, 8), "video": (3, 4, 4, 4)}
 
 every_loss = pytest.mark.parametrize("name", NAMES)
@@ -151,6 +151,13 @@ WASSERSTEIN = Formula(
     g=lambda r, f: -f,
     g_by_f=lambda r, f: -torch.ones_like(f),
 )
+RELATIVISTIC = Formula(
+    d=lambda r, f: -torch.log(sigma(r - f)),
+    d_by_r=lambda r, f: sigma(r - f) - 1,
+    d_by_f=lambda r, f: 1 - sigma(r - f),
+    g=lambda r, f: -torch.log(sigma(f - r)),
+    g_by_f=lambda r, f: sigma(f - r) - 1,
+)
 FORMULAS = {
     "minimax": MINIMAX,
     "non_saturating": NON_SATURATING,
@@ -171,15 +178,8 @@ FORMULAS = {
     ),
     "dragan": NON_SATURATING,
     "r1": replace(NON_SATURATING, penalty=0.5, penalty_by_a=1.0),  # γ/2 a² at γ = 1
-    "rpgan_r1_r2": Formula(
-        d=lambda r, f: -torch.log(sigma(r - f)),
-        d_by_r=lambda r, f: sigma(r - f) - 1,
-        d_by_f=lambda r, f: 1 - sigma(r - f),
-        g=lambda r, f: -torch.log(sigma(f - r)),
-        g_by_f=lambda r, f: sigma(f - r) - 1,
-        penalty=1.0,  # γ/2 a² twice
-        penalty_by_a=2.0,
-    ),
+    "rpgan_r1": replace(RELATIVISTIC, penalty=0.5, penalty_by_a=1.0),
+    "rpgan_r1_r2": replace(RELATIVISTIC, penalty=1.0, penalty_by_a=2.0),  # γ/2 a² twice
 }
 
 R = torch.tensor([1.7, -0.4, 0.3, 3.0, -2.2], dtype=torch.float64)
@@ -285,6 +285,7 @@ def test_penalties_of_a_linear_critic_depend_on_its_slope_alone(shape, scale):
     assert_close(build("wgan_gp", weight=3.0).d_loss(D, x, x), 3 * one_centred)
     assert_close(build("dragan", weight=3.0).d_loss(D, x, x), logistic + 3 * one_centred)
     assert_close(build("r1", gamma=3.0).d_loss(D, x, x), logistic + 1.5 * zero_centred)
+    assert_close(build("rpgan_r1", gamma=3.0).d_loss(D, x, x), math.log(2) + 1.5 * zero_centred)
     assert_close(build("rpgan_r1_r2", gamma=3.0).d_loss(D, x, x), math.log(2) + 3 * zero_centred)
 
 
@@ -314,15 +315,16 @@ def test_dragan_takes_a_norm_of_each_sample():
     assert_close(grad(value, D.a)[0], 10 * (2 * (slopes - 1) * slopes / 0.7).mean())
 
 
-def test_r1_penalises_each_real_sample_and_no_fake_one():
+@pytest.mark.parametrize("name", ["r1", "rpgan_r1"])
+def test_r1_penalises_each_real_sample_and_no_fake_one(name):
     D, real, fake = Quadratic(), samples(4, 3, 2), samples(4, 3, 2)
     squares = real.flatten(1).square().sum(1)
-    value = build("r1", gamma=3.0).d_loss(D, real, fake) - build("non_saturating").d_loss(D, real, fake)
+    value = build(name, gamma=3.0).d_loss(D, real, fake) - build(name, gamma=0.0).d_loss(D, real, fake)
     assert_close(value, 1.5 * 0.7**2 * squares.mean())
     assert_close(grad(value, D.a)[0], 1.5 * 2 * 0.7 * squares.mean())
 
 
-def test_rpgan_penalises_each_real_and_each_fake_sample():
+def test_rpgan_with_r2_penalises_each_real_and_each_fake_sample():
     D, real, fake = Quadratic(), samples(4, 3, 2), 3 * samples(4, 3, 2)
     squares = real.flatten(1).square().sum(1) + fake.flatten(1).square().sum(1)
     value = build("rpgan_r1_r2", gamma=3.0).d_loss(D, real, fake)
@@ -437,14 +439,14 @@ def test_the_loss_of_a_batch_is_the_mean_of_the_losses_of_its_pairs(name):
 
 
 @every_loss
-def test_only_the_relativistic_loss_cares_which_fake_meets_which_real_sample(name):
+def test_only_a_relativistic_loss_cares_which_fake_meets_which_real_sample(name):
     loss, D, real, fake = build(name), smooth_critic(6), samples(5, 6), samples(5, 6)
     if name in ("wgan_gp", "dragan"):
         loss = replace(loss, weight=0.0)
     other = fake.roll(1, 0)
     same_d = torch.isclose(loss.d_loss(D, real, fake), loss.d_loss(D, real, other))
     same_g = torch.isclose(loss.g_loss(D, real, fake), loss.g_loss(D, real, other))
-    assert (same_d.item(), same_g.item()) == ((False, False) if name == "rpgan_r1_r2" else (True, True))
+    assert (same_d.item(), same_g.item()) == ((False, False) if name in ("rpgan_r1", "rpgan_r1_r2") else (True, True))
 
 
 @every_loss
@@ -475,7 +477,9 @@ def test_g_loss_reaches_the_fakes_while_d_is_frozen(name, shape):
     assert all(p.grad is None for p in D.parameters())
 
 
-@pytest.mark.parametrize(("name", "calls"), [("wgan_gp", 3), ("dragan", 3), ("r1", 2), ("rpgan_r1_r2", 2)])
+@pytest.mark.parametrize(
+    ("name", "calls"), [("wgan_gp", 3), ("dragan", 3), ("r1", 2), ("rpgan_r1", 2), ("rpgan_r1_r2", 2)]
+)
 def test_logits_serve_the_game_and_the_penalty_at_once(name, calls):
     D = Recorder(smooth_critic(6))
     build(name).d_loss(D, samples(3, 6), samples(3, 6))
@@ -562,6 +566,7 @@ def test_clipping_does_not_make_a_diverged_weight_healthy(value):
         ("hinge", 1, "spectral", {"betas": (0.5, 0.999)}),
         ("dragan", 1, "none", {"betas": (0.5, 0.999)}),
         ("r1", 1, "none", {"betas": (0.0, 0.99)}),
+        ("rpgan_r1", 1, "none", {"betas": (0.0, 0.99)}),
         ("rpgan_r1_r2", 1, "none", {"betas": (0.0, 0.99)}),
     ],
 )
@@ -579,6 +584,7 @@ def test_a_loss_states_the_steps_norm_and_momenta_of_its_paper(name, d_steps, d_
         ("wgan_gp", {"weight": 10.0}),
         ("dragan", {"weight": 10.0, "reach": 0.5}),
         ("r1", {"gamma": 1.0}),
+        ("rpgan_r1", {"gamma": 1.0}),
         ("rpgan_r1_r2", {"gamma": 1.0}),
     ],
 )

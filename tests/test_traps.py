@@ -131,7 +131,7 @@ def test_an_epsilon_from_outside_torch_is_found_twice(trap_in_loss, draw) -> Non
     trap_in_loss("random-numbers-come-from-torchs-default-generator", "wgan_gp", *changes)
 
 
-@pytest.mark.parametrize("loss", ["wgan_gp", "dragan", "r1", "rpgan_r1_r2"])
+@pytest.mark.parametrize("loss", ["wgan_gp", "dragan", "r1", "rpgan_r1", "rpgan_r1_r2"])
 def test_a_penalty_that_would_accept_batch_normalisation_is_found(trap_in_loss, loss) -> None:
     unstated = ('    d_norm: ClassVar[str] = "none"\n', "")
     trap_in_loss("penalty-asks-for-a-critic-that-mixes-no-samples", loss, unstated)
@@ -193,7 +193,7 @@ def test_a_logarithm_of_a_sigmoid_without_an_epsilon_is_found(trap_in_loss) -> N
     trap_in_loss("loss-is-finite-at-large-logits", "non_saturating", IMPORT_TORCH, change)
 
 
-@pytest.mark.parametrize("loss", ["wgan_gp", "dragan", "r1", "rpgan_r1_r2"])
+@pytest.mark.parametrize("loss", ["wgan_gp", "dragan", "r1", "rpgan_r1", "rpgan_r1_r2"])
 def test_a_penalty_that_hides_a_nan_gradient_is_found(trap_in_loss, loss) -> None:
     hiding = ("return gradient.flatten(1)", "return torch.nan_to_num(gradient).flatten(1)")
     trap_in_loss("a-diverged-gradient-shows-in-the-loss", loss, penalties=[hiding])

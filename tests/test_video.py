@@ -183,7 +183,7 @@ def test_clips_of_held_out_digits_and_their_directions_are_told_as_published(cnn
     told = train_clips_cnn.share(train_clips_cnn.told_directions(cnn, clips, place, velocity))
     assert told == pytest.approx(published["held_out_directions"], abs=0.01)
     assert published["held_out_accuracy"] > 0.98
-    assert published["held_out_directions"] > 2 / 8  # chance finds an eighth
+    assert published["held_out_directions"] > 0.95
 
 
 def test_confusion_counts_each_held_out_digit_that_passed_once(cnn, published):
@@ -207,7 +207,7 @@ def test_features_tell_clips_that_stand_still_or_are_out_of_order_from_real_ones
     real = moments(like.x)
     floor = frechet.distance(real, moments(data.train.x[:600]))
     for make in data.yardsticks.values():
-        assert frechet.distance(real, moments(make(like, 0).x)) > 1.5 * floor
+        assert frechet.distance(real, moments(make(like, 0).x)) > 4 * floor
 
 
 def test_what_shows_no_single_digit_does_not_pass_the_gate(cnn, data, published):

@@ -1,6 +1,6 @@
 """How the weights of `clips-cnn` were made: ``python -m ganbench_baselines.extractor.train_clips_cnn``.
 
-Writes ``clips_cnn.safetensors`` and ``clips_cnn.json`` (what was measured) into the working directory, in about two
+Writes ``clips_cnn.safetensors`` and ``clips_cnn.json`` (what was measured) into the working directory, in about five
 minutes on one core. Only clips of training digits are trained on; confusion and gate are measured on held-out digits,
 each in one clip.
 
@@ -38,14 +38,14 @@ CPU = torch.device("cpu")
 class Recipe:
     """Settings of the training."""
 
-    steps: int = 500
+    steps: int = 3000
     plain: int = 48  # clips of a batch: one digit, in order
     broken: int = 16  # one digit, half of them shuffled, half of them still
     odd: int = 32  # half blends of two digits, a quarter no digit, a quarter another one in every frame
     peak_lr: float = 3e-3
     weight_decay: float = 1e-2
     odd_weight: float = 0.5
-    motion_weight: float = 1.0
+    motion_weight: float = 1.5
     average: float = 0.99  # of the weights, exponentially
 
     @property

@@ -1,0 +1,47 @@
+"""The relativistic pairing loss with R1 alone: R3GAN's loss (Huang et al., 2024) less its penalty on fakes.
+
+    D:  min  E softplus(-(D(x) - D(G(z)))) + γ/2 E ‖∇D(x)‖²
+    G:  min  E softplus(-(D(G(z)) - D(x)))
+
+The paper's section 2 finds that this pair of players may diverge where ``rpgan-r1-r2`` converges: real data constrain D
+where they are, and nothing does where only fakes are. It is here to be compared with that loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from ganbench.contracts import Critic, Loss
+from ganbench.hookspecs import hookimpl
+from ganbench_baselines.loss.penalties import leaf, zero_centred
+
+
+@dataclass(frozen=True)
+class RelativisticR1:
+    """``gamma``: γ, the strength of the penalty (γ/2 multiplies the squared norm)."""
+
+    gamma: float = 1.0
+
+    d_norm: ClassVar[str] = "none"
+    recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.99)}  # those of rpgan-r1-r2
+
+    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """E softplus(-(D(x) - D(G(z)))) + γ/2 E ‖∇D(x)‖²"""
+        x = leaf(real)
+        d_real = D(x)
+        return softplus(-(d_real - D(fake))).mean() + self.gamma / 2 * zero_centred(d_real, x)
+
+    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """E softplus(-(D(G(z)) - D(x)))"""
+        return softplus(-(D(fake) - D(real))).mean()
+
+
+@hookimpl
+def ganbench_loss() -> Loss:
+    """Build the loss."""
+    return RelativisticR1()
