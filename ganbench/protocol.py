@@ -73,7 +73,8 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     independent latents whose mean is the score. ``headline``: the column that ranks. ``checks``: pictures of
     the samples during training, each with the headline on the selection split and latents of its own; looking changes
     no weight. ``target``: the headline whose first reaching is timed. ``yardsticks``: the rows that nobody trained;
-    the core's (``yardsticks.py``), or the dataset's own.
+    the core's (``yardsticks.py``), or the dataset's own. ``shown``: the score columns that a table has beside the
+    headline where nobody chooses; where empty, the usual ones (FID, IS, modes, coverage).
     """
 
     samples: Count
@@ -85,6 +86,7 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     checks: Annotated[int, Meta(ge=1, le=1000)] = 8
     target: float | None = None
     yardsticks: tuple[str, ...] = ("real data", "gaussian fit", "one class", "noise")
+    shown: tuple[str, ...] = ()
 
     @property
     def selection(self) -> Literal["train", "test"]:
@@ -106,10 +108,10 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """12 hex digits over every rule that a record depends on: all but description and target. Two protocols with
-        one digest give the same records."""
+        """12 hex digits over every rule that a record depends on: all but description, target and
+        the columns shown. Two protocols with one digest give the same records."""
         plain = msgspec.to_builtins(self) | {"description": ""}
-        plain["evaluation"] = plain["evaluation"] | {"target": None}
+        plain["evaluation"] = plain["evaluation"] | {"target": None, "shown": ()}
         head, colon, given = plain["dataset"].partition(":")
         numbers = [part for part in given.split(",") if part.isdecimal()]
         plain["dataset"] = (

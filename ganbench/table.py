@@ -214,7 +214,7 @@ def build(
         seeds=seeds,
         headline=headline,
         columns=columns,
-        shown=(headline, *_shown(columns, headline, metrics)),
+        shown=(headline, *_shown(columns, headline, metrics, protocol.evaluation.shown if protocol else ())),
         chosen=bool(metrics),
         rows=tuple(_ranked(rows, headline, columns.get(headline), len(seeds))),
         left_out=tuple(left_out),
@@ -246,13 +246,13 @@ def _columns(records: Sequence[Record]) -> dict[str, Column]:
     return found
 
 
-def _shown(columns: Mapping[str, Column], headline: str, metrics: Sequence[str]) -> list[str]:
-    """Score columns beside the headline: those chosen, else the usual ones, else the protocol's first few."""
+def _shown(columns: Mapping[str, Column], headline: str, metrics: Sequence[str], named: Sequence[str]) -> list[str]:
+    """Score columns beside the headline: those chosen, else those the protocol names, else the usual or first few."""
     if metrics:
         chosen = [name for metric in metrics for name in _resolve(columns, metric)]
     else:
-        chosen = [name for usual in USUAL for name in columns if short_name(name) == usual]
-        if not {"fid", "is"} & {short_name(name) for name in columns}:
+        chosen = [name for usual in named or USUAL for name in columns if usual in (name, short_name(name))]
+        if not named and not {"fid", "is"} & {short_name(name) for name in columns}:
             chosen = [name for name, column in columns.items() if column.goal != "info"][:5]
     return [name for name in dict.fromkeys(chosen) if name != headline]
 

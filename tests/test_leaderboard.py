@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 from toy import COLUMNS, CPU, GPU, PLUGINS, TAG, TOY, diverged, make, seeds, yardstick
 
@@ -54,6 +55,21 @@ def shown(table: Table, width: int = 200) -> str:
     console = Console(width=width, file=io.StringIO(), color_system=None)
     console.print(to_rich(table, width))
     return console.file.getvalue()
+
+
+# -- columns -------------------------------------------------------------------------------------------------
+
+
+def test_a_protocol_names_the_columns_of_its_table_and_a_reader_may_choose_others(mixed):
+    def columns(named: tuple[str, ...], metrics: tuple[str, ...] = ()) -> list[str]:
+        rules = replace(TOY, evaluation=replace(TOY.evaluation, shown=named))
+        table = build(mixed, rules, metrics=metrics)
+        return [table.label(column) for column in table.shown]
+
+    assert columns(()) == ["coverage", "fid", "is", "modes_covered"]
+    assert columns(("hq_fraction", "is")) == ["coverage", "hq_fraction", "is"]
+    assert columns(("hq_fraction", "of no record")) == ["coverage", "hq_fraction"]
+    assert columns(("hq_fraction",), ("fid",)) == ["coverage", "fid"]
 
 
 # -- rows and ranks ------------------------------------------------------------------------------------------

@@ -57,9 +57,10 @@ def test_what_show_prints_is_the_same_protocol_when_it_is_read_again(tmp_path) -
         assert read_toml(file) == protocol or read_toml(file).digest == protocol.digest
 
 
-def test_the_digest_sees_every_rule_and_not_the_description() -> None:
+def test_the_digest_sees_every_rule_and_neither_description_nor_what_a_table_shows() -> None:
     protocol = load_protocol("digits-16-v1")
     assert replace(protocol, description="other words").digest == protocol.digest
+    assert replace(protocol, evaluation=replace(protocol.evaluation, shown=("is",))).digest == protocol.digest
     drums = replace(protocol, dataset="drums:4096")
     assert drums.digest != replace(protocol, dataset="drums:8192").digest
     wav = replace(protocol, dataset="folder-wav:here,4096")

@@ -24,6 +24,7 @@ PROTOCOL = Protocol(
         extractor="digits-cnn",
         metrics=("fid", "intra-fid", "label-accuracy", "cas", "is", "density-coverage", "modes"),
         headline="intra_fid",
+        shown=("fid", "label_accuracy", "cas", "cas_gain", "coverage"),
         yardsticks=("training data", "class gaussians", "gaussian fit", "one class", "noise"),
     ),
 )

@@ -24,6 +24,7 @@ def ganbench_protocol() -> Protocol:
             extractor="digits-cnn",
             metrics=("translation", "label-accuracy", "fid"),
             headline="paired_error",
+            shown=("paired_error_back", "label_accuracy", "fid", "cycle_error"),
             target=0.15,
             yardsticks=("identity", "mean image"),
         ),

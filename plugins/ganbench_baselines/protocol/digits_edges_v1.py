@@ -25,6 +25,7 @@ def ganbench_protocol() -> Protocol:
             extractor="digits-cnn",
             metrics=("translation", "label-accuracy", "fid"),
             headline="paired_error",
+            shown=("paired_error_back", "label_accuracy", "fid", "cycle_error"),
             target=0.15,  # half of what the mean image scores
             yardsticks=("identity", "mean image"),
         ),

@@ -23,6 +23,7 @@ def ganbench_protocol() -> Protocol:
             extractor="drums-cnn",
             metrics=("fad", "is", "density-coverage", "modes"),
             headline="fad",
+            shown=("is", "modes_covered", "coverage"),
             checks=4,
             yardsticks=("real data", "spectral noise", "one class", "noise"),
         ),
