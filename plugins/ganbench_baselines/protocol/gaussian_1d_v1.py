@@ -11,14 +11,15 @@ def ganbench_protocol() -> Protocol:
     return Protocol(
         name="gaussian-1d-v1",
         description=(
-            'The numbers of N(4, 1.25), as in "GANs in 50 lines" (Nag 2017). Fakes are compared with the 50,000 '
-            "held-out numbers; w1 is how far a fake has to be moved, on average, until the distributions are equal."
+            'The numbers of N(4, 1.25), as in "GANs in 50 lines" (Nag 2017). 25,000 fakes are compared with half of '
+            "the 50,000 held-out numbers; w1 is how far a fake has to be moved, on average, until the distributions "
+            "are equal."
         ),
         dataset="gaussian-1d",
         seeds=(0, 1, 2, 3, 4),
-        training=Training(budget_kimg=2560, batch=512, lr=2e-3, d_lr=1e-2, lr_decay=1.0, ema=0.998, width=32, z_dim=1),
+        training=Training(budget_kimg=2560, batch=512, lr=5e-4, d_lr=2e-3, lr_decay=1.0, ema=0.998, width=32, z_dim=1),
         evaluation=Evaluating(
-            samples=50_000,
+            samples=25_000,
             reference="test",
             draws=3,
             metrics=("distance-1d",),
