@@ -74,6 +74,7 @@ def test_width_is_the_number_of_channels_at_half_the_side_and_512_the_most():
 
 def test_the_settings_of_a_size_are_the_published_ones():
     small, large = usual(32, None), usual(1024, None)
+    assert usual(16, None).r1_gamma == 0.1  # not published: measured
     assert small.r1_gamma == pytest.approx(0.01, rel=0.03)
     assert (small.mapping_layers, small.mixing, small.path_length) == (2, 0.0, 0.0)
     assert large.r1_gamma == 10
@@ -81,8 +82,9 @@ def test_the_settings_of_a_size_are_the_published_ones():
 
 
 def test_a_recipe_is_proposed_that_the_core_understands():
-    recipe, _ = resolve_recipe(Training(budget_kimg=1), [("arch", built().recipe)])
-    assert (recipe.lr, recipe.betas, recipe.eps) == (2.5e-3, (0.0, 0.99), 1e-8)
+    for side, lr in ((16, 8e-3), (32, 2.5e-3)):
+        recipe, _ = resolve_recipe(Training(budget_kimg=1), [("arch", built(side=side).recipe)])
+        assert (recipe.lr, recipe.betas, recipe.eps) == (lr, (0.0, 0.99), 1e-8)
 
 
 # -- layers ------------------------------------------------------------------------------------------------------------
