@@ -25,10 +25,10 @@ PINNED = {
     "digits-edges-64-v1": "49b0985fea25",
     "digits-edges-v1": "7025f844c7c7",
     "drums-16k-v1": "4635f61ba417",
-    "drums-v1": "1b8055d58805",
+    "drums-v1": "0ae595edd695",
     "gaussian-1d-v1": "4e3970b225a9",
     "moving-digits-64-v1": "a809b023ebee",
-    "moving-digits-v1": "662864e6bb5e",
+    "moving-digits-v1": "4b6aca956f74",
 }
 
 MINIMAL = """

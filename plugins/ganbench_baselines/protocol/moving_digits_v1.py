@@ -18,7 +18,9 @@ def ganbench_protocol() -> Protocol:
         dataset="moving-digits",
         resolution=16,
         seeds=(0, 1, 2),
-        training=Training(budget_kimg=80, batch=32, lr=2e-3, betas=(0.5, 0.999), ema=0.997, width=24, z_dim=64),
+        training=Training(
+            budget_kimg=80, batch=16, lr=2e-3, betas=(0.5, 0.999), lr_decay=0.5, ema=0.998, width=24, z_dim=64
+        ),
         evaluation=Evaluating(
             samples=2000,
             reference="test",
