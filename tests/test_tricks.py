@@ -29,7 +29,7 @@ from ganbench.reproduce import job_of
 from ganbench.runner import execute
 from ganbench.train import Trainer
 from ganbench.trick import LossAround, Shown, Turn
-from ganbench_baselines.arch import dcgan, mlp
+from ganbench_baselines.arch import cgan, dcgan, mlp
 from ganbench_baselines.loss import hinge, lsgan, non_saturating, wgan_gp
 from ganbench_baselines.trick import (
     diffaugment,
@@ -189,6 +189,11 @@ def test_packs_of_points_work_and_packs_that_do_not_fill_a_batch_are_declined():
     assert gan.discriminator(trick.packed(torch.randn(8, 2))).shape == (4,)
     with pytest.raises(Unsupported, match="packs of 2 do not divide a batch of 7"):
         trick.packed(torch.randn(7, 2))
+
+
+def test_a_critic_that_is_told_the_class_of_each_sample_is_not_given_packs_of_several():
+    with pytest.raises(Unsupported, match="packs samples of different classes"):
+        pacgan.ganbench_trick("2").players(partial(build, arch=cgan), replace(SPEC, classes=10))
 
 
 def test_a_shift_moves_each_sample_by_its_own_offset_and_fills_in_zeros():

@@ -25,6 +25,8 @@ class PacGAN(Trick):
         gan = build(data)
         if list(gan.discriminators()) != [gan.discriminator]:
             raise Unsupported("needs an architecture with one discriminator")
+        if gan.conditional:
+            raise Unsupported("packs samples of different classes, and this D is told the class of each")
         wide = replace(data, shape=(data.shape[0] * self.m, *data.shape[1:]))
         gan.discriminator = build(wide).discriminator
         return gan
