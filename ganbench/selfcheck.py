@@ -17,8 +17,8 @@ a metric looks at the fakes alone)."""
 COLLAPSED = 1.1
 VARIED = 1.5
 NARROW = 0.05
-"""Fakes of fewer effective samples than the first, where reals have more than the second, and of a smaller share of the
-reals' variance than the third, are one and the same sample."""
+"""Fakes of a smaller share of the reals' variance than the third are one and the same sample if they have fewer
+effective samples than the first, or if reals have no more than the second themselves."""
 
 
 class SelfCheck:
@@ -63,7 +63,11 @@ class SelfCheck:
         """In what the samples collapsed, or nothing."""
         if any(value == 0 for name, value in scores.items() if name.partition("@")[0] == "modes_covered"):
             return "modes_covered is 0"
-        if checks.effective_samples < COLLAPSED and self.real_effective > VARIED and checks.spread < NARROW:
+        if checks.spread >= NARROW:
+            return ""
+        if self.real_effective <= VARIED:  # on a line, say, where directions tell nothing
+            return "samples are all alike"
+        if checks.effective_samples < COLLAPSED:
             return f"effective samples {checks.effective_samples:.2f} (reals: {self.real_effective:.1f})"
         return ""
 

@@ -107,11 +107,16 @@ def test_opposite_clusters_are_no_collapse_and_one_point_is() -> None:
     assert "effective samples 1.00" in bench.self_check.collapse(one, {"coverage": 0.0})
 
 
-def test_data_of_one_dimension_cannot_be_told_to_collapse() -> None:
+def test_on_a_line_the_spread_tells_a_collapse() -> None:
     rules = load_protocol("ring-v1")
     line = replace(
         rules, dataset="gaussian-1d", evaluation=replace(rules.evaluation, metrics=("density-coverage",), samples=500)
     )
     bench = prepare(line, "cpu")
     same = Split(bench.judge.reference.x[:1].repeat(500, 1))
-    assert bench.self_check.collapse(bench.self_check(same), {}) == ""
+    assert bench.self_check.collapse(bench.self_check(same), {}) == "samples are all alike"
+    assert bench.self_check.collapse(bench.self_check(bench.judge.reference), {}) == ""
+    near = Split(4 + 0.2 * (bench.judge.reference.x - 4))
+    assert bench.self_check.collapse(bench.self_check(near), {}) == "samples are all alike"
+    narrow = Split(4 + 0.3 * (bench.judge.reference.x - 4))
+    assert bench.self_check.collapse(bench.self_check(narrow), {}) == ""
