@@ -269,7 +269,8 @@ def to_markdown(table: Table) -> str:
     if table.collapses:
         told = (
             "These runs ended well, and their scores count, but their samples are all alike (effective samples about "
-            "1, or hardly any spread), or no mode holds a tenth of its fair share in samples of high quality (modes_covered is 0)."
+            "1, or hardly any spread), or no mode holds a tenth of its fair share in samples of high quality "
+            "(modes_covered is 0)."
         )
         parts += ["## Collapsed", told, _bullets(table.collapses)]
     if table.left_out or table.notes:
