@@ -12,8 +12,9 @@ from ganbench import plugins
 from ganbench.cache import Kept, surroundings
 from ganbench.contracts import Goal
 from ganbench.data import Dataset
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, Unsupported
 from ganbench.evaluation import Judge, draw_reference, metric_of_column
+from ganbench.extractor import Extractor
 from ganbench.plugins import Source
 from ganbench.protocol import Protocol
 from ganbench.record import Component
@@ -76,6 +77,7 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
         source = plugins.find_for(protocol.name, "extractor", rules.extractor)
         extractor = plugins.build(source, argument=source.argument)
         parts["extractor"] = component_of(source)
+        _check_extractor(extractor, protocol, dataset)
     metrics = {name: plugins.build(source) for name, source in metric_sources.items()}
     headline = metric_of_column(metrics, rules.headline)
     reference = draw_reference(dataset, rules.reference, rules.samples, protocol.seed(0, "reference"))
@@ -88,6 +90,18 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
     selector = Judge(dataset, selecting, {headline: metrics[headline]}, extractor, device, judge.kept)
     components = {name: component_of(source, metrics[name].version) for name, source in metric_sources.items()}
     return Bench(protocol, device, dataset, judge, selector, components, parts)
+
+
+def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset) -> None:
+    """Raise Unsupported, before anything is trained, where an extractor is not made for these data."""
+    hears, rate = extractor.sample_rate, dataset.spec.rate
+    if hears and rate and hears != rate:
+        raise Unsupported(
+            f"{protocol.evaluation.extractor} hears {hears} samples a second, and {protocol.dataset} has {rate:g}",
+            "name data, or an extractor, of the same rate",
+        )
+    with torch.inference_mode():
+        extractor(dataset.train.x[:2])
 
 
 def pick_device(name: str) -> torch.device:

@@ -41,6 +41,10 @@ class Unsupported(GanbenchError):
     """
 
 
+class UnknownSetting(ProtocolError, Unsupported):
+    """``--set`` names what this plugin does not have; in a grid, another one may."""
+
+
 class Diverged(Exception):
     """Training left the finite numbers. ``where`` names the quantity, ``step`` the iteration (None: when judged)."""
 

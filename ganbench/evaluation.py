@@ -311,7 +311,7 @@ def draw_reference(dataset: Dataset, part: str, samples: int, seed: int) -> Spli
     if len(split) < samples:
         raise DataError(
             f"the protocol judges {samples} samples but '{dataset.name}' has {len(split)} in its {part} part",
-            'lower `samples` in the protocol, or use reference = "all"',
+            "lower `samples` in the protocol" + (', or use reference = "all"' if part != "all" else ""),
         )
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     return split[order[:samples].sort().values]

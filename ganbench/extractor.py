@@ -33,12 +33,14 @@ class Extractor(nn.Module):
         confusion: ``[K, K]`` counts, row = true class, column = assigned class, on images the classifier never saw;
             None where there is no classifier. Mode coverage uses it to discount the classifier's mistakes.
         gate: smallest softmax confidence at which a sample counts as high quality.
+        sample_rate: of the sounds that it hears, in samples a second; data of another rate are refused.
     """
 
     name: str
     version: str
     confusion: Tensor | None = None
     gate: float = 0.0
+    sample_rate: int | None = None
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         raise NotImplementedError

@@ -85,7 +85,10 @@ def batch_of(z: Tensor, like: Split) -> Batch:
 def refuse_translators(data: Split) -> None:
     """Raise Unsupported where samples are made of other samples."""
     if data.source is not None:
-        raise Unsupported("this GAN translates: it has no latent to walk in", "`ganbench sample` shows translations")
+        raise Unsupported(
+            "this GAN translates: there is no latent that the latent tools could use",
+            "`ganbench sample` shows translations",
+        )
 
 
 def conditions(gan: GAN, dataset: Dataset, n: int, label: int | None = None) -> Split:

@@ -14,7 +14,7 @@ import torch
 from ganbench import plugins
 from ganbench.contracts import Loss, LossTraits, Metric
 from ganbench.data import Batch, Dataset, DataSpec, to_signal
-from ganbench.errors import PluginError, ProtocolError, Unsupported
+from ganbench.errors import PluginError, ProtocolError, UnknownSetting, Unsupported
 from ganbench.evaluation import in_eval_mode
 from ganbench.gan import GAN, normalisation
 from ganbench.jobs import Job
@@ -126,7 +126,8 @@ def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
     """The loss, with the fields that the user changed (``--set loss.weight=1``).
 
     Raises:
-        ProtocolError: the loss has no such field.
+        UnknownSetting: the loss has no such field.
+        ProtocolError: a field has another type.
     """
     source = plugins.find("loss", reference)
     loss: Loss = plugins.build(source)
@@ -135,7 +136,7 @@ def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
     known = [field.name for field in dataclasses.fields(loss)] if dataclasses.is_dataclass(loss) else list[str]()
     for name in changes:
         if name not in known:
-            raise ProtocolError(
+            raise UnknownSetting(
                 f"the loss '{source.name}' has no setting '{name}'", f"it has: {', '.join(known) or 'none'}"
             )
     for name, value in changes.items():
@@ -156,12 +157,17 @@ def build_trick(reference: str) -> Trick:
     return trick
 
 
-def refuse_unmet(job: Job, gan: GAN, metrics: Mapping[str, Metric]) -> None:
-    """Raise Unsupported where a metric of the protocol scores what this architecture does not do."""
+def refuse_unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> None:
+    """Raise Unsupported where a metric of the protocol scores what these data have not, or this arch does not do."""
     met = {"labels": gan.conditional, "back": type(gan).sample_back is not GAN.sample_back}
     what = {"labels": "takes no labels", "back": "does not translate both ways"}
     for name, metric in metrics.items():
         for need in getattr(metric, "needs", ()):
+            if need == "labels" and dataset.train.labels is None:
+                raise Unsupported(
+                    f"'{dataset.name}' has no labels, and {job.protocol.name} scores them (metric '{name}')",
+                    "leave that metric out of the protocol",
+                )
             if not met[need]:
                 raise Unsupported(
                     f"{_name(job.arch)} {what[need]}, and {job.protocol.name} scores that (metric '{name}')",

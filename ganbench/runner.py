@@ -146,7 +146,7 @@ class _Run:
         """Everything as it is before the first step."""
         self.started = _now()
         self.players = build_players(self.job, self.bench.dataset)
-        refuse_unmet(self.job, self.players.gan, self.bench.judge.metrics)
+        refuse_unmet(self.job, self.players.gan, self.bench.dataset, self.bench.judge.metrics)
         self.gan, self.recipe = self.players.gan, self.players.recipe
         memory.reset_peak(self.device)
         self.trainer = self._trainer(self.players, self.bench.dataset.train)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from ganbench.errors import ProtocolError
+from ganbench.errors import ProtocolError, UnknownSetting
 
 T = TypeVar("T")
 
@@ -18,12 +18,13 @@ def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
     """An instance of the dataclass ``kind``, with what the user set in place of its defaults.
 
     Raises:
-        ProtocolError: a name that ``kind`` has not, or a value of another type.
+        UnknownSetting: a name that ``kind`` has not.
+        ProtocolError: a value of another type.
     """
     names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # T is a dataclass
     for name in given:
         if name not in names:
-            raise ProtocolError(f"--set arch.{name}: no such setting", _hint(name, names))
+            raise UnknownSetting(f"--set arch.{name}: no such setting", _hint(name, names))
     try:
         return msgspec.convert(dict(given), kind)
     except msgspec.ValidationError as error:
@@ -35,13 +36,13 @@ def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
 
 
 def refuse_unheard(arch: str, settings: object, given: Mapping[str, Any]) -> None:
-    """Raise ProtocolError if an architecture took no notice of what the user set."""
+    """Raise UnknownSetting if an architecture took no notice of what the user set."""
     known = (
         [field.name for field in dataclasses.fields(settings)] if dataclasses.is_dataclass(settings) else list[str]()
     )
     for name in given:
         if name not in known:
-            raise ProtocolError(f"the arch '{arch}' has no setting '{name}'", _hint(name, known))
+            raise UnknownSetting(f"the arch '{arch}' has no setting '{name}'", _hint(name, known))
 
 
 def _hint(name: str, known: list[str]) -> str:

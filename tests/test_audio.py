@@ -10,6 +10,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -18,11 +19,13 @@ from scipy.signal import resample_poly
 from torch import Tensor, nn
 from torch_fidelity import metric_fid
 
+from ganbench.bench import prepare
 from ganbench.data import Dataset, DataSpec, Split, Stream
 from ganbench.errors import DataError, GanbenchError, ProtocolError, Unsupported
 from ganbench.evaluation import Evaluation, Judge, sample
 from ganbench.extractor import extract
 from ganbench.gan import count_parameters
+from ganbench.plan import load_protocol
 from ganbench.protocol import Recipe
 from ganbench.testing import check_arch, check_dataset, check_extractor, check_metric, check_protocol
 from ganbench.train import Trainer
@@ -387,6 +390,15 @@ def test_drums_of_16_khz_are_told_apart_too():
     x = torch.cat([(0.7 * v / v.abs().amax(1, keepdim=True)).float() for v in (voice() for voice in voices)])
     _, logits = drums_cnn.load(16_000)(x.unsqueeze(1))
     assert (logits.argmax(1) == torch.arange(6).repeat_interleave(15)).double().mean() > 0.97
+
+
+@pytest.mark.parametrize(("rate", "extractor"), [(8000, "drums-cnn:16000"), (16_000, "drums-cnn")])
+def test_sounds_of_another_rate_than_the_extractor_hears_are_refused_before_training(rate, extractor):
+    rules = load_protocol("drums-v1")
+    evaluation = msgspec.structs.replace(rules.evaluation, extractor=extractor, samples=600)
+    unlike = msgspec.structs.replace(rules, dataset=f"drums:1024,{rate}", evaluation=evaluation)
+    with pytest.raises(Unsupported, match=f"hears {24_000 - rate} samples a second, and .* has {rate}"):
+        prepare(unlike, "cpu")
 
 
 def test_gate_lets_drums_pass_and_stops_what_is_none(cnn, kit, published):

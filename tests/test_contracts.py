@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from ganbench import GAN, Dataset, DataSpec, Extractor, Split, settings_of
 from ganbench.data import Stream
 from ganbench.errors import ProtocolError, Unsupported
 from ganbench.evaluation import Judge, sample
+from ganbench.players import refuse_unmet
 from ganbench.protocol import read_toml
 from ganbench.yardsticks import draw
 
@@ -184,6 +186,8 @@ def test_settings_take_what_the_user_set_and_refuse_other_names_and_types() -> N
     assert settings_of(Settings, {"weight": 0, "demodulation": False}) == Settings(False, 0.0)
     with pytest.raises(ProtocolError, match=r"(?s)arch.wieght: no such setting.*did you mean 'weight'"):
         settings_of(Settings, {"wieght": 1})
+    with pytest.raises(Unsupported):  # so that a grid leaves it out, and goes on with those that have it
+        settings_of(Settings, {"wieght": 1})
     with pytest.raises(ProtocolError, match=r"(?s)demodulation=maybe: Expected `bool`, got `str`.*True by default"):
         settings_of(Settings, {"demodulation": "maybe"})
 
@@ -295,6 +299,18 @@ def test_what_an_arch_cannot_do_is_said_before_it_is_trained(translation, ganben
     done = ganbench_command(*translation, *arguments)
     assert done.returncode == 2
     assert told in " ".join(done.stderr.split())
+
+
+def test_a_metric_of_labels_is_refused_where_the_data_have_none() -> None:
+    gan, data = GAN(nn.Linear(2, 2), nn.Linear(2, 1), 2), Split(torch.zeros(4, 2))
+    gan.conditional = True
+    unlabelled = Dataset("plain", DataSpec((2,), bounded=False), data, data)
+    job = SimpleNamespace(arch="builtin:cgan", protocol=SimpleNamespace(name="rules-v1"))
+    scored = {"accuracy": SimpleNamespace(needs=("labels",))}
+    with pytest.raises(Unsupported, match=r"'plain' has no labels, and rules-v1 scores them \(metric 'accuracy'\)"):
+        refuse_unmet(job, gan, unlabelled, scored)
+    labelled = Split(data.x, torch.tensor([0, 1, 0, 1]))
+    refuse_unmet(job, gan, Dataset("told", DataSpec((2,), 2, bounded=False), labelled, labelled), scored)
 
 
 def test_paths_of_a_pair_of_folders_are_taken_from_the_rules_file(tmp_path) -> None:

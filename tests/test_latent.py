@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
+from toy import yardstick
 from typer.testing import CliRunner
 
 import ganbench
@@ -20,6 +21,7 @@ from ganbench.activation import Probe
 from ganbench.cli import app
 from ganbench.errors import DataError, GanbenchError, Unsupported
 from ganbench.latent import conditions, interpolate, linear, made_of, slerp
+from ganbench.record import write
 from ganbench_baselines.arch import dcgan
 
 DIGITS = DataSpec((1, 16, 16), classes=10)
@@ -398,6 +400,12 @@ def test_layers_are_listed_and_their_units_maximised(runs, tmp_path) -> None:
     assert "1 unit of D's layer 1" in told
 
 
+def test_a_yardstick_has_no_players_to_look_at(tmp_path) -> None:
+    write(yardstick("noise", 0.1)[0], tmp_path / "record.json")
+    with pytest.raises(GanbenchError, match="is a yardstick: nothing was trained"):
+        command("latent", "layers", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
@@ -409,9 +417,9 @@ def test_layers_are_listed_and_their_units_maximised(runs, tmp_path) -> None:
         (["maximise", "images", "--layer", "0", "--out", "x.gif"], "cannot be written as .gif"),
         (["interpolate", "images", "--out", "x.wav"], "cannot be written as .wav"),
         (["interpolate", "images", "--out", "x.bmp"], "cannot write 'x.bmp'"),
-        (["interpolate", "pairs"], "this GAN translates: it has no latent"),
-        (["layers", "pairs"], "this GAN translates: it has no latent"),
-        (["maximise", "pairs", "--layer", "0"], "this GAN translates: it has no latent"),
+        (["interpolate", "pairs"], "this GAN translates: there is no latent"),
+        (["layers", "pairs"], "this GAN translates: there is no latent"),
+        (["maximise", "pairs", "--layer", "0"], "this GAN translates: there is no latent"),
         (["layers", "nowhere"], "holds no run"),
         (["layers", "unfinished"], "has a record but no checkpoint.pt"),
     ],

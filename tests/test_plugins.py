@@ -12,9 +12,11 @@ from pathlib import Path
 
 import pluggy
 import pytest
+from typer.testing import CliRunner
 
 import ganbench
 from ganbench import hookspecs, loading, plugins
+from ganbench.cli import app
 from ganbench.errors import PluginError
 from ganbench.record import UNPACKAGED
 
@@ -325,3 +327,13 @@ def test_what_is_handed_over_from_python_is_found_by_its_reference_and_listed_no
 def test_a_typo_before_an_argument_gets_a_suggestion_with_the_argument() -> None:
     with pytest.raises(PluginError, match="no dataset called 'fodler:my/images' - did you mean 'folder:my/images'"):
         plugins.find("dataset", "fodler:my/images")
+
+
+def test_settings_of_named_architectures_and_losses_are_told() -> None:
+    told = CliRunner().invoke(app, ["plugins", "cyclegan", "r1", "hinge", "fid"]).output
+    assert "cyclegan has settings, changed with --set arch.cycle=VALUE" in told
+    assert "cycle = 10.0" in told
+    assert "how often D halves an image" in told
+    assert "r1 has settings, changed with --set loss.gamma=VALUE" in told
+    assert told.count("has settings") == 2
+    assert "settings" not in CliRunner().invoke(app, ["plugins", "loss"]).output

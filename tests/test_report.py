@@ -74,6 +74,16 @@ def test_fakes_of_a_split_are_shown_beside_what_they_were_made_of() -> None:
     assert np.array_equal(alone, report.picture(flat(100, 101), None, flat(50, 51)))
 
 
+def test_what_belongs_to_another_source_is_not_called_the_truth(monkeypatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(report, "captioned", lambda pixels, text: told.append(text) or pixels)
+    fakes = Split(flat(100, 101), source=flat(150, 151))
+    for paired in (True, False):
+        reals = Split(flat(200, 201), source=flat(50, 51), paired=paired)
+        report.picture_of(fakes, DataSpec((1, 16, 16)), reals)
+    assert told == ["source | fake | truth | back", "source | fake | real | back"]
+
+
 def test_a_smaller_source_is_enlarged_to_the_size_of_what_is_made_of_it() -> None:
     pixels = report.picture(flat(100, size=96), None, flat(50, size=16), columns=1)
     assert pixels.shape == (96 + 12 + 18, 96 + 96 + 1 + 12, 3)

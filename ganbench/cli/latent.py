@@ -71,7 +71,10 @@ def interpolate(
         report.save_animation(shown, STEPS_A_SECOND, out)
     else:
         write(Split(x.flatten(0, 1)), dataset.spec, out, columns=steps)
-    console().print(f"{pairs} ways of {steps} samples, {mode.value}, of {folder} in [bold]{out}[/]", soft_wrap=True)
+    console().print(
+        f"{pairs} way{'s' * (pairs != 1)} of {steps} samples, {mode.value}, of {folder} in [bold]{out}[/]",
+        soft_wrap=True,
+    )
 
 
 @latent.command()

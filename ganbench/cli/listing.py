@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,7 +21,7 @@ from rich.table import Table
 from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import app, console
-from ganbench.errors import PluginError
+from ganbench.errors import PluginError, Unsupported
 from ganbench.hookspecs import KINDS
 from ganbench.plugins import Source
 
@@ -48,7 +52,8 @@ def list_plugins(
     timeout: Annotated[float, typer.Option(help="Seconds that the check of one may take.", min=1)] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the installed components: kind, name, one line, package and version. Imports none of them.
+    """List the installed components: kind, name, one line, package and version. Imports none of them, but for
+    architectures and losses that are named: their settings are told, too.
 
     With `--check`: whether each keeps its contract, and what is to be mended. Exit code 1 if anything is. Nothing is
     downloaded, unless names are given.
@@ -64,6 +69,8 @@ def list_plugins(
         typer.echo(json.dumps([{field: getattr(s, field) for field in FIELDS} for s in found], indent=1))
     else:
         console().print(_table(found))
+        for source in found if wanted else []:
+            _print_settings(source)
 
 
 def _split(names: Sequence[str]) -> tuple[str, Sequence[str]]:
@@ -81,6 +88,34 @@ def _table(found: Sequence[Source]) -> Table:
         table.add_row(s.kind if s.kind != last else "", f"[bold]{escape(s.name)}[/]", escape(s.summary), package)
         last = s.kind
     return table
+
+
+def _print_settings(source: Source) -> None:
+    """What ``--set`` changes of an architecture or a loss, its defaults, and what its author says of them."""
+    settings = _settings_of(source)
+    if not dataclasses.is_dataclass(settings) or not dataclasses.fields(settings):
+        return
+    name = dataclasses.fields(settings)[0].name
+    terminal = console()
+    terminal.print(f"\n[bold]{escape(source.name)}[/] has settings, changed with --set {source.kind}.{name}=VALUE:")
+    for field in dataclasses.fields(settings):
+        terminal.print(f"  {field.name} = {getattr(settings, field.name)}", markup=False)
+    told = inspect.getdoc(type(settings)) or ""
+    terminal.print(textwrap.indent(told.replace("``", ""), "  "), markup=False, highlight=False, style="dim")
+
+
+def _settings_of(source: Source) -> object:
+    """A loss is its own settings. An architecture states them once it is built, for the first kind of data it takes."""
+    if source.kind == "loss":
+        return plugins.build(source)
+    if source.kind != "arch":
+        return None
+    from ganbench.testing.arch import EXAMPLES
+
+    for data in (spec for specs in EXAMPLES.values() for spec in specs):
+        with suppress(Unsupported):
+            return plugins.build(source, data=data, d_norm=None, width=8, z_dim=16, settings={}).settings
+    return None
 
 
 # -- which ones --------------------------------------------------------------------------------------------------------

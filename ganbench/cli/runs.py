@@ -30,9 +30,18 @@ def run_folders(run: Path, file: str) -> list[Path]:
         return found
     if not run.exists():
         raise RecordError(f"{run} holds no run: it does not exist", EXAMPLE)
+    if _is_yardstick(folder / "record.json"):
+        raise RecordError(f"{run} is a yardstick: nothing was trained, so there is no {file}", EXAMPLE)
     if (folder / "record.json").exists() or any(folder.glob("*/record.json")):
         raise RecordError(f"{run} has a record but no {file}", "the same `ganbench run` with --force makes it again")
     raise RecordError(f"{run} holds no run ({file} is missing)", EXAMPLE)
+
+
+def _is_yardstick(file: Path) -> bool:
+    try:
+        return file.exists() and bool(read(file).yardstick)
+    except RecordError:
+        return False
 
 
 @app.command()
@@ -107,7 +116,7 @@ def _check_rows(record: Record) -> list[tuple[str, str, str]]:
         return []
     return [
         ("compared", f"{checks.fake:,} fakes with {checks.real:,} reals", ""),
-        *(("other reals", f"{name} {value:.4g}", "the floor") for name, value in checks.floor.items()),
+        *(("other reals", f"{name} {value:.4g}", "in place of fakes") for name, value in checks.floor.items()),
         *(("the very same", f"{name} {value:.4g}", "") for name, value in checks.identical.items()),
         ("effective samples", f"{checks.effective_samples:.3g}", record.collapse and f"collapsed: {record.collapse}"),
         ("failed", "; ".join(checks.failed), ""),
@@ -121,9 +130,9 @@ def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
     few = "" if speed.windows >= TRUSTED_WINDOWS else " (too few to trust)"
     windows = f"median of {speed.windows} windows{few}, IQR {speed.train_iqr:,.0f}"
     return [
-        ("training", f"{speed.train:,.0f} images/s", windows),
+        ("training", f"{speed.train:,.0f} images/s" if speed.windows else "", windows),
         ("sampling", f"{speed.sample:,.0f} images/s" if speed.sample else "", ""),
-        ("iteration", f"{speed.step_ms:.2f} ms", escape(speed.mode)),
+        ("iteration", f"{speed.step_ms:.2f} ms" if speed.windows else "", escape(speed.mode)),
         *_arithmetic_rows(record),
         ("peak memory", f"{speed.peak_memory_mb:,.0f} MB", ""),
         ("cost", f"{cost.images:,} images", f"{cost.train_seconds:.1f} s training, {cost.judge_seconds:.1f} s judging"),

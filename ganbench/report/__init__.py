@@ -51,6 +51,7 @@ def picture(
     truth: Tensor | None = None,
     back: Tensor | None = None,
     *,
+    paired: bool = True,
     columns: int = 0,
 ) -> Pixels:
     """Samples ``x[N, *shape]`` as one picture: a scatter of points ``[N, F]`` (a histogram where F is 1), or a grid of
@@ -62,13 +63,14 @@ def picture(
         source: what was translated to ``x``, shown at the left of each.
         truth: what it ought to have been translated to, shown at the right of each.
         back: what ``truth`` was translated to on the way back, at the right of that.
+        paired: False where ``truth`` belongs to another source, and is called real.
         columns: of the grid; by default it is about square, and clips stand one below the other.
     """
     if x.ndim == 2:
         return points.scatter(x)
     columns = columns or (1 if x.ndim == 5 else 0)
     rate = spec.rate if spec is not None else None
-    shown = {"source": source, "fake": x, "truth": truth, "back": back}
+    shown = {"source": source, "fake": x, "truth" if paired else "real": truth, "back": back}
     there = {name: _tiles(value, rate) for name, value in shown.items() if value is not None and value.ndim > 2}
     if len(there) > 1:
         return captioned(grid(beside(list(there.values())), columns, gap=6), " | ".join(there))
@@ -84,7 +86,7 @@ def picture_of(fakes: Split, spec: DataSpec, reals: Split | None = None, *, colu
     source = reals.source[torch.arange(n) % len(reals.source)]
     back = None if fakes.source is None else fakes.source[:n]
     truth = reals.x[:n] if reals.paired or back is not None else None
-    return picture(fakes.x, spec, source, truth, back, columns=columns)
+    return picture(fakes.x, spec, source, truth, back, paired=reals.paired, columns=columns)
 
 
 def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> Pixels:

@@ -107,6 +107,7 @@ class DrumsCNN(Extractor):
 
     def __init__(self, rate: int = RATES[0]) -> None:
         super().__init__()
+        self.sample_rate = rate
         self.heard = LogMel(rate)
         self.network = Network()
         self.longest = FRAMES * self.heard.hop
@@ -122,8 +123,8 @@ class DrumsCNN(Extractor):
             raise Unsupported("drums-cnn judges sounds of one channel, float32 or uint8")
         if x.shape[2] > self.longest:
             raise Unsupported(
-                f"drums-cnn hears {self.longest} samples at its rate, not {x.shape[2]}",
-                "for drums of 16 kHz write extractor = 'drums-cnn:16000'",
+                f"drums-cnn hears {self.longest} samples, not {x.shape[2]}",
+                "make them shorter; for sounds that are no drums write extractor = 'raw', or your own",
             )
         features, logits = self.network(self.heard(to_signal(x[:, 0])))
         return (features - self.mean) / self.std, logits
