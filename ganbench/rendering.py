@@ -30,10 +30,16 @@ DASH = "–"
 # -- numbers and cells ---------------------------------------------------------------------------------------
 
 
+NOTHING = 1e-12
+"""What is smaller came from rounding: of the distance of a set from itself, for example."""
+
+
 def number(value: float) -> str:
     """About three significant digits: ``0.712``, ``9.60``, ``54.3``, ``1043``; whole numbers as they are."""
     size = abs(value)
-    if size and (size < 1e-3 or size >= 1e7):
+    if size < NOTHING:
+        return "0"
+    if size < 1e-3 or size >= 1e7:
         return f"{value:.1e}"
     whole = value == round(value)
     return _fixed(value, 0 if whole or size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3)
@@ -44,7 +50,7 @@ def interval(summary: Summary) -> str:
     if summary.low is None or summary.high is None:
         return number(summary.mean)
     half = max(summary.mean - summary.low, summary.high - summary.mean)
-    if half == 0:
+    if half < NOTHING:
         return f"{number(summary.mean)} [{number(summary.low)}, {number(summary.high)}]"
     if half < 1e-5 or half >= 1e7:
         return f"{summary.mean:.3g} [{summary.low:.3g}, {summary.high:.3g}]"

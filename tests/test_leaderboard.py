@@ -744,6 +744,8 @@ def test_what_changed_between_runs_is_said(mixed):
         (Summary(-0.00001, 0.001, 5, -0.002, 0.002, ()), "0.0000 [-0.002, 0.002]"),
         (Summary(10.0, 0.0, 5, 10.0, 10.0, ()), "10 [10, 10]"),
         (Summary(0.7123, None, 1, None, None, ()), "0.712"),
+        (Summary(7e-16, 5e-16, 3, 0.0, 2e-15, ()), "0 [0, 0]"),
+        (Summary(-3e-17, None, 1, None, None, ()), "0"),
     ],
 )
 def test_an_interval_is_written_with_digits_that_mean_something(summary, text):
