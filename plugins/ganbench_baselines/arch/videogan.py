@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta
 from torch import Tensor
 
 from ganbench.data import Batch, DataSpec
@@ -25,7 +26,7 @@ class Settings:
     """``background``: with mask and background stream; without, it is the paper's one-stream model. ``sparsity``: λ."""
 
     background: bool = True
-    sparsity: float = 0.1
+    sparsity: Annotated[float, Meta(ge=0)] = 0.1
 
 
 class VideoGAN(GAN):
