@@ -309,12 +309,13 @@ def _rules(table: Table) -> str:
 
 
 def _reading(table: Table) -> str:
+    floor = any(row.entry.yardstick == "real data" for row in table.block("yardstick"))
+    perfect = ": real data are what a perfect generator would score" if floor else ""
     return (
         "Every row had the same data and the same number of real images shown to its discriminator, and was "
         "scored at the end of the budget. Its rank is 1 + the number of rows that are significantly better by "
         f"{table.label(table.headline)}: rows that these seeds cannot tell apart share a rank, and ranks need "
-        "not follow the order of the means. Yardsticks give the numbers a scale: real data are what a perfect "
-        "generator would score."
+        f"not follow the order of the means. Yardsticks give the numbers a scale{perfect}."
     )
 
 

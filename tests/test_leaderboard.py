@@ -735,6 +735,13 @@ def test_what_changed_between_runs_is_said(mixed):
 # -- what is written -----------------------------------------------------------------------------------------
 
 
+def test_a_page_speaks_of_real_data_only_where_they_are_a_row(mixed):
+    told = "a scale: real data are what a perfect generator would score."
+    assert told in to_markdown(build(mixed, TOY))
+    without = [record for record in mixed if record.yardstick != "real data"]
+    assert "give the numbers a scale." in to_markdown(build(without, TOY))
+
+
 @pytest.mark.parametrize(
     ("summary", "text"),
     [
