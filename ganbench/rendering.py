@@ -230,10 +230,11 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
 
 
 def _narrowest(table: Table, key: str, heading: str, cells: Iterable[Mapping[str, str]]) -> int:
-    """Characters that a column needs; long names, changes and reasons may wrap."""
+    """Characters that a column needs; long names, changes and reasons may wrap between words."""
     texts = [heading, *(cell.get(key, "") for cell in cells)]
     if key == "loss":
-        texts = [heading, *(table.part(row, "loss") for row in table.rows)]
+        changes = [word for text in texts for word in text.split()]
+        texts = [heading, *(table.part(row, "loss") for row in table.rows), *changes]
     if key == "ok":
         texts = [word for text in texts for word in text.split()]
     longest = max(map(len, texts), default=0)
