@@ -44,7 +44,7 @@ def in_this_process(folder: Path) -> dict[str, Record]:
 
 def test_every_combination_has_the_same_bits_in_this_process_and_in_workers(ganbench_command, tmp_path) -> None:
     records = in_this_process(tmp_path / "here")
-    assert len(records) == 27
+    assert len(records) == 30
     rules = tmp_path / "tiny.toml"
     rules.write_text(to_toml(TINY))
     ran = ganbench_command("run", "--arch", ARCHS, "--loss", "all", "--protocol", rules, "--jobs", "2", "-q")

@@ -426,11 +426,13 @@ PUBLISHED = sorted(Path(__file__).parents[1].glob("leaderboards/*/table.csv"))
 
 
 def _records_of(line: dict[str, str], records: list[dict]) -> list[dict]:
-    """The finished records of a line of the table, custom ones apart."""
+    """The finished records of a line of the table, in the order of their seeds."""
     mine = []
     for record in records:
         parts = [(record.get(kind) or {}).get("name", "") for kind in ("arch", "loss")]
-        if (*parts, record.get("yardstick", "")) == (line["arch"], line["loss"], line["yardstick"]):
+        changes = " ".join(f"{name}={value}" for name, value in record.get("changes", {}).items())
+        told = (*parts, record.get("yardstick", ""), changes)
+        if told == (line["arch"], line["loss"], line["yardstick"], line["changes"]):
             mine.append(record)
     return sorted(mine, key=lambda record: record["seed"])
 
