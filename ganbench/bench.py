@@ -12,7 +12,7 @@ from ganbench import plugins
 from ganbench.cache import Kept, surroundings
 from ganbench.contracts import Goal
 from ganbench.data import Dataset
-from ganbench.errors import GanbenchError, Unsupported
+from ganbench.errors import GanbenchError, PluginError, Unsupported
 from ganbench.evaluation import Judge, draw_reference, metric_of_column
 from ganbench.extractor import Extractor
 from ganbench.plugins import Source
@@ -93,15 +93,28 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
 
 
 def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset) -> None:
-    """Raise Unsupported, before anything is trained, where an extractor is not made for these data."""
+    """One look at two samples, before anything is paid for.
+
+    Raises:
+        Unsupported: the extractor is not made for these data.
+        PluginError: it fails on them.
+    """
     hears, rate = extractor.sample_rate, dataset.spec.rate
     if hears and rate and hears != rate:
         raise Unsupported(
             f"{protocol.evaluation.extractor} hears {hears} samples a second, and {protocol.dataset} has {rate:g}",
             "name data, or an extractor, of the same rate",
         )
-    with torch.inference_mode():
-        extractor(dataset.train.x[:2])
+    try:
+        with torch.inference_mode():
+            extractor(dataset.train.x[:2])
+    except GanbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"the extractor '{extractor.name}' fails on two samples of {protocol.dataset}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def pick_device(name: str) -> torch.device:

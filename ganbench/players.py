@@ -20,7 +20,7 @@ from ganbench.gan import GAN, normalisation
 from ganbench.jobs import Job
 from ganbench.plugins import Source
 from ganbench.protocol import Recipe, resolve_recipe
-from ganbench.settings import refuse_unheard
+from ganbench.settings import names_of, refuse_unheard
 from ganbench.train import preserved_rng
 from ganbench.trick import Trick
 
@@ -133,7 +133,7 @@ def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
     loss: Loss = plugins.build(source)
     if not changes:
         return loss
-    known = [field.name for field in dataclasses.fields(loss)] if dataclasses.is_dataclass(loss) else list[str]()
+    known = names_of(loss)
     for name in changes:
         if name not in known:
             raise UnknownSetting(

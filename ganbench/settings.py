@@ -14,6 +14,11 @@ from ganbench.errors import ProtocolError, UnknownSetting
 T = TypeVar("T")
 
 
+def names_of(settings: object) -> list[str]:
+    """The settings that a loss, or an architecture, lets users change: the fields of a dataclass."""
+    return [field.name for field in dataclasses.fields(settings)] if dataclasses.is_dataclass(settings) else []
+
+
 def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
     """An instance of the dataclass ``kind``, with what the user set in place of its defaults.
 
@@ -21,7 +26,7 @@ def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
         UnknownSetting: a name that ``kind`` has not.
         ProtocolError: a value of another type.
     """
-    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]  # T is a dataclass
+    names = names_of(kind)
     for name in given:
         if name not in names:
             raise UnknownSetting(f"--set arch.{name}: no such setting", _hint(name, names))
@@ -37,9 +42,7 @@ def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
 
 def refuse_unheard(arch: str, settings: object, given: Mapping[str, Any]) -> None:
     """Raise UnknownSetting if an architecture took no notice of what the user set."""
-    known = (
-        [field.name for field in dataclasses.fields(settings)] if dataclasses.is_dataclass(settings) else list[str]()
-    )
+    known = names_of(settings)
     for name in given:
         if name not in known:
             raise UnknownSetting(f"the arch '{arch}' has no setting '{name}'", _hint(name, known))

@@ -110,7 +110,7 @@ class Same(Extractor):
 
     name, version = "same", "1"
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         return x, x
 
 
@@ -208,7 +208,7 @@ class Parts(Same):
 
 
 class Silent(Same):
-    def forward(self, x: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
         return x, None
 
 

@@ -735,6 +735,11 @@ def test_what_changed_between_runs_is_said(mixed):
 # -- what is written -----------------------------------------------------------------------------------------
 
 
+def test_a_changed_setting_is_not_broken_within_a_word():
+    table = build(seeds("mlp+lsgan", 0.6, changes={"arch.d_halvings": "1"}), TOY)
+    assert "arch.d_halvings=1" in shown(table, 70)
+
+
 def test_a_page_speaks_of_real_data_only_where_they_are_a_row(mixed):
     told = "a scale: real data are what a perfect generator would score."
     assert told in to_markdown(build(mixed, TOY))

@@ -337,3 +337,11 @@ def test_settings_of_named_architectures_and_losses_are_told() -> None:
     assert "r1 has settings, changed with --set loss.gamma=VALUE" in told
     assert told.count("has settings") == 2
     assert "settings" not in CliRunner().invoke(app, ["plugins", "loss"]).output
+    assert "has settings" not in CliRunner().invoke(app, ["plugins", "ganbench"]).output  # a package, not a component
+
+
+def test_a_named_loss_that_cannot_be_imported_is_listed_all_the_same(install, ganbench_command) -> None:
+    install("broken-gan", "loss", "broken", "import nothing_of_that_name")
+    done = ganbench_command("plugins", "broken")
+    assert done.returncode == 0, done.stderr
+    assert "broken-gan 1.0" in done.stdout

@@ -10,9 +10,11 @@ from msgspec.structs import replace
 
 from ganbench.bench import prepare
 from ganbench.data import Split
-from ganbench.evaluation import Judge
+from ganbench.errors import DataError, PluginError
+from ganbench.evaluation import Judge, draw_reference
 from ganbench.plan import load_protocol
 from ganbench.selfcheck import SelfCheck, effective_samples
+from ganbench_baselines.extractor.digits_cnn import DigitsCNN
 
 RULES = load_protocol("smoke-v1")
 
@@ -93,6 +95,23 @@ def test_a_metric_that_prefers_other_reals_to_the_very_same_fails_its_check(goal
     judge = Judge(bench.dataset, bench.judge.reference, {"m": Fixed(goal, same, others)}, None, torch.device("cpu"))
     failed = SelfCheck(judge, "all", "m", 0)(bench.judge.reference).failed
     assert failed == ((f"score finds other reals ({others:g}) better than the very same ({same:g})",) if fails else ())
+
+
+def test_an_extractor_that_fails_on_the_data_is_told_before_anything_is_trained(monkeypatch) -> None:
+    def fail(self, x):
+        raise RuntimeError("shapes do not match")
+
+    monkeypatch.setattr(DigitsCNN, "forward", fail)
+    rules = load_protocol("smoke-v1")
+    with pytest.raises(PluginError, match=r"'digits-cnn' fails on two samples of digits: RuntimeError: shapes do not"):
+        prepare(replace(rules, name="fails-v1"), "cpu")
+
+
+@pytest.mark.parametrize(("part", "hint"), [("train", True), ("all", False)])
+def test_too_few_samples_are_told_with_a_step_that_helps(part, hint, bench) -> None:
+    with pytest.raises(DataError, match=f"9999 samples but 'digits' has .* in its {part} part") as caught:
+        draw_reference(bench.dataset, part, 9999, 0)
+    assert ('reference = "all"' in caught.value.hint) is hint
 
 
 def test_opposite_clusters_are_no_collapse_and_one_point_is() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import json
 import sys
@@ -21,9 +20,10 @@ from rich.table import Table
 from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import app, console
-from ganbench.errors import PluginError, Unsupported
+from ganbench.errors import GanbenchError, PluginError
 from ganbench.hookspecs import KINDS
 from ganbench.plugins import Source
+from ganbench.settings import names_of
 
 if TYPE_CHECKING:
     from ganbench.health import Health
@@ -69,8 +69,9 @@ def list_plugins(
         typer.echo(json.dumps([{field: getattr(s, field) for field in FIELDS} for s in found], indent=1))
     else:
         console().print(_table(found))
-        for source in found if wanted else []:
-            _print_settings(source)
+        for source in found:
+            if source.name in wanted:
+                _print_settings(source)
 
 
 def _split(names: Sequence[str]) -> tuple[str, Sequence[str]]:
@@ -93,28 +94,29 @@ def _table(found: Sequence[Source]) -> Table:
 def _print_settings(source: Source) -> None:
     """What ``--set`` changes of an architecture or a loss, its defaults, and what its author says of them."""
     settings = _settings_of(source)
-    if not dataclasses.is_dataclass(settings) or not dataclasses.fields(settings):
+    names = names_of(settings)
+    if not names:
         return
-    name = dataclasses.fields(settings)[0].name
     terminal = console()
-    terminal.print(f"\n[bold]{escape(source.name)}[/] has settings, changed with --set {source.kind}.{name}=VALUE:")
-    for field in dataclasses.fields(settings):
-        terminal.print(f"  {field.name} = {getattr(settings, field.name)}", markup=False)
+    terminal.print(f"\n[bold]{escape(source.name)}[/] has settings, changed with --set {source.kind}.{names[0]}=VALUE:")
+    for name in names:
+        terminal.print(f"  {name} = {getattr(settings, name)}", markup=False)
     told = inspect.getdoc(type(settings)) or ""
     terminal.print(textwrap.indent(told.replace("``", ""), "  "), markup=False, highlight=False, style="dim")
 
 
 def _settings_of(source: Source) -> object:
-    """A loss is its own settings. An architecture states them once it is built, for the first kind of data it takes."""
+    """A loss is its own settings. An architecture states them once it is built, for the first kind of data it takes.
+    What cannot be built has none to tell: to say what is wrong with it is `--check`'s part."""
     if source.kind == "loss":
-        return plugins.build(source)
-    if source.kind != "arch":
-        return None
-    from ganbench.testing.arch import EXAMPLES
+        with suppress(GanbenchError):
+            return plugins.build(source)
+    elif source.kind == "arch":
+        from ganbench.testing.arch import EXAMPLES
 
-    for data in (spec for specs in EXAMPLES.values() for spec in specs):
-        with suppress(Unsupported):
-            return plugins.build(source, data=data, d_norm=None, width=8, z_dim=16, settings={}).settings
+        for data in (spec for specs in EXAMPLES.values() for spec in specs):
+            with suppress(GanbenchError):
+                return plugins.build(source, data=data, d_norm=None, width=8, z_dim=16, settings={}).settings
     return None
 
 

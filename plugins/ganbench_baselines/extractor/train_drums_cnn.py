@@ -28,6 +28,7 @@ from ganbench.extractor import extract
 from ganbench_baselines.arch import wavegan
 from ganbench_baselines.dataset import drums
 from ganbench_baselines.extractor.drums_cnn import CLASSES, OWN, DrumsCNN, LogMel, Network
+from ganbench_baselines.extractor.train_digits_cnn import choose_gate, share
 
 CPU = torch.device("cpu")
 ARGUMENT = {8000: "4096,8000", 16_000: "16384,16000"}
@@ -170,19 +171,9 @@ def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
     }
 
 
-def choose_gate(confidence: Tensor) -> float:
-    """The strictest of a few round numbers that 97.5 % of unheard drums pass."""
-    return max(gate for gate in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95) if (confidence >= gate).double().mean() >= 0.975)
-
-
 def confusion(true: Tensor, assigned: Tensor) -> Tensor:
     """Counts ``[6, 6]``, row = true class."""
     return torch.bincount(CLASSES * true + assigned, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
-
-
-def share(condition: Tensor) -> float:
-    """Share of true entries, to four digits."""
-    return round(condition.double().mean().item(), 4)
 
 
 def measured(extractor: DrumsCNN, split: Split, held_out: Split, rate: int) -> dict[str, Any]:
