@@ -25,7 +25,7 @@ PINNED = {
     "digits-edges-64-v1": "49b0985fea25",
     "digits-edges-v1": "7025f844c7c7",
     "drums-16k-v1": "4635f61ba417",
-    "drums-v1": "0ae595edd695",
+    "drums-v1": "85077f911576",
     "gaussian-1d-v1": "4e3970b225a9",
     "moving-digits-64-v1": "a809b023ebee",
     "moving-digits-v1": "4b6aca956f74",

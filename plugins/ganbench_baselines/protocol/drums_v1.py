@@ -1,4 +1,4 @@
-"""Half a second of drums at 8 kHz, six classes: 5,000 D updates of a small WaveGAN, five minutes on one CPU core."""
+"""Half a second of drums at 8 kHz, six classes: 5,000 D updates of a small WaveGAN, seven minutes on one CPU core."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def ganbench_protocol() -> Protocol:
         dataset="drums",
         seeds=(0, 1, 2),
         training=Training(
-            budget_kimg=80, batch=16, lr=2e-3, betas=(0.5, 0.9), lr_decay=0.5, ema=0.995, width=8, z_dim=100
+            budget_kimg=80, batch=16, lr=2e-3, betas=(0.5, 0.9), lr_decay=0.5, ema=0.998, width=12, z_dim=100
         ),
         evaluation=Evaluating(
             samples=2400,
