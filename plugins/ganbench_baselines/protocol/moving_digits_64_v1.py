@@ -26,7 +26,7 @@ def ganbench_protocol() -> Protocol:
             extractor="clips-cnn",
             metrics=("fid", "is", "frames", "motion", "modes", "density-coverage"),
             headline="fid",
-            shown=("frame_fid", "identity", "speed_w1", "residual_w1", "coverage"),
+            shown=("frame_fid", "identity", "speed_w1", "residual_w1", "flicker_w1", "coverage"),
             yardsticks=("real data", "still", "shuffled frames", "changing digit", "one class", "noise"),
         ),
     )
