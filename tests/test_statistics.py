@@ -430,7 +430,7 @@ def _records_of(line: dict[str, str], records: list[dict]) -> list[dict]:
     mine = []
     for record in records:
         parts = [(record.get(kind) or {}).get("name", "") for kind in ("arch", "loss")]
-        changes = " ".join(f"{name}={value}" for name, value in record.get("changes", {}).items())
+        changes = " ".join(f"{name}={value}" for name, value in sorted(record.get("changes", {}).items()))
         told = (*parts, record.get("yardstick", ""), changes)
         if told == (line["arch"], line["loss"], line["yardstick"], line["changes"]):
             mine.append(record)
