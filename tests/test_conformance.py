@@ -337,15 +337,36 @@ def test_maxout_and_dropout_raise_no_false_alarm() -> None:
 # -- every check can fail ----------------------------------------------------------------------------------------------
 
 
+def broken_penalties() -> dict[str, Any]:
+    """Those of ``broken_losses`` that are wrong in the gradient of D by its samples."""
+
+    def constant_penalty(D, real, fake):
+        return ns_d(D, real, fake) + norms(D, real).detach().square().mean()
+
+    def once(D, real, fake):
+        return ns_d(D, real, fake) + (norms(D, torch.lerp(real, fake, torch.rand(()))) - 1).square().mean()
+
+    def blind_penalty(D, real, fake):
+        return ns_d(D, real, fake) + norms(D, real).nan_to_num().square().mean()
+
+    def over_the_batch(D, real, fake):
+        return ns_d(D, real, fake) + (norms(D, real).norm() - 1).square()
+
+    return {
+        "penalty-looks-at-each-sample-by-itself": loss(over_the_batch, ns_g),
+        "penalty-asks-for-a-critic-that-mixes-no-samples": loss(one_sided, ns_g),
+        "penalty-teaches-d": loss(constant_penalty, ns_g),
+        "penalty-points-are-drawn-for-each-sample": loss(once, ns_g),
+        "a-diverged-gradient-shows-in-the-loss": loss(blind_penalty, ns_g),
+    }
+
+
 def broken_losses() -> dict[str, Any]:
     """Check -> a loss that it finds."""
     rng, bias = torch.Generator(), nn.Linear(1, 1)
 
     def marked(D, real, fake):
         return ns_d(D, real.requires_grad_(True), fake)
-
-    def constant_penalty(D, real, fake):
-        return ns_d(D, real, fake) + norms(D, real).detach().square().mean()
 
     def nan_blind(D, real, fake):
         return softplus(-D(real)).nanmean() + softplus(D(fake)).nanmean()
@@ -359,18 +380,9 @@ def broken_losses() -> dict[str, Any]:
     def probability(D, real, fake):
         return -D(real).sigmoid().log().mean() - (1 - D(fake).sigmoid()).log().mean()
 
-    def once(D, real, fake):
-        return ns_d(D, real, fake) + (norms(D, torch.lerp(real, fake, torch.rand(()))) - 1).square().mean()
-
     def clipped(self, discriminators):
         for p in (p for D in discriminators for p in D.parameters()):
             p.data.nan_to_num_().clamp_(-1, 1)
-
-    def blind_penalty(D, real, fake):
-        return ns_d(D, real, fake) + norms(D, real).nan_to_num().square().mean()
-
-    def over_the_batch(D, real, fake):
-        return ns_d(D, real, fake) + (norms(D, real).norm() - 1).square()
 
     def unbiased(D, real, fake):
         said = D(fake)
@@ -407,12 +419,8 @@ def broken_losses() -> dict[str, Any]:
         "loss-is-what-it-claims-to-be": loss(ns_d, lambda D, real, fake: -D(fake).mean()),
         "a-diverged-critic-shows-in-the-loss": loss(nan_blind, ns_g),
         "after-d-step-hides-no-diverged-weight": loss(ns_d, ns_g, after_d_step=clipped),
-        "penalty-looks-at-each-sample-by-itself": loss(over_the_batch, ns_g),
-        "penalty-asks-for-a-critic-that-mixes-no-samples": loss(one_sided, ns_g),
-        "penalty-teaches-d": loss(constant_penalty, ns_g),
-        "penalty-points-are-drawn-for-each-sample": loss(once, ns_g),
-        "a-diverged-gradient-shows-in-the-loss": loss(blind_penalty, ns_g),
         "no check": bias,
+        **broken_penalties(),
     }
 
 
