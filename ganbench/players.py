@@ -79,7 +79,8 @@ def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str
 
 def _build_arch(source: Source, job: Job, d_norm: str | None, data: DataSpec) -> GAN:
     asked, _ = resolve_recipe(job.protocol.training, [("--set", job.recipe_changes)])
-    with _naming(f"{source.name} cannot play on {job.protocol.dataset}"):
+    elsewhere = "choose another --protocol (see `ganbench plugins protocol`), or another --arch"
+    with _naming(f"{source.name} cannot play on {job.protocol.dataset}", elsewhere):
         gan: GAN = plugins.build(
             source, data=data, d_norm=d_norm, width=asked.width, z_dim=asked.z_dim, settings=job.arch_changes
         )
@@ -109,13 +110,14 @@ class _Named(Unsupported):
 
 
 @contextmanager
-def _naming(who: str) -> Iterator[None]:
+def _naming(who: str, otherwise: str = "") -> Iterator[None]:
+    """``otherwise``: the next step, where the one who declines names none."""
     try:
         yield
     except _Named:
         raise
     except Unsupported as error:
-        raise _Named(f"{who}: {error.message}", error.hint) from error
+        raise _Named(f"{who}: {error.message}", error.hint or otherwise) from error
 
 
 def _name(reference: str) -> str:

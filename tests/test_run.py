@@ -202,8 +202,11 @@ def test_settings_of_the_user_reach_the_loss_and_the_recipe_and_mark_the_row(tmp
 
 def test_what_does_not_fit_is_declined_with_the_reason(tmp_path) -> None:
     job = only_run(tmp_path, protocol="ring-v1", seeds=[0])
-    with pytest.raises(Unsupported, match=r"dcgan cannot play on ring: needs 2-D images, not points of shape 2"):
+    with pytest.raises(
+        Unsupported, match=r"dcgan cannot play on ring: needs 2-D images, not points of shape 2"
+    ) as caught:
         carry_out(job)
+    assert "another --protocol (see `ganbench plugins protocol`)" in caught.value.hint
     assert not Path(job.folder).exists()
 
 
