@@ -8,37 +8,44 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ganbench._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from ganbench.api import Run, Runs, evaluate, leaderboard, load_run, run
-    from ganbench.data import Batch, Dataset, DataSpec, Oracle, Split
+    from ganbench.contracts.arch import GAN, Lazy, Match, Terms
+    from ganbench.contracts.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, stratified_split, to_signal
+    from ganbench.contracts.extractor import Extractor, Features, extract
+    from ganbench.contracts.loss import Critic, Goal, Loss, Metric
+    from ganbench.contracts.protocol import Evaluating, Protocol, Recipe, Training
+    from ganbench.contracts.settings import settings_of
+    from ganbench.contracts.trick import LossAround, Player, Trick, Turn
     from ganbench.errors import DataError, GanbenchError, Unsupported
-    from ganbench.evaluation import Evaluation
-    from ganbench.extractor import Extractor, Features
-    from ganbench.gan import GAN, Lazy, Match
-    from ganbench.hookspecs import hookimpl
-    from ganbench.protocol import Evaluating, Protocol, Training
-    from ganbench.settings import settings_of
-    from ganbench.trick import Trick, Turn
-
-__version__ = "0.1.0"
+    from ganbench.evaluation.cache import Kept, Results
+    from ganbench.evaluation.judge import Evaluation
+    from ganbench.plugins.hookspecs import hookimpl
+    from ganbench.training.trainer import preserved_rng
 
 _HOME = {
     "api": ("Run", "Runs", "evaluate", "leaderboard", "load_run", "run"),
-    "data": ("Batch", "DataSpec", "Dataset", "Oracle", "Split"),
+    "contracts.arch": ("GAN", "Lazy", "Match", "Terms"),
+    "contracts.data": ("Batch", "DataSpec", "Dataset", "Oracle", "Split", "quantise", "stratified_split", "to_signal"),
+    "contracts.extractor": ("Extractor", "Features", "extract"),
+    "contracts.loss": ("Critic", "Goal", "Loss", "Metric"),
+    "contracts.protocol": ("Evaluating", "Protocol", "Recipe", "Training"),
+    "contracts.settings": ("settings_of",),
+    "contracts.trick": ("LossAround", "Player", "Trick", "Turn"),
     "errors": ("DataError", "GanbenchError", "Unsupported"),
-    "evaluation": ("Evaluation",),
-    "extractor": ("Extractor", "Features"),
-    "gan": ("GAN", "Lazy", "Match"),
-    "hookspecs": ("hookimpl",),
-    "protocol": ("Evaluating", "Protocol", "Training"),
-    "settings": ("settings_of",),
-    "trick": ("Trick", "Turn"),
+    "evaluation.cache": ("Kept", "Results"),
+    "evaluation.judge": ("Evaluation",),
+    "plugins.hookspecs": ("hookimpl",),
+    "training.trainer": ("preserved_rng",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
     "GAN",
     "Batch",
+    "Critic",
     "DataError",
     "DataSpec",
     "Dataset",
@@ -47,23 +54,37 @@ __all__ = [
     "Extractor",
     "Features",
     "GanbenchError",
+    "Goal",
+    "Kept",
     "Lazy",
+    "Loss",
+    "LossAround",
     "Match",
+    "Metric",
     "Oracle",
+    "Player",
     "Protocol",
+    "Recipe",
+    "Results",
     "Run",
     "Runs",
     "Split",
+    "Terms",
     "Training",
     "Trick",
     "Turn",
     "Unsupported",
     "evaluate",
+    "extract",
     "hookimpl",
     "leaderboard",
     "load_run",
+    "preserved_rng",
+    "quantise",
     "run",
     "settings_of",
+    "stratified_split",
+    "to_signal",
 ]
 
 

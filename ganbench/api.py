@@ -16,26 +16,26 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from ganbench import checkpoint
-from ganbench.bench import prepare
-from ganbench.data import Split, quantise
-from ganbench.determinism import configured
-from ganbench.display import Display, make_display
+from ganbench.contracts.data import Split, quantise
+from ganbench.contracts.protocol import Protocol
+from ganbench.device.determinism import configured
 from ganbench.errors import DataError, GanbenchError, RecordError
-from ganbench.executors.inline import InlineExecutor
-from ganbench.executors.local import LocalExecutor
-from ganbench.html import to_html
-from ganbench.plan import DEFAULT_PROTOCOL, Plan, load_protocol, make_plan, parse_changes
-from ganbench.protocol import Protocol
-from ganbench.publishing import gather
-from ganbench.record import UNPACKAGED, Record, read
-from ganbench.rendering import to_frame
-from ganbench.session import carry_out
-from ganbench.table import Table, build
-from ganbench.unpackaged import source_of
+from ganbench.leaderboards.cells import to_frame
+from ganbench.leaderboards.html import to_html
+from ganbench.leaderboards.publishing import gather
+from ganbench.leaderboards.table import Table, build
+from ganbench.plugins.unpackaged import source_of
+from ganbench.records.record import UNPACKAGED, Record, read
+from ganbench.runs import checkpoint
+from ganbench.runs.display import Display, make_display
+from ganbench.runs.executors.inline import InlineExecutor
+from ganbench.runs.executors.local import LocalExecutor
+from ganbench.runs.plan import DEFAULT_PROTOCOL, Plan, load_protocol, make_plan, parse_changes
+from ganbench.runs.session import carry_out
+from ganbench.runs.setup import prepare
 
 if TYPE_CHECKING:
-    from ganbench.gan import GAN
+    from ganbench.contracts.arch import GAN
 
 
 @dataclass(frozen=True, repr=False)

@@ -16,20 +16,23 @@ from taped import TapeRecorder
 from torch import nn
 from toy import make
 
-from ganbench import GAN, DataSpec, Lazy, Split, energy, peak, plugins, runner
-from ganbench.accounting import Meter, account, flops_per_image
-from ganbench.bench import prepare
+from ganbench import GAN, DataSpec, Lazy, Split, plugins
 from ganbench.cli.runs import in_units
-from ganbench.data import Stream
-from ganbench.energy import Energy, counter_of, nvml_counter
-from ganbench.jobs import Job
-from ganbench.peak import peak_flops
-from ganbench.plan import load_protocol, make_plan
-from ganbench.players import build_players
-from ganbench.protocol import Recipe
-from ganbench.record import Cost, Record, Speed, read, write
-from ganbench.train import Trainer
-from ganbench.trick import Trick
+from ganbench.contracts.data import Stream
+from ganbench.contracts.executor import Job
+from ganbench.contracts.protocol import Recipe
+from ganbench.contracts.trick import Trick
+from ganbench.device import energy
+from ganbench.device.energy import Energy, counter_of, nvml_counter
+from ganbench.records.record import Cost, Record, Speed, read, write
+from ganbench.runs import runner
+from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.players import build_players
+from ganbench.runs.setup import prepare
+from ganbench.training import peak
+from ganbench.training.flops import Meter, account, flops_per_image
+from ganbench.training.peak import peak_flops
+from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan
 from ganbench_baselines.loss.non_saturating import ganbench_loss as non_saturating
 from ganbench_baselines.loss.wgan_gp import ganbench_loss as wgan_gp

@@ -16,9 +16,9 @@ from torch import nn
 from torch.nn.functional import softplus
 
 import ganbench
-from ganbench.determinism import settings
+from ganbench.device.determinism import settings
 from ganbench.errors import DataError, GanbenchError, PluginError, RecordError
-from ganbench.plan import load_protocol
+from ganbench.runs.plan import load_protocol
 
 
 def players(data, width, z_dim):
@@ -246,7 +246,7 @@ def test_ctrl_c_in_a_script_writes_the_run_down_and_the_same_call_goes_on(tmp_pa
 
 def test_evaluate_gives_real_data_the_score_of_the_same_set():
     protocol = load_protocol("smoke-v1")
-    from ganbench.bench import prepare
+    from ganbench.runs.setup import prepare
 
     reference = prepare(protocol, "cpu").judge.reference
     scores = ganbench.evaluate(reference.x, "smoke-v1", device="cpu")
@@ -310,8 +310,9 @@ def test_importing_ganbench_and_its_names_is_light():
 
 def test_the_names_of_the_api_are_functions_even_after_everything_was_imported():
     code = """
-        import json, ganbench, ganbench.api, ganbench.runner, ganbench.evaluation, ganbench.table, ganbench.cli
-        print(json.dumps([callable(getattr(ganbench, name)) for name in ganbench.__all__]))
+        import json, ganbench, ganbench.api, ganbench.cli, ganbench.leaderboards.table, ganbench.runs.runner
+        api = ("run", "evaluate", "leaderboard", "load_run")
+        print(json.dumps([callable(getattr(ganbench, name)) for name in api]))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=True)
     assert all(json.loads(done.stdout))

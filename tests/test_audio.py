@@ -19,17 +19,17 @@ from scipy.signal import resample_poly
 from torch import Tensor, nn
 from torch_fidelity import metric_fid
 
-from ganbench.bench import prepare
-from ganbench.data import Dataset, DataSpec, Split, Stream
+from ganbench.contracts.arch import count_parameters
+from ganbench.contracts.data import Dataset, DataSpec, Split, Stream
+from ganbench.contracts.extractor import extract
+from ganbench.contracts.protocol import Recipe
 from ganbench.errors import DataError, GanbenchError, ProtocolError, Unsupported
-from ganbench.evaluation import Evaluation, Judge, sample
-from ganbench.extractor import extract
-from ganbench.gan import count_parameters
-from ganbench.plan import load_protocol
-from ganbench.protocol import Recipe
+from ganbench.evaluation.judge import Evaluation, Judge, sample
+from ganbench.evaluation.yardsticks import draw
+from ganbench.runs.plan import load_protocol
+from ganbench.runs.setup import prepare
 from ganbench.testing import check_arch, check_dataset, check_extractor, check_metric, check_protocol
-from ganbench.train import Trainer
-from ganbench.yardsticks import draw
+from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import wavegan
 from ganbench_baselines.dataset import drums, folder_wav
 from ganbench_baselines.extractor import drums_cnn, train_drums_cnn

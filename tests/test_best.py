@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from torch import nn
 
 from ganbench import GAN, plugins
-from ganbench.bench import prepare
-from ganbench.best import BestSoFar
-from ganbench.plan import load_protocol, make_plan
-from ganbench.record import Look, Record
-from ganbench.runner import execute
+from ganbench.evaluation.best import BestSoFar
+from ganbench.records.record import Look, Record
+from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.runner import execute
+from ganbench.runs.setup import prepare
 
 RULES = load_protocol("smoke-v1")
 

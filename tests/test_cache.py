@@ -17,15 +17,17 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ganbench import cache, evaluation, plugins
-from ganbench.bench import _prepare, prepare
-from ganbench.cache import Kept, fingerprint
-from ganbench.data import DataSpec
-from ganbench.evaluation import Evaluation
-from ganbench.extractor import Extractor, extract
-from ganbench.plan import load_protocol, make_plan
-from ganbench.record import Component
-from ganbench.runner import execute
+from ganbench import plugins
+from ganbench.contracts.data import DataSpec
+from ganbench.contracts.extractor import Extractor, extract
+from ganbench.evaluation import cache
+from ganbench.evaluation import judge as evaluation
+from ganbench.evaluation.cache import Kept, fingerprint
+from ganbench.evaluation.judge import Evaluation
+from ganbench.records.record import Component
+from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.runner import execute
+from ganbench.runs.setup import _prepare, prepare
 from ganbench_baselines.metric import fid
 
 CPU = torch.device("cpu")

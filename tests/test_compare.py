@@ -16,11 +16,11 @@ import pytest
 from scipy import stats
 from toy import COLUMNS, CPU, GPU, TAG, TOY, diverged, make
 
-from ganbench.comparison import Comparison, compare
 from ganbench.errors import GanbenchError
-from ganbench.plan import load_protocol
-from ganbench.record import Component, Record, write
-from ganbench.table import build
+from ganbench.leaderboards.comparison import Comparison, compare
+from ganbench.leaderboards.table import build
+from ganbench.records.record import Component, Record, write
+from ganbench.runs.plan import load_protocol
 
 FID = f"fid@{TAG}"
 

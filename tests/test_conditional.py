@@ -11,11 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from ganbench.data import Batch, DataSpec, Split, Stream
+from ganbench.contracts.arch import GAN, count_parameters
+from ganbench.contracts.data import Batch, DataSpec, Split, Stream
+from ganbench.contracts.protocol import Recipe
 from ganbench.errors import ProtocolError, Unsupported
-from ganbench.gan import GAN, count_parameters
-from ganbench.protocol import Recipe
-from ganbench.train import Trainer
+from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import acgan, cgan, cgan_mlp
 from ganbench_baselines.arch.conditional import ConditionalGAN
 from ganbench_baselines.loss import r1

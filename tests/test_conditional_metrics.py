@@ -16,13 +16,13 @@ from torch import Tensor
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
 from ganbench import plugins
-from ganbench.contracts import Metric
-from ganbench.data import Dataset, DataSpec, Split, quantise
+from ganbench.contracts.arch import GAN
+from ganbench.contracts.data import Dataset, DataSpec, Split, quantise
+from ganbench.contracts.extractor import Extractor
+from ganbench.contracts.loss import Metric
 from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation, draw_reference
-from ganbench.extractor import Extractor
-from ganbench.gan import GAN
-from ganbench.yardsticks import YARDSTICKS
+from ganbench.evaluation.judge import Evaluation, draw_reference
+from ganbench.evaluation.yardsticks import YARDSTICKS
 from ganbench_baselines.dataset.digits import ganbench_dataset
 from ganbench_baselines.extractor.digits_cnn import load
 from ganbench_baselines.metric import cas, intra_fid, label_accuracy

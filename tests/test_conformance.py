@@ -22,8 +22,9 @@ from planted import assert_found
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
-from ganbench import GAN, DataError, Dataset, DataSpec, Match, Oracle, Split, Unsupported, hookspecs, plugins
+from ganbench import GAN, DataError, Dataset, DataSpec, Match, Oracle, Split, Unsupported, plugins
 from ganbench.errors import PluginError
+from ganbench.plugins import hookspecs
 from ganbench.testing import (
     CHECKS,
     ConformanceError,

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from planted import assert_found
 
 from ganbench import Evaluating, Protocol, Training
+from ganbench.contracts.protocol import to_toml
 from ganbench.errors import PluginError, ProtocolError
-from ganbench.plan import load_protocol
-from ganbench.protocol import to_toml
+from ganbench.runs.plan import load_protocol
 from ganbench.testing import CHECKS, ConformanceError, check_protocol, protocol_findings
 
 RING = load_protocol("ring-v1")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ganbench import DataSpec
-from ganbench.gan import count_parameters
+from ganbench.contracts.arch import count_parameters
 from ganbench.testing.built import Built
 from ganbench.testing.speed import Speed, speed_of_arch, speed_of_loss
 from ganbench.testing.toys import Logistic, toy, toy_of_size

@@ -15,9 +15,9 @@ from planted import assert_found
 from torch import nn
 
 from ganbench import DataSpec, Trick, Unsupported
-from ganbench.gan import GAN, Lazy
+from ganbench.contracts.arch import GAN, Lazy
+from ganbench.contracts.trick import LossAround
 from ganbench.testing import CHECKS, ConformanceError, check_trick, trick_findings
-from ganbench.trick import LossAround
 
 
 def trick(**members: Any) -> Trick:

@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from ganbench import DataSpec, Split, plugins
-from ganbench.capture import EAGER
-from ganbench.contracts import LossTraits
-from ganbench.data import Stream
-from ganbench.determinism import configured
-from ganbench.precision import MEMORY_FORMATS, lay_out
-from ganbench.protocol import Recipe
-from ganbench.train import Trainer
+from ganbench.contracts.data import Stream
+from ganbench.contracts.loss import LossTraits
+from ganbench.contracts.protocol import Recipe
+from ganbench.device.determinism import configured
+from ganbench.training.capture import EAGER
+from ganbench.training.precision import MEMORY_FORMATS, lay_out
+from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU here")

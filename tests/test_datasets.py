@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ganbench.data import Dataset
+from ganbench.contracts.data import Dataset
 from ganbench.errors import DataError, GanbenchError, Unsupported
 from ganbench_baselines.dataset import digits, folder, gaussian_1d, grid, ring, stacked_digits
 

@@ -10,13 +10,13 @@ import torch
 from msgspec.structs import replace
 
 from ganbench import plugins
-from ganbench.bench import prepare
-from ganbench.data import Stream
-from ganbench.determinism import configure, noting_nondeterminism
-from ganbench.plan import load_protocol, make_plan
-from ganbench.protocol import to_toml
-from ganbench.record import Record, read
-from ganbench.runner import execute
+from ganbench.contracts.data import Stream
+from ganbench.contracts.protocol import to_toml
+from ganbench.device.determinism import configure, noting_nondeterminism
+from ganbench.records.record import Record, read
+from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.runner import execute
+from ganbench.runs.setup import prepare
 
 TINY = load_protocol("smoke-v1")
 TINY = replace(

@@ -10,9 +10,9 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from ganbench.data import DataSpec
+from ganbench.contracts.data import DataSpec
 from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
+from ganbench.evaluation.judge import Evaluation
 from ganbench.testing import check_metric, check_protocol
 from ganbench_baselines.metric import distance_1d
 

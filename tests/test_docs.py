@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 import typer
 
-from ganbench import GAN, Dataset, Evaluating, Evaluation, Oracle, Protocol, Split, Training, Trick, hookspecs, plugins
+from ganbench import GAN, Dataset, Evaluating, Evaluation, Oracle, Protocol, Split, Training, Trick, plugins
 from ganbench.cli import app
-from ganbench.contracts import LossTraits
-from ganbench.plan import load_protocol
-from ganbench.publishing import check_folder
-from ganbench.record import read
+from ganbench.contracts.loss import LossTraits
+from ganbench.leaderboards.publishing import check_folder
+from ganbench.plugins import hookspecs
+from ganbench.records.record import read
+from ganbench.runs.plan import load_protocol
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

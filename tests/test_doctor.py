@@ -15,7 +15,7 @@ import pytest
 from toy import LOSS
 
 from ganbench import __version__
-from ganbench.hookspecs import API_VERSION
+from ganbench.plugins.hookspecs import API_VERSION
 
 FETCHING = '''
     """An extractor that fetches its weights."""

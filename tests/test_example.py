@@ -6,8 +6,8 @@ import tomllib
 
 import pytest
 
-from ganbench import scaffold
-from ganbench.hookspecs import KINDS
+from ganbench.plugins import scaffold
+from ganbench.plugins.hookspecs import KINDS
 
 EXAMPLE = scaffold.example()
 LEFT_BY_TOOLS = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "build", "dist", "runs"}

@@ -14,10 +14,10 @@ import pytest
 from msgspec.structs import replace
 
 from ganbench import plugins
-from ganbench.executors import local
-from ganbench.executors.local import LocalExecutor
-from ganbench.plan import load_protocol, make_plan
-from ganbench.record import read
+from ganbench.records.record import read
+from ganbench.runs.executors import local
+from ganbench.runs.executors.local import LocalExecutor
+from ganbench.runs.plan import load_protocol, make_plan
 
 MISBEHAVING = '''
     """A loss that misbehaves in its tenth step."""

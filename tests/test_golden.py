@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ganbench import plugins
-from ganbench.plan import load_protocol, make_plan
-from ganbench.runner import execute
+from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.runner import execute
 
 GOLDEN = {  # loss -> FID, D's and G's loss at the end; one thread and two agree to 3e-6
     "non-saturating": (51.786279, 0.10859422, 3.6950763),

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import pytest
 
-from ganbench.health import Health, examine
-from ganbench.plugins import Source
+from ganbench.plugins.metadata import Source
+from ganbench.testing.health import Health, examine
 
 LOSS = '''
     """A loss from elsewhere."""
@@ -173,7 +173,7 @@ def test_building_alone_makes_no_check_of_a_kind(checked) -> None:
 
 def test_the_parent_imports_neither_torch_nor_a_plugin(tmp_path) -> None:
     code = (
-        "import sys\nfrom ganbench import plugins\nfrom ganbench.health import examine\n"
+        "import sys\nfrom ganbench import plugins\nfrom ganbench.testing.health import examine\n"
         "if __name__ == '__main__':\n"
         "    (health,) = examine([plugins.find('loss', 'hinge')], 'build')\n"
         "    print(health.status, [m for m in sys.modules if m in ('torch', 'numpy') or m.startswith('ganbench_b')])\n"

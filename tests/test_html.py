@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 
 from toy import TOY, make
 
-from ganbench.html import to_html, to_page
-from ganbench.table import build
+from ganbench.leaderboards.html import to_html, to_page
+from ganbench.leaderboards.table import build
 
 
 def rows_of(page: str) -> list[list[str]]:

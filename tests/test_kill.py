@@ -19,12 +19,13 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from ganbench import plugins, runner
-from ganbench import record as records
-from ganbench.bench import prepare
-from ganbench.plan import load_protocol, make_plan
-from ganbench.publishing import check_folder, write_folder
-from ganbench.record import Record, read
+from ganbench import plugins
+from ganbench.leaderboards.publishing import check_folder, write_folder
+from ganbench.records import record as records
+from ganbench.records.record import Record, read
+from ganbench.runs import runner
+from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.setup import prepare
 
 
 def plan_of(out: Path, **options):

@@ -17,11 +17,11 @@ from typer.testing import CliRunner
 
 import ganbench
 from ganbench import GAN, Dataset, DataSpec, Evaluating, Match, Protocol, Split, Training
-from ganbench.activation import Probe
 from ganbench.cli import app
 from ganbench.errors import DataError, GanbenchError, Unsupported
-from ganbench.latent import conditions, interpolate, linear, made_of, slerp
-from ganbench.record import write
+from ganbench.records.record import write
+from ganbench.report.activation import Probe
+from ganbench.report.latent import conditions, interpolate, linear, made_of, slerp
 from ganbench_baselines.arch import dcgan
 
 DIGITS = DataSpec((1, 16, 16), classes=10)

@@ -14,24 +14,15 @@ from msgspec.structs import replace
 from rich.console import Console
 from toy import COLUMNS, CPU, GPU, PLUGINS, TAG, TOY, diverged, make, seeds, yardstick
 
-from ganbench import publishing, rendering
 from ganbench.errors import GanbenchError, RecordError
-from ganbench.publishing import check_folder, records_in, write_folder
-from ganbench.record import (
-    Best,
-    Column,
-    Component,
-    Fingerprints,
-    Look,
-    Record,
-    Speed,
-    read,
-    write,
-)
-from ganbench.rendering import to_csv, to_frame, to_json, to_markdown, to_rich
-from ganbench.rows import Row
-from ganbench.statistics import Summary
-from ganbench.table import Table, build
+from ganbench.leaderboards import cells as rendering
+from ganbench.leaderboards import publishing
+from ganbench.leaderboards.cells import to_csv, to_frame, to_json, to_markdown, to_rich
+from ganbench.leaderboards.publishing import check_folder, records_in, write_folder
+from ganbench.leaderboards.rows import Row
+from ganbench.leaderboards.statistics import Summary
+from ganbench.leaderboards.table import Table, build
+from ganbench.records.record import Best, Column, Component, Fingerprints, Look, Record, Speed, read, write
 
 
 @pytest.fixture

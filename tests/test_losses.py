@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
-from ganbench import hookspecs
-from ganbench.contracts import LossTraits
+from ganbench.contracts.loss import LossTraits
+from ganbench.plugins import hookspecs
 from ganbench_baselines.loss import penalties
 
 Fn = Callable[[Tensor, Tensor], Tensor]

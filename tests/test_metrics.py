@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from ganbench.contracts import Metric
-from ganbench.data import DataSpec, Oracle
+from ganbench.contracts.data import DataSpec, Oracle
+from ganbench.contracts.extractor import Extractor
+from ganbench.contracts.loss import Metric
 from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
-from ganbench.extractor import Extractor
+from ganbench.evaluation.judge import Evaluation
 from ganbench_baselines.metric import kid, modes, neighbours
 
 NAMES = ["fid", "inception_score", "kid", "precision_recall", "density_coverage", "modes"]

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from ganbench import scaffold
 from ganbench.errors import GanbenchError
-from ganbench.hookspecs import KINDS
+from ganbench.plugins import scaffold
+from ganbench.plugins.hookspecs import KINDS
 
 Run = Callable[..., str]
 

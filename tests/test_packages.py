@@ -356,7 +356,7 @@ def test_one_module_under_two_names_is_two_components(shelf, ganbench):
     code = PROTOCOL.replace('"NAME"', "NAMES.pop(0)") + '\n    NAMES = ["one", "two"]'
     shelf.add("ganbench-good", {"protocol/one": "both", "protocol/two": "both"}, {"both": code})
     script = (
-        "from ganbench.plan import load_protocol\n"
+        "from ganbench.runs.plan import load_protocol\n"
         "assert [load_protocol(name).name for name in ('one', 'two')] == ['one', 'two']"
     )
     subprocess.run([sys.executable, "-c", script], env=surroundings(shelf.folder), check=True)

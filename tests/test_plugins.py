@@ -15,10 +15,11 @@ import pytest
 from typer.testing import CliRunner
 
 import ganbench
-from ganbench import hookspecs, loading, plugins
+from ganbench import plugins
 from ganbench.cli import app
 from ganbench.errors import PluginError
-from ganbench.record import UNPACKAGED
+from ganbench.plugins import hookspecs, loading, metadata
+from ganbench.records.record import UNPACKAGED
 
 GOOD_LOSS = '''
     """A loss from elsewhere."""
@@ -56,7 +57,7 @@ API = {
 
 def test_every_announced_component_can_be_found_and_describes_itself_in_one_line() -> None:
     sources = [s for s in plugins.installed() if s.package == "ganbench"]
-    assert {s.kind for s in sources} == set(plugins.KINDS)
+    assert {s.kind for s in sources} == set(hookspecs.KINDS)
     for source in sources:
         assert source.file is not None, source
         assert 10 < len(source.summary) < 130, source
@@ -283,7 +284,7 @@ def test_an_argument_with_a_default_may_be_one_that_older_versions_do_not_give(i
 # -- names ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", plugins.KINDS)
+@pytest.mark.parametrize("kind", hookspecs.KINDS)
 def test_a_reference_always_leads_back_to_its_source(kind: str) -> None:
     for source in plugins.of_kind(kind):
         assert plugins.find(kind, source.reference) == source
@@ -314,7 +315,7 @@ def test_a_protocol_means_its_own_packages_components_whatever_else_is_installed
 
 
 def test_what_is_handed_over_from_python_is_found_by_its_reference_and_listed_nowhere(monkeypatch) -> None:
-    monkeypatch.setattr(plugins, "_handed", {})
+    monkeypatch.setattr(metadata, "_handed", {})
     mine = plugins.Source("loss", "hinge", UNPACKAGED, "0", "somewhere")
     with pytest.raises(PluginError, match="the loss 'hinge' is in no package"):
         plugins.find("loss", mine.reference)

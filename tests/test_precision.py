@@ -9,18 +9,18 @@ from taped import TapeRecorder
 from torch import nn
 
 from ganbench import DataSpec, Split, plugins
-from ganbench.contracts import LossTraits
-from ganbench.data import Stream
-from ganbench.determinism import configured
+from ganbench.contracts.data import Stream
+from ganbench.contracts.executor import Job
+from ganbench.contracts.loss import LossTraits
+from ganbench.contracts.protocol import Recipe, parse
+from ganbench.device.determinism import configured
 from ganbench.errors import ProtocolError
-from ganbench.evaluation import sample
-from ganbench.jobs import Job
-from ganbench.plan import load_protocol
-from ganbench.precision import MEMORY_FORMATS, lay_out, tensor_cores
-from ganbench.protocol import Recipe, parse
-from ganbench.record import Record
-from ganbench.runner import execute
-from ganbench.train import Trainer
+from ganbench.evaluation.judge import sample
+from ganbench.records.record import Record
+from ganbench.runs.plan import load_protocol
+from ganbench.runs.runner import execute
+from ganbench.training.precision import MEMORY_FORMATS, lay_out, tensor_cores
+from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan
 from ganbench_baselines.loss.hinge import Hinge
 

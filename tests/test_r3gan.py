@@ -11,9 +11,9 @@ from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
 from torch.testing import assert_close
 
 from ganbench import plugins
-from ganbench.data import Batch, DataSpec
+from ganbench.contracts.arch import GAN, count_parameters, normalisation
+from ganbench.contracts.data import Batch, DataSpec
 from ganbench.errors import ProtocolError, Unsupported
-from ganbench.gan import GAN, count_parameters, normalisation
 from ganbench.testing import check_arch
 from ganbench_baselines.arch import r3gan
 from ganbench_baselines.arch.r3gan import Block, Resampled, doubling, halving

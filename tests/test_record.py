@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from ganbench import plugins
 from ganbench.errors import RecordError
-from ganbench.plan import load_protocol, make_plan
-from ganbench.record import FORMAT, Component, Fingerprints, Record, read, write
-from ganbench.runner import execute
+from ganbench.records.record import FORMAT, Component, Fingerprints, Record, read, write
+from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.runner import execute
 
 OLD = Path(__file__).parent / "data" / "record-format-1.json"
 EARLIER = OLD.with_name("record-format-2.json")

@@ -15,12 +15,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 from typer.testing import CliRunner
 
 import ganbench
-from ganbench import GAN, DataSpec, Evaluating, Match, Protocol, Split, Training, report
+from ganbench import GAN, DataSpec, Evaluating, Match, Protocol, Split, Training
 from ganbench.cli import app
+from ganbench.device.untouched import untouched
 from ganbench.errors import GanbenchError
-from ganbench.looking import untouched
 from ganbench.report import audio, axes, points
+from ganbench.report import pictures as report
 from ganbench.report.canvas import GROUND
+from ganbench.runs.checkpoint import players_of
 
 POINTS, LINE = DataSpec((2,), bounded=False), DataSpec((1,), bounded=False)
 SOUND, CLIPS = DataSpec((1, 1024), rate=8000), DataSpec((1, 5, 16, 16), rate=8)
@@ -518,7 +520,7 @@ def test_a_class_can_be_asked_for(runs, tmp_path) -> None:
 def test_translations_of_held_out_sources_are_drawn_beside_them(runs, tmp_path) -> None:
     command("sample", runs["pairs"], "-n", 4, "--out", tmp_path / "x.png")
     command("sample", runs["pairs"], "-n", 4, "--out", tmp_path / "x.npy")
-    held_out = ganbench.checkpoint.players_of(runs["pairs"] / "checkpoint.pt")[1].test
+    held_out = players_of(runs["pairs"] / "checkpoint.pt")[1].test
     with Image.open(tmp_path / "x.png") as image:
         pixels = np.asarray(image)
     assert np.array_equal(pixels[18 + 6 :: 3, 6::3, 0][:16, :16], held_out.source[0, 0].numpy())

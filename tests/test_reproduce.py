@@ -11,10 +11,10 @@ from msgspec.structs import replace
 
 from ganbench import plugins
 from ganbench.errors import PluginError, ProtocolError, RecordError
-from ganbench.plan import load_protocol, make_plan
-from ganbench.record import Component, Fingerprints, Record, read, write
-from ganbench.reproduce import compare, conditions, job_of
-from ganbench.runner import execute
+from ganbench.records.record import Component, Fingerprints, Record, read, write
+from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.reproduce import compare, conditions, job_of
+from ganbench.runs.runner import execute
 
 OLD = Path(__file__).parent / "data" / "record-format-1.json"
 

@@ -19,10 +19,10 @@ from PIL import Image
 
 from ganbench import plugins
 from ganbench.errors import PluginError, ProtocolError, Unsupported
-from ganbench.plan import load_protocol, make_plan, parse_changes
-from ganbench.record import read, write
-from ganbench.runner import execute
-from ganbench.yardsticks import YARDSTICKS
+from ganbench.evaluation.yardsticks import YARDSTICKS
+from ganbench.records.record import read, write
+from ganbench.runs.plan import load_protocol, make_plan, parse_changes
+from ganbench.runs.runner import execute
 
 
 def plan_of(

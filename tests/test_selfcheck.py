@@ -8,12 +8,12 @@ import pytest
 import torch
 from msgspec.structs import replace
 
-from ganbench.bench import prepare
-from ganbench.data import Split
+from ganbench.contracts.data import Split
 from ganbench.errors import DataError, PluginError
-from ganbench.evaluation import Judge, draw_reference
-from ganbench.plan import load_protocol
-from ganbench.selfcheck import SelfCheck, effective_samples
+from ganbench.evaluation.judge import Judge, draw_reference
+from ganbench.evaluation.selfcheck import SelfCheck, effective_samples
+from ganbench.runs.plan import load_protocol
+from ganbench.runs.setup import prepare
 from ganbench_baselines.extractor.digits_cnn import DigitsCNN
 
 RULES = load_protocol("smoke-v1")

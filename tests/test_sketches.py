@@ -12,9 +12,9 @@ from taped import TapeRecorder
 from torch import nn
 
 from ganbench import Split
-from ganbench.data import Stream
-from ganbench.protocol import Recipe
-from ganbench.train import Trainer
+from ganbench.contracts.data import Stream
+from ganbench.contracts.protocol import Recipe
+from ganbench.training.trainer import Trainer
 
 GUIDE = Path(__file__).parents[1] / "CONTRIBUTING.md"
 SIDE = 8

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ganbench.statistics import (
+from ganbench.leaderboards.statistics import (
     Difference,
     difference,
     hedges_g,

@@ -12,12 +12,12 @@ from torch import nn
 from torch.nn.functional import conv2d, conv_transpose2d, interpolate, leaky_relu, pad
 
 from ganbench import Batch, DataSpec, Unsupported
-from ganbench.data import Split, Stream
+from ganbench.contracts.arch import count_parameters, normalisation
+from ganbench.contracts.data import Split, Stream
+from ganbench.contracts.protocol import Recipe, Training, resolve_recipe
 from ganbench.errors import ProtocolError
-from ganbench.gan import count_parameters, normalisation
-from ganbench.protocol import Recipe, Training, resolve_recipe
 from ganbench.testing import check_arch
-from ganbench.train import Trainer
+from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import style_layers, style_networks, stylegan2
 from ganbench_baselines.arch.style_layers import EqualisedConv, EqualisedLinear, Filter, StyledConv, modulated_conv
 from ganbench_baselines.arch.style_networks import MinibatchStd, Residual, channels_by_side

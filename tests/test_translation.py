@@ -15,13 +15,13 @@ from taped import TapeRecorder
 from torch import nn
 
 from ganbench import Batch, DataError, DataSpec, Split, Unsupported
-from ganbench.data import Stream, to_signal
+from ganbench.contracts.arch import count_parameters
+from ganbench.contracts.data import Stream, to_signal
+from ganbench.contracts.protocol import Recipe
 from ganbench.errors import PluginError, ProtocolError
-from ganbench.evaluation import Judge, sample
-from ganbench.gan import count_parameters
-from ganbench.protocol import Recipe
+from ganbench.evaluation.judge import Judge, sample
 from ganbench.testing import check_dataset
-from ganbench.train import Trainer
+from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import cyclegan
 from ganbench_baselines.dataset import digits, digits_edges, folder_pair
 from ganbench_baselines.metric import translation

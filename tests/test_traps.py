@@ -20,9 +20,9 @@ import torch
 from torch import Tensor, nn
 
 from ganbench import GAN, DataSpec, Split
-from ganbench.data import Stream, to_signal
-from ganbench.evaluation import sample
-from ganbench.protocol import Recipe
+from ganbench.contracts.data import Stream, to_signal
+from ganbench.contracts.protocol import Recipe
+from ganbench.evaluation.judge import sample
 from ganbench.testing import Finding, arch_findings, dataset_findings, loss_findings, metric_findings, trick_findings
 from ganbench.testing.worlds import images
 from ganbench_baselines.arch import dcgan
@@ -569,8 +569,8 @@ def fresh_batches(module: ModuleType) -> bool:
     ids=["within an iteration", "for good"],
 )  # fmt: skip
 def test_one_real_batch_for_all_d_updates_is_found(copied: Copied, old, new) -> None:
-    assert fresh_batches(copied("ganbench.train"))
-    assert not fresh_batches(copied("ganbench.train", (old, new)))
+    assert fresh_batches(copied("ganbench.training.trainer"))
+    assert not fresh_batches(copied("ganbench.training.trainer", (old, new)))
 
 
 def players() -> GAN:
@@ -588,8 +588,8 @@ def samples_in_eval_mode(module: ModuleType) -> bool:
 
 
 def test_a_core_that_samples_in_train_mode_is_found(copied: Copied) -> None:
-    assert samples_in_eval_mode(copied("ganbench.evaluation"))
-    assert not samples_in_eval_mode(copied("ganbench.evaluation", ("root.eval()", "root.train()")))
+    assert samples_in_eval_mode(copied("ganbench.evaluation.judge"))
+    assert not samples_in_eval_mode(copied("ganbench.evaluation.judge", ("root.eval()", "root.train()")))
 
 
 def evaluation_draws_on_its_own(module: ModuleType) -> bool:
@@ -602,9 +602,9 @@ def evaluation_draws_on_its_own(module: ModuleType) -> bool:
 
 @pytest.mark.parametrize("new", ["rng = torch.default_generator", "rng = torch.default_generator.manual_seed(seed)"])
 def test_evaluation_latents_from_the_training_stream_are_found(copied: Copied, new) -> None:
-    assert evaluation_draws_on_its_own(copied("ganbench.evaluation"))
+    assert evaluation_draws_on_its_own(copied("ganbench.evaluation.judge"))
     shared = ("rng = torch.Generator(device).manual_seed(seed)", new)
-    assert not evaluation_draws_on_its_own(copied("ganbench.evaluation", shared))
+    assert not evaluation_draws_on_its_own(copied("ganbench.evaluation.judge", shared))
 
 
 def looking_does_not_touch(module: ModuleType) -> bool:
@@ -623,10 +623,10 @@ def looking_does_not_touch(module: ModuleType) -> bool:
 
 
 def test_a_loop_that_shares_its_random_numbers_with_evaluation_is_found(copied: Copied) -> None:
-    assert looking_does_not_touch(copied("ganbench.train"))
+    assert looking_does_not_touch(copied("ganbench.training.trainer"))
     shared = ("            _set_default_rng_states(self.noise, self.device)\n", "")
     assert not looking_does_not_touch(
-        copied("ganbench.train", shared, ("with preserved_rng(self.device):", "if True:"))
+        copied("ganbench.training.trainer", shared, ("with preserved_rng(self.device):", "if True:"))
     )
 
 
@@ -642,10 +642,10 @@ def reals_and_fakes_take_one_road(module: ModuleType) -> bool:
 
 
 def test_fakes_that_are_resized_on_their_own_are_found(copied: Copied) -> None:
-    assert reals_and_fakes_take_one_road(copied("ganbench.evaluation"))
+    assert reals_and_fakes_take_one_road(copied("ganbench.evaluation.judge"))
     halved = "torch.nn.functional.interpolate(self.fake.float(), (16, 16), mode='nearest').to(torch.uint8)"
     own_road = ("extract(self.extractor, self.fake, self.device)", f"extract(self.extractor, {halved}, self.device)")
-    assert not reals_and_fakes_take_one_road(copied("ganbench.evaluation", own_road))
+    assert not reals_and_fakes_take_one_road(copied("ganbench.evaluation.judge", own_road))
 
 
 def storing_is_exact(module: ModuleType) -> bool:
@@ -655,8 +655,8 @@ def storing_is_exact(module: ModuleType) -> bool:
 
 
 def test_fakes_that_are_cut_off_where_reals_are_rounded_are_found(copied: Copied) -> None:
-    assert storing_is_exact(copied("ganbench.data"))
-    assert not storing_is_exact(copied("ganbench.data", (".round().clamp(0, 255)", ".clamp(0, 255)")))
+    assert storing_is_exact(copied("ganbench.contracts.data"))
+    assert not storing_is_exact(copied("ganbench.contracts.data", (".round().clamp(0, 255)", ".clamp(0, 255)")))
 
 
 def test_the_world_that_metrics_are_tried_in_is_what_it_says() -> None:

@@ -12,17 +12,17 @@ import torch
 from scipy.stats import wasserstein_distance
 from torch import Tensor, nn
 
-from ganbench.data import Batch, Dataset, DataSpec, Split, Stream
+from ganbench.contracts.arch import GAN, count_parameters, normalisation
+from ganbench.contracts.data import Batch, Dataset, DataSpec, Split, Stream
+from ganbench.contracts.extractor import extract
+from ganbench.contracts.protocol import Recipe
 from ganbench.errors import DataError, ProtocolError, Unsupported
-from ganbench.evaluation import Evaluation, Judge, sample
-from ganbench.extractor import extract
-from ganbench.gan import GAN, count_parameters, normalisation
-from ganbench.protocol import Recipe
+from ganbench.evaluation.judge import Evaluation, Judge, sample
 from ganbench.testing.findings import ConformanceError
 from ganbench.testing.metric import CHECKS as METRIC_CHECKS
 from ganbench.testing.metric import MetricCase
 from ganbench.testing.worlds import World
-from ganbench.train import Trainer
+from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import video_layers, videogan, videogan_two_critic
 from ganbench_baselines.dataset import digits, moving_digits
 from ganbench_baselines.extractor import clips_cnn, digits_cnn, train_clips_cnn

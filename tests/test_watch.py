@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from ganbench.watch import Fault, Watch
+from ganbench.training.watch import Fault, Watch
 
 
 def watched() -> tuple[nn.Linear, Watch]:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from ganbench.protocol import Evaluating, Protocol, Training
-from ganbench.record import FORMAT, Column, Component, Cost, Environment, Fingerprints, Record, SelfChecks, Speed
+from ganbench.contracts.protocol import Evaluating, Protocol, Training
+from ganbench.records.record import (
+    FORMAT,
+    Column,
+    Component,
+    Cost,
+    Environment,
+    Fingerprints,
+    Record,
+    SelfChecks,
+    Speed,
+)
 
 LOSS = '''
     """A loss from elsewhere."""

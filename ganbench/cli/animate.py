@@ -12,7 +12,7 @@ from ganbench.cli.runs import run_folders
 from ganbench.errors import GanbenchError, RecordError
 
 if TYPE_CHECKING:
-    from ganbench.report import Pixels
+    from ganbench.report.pictures import Pixels
 
 HOLD = 2.0
 """Seconds for which the last picture stays before all begins again."""
@@ -28,7 +28,7 @@ def animate(
     if out.suffix.lower() not in {".gif", ".webp"}:
         raise GanbenchError(f"cannot write '{out}': an animation is a .gif or a .webp", f"use --out {out.stem}.gif")
     folder = run_folders(run, "record.json")[0]
-    from ganbench.report import save_animation
+    from ganbench.report.pictures import save_animation
 
     paths = sorted((folder / "samples").glob("*-kimg.png"))
     if not paths:

@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from ganbench import __version__
+from ganbench._version import __version__
 from ganbench.errors import GanbenchError
-from ganbench.loading import PluginWarning
+from ganbench.plugins.loading import PluginWarning
 
 app = typer.Typer(
     no_args_is_help=True,

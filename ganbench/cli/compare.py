@@ -15,15 +15,15 @@ from rich.text import Text
 
 from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console
+from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError
-from ganbench.plan import DEFAULT_PROTOCOL, installed_source, published_folder, rules_of
-from ganbench.protocol import Protocol
-from ganbench.record import Record, read_all
+from ganbench.records.record import Record, read_all
+from ganbench.runs.plan import DEFAULT_PROTOCOL, installed_source, published_folder, rules_of
 
 if TYPE_CHECKING:
-    from ganbench.comparison import Comparison
-    from ganbench.rows import Row
-    from ganbench.table import Table
+    from ganbench.leaderboards.comparison import Comparison
+    from ganbench.leaderboards.rows import Row
+    from ganbench.leaderboards.table import Table
 
 
 class Sources(NamedTuple):
@@ -54,7 +54,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
 ) -> None:
     """Say which of two rows is better, by how much, how sure that is, and how many seeds would settle it."""
-    from ganbench.comparison import compare as compare_rows
+    from ganbench.leaderboards.comparison import compare as compare_rows
 
     folders = [_records_of(text) for text in (a, b)]
     sources = _sources(protocol, [record for folder in folders for record in folder or ()], runs, published)
@@ -97,7 +97,7 @@ def _sources(protocol: str, given: Iterable[Record], runs: Path, published: bool
         if protocol or name == DEFAULT_PROTOCOL:
             raise
         rules = None  # the folders say all that is needed
-    from ganbench.publishing import records_in
+    from ganbench.leaderboards.publishing import records_in
 
     name = rules.name if rules else name
     local, errors = read_all(records_in(runs / name))
@@ -114,7 +114,7 @@ def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row,
     Raises:
         GanbenchError: there is none, or a folder holds several.
     """
-    from ganbench.table import build
+    from ganbench.leaderboards.table import build
 
     if folder is None:
         if not sources.local and not sources.published:
@@ -160,8 +160,8 @@ def _print(found: Comparison) -> None:
 
 def _methods(found: Comparison) -> RichTable:
     """Both summaries, and every run's score."""
-    from ganbench.comparison import precise
-    from ganbench.rendering import DASH, interval
+    from ganbench.leaderboards.cells import DASH, interval
+    from ganbench.leaderboards.comparison import precise
 
     def known(value: float | None) -> str:
         return DASH if value is None else precise(value)
@@ -179,9 +179,9 @@ def _methods(found: Comparison) -> RichTable:
 
 
 def _answers(found: Comparison) -> RichTable:
-    from ganbench.comparison import apart_text, p_value
-    from ganbench.rendering import number
-    from ganbench.statistics import MANY
+    from ganbench.leaderboards.cells import number
+    from ganbench.leaderboards.comparison import apart_text, p_value
+    from ganbench.leaderboards.statistics import MANY
 
     apart, chance = found.difference, found.chance
     what, _, ends = apart_text(apart).partition(" ")

@@ -13,8 +13,8 @@ from pathlib import Path
 import typer
 
 from ganbench import plugins
-from ganbench.hookspecs import KINDS
-from ganbench.plan import DEFAULT_PROTOCOL, published_folder
+from ganbench.plugins.hookspecs import KINDS
+from ganbench.runs.plan import DEFAULT_PROTOCOL, published_folder
 
 Offer = tuple[str, str]
 """A word, and what zsh and fish print beside it."""

@@ -24,7 +24,7 @@ def doctor(
     Every installed plugin is imported and built, in a process of its own; nothing is downloaded. Exit code 1 where
     something is broken.
     """
-    from ganbench.doctor import look
+    from ganbench.cli.diagnosis import look
 
     with Status("looking", console=Console(stderr=True)) as status:
         report = look(runs, lambda what: status.update(f"looking at {what}"))

@@ -15,8 +15,8 @@ from ganbench.cli.sample import refuse_unfit, refuse_unknown, write
 from ganbench.errors import GanbenchError
 
 if TYPE_CHECKING:
-    from ganbench.data import Dataset
-    from ganbench.gan import GAN
+    from ganbench.contracts.arch import GAN
+    from ganbench.contracts.data import Dataset
 
 latent = typer.Typer(no_args_is_help=True, help="Walks through a trained G's latent space, and what excites a unit.")
 app.add_typer(latent, name="latent")
@@ -59,9 +59,9 @@ def interpolate(
     """Draw the samples on the way from one latent to another; where labels are asked for, one is held along the way."""
     refuse_unknown(out)
     folder, gan, dataset = _players(run)
-    from ganbench import report
-    from ganbench.data import Split
-    from ganbench.latent import conditions, interpolate
+    from ganbench.contracts.data import Split
+    from ganbench.report import pictures as report
+    from ganbench.report.latent import conditions, interpolate
 
     images = len(dataset.spec.shape) == 3
     refuse_unfit(out, dataset.spec, moves=images)
@@ -81,7 +81,7 @@ def interpolate(
 def layers(run: Run) -> None:
     """List the layers of G and of D: their names, kinds, and what they give for one sample (units first)."""
     _, gan, dataset = _players(run)
-    from ganbench.activation import Probe
+    from ganbench.report.activation import Probe
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("player", "layer", "kind", "shape"):
@@ -112,8 +112,8 @@ def maximise(
     refuse_unknown(out)
     wanted = _numbers(unit)
     folder, gan, dataset = _players(run)
-    from ganbench.activation import Probe
-    from ganbench.data import Split
+    from ganbench.contracts.data import Split
+    from ganbench.report.activation import Probe
 
     refuse_unfit(out, dataset.spec)
     probe = Probe(gan, player.value, dataset, label)
@@ -133,7 +133,7 @@ def maximise(
 
 def _players(run: Path) -> tuple[Path, GAN, Dataset]:
     folder = run_folders(run, "checkpoint.pt")[0]
-    from ganbench.checkpoint import players_of
+    from ganbench.runs.checkpoint import players_of
 
     return folder, *players_of(folder / "checkpoint.pt")
 

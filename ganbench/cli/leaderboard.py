@@ -14,13 +14,13 @@ from rich.console import Console
 
 from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console
+from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, RecordError
-from ganbench.plan import DEFAULT_PROTOCOL, installed_source, published_folder, rules_of
-from ganbench.protocol import Protocol
-from ganbench.record import read_all
+from ganbench.records.record import read_all
+from ganbench.runs.plan import DEFAULT_PROTOCOL, installed_source, published_folder, rules_of
 
 if TYPE_CHECKING:
-    from ganbench.table import Table
+    from ganbench.leaderboards.table import Table
 
 
 class Format(StrEnum):
@@ -73,7 +73,7 @@ def _no_collection() -> Iterator[None]:
 
 
 def _show(protocol: str, runs: Path, published: bool, sort: str, metrics: list[str], as_format: Format) -> None:
-    from ganbench.publishing import gather
+    from ganbench.leaderboards.publishing import gather
 
     table, errors = gather(protocol, runs, published=published, sort=sort, metrics=metrics)
     if table is not None:
@@ -90,7 +90,7 @@ def _show(protocol: str, runs: Path, published: bool, sort: str, metrics: list[s
 
 
 def _publish(protocol: str, runs: Path, out: Path) -> None:
-    from ganbench.publishing import records_in, write_folder
+    from ganbench.leaderboards.publishing import records_in, write_folder
 
     rules = rules_of(protocol, runs)
     if rules is None:
@@ -106,8 +106,8 @@ def _publish(protocol: str, runs: Path, out: Path) -> None:
 
 
 def _print(table: Table, as_format: Format) -> None:
-    from ganbench import rendering
-    from ganbench.html import to_page
+    from ganbench.leaderboards import cells as rendering
+    from ganbench.leaderboards.html import to_page
 
     if as_format is Format.terminal:
         terminal = console()
@@ -124,9 +124,9 @@ def _print(table: Table, as_format: Format) -> None:
 
 def show_table(protocol: Protocol, files: Iterable[Path], terminal: Console, *, as_json: bool) -> None:
     """The table of some record files, at the end of a run."""
-    from ganbench import rendering
-    from ganbench.publishing import records_in
-    from ganbench.table import build
+    from ganbench.leaderboards import cells as rendering
+    from ganbench.leaderboards.publishing import records_in
+    from ganbench.leaderboards.table import build
 
     records, errors = read_all(files)
     folder = published_folder(protocol.name)

@@ -20,13 +20,13 @@ from rich.table import Table
 from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import app, console
+from ganbench.contracts.settings import names_of
 from ganbench.errors import GanbenchError, PluginError
-from ganbench.hookspecs import KINDS
-from ganbench.plugins import Source
-from ganbench.settings import names_of
+from ganbench.plugins.hookspecs import KINDS
+from ganbench.plugins.metadata import Source
 
 if TYPE_CHECKING:
-    from ganbench.health import Health
+    from ganbench.testing.health import Health
 
 protocols = typer.Typer(no_args_is_help=True, help="The rules that runs are compared under.")
 app.add_typer(protocols, name="protocols")
@@ -164,7 +164,7 @@ def _check(sources: Sequence[Source], timeout: float, *, offline: bool, as_json:
     Raises:
         Exit: 1, if something is.
     """
-    from ganbench.health import Health, examine
+    from ganbench.testing.health import Health, examine
 
     looked_at, line = list[Health](), _liner(sources)
     for health in examine(sources, "check", timeout, offline=offline):
@@ -270,8 +270,8 @@ def show_protocol(
     ],
 ) -> None:
     """Print a protocol's rules in full, as a TOML file that --protocol accepts."""
-    from ganbench.plan import load_protocol
-    from ganbench.protocol import to_toml
+    from ganbench.contracts.protocol import to_toml
+    from ganbench.runs.plan import load_protocol
 
     protocol = load_protocol(name)
     typer.echo(f"# digest {protocol.digest}\n{to_toml(protocol)}", nl=False)

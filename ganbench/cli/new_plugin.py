@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from ganbench import scaffold
 from ganbench.cli.base import app, console
+from ganbench.plugins import scaffold
 
 
 @app.command("new-plugin")

@@ -16,13 +16,13 @@ from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import app, console
 from ganbench.cli.runs import run_folders
-from ganbench.display import PlainDisplay
+from ganbench.contracts.executor import Job
+from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError
-from ganbench.executors.local import LocalExecutor
-from ganbench.jobs import Job
-from ganbench.plan import Plan, load_protocol
-from ganbench.protocol import Protocol
-from ganbench.record import Record, read
+from ganbench.records.record import Record, read
+from ganbench.runs.display import PlainDisplay
+from ganbench.runs.executors.local import LocalExecutor
+from ganbench.runs.plan import Plan, load_protocol
 
 
 @app.command()
@@ -44,7 +44,7 @@ def reproduce(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the outcome.")] = False,
 ) -> None:
     """Run a record once more: *identical bits*, *same within x*, or *different* (exit code 1), and where they part."""
-    from ganbench.reproduce import compare, conditions, job_of
+    from ganbench.runs.reproduce import compare, conditions, job_of
 
     then, terminal = read(_file(record)), console()
     rules = _rules(then, protocol)

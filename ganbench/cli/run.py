@@ -15,10 +15,11 @@ from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import app, console
 from ganbench.cli.leaderboard import show_table
-from ganbench.display import make_display
 from ganbench.errors import GanbenchError, ProtocolError
-from ganbench.executors.local import LocalExecutor
-from ganbench.plan import (
+from ganbench.plugins.metadata import Source
+from ganbench.runs.display import make_display
+from ganbench.runs.executors.local import LocalExecutor
+from ganbench.runs.plan import (
     DEFAULT_PROTOCOL,
     Plan,
     load_protocol,
@@ -27,8 +28,7 @@ from ganbench.plan import (
     published_folder,
     refuse_without,
 )
-from ganbench.plugins import Source
-from ganbench.session import Outcome, carry_out
+from ganbench.runs.session import Outcome, carry_out
 
 
 @app.command()

@@ -13,7 +13,7 @@ from ganbench.cli.runs import run_folders
 from ganbench.errors import GanbenchError, Unsupported
 
 if TYPE_CHECKING:
-    from ganbench.data import DataSpec, Split
+    from ganbench.contracts.data import DataSpec, Split
 
 PLAIN = (".png", ".npy")
 SOUND, MOVING = (".wav",), (".gif", ".webp")
@@ -39,8 +39,8 @@ def write(fakes: Split, spec: DataSpec, out: Path, like: Split | None = None, *,
     """Write samples as what the suffix says; ``like`` holds what translations were made of."""
     import numpy as np
 
-    from ganbench import report
-    from ganbench.record import write_atomically
+    from ganbench.records.record import write_atomically
+    from ganbench.report import pictures as report
 
     match out.suffix.lower():
         case ".npy":
@@ -73,9 +73,9 @@ def sample(
     folder = run_folders(run, "checkpoint.pt")[0]
     import torch
 
-    from ganbench import evaluation
-    from ganbench.checkpoint import players_of
-    from ganbench.latent import conditions
+    from ganbench.evaluation import judge as evaluation
+    from ganbench.report.latent import conditions
+    from ganbench.runs.checkpoint import players_of
 
     gan, dataset = players_of(folder / "checkpoint.pt")
     refuse_unfit(out, dataset.spec)

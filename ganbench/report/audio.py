@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ganbench.data import to_signal
+from ganbench.contracts.data import to_signal
 from ganbench.report.canvas import Pixels
 
 WIDTH, WAVE, SPECTRUM = 192, 40, 64

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from ganbench.data import to_signal
-from ganbench.record import write_atomically
+from ganbench.contracts.data import to_signal
+from ganbench.records.record import write_atomically
 from ganbench.report.canvas import Pixels
 
 SILENCE = 0.25

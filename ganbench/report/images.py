@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganbench.data import quantise
+from ganbench.contracts.data import quantise
 from ganbench.report.canvas import Pixels, enlarged
 
 ANY_BYTES = torch.empty(0, dtype=torch.uint8)

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ganbench.data import Batch, DataSpec, Split
-from ganbench.gan import GAN
-from ganbench.looking import device_of, untouched
+from ganbench.contracts.arch import GAN
+from ganbench.contracts.data import Batch, DataSpec, Split
+from ganbench.device.untouched import device_of, untouched
 from ganbench.report.axes import Axes, Range
 from ganbench.report.canvas import Colour, Pixels
 

@@ -11,12 +11,12 @@ from types import ModuleType
 import numpy as np
 import torch
 
-from ganbench.data import DataSpec
+from ganbench.contracts.arch import GAN, normalisation
+from ganbench.contracts.data import DataSpec
+from ganbench.contracts.protocol import Training, resolve_recipe
 from ganbench.errors import ProtocolError, Unsupported
-from ganbench.evaluation import in_eval_mode
-from ganbench.gan import GAN, normalisation
-from ganbench.plugins import Source
-from ganbench.protocol import Training, resolve_recipe
+from ganbench.evaluation.judge import in_eval_mode
+from ganbench.plugins.metadata import Source
 from ganbench.testing import critic, sampling, switches, training
 from ganbench.testing.built import SAMPLES, Built, flat, sampled, some, without_gradient
 from ganbench.testing.findings import Checks, ConformanceError, Finding, seeded
@@ -201,7 +201,7 @@ def recipe_is_of_the_contract(case: Built) -> Iterator[Finding]:
     try:
         resolve_recipe(Training(budget_kimg=1), [("the arch", case.gan.recipe)])
     except ProtocolError as error:
-        yield Finding(str(error), "settings of ganbench.protocol.Recipe", "correct the recipe")
+        yield Finding(str(error), "settings of ganbench.Recipe", "correct the recipe")
 
 
 @CHECKS.add

@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import Batch, DataSpec
-from ganbench.evaluation import in_eval_mode
-from ganbench.gan import GAN, Lazy, Match, Terms
+from ganbench.contracts.arch import GAN, Lazy, Match, Terms
+from ganbench.contracts.data import Batch, DataSpec
+from ganbench.evaluation.judge import in_eval_mode
 from ganbench.testing.findings import rng
 
 SAMPLES = 8

@@ -10,8 +10,8 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from ganbench.data import Dataset, Split, to_signal
-from ganbench.plugins import Source
+from ganbench.contracts.data import Dataset, Split, to_signal
+from ganbench.plugins.metadata import Source
 from ganbench.testing import switches
 from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, rng, seeded
 from ganbench.testing.given import Builder
@@ -254,7 +254,7 @@ def train_and_test_hold_the_same_classes(case: DataCase) -> Iterator[Finding]:
         yield Finding(
             seen=f"class shares of train and test differ by up to {gap:.1%}",
             expected="the same shares, but for chance",
-            mend="use ganbench.data.stratified_split",
+            mend="use ganbench.stratified_split",
         )
 
 
@@ -269,7 +269,7 @@ def train_and_test_share_no_samples(case: DataCase) -> Iterator[Finding]:
         yield Finding(
             seen=f"{share:.0%} of the test samples are training samples, too",
             expected="splits that share no sample",
-            mend="split before you copy, augment or draw; use ganbench.data.stratified_split",
+            mend="split before you copy, augment or draw; use ganbench.stratified_split",
         )
 
 

@@ -11,10 +11,10 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from ganbench.data import DataSpec
+from ganbench.contracts.data import DataSpec
+from ganbench.contracts.extractor import Extractor
 from ganbench.errors import Unsupported
-from ganbench.extractor import Extractor
-from ganbench.plugins import Source
+from ganbench.plugins.metadata import Source
 from ganbench.testing.device import clash
 from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, rng, seeded
 from ganbench.testing.given import Made, made

@@ -15,8 +15,8 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
-from ganbench.finding import Finding
 from ganbench.testing import switches
+from ganbench.testing.finding import Finding
 
 __all__ = [
     "PYTHON",

@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from ganbench import plugins
-from ganbench.loading import load
-from ganbench.plugins import Source
+from ganbench.plugins.loading import load
+from ganbench.plugins.metadata import Source
 from ganbench.testing.switches import switches_kept
 
 ARGUMENTS: dict[str, Any] = {"argument": "", "resolution": None, "settings": {}}

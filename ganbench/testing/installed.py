@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ganbench.errors import Unsupported
-from ganbench.loading import load
-from ganbench.plugins import Source
+from ganbench.plugins.loading import load
+from ganbench.plugins.metadata import Source
 from ganbench.testing import arch, speed, switches
 from ganbench.testing.built import Built
 from ganbench.testing.dataset import dataset_findings

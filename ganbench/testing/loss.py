@@ -11,24 +11,17 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from ganbench.contracts import Loss, LossTraits
+from ganbench.contracts.loss import Loss, LossTraits
+from ganbench.contracts.protocol import Training, resolve_recipe
 from ganbench.errors import ProtocolError
-from ganbench.plugins import Source
-from ganbench.protocol import Training, resolve_recipe
+from ganbench.plugins.metadata import Source
 from ganbench.testing import penalty
 from ganbench.testing.device import clash
 from ganbench.testing.findings import TORCH, Checks, ConformanceError, Finding, global_states, moved, number, seeded
 from ganbench.testing.games import FORMS, at, departures, fake_half, fit_logistic, real_half
 from ganbench.testing.given import Made, made
 from ganbench.testing.members import changing, misspelt
-from ganbench.testing.probes import (
-    FAKE,
-    REAL,
-    LossCase,
-    Told,
-    small_critic,
-    told,
-)
+from ganbench.testing.probes import FAKE, REAL, LossCase, Told, small_critic, told
 
 CHECKS: Checks[LossCase] = Checks("loss")
 Given = Loss | str | Source | ModuleType | Callable[..., Loss]
@@ -106,7 +99,7 @@ def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
     try:
         resolve_recipe(Training(budget_kimg=1), [("the loss", traits.recipe)])
     except ProtocolError as error:
-        yield Finding(str(error), "settings of ganbench.protocol.Recipe", "correct the recipe")
+        yield Finding(str(error), "settings of ganbench.Recipe", "correct the recipe")
 
 
 @CHECKS.add

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganbench.contracts import LossTraits
+from ganbench.contracts.loss import LossTraits
 from ganbench.testing.findings import Checks, Finding, number, seeded
 from ganbench.testing.probes import LossCase, Recorder, along, small_critic
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganbench.contracts import Loss
+from ganbench.contracts.loss import Loss
 from ganbench.testing.findings import number, seeded
 
 LOGITS = (-80.0, -50.0, -5.0, -1.0, 0.0, 1.0, 5.0, 50.0, 80.0)

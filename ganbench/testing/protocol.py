@@ -14,14 +14,15 @@ from typing import Any
 import msgspec
 import torch
 
-from ganbench import plugins, yardsticks
-from ganbench.contracts import Metric
-from ganbench.data import Dataset
+from ganbench import plugins
+from ganbench.contracts.data import Dataset
+from ganbench.contracts.extractor import Extractor
+from ganbench.contracts.loss import Metric
+from ganbench.contracts.protocol import Protocol, parse, read_toml, to_toml
 from ganbench.errors import DataError, GanbenchError, PluginError, ProtocolError
-from ganbench.evaluation import Judge, draw_reference
-from ganbench.extractor import Extractor
-from ganbench.plugins import Source
-from ganbench.protocol import Protocol, parse, read_toml, to_toml
+from ganbench.evaluation import yardsticks
+from ganbench.evaluation.judge import Judge, draw_reference
+from ganbench.plugins.metadata import Source
 from ganbench.testing.findings import Checks, ConformanceError, Finding, seeded
 from ganbench.testing.given import Builder, Made, made
 

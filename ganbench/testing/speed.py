@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from ganbench.contracts import Loss
-from ganbench.data import DataSpec
-from ganbench.gan import GAN, count_parameters
+from ganbench.contracts.arch import GAN, count_parameters
+from ganbench.contracts.data import DataSpec
+from ganbench.contracts.loss import Loss
 from ganbench.testing.built import Built, flat, total_of, without_gradient
 from ganbench.testing.findings import seeded
 from ganbench.testing.toys import Logistic, toy, toy_of_size

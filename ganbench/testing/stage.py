@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ganbench.contracts import Loss
-from ganbench.data import Batch, DataSpec
+from ganbench.contracts.arch import GAN, Match, Terms
+from ganbench.contracts.data import Batch, DataSpec
+from ganbench.contracts.loss import Loss
+from ganbench.contracts.trick import Player, Trick, Turn
 from ganbench.errors import Unsupported
-from ganbench.gan import GAN, Match, Terms
 from ganbench.testing.built import Built, total_of, without_gradient
 from ganbench.testing.findings import seeded
 from ganbench.testing.toys import Demanding, Logistic, Penalised, toy
-from ganbench.trick import Player, Trick, Turn
 
 DATA = (DataSpec((2,), bounded=False), DataSpec((3, 16, 16), classes=10))
 

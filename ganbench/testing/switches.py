@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from ganbench.finding import Finding
+from ganbench.testing.finding import Finding
 
 NAME = "global-switches-stay-as-they-are"
 WHY = (

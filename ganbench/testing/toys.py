@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from ganbench.contracts import Critic
-from ganbench.data import DataSpec
-from ganbench.gan import GAN, count_parameters
+from ganbench.contracts.arch import GAN, count_parameters
+from ganbench.contracts.data import DataSpec
+from ganbench.contracts.loss import Critic
 
 Z_DIM = 8
 WIDTH = 8

@@ -13,17 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import Batch
-from ganbench.gan import GAN
-from ganbench.testing.built import (
-    Built,
-    flat,
-    gradients_of,
-    sampled,
-    some,
-    total_of,
-    without_gradient,
-)
+from ganbench.contracts.arch import GAN
+from ganbench.contracts.data import Batch
+from ganbench.testing.built import Built, flat, gradients_of, sampled, some, total_of, without_gradient
 from ganbench.testing.device import clash
 from ganbench.testing.findings import TORCH, Checks, Finding, global_states, moved, seeded
 from ganbench.testing.toys import Logistic

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganbench.contracts import LossTraits
+from ganbench.contracts.arch import Lazy
+from ganbench.contracts.loss import LossTraits
+from ganbench.contracts.protocol import Training, resolve_recipe
+from ganbench.contracts.trick import Player, Trick, Turn
 from ganbench.errors import DataError, GanbenchError, ProtocolError, Unsupported
-from ganbench.gan import Lazy
-from ganbench.plugins import Source
-from ganbench.protocol import Training, resolve_recipe
+from ganbench.plugins.metadata import Source
 from ganbench.testing import arch, critic
 from ganbench.testing import loss as losses
 from ganbench.testing.built import flat, some, total_of
@@ -27,7 +28,6 @@ from ganbench.testing.members import changing, misspelt
 from ganbench.testing.probes import LossCase
 from ganbench.testing.stage import DATA, Stage, TrickCase
 from ganbench.testing.toys import Logistic
-from ganbench.trick import Player, Trick, Turn
 
 CHECKS: Checks[TrickCase] = Checks("trick")
 Given = Trick | str | Source | ModuleType | Callable[..., Trick]
@@ -127,7 +127,7 @@ def recipe_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
     try:
         resolve_recipe(training, [("the trick", given)])
     except ProtocolError as error:
-        yield Finding(str(error), "settings of ganbench.protocol.Recipe", "correct what recipe() returns")
+        yield Finding(str(error), "settings of ganbench.Recipe", "correct what recipe() returns")
 
 
 # -- the loss ----------------------------------------------------------------------------------------------------------
@@ -144,7 +144,7 @@ def loss_keeps_its_traits(case: TrickCase) -> Iterator[Finding]:
                 yield Finding(
                     seen=f"{name} = {kept[name]!r} around a loss with {name} = {value!r}",
                     expected="the traits of the loss that it was given",
-                    mend="derive the wrapper from ganbench.trick.LossAround, which copies them",
+                    mend="derive the wrapper from ganbench.LossAround, which copies them",
                     where=f"around {type(before).__name__}",
                 )
 

@@ -9,11 +9,11 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 
-from ganbench import yardsticks
-from ganbench.data import Dataset, DataSpec, Oracle, Split
-from ganbench.evaluation import Evaluation
-from ganbench.extractor import Extractor
-from ganbench.gan import GAN
+from ganbench.contracts.arch import GAN
+from ganbench.contracts.data import Dataset, DataSpec, Oracle, Split
+from ganbench.contracts.extractor import Extractor
+from ganbench.evaluation import yardsticks
+from ganbench.evaluation.judge import Evaluation
 from ganbench.testing.findings import rng, seeded
 
 CLASSES = 10

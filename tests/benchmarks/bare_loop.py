@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from ganbench import GAN
-from ganbench.contracts import Loss
-from ganbench.protocol import Recipe
+from ganbench.contracts.loss import Loss
+from ganbench.contracts.protocol import Recipe
 
 
 class BareLoop:

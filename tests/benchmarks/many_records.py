@@ -9,9 +9,9 @@ from statistics import fmean
 
 import msgspec
 
-from ganbench.plan import load_protocol
-from ganbench.protocol import Protocol, to_toml
-from ganbench.record import Record, read, write
+from ganbench.contracts.protocol import Protocol, to_toml
+from ganbench.records.record import Record, read, write
+from ganbench.runs.plan import load_protocol
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "digits-16-v1" / "records"
 ARCHS = 20

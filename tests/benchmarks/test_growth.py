@@ -17,15 +17,15 @@ import torch
 from many_records import many_records, protocol_of
 
 from ganbench import DataSpec, Split, plugins
-from ganbench.bench import Bench, prepare
-from ganbench.data import Stream
-from ganbench.determinism import configured
-from ganbench.evaluation import sample
-from ganbench.plan import load_protocol
-from ganbench.protocol import Recipe
-from ganbench.record import read_all, write
-from ganbench.table import build
-from ganbench.train import Trainer
+from ganbench.contracts.data import Stream
+from ganbench.contracts.protocol import Recipe
+from ganbench.device.determinism import configured
+from ganbench.evaluation.judge import sample
+from ganbench.leaderboards.table import build
+from ganbench.records.record import read_all, write
+from ganbench.runs.plan import load_protocol
+from ganbench.runs.setup import Bench, prepare
+from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan
 
 CPU = torch.device("cpu")

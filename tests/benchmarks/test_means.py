@@ -1,6 +1,6 @@
 """Every means by which a training loop may get faster, each against the same loop without it, on this machine's core.
 
-What pays is in ``ganbench.train``; what does not is measured here all the same, so that nobody has to try it again.
+What pays is in ``ganbench.training``; what does not is measured here all the same, so that nobody has to try it again.
 ``tox -e bench`` prints the gains; ``leaderboards/speed/README.md`` holds them for the machines that we had.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from versus import versus
 
-from ganbench.data import Batch
+from ganbench.contracts.data import Batch
 
 Pair = tuple[Callable[[], object], Callable[[], object]]
 """(with the means, without it)"""

@@ -21,14 +21,14 @@ from many_records import write_runs
 from versus import versus
 
 from ganbench import plugins
-from ganbench.bench import prepare
-from ganbench.data import Stream
-from ganbench.determinism import configured
-from ganbench.jobs import Job
-from ganbench.plan import load_protocol, make_plan, parse_changes
-from ganbench.players import build_players
-from ganbench.runner import execute
-from ganbench.train import Trainer
+from ganbench.contracts.data import Stream
+from ganbench.contracts.executor import Job
+from ganbench.device.determinism import configured
+from ganbench.runs.plan import load_protocol, make_plan, parse_changes
+from ganbench.runs.players import build_players
+from ganbench.runs.runner import execute
+from ganbench.runs.setup import prepare
+from ganbench.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 PLAYED = [

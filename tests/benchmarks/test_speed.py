@@ -10,17 +10,17 @@ import pytest
 import torch
 
 from ganbench import plugins
-from ganbench.bench import Bench, prepare
-from ganbench.contracts import LossTraits
-from ganbench.data import Stream
-from ganbench.evaluation import sample
-from ganbench.jobs import Job
-from ganbench.plan import load_protocol, make_plan
-from ganbench.players import build_players
-from ganbench.protocol import resolve_recipe
-from ganbench.runner import execute
-from ganbench.table import build
-from ganbench.train import Trainer
+from ganbench.contracts.data import Stream
+from ganbench.contracts.executor import Job
+from ganbench.contracts.loss import LossTraits
+from ganbench.contracts.protocol import resolve_recipe
+from ganbench.evaluation.judge import sample
+from ganbench.leaderboards.table import build
+from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.players import build_players
+from ganbench.runs.runner import execute
+from ganbench.runs.setup import Bench, prepare
+from ganbench.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 LOSSES = [s.name for s in plugins.of_kind("loss") if s.package == "ganbench"]

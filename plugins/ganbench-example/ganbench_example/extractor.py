@@ -3,8 +3,7 @@
 import torch
 from torch import Tensor
 
-from ganbench import Extractor, hookimpl
-from ganbench.data import to_signal
+from ganbench import Extractor, hookimpl, to_signal
 
 WAVES, SEED = 256, 0
 

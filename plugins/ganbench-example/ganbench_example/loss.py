@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-from ganbench import hookimpl
-from ganbench.contracts import Critic
+from ganbench import Critic, hookimpl
 
 
 @dataclass(frozen=True)

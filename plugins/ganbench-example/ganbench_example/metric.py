@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ganbench import Evaluation, hookimpl
-from ganbench.contracts import Goal
+from ganbench import Evaluation, Goal, hookimpl
 
 DIRECTIONS = 256
 

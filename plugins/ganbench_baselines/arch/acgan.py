@@ -15,10 +15,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ganbench.data import Batch, DataSpec
-from ganbench.gan import GAN, Match, Terms
-from ganbench.hookspecs import hookimpl
-from ganbench.settings import settings_of
+from ganbench import GAN, Batch, DataSpec, Match, Terms, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import check_norm, init_dcgan, weighted
 from ganbench_baselines.arch.conditional import ConditionalGAN, labelled_dcgan, refuse_unlabelled, strided_body
 

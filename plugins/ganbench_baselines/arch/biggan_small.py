@@ -19,11 +19,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, relu
 
-from ganbench.data import Batch, DataSpec
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN, Terms
-from ganbench.hookspecs import hookimpl
-from ganbench.settings import settings_of
+from ganbench import GAN, Batch, DataSpec, Terms, Unsupported, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import check_norm, weighted
 from ganbench_baselines.arch.conditional import ConditionalGAN, refuse_unlabelled
 from ganbench_baselines.arch.resnet import (

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from ganbench.data import DataSpec
-from ganbench.errors import Unsupported
+from ganbench import DataSpec, Unsupported
 
 
 def weighted(layer: nn.Module, d_norm: str | None) -> nn.Module:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import DataSpec
-from ganbench.gan import GAN
-from ganbench.hookspecs import hookimpl
+from ganbench import GAN, DataSpec, hookimpl
 from ganbench_baselines.arch.blocks import check_norm, init_dcgan, weighted
 from ganbench_baselines.arch.conditional import ConditionalGAN, labelled_dcgan, refuse_unlabelled, strided_body
 

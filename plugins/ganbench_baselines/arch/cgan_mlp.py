@@ -20,10 +20,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
-from ganbench.data import DataSpec
-from ganbench.gan import GAN
-from ganbench.hookspecs import hookimpl
-from ganbench.settings import settings_of
+from ganbench import GAN, DataSpec, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import check_norm, weighted
 from ganbench_baselines.arch.conditional import ConditionalGAN, refuse_unlabelled
 

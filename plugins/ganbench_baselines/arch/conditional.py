@@ -9,9 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import Batch, DataSpec
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN, Match
+from ganbench import GAN, Batch, DataSpec, Match, Unsupported
 from ganbench_baselines.arch.blocks import grown, image_plan, init_dcgan, strided_discriminator
 from ganbench_baselines.arch.dcgan import doubled
 

@@ -22,12 +22,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from ganbench.contracts import Loss
-from ganbench.data import Batch, DataSpec
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN, Match, Terms
-from ganbench.hookspecs import hookimpl
-from ganbench.settings import settings_of
+from ganbench import GAN, Batch, DataSpec, Loss, Match, Terms, Unsupported, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import check_norm, init_dcgan, weighted
 
 POOL = 50  # earlier fakes of each domain

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from ganbench.data import DataSpec
-from ganbench.gan import GAN
-from ganbench.hookspecs import hookimpl
+from ganbench import GAN, DataSpec, hookimpl
 from ganbench_baselines.arch.blocks import grown, init_dcgan, strided_discriminator
 
 

@@ -7,10 +7,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from ganbench.data import DataSpec
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN
-from ganbench.hookspecs import hookimpl
+from ganbench import GAN, DataSpec, Unsupported, hookimpl
 from ganbench_baselines.arch.blocks import check_norm, weighted
 
 IMAGE_HIDDEN = (256, 512, 1024)

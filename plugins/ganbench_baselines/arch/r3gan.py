@@ -18,11 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import Batch, DataSpec
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN
-from ganbench.hookspecs import hookimpl
-from ganbench.settings import settings_of
+from ganbench import GAN, Batch, DataSpec, Unsupported, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import image_plan
 
 WIDEST = 768

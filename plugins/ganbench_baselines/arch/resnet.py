@@ -8,8 +8,7 @@ from typing import TypeVar
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, conv2d, conv_transpose2d, interpolate, relu
 
-from ganbench.data import DataSpec
-from ganbench.errors import Unsupported
+from ganbench import DataSpec, Unsupported
 
 SIDES = (16, 32, 64, 128)
 

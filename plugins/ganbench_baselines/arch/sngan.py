@@ -11,11 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from ganbench.data import DataSpec
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN
-from ganbench.hookspecs import hookimpl
-from ganbench.settings import settings_of
+from ganbench import GAN, DataSpec, Unsupported, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import check_norm, weighted
 from ganbench_baselines.arch.resnet import (
     BatchNorm,

@@ -9,10 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from ganbench.data import DataSpec
-from ganbench.gan import GAN
-from ganbench.hookspecs import hookimpl
-from ganbench.settings import settings_of
+from ganbench import GAN, DataSpec, hookimpl, settings_of
 from ganbench_baselines.arch.conditional import ConditionalGAN, refuse_unlabelled
 from ganbench_baselines.arch.resnet import ConditionalBatchNorm
 from ganbench_baselines.arch.sngan import discriminator, generator, spectral_or_none

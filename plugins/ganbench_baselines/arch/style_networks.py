@@ -7,8 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import DataSpec
-from ganbench.errors import Unsupported
+from ganbench import DataSpec, Unsupported
 from ganbench_baselines.arch.blocks import weighted
 from ganbench_baselines.arch.style_layers import (
     ACTIVATED,

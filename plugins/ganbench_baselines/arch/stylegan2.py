@@ -14,11 +14,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from ganbench.data import Batch, DataSpec
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN, Lazy, Terms
-from ganbench.hookspecs import hookimpl
-from ganbench.settings import settings_of
+from ganbench import GAN, Batch, DataSpec, Lazy, Terms, Unsupported, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import check_norm
 from ganbench_baselines.arch.style_networks import Discriminator, Generator, Mapping, Synthesis, channels_by_side
 

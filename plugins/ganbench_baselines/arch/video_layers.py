@@ -14,8 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import DataSpec
-from ganbench.errors import Unsupported
+from ganbench import DataSpec, Unsupported
 from ganbench_baselines.arch.blocks import check_norm, grown, image_plan, weighted
 from ganbench_baselines.arch.dcgan import doubled
 

@@ -14,10 +14,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 from torch import Tensor
 
-from ganbench.data import Batch, DataSpec
-from ganbench.gan import GAN, Match, Terms
-from ganbench.hookspecs import hookimpl
-from ganbench.settings import settings_of
+from ganbench import GAN, Batch, DataSpec, Match, Terms, hookimpl, settings_of
 from ganbench_baselines.arch.video_layers import OneStream, Parts, TwoStream, clip_critic, init_video
 
 

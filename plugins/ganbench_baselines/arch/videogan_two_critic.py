@@ -11,10 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import Batch, DataSpec
-from ganbench.gan import GAN, Match
-from ganbench.hookspecs import hookimpl
-from ganbench.settings import settings_of
+from ganbench import GAN, Batch, DataSpec, Match, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import strided_discriminator
 from ganbench_baselines.arch.video_layers import Parts, clip_critic, frame_spec, init_video
 from ganbench_baselines.arch.videogan import Settings, VideoGAN, built_generator

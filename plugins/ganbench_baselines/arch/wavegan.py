@@ -14,11 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import DataSpec
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN
-from ganbench.hookspecs import hookimpl
-from ganbench.settings import settings_of
+from ganbench import GAN, DataSpec, Unsupported, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import check_norm, weighted
 
 COARSEST, STRIDE, KERNEL = 16, 4, 25

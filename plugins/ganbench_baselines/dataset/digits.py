@@ -9,9 +9,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from ganbench.data import Dataset, DataSpec, Oracle, Split, stratified_split
-from ganbench.errors import DataError, Unsupported
-from ganbench.hookspecs import hookimpl
+from ganbench import DataError, Dataset, DataSpec, Oracle, Split, Unsupported, hookimpl, stratified_split
 
 CLASSES = 10
 NATIVE = 8

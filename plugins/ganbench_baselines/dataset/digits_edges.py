@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
-from ganbench.data import Dataset, DataSpec, Oracle, Split, stratified_split
-from ganbench.hookspecs import hookimpl
+from ganbench import Dataset, DataSpec, Oracle, Split, hookimpl, stratified_split
 from ganbench_baselines.dataset.digits import CLASSES, NATIVE, class_frequencies, load
 from ganbench_baselines.dataset.two_domains import yardsticks
 

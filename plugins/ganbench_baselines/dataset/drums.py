@@ -19,9 +19,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ganbench.data import Dataset, DataSpec, Oracle, Split, stratified_split, to_signal
-from ganbench.errors import DataError, Unsupported
-from ganbench.hookspecs import hookimpl
+from ganbench import DataError, Dataset, DataSpec, Oracle, Split, Unsupported, hookimpl, stratified_split, to_signal
 
 CLASSES = ("kick", "snare", "closed hat", "open hat", "tom", "clap")
 PER_CLASS = 400

@@ -16,9 +16,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps
 
-from ganbench.data import Dataset, DataSpec, Split, stratified_split
-from ganbench.errors import DataError
-from ganbench.hookspecs import hookimpl
+from ganbench import DataError, Dataset, DataSpec, Split, hookimpl, stratified_split
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 GRAY_MODES = {"1", "L", "LA"}

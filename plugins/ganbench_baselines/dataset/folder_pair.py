@@ -15,9 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganbench.data import Dataset, DataSpec, Split, stratified_split
-from ganbench.errors import DataError
-from ganbench.hookspecs import hookimpl
+from ganbench import DataError, Dataset, DataSpec, Split, hookimpl, stratified_split
 from ganbench_baselines.dataset.folder import find_images, read_images
 from ganbench_baselines.dataset.two_domains import yardsticks
 

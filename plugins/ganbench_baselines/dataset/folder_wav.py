@@ -17,9 +17,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ganbench.data import Dataset, DataSpec, Split, stratified_split
-from ganbench.errors import DataError, Unsupported
-from ganbench.hookspecs import hookimpl
+from ganbench import DataError, Dataset, DataSpec, Split, Unsupported, hookimpl, stratified_split
 from ganbench_baselines.dataset.drums import spectral_noise
 
 SUFFIXES = {".wav", ".wave"}

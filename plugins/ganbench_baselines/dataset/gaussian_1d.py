@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ganbench.data import Dataset, DataSpec, Split
-from ganbench.errors import Unsupported
-from ganbench.hookspecs import hookimpl
+from ganbench import Dataset, DataSpec, Split, Unsupported, hookimpl
 
 MEAN, STD = 4.0, 1.25  # the tutorial's values; one mode only, so there is nothing for an oracle to tell apart
 SAMPLES = 50_000

@@ -8,8 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ganbench.data import Dataset, DataSpec, Oracle, Split
-from ganbench.errors import Unsupported
+from ganbench import Dataset, DataSpec, Oracle, Split, Unsupported
 
 SAMPLES = 50_000
 SEED = 0

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from ganbench.data import Dataset
-from ganbench.hookspecs import hookimpl
+from ganbench import Dataset, hookimpl
 from ganbench_baselines.dataset.gaussian_mixture import mixture
 
 STD = 0.05

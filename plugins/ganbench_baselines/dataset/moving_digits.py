@@ -20,9 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from ganbench.data import Dataset, DataSpec, Oracle, Split
-from ganbench.errors import Unsupported
-from ganbench.hookspecs import hookimpl
+from ganbench import Dataset, DataSpec, Oracle, Split, Unsupported, hookimpl
 from ganbench_baselines.dataset import digits
 
 FRAMES, RESOLUTION, RATE = 8, 16, 8.0

@@ -6,8 +6,7 @@ import math
 
 import torch
 
-from ganbench.data import Dataset
-from ganbench.hookspecs import hookimpl
+from ganbench import Dataset, hookimpl
 from ganbench_baselines.dataset.gaussian_mixture import mixture
 
 MODES = 8

@@ -7,8 +7,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from ganbench.data import Dataset, DataSpec, Oracle, Split
-from ganbench.hookspecs import hookimpl
+from ganbench import Dataset, DataSpec, Oracle, Split, hookimpl
 from ganbench_baselines.dataset import digits
 
 TRAIN, TEST = 50_000, 26_000

@@ -7,7 +7,7 @@ from functools import partial
 
 from torch import Tensor
 
-from ganbench.data import Split, quantise, to_signal
+from ganbench import Split, quantise, to_signal
 
 Yardsticks = Mapping[str, Callable[[Split, int], Split]]
 

@@ -18,9 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, interpolate
 
-from ganbench.errors import DataError, Unsupported
-from ganbench.extractor import Extractor
-from ganbench.hookspecs import hookimpl
+from ganbench import DataError, Extractor, Unsupported, hookimpl
 
 WEIGHTS = Path(__file__).with_name("clips_cnn.safetensors")
 CLASSES, SIDE, MOTIONS = 10, 16, 7

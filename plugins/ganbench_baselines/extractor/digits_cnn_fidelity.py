@@ -10,7 +10,7 @@ from torch_fidelity import register_feature_extractor
 from torch_fidelity.feature_extractor_base import FeatureExtractorBase
 from torch_fidelity.registry import FEATURE_EXTRACTORS_REGISTRY
 
-from ganbench.errors import Unsupported
+from ganbench import Unsupported
 from ganbench_baselines.extractor.digits_cnn import SIDE, DigitsCNN, load
 
 

@@ -20,10 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
-from ganbench.data import to_signal
-from ganbench.errors import DataError, Unsupported
-from ganbench.extractor import Extractor
-from ganbench.hookspecs import hookimpl
+from ganbench import DataError, Extractor, Unsupported, hookimpl, to_signal
 
 WEIGHTS = Path(__file__).with_name("drums_cnn.safetensors")
 RATES = (8000, 16_000)

@@ -20,9 +20,7 @@ import torch
 from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
-from ganbench.errors import DataError, Unsupported
-from ganbench.extractor import Extractor
-from ganbench.hookspecs import hookimpl
+from ganbench import DataError, Extractor, Unsupported, hookimpl
 
 VARIABLE = "GANBENCH_INCEPTION"
 OFFLINE = "GANBENCH_OFFLINE"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from ganbench.extractor import Extractor
-from ganbench.hookspecs import hookimpl
+from ganbench import Extractor, hookimpl
 
 
 class Raw(Extractor):

@@ -23,8 +23,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate, one_hot, smooth_l1_loss
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ganbench.data import Dataset, Split, quantise, to_signal
-from ganbench.extractor import extract
+from ganbench import Dataset, Split, extract, quantise, to_signal
 from ganbench_baselines.dataset import digits, moving_digits
 from ganbench_baselines.extractor.clips_cnn import CLASSES, SIDE, ClipsCNN, Network
 from ganbench_baselines.extractor.train_digits_cnn import Recipe as OneDigit

@@ -24,8 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ganbench.data import Split, quantise, to_signal
-from ganbench.extractor import extract
+from ganbench import Split, extract, quantise, to_signal
 from ganbench_baselines.dataset import digits
 from ganbench_baselines.extractor.digits_cnn import CLASSES, SIDE, DigitsCNN, Network
 

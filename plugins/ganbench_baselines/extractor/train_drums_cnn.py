@@ -23,8 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ganbench.data import DataSpec, Split
-from ganbench.extractor import extract
+from ganbench import DataSpec, Split, extract
 from ganbench_baselines.arch import wavegan
 from ganbench_baselines.dataset import drums
 from ganbench_baselines.extractor.drums_cnn import CLASSES, OWN, DrumsCNN, LogMel, Network

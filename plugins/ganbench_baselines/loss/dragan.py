@@ -25,8 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ganbench.contracts import Critic, Loss
-from ganbench.hookspecs import hookimpl
+from ganbench import Critic, Loss, hookimpl
 from ganbench_baselines.loss.penalties import one_centred, uniform_per_sample
 
 

@@ -15,8 +15,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from ganbench.contracts import Critic, Loss
-from ganbench.hookspecs import hookimpl
+from ganbench import Critic, Loss, hookimpl
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ganbench.contracts import Critic, Loss
-from ganbench.hookspecs import hookimpl
+from ganbench import Critic, Loss, hookimpl
 
 
 class NonSaturating:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganbench.contracts import Critic
+from ganbench import Critic
 
 
 def leaf(x: Tensor) -> Tensor:

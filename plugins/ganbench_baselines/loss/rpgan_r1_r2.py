@@ -20,8 +20,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ganbench.contracts import Critic, Loss
-from ganbench.hookspecs import hookimpl
+from ganbench import Critic, Loss, hookimpl
 from ganbench_baselines.loss.penalties import leaf, zero_centred
 
 

@@ -17,8 +17,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from ganbench.contracts import Critic, Loss
-from ganbench.hookspecs import hookimpl
+from ganbench import Critic, Loss, hookimpl
 
 
 @dataclass(frozen=True)

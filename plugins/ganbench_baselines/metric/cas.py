@@ -22,13 +22,19 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from ganbench.cache import Kept, Results
-from ganbench.contracts import Goal, Metric
-from ganbench.data import Dataset, Split, to_signal
-from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
-from ganbench.hookspecs import hookimpl
-from ganbench.train import preserved_rng
+from ganbench import (
+    Dataset,
+    Evaluation,
+    Goal,
+    Kept,
+    Metric,
+    Results,
+    Split,
+    Unsupported,
+    hookimpl,
+    preserved_rng,
+    to_signal,
+)
 
 EPOCHS, BATCH, RATE, WIDTH, SMALLEST = 16, 64, 5e-3, 16, 8
 TRAININGS = 3  # cas_real is one number for all rows: what chance does to it would be in every cas_gain

@@ -12,9 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ganbench.contracts import Goal, Metric
-from ganbench.evaluation import Evaluation
-from ganbench.hookspecs import hookimpl
+from ganbench import Evaluation, Goal, Metric, hookimpl
 from ganbench_baselines.metric.neighbours import NEAREST, Samples, radii_of_reals, seen_from_centre, tiles
 
 NEIGHBOURS = 5

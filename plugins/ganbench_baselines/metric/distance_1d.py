@@ -15,10 +15,7 @@ from collections.abc import Mapping
 
 from scipy.stats import ks_2samp, wasserstein_distance
 
-from ganbench.contracts import Goal, Metric
-from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
-from ganbench.hookspecs import hookimpl
+from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
 
 
 class Distance1D:

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ganbench.contracts import Goal, Metric
-from ganbench.evaluation import Evaluation
-from ganbench.hookspecs import hookimpl
+from ganbench import Evaluation, Goal, Metric, hookimpl
 from ganbench_baselines.metric.fid import FID
 
 

@@ -23,11 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
-from ganbench.contracts import Goal, Metric
-from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
-from ganbench.extractor import Extractor
-from ganbench.hookspecs import hookimpl
+from ganbench import Evaluation, Extractor, Goal, Metric, Unsupported, hookimpl
 from ganbench_baselines.extractor import digits_cnn
 from ganbench_baselines.metric import modes
 from ganbench_baselines.metric.fid import FID

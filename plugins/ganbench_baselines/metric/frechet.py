@@ -22,7 +22,7 @@ from scipy import linalg
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it has no stubs
 from torch import Tensor
 
-from ganbench.errors import Unsupported
+from ganbench import Unsupported
 
 TOLERANCE = 1e-7
 """Share of the distance that rounding may have moved it by, as estimated (a hundred times what is seen), before the

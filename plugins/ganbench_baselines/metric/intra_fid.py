@@ -11,10 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean
 
-from ganbench.contracts import Goal, Metric
-from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
-from ganbench.hookspecs import hookimpl
+from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
 from ganbench_baselines.metric.frechet import distance, moments
 
 

@@ -14,10 +14,7 @@ from statistics import stdev
 import torch
 from torch import Tensor
 
-from ganbench.contracts import Goal, Metric
-from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
-from ganbench.hookspecs import hookimpl
+from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
 
 ROWS = 512  # and columns of the kernel matrix at a time: 2 MB stay near the processor, however many samples
 BLOCKS = 10

@@ -11,10 +11,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ganbench.contracts import Goal, Metric
-from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
-from ganbench.hookspecs import hookimpl
+from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
 
 
 class LabelAccuracy:

@@ -37,10 +37,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganbench.contracts import Goal, Metric
-from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
-from ganbench.hookspecs import hookimpl
+from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
 
 ALPHA = 0.05
 TAU = 0.1

@@ -24,10 +24,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from ganbench.contracts import Goal, Metric
-from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
-from ganbench.hookspecs import hookimpl
+from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
 
 DIM, FULL = 64, 255
 FEWEST = 3  # frames: of two, any motion is steady

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
+from ganbench import Evaluation, Unsupported
 
 ROWS, COLUMNS = 512, 4096  # of a tile
 ROUNDING = 1e-13  # of |a|² + |b|²: ten times what products of a thousand terms are seen to be off by

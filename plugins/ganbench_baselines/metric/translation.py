@@ -16,11 +16,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from ganbench.contracts import Goal, Metric
-from ganbench.data import Split, to_signal
-from ganbench.errors import Unsupported
-from ganbench.evaluation import Evaluation
-from ganbench.hookspecs import hookimpl
+from ganbench import Evaluation, Goal, Metric, Split, Unsupported, hookimpl, to_signal
 
 
 class Translation:

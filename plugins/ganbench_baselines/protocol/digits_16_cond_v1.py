@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ganbench.hookspecs import hookimpl
-from ganbench.protocol import Evaluating, Protocol
+from ganbench import Evaluating, Protocol, hookimpl
 from ganbench_baselines.protocol.digits_16_v1 import PROTOCOL as UNCONDITIONAL
 
 PROTOCOL = Protocol(

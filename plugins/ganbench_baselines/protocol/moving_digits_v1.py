@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ganbench.hookspecs import hookimpl
-from ganbench.protocol import Evaluating, Protocol, Training
+from ganbench import Evaluating, Protocol, Training, hookimpl
 
 
 @hookimpl

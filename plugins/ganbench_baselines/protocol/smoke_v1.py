@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ganbench.hookspecs import hookimpl
-from ganbench.protocol import Protocol
+from ganbench import Protocol, hookimpl
 from ganbench_baselines.protocol.digits_16_v1 import PROTOCOL
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ganbench.errors import Unsupported
+from ganbench import Unsupported
 
 
 def number(argument: str, default: float, low: float, high: float = math.inf) -> float:

@@ -8,11 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from ganbench.data import DataSpec
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN, Match
-from ganbench.hookspecs import hookimpl
-from ganbench.trick import Trick, Turn
+from ganbench import GAN, DataSpec, Match, Trick, Turn, Unsupported, hookimpl
 
 
 def color(x: Tensor) -> Tensor:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from ganbench.hookspecs import hookimpl
-from ganbench.trick import Player, Trick
+from ganbench import Player, Trick, hookimpl
 from ganbench_baselines.trick.arguments import number
 
 

@@ -7,11 +7,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ganbench.data import DataSpec
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN
-from ganbench.hookspecs import hookimpl
-from ganbench.trick import Trick
+from ganbench import GAN, DataSpec, Trick, Unsupported, hookimpl
 
 SCHEMES: dict[str, Callable[[Tensor], Tensor]] = {
     "orthogonal": nn.init.orthogonal_,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganbench.gan import Match
-from ganbench.hookspecs import hookimpl
-from ganbench.trick import Trick, Turn
+from ganbench import Match, Trick, Turn, hookimpl
 from ganbench_baselines.trick.arguments import number
 
 

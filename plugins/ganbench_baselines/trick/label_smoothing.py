@@ -11,10 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganbench.contracts import Critic, Loss
-from ganbench.errors import Unsupported
-from ganbench.hookspecs import hookimpl
-from ganbench.trick import LossAround, Trick
+from ganbench import Critic, Loss, LossAround, Trick, Unsupported, hookimpl
 from ganbench_baselines.trick.arguments import number
 
 

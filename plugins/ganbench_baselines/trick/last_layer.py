@@ -9,8 +9,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN
+from ganbench import GAN, Unsupported
 
 MakeLayer = Callable[[int], tuple[nn.Module, int]]
 """Number of features F -> a layer ``f[B, F] -> g[B, F + extra]``, and extra."""

@@ -7,10 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ganbench.data import DataSpec
-from ganbench.gan import GAN
-from ganbench.hookspecs import hookimpl
-from ganbench.trick import Trick
+from ganbench import GAN, DataSpec, Trick, hookimpl
 from ganbench_baselines.trick.arguments import whole
 from ganbench_baselines.trick.last_layer import widen
 

@@ -7,11 +7,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from ganbench.data import DataSpec
-from ganbench.errors import Unsupported
-from ganbench.gan import GAN, Match
-from ganbench.hookspecs import hookimpl
-from ganbench.trick import Trick, Turn
+from ganbench import GAN, DataSpec, Match, Trick, Turn, Unsupported, hookimpl
 from ganbench_baselines.trick.arguments import whole
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ganbench.hookspecs import hookimpl
-from ganbench.trick import Trick
+from ganbench import Trick, hookimpl
 
 
 class SpectralNorm(Trick):

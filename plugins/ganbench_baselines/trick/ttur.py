@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ganbench.hookspecs import hookimpl
-from ganbench.protocol import Recipe
-from ganbench.trick import Trick
+from ganbench import Recipe, Trick, hookimpl
 from ganbench_baselines.trick.arguments import number
 
 

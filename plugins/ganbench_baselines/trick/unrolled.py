@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.optim import Optimizer
 
-from ganbench.gan import Terms
-from ganbench.hookspecs import hookimpl
-from ganbench.trick import Trick, Turn
+from ganbench import Terms, Trick, Turn, hookimpl
 from ganbench_baselines.trick.arguments import whole
 
 

@@ -1,0 +1,1 @@
+"""What a plugin author implements, or is handed: one file a kind."""

@@ -1,0 +1,73 @@
+"""What a loss and a metric look like to the core. Plugins need not inherit from these: having the members is enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from ganbench.evaluation.judge import Evaluation
+
+Goal = Literal["min", "max", "info"]
+Critic = Callable[["Tensor"], "Tensor"]
+"""D with its conditions bound: ``x[B, *shape] -> logit[B]``."""
+
+
+class Loss(Protocol):
+    """The adversarial objective of one match (D, real, fake).
+
+    Anything random (an interpolation, a perturbation) is drawn with torch's default generator: the core has seeded it
+    for this purpose. ``real`` and ``fake`` are ``[B, *shape]``; inside ``d_loss`` the fakes carry no gradient. A loss
+    keeps nothing between calls: no checkpoint would hold it, and a resumed run would not end with the same bits.
+
+    Optional attributes, with the value taken where a loss does not state them:
+
+    * ``d_steps = 1``: D updates per G update; each sees a fresh batch and is paid for from the budget.
+    * ``d_norm = None``: the normalisation D must be built with: ``"none"`` (nothing that mixes samples, for per-sample
+      penalties), ``"spectral"``, or None for no opinion.
+    * ``recipe = {}``: optimiser settings the paper prescribes, e.g. ``{"betas": (0.0, 0.9)}``.
+    * ``after_d_step(discriminators) -> None``: called after each D update (weight clipping).
+
+    A loss that is a dataclass lets users change its fields with ``--set loss.<field>=<value>``.
+    """
+
+    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """Scalar that D minimises."""
+        ...
+
+    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """Scalar that G minimises. ``real`` is there for relativistic losses."""
+        ...
+
+
+class LossTraits:
+    """A loss's optional attributes with their defaults filled in."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.d_steps: int = getattr(loss, "d_steps", 1)
+        self.d_norm: str | None = getattr(loss, "d_norm", None)
+        self.recipe: Mapping[str, Any] = getattr(loss, "recipe", {})
+        self.after_d_step: Callable[[Sequence[nn.Module]], None] | None = getattr(loss, "after_d_step", None)
+
+
+class Metric(Protocol):
+    """Scores a set of fakes against a set of reals.
+
+    * ``columns``: column -> ``"min"`` (smaller is better), ``"max"`` or ``"info"`` (no direction).
+    * ``version``: raised whenever the same samples would score differently.
+    * ``ranges`` (optional): column -> (lowest, highest) possible value, None for open. Intervals are clipped to it; a
+      column in ``(0, None)`` is compared on the log scale.
+    * ``needs`` (optional): what the GAN must have, else no run is begun: ``"labels"`` (it is ``conditional``),
+      ``"back"`` (it translates both ways: ``sample_back``).
+
+    A score that used a feature extractor is named after it (``fid@digits-cnn:1a2b3c4d``); the core sees to that.
+    """
+
+    columns: Mapping[str, Goal]
+    version: int
+
+    def __call__(self, evaluation: Evaluation) -> Mapping[str, float]:
+        """One value for every column. NaN is a defect: raise ``Unsupported`` where a score does not exist."""
+        ...

@@ -1,0 +1,120 @@
+"""Tricks: options that act on any combination of architecture and loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ganbench.contracts.arch import GAN, Match, Terms
+from ganbench.contracts.data import Batch, DataSpec
+from ganbench.contracts.loss import Critic, Loss, LossTraits
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.optim import Optimizer
+
+    from ganbench.contracts.protocol import Recipe
+
+Player = Literal["D", "G"]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Whose turn it is, and what there is to play with.
+
+    ``progress`` is the share of the budget that is spent, 0 to 1. ``batch`` is what this update sees and ``fake`` the
+    fakes made of it: without a gradient in D's turn, with G's in G's. ``optimizer_d`` and ``optimizer_g`` are for
+    looking at; a trick does not step them. ``d_objective()`` evaluates all that D minimises on this batch and these
+    fakes, a scalar.
+    """
+
+    player: Player
+    progress: float
+    batch: Batch
+    fake: Any
+    gan: GAN
+    optimizer_d: Optimizer
+    optimizer_g: Optimizer
+    d_objective: Callable[[], Tensor]
+
+
+class Trick:
+    """Acts on any combination; override what it takes. What is not overridden changes nothing.
+
+    Several tricks act in the order of their names. Random draws come from torch's default generator, which the core
+    has seeded. A trick keeps nothing between calls, as no checkpoint would hold it: what has to last is put into the
+    networks, as a buffer, by ``players``.
+    """
+
+    d_norm: str | None = None
+    """The normalisation that D is built with, instead of the architecture's own: ``"spectral"`` or ``"none"``."""
+
+    def recipe(self, recipe: Recipe) -> Mapping[str, Any]:
+        """Settings laid over the recipe as protocol, arch and loss left it (``--set`` has the last word)."""
+        return {}
+
+    def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+        """Build the players, or change what was built: weights, layers, initialisation. Called once, before training,
+        with torch's default generator seeded.
+
+        Raises:
+            Unsupported: it cannot be done with this architecture or these data.
+        """
+        return build(data)
+
+    def loss(self, loss: Loss) -> Loss:
+        """The objective to use instead; it keeps the traits (``d_steps`` and the like) of the one it is given.
+
+        Raises:
+            Unsupported: the trick has no meaning for this loss.
+        """
+        return loss
+
+    def match(self, match: Match, turn: Turn) -> Match:
+        """What the loss is played on: ``D``, ``real[B, *shape]`` and ``fake[B, *shape]``, in both players' turns."""
+        return match
+
+    def g_objective(self, objective: Callable[[], Terms], turn: Turn) -> Terms:
+        """What G minimises; ``objective()`` is what it would be otherwise."""
+        return objective()
+
+    def gradients(self, params: Sequence[Tensor], player: Player) -> None:
+        """Change ``p.grad`` in place, between the backward pass and the optimiser's step."""
+
+
+class Shown:
+    """A loss that is played on what tricks make of each match."""
+
+    def __init__(self, loss: Loss, tricks: Sequence[Trick], turn: Turn) -> None:
+        self.loss, self.tricks, self.turn = loss, tricks, turn
+
+    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """As the loss has it."""
+        return self.loss.d_loss(*self._seen(Match(D, real, fake)))
+
+    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """As the loss has it."""
+        return self.loss.g_loss(*self._seen(Match(D, real, fake)))
+
+    def _seen(self, match: Match) -> Match:
+        for trick in self.tricks:
+            match = trick.match(match, self.turn)
+        return match
+
+
+class LossAround:
+    """A loss around another, with that one's traits; override what is to be different."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.inner = loss
+        for trait, value in vars(LossTraits(loss)).items():
+            setattr(self, trait, value)
+
+    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """The inner loss's."""
+        return self.inner.d_loss(D, real, fake)
+
+    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """The inner loss's."""
+        return self.inner.g_loss(D, real, fake)

@@ -1,0 +1,1 @@
+"""What a run needs from its machine: determinism, random states, memory, energy."""

@@ -1,0 +1,92 @@
+"""Whether an evaluation can be believed: checks that run with every one of them and are stored with its scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganbench.contracts.data import Split
+from ganbench.contracts.loss import Goal
+from ganbench.evaluation.judge import Judge
+from ganbench.evaluation.yardsticks import real as real_against_real
+from ganbench.records.record import SelfChecks
+
+TOLERANCE = 0.02
+"""By this share may a score of the reference against itself fall behind that of other reals (sampling noise, where
+a metric looks at the fakes alone)."""
+COLLAPSED = 1.1
+VARIED = 1.5
+NARROW = 0.05
+"""Fakes of a smaller share of the reals' variance than the third are one and the same sample if they have fewer
+effective samples than the first, or if reals have no more than the second themselves."""
+
+
+class SelfCheck:
+    """Checks of one judge, its floors computed once.
+
+    Args:
+        judge: of the reporting split.
+        part: the name of that split.
+        metric: the headline's metric.
+        seed: of the draws that the floor needs.
+    """
+
+    def __init__(self, judge: Judge, part: str, metric: str, seed: int) -> None:
+        self.judge = judge
+        reals, others = real_against_real(judge.dataset, judge.reference, part, seed)
+        halved = None if reals is judge.reference else reals
+        floor = judge.score(others, seed, real=halved, only=[metric])
+        identical = judge.score(judge.reference, seed, only=[metric])
+        self.floor, self.identical = floor.scores, identical.scores
+        self.goals: dict[str, Goal] = {name: column[0] for name, column in floor.columns.items()}
+        real = judge.signal(judge.reference)
+        self.centre = real.mean(dim=0)
+        self.real_effective, self.real_spread = effective_samples(real - self.centre), _spread(real)
+
+    def __call__(self, fake: Split, real: Split | None = None) -> SelfChecks:
+        """The checks' outcome for one draw of fakes, scored against the reference or against ``real``."""
+        failed = [
+            f"{name} finds other reals ({self.floor[name]:.4g}) better than the very same ({score:.4g})"
+            for name, score in self.identical.items()
+            if _worse(score, self.floor[name], self.goals[name])
+        ]
+        real_n, fake_n = len(real or self.judge.reference), len(fake)
+        if real_n != fake_n:
+            failed.append(f"{fake_n} fakes were compared with {real_n} reals")
+        signal = self.judge.signal(fake)
+        effective, spread = effective_samples(signal - self.centre), _spread(signal) / max(self.real_spread, 1e-12)
+        return SelfChecks(
+            real_n, fake_n, self.floor, self.identical, round(effective, 4), round(spread, 6), tuple(failed)
+        )
+
+    def collapse(self, checks: SelfChecks, scores: dict[str, float]) -> str:
+        """In what the samples collapsed, or nothing."""
+        if any(value == 0 for name, value in scores.items() if name.partition("@")[0] == "modes_covered"):
+            return "modes_covered is 0"
+        if checks.spread >= NARROW:
+            return ""
+        if self.real_effective <= VARIED:  # on a line, say, where directions tell nothing
+            return "samples are all alike"
+        if checks.effective_samples < COLLAPSED:
+            return f"effective samples {checks.effective_samples:.2f} (reals: {self.real_effective:.1f})"
+        return ""
+
+
+def effective_samples(x: Tensor) -> float:
+    """Vendi score of ``x[N, d]`` under the cosine kernel: exp of the entropy of the kernel's spectrum, from 1 (all rows
+    point one way) to min(N, d) (Friedman and Dieng 2023, equation 3; the d x d Gram matrix has the same spectrum)."""
+    unit = x / x.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    gram = unit.T @ unit if unit.shape[1] < len(unit) else unit @ unit.T
+    share = torch.linalg.eigvalsh(gram / len(unit)).clamp(min=0)
+    share = share / share.sum().clamp(min=1e-12)
+    return float(torch.special.entr(share).sum().exp())
+
+
+def _spread(x: Tensor) -> float:
+    """Total variance of ``x[n, d]``."""
+    return float(x.var(dim=0).sum()) if len(x) > 1 else 0.0
+
+
+def _worse(score: float, floor: float, goal: Goal) -> bool:
+    slack = TOLERANCE * abs(floor) + 1e-9
+    return {"min": score > floor + slack, "max": score < floor - slack, "info": False}[goal]

@@ -1,0 +1,1 @@
+"""Records -> tables: statistics, ranks, and how they are written down."""

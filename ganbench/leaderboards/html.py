@@ -1,0 +1,84 @@
+"""A leaderboard as HTML: a fragment for notebooks, and a page whose columns sort."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from html import escape
+
+from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number
+from ganbench.leaderboards.rows import KINDS, Kind, Row
+from ganbench.leaderboards.table import Table
+
+TITLES: dict[Kind, str] = {
+    "entry": "Ranking",
+    "custom": "Custom runs: changed settings, never ranked",
+    "edited": "Edited runs: code other than that known under its version, never ranked",
+    "yardstick": "Yardsticks: nothing was trained",
+}
+STYLE = """
+.ganbench table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5em 0 1.5em; }
+.ganbench th, .ganbench td { padding: .25em .7em; text-align: left; white-space: nowrap; }
+.ganbench th, .ganbench td { border-bottom: 1px solid #8884; }
+.ganbench th.number, .ganbench td.number { text-align: right; }
+.ganbench thead th { border-bottom: 2px solid #8888; }
+.ganbench tr.failed { opacity: .55; }
+.ganbench caption { text-align: left; font-weight: bold; padding: .3em 0; }
+.ganbench li { max-width: 60em; }
+"""
+PAGE_STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 100em; padding: 0 1em; overflow-x: auto; }
+.ganbench thead th { cursor: pointer; }
+"""
+SORT = """
+const number = text => parseFloat(text.replace(/[(,]/g, ''));
+const value = (row, column) => {
+  const text = row.cells[column].textContent;
+  return isNaN(number(text)) ? text : number(text);
+};
+const order = (a, b) => typeof a == typeof b ? (a > b) - (a < b) : typeof a == 'number' ? -1 : 1;
+for (const head of document.querySelectorAll('.ganbench th')) head.onclick = () => {
+  const body = head.closest('table').tBodies[0], column = head.cellIndex;
+  const sign = head.dataset.sign = head.dataset.sign == 1 ? -1 : 1;
+  const rows = [...body.rows].sort((a, b) => sign * order(value(a, column), value(b, column)));
+  rows.forEach(row => body.append(row));
+};
+"""
+
+
+def to_html(table: Table) -> str:
+    """A fragment: one table for each kind of row, and the notes below."""
+    blocks = [_block(table, kind) for kind in KINDS if table.block(kind)]
+    notes = [*footnotes_of(table), *table.failures, *table.collapses, *table.left_out, *table.notes]
+    listing = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    return f'<div class="ganbench"><style>{STYLE}</style>{"".join(blocks)}<ul>{listing}</ul></div>'
+
+
+def to_page(table: Table) -> str:
+    """A page of its own: a click on a heading sorts by it."""
+    about = escape(table.protocol.description) if table.protocol else ""
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(table.name)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{PAGE_STYLE}</style></head>'
+        f"<body><h1>{escape(table.name)}</h1><p>{about}</p><p>Digest {table.digest}. "
+        f'<a href="table.csv">Every number as CSV</a>, <a href="README.md">how to read and to reproduce this</a>, '
+        f'<a href="records/">the records</a>.</p>\n{to_html(table)}\n<script>{SORT}</script></body></html>\n'
+    )
+
+
+def _block(table: Table, kind: Kind) -> str:
+    headings = headings_of(table, kind)
+    head = "".join(f"<th{_side(key)}>{escape(text)}</th>" for key, text in headings.items())
+    rows = "\n".join(_row(table, row, headings) for row in table.block(kind))
+    return f"<table><caption>{TITLES[kind]}</caption><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>\n"
+
+
+def _row(table: Table, row: Row, keys: Iterable[str]) -> str:
+    cells = cells_of(table, row)
+    failed = ' class="failed"' if row.failures else ""
+    shown = "".join(f"<td{_side(key)}>{escape(cells.get(key, ''))}</td>" for key in keys)
+    return f"<tr{failed}>{shown}</tr>"
+
+
+def _side(key: str) -> str:
+    return ' class="number"' if is_number(key) else ""

@@ -1,0 +1,128 @@
+"""Published leaderboards: folders of records with the tables that follow from them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from ganbench.contracts.protocol import Protocol
+from ganbench.errors import RecordError
+from ganbench.leaderboards.cells import to_csv, to_markdown
+from ganbench.leaderboards.html import to_page
+from ganbench.leaderboards.rows import entry_of
+from ganbench.leaderboards.selection import newest
+from ganbench.leaderboards.table import Table, build
+from ganbench.records.record import FINISHED, Record, read, read_all, write, write_atomically
+from ganbench.runs.plan import installed_source, published_folder, rules_of
+
+# -- folders -------------------------------------------------------------------------------------------------
+
+
+def records_in(folder: Path) -> list[Path]:
+    """Record files of a published leaderboard, ``records/*.json``, or of runs, ``*/seed*/record.json``."""
+    return sorted([*folder.glob("records/*.json"), *folder.glob("*/seed*/record.json")])
+
+
+def gather(
+    protocol: str, runs: Path, *, published: bool = True, sort: str = "", metrics: Sequence[str] = ()
+) -> tuple[Table | None, list[RecordError]]:
+    """The table of a protocol from what was run here and what is published; None where there is no record at all. The
+    errors are of records that cannot be read.
+
+    Raises:
+        GanbenchError: there is no such protocol, or no such column to sort by or to show.
+    """
+    rules = rules_of(protocol, runs)
+    name = rules.name if rules else protocol
+    local, errors = read_all(records_in(runs / name))
+    folder = published_folder(name) if published else None
+    others, more = read_all(records_in(folder)) if folder else ([], [])
+    if not local and not others:
+        return None, [*errors, *more]
+    table = build(local, rules, published=others, installed=installed_source, sort=sort, metrics=metrics)
+    return table, [*errors, *more]
+
+
+def write_folder(records: Iterable[Record], protocol: Protocol, folder: Path) -> list[str]:
+    """Publish finished records of a protocol: ``README.md``, ``table.csv``, ``index.html`` and ``records/*.json``.
+
+    Records that the folder already has stay, unless a new one of the same entry and seed replaces them.
+    Returns the files that were written or removed; each is written whole or not at all.
+
+    Raises:
+        RecordError: a record in the folder cannot be read, or the disk refuses.
+    """
+    for leftover in folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
+        leftover.unlink(missing_ok=True)
+    new = newest(r for r in records if r.digest == protocol.digest and r.status in FINISHED)
+    replaced = {(entry_of(record), record.seed) for record in new}
+    present = {path: read(path) for path in sorted(folder.glob("records/*.json"))}
+    old = [record for record in present.values() if (entry_of(record), record.seed) not in replaced]
+    wanted = {folder / "records" / name: record for name, record in file_names([*new, *old]).items()}
+    changed = [path for path, record in wanted.items() if present.get(path) != _stored(record)]
+    for path in changed:
+        write(wanted[path], path)
+    removed = [path for path in present if path not in wanted]
+    for path in removed:
+        path.unlink()
+    for name, text in _derived(wanted.values(), protocol).items():
+        if _text(folder / name) != text:
+            write_atomically(folder / name, text.encode())
+            changed.append(folder / name)
+    return sorted(path.relative_to(folder).as_posix() for path in [*changed, *removed])
+
+
+def check_folder(folder: Path, protocol: Protocol) -> list[str]:
+    """Files of a published leaderboard that are not what its records give: edited, stale or unreadable."""
+    paths = sorted(folder.glob("records/*.json"))
+    records, errors = read_all(paths)
+    if errors:
+        return sorted(path.relative_to(folder).as_posix() for path in paths if not _readable(path))
+    names = {f"records/{name}" for name in file_names(records)}
+    wrong = {path.relative_to(folder).as_posix() for path in paths} ^ names
+    wrong |= {name for name, text in _derived(records, protocol).items() if _text(folder / name) != text}
+    return sorted(wrong)
+
+
+def file_names(records: Iterable[Record]) -> dict[str, Record]:
+    """A file name for every record; those that would share one on some file system get a hash as well."""
+    records = list(records)
+    plain = [re.sub(r"[^\w.+=-]", "-", record.file_name) for record in records]
+    taken = Counter(name.lower() for name in plain)
+    names = {}
+    for name, record in zip(plain, records, strict=True):
+        identity = hashlib.sha256(msgspec.json.encode([entry_of(record), record.seed])).hexdigest()[:8]
+        clear = taken[name.lower()] == 1 and len(name) <= 150
+        names[name if clear else f"{name.removesuffix('.json')[:120]}+{identity}.json"] = record
+    return names
+
+
+def _stored(record: Record) -> Record:
+    """As it is read back: a recipe's tuple as a list, a column's limit 0 as 0.0."""
+    return msgspec.json.decode(msgspec.json.encode(record), type=Record)
+
+
+def _derived(records: Iterable[Record], protocol: Protocol) -> dict[str, str]:
+    table = build(records, protocol)
+    return {"README.md": to_markdown(table), "table.csv": to_csv(table), "index.html": to_page(table)}
+
+
+def _text(path: Path) -> str | None:
+    """A file's text byte for byte; None where there is none."""
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _readable(path: Path) -> bool:
+    try:
+        read(path)
+    except RecordError:
+        return False
+    return True

@@ -1,0 +1,274 @@
+"""Rows of a leaderboard: the records of one entry, summed up over its seeds."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from statistics import median
+from typing import Literal, NamedTuple
+
+from ganbench.contracts.loss import Goal
+from ganbench.leaderboards.statistics import Summary, pooled_sd, summarise
+from ganbench.records.record import FINISHED, UNPACKAGED, Column, Record, entry_name
+
+Kind = Literal["entry", "custom", "edited", "yardstick"]
+KINDS: tuple[Kind, ...] = ("entry", "custom", "edited", "yardstick")
+
+
+class Entry(NamedTuple):
+    """What the records of one row have in common."""
+
+    yardstick: str
+    arch: str
+    loss: str
+    arch_package: str
+    loss_package: str
+    changes: tuple[tuple[str, str], ...]
+    tricks: tuple[tuple[str, str], ...] = ()
+    """(name, package)"""
+
+    @property
+    def custom(self) -> bool:
+        """Whether the user changed a setting, or handed over what no package provides."""
+        packages = (self.arch_package, self.loss_package, *(package for _, package in self.tricks))
+        return bool(self.changes) or UNPACKAGED in packages
+
+    @property
+    def name(self) -> str:
+        """``dcgan+wgan-gp``, with tricks and changes, or a yardstick's name."""
+        parts = [self.arch, self.loss, *(name for name, _ in self.tricks)]
+        return self.yardstick or entry_name(parts, dict(self.changes))
+
+
+def entry_of(record: Record) -> Entry:
+    """The row a record belongs to; components of the same name from two packages are two rows."""
+    if record.yardstick:
+        return Entry(record.yardstick, "", "", "", "", ())
+    arch, loss = record.arch, record.loss
+    return Entry(
+        "",
+        arch.name if arch else "?",
+        loss.name if loss else "?",
+        arch.package if arch else "?",
+        loss.package if loss else "?",
+        tuple(sorted(record.changes.items())),
+        tuple((trick.name, trick.package) for trick in record.tricks),
+    )
+
+
+class Edit(NamedTuple):
+    """A component whose source is not the one known under its version. ``whose`` has ``expected``."""
+
+    kind: str
+    name: str
+    package: str
+    version: str
+    source: str
+    expected: str
+    whose: str
+
+
+class BestSoFar(NamedTuple):
+    """The headline of the best generators on the way, and the median of when they were met (kimg)."""
+
+    score: Summary
+    kimg: float
+
+
+class Reached(NamedTuple):
+    """When the headline's target was first met: medians over seeds, in which a seed that never met it counts as
+    infinite. ``seconds`` is None where the seeds ran on several machines; ``hits`` of ``runs`` met it."""
+
+    kimg: float
+    seconds: float | None
+    hits: int
+    runs: int
+
+
+@dataclass(frozen=True)
+class Row:
+    """One entry, custom run or yardstick over its seeds.
+
+    ``records`` are the finished ones, one per seed; ``missing`` are the protocol's seeds that have none.
+    ``scores`` sums up the runs that ended well, ``costs`` are medians over seeds (no timings where the seeds ran on
+    several machines).
+    """
+
+    entry: Entry
+    records: tuple[Record, ...] = ()
+    missing: tuple[int, ...] = ()
+    scores: Mapping[str, Summary] = field(default_factory=dict)
+    costs: Mapping[str, float] = field(default_factory=dict)
+    machines: tuple[str, ...] = ()
+    best: BestSoFar | None = None
+    reached: Reached | None = None
+    edits: tuple[Edit, ...] = ()
+    rank: int | None = None
+    here: bool = False
+
+    @property
+    def kind(self) -> Kind:
+        if self.entry.yardstick:
+            return "yardstick"
+        return "custom" if self.entry.custom else "edited" if self.edits else "entry"
+
+    @property
+    def key(self) -> tuple[Entry, bool]:
+        """No two rows of a table share it: of one entry there can be a published row and one made here."""
+        return self.entry, self.here
+
+    @cached_property
+    def well(self) -> tuple[Record, ...]:
+        """The runs that ended well."""
+        return tuple(record for record in self.records if record.status == "ok")
+
+    @cached_property
+    def failures(self) -> tuple[Record, ...]:
+        return tuple(record for record in self.records if record.status != "ok")
+
+    @cached_property
+    def collapsed(self) -> tuple[Record, ...]:
+        """The runs that ended well, but whose samples are hardly different from one another."""
+        return tuple(record for record in self.well if record.collapse)
+
+    @cached_property
+    def noise(self) -> Mapping[str, float | None]:
+        """The sd between evaluations of one run, of each score; None where nothing was repeated."""
+        return {
+            name: pooled_sd([draw[name] for draw in record.draws if name in draw] for record in self.well)
+            for name in self.scores
+        }
+
+    @property
+    def ok(self) -> int:
+        return len(self.well)
+
+    @property
+    def seeds(self) -> int:
+        """How many runs there should be."""
+        return len(self.records) + len(self.missing)
+
+    @property
+    def d_norm(self) -> str:
+        """How D was normalised, as it was built."""
+        return ", ".join(sorted({record.d_norm for record in self.records if record.d_norm}))
+
+    @property
+    def tier(self) -> tuple[int, int]:
+        """Complete rows stand before rows with failures, those before rows that lack runs."""
+        return (2 if self.missing else 1 if self.failures else 0), -self.ok if self.failures or self.missing else 0
+
+    @property
+    def verdict(self) -> str:
+        """``5/5``, ``3/5 (2 diverged)``, ``3/5 (2 missing)``"""
+        wrong = Counter(record.status for record in self.failures)
+        reasons = [f"{count} {status}" for status, count in sorted(wrong.items())]
+        reasons += [f"{len(self.missing)} missing"] if self.missing else []
+        return f"{self.ok}/{self.seeds}" + (f" ({', '.join(reasons)})" if reasons else "")
+
+
+def _positive(values: Iterable[float]) -> float | None:
+    known = [value for value in values if value > 0]
+    return median(known) if known else None
+
+
+class _Cost(NamedTuple):
+    goal: Goal
+    of: Callable[[Record], float]
+    timing: bool = True
+
+
+COSTS: dict[str, _Cost] = {
+    "images/s": _Cost("max", lambda record: record.speed.train),
+    "samples/s": _Cost("max", lambda record: record.speed.sample),
+    "step_ms": _Cost("min", lambda record: record.speed.step_ms),
+    "memory_mb": _Cost("min", lambda record: record.speed.peak_memory_mb, timing=False),
+    "params_g": _Cost("min", lambda record: record.parameters.get("G", 0), timing=False),
+    "params_d": _Cost("min", lambda record: record.parameters.get("D", 0), timing=False),
+    "kimg": _Cost("max", lambda record: record.cost.images / 1000, timing=False),
+    "train_s": _Cost("min", lambda record: record.cost.train_seconds),
+}
+"""The runner's columns (images shown to D per second, images generated per second ...): medians."""
+
+
+def machine_of(record: Record) -> str:
+    """Within which timings may be compared."""
+    where = record.environment
+    threads = "" if where.cuda else f", {where.threads} thread{'s' * (where.threads != 1)}"
+    return f"{where.device}{threads}" + (f", {where.precision}" if where.precision != "float32" else "")
+
+
+class Rules(NamedTuple):
+    """What a row is summed up by: the table's columns, headline and seeds, and the headline's target."""
+
+    columns: Mapping[str, Column]
+    headline: str
+    seeds: Sequence[int]
+    target: float | None = None
+
+
+def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Iterable[Edit], here: bool) -> Row:
+    """Sum up the records of one entry."""
+    finished = tuple(sorted((r for r in records if r.status in FINISHED), key=lambda r: r.seed))
+    there = {record.seed for record in finished}
+    well = [record for record in finished if record.status == "ok"]
+    scores = {}
+    for name, column in rules.columns.items():
+        values = [record.scores[name] for record in well if name in record.scores]
+        if values:
+            scores[name] = summarise(values, column.low, column.high)
+    machines = tuple(sorted({machine_of(record) for record in finished}))
+    return Row(
+        entry,
+        finished,
+        missing=() if entry.yardstick else tuple(seed for seed in rules.seeds if seed not in there),
+        scores=scores,
+        costs=_costs(well or finished, len(machines) == 1),
+        machines=machines,
+        best=_best(well, rules),
+        reached=_reached(finished, rules, len(machines) == 1),
+        edits=tuple(edits),
+        here=here,
+    )
+
+
+def _costs(records: Iterable[Record], one_machine: bool) -> dict[str, float]:
+    records = list(records)
+    return {
+        name: value
+        for name, cost in COSTS.items()
+        if (one_machine or not cost.timing) and (value := _positive(cost.of(record) for record in records)) is not None
+    }
+
+
+def _best(well: Iterable[Record], rules: Rules) -> BestSoFar | None:
+    """None where no record kept its best generator's headline."""
+    found = [record.best for record in well if record.best and rules.headline in record.best.scores]
+    column = rules.columns.get(rules.headline)
+    if not found or column is None:
+        return None
+    score = summarise([best.scores[rules.headline] for best in found], column.low, column.high)
+    return BestSoFar(score, median(best.kimg for best in found))
+
+
+def _reached(finished: Sequence[Record], rules: Rules, one_machine: bool) -> Reached | None:
+    """A run that failed has not met the target; None where a run that ended well kept no curve (an old record)."""
+    column = rules.columns.get(rules.headline)
+    trained = [record for record in finished if not record.yardstick]
+    if rules.target is None or column is None or column.goal == "info" or not any(r.curve for r in trained):
+        return None
+    if not all(record.curve for record in trained if record.status == "ok"):
+        return None
+    sign = 1 if column.goal == "min" else -1
+    firsts = [
+        next((look for look in record.curve if sign * look.score <= sign * rules.target), None)
+        for record in trained
+        if record.status == "ok"
+    ]
+    hits = [look for look in firsts if look]
+    never = [math.inf] * (len(trained) - len(hits))
+    seconds = median([*(look.seconds for look in hits), *never]) if one_machine else None
+    return Reached(median([*(look.kimg for look in hits), *never]), seconds, len(hits), len(trained))

@@ -1,0 +1,260 @@
+"""Which records may share a table, whose components were edited, and what a reader should know about all of them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ganbench.contracts.protocol import Protocol
+from ganbench.leaderboards.rows import Edit, Entry, Row, entry_of
+from ganbench.records.record import FINISHED, Component, Record
+
+
+class Found(NamedTuple):
+    """A record, and whether it was made on this machine (not published)."""
+
+    record: Record
+    here: bool
+
+
+def select(found: Iterable[Found], protocol: Protocol | None) -> tuple[list[Found], list[str]]:
+    """The records that may share a table, sorted, one per entry, seed and origin; and what was left out."""
+    found = list(found)
+    left_out: list[str] = []
+
+    def keep(those: Iterable[Found], total: int, why: str) -> list[Found]:
+        kept = list(those)
+        if len(kept) < total:
+            left_out.append(f"{_plural(total - len(kept), 'record')} {why} left out")
+        return kept
+
+    digest = protocol.digest if protocol else _most_common(f.record.digest for f in found)
+    found = keep((f for f in found if f.record.digest == digest), len(found), "of another protocol digest")
+    judged = _most_common(judgement(f.record) for f in found)
+    why = "judged on other data or by another extractor"
+    found = keep((f for f in found if judgement(f.record) == judged), len(found), why)
+    if protocol:
+        seeds = set(protocol.seeds)
+        inside = (f for f in found if f.record.yardstick or f.record.seed in seeds)
+        found = keep(inside, len(found), "of seeds that the protocol does not have")
+    skipped = {f"{f.record.entry}: skipped: {one_line(f.record.reason)}" for f in found if f.record.status == "skipped"}
+    found = [f for f in found if f.record.status != "skipped"]
+    latest = [Found(r, here) for here in (False, True) for r in newest(f.record for f in found if f.here == here)]
+    found = keep(latest, len(found), "replaced by a newer one of the same entry and seed")
+    return found, left_out + sorted(skipped)
+
+
+def _most_common(values: Iterable[Any]) -> Any:
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], value), default=None)
+
+
+def judgement(record: Record) -> tuple[str, str, tuple[tuple[str, str, int], ...]]:
+    """Scores on other data, in another feature space, or by another revision of a metric are other quantities."""
+    metrics = ((name, part.package, max(1, part.revision)) for name, part in record.metrics.items())
+    return record.dataset_hash, record.extractor, tuple(sorted(metrics))
+
+
+def newest(records: Iterable[Record]) -> list[Record]:
+    """One record per entry and seed, sorted by them: a finished one if there is one, then the latest."""
+    by_run: dict[tuple[Entry, int], list[Record]] = defaultdict(list)
+    for record in records:
+        by_run[entry_of(record), record.seed].append(record)
+    return [group[0] if len(group) == 1 else max(group, key=_recency) for _, group in sorted(by_run.items())]
+
+
+def _recency(record: Record) -> tuple[bool, str, bytes]:
+    return record.status in FINISHED, record.started, msgspec.json.encode(record)
+
+
+def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
+    """Rows made here beside published ones.
+
+    A row made here takes the published one's place if it is complete and of the same code. Otherwise the published
+    row stays, and what was made here stands beside it without a rank; of yardsticks only the fuller row is shown.
+    Returns the rows, and sentences about those that stand beside.
+    """
+    rows = list(rows)
+    twins = {row.key: row for row in rows}
+    kept, notes = [], []
+    for row in rows:
+        twin = twins.get((row.entry, not row.here))
+        if twin is None or (row.here and _replaces(row, twin)) or (not row.here and not _replaces(twin, row)):
+            kept.append(row)
+        elif row.here and row.records and not row.entry.yardstick:
+            kept.append(row)
+            lacking = f"the runs made here lack {_plural(len(row.missing), 'seed')}"
+            if row.missing:
+                notes.append(f"{row.entry.name}: {lacking}; they stand beside the published row, without a rank")
+    return kept, notes
+
+
+def _replaces(ours: Row, published: Row) -> bool:
+    if ours.entry.yardstick:
+        return len(ours.records) >= len(published.records)
+    return not ours.missing and not ours.edits
+
+
+# -- edited components ---------------------------------------------------------------------------------------
+
+Installed = Callable[[str, Component], str]
+"""``(kind, component) -> source hash`` of the installed plugin of that name, package and version, or ""."""
+
+_Code = tuple[str, str, str, str, bool]
+"""Kind, package, name, version, and how the source was hashed: format 1 left out what a module imports."""
+
+
+def _codes(record: Record) -> dict[_Code, Component]:
+    parts = [("arch", record.arch), ("loss", record.loss), *(("trick", trick) for trick in record.tricks)]
+    return {
+        (kind, part.package, part.name, part.version, record.format == 1): part
+        for kind, part in parts
+        if part and part.source
+    }
+
+
+References = dict[_Code, tuple[str, str]]
+"""The source that each version of a component is known by, and whose it is."""
+
+
+def references(found: Iterable[Found], installed: Installed | None) -> References:
+    """The source that each version of a component is known by, and whose it is: that of the published records, else
+    that of the installed plugin, else that of most records (of as many, the earliest)."""
+    found = list(found)
+    mixed = any(one.here for one in found)
+    groups: dict[_Code, list[tuple[Found, Component]]] = defaultdict(list)
+    for one in found:
+        for code, part in _codes(one.record).items():
+            groups[code].append((one, part))
+    known: References = {}
+    for code, group in groups.items():
+        published = [pair for pair in group if not pair[0].here]
+        old = code[-1]
+        source = installed(code[0], group[0][1]) if installed and not published and not old else ""
+        whose = "the installed plugin" if source else "the published one" if published and mixed else "most runs"
+        known[code] = source or _usual(published or group), whose
+    return known
+
+
+def _usual(group: Sequence[tuple[Found, Component]]) -> str:
+    counts = Counter(part.source for _, part in group)
+    first: dict[str, str] = {}
+    for one, part in group:
+        first[part.source] = min(one.record.started, first.get(part.source, one.record.started))
+    return min(counts, key=lambda source: (-counts[source], first[source], source))
+
+
+def edits_of(records: Iterable[Record], known: References) -> list[Edit]:
+    """In which components finished runs differ from the known source of the same version."""
+    edits = set()
+    for record in records:
+        for code, part in _codes(record).items():
+            expected, whose = known[code]
+            if record.status in FINISHED and part.source != expected:
+                edits.add(Edit(code[0], part.name, part.package, part.version, part.source, expected, whose))
+    return sorted(edits)
+
+
+# -- notes ---------------------------------------------------------------------------------------------------
+
+
+def notes_on(rows: Iterable[Row]) -> list[str]:
+    """What a reader should know about where the numbers come from."""
+    rows = list(rows)
+    return [*_surroundings(rows), *_judges(rows), *_versions(rows), *_edited(rows), *_doubts(rows)]
+
+
+def _surroundings(rows: Sequence[Row]) -> list[str]:
+    notes = []
+    records = [record for row in rows for record in row.records]
+    for what, of in (
+        ("torch", lambda r: r.environment.torch),
+        ("ganbench", lambda r: r.environment.ganbench),
+        ("precision", lambda r: r.environment.precision),
+    ):
+        versions = sorted({of(record) for record in records if not record.yardstick})
+        if len(versions) > 1:
+            notes.append(f"the runs differ in {what}: {', '.join(versions)}")
+    dirty = sum(record.environment.dirty for record in records)
+    if dirty:
+        notes.append(f"{dirty} of {len(records)} records come from a checkout with uncommitted changes")
+    unsealed = sum(record.format < 2 for record in records)
+    if unsealed:
+        notes.append(
+            f"{unsealed} of {len(records)} records are of a format without seal and fingerprints: "
+            "`ganbench reproduce` tells whether they hold"
+        )
+    free = [record for record in records if record.environment.nondeterministic]
+    if free:
+        names = sorted({name for record in free for name in record.environment.nondeterministic})
+        notes.append(
+            f"{len(free)} of {len(records)} records used operations without a deterministic form, and may not "
+            f"repeat bit by bit: {', '.join(names)}"
+        )
+    return notes
+
+
+def _judges(rows: Sequence[Row]) -> list[str]:
+    judges: dict[str, dict[bool, set[tuple[str, str, int, str]]]] = defaultdict(lambda: defaultdict(set))
+    for row in rows:
+        for record in row.records:
+            for name, metric in record.metrics.items():
+                version = metric.package, metric.version, metric.revision, metric.source
+                judges[name][record.format == 1].add(version)  # the two formats hash a source in different ways
+    most = {name: max(map(len, found.values())) for name, found in judges.items()}
+    return [f"the metric {name} changed between runs: {n} sources" for name, n in most.items() if n > 1]
+
+
+def _versions(rows: Sequence[Row]) -> list[str]:
+    notes = []
+    for row in rows:
+        found: dict[str, set[str]] = defaultdict(set)
+        for record in row.records:
+            for what, part in (("arch", record.arch), ("loss", record.loss), *((t.name, t) for t in record.tricks)):
+                found[what] |= {part.version} if part else set()
+        notes += [
+            f"{row.entry.name}: its {what} changed between seeds: versions {', '.join(sorted(versions))}"
+            for what, versions in found.items()
+            if len(versions) > 1
+        ]
+    return notes
+
+
+def _edited(rows: Sequence[Row]) -> list[str]:
+    """One sentence for each edited component."""
+    where: dict[Edit, list[str]] = defaultdict(list)
+    for row in rows:
+        for edit in row.edits:
+            where[edit].append(row.entry.name)
+    return [
+        f"the {e.kind} {e.name} ({e.package} {e.version}) was edited without a new version: its source is {e.source}, "
+        f"that of {e.whose} {e.expected}. Not ranked: {', '.join(names)}. Give the plugin a new version, or run again"
+        for e, names in sorted(where.items())
+    ]
+
+
+def _doubts(rows: Sequence[Row]) -> list[str]:
+    """Self-checks of the evaluation that failed, with how many records they failed in."""
+    where: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for record in row.records:
+            for sentence in record.self_checks.failed if record.self_checks else ():
+                where[one_line(sentence)].append(row.entry.name)
+    return [
+        f"a self-check of the evaluation failed in {_plural(len(names), 'record')} "
+        f"({', '.join(dict.fromkeys(names))}): {sentence}"
+        for sentence, names in where.items()
+    ]
+
+
+def _plural(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
+def one_line(text: str) -> str:
+    """A reason fit for a footnote."""
+    text = " ".join(text.split())
+    return text if len(text) <= 160 else text[:159] + "…"

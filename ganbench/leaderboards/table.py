@@ -1,0 +1,332 @@
+"""Leaderboards: records -> statistics -> tables, from records and nothing else.
+
+``build`` sorts records into rows, judges which rows differ, and says what it left out and why. ``rows.py`` sums up one
+row, ``selection.py`` says which records count, ``rendering.py`` writes a ``Table`` down, ``publishing.py`` keeps
+folders of records with the tables that follow from them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any, Literal
+
+from ganbench.contracts.loss import Goal
+from ganbench.contracts.protocol import Protocol
+from ganbench.errors import GanbenchError
+from ganbench.leaderboards.rows import COSTS, KINDS, Entry, Kind, Row, Rules, entry_of, make_row
+from ganbench.leaderboards.selection import (
+    Found,
+    Installed,
+    References,
+    edits_of,
+    merge,
+    notes_on,
+    one_line,
+    references,
+    select,
+)
+from ganbench.leaderboards.statistics import on_log_scale, ranks
+from ganbench.records.record import Column, Record, entry_name
+
+USUAL = ("fid", "is", "modes_covered", "coverage")
+"""Scores shown beside the headline where nobody chose."""
+HEADINGS = {"modes_covered": "modes"}
+KIMG_TO_TARGET, SECONDS_TO_TARGET = "kimg to target", "s to target"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One protocol's leaderboard.
+
+    ``headline`` and the keys of ``columns`` are names in full (``fid@digits-cnn:1a2b3c4d``). ``shown`` are the
+    score columns for the terminal and Markdown, ``chosen`` whether somebody chose them. ``rows`` holds every
+    row in the order asked for; ``left_out`` and ``notes`` are sentences.
+    """
+
+    name: str
+    digest: str
+    protocol: Protocol | None
+    seeds: tuple[int, ...]
+    headline: str
+    columns: dict[str, Column]
+    shown: tuple[str, ...]
+    chosen: bool
+    rows: tuple[Row, ...]
+    left_out: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def block(self, kind: Kind) -> list[Row]:
+        """The rows of one kind: entries are ranked, the others never."""
+        return [row for row in self.rows if row.kind == kind]
+
+    def label(self, column: str) -> str:
+        """``fid`` for ``fid@digits-cnn:1a2b3c4d``; in full where two columns would share the short name."""
+        return self._labels.get(column, column)
+
+    @cached_property
+    def _labels(self) -> dict[str, str]:
+        taken = Counter(map(short_name, self.columns))
+        return {name: short_name(name) if taken[short_name(name)] == 1 else name for name in self.columns}
+
+    @property
+    def best_label(self) -> str:
+        """What the column of best-so-far scores is called."""
+        return f"best {self.label(self.headline)}"
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """Columns that only some tables have: best so far, and time to target."""
+        best = [self.best_label] if any(row.best for row in self.rows) else []
+        return (*best, *([KIMG_TO_TARGET, SECONDS_TO_TARGET] if self.target is not None else []))
+
+    def column(self, asked: str) -> str:
+        """A score column's name in full, asked for by any of its names.
+
+        Raises:
+            GanbenchError: there is none.
+        """
+        return _resolve(self.columns, asked)[0]
+
+    @property
+    def goal(self) -> Goal:
+        """The headline's direction."""
+        column = self.columns.get(self.headline)
+        return column.goal if column else "info"
+
+    @cached_property
+    def machines(self) -> tuple[str, ...]:
+        """Where the trained rows ran."""
+        return tuple(sorted({machine for row in self.rows if not row.entry.yardstick for machine in row.machines}))
+
+    @property
+    def log(self) -> bool:
+        """Whether entries were compared on the log scale."""
+        column = self.columns.get(self.headline)
+        groups = [r.scores[self.headline].values for r in self.block("entry") if _competes(r, self.headline)]
+        return on_log_scale(groups, column is not None and column.log)
+
+    @property
+    def target(self) -> float | None:
+        """The headline whose first reaching is timed; None where nothing is known of that."""
+        known = self.protocol is not None and any(row.reached for row in self.rows)
+        return self.protocol.evaluation.target if self.protocol and known else None
+
+    @property
+    def failures(self) -> list[str]:
+        """``dcgan+wgan: 2/5 diverged: d_loss is not finite at iteration 120``"""
+        sentences = []
+        for row in self.rows:
+            for status in sorted({record.status for record in row.failures}):
+                failed = [record for record in row.failures if record.status == status]
+                sentences.append(self._told(row, status, [record.reason for record in failed]))
+        return sentences
+
+    @property
+    def collapses(self) -> list[str]:
+        """``collapsed, modes_covered is 0: mlp+minimax 2/5, dcgan+wgan 1/5``; one sentence for each way."""
+        ways: dict[str, list[str]] = {}
+        for row in self.rows:
+            found = Counter("effective samples about 1" if "(" in r.collapse else r.collapse for r in row.collapsed)
+            for way, count in found.items():
+                ways.setdefault(way, []).append(f"{self.title(row)} {count}/{row.seeds}")
+        return [f"collapsed, {one_line(way)}: {', '.join(where)}" for way, where in sorted(ways.items())]
+
+    def _told(self, row: Row, what: str, why: Sequence[str]) -> str:
+        reasons = list(dict.fromkeys(one_line(reason) for reason in why if reason))
+        more = f" (and {len(reasons) - 2} other reasons)" if len(reasons) > 2 else ""
+        told = f": {'; '.join(reasons[:2])}{more}" if reasons else ""
+        return f"{self.title(row)}: {len(why)}/{row.seeds} {what}{told}"
+
+    def title(self, row: Row) -> str:
+        """A row's name in a sentence."""
+        if row.entry.yardstick:
+            return row.entry.yardstick
+        parts = [self.part(row, "arch"), self.part(row, "loss"), *self.tricks(row)]
+        return entry_name(parts, dict(row.entry.changes))
+
+    def tricks(self, row: Row) -> list[str]:
+        """The row's tricks, the package in front where several packages have one of that name."""
+        return [self._told_apart("trick", name, package) for name, package in row.entry.tricks]
+
+    def part(self, row: Row, kind: Literal["arch", "loss"]) -> str:
+        """The row's arch or loss, its package in front where several packages have one of that name."""
+        return self._told_apart(kind, getattr(row.entry, kind), getattr(row.entry, f"{kind}_package"))
+
+    def _told_apart(self, kind: str, name: str, package: str) -> str:
+        return f"{package}:{name}" if len(self._packages[kind, name]) > 1 else name
+
+    @cached_property
+    def _packages(self) -> dict[tuple[str, str], set[str]]:
+        found: dict[tuple[str, str], set[str]] = defaultdict(set)
+        for row in self.rows:
+            for kind in ("arch", "loss"):
+                found[kind, getattr(row.entry, kind)].add(getattr(row.entry, f"{kind}_package"))
+            for name, package in row.entry.tricks:
+                found["trick", name].add(package)
+        return found
+
+
+def build(
+    records: Iterable[Record],
+    protocol: Protocol | None = None,
+    *,
+    published: Iterable[Record] | None = None,
+    known: Iterable[Record] = (),
+    installed: Installed | None = None,
+    sort: str = "",
+    metrics: Sequence[str] = (),
+) -> Table:
+    """The table of one protocol.
+
+    Args:
+        records: of that protocol; what does not belong is left out and counted.
+        protocol: whose digest and seeds count; without it (its plugin is missing) those of most records do.
+        published: records to show beside ``records``, which then are those made here: a row of theirs takes the place
+            of a published one only if it is complete and of the same code.
+        known: published records that are not shown, but tell what the published source of a component is.
+        installed: tells the source of an installed plugin; rows made here of other source are marked *edited*.
+        sort: a column to sort by, ``fid`` or ``images/s``; the headline where empty.
+        metrics: score columns to show beside the headline instead of the usual ones.
+
+    Raises:
+        GanbenchError: no such column, or there is neither a record nor a protocol.
+    """
+    pool = [Found(record, published is not None) for record in records]
+    found, left_out = select([*pool, *(Found(record, False) for record in published or ())], protocol)
+    if not found and protocol is None:
+        raise GanbenchError("there are no records to make a table of", "run something first: ganbench run --help")
+    kept = [one.record for one in found]
+    columns = _columns(kept)
+    wanted = protocol.evaluation.headline if protocol else kept[0].headline
+    headline = next((name for name in columns if wanted in (name, short_name(name))), wanted)
+    seeds = protocol.seeds if protocol else tuple(sorted({r.seed for r in kept if not r.yardstick}))
+    rules = Rules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
+    sources = references([*found, *(Found(record, False) for record in known)], installed)
+    rows, beside = merge(_rows(found, rules, sources))
+    table = Table(
+        name=protocol.name if protocol else kept[0].protocol,
+        digest=protocol.digest if protocol else kept[0].digest,
+        protocol=protocol,
+        seeds=seeds,
+        headline=headline,
+        columns=columns,
+        shown=(headline, *_shown(columns, headline, metrics, protocol.evaluation.shown if protocol else ())),
+        chosen=bool(metrics),
+        rows=tuple(_ranked(rows, headline, columns.get(headline), len(seeds))),
+        left_out=tuple(left_out),
+        notes=(*beside, *notes_on(rows)),
+    )
+    return _sorted(table, sort or headline)
+
+
+def _rows(found: Sequence[Found], rules: Rules, sources: References) -> list[Row]:
+    groups: dict[tuple[Entry, bool], list[Record]] = {}
+    for one in found:
+        groups.setdefault((entry_of(one.record), one.here), []).append(one.record)
+    return [
+        make_row(entry, group, rules, edits_of(group, sources), here) for (entry, here), group in sorted(groups.items())
+    ]
+
+
+def short_name(column: str) -> str:
+    """``fid`` for ``fid@digits-cnn:1a2b3c4d``."""
+    return column.partition("@")[0]
+
+
+def _columns(records: Sequence[Record]) -> dict[str, Column]:
+    """Every score column, in the order of the protocol's metrics."""
+    found: dict[str, Column] = {}
+    for record in records:
+        for name, column in record.columns.items():
+            found.setdefault(name, column)
+    return found
+
+
+def _shown(columns: Mapping[str, Column], headline: str, metrics: Sequence[str], named: Sequence[str]) -> list[str]:
+    """Score columns beside the headline: those chosen, else those the protocol names, else the usual or first few."""
+    if metrics:
+        chosen = [name for metric in metrics for name in _resolve(columns, metric)]
+    else:
+        chosen = [name for usual in named or USUAL for name in columns if usual in (name, short_name(name))]
+        if not named and not {"fid", "is"} & {short_name(name) for name in columns}:
+            chosen = [name for name, column in columns.items() if column.goal != "info"][:5]
+    return [name for name in dict.fromkeys(chosen) if name != headline]
+
+
+def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = ()) -> list[str]:
+    """Columns called ``asked``, in full, in short, or as their heading.
+
+    Raises:
+        GanbenchError: there is none.
+    """
+    found = [n for n in columns if asked == n] or [
+        n for n in columns if asked in (short_name(n), HEADINGS.get(short_name(n)))
+    ]
+    if found:
+        return found
+    known = list(dict.fromkeys([*map(short_name, columns), *others]))
+    close = get_close_matches(asked, known, 1, 0.5)
+    meant = f" - did you mean '{close[0]}'?" if close else ""
+    raise GanbenchError(f"no column called '{asked}'{meant}", f"columns: {', '.join(known) or 'none'}")
+
+
+def _competes(row: Row, headline: str) -> bool:
+    """Ranks are for complete entries in which every seed has the headline's score."""
+    return row.kind == "entry" and headline in row.scores and row.scores[headline].n == row.seeds
+
+
+def _ranked(rows: Sequence[Row], headline: str, column: Column | None, seeds: int) -> list[Row]:
+    """Give ranks: complete entries by significance; those with failures share the rank below all of them."""
+    rivals = [row for row in rows if _competes(row, headline)]
+    if column is None or column.goal == "info" or not rivals or seeds < 2:
+        return list(rows)
+    given = ranks([row.scores[headline].values for row in rivals], column.goal, column.log)
+    rank_of = {row.key: rank for row, rank in zip(rivals, given, strict=True)}
+    rank_of |= {row.key: len(rivals) + 1 for row in rows if row.kind == "entry" and row.tier[0] == 1}
+    return [replace(row, rank=rank_of.get(row.key)) for row in rows]
+
+
+def _sorted(table: Table, by: str) -> Table:
+    """Entries, custom, edited, yardsticks; complete rows first; then by a column, the better before the worse."""
+    value = _sort_value(table, by)
+
+    def key(row: Row) -> tuple[Any, ...]:
+        place = value(row)
+        return KINDS.index(row.kind), row.tier, place is None, place or ()
+
+    return replace(table, rows=tuple(sorted(table.rows, key=key)))  # what is equal stays in the order of names
+
+
+def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None]:
+    """What a row is sorted by. Timings sort within machines only."""
+    if by in ("arch", "loss"):
+        return lambda row: (getattr(row.entry, by),)
+    if by == "rank":
+        return lambda row: None if row.rank is None else (row.rank,)
+    if by in COSTS:
+        sign, timing = (-1 if COSTS[by].goal == "max" else 1), COSTS[by].timing
+        return lambda row: (row.machines if timing else (), sign * row.costs[by]) if by in row.costs else None
+    if by == table.headline and by not in table.columns:
+        return lambda row: None
+    if by in table.extras:
+        return _sort_extra(table, by)
+    name = _resolve(table.columns, by, ["rank", "arch", "loss", *COSTS, *table.extras])[0]
+    sign = _sign(table.columns[name])
+    return lambda row: (sign * row.scores[name].mean,) if name in row.scores else None
+
+
+def _sort_extra(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None]:
+    if by == KIMG_TO_TARGET:
+        return lambda row: (row.reached.kimg, -row.reached.hits) if row.reached else None
+    if by == SECONDS_TO_TARGET:
+        return lambda row: (row.machines, row.reached.seconds) if row.reached and row.reached.seconds else None
+    sign = _sign(table.columns[table.headline])
+    return lambda row: (sign * row.best.score.mean,) if row.best else None
+
+
+def _sign(column: Column) -> int:
+    return -1 if column.goal == "max" else 1

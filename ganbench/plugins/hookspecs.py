@@ -1,0 +1,228 @@
+"""The hooks: what a plugin module implements to become a component.
+
+One entry point per component (group ``ganbench.<kind>``, name = the component's name, value = its module) and one
+hook per module. A hook *builds* an object; training and evaluation call plain Python on what it built. A hook
+implementation may leave out any argument it does not need; arguments are only ever added.
+"""
+
+# mypy: disable-error-code="empty-body"
+# (a hookspec is a name, arguments and a docstring: its body is the plugins' to write)
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from ganbench.contracts.arch import GAN
+    from ganbench.contracts.data import Dataset, DataSpec
+    from ganbench.contracts.extractor import Extractor
+    from ganbench.contracts.loss import Loss, Metric
+    from ganbench.contracts.protocol import Protocol
+    from ganbench.contracts.trick import Trick
+
+hookspec = pluggy.HookspecMarker("ganbench")
+hookimpl = pluggy.HookimplMarker("ganbench")
+
+KINDS = ("arch", "loss", "trick", "metric", "dataset", "protocol", "extractor")
+API_VERSION = 2
+"""Raised whenever a hook gains an argument, or a contract a member: what plugins are written against."""
+
+
+@hookspec
+def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    """Build the players: ``G: z[B, Z] -> x[B, *data.shape]`` and ``D: x[B, *data.shape] -> logit[B]``.
+
+    ``x`` lies in [-1, 1] when ``data.bounded``. D ends in a logit: no sigmoid, no activation. Weights are drawn from
+    torch's default generator, which the core has seeded.
+
+    Args:
+        data: shape and classes of one sample.
+        d_norm: the normalisation the loss wants in D: ``"none"`` (nothing that mixes samples), ``"spectral"``,
+            or None for the architecture's own choice.
+        width: the protocol's base number of channels.
+        z_dim: the protocol's latent size.
+        settings: what the user set with ``--set arch.<name>=<value>``. An arch with settings of its own turns them into
+            a dataclass, ``settings_of(Settings, settings)``, and hands that to ``GAN(..., settings=...)``.
+
+    Raises:
+        Unsupported: the data or the normalisation does not fit; the message says why.
+
+    Example::
+
+        from torch import nn
+        from ganbench import GAN, Unsupported, hookimpl
+
+
+        @hookimpl
+        def ganbench_arch(data, width, z_dim):
+            if len(data.shape) != 1:
+                raise Unsupported("needs points, one row of numbers a sample")
+            (features,) = data.shape
+            return GAN(
+                generator=nn.Sequential(nn.Linear(z_dim, width), nn.ReLU(), nn.Linear(width, features)),
+                discriminator=nn.Sequential(nn.Linear(features, width), nn.ReLU(), nn.Linear(width, 1), nn.Flatten(0)),
+                z_dim=z_dim,
+            )
+    """
+
+
+@hookspec
+def ganbench_loss() -> Loss:
+    """Build the adversarial objective. See :class:`ganbench.Loss` for every attribute.
+
+    Example::
+
+        from torch.nn.functional import relu
+        from ganbench import hookimpl
+
+
+        class Hinge:
+            def d_loss(self, D, real, fake):
+                return relu(1 - D(real)).mean() + relu(1 + D(fake)).mean()
+
+            def g_loss(self, D, real, fake):
+                return -D(fake).mean()
+
+
+        @hookimpl
+        def ganbench_loss():
+            return Hinge()
+    """
+
+
+@hookspec
+def ganbench_trick(argument: str) -> Trick:
+    """Build something that acts on any combination of architecture and loss. See :class:`ganbench.Trick`.
+
+    Args:
+        argument: what follows the colon in ``--trick instance-noise:0.1``; empty otherwise.
+
+    Raises:
+        Unsupported: the argument makes no sense; the message says what would.
+
+    Example::
+
+        import torch
+        from ganbench import Trick, hookimpl
+
+
+        class Flip(Trick):
+            def match(self, match, turn):
+                def seen(x):
+                    coins = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device)
+                    return match.D(torch.where(coins < 0.5, x.flip(-1), x))
+
+                return match._replace(D=seen)
+
+
+        @hookimpl
+        def ganbench_trick():
+            return Flip()
+    """
+
+
+@hookspec
+def ganbench_metric() -> Metric:
+    """Build a metric. See :class:`ganbench.Metric`.
+
+    Example::
+
+        from ganbench import hookimpl
+
+
+        class MeanGap:
+            columns = {"mean_gap": "min"}
+            version = 1
+
+            def __call__(self, evaluation):
+                real, fake = evaluation.real.double(), evaluation.fake.double()
+                return {"mean_gap": (real.mean() - fake.mean()).abs().item()}
+
+
+        @hookimpl
+        def ganbench_metric():
+            return MeanGap()
+    """
+
+
+@hookspec
+def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
+    """Load real data as arrays.
+
+    Args:
+        argument: what follows the colon in ``folder:PATH``; empty otherwise.
+        resolution: the protocol's image size in pixels, or None for the data's own.
+
+    Raises:
+        DataError: the data cannot be read; the message names the file.
+        Unsupported: the data does not come at that resolution.
+
+    Example::
+
+        import torch
+        from ganbench import Dataset, DataSpec, Split, hookimpl
+
+
+        @hookimpl
+        def ganbench_dataset():
+            rng = torch.Generator().manual_seed(0)
+            points = torch.randn(2000, 2, generator=rng)
+            return Dataset("blob", DataSpec((2,), bounded=False), train=Split(points[:1000]), test=Split(points[1000:]))
+    """
+
+
+@hookspec
+def ganbench_protocol() -> Protocol | Mapping[str, Any]:
+    """Return the frozen rules of one comparison; its name must be the entry point's.
+
+    Example::
+
+        from ganbench import Evaluating, Protocol, Training, hookimpl
+
+
+        @hookimpl
+        def ganbench_protocol():
+            return Protocol(
+                name="blob-v1",
+                dataset="blob",
+                seeds=(0, 1, 2, 3, 4),
+                training=Training(budget_kimg=10, batch=64),
+                evaluation=Evaluating(
+                    samples=1000,
+                    metrics=("density-coverage",),
+                    headline="coverage",
+                    extractor="raw",
+                ),
+            )
+    """
+
+
+@hookspec
+def ganbench_extractor(argument: str) -> Extractor:
+    """Build the network in whose feature space samples are judged. See :class:`ganbench.Extractor`.
+
+    Args:
+        argument: what follows the colon in ``inception:PATH``; empty otherwise.
+
+    Raises:
+        DataError: the weights cannot be had, or are not the ones their name promises.
+
+    Example::
+
+        from ganbench import Extractor, hookimpl
+
+
+        class Raw(Extractor):
+            name, version = "raw", "1"
+
+            def forward(self, x):
+                return x.flatten(1).double(), None
+
+
+        @hookimpl
+        def ganbench_extractor():
+            return Raw()
+    """

@@ -1,0 +1,81 @@
+"""Where a run takes place: machine, versions, precision, commit. Nothing is scored without it."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import subprocess
+import sys
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from ganbench._version import __version__
+from ganbench.contracts.protocol import Precision
+from ganbench.records.record import Environment
+
+HERE = Path(__file__).parents[1]
+
+
+def environment(
+    device: torch.device,
+    nondeterministic: tuple[str, ...] = (),
+    workers: int = 1,
+    precision: Precision = "float32",
+) -> Environment:
+    """The machine and the software of this process, and what its protocol lets networks compute in."""
+    commit, dirty = _commit()
+    cuda = device.type == "cuda"
+    return Environment(
+        ganbench=__version__,
+        commit=commit,
+        dirty=dirty,
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        cuda=(torch.version.cuda or "") if cuda else "",
+        cudnn=str(torch.backends.cudnn.version() or "") if cuda else "",
+        device=torch.cuda.get_device_name(device) if cuda else _cpu_name(),
+        threads=torch.get_num_threads(),
+        precision=precision,
+        system=f"{platform.system()} {platform.machine()}",
+        core=core_hash(),
+        nondeterministic=nondeterministic,
+        workers=workers,
+    )
+
+
+@cache
+def core_hash() -> str:
+    """12 hex digits over every module of the core."""
+    digest = hashlib.sha256()
+    for file in sorted(HERE.rglob("*.py")):
+        digest.update(file.relative_to(HERE).as_posix().encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def _cpu_name() -> str:
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine() or sys.platform
+
+
+@cache
+def _commit() -> tuple[str, bool]:
+    """Commit and dirty flag of the checkout that ganbench is imported from; ("", False) for an installed wheel."""
+    try:
+        _git("ls-files", "--error-unmatch", __file__)  # an environment inside somebody's repository is not ours
+        commit = _git("rev-parse", "--short=12", "HEAD")
+        changed = _git("status", "--porcelain", "--untracked-files=no", "--", str(HERE), f"{HERE}/../plugins")
+    except (OSError, subprocess.CalledProcessError):
+        return "", False
+    return commit, bool(changed)
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(HERE), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()

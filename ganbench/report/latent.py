@@ -1,0 +1,111 @@
+"""Latent tools for any G: the samples between two latents, and what samples are asked for.
+
+Interpolation is linear or spherical (Shoemake 1985; White 2016, "Sampling generative networks": a Gaussian of many
+dimensions lies near a sphere, and the chord between two of its points leads through places that G was never shown).
+``activation.py`` looks for the latents that make a unit most active.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ganbench.contracts.arch import GAN
+from ganbench.contracts.data import Batch, Dataset, Split, quantise, to_signal
+from ganbench.device.untouched import device_of, untouched
+from ganbench.errors import DataError, Unsupported
+
+Mode = Literal["slerp", "linear"]
+
+BATCH = 256
+"""Samples that are made at a time."""
+PARALLEL = 1e-4
+"""Radians: latents of a smaller angle, or opposite within it, are joined by a straight line."""
+
+
+def linear(z0: Tensor, z1: Tensor, t: float | Tensor) -> Tensor:
+    """``(1 - t) z0 + t z1``, of ``z[..., Z]``."""
+    return (1 - t) * z0 + t * z1
+
+
+def slerp(z0: Tensor, z1: Tensor, t: float | Tensor) -> Tensor:
+    """``sin((1 - t) w) / sin(w) z0 + sin(t w) / sin(w) z1`` of ``z[..., Z]``, w the angle between the two: of latents
+    of one norm, all have that norm. Where they point the same way, or opposite ways, it is ``linear``."""
+    cosine = nn.functional.cosine_similarity(z0.double(), z1.double(), dim=-1).clamp(-1, 1).unsqueeze(-1)
+    angle = torch.arccos(cosine)
+    curved = (angle > PARALLEL) & (math.pi - angle > PARALLEL)
+    w = torch.where(curved, angle, torch.ones_like(angle))
+    arc = (torch.sin((1 - t) * w) * z0 + torch.sin(t * w) * z1) / torch.sin(w)
+    return torch.where(curved, arc, linear(z0.double(), z1.double(), t)).to(z0.dtype)
+
+
+WAYS: dict[Mode, Callable[[Tensor, Tensor, float], Tensor]] = {"slerp": slerp, "linear": linear}
+
+
+def interpolate(gan: GAN, like: Split, steps: int = 10, mode: Mode = "slerp", seed: int = 0) -> Tensor:
+    """Samples on the way from one latent to another, ``x[P, steps, *shape]`` as stored: a pair of latents for each of
+    the P reals of ``like``, whose labels are held along the way.
+
+    Args:
+        gan: the players; nothing in them is changed.
+        like: reals, one for each pair.
+        steps: samples along each way, both ends included; 2 or more.
+        mode: ``"slerp"`` or ``"linear"``.
+        seed: of the latents.
+
+    Raises:
+        Unsupported: the GAN translates, and has no latent.
+    """
+    refuse_translators(like)
+    pairs, device = len(like), device_of(gan)
+    with untouched(gan):
+        ends = gan.sample_latent(2 * pairs, torch.Generator(device).manual_seed(seed))
+    way = torch.stack([WAYS[mode](ends[:pairs], ends[pairs:], i / (steps - 1)) for i in range(steps)], dim=1)
+    rows = torch.arange(pairs).repeat_interleave(steps)
+    return made_of(gan, way.flatten(0, 1), like[rows]).unflatten(0, (pairs, steps))
+
+
+def made_of(gan: GAN, z: Tensor, like: Split) -> Tensor:
+    """The samples ``x[N, *shape]`` of latents ``z[N, Z]`` under the labels of ``like``, as stored, on the CPU."""
+    with untouched(gan), torch.no_grad():
+        parts = [gan.sample(batch_of(z[i], like[i])) for i in torch.arange(len(z)).split(BATCH)]
+    return torch.cat([quantise(part, like.x).cpu() for part in parts])
+
+
+def batch_of(z: Tensor, like: Split) -> Batch:
+    """What a GAN is asked with: latents, and the labels of ``like``."""
+    labels = None if like.labels is None else like.labels.to(z.device)
+    return Batch(to_signal(like.x.to(z.device)), z, labels)
+
+
+def refuse_translators(data: Split) -> None:
+    """Raise Unsupported where samples are made of other samples."""
+    if data.source is not None:
+        raise Unsupported(
+            "this GAN translates: there is no latent that the latent tools could use",
+            "`ganbench sample` shows translations",
+        )
+
+
+def conditions(gan: GAN, dataset: Dataset, n: int, label: int | None = None) -> Split:
+    """What ``n`` samples are asked for: labels as the training data have them, or all the same one. Translators get
+    sources that they were not trained on.
+
+    Raises:
+        Unsupported: there is a label, and the GAN takes none.
+        DataError: the data have no such label.
+    """
+    data = dataset.train if dataset.spec.source is None else dataset.test
+    among = torch.arange(len(data))
+    if label is not None:
+        if not gan.conditional or data.labels is None:
+            raise Unsupported("this generator takes no labels", "leave out --label")
+        among = (data.labels == label).nonzero().flatten()
+        if not len(among):
+            known = sorted(set(data.labels.tolist()))
+            raise DataError(f"'{dataset.name}' has no label {label}", f"its labels are {known[0]} to {known[-1]}")
+    return data[among[torch.arange(n) % len(among)]]

@@ -1,0 +1,1 @@
+"""A plan, its jobs, one run, and where runs are carried out."""

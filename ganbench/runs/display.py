@@ -1,0 +1,183 @@
+"""What a run looks like while it goes on: a live view on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from importlib.util import find_spec
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.style import Style
+from rich.text import Text
+
+from ganbench.contracts.executor import Event
+from ganbench.runs.plan import Plan
+
+if TYPE_CHECKING:
+    from ganbench.report.pictures import Pixels
+
+LOSSES = {"d_loss": "D", "g_loss": "G"}
+WIDE_ENOUGH = 60
+
+
+def make_display(console: Console, plan: Plan, quiet: bool) -> Display:
+    """The display that fits where the output goes."""
+    if quiet:
+        return Display()
+    return LiveDisplay(console, plan) if _can_redraw(console) else PlainDisplay(console, plan)
+
+
+def _can_redraw(console: Console) -> bool:
+    """A terminal can; a notebook where it has widgets."""
+    return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
+
+
+class Display:
+    """Shows nothing; the others build on it."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        return None
+
+    def show(self, event: Event) -> None:
+        """Take note of an event."""
+
+    def say(self, text: str) -> None:
+        """A line that stays."""
+
+
+class PlainDisplay(Display):
+    """One line at the start, at quarters and at the end of every run."""
+
+    def __init__(self, console: Console, plan: Plan) -> None:
+        self.console, self.headline = console, plan.protocol.evaluation.headline
+        self.quarter: dict[str, int] = {}
+        self.began: dict[str, float] = {}
+        self.yardsticks = {job.key for job in plan.jobs if job.yardstick}
+        self.say(_opening(plan))
+
+    def say(self, text: str) -> None:
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def show(self, event: Event) -> None:
+        if event.kind == "started":
+            self.began[event.key] = time.monotonic()
+        elif event.kind == "resumed":
+            self.say(f"{event.key}: goes on at {event.facts['kimg']:g} of {event.facts['budget']:g} kimg")
+        elif event.kind == "waiting":
+            self.say(f"{event.key}: another process is on this run; waiting for it to end")
+        elif event.kind == "progress":
+            self.tick(event)
+        elif event.kind == "done" and (event.key not in self.yardsticks or event.facts["status"] != "ok"):
+            self.say(_closing(event, self.headline, time.monotonic() - self.began.get(event.key, time.monotonic())))
+
+    def tick(self, event: Event) -> None:
+        quarter = int(event.facts["share"] * 4)
+        if quarter > self.quarter.get(event.key, 0) and quarter < 4:
+            self.quarter[event.key] = quarter
+            self.say(f"{event.key}: {quarter * 25} %, {_speed(event)}, {_losses(event)}")
+
+
+class LiveDisplay(PlainDisplay):
+    """Progress and ETA per run, images/s, losses, and the current samples in half-block characters."""
+
+    def __init__(self, console: Console, plan: Plan) -> None:
+        bar = BarColumn(bar_width=24)
+        self.runs = Progress(
+            TextColumn("[bold]{task.description}"), bar, TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(),
+            TextColumn("[dim]{task.fields[facts]}"), console=console,
+        )  # fmt: skip
+        self.whole = Progress(
+            TextColumn("{task.description}"), bar, MofNCompleteColumn(), TimeElapsedColumn(), console=console
+        )
+        self.total = self.whole.add_task("all runs", total=len(plan.jobs), completed=len(plan.finished))
+        self.tasks: dict[str, Any] = {}
+        self.pictures: dict[str, Pixels] = {}
+        self.live = Live(self._view(), console=console, refresh_per_second=6, transient=True)
+        super().__init__(console, plan)
+
+    def __enter__(self) -> Self:
+        self.live.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.live.stop()
+
+    def show(self, event: Event) -> None:
+        super().show(event)
+        if event.kind == "started":
+            self.tasks[event.key] = self.runs.add_task(event.key, total=1.0, facts="")
+        elif event.kind == "picture":
+            self.pictures[event.key] = event.facts["pixels"]
+        elif event.kind == "judging":
+            self.runs.update(self.tasks[event.key], completed=1.0, facts="judging")
+        elif event.kind in {"done", "refused"}:
+            self.pictures.pop(event.key, None)
+            if event.key in self.tasks:
+                self.runs.remove_task(self.tasks.pop(event.key))
+            self.whole.advance(self.total)
+        self.live.update(self._view())
+
+    def tick(self, event: Event) -> None:
+        facts = f"{_speed(event)}  {_losses(event)}"
+        self.runs.update(self.tasks[event.key], completed=event.facts["share"], facts=facts)
+
+    def _view(self) -> RenderableType:
+        views: list[RenderableType] = [self.whole, self.runs]
+        width = self.runs.console.width
+        if width >= WIDE_ENOUGH and self.pictures:
+            room = max(1, (self.runs.console.height - 6 - len(self.tasks)) // 10)
+            views += [half_blocks(pixels, width) for pixels in list(self.pictures.values())[:room]]
+        return Group(*views)
+
+
+def half_blocks(pixels: Pixels, width: int) -> Text:
+    """Images ``[n, H, W, 3]`` side by side, as many as fit, two pixels to a character."""
+    n, height, breadth, _ = pixels.shape
+    shown = pixels[: max(1, min(n, width // (breadth + 1)))]
+    text = Text()
+    for y in range(0, height - 1, 2):
+        for image in shown:
+            for x in range(breadth):
+                upper, lower = (f"#{r:02x}{g:02x}{b:02x}" for r, g, b in (image[y, x], image[y + 1, x]))
+                text.append("▀", Style(color=upper, bgcolor=lower))
+            text.append(" ")
+        text.append("\n")
+    return text
+
+
+def _opening(plan: Plan) -> str:
+    protocol, runs = plan.protocol, [job for job in plan.jobs if not job.yardstick]
+    finished = sum(not job.yardstick for job in plan.finished)
+    text = (
+        f"{protocol.name} ({protocol.digest}): {len(runs)} run{'s' * (len(runs) != 1)} of "
+        f"{runs[0].protocol.training.budget_kimg:g} kimg on {protocol.dataset}"
+    )
+    if finished:
+        text += f"; {finished} finished before (--force runs them again)"
+    if any(not job.yardstick for job in plan.changed):
+        text += "; some are repeated because their code or the protocol changed since"
+    return text
+
+
+def _closing(event: Event, headline: str, seconds: float) -> str:
+    status, reason = event.facts["status"], event.facts["reason"]
+    if status != "ok":
+        return f"{event.key}: {status}: {reason}"
+    scores = {name.partition("@")[0]: value for name, value in event.facts["scores"].items()}
+    shown = [headline, *(name for name in ("modes_covered", "coverage") if name != headline)]
+    text = ", ".join(f"{name} {scores[name]:.4g}" for name in shown if name in scores)
+    return f"{event.key}: {text} ({seconds:.0f} s)"
+
+
+def _speed(event: Event) -> str:
+    return f"{event.facts['images_per_second']:,.0f} img/s"
+
+
+def _losses(event: Event) -> str:
+    return "  ".join(f"{short} {event.facts[name]:.3g}" for name, short in LOSSES.items() if name in event.facts)

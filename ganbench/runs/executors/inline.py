@@ -1,0 +1,56 @@
+"""Runs in this very process, one after another: what Python hands over need not be packaged, nor be pickled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+
+from ganbench.contracts.executor import Event, Job
+
+
+class InlineExecutor:
+    """Carries out jobs in a thread of this process and yields what they say.
+
+    torch's settings are those of a worker process meanwhile, and as they were afterwards; so the bits are the same.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self.workers = 1
+        self._threads = threads
+        self._stop = False
+
+    def stop(self) -> None:
+        """Ask the running job to write a checkpoint and an ``interrupted`` record; no further job is begun."""
+        self._stop = True
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Yield events until every job is done, refused, or given up after ``stop()``."""
+        said: SimpleQueue[Event] = SimpleQueue()
+        thread = Thread(target=self._work, args=(jobs, said), daemon=True)
+        thread.start()
+        try:
+            yield from self._listen(thread, said)
+        finally:
+            self._stop = True  # whoever listened may have left in the middle
+
+    def _listen(self, thread: Thread, said: SimpleQueue[Event]) -> Iterator[Event]:
+        told = False
+        while thread.is_alive() or not said.empty():
+            if self._stop and not told:
+                told = True
+                yield Event("stopping", "", {})
+            with suppress(Empty):
+                yield said.get(timeout=0.25)  # not for ever: a signal is to be noticed
+
+    def _work(self, jobs: Sequence[Job], said: SimpleQueue[Event]) -> None:
+        from ganbench.device.determinism import configured
+        from ganbench.runs.executors.local import outcome_of
+
+        for job in jobs:
+            if self._stop:
+                return
+            said.put(Event("started", job.key, {}))
+            with configured(self._threads):
+                said.put(outcome_of(job, said.put, lambda: self._stop))

@@ -1,0 +1,286 @@
+"""Runs on this machine: worker processes that each take one job after another.
+
+Every worker uses one thread on a CPU (small networks get slower with more, and a run's bits must not depend on how
+many run beside it). A worker that dies (out of memory, a crash in native code) costs its job, not the others.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import signal
+import sys
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import msgspec
+
+from ganbench.contracts.executor import Event, Job
+from ganbench.errors import GanbenchError, PluginError, RecordError, Unsupported
+from ganbench.plugins.loading import PluginWarning
+from ganbench.records.record import Status, read, write
+
+GRACE_SECONDS = 30.0
+"""How much longer than the protocol's time-out a run may be silent."""
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+_KILLED = {int(signal.Signals[name]) for name in ("SIGKILL", "SIGTERM", "SIGINT") if name in signal.Signals.__members__}
+
+
+class LocalExecutor:
+    """Carries out jobs in ``workers`` processes and yields what they say.
+
+    Use as a context manager; leaving it ends the workers. ``stop()`` asks running jobs to write down where they are.
+    Every worker has a pipe of its own: one that is killed in the middle of a word silences nobody else.
+    """
+
+    def __init__(self, workers: int, threads: int = 1) -> None:
+        self._context = mp.get_context("spawn")
+        self._stop = self._context.Event()
+        self._asked = False
+        self._threads = threads
+        self.workers = workers
+        self._seats: list[_Seat] = [_Seat() for _ in range(workers)]
+
+    def __enter__(self) -> LocalExecutor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for seat in self._seats:
+            seat.dismiss()
+
+    def stop(self) -> None:
+        """Ask every running job to write a checkpoint and an ``interrupted`` record; no further job is begun."""
+        self._asked = True  # an event has a lock, and this may be a signal that came in while it was held
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Yield events until every job is done, refused, or given up after ``stop()``."""
+        waiting = list(jobs)
+        while True:
+            if self._asked and not self._stop.is_set():
+                self._stop.set()
+                yield Event("stopping", "", {})
+            for seat in self._seats:
+                if seat.job is None and waiting and not self._asked:
+                    self._give(seat, waiting.pop(0))
+            busy = [seat for seat in self._seats if seat.job]
+            if not busy:
+                return
+            yield from self._listen(busy)
+
+    def _give(self, seat: _Seat, job: Job) -> None:
+        if seat.process is None or not seat.process.is_alive():
+            seat.pipe, theirs = self._context.Pipe()
+            rank = self._seats.index(seat)
+            arguments = (theirs, self._stop, self._threads, rank)
+            seat.process = self._context.Process(target=_work, args=arguments, daemon=True)
+            with _threads_in_environment(self._threads), _main_left_out():
+                seat.process.start()
+            theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
+        seat.take(msgspec.structs.replace(job, workers=len(self._seats)))
+
+    def _listen(self, busy: Sequence[_Seat]) -> Iterator[Event]:
+        wait([seat.pipe for seat in busy if seat.pipe], timeout=0.25)
+        for seat in busy:
+            event = seat.hear()
+            if event is not None and event.kind == "warned":
+                warnings.warn(PluginWarning(event.facts["message"]), stacklevel=1)  # once, however many workers say it
+            elif event is not None:
+                yield event
+            elif seat.hangs:
+                limit = seat.job.protocol.training.timeout if seat.job else 0
+                yield self._give_up(seat, "timeout", f"no sign of life for longer than the {limit:g} s allowed")
+            elif seat.silent and seat.process:
+                seat.process.join()
+                # Somebody killed it (or the system did, for want of memory): the run can go on from its checkpoint.
+                # It crashed: that is the run's result.
+                code = seat.process.exitcode or 0
+                status: Status = "interrupted" if -code in _KILLED else "error"
+                yield self._give_up(seat, status, f"the worker process died: {_told(code)}")
+
+    def _give_up(self, seat: _Seat, status: Status, reason: str) -> Event:
+        """Write down what became of a job whose worker does not say so itself."""
+        job, begun = seat.job, False
+        assert job is not None
+        seat.end()
+        with suppress(RecordError):  # it may have died before there was a record
+            record = read(job.record_file)
+            if begun := record.status == "interrupted":
+                write(msgspec.structs.replace(record, status=status, reason=reason), job.record_file)
+        if status == "error" and not begun:
+            hint = "a plugin takes its process with it: `ganbench plugins --check` says which"
+            return refusal(job, f"{job.key}: {reason} before the run began", hint, broken=not job.yardstick)
+        return Event("done", job.key, {"status": status, "reason": reason, "lost": status == "interrupted"})
+
+
+class _Seat:
+    """A place for one worker process, its pipe, and the job it is on."""
+
+    def __init__(self) -> None:
+        self.process: BaseProcess | None = None
+        self.pipe: Any = None
+        self.job: Job | None = None
+        self.heard = 0.0
+        self.training = False
+        self.silent = False
+        """Whether the pipe has ended: all that the worker ever said has been heard."""
+
+    def take(self, job: Job) -> None:
+        """Begin with a job."""
+        self.job, self.heard, self.training, self.silent = job, time.monotonic(), False, False
+        with suppress(OSError):  # a worker that has just died is found out by listening
+            self.pipe.send(job)
+
+    def hear(self) -> Event | None:
+        """The next thing that the worker says, if it has said anything."""
+        try:
+            event: Event | None = self.pipe.recv() if self.pipe.poll() else None
+        except (EOFError, OSError):  # dead, in the middle of a word perhaps
+            self.silent = True
+            return None
+        if event is not None:
+            self.heard, self.training = time.monotonic(), event.kind in {"progress", "picture"}
+            if event.kind in {"done", "refused"}:
+                self.job = None
+        return event
+
+    @property
+    def hangs(self) -> bool:
+        """Whether one window of training alone takes longer than the protocol allows for all of them."""
+        limit = self.job.protocol.training.timeout if self.job else 0
+        return bool(limit and self.training and time.monotonic() - self.heard > limit + GRACE_SECONDS)
+
+    def end(self) -> None:
+        """Leave the job and the process, alive or dead."""
+        if self.process is not None and self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+        self.process = self.job = None
+
+    def dismiss(self) -> None:
+        """Let an idle worker go home; end one that is on a job."""
+        if self.process is not None and self.job is None:
+            with suppress(OSError):
+                self.pipe.send(None)
+            self.process.join(timeout=5)
+        self.end()
+
+
+def _told(exit_code: int) -> str:
+    """``killed by SIGKILL``, ``exit code 3``"""
+    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
+
+
+class _threads_in_environment:
+    """Native libraries read their thread count when they load, so the child must inherit it."""
+
+    def __init__(self, threads: int) -> None:
+        self.wanted = dict.fromkeys(_THREADS, str(threads))
+
+    def __enter__(self) -> None:
+        self.before = {name: os.environ.get(name) for name in self.wanted}
+        os.environ.update(self.wanted)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self.before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _main_left_out() -> Iterator[None]:
+    """A spawned process imports its parent's main module first: the whole command line, of which a worker needs nothing
+    (0.15 s), or somebody's script, which would begin once more."""
+    main = vars(sys.modules["__main__"])
+    before: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
+    main.update(dict.fromkeys(before))
+    try:
+        yield
+    finally:
+        main.update(before)
+
+
+def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
+    """A worker's life: jobs until None. Ctrl-C and SIGTERM reach the parent, which asks for an orderly stop."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
+    import torch
+
+    from ganbench.device.determinism import configure
+
+    os.dup2(2, 1)  # what a plugin prints must not stand among the results
+    warnings.showwarning = _warner(pipe)
+    orphaned = _parent_is_gone()
+    while (job := _next_job(pipe, orphaned)) is not None:
+        if job.device in {"auto", "cuda"} and torch.cuda.is_available():
+            job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
+        configure(threads)  # anew for each job: the plugins of the last may have changed it
+        say = _voice(pipe)
+        say(Event("started", job.key, {"at": datetime.now(UTC).isoformat()}))
+        say(outcome_of(job, say, lambda: stop.is_set() or orphaned()))
+
+
+def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
+    """Carry out a job: how it ended, or why it was refused."""
+    from ganbench.runs.runner import execute
+
+    try:
+        record = execute(job, say, should_stop)
+    except GanbenchError as error:
+        # what all need, the yardsticks need too: a broken plugin there leaves nothing to go on with
+        broken = isinstance(error, PluginError) and not job.yardstick
+        return refusal(job, error.message, error.hint, broken=broken, unsupported=isinstance(error, Unsupported))
+    except Exception as error:
+        message = f"{job.key}: {type(error).__name__}: {error}"
+        return refusal(job, message, "this is a defect of GANBench: please report it with the traceback (--debug)")
+    return Event("done", job.key, {"status": record.status, "reason": record.reason, "scores": record.scores})
+
+
+def refusal(job: Job, message: str, hint: str, *, broken: bool = False, unsupported: bool = False) -> Event:
+    """Why a job was not done; with the traceback, where an exception is being handled."""
+    facts = {"message": message, "hint": hint, "broken": broken, "unsupported": unsupported}
+    return Event("refused", job.key, {**facts, "traceback": traceback.format_exc() if sys.exc_info()[0] else ""})
+
+
+def _warner(pipe: Connection) -> Callable[..., None]:
+    """``warnings.showwarning`` of a worker: what concerns an installed package is said by the parent, once for all."""
+    show = warnings.showwarning
+
+    def warn(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
+        if issubclass(category, PluginWarning):
+            _voice(pipe)(Event("warned", "", {"message": str(message)}))
+        else:
+            show(message, category, *place, **named)
+
+    return warn
+
+
+def _voice(pipe: Connection) -> Callable[[Event], None]:
+    def say(event: Event) -> None:
+        with suppress(OSError):  # nobody listens any more: the run writes down where it is, and ends
+            pipe.send(event)
+
+    return say
+
+
+def _parent_is_gone() -> Callable[[], bool]:
+    parent = mp.parent_process()
+    return lambda: parent is not None and not parent.is_alive()
+
+
+def _next_job(pipe: Connection, orphaned: Callable[[], bool]) -> Job | None:
+    """Wait for a job; None when there are no more, or nobody is left to hand them out."""
+    with suppress(EOFError, OSError):
+        while not orphaned():
+            if pipe.poll(2):
+                job: Job | None = pipe.recv()
+                return job
+    return None

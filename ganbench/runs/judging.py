@@ -1,0 +1,88 @@
+"""The end of a run: its generator judged on independent latents, and the best on the way on the very same."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from ganbench.contracts.arch import GAN
+from ganbench.evaluation.best import BestSoFar
+from ganbench.evaluation.judge import Verdict, sample
+from ganbench.records.record import Best, Column, SelfChecks
+from ganbench.runs.setup import Bench
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a judge found: a verdict and a hash of the samples per draw, generated images per second, self-checks."""
+
+    verdicts: tuple[Verdict, ...] = ()
+    samples: tuple[str, ...] = ()
+    rate: float = 0.0
+    checks: SelfChecks | None = None
+    best: Best | None = None
+
+    def fields(self) -> dict[str, Any]:
+        """The scores as fields of a record: means over draws, draws, and what the columns mean."""
+        if not self.verdicts:
+            return {"scores": {}}
+        draws = [verdict.scores for verdict in self.verdicts]
+        columns = {name: Column(*meaning) for name, meaning in self.verdicts[0].columns.items()}
+        return {"scores": means(draws), "draws": draws, "columns": columns}
+
+
+def judge(bench: Bench, averaged: GAN, best: BestSoFar, kimg: float, seed_of: Callable[[str], int]) -> Judgement:
+    """Judge a trained generator.
+
+    Args:
+        bench: the protocol's data and judges.
+        averaged: the generator at the end, after ``kimg`` thousand images.
+        best: the best on the way.
+        seed_of: stream -> seed of this run.
+    """
+    seeds = [seed_of(f"evaluation-{draw}") for draw in range(bench.protocol.evaluation.draws)]
+    verdicts, samples, rates, checks = [], [], [], None
+    for seed in seeds:
+        start = time.perf_counter()
+        fakes = sample(averaged, bench.judge.reference, seed, bench.device)
+        rates.append(len(fakes) / (time.perf_counter() - start))
+        verdicts.append(bench.judge.score(fakes, seed, generator=averaged))
+        samples.append(digest_of(fakes.x))
+        checks = checks or bench.self_check(fakes)
+    chosen = _judge_best(bench, averaged, best, kimg, seeds, verdicts)
+    return Judgement(tuple(verdicts), tuple(samples), statistics.median(rates), checks, chosen)
+
+
+def _judge_best(
+    bench: Bench, averaged: GAN, best: BestSoFar, kimg: float, seeds: Sequence[int], final: Sequence[Verdict]
+) -> Best | None:
+    """The best-so-far generator on the latents of the final one, by the headline's metric."""
+    chosen = best.best
+    if chosen is None:
+        return None
+    wanted = list(bench.selector.metrics)
+    if chosen.kimg == kimg:
+        names = [name for name, metric in final[0].metric_of.items() if metric in wanted]
+        draws = [{name: verdict.scores[name] for name in names} for verdict in final]
+    else:
+        generator, draws = best.generator(averaged), []
+        for seed in seeds:
+            fakes = sample(generator, bench.judge.reference, seed, bench.device)
+            draws.append(bench.judge.score(fakes, seed, generator=generator, only=wanted).scores)
+    return Best(chosen.kimg, means(draws), draws)
+
+
+def means(draws: Sequence[dict[str, float]]) -> dict[str, float]:
+    """Column -> mean over draws."""
+    return {name: statistics.fmean(draw[name] for draw in draws) for name in draws[0]}
+
+
+def digest_of(x: Tensor) -> str:
+    """sha256 of stored samples, 16 hex digits."""
+    return hashlib.sha256(x.contiguous().numpy().tobytes()).hexdigest()[:16]

@@ -1,0 +1,309 @@
+"""From what a user typed to a list of jobs. Every name is resolved here, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ganbench import plugins
+from ganbench.contracts import protocol as protocols
+from ganbench.contracts.executor import Job
+from ganbench.contracts.protocol import Protocol, Recipe, Training
+from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
+from ganbench.plugins.metadata import Source
+from ganbench.records.record import FINISHED, UNPACKAGED, Component, Record, read
+
+DEFAULT_PROTOCOL = "digits-16-v1"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """``--set`` taken apart: what concerns the protocol's training, the recipe, and settings of loss and arch."""
+
+    raw: dict[str, str] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    recipe: dict[str, Any] = field(default_factory=dict)
+    loss: dict[str, Any] = field(default_factory=dict)
+    arch: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, and what is done already (its records stand)."""
+
+    protocol: Protocol
+    todo: list[Job]
+    finished: list[Job]
+    changed: list[Job]
+    """Jobs of ``todo`` that have a record, but of other code."""
+
+    @property
+    def jobs(self) -> list[Job]:
+        return self.finished + self.todo
+
+    def queue(self, workers: int) -> list[Job]:
+        """``todo``, where the yardsticks come first: what cannot be judged is found out before it is trained. Several
+        workers begin with the first run beside them."""
+        first = next((job for job in self.todo if not job.yardstick), None)
+        if workers == 1 or first is None:
+            return self.todo
+        return [first, *(job for job in self.todo if job is not first)]
+
+
+def load_protocol(text: str) -> Protocol:
+    """A protocol by name, or from a user's TOML file.
+
+    Raises:
+        GanbenchError: there is none of that name, or it breaks the rules.
+    """
+    if text.endswith(".toml") or os.sep in text:
+        return protocols.read_toml(Path(text))
+    source = plugins.find("protocol", text)
+    built = plugins.build(source)
+    found = built if isinstance(built, Protocol) else protocols.parse(built, str(source))
+    if found.name != source.name:
+        raise PluginError(f"{source} provides a protocol that calls itself '{found.name}'", "use the same name in both")
+    return found
+
+
+def parse_changes(texts: Sequence[str]) -> Changes:
+    """``["lr=1e-4", "loss.weight=1"]`` -> Changes; values are read as TOML, else as text.
+
+    Raises:
+        ProtocolError: no ``=``, or a name that no setting has.
+    """
+    changes = Changes()
+    for text in texts:
+        name, equals, written = (part.strip() for part in text.partition("="))
+        if not equals or not name or not written:
+            raise ProtocolError(f"--set {text}: expected name=value", "for example: --set lr=1e-4")
+        value = _value(written)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ProtocolError(f"--set {text}: expected a finite number", "for example: --set lr=1e-4")
+        changes.raw[name] = written
+        if name.startswith("loss."):
+            changes.loss[name.removeprefix("loss.")] = value
+        elif name.startswith("arch."):
+            changes.arch[name.removeprefix("arch.")] = value
+        elif name in Recipe.__struct_fields__:
+            changes.recipe[name] = value
+        elif name in Training.__struct_fields__:
+            changes.training[name] = value
+        else:
+            known = sorted({*Training.__struct_fields__})
+            raise ProtocolError(
+                f"--set {name}: no such setting", f"settings: {', '.join(known)}, loss.<field>, arch.<setting>"
+            )
+    return changes
+
+
+def make_plan(
+    archs: Sequence[Source],
+    losses: Sequence[Source],
+    protocol: Protocol,
+    *,
+    tricks: Sequence[Source] = (),
+    seeds: Sequence[int] = (),
+    changes: Changes | None = None,
+    out: Path = Path("runs"),
+    device: str = "auto",
+    force: bool = False,
+) -> Plan:
+    """Every (arch, loss, seed), with all the tricks, and the yardsticks; what has a valid record of the same code is
+    not repeated.
+
+    Raises:
+        GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
+    """
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise GanbenchError(f"there is no device '{device}'", "use auto, cpu, cuda, cuda:0 or mps")
+    changes = changes or Changes()
+    laid_over = _lay_over(protocol, changes)
+    _check_names(protocol)
+    for seed in seeds:
+        if not 0 <= seed < 2**31:
+            raise ProtocolError(f"--seed {seed}: a seed is a whole number from 0 to 2147483647")
+    check_writable(out)
+    home, tricks = out / protocol.name, sorted(tricks, key=lambda trick: (trick.label, trick.package))
+    yardsticks = _yardsticks(protocol, home, device)
+    jobs = []
+    for arch in archs:
+        for loss in losses:
+            for seed in seeds or protocol.seeds:
+                job = Job(
+                    protocol=laid_over,
+                    digest=protocol.digest,
+                    seed=seed,
+                    arch=arch.reference,
+                    loss=loss.reference,
+                    tricks=tuple(trick.reference for trick in tricks),
+                    changes=changes.raw,
+                    recipe_changes=changes.recipe,
+                    loss_changes=changes.loss,
+                    arch_changes=changes.arch,
+                    device=device,
+                    fresh=force,
+                    folder="",
+                )
+                folder = home / _folder_name(job, (arch, loss, *tricks)) / f"seed{seed}"
+                jobs.append(msgspec.structs.replace(job, folder=str(folder)))
+    once = len(
+        protocol.evaluation.yardsticks
+    )  # one draw of each comes first: what cannot be judged is found out before it is trained
+    return _sort(protocol, yardsticks[:once] + jobs + yardsticks[once:], force)
+
+
+def _yardsticks(protocol: Protocol, home: Path, device: str) -> list[Job]:
+    return [
+        Job(
+            protocol=protocol,
+            digest=protocol.digest,
+            seed=seed,
+            yardstick=name,
+            device=device,
+            folder=str(home / name.replace(" ", "-") / f"seed{seed}"),
+        )
+        for seed in protocol.seeds
+        for name in protocol.evaluation.yardsticks
+    ]
+
+
+def check_writable(folder: Path) -> None:
+    """Raise RecordError now, not after an hour of training, if nothing can be written there."""
+    probe = folder / f".ganbench-probe-{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"0" * 4096)
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise RecordError(
+            f"cannot write to {folder}: {error.strerror or error}", "choose another folder with --out"
+        ) from error
+
+
+def _sort(protocol: Protocol, jobs: list[Job], force: bool) -> Plan:
+    plan = Plan(protocol, [], [], [])
+    for job in jobs:
+        if not job.record_file.exists() or (force and not job.yardstick):
+            plan.todo.append(job)
+            continue
+        record = read(job.record_file)
+        if record.digest != job.digest:
+            raise ProtocolError(
+                f"{job.record_file.parent} holds a run of '{record.protocol}' under other rules "
+                f"(digest {record.digest}, now {job.digest})",
+                "give the changed rules a `name` of their own, or other runs (--out), or delete that folder",
+            )
+        if record.status not in FINISHED:
+            plan.todo.append(job)
+        elif _same_code(record, job):
+            # what is read from a path may have changed: the worker looks, and repeats the run only if it has
+            (plan.todo if ":" in job.protocol.dataset else plan.finished).append(job)
+        else:
+            plan.todo.append(job)
+            plan.changed.append(job)
+    return plan
+
+
+def _same_code(record: Record, job: Job) -> bool:
+    rules = job.protocol
+    pairs = [(record.parts.get("dataset"), plugins.find_for(rules.name, "dataset", rules.dataset))]
+    pairs += [
+        (record.metrics.get(name), plugins.find_for(rules.name, "metric", name)) for name in rules.evaluation.metrics
+    ]
+    if rules.evaluation.extractor:
+        extractor = plugins.find_for(rules.name, "extractor", rules.evaluation.extractor)
+        pairs.append((record.parts.get("extractor"), extractor))
+    if not job.yardstick:
+        pairs += [(record.arch, plugins.find("arch", job.arch)), (record.loss, plugins.find("loss", job.loss))]
+        pairs += zip(record.tricks, (plugins.find("trick", trick) for trick in job.tricks), strict=True)
+    return all(then is not None and then.source == now.source_hash for then, now in pairs)
+
+
+def _lay_over(protocol: Protocol, changes: Changes) -> Protocol:
+    """The protocol with the user's budget, batch and time-out; it keeps its name, and so its seed streams."""
+    if changes.recipe:
+        protocols.resolve_recipe(protocol.training, [("--set", changes.recipe)])
+    if not changes.training:
+        return protocol
+    rules = msgspec.to_builtins(protocol)
+    rules["training"] |= changes.training
+    return protocols.parse(rules, "--set")
+
+
+def _check_names(protocol: Protocol) -> None:
+    for kind, names in (
+        ("dataset", [protocol.dataset]),
+        ("metric", protocol.evaluation.metrics),
+        ("extractor", [protocol.evaluation.extractor] if protocol.evaluation.extractor else []),
+    ):
+        for name in names:
+            try:
+                plugins.find_for(protocol.name, kind, name)
+            except PluginError as error:
+                raise ProtocolError(f"protocol {protocol.name}: {error.message}", error.hint) from error
+
+
+def _folder_name(job: Job, sources: Sequence[Source]) -> str:
+    """``dcgan+wgan-gp+pacgan~2``; a package stands before a name that two packages provide."""
+    names = []
+    for source in sources:
+        shared = sum(other.name == source.name for other in plugins.of_kind(source.kind)) > 1
+        shared |= source.package == UNPACKAGED  # it may be called like an installed one
+        names.append((source.reference if shared else source.label).replace(":", "~").replace("/", "~"))
+    tail = "".join(f"+{name}={value}" for name, value in sorted(job.changes.items()))
+    return "+".join(names) + tail.replace("/", "~").replace(" ", "")
+
+
+def _value(written: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {written}")["value"]
+    except tomllib.TOMLDecodeError:
+        return written
+
+
+def published_folder(protocol: str) -> Path | None:
+    """Where published records of a protocol lie: ``leaderboards/<protocol>`` here, in the package that provides the
+    protocol, or, where that is installed from a checkout, at the top of the checkout."""
+    folders = [Path("leaderboards", protocol)]
+    for source in plugins.of_kind("protocol"):
+        if source.name == protocol and source.file is not None:
+            package = source.file.parents[source.module.count(".") - 1]
+            checkouts = [folder for folder in package.parents[:2] if (folder / "pyproject.toml").exists()]
+            folders += [folder / "leaderboards" / protocol for folder in (package, *checkouts)]
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def rules_of(text: str, runs: Path) -> Protocol | None:
+    """The protocol; None where its plugin is gone but its records may still be here."""
+    try:
+        return load_protocol(text)
+    except PluginError:
+        known = (runs / text).is_dir() or published_folder(text) is not None
+        if known and not any(s.name == text for s in plugins.of_kind("protocol")):
+            return None
+        raise
+
+
+def installed_source(kind: str, part: Component) -> str:
+    """The source hash of an installed plugin, if it is of the same version; "" if it is not there."""
+    try:
+        source = plugins.find(kind, f"{part.package}:{part.name}")
+    except PluginError:
+        return ""
+    return source.source_hash if source.version == part.version else ""
+
+
+def refuse_without(kind: str, given: Sequence[str]) -> None:
+    """Say what is installed when a required kind is missing."""
+    if not any(name.strip() for text in given for name in text.split(",")):
+        names = ", ".join(s.name for s in plugins.of_kind(kind))
+        raise GanbenchError(f"no --{kind} given", f"installed: {names}, or all")

@@ -1,0 +1,215 @@
+"""From names to players: the GAN and the loss of a run, with its tricks, built and checked against each other."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from ganbench import plugins
+from ganbench.contracts.arch import GAN, normalisation
+from ganbench.contracts.data import Batch, Dataset, DataSpec, to_signal
+from ganbench.contracts.executor import Job
+from ganbench.contracts.loss import Loss, LossTraits, Metric
+from ganbench.contracts.protocol import Recipe, resolve_recipe
+from ganbench.contracts.settings import names_of, refuse_unheard
+from ganbench.contracts.trick import Trick
+from ganbench.errors import PluginError, ProtocolError, UnknownSetting, Unsupported
+from ganbench.evaluation.judge import in_eval_mode
+from ganbench.plugins.metadata import Source
+from ganbench.training.trainer import preserved_rng
+
+
+@dataclass(frozen=True)
+class Players:
+    """What a run trains, and by which rules.
+
+    ``loss`` is the objective that was named, with the user's settings; ``played`` is what the tricks made of it.
+    ``origins`` says which layer stated each field of the recipe.
+    """
+
+    gan: GAN
+    loss: Loss
+    played: Loss
+    tricks: tuple[Trick, ...]
+    recipe: Recipe
+    origins: dict[str, str]
+
+
+def build_players(job: Job, dataset: Dataset) -> Players:
+    """Everything that a job names, its weights drawn from the seed's init stream, its recipe resolved: protocol -> arch
+    -> loss -> tricks -> user.
+
+    Raises:
+        Unsupported: arch, loss, tricks and data do not fit together.
+        PluginError: a plugin returned something else than its contract says.
+    """
+    loss = played = build_loss(job.loss, job.loss_changes)
+    tricks = {f"trick {_name(reference)}": build_trick(reference) for reference in job.tricks}
+    for title, trick in tricks.items():
+        with _naming(f"the {title} has no meaning for {_name(job.loss)}"):
+            played = trick.loss(played)
+    gan = _build_gan(job, dataset, LossTraits(played).d_norm, tricks)
+    recipe, origins = _resolve(job, gan, LossTraits(played), tricks)
+    return Players(gan, loss, played, tuple(tricks.values()), recipe, origins)
+
+
+def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str, Trick]) -> GAN:
+    source = plugins.find("arch", job.arch)
+    norms = [trick.d_norm for trick in tricks.values() if trick.d_norm is not None]
+    if len(set(norms)) > 1:
+        raise Unsupported(f"the tricks want D with {' and with '.join(norms)} normalisation", "choose one of them")
+    d_norm = norms[0] if norms else wish
+    build = partial(_build_arch, source, job, d_norm)
+    for title, trick in tricks.items():
+        build = partial(_act, title, trick, build)
+    with preserved_rng(torch.device("cpu")):
+        torch.manual_seed(job.protocol.seed(job.seed, "init"))
+        gan = build(dataset.spec)
+    for needed in (wish, d_norm):
+        _check_norm(source.name, gan, needed)
+    _check_players(source, gan, dataset, logits=not tricks)  # a trick may have D judge something else than samples
+    return gan
+
+
+def _build_arch(source: Source, job: Job, d_norm: str | None, data: DataSpec) -> GAN:
+    asked, _ = resolve_recipe(job.protocol.training, [("--set", job.recipe_changes)])
+    elsewhere = "choose another --protocol (see `ganbench plugins protocol`), or another --arch"
+    with _naming(f"{source.name} cannot play on {job.protocol.dataset}", elsewhere):
+        gan: GAN = plugins.build(
+            source, data=data, d_norm=d_norm, width=asked.width, z_dim=asked.z_dim, settings=job.arch_changes
+        )
+    refuse_unheard(source.name, gan.settings, job.arch_changes)
+    return gan
+
+
+def _act(title: str, trick: Trick, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+    with _naming(f"the {title} cannot be played here"):
+        return trick.players(build, data)
+
+
+def _resolve(job: Job, gan: GAN, traits: LossTraits, tricks: Mapping[str, Trick]) -> tuple[Recipe, dict[str, str]]:
+    training = job.protocol.training
+    layers: list[tuple[str, Mapping[str, Any]]] = [
+        (f"arch {_name(job.arch)}", gan.recipe),
+        ("the loss", {"d_steps": traits.d_steps, **traits.recipe}),
+    ]
+    for title, trick in tricks.items():
+        before, _ = resolve_recipe(training, layers)
+        layers.append((title, trick.recipe(before)))
+    return resolve_recipe(training, [*layers, ("--set", job.recipe_changes)])
+
+
+class _Named(Unsupported):
+    """Says already who declines."""
+
+
+@contextmanager
+def _naming(who: str, otherwise: str = "") -> Iterator[None]:
+    """``otherwise``: the next step, where the one who declines names none."""
+    try:
+        yield
+    except _Named:
+        raise
+    except Unsupported as error:
+        raise _Named(f"{who}: {error.message}", error.hint or otherwise) from error
+
+
+def _name(reference: str) -> str:
+    return reference.partition(":")[2]
+
+
+def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
+    """The loss, with the fields that the user changed (``--set loss.weight=1``).
+
+    Raises:
+        UnknownSetting: the loss has no such field.
+        ProtocolError: a field has another type.
+    """
+    source = plugins.find("loss", reference)
+    loss: Loss = plugins.build(source)
+    if not changes:
+        return loss
+    known = names_of(loss)
+    for name in changes:
+        if name not in known:
+            raise UnknownSetting(
+                f"the loss '{source.name}' has no setting '{name}'", f"it has: {', '.join(known) or 'none'}"
+            )
+    for name, value in changes.items():
+        now = getattr(loss, name)
+        if isinstance(now, (int, float)) and not isinstance(value, (int, float)):
+            raise ProtocolError(f"--set loss.{name}={value}: expected a number", f"it is {now} by default")
+    return dataclasses.replace(loss, **changes)  # type: ignore[type-var]
+
+
+def build_trick(reference: str) -> Trick:
+    """The trick of that name, with what stood behind the colon.
+
+    Raises:
+        Unsupported: its argument makes no sense.
+    """
+    source = plugins.find("trick", reference)
+    trick: Trick = plugins.build(source, argument=source.argument)
+    return trick
+
+
+def refuse_unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> None:
+    """Raise Unsupported where a metric of the protocol scores what these data have not, or this arch does not do."""
+    met = {"labels": gan.conditional, "back": type(gan).sample_back is not GAN.sample_back}
+    what = {"labels": "takes no labels", "back": "does not translate both ways"}
+    for name, metric in metrics.items():
+        for need in getattr(metric, "needs", ()):
+            if need == "labels" and dataset.train.labels is None:
+                raise Unsupported(
+                    f"'{dataset.name}' has no labels, and {job.protocol.name} scores them (metric '{name}')",
+                    "leave that metric out of the protocol",
+                )
+            if not met[need]:
+                raise Unsupported(
+                    f"{_name(job.arch)} {what[need]}, and {job.protocol.name} scores that (metric '{name}')",
+                    "choose another --arch or --protocol",
+                )
+
+
+def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:
+    built = normalisation(gan.discriminators())
+    if wish == "none" and "batch" in built:
+        raise Unsupported(
+            f"the loss looks at each sample by itself and {arch} has batch normalisation in D",
+            "let the arch accept d_norm and leave it out",
+        )
+    if wish == "spectral" and "spectral" not in built:
+        raise Unsupported(f"the loss needs spectral normalisation in D and {arch} was built with {built}")
+
+
+def _check_players(source: plugins.Source, gan: GAN, dataset: Dataset, *, logits: bool) -> None:
+    """One look at two samples, before anything is paid for, and, where asked for, at what D says of them."""
+    real = to_signal(dataset.train.x[:2])
+    labels = None if dataset.train.labels is None else dataset.train.labels[:2]
+    given = None if dataset.train.source is None else to_signal(dataset.train.source[:2])
+    players = [*gan.generators(), *gan.discriminators()]
+    with torch.no_grad(), preserved_rng(torch.device("cpu")), in_eval_mode(*players):
+        batch = Batch(real, gan.sample_latent(2, torch.Generator().manual_seed(0)), labels, given)
+        try:
+            made, back = gan.sample(batch), None if given is None else gan.sample_back(batch)
+            said = [match.D(match.real) for match in gan.matches(batch, gan.fake(batch))] if logits else []
+        except Exception as error:
+            raise PluginError(f"{source} cannot play on two samples: {type(error).__name__}: {error}") from error
+    for what, x, shape in (("shape", made, dataset.spec.shape), ("source", back, dataset.spec.source)):
+        if x is not None and tuple(x.shape) != (2, *(shape or ())):
+            raise PluginError(
+                f"{source}: two samples have shape {tuple(x.shape)}, {dataset.name} needs {(2, *(shape or ()))}",
+                f"build the generator for data.{what}",
+            )
+    for logit in said:
+        if tuple(logit.shape) != (2,):
+            raise PluginError(
+                f"{source}: D makes {tuple(logit.shape)} of two samples, where a loss expects two logits",
+                "end D in nn.Flatten(0)",
+            )

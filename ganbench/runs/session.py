@@ -1,0 +1,104 @@
+"""A plan carried out by an executor, in sight of a display, until it is done or somebody wants it to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Protocol
+
+from ganbench.contracts.executor import Event, Job
+from ganbench.errors import GanbenchError
+from ganbench.runs.display import Display
+from ganbench.runs.plan import Plan
+
+
+class Executor(Protocol):
+    """Carries out jobs, ``workers`` of them at a time, and yields what they say."""
+
+    @property
+    def workers(self) -> int: ...
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Yield events until every job is done, refused, or given up after ``stop()``; a ``stopping`` first then."""
+        ...
+
+    def stop(self) -> None:
+        """Ask every running job to write down where it is; no further job is begun. Safe in a signal handler."""
+        ...
+
+
+@dataclass
+class Outcome:
+    """What became of a plan: combinations that do not fit, plugins that are broken, an error that ended everything,
+    workers that died."""
+
+    declined: dict[str, GanbenchError] = field(default_factory=dict)
+    broken: dict[str, GanbenchError] = field(default_factory=dict)
+    fatal: GanbenchError | None = None
+    lost: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+
+def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: bool = False) -> Outcome:
+    """Carry out what is left of a plan; Ctrl-C or SIGTERM ends it in good order, a second one at once.
+
+    In a plan of several combinations one that does not fit, or whose plugin is broken, is left out; any other refusal
+    ends everything.
+
+    Raises:
+        KeyboardInterrupt: the second.
+    """
+    outcome = Outcome()
+    grid = len({(job.arch, job.loss) for job in plan.jobs if not job.yardstick}) > 1
+    with _stopping_in_order(executor, outcome):
+        for event in executor.run(plan.queue(executor.workers)):
+            if event.kind == "stopping":
+                if outcome.interrupted:
+                    display.say("stopping: every run writes down where it is (Ctrl-C again to leave at once)")
+                continue
+            _take(event, outcome, grid)
+            if outcome.fatal:
+                executor.stop()
+            if tracebacks and "traceback" in event.facts:
+                display.say(event.facts["traceback"])
+            display.show(event)
+    return outcome
+
+
+def _take(event: Event, outcome: Outcome, grid: bool) -> None:
+    facts = event.facts
+    if event.kind == "refused":
+        error = GanbenchError(facts["message"], facts["hint"])
+        if facts["unsupported"] and grid:
+            outcome.declined[error.message] = error
+        elif facts["broken"] and grid:
+            outcome.broken[error.message] = error
+        else:
+            outcome.fatal = outcome.fatal or error
+    if facts.get("lost"):
+        outcome.lost.append(f"{event.key}: {facts['reason']}")
+
+
+@contextmanager
+def _stopping_in_order(executor: Executor, outcome: Outcome) -> Iterator[None]:
+    """The first signal only sets a flag: an exception in the middle of anything could leave it half done."""
+    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if outcome.interrupted:
+            raise KeyboardInterrupt
+        outcome.interrupted = True
+        executor.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,141 @@
+"""What all runs of a protocol share: its data, its judges, and the device they are on. Prepared once per process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache, cached_property
+
+import msgspec
+import torch
+
+from ganbench import plugins
+from ganbench.contracts.data import Dataset
+from ganbench.contracts.extractor import Extractor
+from ganbench.contracts.loss import Goal
+from ganbench.contracts.protocol import Protocol
+from ganbench.errors import GanbenchError, PluginError, Unsupported
+from ganbench.evaluation.cache import Kept, surroundings
+from ganbench.evaluation.judge import Judge, draw_reference, metric_of_column
+from ganbench.evaluation.selfcheck import SelfCheck
+from ganbench.plugins.metadata import Source
+from ganbench.records.record import Component
+from ganbench.training.trainer import preserved_rng
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Data and judges of a protocol on one device, prepared once per process.
+
+    ``judge`` scores on the reporting split, ``selector`` knows the headline's metric only and scores on the selection
+    split. ``components`` are the metrics' plugins, ``parts`` those of dataset and extractor.
+    """
+
+    protocol: Protocol
+    device: torch.device
+    dataset: Dataset
+    judge: Judge
+    selector: Judge
+    components: dict[str, Component]
+    parts: dict[str, Component]
+
+    @property
+    def goal(self) -> Goal:
+        """The headline's direction."""
+        (metric,) = self.selector.metrics.values()
+        return metric.columns[self.protocol.evaluation.headline]
+
+    @cached_property
+    def self_check(self) -> SelfCheck:
+        """Computed when first needed: it costs two evaluations."""
+        (metric,) = self.selector.metrics
+        with preserved_rng(self.device):
+            return SelfCheck(
+                self.judge, self.protocol.evaluation.reference, metric, self.protocol.seed(0, "self-check")
+            )
+
+
+def prepare(protocol: Protocol, device: str) -> Bench:
+    """Load the data, the extractor and the metrics that a protocol names.
+
+    Raises:
+        GanbenchError: one of them is missing, broken, or does not fit.
+    """
+    return _prepare(msgspec.json.encode(protocol), device)
+
+
+@cache
+def _prepare(encoded: bytes, device_name: str) -> Bench:
+    protocol = msgspec.json.decode(encoded, type=Protocol)
+    rules = protocol.evaluation
+    device = pick_device(device_name)
+    metric_sources = {name: plugins.find_for(protocol.name, "metric", name) for name in rules.metrics}
+    dataset_source = plugins.find_for(protocol.name, "dataset", protocol.dataset)
+    dataset: Dataset = plugins.build(dataset_source, argument=dataset_source.argument, resolution=protocol.resolution)
+    parts = {"dataset": component_of(dataset_source)}
+    extractor = None
+    if rules.extractor:
+        source = plugins.find_for(protocol.name, "extractor", rules.extractor)
+        extractor = plugins.build(source, argument=source.argument)
+        parts["extractor"] = component_of(source)
+        _check_extractor(extractor, protocol, dataset)
+    metrics = {name: plugins.build(source) for name, source in metric_sources.items()}
+    headline = metric_of_column(metrics, rules.headline)
+    reference = draw_reference(dataset, rules.reference, rules.samples, protocol.seed(0, "reference"))
+    selection = rules.selection if dataset.selection is None else "selection"
+    few = min(rules.samples, len(dataset.part(selection)))
+    selecting = draw_reference(dataset, selection, few, protocol.seed(0, "selection"))
+    judge = Judge(dataset, reference, metrics, extractor, device)
+    if extractor is not None:
+        judge.kept = Kept(surroundings(device, judge.tag, parts["extractor"]))
+    selector = Judge(dataset, selecting, {headline: metrics[headline]}, extractor, device, judge.kept)
+    components = {name: component_of(source, metrics[name].version) for name, source in metric_sources.items()}
+    return Bench(protocol, device, dataset, judge, selector, components, parts)
+
+
+def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset) -> None:
+    """One look at two samples, before anything is paid for.
+
+    Raises:
+        Unsupported: the extractor is not made for these data.
+        PluginError: it fails on them.
+    """
+    hears, rate = extractor.sample_rate, dataset.spec.rate
+    if hears and rate and hears != rate:
+        raise Unsupported(
+            f"{protocol.evaluation.extractor} hears {hears} samples a second, and {protocol.dataset} has {rate:g}",
+            "name data, or an extractor, of the same rate",
+        )
+    try:
+        with torch.inference_mode():
+            extractor(dataset.train.x[:2])
+    except GanbenchError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"the extractor '{extractor.name}' fails on two samples of {protocol.dataset}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps`` -> a device that is there.
+
+    Raises:
+        GanbenchError: it is not there.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if index and not index.isdecimal():
+        raise GanbenchError(f"there is no device '{name}'", "use auto, cpu, cuda, cuda:0 or mps")
+    found = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}.get(kind, 0)
+    if found <= int(index or 0):
+        raise GanbenchError(f"there is no device '{name}' on this machine", "use --device auto or --device cpu")
+    return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
+
+
+def component_of(source: Source, revision: int = 0) -> Component:
+    """A plugin as records keep it."""
+    return Component(source.label, source.package, source.version, source.source_hash, revision)

@@ -1,0 +1,235 @@
+"""Whether installed plugins can be used: each is imported, built and checked in a process of its own.
+
+A plugin can take its process with it: a crash in native code, ``os._exit``, a loop without an end. Here that costs the
+plugin its own line and nobody else's. What is looked at stands in ``ganbench.testing.installed``; this module is about
+the processes, and imports neither torch nor a plugin.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import multiprocessing as mp
+import os
+import re
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing import forkserver, resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from ganbench.errors import DataError, GanbenchError, Unsupported
+from ganbench.plugins.loading import told
+from ganbench.plugins.metadata import Source
+from ganbench.testing.finding import Finding
+
+Depth = Literal["build", "check"]
+Status = Literal["ok", "found", "declined", "unusable"]
+PRELOADED = ["ganbench.testing.installed", "torch._dynamo"]
+"""What a child needs before any plugin. The second is what torch takes its time to load, a second and more, at the
+first layer on the meta device."""
+
+GRACE_SECONDS = 5.0
+"""How much longer than its time limit a child may need to say where it stands."""
+
+
+@dataclass(frozen=True)
+class Health:
+    """How an installed plugin was found.
+
+    ``status``: ``"ok"``; ``"found"``: it works, and breaks its contract (``findings``); ``"declined"``: it was built
+    for nothing that it was tried on, and says why (a folder of images without a folder); ``"unusable"``: it cannot be
+    imported or built, or took its process with it. ``message`` and ``hint`` are the sentence and the next step of the
+    last two, ``traceback`` is where an exception came from. ``notes`` are no judgement: how fast it is, say.
+    """
+
+    source: Source
+    status: Status
+    message: str = ""
+    hint: str = ""
+    traceback: str = ""
+    findings: tuple[Finding, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def good(self) -> bool:
+        """Whether there is nothing to mend."""
+        return self.status in {"ok", "declined"}
+
+
+OFFLINE = {
+    "GANBENCH_OFFLINE": "1",
+    "HF_HUB_OFFLINE": "1",
+    "http_proxy": "http://127.0.0.1:9",
+    "https_proxy": "http://127.0.0.1:9",
+}
+"""Under which a download that a plugin begins fails at once."""
+
+
+def examine(
+    sources: Iterable[Source], depth: Depth = "check", timeout: float = 120.0, *, offline: bool = False
+) -> Iterator[Health]:
+    """Look at plugins, one after the other, each in a process of its own; yield how each was found as soon as it is.
+
+    Args:
+        sources: what to look at.
+        depth: ``"build"``: import it and build something; ``"check"``: the conformance checks of its kind, too.
+        timeout: seconds that one plugin may take.
+        offline: let nothing be fetched; what is missing is then declined, or fails.
+    """
+    context = _context()
+    with TemporaryDirectory(prefix="ganbench-") as folder:
+        for place, source in enumerate(sources):
+            environment = os.environ | (OFFLINE if offline else {})
+            yield _examined(context, source, depth, timeout, Path(folder) / str(place), environment)
+
+
+def _context() -> Any:
+    """Where children come from. Forking a process that has imported torch, and no plugin, is 30 times as fast as a new
+    one; elsewhere than on Linux, native libraries do not stand it."""
+    if sys.platform != "linux":
+        return mp.get_context("spawn")
+    context = mp.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    resource_tracker.ensure_running()  # or the next but one line would start it, and it unblocks what is blocked here
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # for the server: Ctrl-C is for the parent
+    before = os.environ.get("PYTHONSAFEPATH")
+    os.environ["PYTHONSAFEPATH"] = "1"  # or the server would import what lies in the working directory
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        del os.environ["PYTHONSAFEPATH"]
+        os.environ |= {} if before is None else {"PYTHONSAFEPATH": before}
+    return context
+
+
+def _examined(
+    context: Any, source: Source, depth: Depth, timeout: float, said: Path, environment: Mapping[str, str]
+) -> Health:
+    """One plugin; ``said`` is where its standard error goes."""
+    began = time.monotonic()
+    pipe, theirs = context.Pipe(duplex=False)
+    arguments = (source, depth, timeout, theirs, said, environment)
+    process = context.Process(target=_look, args=arguments)
+    try:
+        process.start()
+    except (OSError, EOFError) as error:  # the process that is forked from died of what it imports
+        message = f"no process can be had to look at it ({type(error).__name__})"
+        return Health(source, "unusable", message, 'see what `python -c "import ganbench.testing"` says')
+    theirs.close()  # so that the child's end is the only one, and its death ends the pipe
+    try:
+        outcome, stage = _heard(pipe, process, timeout + GRACE_SECONDS)
+        if outcome is None:
+            outcome = _fate(process, stage, timeout, source, said)
+    finally:
+        _end(process)
+        pipe.close()
+    return Health(source, **outcome, seconds=time.monotonic() - began)
+
+
+def _heard(pipe: Connection, process: BaseProcess, seconds: float) -> tuple[dict[str, Any] | None, str]:
+    """(the last word, what the child was doing when it said its last): no last word if it died, or takes too long."""
+    stage, deadline = "before it was imported", time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0:
+        wait([pipe, process.sentinel], timeout=left)
+        if pipe.poll():
+            try:
+                word = pipe.recv()
+            except (EOFError, OSError):
+                process.join(left)
+                break
+            if isinstance(word, dict):
+                return word, stage
+            stage = word
+        elif not process.is_alive():
+            break
+    return None, stage
+
+
+def _fate(process: BaseProcess, stage: str, timeout: float, source: Source, said: Path) -> dict[str, Any]:
+    """What became of a child that did not say so itself."""
+    text = said.read_text("utf-8", errors="replace") if said.exists() else ""
+    if process.is_alive() or TIMED_OUT in text:
+        fate = f"it did not come to an end within {timeout:g} s"
+    elif process.exitcode is not None and process.exitcode < 0:
+        fate = f"killed by {signal.Signals(-process.exitcode).name}"
+    else:
+        fate = f"it ended the process, with exit code {process.exitcode},"
+    return {"status": "unusable", "message": f"{fate} {stage}", "hint": _place(text, source)}
+
+
+TIMED_OUT = "Timeout ("  # what faulthandler writes above the stacks
+
+
+def _place(text: str, source: Source) -> str:
+    """Where the child was: the innermost line of the plugin's own file, else of any; else the last that was said."""
+    frames = re.findall(r'^  File "(.+)", line (\d+) in (.+)$', text, re.MULTILINE)
+    own = [frame for frame in frames if frame[0] == str(source.file)]
+    for file, line, function in (own or frames)[:1]:
+        return f"it was at line {line} of {file}, in {function}"
+    lines = text.strip().splitlines()
+    return f"its last words: {lines[-1][:200]}" if lines else f"tell the author of {source.package}"
+
+
+def _end(process: BaseProcess) -> None:
+    """The child, and what it has started: they are a process group of their own."""
+    if hasattr(os, "killpg"):
+        with suppress(OSError):  # all gone
+            os.killpg(process.pid or 0, signal.SIGKILL)
+    elif process.is_alive():
+        process.kill()
+    process.join(GRACE_SECONDS)
+
+
+# -- in the child ------------------------------------------------------------------------------------------------------
+
+
+def _look(
+    source: Source, depth: Depth, timeout: float, pipe: Connection, said: Path, environment: Mapping[str, str]
+) -> None:
+    """A child's life. What a plugin prints reaches nobody; Ctrl-C reaches the parent only."""
+    if hasattr(os, "setsid"):
+        os.setsid()
+    os.environ.clear()
+    os.environ.update(environment)
+    try:
+        errors = os.open(said, os.O_WRONLY | os.O_CREAT)
+    except OSError:  # the parent has gone meanwhile, and its folder with it
+        os._exit(1)
+    os.dup2(errors, 2)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    faulthandler.enable(file=errors)
+    faulthandler.dump_traceback_later(timeout, exit=True, file=errors)
+    pipe.send(_outcome(source, depth, pipe))
+    os._exit(0)  # no farewell of the plugin's: threads that nobody joins, handlers at exit
+
+
+def _outcome(source: Source, depth: Depth, pipe: Connection) -> dict[str, Any]:
+    """The fields of a ``Health``."""
+    from ganbench.device.determinism import configure
+    from ganbench.testing import installed
+
+    configure(threads=1)  # as a run's worker is
+    try:
+        if depth == "build":
+            findings, notes = installed.build(source, pipe.send), list[str]()
+        else:
+            findings, notes = installed.check(source, pipe.send)
+    except (Unsupported, DataError) as error:
+        return {"status": "declined", "message": error.message, "hint": error.hint}
+    except GanbenchError as error:
+        place = traceback.format_exc()
+        return {"status": "unusable", "message": error.message, "hint": error.hint, "traceback": place}
+    except BaseException as error:  # whatever it raises is its own affair
+        message, hint = f"{source} cannot be used: {told(error)}", f"tell the author of {source.package}"
+        return {"status": "unusable", "message": message, "hint": hint, "traceback": traceback.format_exc()}
+    return {"status": "found" if findings else "ok", "findings": tuple(findings), "notes": tuple(notes)}

@@ -1,0 +1,222 @@
+"""Whole iterations recorded once and replayed: on a GPU one launch for hundreds of kernels, and the same bits."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NoReturn, Protocol
+
+import torch
+from torch import Tensor
+
+from ganbench.plugins.loading import told
+
+WARM_UP = 3
+"""Iterations of a kind before it is recorded: libraries choose their kernels and optimisers allocate their state."""
+PROOFS = 3
+"""Iterations of a kind that are both played and replayed, and whose outcomes have to be the same bits."""
+EAGER = "GANBENCH_EAGER"
+"""Set to 1 in the environment, this variable turns recording off."""
+
+
+class Recorder(Protocol):
+    """Records work on a device. What was recorded reads and writes the same memory each time it is replayed."""
+
+    def stream(self) -> AbstractContextManager[Any]:
+        """Where all training takes place."""
+
+    def rehearsal(self) -> AbstractContextManager[Any]:
+        """Within, whatever makes the host wait for the device raises."""
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Record ``work`` without carrying it out; what comes back carries it out.
+
+        Raises:
+            RuntimeError: something in it cannot be recorded.
+        """
+
+
+class Player(Protocol):
+    """What is recorded: the training, one iteration at a time."""
+
+    def play(self, *, hidden: bool = False) -> None:
+        """Carry out one iteration. ``hidden``: nobody in it may look at the iteration's number, which a recording
+        would freeze."""
+
+    def skip(self) -> None:
+        """Move the host's counters on, as ``play`` does."""
+
+    def kind(self) -> Hashable:
+        """Iterations of one kind do the same work: lazy terms come and go."""
+
+    def counters(self) -> Any:
+        """The host's counters, to be put back by ``set_counters``."""
+
+    def set_counters(self, counters: Any) -> None:
+        """Put the host's counters back."""
+
+    def memory(self) -> list[Tensor]:
+        """Every tensor that an iteration leaves changed, always the same objects in the same order."""
+
+    def generators(self) -> Sequence[torch.Generator]:
+        """Every random generator that an iteration may draw from."""
+
+
+class NotRecordable(RuntimeError):
+    """Somebody looked at what changes from one iteration to the next."""
+
+
+class Hidden:
+    """Stands for the iteration's number, or the progress, while a recording is made: whoever looks at it would see its
+    value of that moment for ever."""
+
+    def _looked_at(self, *_: Any) -> NoReturn:
+        raise NotRecordable("a plugin looks at the progress or at the iteration's number")
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __mod__ = __rmod__ = _looked_at
+    __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __pow__ = __rpow__ = __neg__ = __round__ = _looked_at
+    __lt__ = __le__ = __gt__ = __ge__ = __int__ = __index__ = __float__ = __bool__ = _looked_at
+    __eq__ = __ne__ = __hash__ = __str__ = __format__ = _looked_at
+
+
+class Replayed:
+    """Carries out iterations by replaying recordings of them, or by playing them where that is not the same.
+
+    The first iterations of a kind are played. Then come some that are played, put back and replayed: if weights,
+    moments, statistics, losses or random states differ in one bit, or the work cannot be recorded at all, playing goes
+    on from what was played, and ``mode`` says why. So a run has the same bits either way.
+    """
+
+    def __init__(self, player: Player, recorder: Recorder) -> None:
+        self.player, self.recorder = player, recorder
+        self.refusal = ""
+        self._seen: Counter[Hashable] = Counter()
+        self._replays: dict[Hashable, Callable[[], None]] = {}
+
+    @property
+    def mode(self) -> str:
+        """How iterations are carried out: ``"graph"``, ``"eager"`` (so far), or ``"eager: <why>"``."""
+        if self.refusal:
+            return f"eager: {self.refusal}"
+        return "graph" if self._replays else "eager"
+
+    def __call__(self) -> None:
+        """Carry out one iteration."""
+        kind = self.player.kind()
+        self._seen[kind] += 1
+        if self.refusal or self._seen[kind] <= WARM_UP:
+            self.player.play()
+        elif self._seen[kind] <= WARM_UP + PROOFS:
+            self._prove(kind)
+        else:
+            self._replay(kind)
+
+    def _replay(self, kind: Hashable) -> None:
+        self._replays[kind]()
+        self.player.skip()
+
+    def _prove(self, kind: Hashable) -> None:
+        before = self._state()
+        try:
+            with self.recorder.rehearsal():
+                self.player.play(hidden=True)
+            played = self._state()
+            self._put_back(before)
+            if kind not in self._replays:
+                self._replays[kind] = self.recorder.record(lambda: self.player.play(hidden=True))
+                self._put_back(before)
+        except Exception as error:  # a plugin that is broken in earnest shows it when it is played again
+            self._refuse(str(error) if isinstance(error, NotRecordable) else told(error), before)
+            self.player.play()
+            return
+        self._replay(kind)
+        if not _same(self._state(), played):
+            self._refuse("replayed, an iteration gives other bits", played)
+
+    def _refuse(self, why: str, state: _State) -> None:
+        self.refusal = why.splitlines()[0]
+        self._replays.clear()
+        self._put_back(state)
+
+    def _state(self) -> _State:
+        memory = [value.detach().clone() for value in self.player.memory()]
+        return memory, [rng.get_state() for rng in self.player.generators()], self.player.counters()
+
+    @torch.no_grad()
+    def _put_back(self, state: _State) -> None:
+        memory, random, counters = state
+        for now, before in zip(self.player.memory(), memory, strict=True):
+            now.copy_(before)
+        for rng, before in zip(self.player.generators(), random, strict=True):
+            rng.set_state(before)
+        self.player.set_counters(counters)
+
+
+_State = tuple[list[Tensor], list[Tensor], Any]
+
+
+def _same(one: _State, other: _State) -> bool:
+    """Bit for bit, a NaN being equal to itself."""
+    pairs = zip([*one[0], *one[1]], [*other[0], *other[1]], strict=True)
+    return one[2] == other[2] and all(
+        torch.equal(a.contiguous().view(-1).view(torch.uint8), b.contiguous().view(-1).view(torch.uint8))
+        for a, b in pairs
+    )
+
+
+class CudaGraphs:
+    """Records CUDA graphs.
+
+    Args:
+        device: the GPU.
+        generators: those of its own that the work draws from; the default generator is known to torch.
+    """
+
+    def __init__(self, device: torch.device, generators: Sequence[torch.Generator]) -> None:
+        self._device, self._generators = device, generators
+        self._stream = torch.cuda.Stream(device)
+
+    def stream(self) -> AbstractContextManager[Any]:
+        """A stream of its own: a graph cannot be captured on the default one."""
+        return torch.cuda.stream(self._stream)
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """torch's own detector of synchronisation, which would break a capture."""
+        before = torch.cuda.get_sync_debug_mode()
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
+
+    def record(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Capture ``work`` in a graph with a memory pool of its own."""
+        try:
+            return self._captured(work)
+        except Exception:
+            # A capture that broke off leaves random generators waiting for its end; a complete one sets them free.
+            self._captured(lambda: None)
+            raise
+
+    def _captured(self, work: Callable[[], None]) -> Callable[[], None]:
+        graph = torch.cuda.CUDAGraph()
+        for rng in self._generators:
+            graph.register_generator_state(rng)
+        with torch.cuda.graph(graph, stream=self._stream):
+            work()
+        return graph.replay
+
+
+def recorder_for(device: torch.device, generators: Sequence[torch.Generator]) -> Recorder | None:
+    """The recorder of a device, or None where iterations are simply played."""
+    if device.type != "cuda" or os.environ.get(EAGER) == "1":
+        return None
+    return CudaGraphs(device, generators)
+
+
+def stream_of(recorder: Recorder | None) -> AbstractContextManager[Any]:
+    """Where training takes place."""
+    return recorder.stream() if recorder is not None else nullcontext()

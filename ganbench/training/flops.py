@@ -1,0 +1,131 @@
+"""The arithmetic of a training: floating-point operations per image, the rate reached, and its share of the peak.
+
+Counted are matrix products and convolutions, forwards, backwards and twice backwards (penalties), a multiply-add being
+two operations: what ``torch.utils.flop_counter`` knows. Element-wise work, optimisers, averaging and kernels that a
+plugin brings along are not counted.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from ganbench.contracts.arch import Lazy, Terms
+from ganbench.contracts.trick import Player, Trick, Turn
+from ganbench.records.record import Speed
+from ganbench.training.peak import peak_flops
+from ganbench.training.trainer import Trainer
+
+Term = tuple[Player, str]
+
+
+class Flops(NamedTuple):
+    """Operations per real image shown to D: those of D's updates, and those of G's."""
+
+    d: float
+    g: float
+
+
+class _NoModules:
+    """In place of torch's tracker of modules, whose hooks fail where a penalty differentiates D at a leaf."""
+
+    parents = ("Global",)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
+class Meter(Trick):
+    """Counts one D update and one G update, without the lazy terms but for ``only``.
+
+    It has to be the last of the tricks: what it sees of G's terms is what G minimises.
+    """
+
+    def __init__(self, only: Term | None = None) -> None:
+        self.only = only
+        self.every: dict[Term, int] = {}
+        self.flops: dict[Player, int] = {"D": 0, "G": 0}
+        self.counter = FlopCounterMode(display=False)
+        self.counter.mod_tracker = _NoModules()  # type: ignore[assignment]  # all that the counter asks of it
+
+    def play(self, trainer: Trainer) -> None:
+        """Count the first iteration of ``trainer``, which has this meter among its tricks."""
+        d_objective, members = trainer.gan.d_objective, vars(trainer.gan)
+        members["d_objective"] = lambda *played: self._chosen("D", d_objective(*played))
+        try:
+            with self.counter:
+                trainer.advance(1)
+        finally:
+            del members["d_objective"]  # a GAN that holds itself would keep its memory until a collection
+
+    def g_objective(self, objective: Callable[[], Terms], turn: Turn) -> Terms:
+        """Without the lazy terms."""
+        return self._chosen("G", objective())
+
+    def gradients(self, params: Sequence[Tensor], player: Player) -> None:
+        """A player's turn ends here: whatever was counted since the last one's was its own."""
+        self.flops[player] += self.counter.get_total_flops() - sum(self.flops.values())
+
+    def _chosen(self, player: Player, terms: Terms) -> Terms:
+        self.every |= {(player, name): term.every for name, term in terms.items() if isinstance(term, Lazy)}
+        return {
+            name: term.compute() if isinstance(term, Lazy) else term
+            for name, term in terms.items()
+            if not isinstance(term, Lazy) or (player, name) == self.only
+        }
+
+
+def account(speed: Speed, trained: Trainer, again: Callable[[Meter], Trainer]) -> Speed:
+    """``speed``, with the operations per image, the rate that they come to, and the device's peak.
+
+    Unchanged where nothing was timed, and where the operations cannot be counted.
+
+    Args:
+        trained: the trainer that was timed; it is only looked at.
+        again: builds a trainer like that one, of its own players, with one D update per G update and a meter behind its
+            tricks.
+    """
+    if not speed.train:
+        return speed
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # whatever is to be said, the training has said it
+        try:
+            flops = flops_per_image(again, trained.stream.batch, trained.recipe.d_steps)
+        except Exception:  # a plugin that cannot be counted is none the worse for it
+            return speed
+    rate, peak = (flops.d + flops.g) * speed.train, peak_flops(trained.device, trained.precision)
+    return replace(
+        speed,
+        d_flops=round(flops.d, 1),
+        g_flops=round(flops.g, 1),
+        flops_per_second=float(f"{rate:.4g}"),
+        peak_flops_per_second=float(f"{peak:.4g}"),
+        peak_share=round(rate / peak, 4) if peak else 0.0,
+    )
+
+
+def flops_per_image(again: Callable[[Meter], Trainer], batch: int, d_steps: int) -> Flops:
+    """Count one iteration, and one more for each lazy term, which comes every so often only; each on a new trainer.
+
+    Args:
+        batch: real images of a D update.
+        d_steps: D updates per G update.
+    """
+    plain = _counted(again, Meter())
+    mean: dict[Player, float] = {"D": plain.flops["D"], "G": plain.flops["G"]}
+    for term, every in plain.every.items():
+        with_term = _counted(again, Meter(term))
+        for player in mean:
+            mean[player] += (with_term.flops[player] - plain.flops[player]) / every
+    return Flops(mean["D"] / batch, mean["G"] / (batch * d_steps))
+
+
+def _counted(again: Callable[[Meter], Trainer], meter: Meter) -> Meter:
+    meter.play(again(meter))
+    return meter

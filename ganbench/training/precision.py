@@ -1,0 +1,68 @@
+"""In what arithmetic and memory layout players are trained; samples are always made and judged in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from ganbench.contracts.loss import Critic, Loss
+from ganbench.contracts.protocol import Layout, Precision
+
+
+@contextmanager
+def tensor_cores(precision: Precision) -> Iterator[None]:
+    """TF32 in matrix products and convolutions while a protocol allows it; a device without them computes float32."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    allowed = precision == "tf32"
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
+
+
+def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
+    """Where networks are evaluated: bfloat16 in matrix products and convolutions under ``"bf16"``. Weights, moments and
+    averages stay float32."""
+    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+
+
+def in_float32(fake: Any) -> Any:
+    """Fakes as GANs return them, one tensor or several in dictionaries and tuples, with every tensor in float32."""
+    return tree_map_only(Tensor, Tensor.float, fake)
+
+
+class InFloat32:
+    """A loss that sees logits in float32, whatever the networks compute in."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+
+    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """As the loss has it."""
+        return self.loss.d_loss(_widened(D), real, fake)
+
+    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """As the loss has it."""
+        return self.loss.g_loss(_widened(D), real, fake)
+
+
+def _widened(D: Critic) -> Critic:
+    return lambda x: D(x).float()
+
+
+MEMORY_FORMATS: dict[Layout, torch.memory_format] = {
+    "contiguous": torch.contiguous_format,
+    "channels-last": torch.channels_last,
+}
+
+
+def lay_out(module: nn.Module, layout: Layout) -> None:
+    """Put the weights of 2-D convolutions in the layout that the protocol states."""
+    if layout != "contiguous":
+        module.to(memory_format=MEMORY_FORMATS[layout])

@@ -1,0 +1,426 @@
+"""The training loop: budget, D and G updates, averaging, throughput, checkpoint and resume. No metric, no printing."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from ganbench.contracts.arch import GAN, Lazy, Terms
+from ganbench.contracts.data import Batch, Stream
+from ganbench.contracts.loss import Loss, LossTraits
+from ganbench.contracts.protocol import Precision, Recipe
+from ganbench.contracts.trick import Player, Shown, Trick, Turn
+from ganbench.errors import Diverged, PluginError
+from ganbench.training.capture import Hidden, Recorder, Replayed, recorder_for, stream_of
+from ganbench.training.precision import InFloat32, autocast, in_float32, tensor_cores
+from ganbench.training.watch import Watch
+
+WARM_UP_WINDOWS = 2
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of training between two looks: mean losses, and the time it took, synchronised at both ends only."""
+
+    step: int
+    images: int
+    seconds: float
+    window_images: int
+    losses: dict[str, float]
+
+
+class Trainer:
+    """Trains one GAN under one loss until a budget of D updates is spent.
+
+    The same arguments give the same bits, whoever looks in between and however often it is stopped and resumed:
+    data order, latents and the plugins' own draws (torch's default generator) come from streams of their own.
+
+    Args:
+        gan: the players, already on their device.
+        loss: the objective.
+        stream: the training batches.
+        recipe: resolved settings.
+        d_updates: the budget.
+        latent_seed, noise_seed: of the latent stream, and of torch's default generator during training.
+        tricks: what changes the play; of those that wrap the loss, ``loss`` is what they made of it.
+        precision: what matrix products and convolutions may be computed in.
+        recorder: how whole iterations are recorded and replayed; that of the device by default, and none on a CPU.
+    """
+
+    def __init__(
+        self,
+        gan: GAN,
+        loss: Loss,
+        stream: Stream,
+        recipe: Recipe,
+        d_updates: int,
+        latent_seed: int,
+        noise_seed: int,
+        tricks: Sequence[Trick] = (),
+        precision: Precision = "float32",
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.gan, self.stream, self.recipe, self.d_updates = gan, stream, recipe, d_updates
+        self.loss = InFloat32(loss) if precision == "bf16" else loss
+        self.tricks, self.precision = tuple(tricks), precision
+        self.device = stream.device
+        self.after_d_step = LossTraits(loss).after_d_step
+        self.latents = torch.Generator(self.device).manual_seed(latent_seed)
+        with preserved_rng(self.device):
+            torch.manual_seed(noise_seed)
+            self.noise = _default_rng_states(self.device)
+        self.recorder = recorder or recorder_for(self.device, [self.stream.rng, self.latents])
+        self._replayed = Replayed(self, self.recorder) if self.recorder is not None else None
+        self.optim_d = self._optimizer(gan.discriminator_params(), recipe.d_lr or recipe.lr)
+        self.optim_g = self._optimizer(gan.generator_params(), recipe.lr)
+        self._weight: float | Tensor = torch.zeros((), device=self.device) if self.recorder is not None else 1.0
+        self.averaged = gan.averaged_copy()
+        self._d_params = _params_of(self.optim_d)
+        self._g_params = _params_of(self.optim_g)
+        pairs = list(zip(self.averaged.generators(), gan.generators(), strict=True))
+        self._averaged: list[tuple[list[Tensor], list[Tensor]]] = [
+            (list(ours.parameters()), list(theirs.parameters())) for ours, theirs in pairs
+        ]
+        self._copied = [pair for a, b in pairs for pair in zip(a.buffers(), b.buffers(), strict=True)]
+        self.watch = Watch(gan.named_parameters(), at_once=self._waits_anyway)
+        self.d_done = 0
+        self.step = 0
+        self._sums: dict[str, Tensor] = {}
+        self._terms: dict[Hashable, tuple[str, ...]] = {}  # of each kind of iteration
+        self._periods: set[int] = set()
+        self._hidden = False
+
+    @property
+    def images(self) -> int:
+        """Real images shown to D so far."""
+        return self.d_done * self.stream.batch
+
+    @property
+    def done(self) -> bool:
+        """Whether the budget is spent."""
+        return self.d_done >= self.d_updates
+
+    def advance(self, until: int) -> Window:
+        """Train until ``until`` D updates are done (rounded up to a whole iteration) or the budget is spent.
+
+        Raises:
+            Diverged: a loss term or a weight left the finite numbers; names the first of them and its iteration. On
+                a CPU that ends the very iteration; elsewhere the window's end, so that nothing waits for the device.
+        """
+        first, images, began = self.step, self.images, self._clock()
+        with preserved_rng(self.device), stream_of(self.recorder), tensor_cores(self.precision):
+            _set_default_rng_states(self.noise, self.device)
+            self._zero_sums()
+            heard: set[str] = set()
+            while self.d_done < min(until, self.d_updates):
+                heard.update(self._iterate())
+                if self._waits_anyway:
+                    self._check()
+            self.noise = _default_rng_states(self.device)
+        seconds = self._clock() - began
+        self._check()
+        losses = {name: (total / (self.step - first)).item() for name, total in self._sums.items() if name in heard}
+        return Window(self.step, self.images, seconds, self.images - images, losses)
+
+    @property
+    def mode(self) -> str:
+        """How iterations are carried out: ``"eager"``, ``"graph"``, or ``"eager: <why there is no graph>"``."""
+        return self._replayed.mode if self._replayed else "eager"
+
+    @property
+    def _waits_anyway(self) -> bool:
+        """Whether the host computes itself, so that looking at a number costs nothing."""
+        return self.device.type == "cpu" and self.recorder is None
+
+    def _iterate(self) -> tuple[str, ...]:
+        """One G update and the D updates before it, as many as the recipe wants or the budget has left; the names of
+        the terms that came in it."""
+        kind = self.kind()
+        self._dial()
+        if self._replayed and self.d_done + self.recipe.d_steps <= self.d_updates:
+            self._replayed()
+        else:
+            self.play()
+        return self._terms[kind]
+
+    def _zero_sums(self) -> None:
+        for total in self._sums.values():
+            total.zero_()
+
+    def _dial(self) -> None:
+        """Set what changes by rule from one iteration to the next: learning rates, and the weight of G in the average
+        (exponential, with warm-up). Recorded iterations read both from memory."""
+        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step)) if self.recipe.ema else 0.0
+        if isinstance(self._weight, Tensor):
+            self._weight.fill_(1 - decay)
+        else:
+            self._weight = 1 - decay
+        if not self.recipe.lr_decay:
+            return
+        factor = min(1.0, (1 - self.d_done / self.d_updates) / self.recipe.lr_decay)
+        for group in (*self.optim_d.param_groups, *self.optim_g.param_groups):
+            rate = group["initial_lr"] * factor
+            if isinstance(group["lr"], Tensor):
+                group["lr"].fill_(rate)
+            else:
+                group["lr"] = torch.tensor(rate).item()  # of the same bits as where it is kept in memory
+
+    # -- one iteration, as it is played and recorded -------------------------------------------------------------------
+
+    def play(self, *, hidden: bool = False) -> None:
+        """One G update and the D updates before it, each on a fresh batch and fresh latents.
+
+        ``hidden``: plugins may not look at the iteration's number and the progress.
+        """
+        kind, self._hidden = self.kind(), hidden
+        try:
+            for _ in range(min(self.recipe.d_steps, self.d_updates - self.d_done)):
+                batch = self._batch()
+                d_terms = self._update_d(batch)
+                self.d_done += 1
+            g_terms = self._update_g(replace(batch, z=self._z()))
+        finally:
+            self._hidden = False
+        self._average()
+        self._note(kind, {**d_terms, **g_terms})
+        self.step += 1
+
+    def _note(self, kind: Hashable, terms: Mapping[str, Tensor]) -> None:
+        self._terms[kind] = tuple(terms)
+        self.watch.note(terms)
+        for name, value in terms.items():
+            if name not in self._sums:
+                self._sums[name] = torch.zeros_like(value)
+            self._sums[name].add_(value)
+
+    def skip(self) -> None:
+        """Count an iteration that was replayed."""
+        self.d_done += self.recipe.d_steps
+        self.step += 1
+
+    def kind(self) -> Hashable:
+        """Which of the lazy terms come in the next iteration."""
+        return tuple(self.step % every == 0 for every in sorted(self._periods))
+
+    def counters(self) -> tuple[int, int]:
+        """D updates and iterations done."""
+        return self.d_done, self.step
+
+    def set_counters(self, counters: tuple[int, int]) -> None:
+        """Go back to ``counters()``; weights and the rest are put back by others."""
+        self.d_done, self.step = counters
+
+    def memory(self) -> list[Tensor]:
+        """Every tensor that an iteration changes."""
+        modules = [self.gan, *self.averaged.generators()]
+        weights = [value for module in modules for value in (*module.parameters(), *module.buffers())]
+        states = [o.state[p] for o in (self.optim_d, self.optim_g) for p in _params_of(o) if p in o.state]
+        moments = [value for state in states for value in state.values() if isinstance(value, Tensor)]
+        return [*weights, *moments, *self._sums.values(), *self.watch.memory()]
+
+    def generators(self) -> list[torch.Generator]:
+        """Every generator that an iteration may draw from."""
+        own = [self.stream.rng, self.latents, torch.default_generator]
+        return [*own, torch.cuda.default_generators[self.device.index or 0]] if self.device.type == "cuda" else own
+
+    def _update_d(self, batch: Batch) -> dict[str, Tensor]:
+        with torch.no_grad():
+            fake = self._fake(batch)
+        with self._cast():
+            terms = self._evaluated(self.gan.d_objective(self._played("D", batch, fake), batch, fake))
+        self._descend(terms, "D")
+        if self.after_d_step:
+            self.after_d_step(self.gan.discriminators())
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _update_g(self, batch: Batch) -> dict[str, Tensor]:
+        fake = self._fake(batch)
+        with self._cast():
+            objective = partial(self.gan.g_objective, self._played("G", batch, fake), batch, fake)
+            for trick in self.tricks:
+                objective = partial(trick.g_objective, objective, self._turn("G", batch, fake))
+            terms = self._evaluated(objective())
+        self._descend(terms, "G")
+        return {name: value.detach() for name, value in terms.items()}
+
+    def _turn(self, player: Player, batch: Batch, fake: Any) -> Turn:
+        def d_objective() -> Tensor:  # knows no turn: one that held itself would keep its fakes until a collection
+            return _total(self._evaluated(self.gan.d_objective(self._played(player, batch, fake), batch, fake)))
+
+        progress: Any = Hidden() if self._hidden else self.d_done / self.d_updates
+        return Turn(player, progress, batch, fake, self.gan, self.optim_d, self.optim_g, d_objective)
+
+    def _played(self, player: Player, batch: Batch, fake: Any) -> Loss:
+        """The loss, on what the tricks show it."""
+        return Shown(self.loss, self.tricks, self._turn(player, batch, fake)) if self.tricks else self.loss
+
+    def _descend(self, terms: Mapping[str, Tensor], player: Player) -> None:
+        """One step on the sum of the terms. Gradients of the other player, and of the points that a penalty is taken
+        at, are not computed: nobody uses them."""
+        optimizer, params = (self.optim_d, self._d_params) if player == "D" else (self.optim_g, self._g_params)
+        for p in params:
+            p.grad = None  # as zero_grad has it, which costs a small network half a percent more
+        _total(terms).backward(inputs=params)
+        if all(p.grad is None for p in params):
+            raise PluginError(
+                f"no gradient of {' + '.join(terms)} reaches the player whose turn it is", "is something detached?"
+            )
+        for trick in self.tricks:
+            trick.gradients(params, player)
+        optimizer.step()
+
+    def _fake(self, batch: Batch) -> Any:
+        with self._cast():
+            fake = self.gan.fake(batch)
+        return in_float32(fake) if self.precision == "bf16" else fake
+
+    def _cast(self) -> AbstractContextManager[Any]:
+        return autocast(self.precision, self.device)
+
+    def _evaluated(self, terms: Terms) -> dict[str, Tensor]:
+        """Compute the lazy terms whose turn it is, weighted by how seldom they come."""
+        values = {}
+        for name, term in terms.items():
+            if not isinstance(term, Lazy):
+                values[name] = term
+                continue
+            self._periods.add(term.every)
+            if self.step % term.every == 0:
+                values[name] = term.compute() * term.every
+        return values
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Exponential moving average of the weights; buffers (batch-norm statistics) are copied."""
+        for ours, theirs in self._averaged:
+            weight: Any = [self._weight] * len(ours) if isinstance(self._weight, Tensor) else self._weight
+            torch._foreach_lerp_(ours, theirs, weight)
+        for buffer, current in self._copied:
+            buffer.copy_(current)
+
+    def _batch(self) -> Batch:
+        real, labels, source = self.stream.draw()
+        step: Any = Hidden() if self._hidden else self.step
+        return Batch(real, self._z(), labels, source, step)
+
+    def _z(self) -> Tensor:
+        return self.gan.sample_latent(self.stream.batch, self.latents)
+
+    def _optimizer(self, params: Any, lr: float) -> Optimizer:
+        recipe, recorded = self.recipe, self.recorder is not None
+        capturable = recorded and self.device.type == "cuda"
+        match recipe.optimizer:
+            case "adam":
+                optimizer: Optimizer = torch.optim.Adam(
+                    params, lr, recipe.betas, recipe.eps, fused=True, capturable=capturable
+                )
+            case "rmsprop":
+                optimizer = torch.optim.RMSprop(params, lr, eps=recipe.eps, foreach=True, capturable=capturable)
+            case "sgd":
+                optimizer = torch.optim.SGD(params, lr, momentum=recipe.betas[0], fused=True)
+        optimizer._warned_capturable_if_run_uncaptured = True  # it is, at first
+        for group in optimizer.param_groups:
+            group["initial_lr"] = group["lr"]
+            if recorded and recipe.lr_decay:
+                group["lr"] = torch.tensor(group["lr"], device=self.device)
+        return optimizer
+
+    def _clock(self) -> float:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    def _check(self) -> None:
+        fault = self.watch.first()
+        if fault is not None:
+            raise Diverged(fault.name, fault.step)
+
+    def fingerprint(self) -> str:
+        """sha256 over every weight and buffer of the players and of the average, 16 hex digits."""
+        digest = hashlib.sha256()
+        averaged = [value for module in self.averaged.generators() for value in module.state_dict().values()]
+        for value in (*self.gan.state_dict().values(), *averaged):
+            digest.update(value.detach().contiguous().cpu().view(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()[:16]
+
+    # -- checkpoint and resume ---------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the run depends on: tensors and plain values, loadable with ``weights_only``."""
+        return {
+            "gan": self.gan.state_dict(),
+            "averaged": [module.state_dict() for module in self.averaged.generators()],
+            "optim_d": self.optim_d.state_dict(),
+            "optim_g": self.optim_g.state_dict(),
+            "data": self.stream.rng.get_state(),
+            "latents": self.latents.get_state(),
+            "noise": self.noise,
+            "d_done": self.d_done,
+            "step": self.step,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state()``."""
+        self.gan.load_state_dict(state["gan"])
+        for module, weights in zip(self.averaged.generators(), state["averaged"], strict=True):
+            module.load_state_dict(weights)
+        for optimizer, saved in ((self.optim_d, state["optim_d"]), (self.optim_g, state["optim_g"])):
+            settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
+            optimizer.load_state_dict(saved)
+            for group, own in zip(optimizer.param_groups, settings, strict=True):
+                group.update(own)  # the recipe's, as tensors where recorded iterations read them
+        self.stream.rng.set_state(state["data"])
+        self.latents.set_state(state["latents"])
+        self.noise = state["noise"]
+        self.d_done, self.step = state["d_done"], state["step"]
+        self.watch.go_to(self.step)
+        if self.recorder is not None:
+            self._replayed = Replayed(self, self.recorder)  # recordings know the moments that were there before
+
+
+@contextmanager
+def preserved_rng(device: torch.device) -> Iterator[None]:
+    """Leave torch's default generators, the CPU's and the device's, as they were found."""
+    before = _default_rng_states(device)
+    try:
+        yield
+    finally:
+        _set_default_rng_states(before, device)
+
+
+def _default_rng_states(device: torch.device) -> list[Tensor]:
+    """Of the CPU and, elsewhere, of the device: a plugin may draw from either."""
+    states = [torch.get_rng_state()]
+    return states if device.type == "cpu" else [*states, _rng_module(device).get_rng_state(*_index(device))]
+
+
+def _set_default_rng_states(states: list[Tensor], device: torch.device) -> None:
+    torch.set_rng_state(states[0])
+    if device.type != "cpu":
+        _rng_module(device).set_rng_state(states[1], *_index(device))
+
+
+def _rng_module(device: torch.device) -> Any:
+    return torch.get_device_module(device)
+
+
+def _index(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []  # there is but one of the others
+
+
+def _total(terms: Mapping[str, Tensor]) -> Tensor:
+    values = list(terms.values())
+    return values[0] if len(values) == 1 else torch.stack(values).sum()  # to stack one costs a small network 2 %
+
+
+def _params_of(optimizer: Optimizer) -> list[Tensor]:
+    return [p for group in optimizer.param_groups for p in group["params"]]
