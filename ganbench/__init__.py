@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from ganbench.contracts.arch import GAN, Lazy, Match, Terms
     from ganbench.contracts.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, stratified_split, to_signal
     from ganbench.contracts.extractor import Extractor, Features, extract
-    from ganbench.contracts.loss import Critic, Goal, Loss, Metric
+    from ganbench.contracts.loss import Critic, Loss
+    from ganbench.contracts.metric import Goal, Metric
     from ganbench.contracts.protocol import Evaluating, Protocol, Recipe, Training
     from ganbench.contracts.settings import settings_of
     from ganbench.contracts.trick import LossAround, Player, Trick, Turn

@@ -19,7 +19,7 @@ from ganbench import plugins
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Dataset, DataSpec, Split, quantise
 from ganbench.contracts.extractor import Extractor
-from ganbench.contracts.loss import Metric
+from ganbench.contracts.metric import Metric
 from ganbench.errors import Unsupported
 from ganbench.evaluation.judge import Evaluation, draw_reference
 from ganbench.evaluation.yardsticks import YARDSTICKS

@@ -15,7 +15,7 @@ from torch.testing import assert_close
 
 from ganbench.contracts.data import DataSpec, Oracle
 from ganbench.contracts.extractor import Extractor
-from ganbench.contracts.loss import Metric
+from ganbench.contracts.metric import Metric
 from ganbench.errors import Unsupported
 from ganbench.evaluation.judge import Evaluation
 from ganbench_baselines.metric import kid, modes, neighbours

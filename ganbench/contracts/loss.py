@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from ganbench.evaluation.judge import Evaluation
 
-Goal = Literal["min", "max", "info"]
 Critic = Callable[["Tensor"], "Tensor"]
 """D with its conditions bound: ``x[B, *shape] -> logit[B]``."""
 
@@ -50,24 +48,3 @@ class LossTraits:
         self.d_norm: str | None = getattr(loss, "d_norm", None)
         self.recipe: Mapping[str, Any] = getattr(loss, "recipe", {})
         self.after_d_step: Callable[[Sequence[nn.Module]], None] | None = getattr(loss, "after_d_step", None)
-
-
-class Metric(Protocol):
-    """Scores a set of fakes against a set of reals.
-
-    * ``columns``: column -> ``"min"`` (smaller is better), ``"max"`` or ``"info"`` (no direction).
-    * ``version``: raised whenever the same samples would score differently.
-    * ``ranges`` (optional): column -> (lowest, highest) possible value, None for open. Intervals are clipped to it; a
-      column in ``(0, None)`` is compared on the log scale.
-    * ``needs`` (optional): what the GAN must have, else no run is begun: ``"labels"`` (it is ``conditional``),
-      ``"back"`` (it translates both ways: ``sample_back``).
-
-    A score that used a feature extractor is named after it (``fid@digits-cnn:1a2b3c4d``); the core sees to that.
-    """
-
-    columns: Mapping[str, Goal]
-    version: int
-
-    def __call__(self, evaluation: Evaluation) -> Mapping[str, float]:
-        """One value for every column. NaN is a defect: raise ``Unsupported`` where a score does not exist."""
-        ...

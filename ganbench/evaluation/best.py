@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ganbench.contracts.arch import GAN
-from ganbench.contracts.loss import Goal
+from ganbench.contracts.metric import Goal
 from ganbench.records.record import Look
 
 

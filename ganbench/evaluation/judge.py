@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, to_signal
 from ganbench.contracts.extractor import BATCH, Extractor, Features, extract, stream
-from ganbench.contracts.loss import Goal, Metric
+from ganbench.contracts.metric import Goal, Metric
 from ganbench.errors import DataError, Diverged, PluginError, Unsupported
 from ganbench.evaluation.cache import Kept, Results
 

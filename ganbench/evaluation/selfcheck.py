@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ganbench.contracts.data import Split
-from ganbench.contracts.loss import Goal
+from ganbench.contracts.metric import Goal
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.yardsticks import real as real_against_real
 from ganbench.records.record import SelfChecks

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
-from ganbench.contracts.loss import Goal
+from ganbench.contracts.metric import Goal
 from ganbench.errors import GanbenchError
 from ganbench.leaderboards.cells import interval, number
 from ganbench.leaderboards.rows import Row, machine_of

@@ -10,7 +10,7 @@ from functools import cached_property
 from statistics import median
 from typing import Literal, NamedTuple
 
-from ganbench.contracts.loss import Goal
+from ganbench.contracts.metric import Goal
 from ganbench.leaderboards.statistics import Summary, pooled_sd, summarise
 from ganbench.records.record import FINISHED, UNPACKAGED, Column, Record, entry_name
 

@@ -12,7 +12,7 @@ import numpy as np
 from msgspec import Struct
 from numpy.typing import ArrayLike, NDArray
 
-from ganbench.contracts.loss import Goal
+from ganbench.contracts.metric import Goal
 
 ALPHA = 0.05
 LOW_N = 5

@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal
 
-from ganbench.contracts.loss import Goal
+from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError
 from ganbench.leaderboards.rows import COSTS, KINDS, Entry, Kind, Row, Rules, entry_of, make_row

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from ganbench.contracts.arch import GAN
     from ganbench.contracts.data import Dataset, DataSpec
     from ganbench.contracts.extractor import Extractor
-    from ganbench.contracts.loss import Loss, Metric
+    from ganbench.contracts.loss import Loss
+    from ganbench.contracts.metric import Metric
     from ganbench.contracts.protocol import Protocol
     from ganbench.contracts.trick import Trick
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct, field
 
 from ganbench._version import __version__
-from ganbench.contracts.loss import Goal
+from ganbench.contracts.metric import Goal
 from ganbench.errors import RecordError
 
 FORMAT = 2

@@ -15,7 +15,8 @@ from ganbench import plugins
 from ganbench.contracts.arch import GAN, normalisation
 from ganbench.contracts.data import Batch, Dataset, DataSpec, to_signal
 from ganbench.contracts.executor import Job
-from ganbench.contracts.loss import Loss, LossTraits, Metric
+from ganbench.contracts.loss import Loss, LossTraits
+from ganbench.contracts.metric import Metric
 from ganbench.contracts.protocol import Recipe, resolve_recipe
 from ganbench.contracts.settings import names_of, refuse_unheard
 from ganbench.contracts.trick import Trick

@@ -11,7 +11,7 @@ import torch
 from ganbench import plugins
 from ganbench.contracts.data import Dataset
 from ganbench.contracts.extractor import Extractor
-from ganbench.contracts.loss import Goal
+from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, Unsupported
 from ganbench.evaluation.cache import Kept, surroundings

@@ -13,7 +13,7 @@ from types import ModuleType
 import torch
 
 from ganbench import plugins
-from ganbench.contracts.loss import Metric
+from ganbench.contracts.metric import Metric
 from ganbench.contracts.protocol import Protocol, parse
 from ganbench.errors import Unsupported
 from ganbench.evaluation.judge import Evaluation

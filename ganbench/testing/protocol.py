@@ -17,7 +17,7 @@ import torch
 from ganbench import plugins
 from ganbench.contracts.data import Dataset
 from ganbench.contracts.extractor import Extractor
-from ganbench.contracts.loss import Metric
+from ganbench.contracts.metric import Metric
 from ganbench.contracts.protocol import Protocol, parse, read_toml, to_toml
 from ganbench.errors import DataError, GanbenchError, PluginError, ProtocolError
 from ganbench.evaluation import yardsticks
