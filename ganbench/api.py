@@ -17,20 +17,24 @@ from rich.console import Console
 from torch import Tensor, nn
 
 from ganbench.contracts.data import Split, quantise
+from ganbench.contracts.executor import UNPACKAGED
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.determinism import configured
 from ganbench.errors import DataError, GanbenchError, RecordError
-from ganbench.leaderboards.cells import to_frame
+from ganbench.leaderboards.export import to_frame
 from ganbench.leaderboards.html import to_html
 from ganbench.leaderboards.publishing import gather
 from ganbench.leaderboards.table import Table, build
+from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.unpackaged import source_of
-from ganbench.records.record import UNPACKAGED, Record, read
+from ganbench.records.record import Record
+from ganbench.records.store import read
 from ganbench.runs import checkpoint
+from ganbench.runs.changes import parse_changes
 from ganbench.runs.display import Display, make_display
 from ganbench.runs.executors.inline import InlineExecutor
 from ganbench.runs.executors.local import LocalExecutor
-from ganbench.runs.plan import DEFAULT_PROTOCOL, Plan, load_protocol, make_plan, parse_changes
+from ganbench.runs.plan import DEFAULT_PROTOCOL, Plan, make_plan
 from ganbench.runs.session import carry_out
 from ganbench.runs.setup import prepare
 

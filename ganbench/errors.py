@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
 
 class GanbenchError(Exception):
     """Base of every error the command line prints as a sentence, with exit code 2.
@@ -52,3 +57,12 @@ class Diverged(Exception):
         super().__init__(f"{where} is not finite" + (f" at iteration {step}" if step is not None else ""))
         self.where = where
         self.step = step
+
+
+class PluginWarning(UserWarning):
+    """What the author of an installed package should know; names the package, and the plugin where it is one."""
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

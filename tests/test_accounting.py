@@ -18,19 +18,21 @@ from toy import make
 
 from ganbench import GAN, DataSpec, Lazy, Split, plugins
 from ganbench.cli.runs import in_units
-from ganbench.contracts.data import Stream
 from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Recipe
 from ganbench.contracts.trick import Trick
 from ganbench.device import energy
 from ganbench.device.energy import Energy, counter_of, nvml_counter
-from ganbench.records.record import Cost, Record, Speed, read, write
-from ganbench.runs import runner
-from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.record import Cost, Record, Speed
+from ganbench.records.store import read, write
+from ganbench.runs import recording, run, runner
+from ganbench.runs.plan import make_plan
 from ganbench.runs.players import build_players
 from ganbench.runs.setup import prepare
 from ganbench.training import peak
-from ganbench.training.flops import Meter, account, flops_per_image
+from ganbench.training.batches import Stream
+from ganbench.training.flops import Account, Meter, account, flops_per_image
 from ganbench.training.peak import peak_flops
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan
@@ -183,7 +185,7 @@ def tensors(job: Job) -> list[torch.Tensor]:
 def test_a_run_has_the_same_bits_with_and_without_accounting(tmp_path, monkeypatch) -> None:
     (first,), (second,), (third,) = (jobs(tmp_path / name, "dcgan", "non-saturating") for name in "abc")
     with_it, after_it = carry_out(first), carry_out(second)
-    monkeypatch.setattr(runner, "account", lambda speed, *_: speed)
+    monkeypatch.setattr(run, "account", lambda *_: None)
     without = carry_out(third)
     assert with_it.speed.d_flops > 0 == without.speed.d_flops
     assert bits(with_it) == bits(after_it) == bits(without)
@@ -197,13 +199,13 @@ def test_accounting_touches_neither_the_trained_players_nor_a_random_number(tmp_
         random = [torch.get_rng_state(), trained.stream.rng.get_state(), trained.latents.get_state()]
         return trained.fingerprint(), [rng.numpy().tobytes() for rng in random]
 
-    def watched(speed: Speed, trained: Trainer, again) -> Speed:
+    def watched(trained: Trainer, again) -> Account | None:
         before = state(trained)
-        counted = account(speed, trained, again)
+        counted = account(trained, again)
         seen.append((before, state(trained)))
         return counted
 
-    monkeypatch.setattr(runner, "account", watched)
+    monkeypatch.setattr(run, "account", watched)
     (job,) = jobs(tmp_path, "dcgan", "non-saturating")  # batch norm in both players
     record = carry_out(job)
     ((before, after),) = seen
@@ -228,8 +230,11 @@ def test_what_cannot_be_counted_is_left_out_and_ends_no_run(tmp_path, monkeypatc
     assert (record.speed.d_flops, record.speed.flops_per_second, record.speed.peak_share) == (0, 0, 0)
 
 
-def test_nothing_is_counted_where_nothing_was_timed() -> None:
-    assert account(Speed(), trainer_of(mlp(), non_saturating()), lambda meter: pytest.fail("counted")) == Speed()
+def test_nothing_is_counted_where_nothing_was_timed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(run, "WINDOWS", 1)
+    monkeypatch.setattr(run, "account", lambda *_: pytest.fail("counted"))
+    record = carry_out(*jobs(tmp_path, "mlp", "non-saturating"))
+    assert (record.status, record.speed.windows, record.speed.d_flops) == ("ok", 0, 0)
 
 
 def test_what_a_plugin_warns_of_is_said_by_the_training_alone() -> None:
@@ -239,8 +244,8 @@ def test_what_a_plugin_warns_of_is_said_by_the_training_alone() -> None:
             return match
 
     trained = trainer_of(mlp(), non_saturating())
-    speed = account(Speed(train=1.0), trained, lambda meter: trainer_of(mlp(), non_saturating(), Warning_(), meter))
-    assert speed.d_flops > 0
+    counted = account(trained, lambda meter: trainer_of(mlp(), non_saturating(), Warning_(), meter))
+    assert counted.flops.d > 0
 
 
 # -- the device's peak -----------------------------------------------------------------------------------------------
@@ -325,7 +330,7 @@ def test_only_what_is_watched_is_added_up_and_what_was_missed_once_stays_unknown
 
 def test_a_run_alone_on_its_device_records_the_energy_of_its_training(tmp_path, monkeypatch) -> None:
     clock = itertools.count()
-    monkeypatch.setattr(runner, "counter_of", lambda device: lambda: float(next(clock)))
+    monkeypatch.setattr(recording, "counter_of", lambda device: lambda: float(next(clock)))
     (job,) = jobs(tmp_path / "alone")
     stopped = carry_out(job, stop_after=2)
     assert (stopped.status, stopped.cost.device_joules) == ("interrupted", 3.0)

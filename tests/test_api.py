@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 import ganbench
 from ganbench.device.determinism import settings
 from ganbench.errors import DataError, GanbenchError, PluginError, RecordError
-from ganbench.runs.plan import load_protocol
+from ganbench.plugins.protocols import load_protocol
 
 
 def players(data, width, z_dim):

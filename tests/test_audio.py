@@ -20,15 +20,18 @@ from torch import Tensor, nn
 from torch_fidelity import metric_fid
 
 from ganbench.contracts.arch import count_parameters
-from ganbench.contracts.data import Dataset, DataSpec, Split, Stream
+from ganbench.contracts.data import Dataset, DataSpec, Split
+from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import extract
 from ganbench.contracts.protocol import Recipe
 from ganbench.errors import DataError, GanbenchError, ProtocolError, Unsupported
-from ganbench.evaluation.judge import Evaluation, Judge, sample
+from ganbench.evaluation.judge import Judge
+from ganbench.evaluation.sampling import sample
 from ganbench.evaluation.yardsticks import draw
-from ganbench.runs.plan import load_protocol
+from ganbench.plugins.protocols import load_protocol
 from ganbench.runs.setup import prepare
 from ganbench.testing import check_arch, check_dataset, check_extractor, check_metric, check_protocol
+from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import wavegan
 from ganbench_baselines.dataset import drums, folder_wav

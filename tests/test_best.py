@@ -12,8 +12,9 @@ from torch import nn
 
 from ganbench import GAN, plugins
 from ganbench.evaluation.best import BestSoFar
+from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Look, Record
-from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.plan import make_plan
 from ganbench.runs.runner import execute
 from ganbench.runs.setup import prepare
 

@@ -18,14 +18,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ganbench import plugins
+from ganbench.contracts import evaluation as contract
+from ganbench.contracts import memo
 from ganbench.contracts.data import DataSpec
+from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor, extract
+from ganbench.contracts.memo import Memo, fingerprint
 from ganbench.evaluation import cache
-from ganbench.evaluation import judge as evaluation
-from ganbench.evaluation.cache import Kept, fingerprint
-from ganbench.evaluation.judge import Evaluation
+from ganbench.evaluation.cache import Cache
+from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Component
-from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.plan import make_plan
 from ganbench.runs.runner import execute
 from ganbench.runs.setup import _prepare, prepare
 from ganbench_baselines.metric import fid
@@ -53,7 +56,7 @@ class Work:
         self.times += 1
         return self.results
 
-    def through(self, kept: Kept, samples: str = "s", name: str = "n") -> dict[str, Tensor]:
+    def through(self, kept: Memo, samples: str = "s", name: str = "n") -> dict[str, Tensor]:
         return dict(kept.once(samples, name, self.compute))
 
     def compute(self) -> dict[str, Tensor]:
@@ -72,8 +75,8 @@ def test_another_process_finds_what_was_computed_bit_by_bit(folder) -> None:
     narrow = torch.randn(20, 3, generator=rng).double()  # as extractors give it: float32 in float64
     wide = torch.randn(20, 3, dtype=torch.float64, generator=rng)
     work = Work(narrow=narrow, wide=wide, count=torch.tensor(7))
-    work.through(Kept(BASIS))
-    found = work.through(Kept(BASIS))
+    work.through(Cache(BASIS))
+    found = work.through(Cache(BASIS))
     assert work.times == 1
     assert same(found, work.results)
     (file,) = folder.iterdir()
@@ -94,24 +97,24 @@ def test_another_process_finds_what_was_computed_bit_by_bit(folder) -> None:
 )
 def test_what_depends_on_something_else_is_computed_anew(folder, change) -> None:
     work = Work()
-    work.through(Kept(BASIS))
-    work.through(Kept(change.get("basis", BASIS)), **{k: v for k, v in change.items() if k != "basis"})
+    work.through(Cache(BASIS))
+    work.through(Cache(change.get("basis", BASIS)), **{k: v for k, v in change.items() if k != "basis"})
     assert work.times == 2
 
 
 def test_another_number_of_threads_is_another_basis(folder) -> None:
     work = Work()
-    work.through(Kept(BASIS))
+    work.through(Cache(BASIS))
     torch.set_num_threads(2)
-    work.through(Kept(BASIS))
+    work.through(Cache(BASIS))
     assert work.times == 2
 
 
 def test_other_code_is_another_basis(folder, monkeypatch) -> None:
     work = Work()
-    work.through(Kept(BASIS))
+    work.through(Cache(BASIS))
     monkeypatch.setattr(cache, "source_hash", lambda module: "edited")
-    work.through(Kept(BASIS))
+    work.through(Cache(BASIS))
     assert work.times == 2
 
 
@@ -138,29 +141,29 @@ def of_something_else(file: Path) -> None:
 @pytest.mark.parametrize("damage", [cut, emptied, one_bit_off, of_something_else])
 def test_a_damaged_file_is_computed_again_and_mended(folder, damage) -> None:
     work = Work()
-    work.through(Kept(BASIS))
+    work.through(Cache(BASIS))
     (file,) = folder.iterdir()
     damage(file)
-    assert same(work.through(Kept(BASIS)), work.results)
+    assert same(work.through(Cache(BASIS)), work.results)
     assert work.times == 2
-    work.through(Kept(BASIS))
+    work.through(Cache(BASIS))
     assert work.times == 2
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(folder) -> None:
     folder.write_text("a file stands where the folder should")
     work = Work()
-    assert same(work.through(Kept(BASIS)), work.results)
+    assert same(work.through(Cache(BASIS)), work.results)
 
 
 def test_what_took_no_time_is_worth_no_file(folder, monkeypatch) -> None:
     monkeypatch.setattr(cache, "EXPENSIVE", 5.0)
-    Work().through(Kept(BASIS))
+    Work().through(Cache(BASIS))
     assert not folder.exists()
 
 
 def test_without_a_basis_nothing_is_written(folder) -> None:
-    work, kept = Work(), Kept()
+    work, kept = Work(), Memo()
     work.through(kept)
     work.through(kept)
     assert work.times == 1
@@ -169,14 +172,14 @@ def test_without_a_basis_nothing_is_written(folder) -> None:
 
 def test_code_that_no_file_holds_is_no_basis(folder, monkeypatch) -> None:
     monkeypatch.setattr(Work.compute, "__module__", "typed_by_hand")
-    Work().through(Kept(BASIS))
+    Work().through(Cache(BASIS))
     assert not folder.exists()
     assert cache.surroundings(CPU, "mine:1", Component("mine", "yours", "1.0", "")) is None
     assert cache.surroundings(CPU, "mine:1", Component("mine", "yours", "1.0", "0a1b")) is not None
 
 
 def test_nothing_half_written_is_left(folder) -> None:
-    Work().through(Kept(BASIS))
+    Work().through(Cache(BASIS))
     assert [file.suffix for file in folder.iterdir()] == [".safetensors"]
 
 
@@ -209,7 +212,7 @@ def extracted(monkeypatch) -> Counter[str]:
         times[fingerprint(x)] += 1
         return extract(extractor, x, device, **how)
 
-    monkeypatch.setattr(evaluation, "extract", counting)
+    monkeypatch.setattr(contract, "extract", counting)
     return times
 
 
@@ -231,9 +234,10 @@ def test_no_array_is_put_through_the_extractor_twice_in_a_whole_command(extracte
 
 SCORED = """
 import json, sys
-from ganbench import cache, evaluation
-from ganbench.bench import prepare
-from ganbench.plan import load_protocol
+from ganbench.contracts import evaluation
+from ganbench.evaluation import cache
+from ganbench.plugins.protocols import load_protocol
+from ganbench.runs.setup import prepare
 
 times, extract = 0, evaluation.extract
 
@@ -285,7 +289,7 @@ def asked(sole: bool) -> Evaluation:
 
 
 def test_features_that_nobody_else_asks_for_go_by_without_being_kept(monkeypatch) -> None:
-    monkeypatch.setattr(evaluation, "MANY", 1000)
+    monkeypatch.setattr(contract, "MANY", 1000)
     passing, keeping = asked(sole=True), asked(sole=False)
     metric = fid.ganbench_metric()
     assert metric(passing) == metric(keeping)
@@ -296,7 +300,7 @@ def test_features_that_nobody_else_asks_for_go_by_without_being_kept(monkeypatch
 
 
 def test_features_that_are_there_already_are_not_computed_again_as_they_go_by(monkeypatch) -> None:
-    monkeypatch.setattr(evaluation, "MANY", 1000)
+    monkeypatch.setattr(contract, "MANY", 1000)
     given = asked(sole=True)
     features = given.features()
     assert torch.equal(torch.cat(list(given.blocks("real"))), features.real)
@@ -313,20 +317,20 @@ def test_the_reals_as_fakes_are_not_put_through_the_extractor_again() -> None:
 
 
 def test_of_many_sets_of_samples_the_latest_are_remembered_and_what_is_used_stays() -> None:
-    kept, work = Kept(), Work()
-    for samples in range(3 * cache.SETS):
+    kept, work = Memo(), Work()
+    for samples in range(3 * memo.SETS):
         work.through(kept, "reference")
         work.through(kept, f"other {samples}")
-    assert work.times == 1 + 3 * cache.SETS
+    assert work.times == 1 + 3 * memo.SETS
     assert kept.known("reference", "n") is not None
     assert kept.known("other 0", "n") is None
-    assert len(kept._memory) == cache.SETS
+    assert len(kept._memory) == memo.SETS
 
 
 def test_an_array_is_hashed_once_and_another_at_its_place_anew(monkeypatch) -> None:
     hashed = []
-    monkeypatch.setattr(cache, "fingerprint", lambda x: hashed.append(x.sum().item()) or f"{x.sum():g}")
-    kept, x = Kept(), torch.ones(3)
+    monkeypatch.setattr(memo, "fingerprint", lambda x: hashed.append(x.sum().item()) or f"{x.sum():g}")
+    kept, x = Memo(), torch.ones(3)
     assert [kept.fingerprint(x), kept.fingerprint(x)] == ["3", "3"]
     kept._fingerprints[id(x)] = weakref.ref(torch.zeros(2)), "gone"  # what had this address before
     assert kept.fingerprint(x) == "3"

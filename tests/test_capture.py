@@ -11,12 +11,12 @@ from taped import TapeRecorder
 from torch import nn
 
 from ganbench import GAN, Batch, Dataset, DataSpec, Lazy, Split, plugins
-from ganbench.contracts.data import Stream
 from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Recipe
 from ganbench.contracts.trick import Trick
-from ganbench.runs.plan import load_protocol
+from ganbench.plugins.protocols import load_protocol
 from ganbench.runs.players import build_players
+from ganbench.training.batches import Stream
 from ganbench.training.capture import EAGER, PROOFS, WARM_UP, Hidden, NotRecordable, recorder_for
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.loss.hinge import Hinge

@@ -19,8 +19,9 @@ from toy import COLUMNS, CPU, GPU, TAG, TOY, diverged, make
 from ganbench.errors import GanbenchError
 from ganbench.leaderboards.comparison import Comparison, compare
 from ganbench.leaderboards.table import build
-from ganbench.records.record import Component, Record, write
-from ganbench.runs.plan import load_protocol
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.record import Component, Record
+from ganbench.records.store import write
 
 FID = f"fid@{TAG}"
 

@@ -15,7 +15,7 @@ from toy import make
 
 from ganbench import plugins
 from ganbench.cli import completion
-from ganbench.records.record import write
+from ganbench.records.store import write
 
 COMMAND = Path(sys.executable).with_name("ganbench")
 Tab = Callable[..., list[str]]

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from ganbench.contracts.arch import GAN, count_parameters
-from ganbench.contracts.data import Batch, DataSpec, Split, Stream
+from ganbench.contracts.data import Batch, DataSpec, Split
 from ganbench.contracts.protocol import Recipe
 from ganbench.errors import ProtocolError, Unsupported
+from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import acgan, cgan, cgan_mlp
 from ganbench_baselines.arch.conditional import ConditionalGAN

@@ -18,10 +18,11 @@ from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics
 from ganbench import plugins
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Dataset, DataSpec, Split, quantise
+from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor
 from ganbench.contracts.metric import Metric
 from ganbench.errors import Unsupported
-from ganbench.evaluation.judge import Evaluation, draw_reference
+from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.yardsticks import YARDSTICKS
 from ganbench_baselines.dataset.digits import ganbench_dataset
 from ganbench_baselines.extractor.digits_cnn import load

@@ -14,7 +14,7 @@ from planted import assert_found
 from ganbench import Evaluating, Protocol, Training
 from ganbench.contracts.protocol import to_toml
 from ganbench.errors import PluginError, ProtocolError
-from ganbench.runs.plan import load_protocol
+from ganbench.plugins.protocols import load_protocol
 from ganbench.testing import CHECKS, ConformanceError, check_protocol, protocol_findings
 
 RING = load_protocol("ring-v1")

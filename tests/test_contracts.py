@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from ganbench import GAN, Dataset, DataSpec, Extractor, Split, settings_of
-from ganbench.contracts.data import Stream
 from ganbench.contracts.protocol import read_toml
 from ganbench.errors import ProtocolError, Unsupported
-from ganbench.evaluation.judge import Judge, sample
+from ganbench.evaluation.judge import Judge
+from ganbench.evaluation.sampling import sample
 from ganbench.evaluation.yardsticks import draw
 from ganbench.runs.players import refuse_unmet
+from ganbench.training.batches import Stream
 
 CPU = torch.device("cpu")
 N = 40

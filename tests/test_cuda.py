@@ -8,10 +8,10 @@ import pytest
 import torch
 
 from ganbench import DataSpec, Split, plugins
-from ganbench.contracts.data import Stream
 from ganbench.contracts.loss import LossTraits
 from ganbench.contracts.protocol import Recipe
 from ganbench.device.determinism import configured
+from ganbench.training.batches import Stream
 from ganbench.training.capture import EAGER
 from ganbench.training.precision import MEMORY_FORMATS, lay_out
 from ganbench.training.trainer import Trainer

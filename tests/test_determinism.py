@@ -10,13 +10,15 @@ import torch
 from msgspec.structs import replace
 
 from ganbench import plugins
-from ganbench.contracts.data import Stream
 from ganbench.contracts.protocol import to_toml
 from ganbench.device.determinism import configure, noting_nondeterminism
-from ganbench.records.record import Record, read
-from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.record import Record
+from ganbench.records.store import read
+from ganbench.runs.plan import make_plan
 from ganbench.runs.runner import execute
 from ganbench.runs.setup import prepare
+from ganbench.training.batches import Stream
 
 TINY = load_protocol("smoke-v1")
 TINY = replace(

@@ -11,8 +11,8 @@ from scipy.stats import norm
 from torch import Tensor
 
 from ganbench.contracts.data import DataSpec
+from ganbench.contracts.evaluation import Evaluation
 from ganbench.errors import Unsupported
-from ganbench.evaluation.judge import Evaluation
 from ganbench.testing import check_metric, check_protocol
 from ganbench_baselines.metric import distance_1d
 

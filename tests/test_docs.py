@@ -19,8 +19,8 @@ from ganbench.cli import app
 from ganbench.contracts.loss import LossTraits
 from ganbench.leaderboards.publishing import check_folder
 from ganbench.plugins import hookspecs
-from ganbench.records.record import read
-from ganbench.runs.plan import load_protocol
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.store import read
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")

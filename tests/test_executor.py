@@ -14,10 +14,11 @@ import pytest
 from msgspec.structs import replace
 
 from ganbench import plugins
-from ganbench.records.record import read
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.store import read
 from ganbench.runs.executors import local
 from ganbench.runs.executors.local import LocalExecutor
-from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.plan import make_plan
 
 MISBEHAVING = '''
     """A loss that misbehaves in its tenth step."""

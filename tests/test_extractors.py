@@ -16,9 +16,9 @@ from torch_fidelity import metric_fid, metric_isc, metric_kid, metric_prc
 from torch_fidelity.utils import create_feature_extractor
 
 from ganbench.contracts.data import Dataset, DataSpec, Split, stratified_split
+from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import extract, stream
 from ganbench.errors import DataError, Unsupported
-from ganbench.evaluation.judge import Evaluation
 from ganbench_baselines.dataset import digits, stacked_digits
 from ganbench_baselines.extractor import digits_cnn, digits_cnn_fidelity, inception, raw, train_digits_cnn
 from ganbench_baselines.metric import fid

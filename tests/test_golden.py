@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from ganbench import plugins
-from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.plugins.protocols import load_protocol
+from ganbench.runs.plan import make_plan
 from ganbench.runs.runner import execute
 
 GOLDEN = {  # loss -> FID, D's and G's loss at the end; one thread and two agree to 3e-6

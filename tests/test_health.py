@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ganbench.plugins.metadata import Source
+from ganbench.plugins.source import Source
 from ganbench.testing.health import Health, examine
 
 LOSS = '''

@@ -21,10 +21,13 @@ from msgspec.structs import replace
 
 from ganbench import plugins
 from ganbench.leaderboards.publishing import check_folder, write_folder
+from ganbench.plugins.protocols import load_protocol
 from ganbench.records import record as records
-from ganbench.records.record import Record, read
+from ganbench.records.record import Record
+from ganbench.records.store import read
 from ganbench.runs import runner
-from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.runs.plan import make_plan
+from ganbench.runs.run import Run
 from ganbench.runs.setup import prepare
 
 
@@ -116,13 +119,13 @@ def test_a_checkpoint_that_does_not_fit_costs_a_restart_from_untouched_weights(
 ) -> None:
     job = job_in(tmp_path)
     assert die_at(13, lambda: carry_out(job)) == -signal.SIGKILL
-    restore = runner._Run._restore
+    restore = Run._restore
 
     def failing(self, state):
         restore(self, state)
         raise RuntimeError("size mismatch")
 
-    monkeypatch.setattr(runner._Run, "_restore", failing)
+    monkeypatch.setattr(Run, "_restore", failing)
     assert bits(carry_out(job)) == bits(undisturbed[0])
 
 

@@ -19,7 +19,7 @@ import ganbench
 from ganbench import GAN, Dataset, DataSpec, Evaluating, Match, Protocol, Split, Training
 from ganbench.cli import app
 from ganbench.errors import DataError, GanbenchError, Unsupported
-from ganbench.records.record import write
+from ganbench.records.store import write
 from ganbench.report.activation import Probe
 from ganbench.report.latent import conditions, interpolate, linear, made_of, slerp
 from ganbench_baselines.arch import dcgan

@@ -15,14 +15,16 @@ from rich.console import Console
 from toy import COLUMNS, CPU, GPU, PLUGINS, TAG, TOY, diverged, make, seeds, yardstick
 
 from ganbench.errors import GanbenchError, RecordError
-from ganbench.leaderboards import cells as rendering
-from ganbench.leaderboards import publishing
-from ganbench.leaderboards.cells import to_csv, to_frame, to_json, to_markdown, to_rich
+from ganbench.leaderboards import cells, publishing
+from ganbench.leaderboards.export import to_csv, to_frame, to_json
+from ganbench.leaderboards.markdown import to_markdown
 from ganbench.leaderboards.publishing import check_folder, records_in, write_folder
 from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.statistics import Summary
 from ganbench.leaderboards.table import Table, build
-from ganbench.records.record import Best, Column, Component, Fingerprints, Look, Record, Speed, read, write
+from ganbench.leaderboards.terminal import to_rich
+from ganbench.records.record import Best, Column, Component, Fingerprints, Look, Record, Speed
+from ganbench.records.store import read, write
 
 
 @pytest.fixture
@@ -752,12 +754,12 @@ def test_a_page_speaks_of_real_data_only_where_they_are_a_row(mixed):
     ],
 )
 def test_an_interval_is_written_with_digits_that_mean_something(summary, text):
-    assert rendering.interval(summary) == text
+    assert cells.interval(summary) == text
 
 
 def test_parameters_are_written_for_people():
     sizes = [None, 12, 3_400, 99_123, 1_230_000, 34_000_000]
-    assert [rendering.count(n) for n in sizes] == ["–", "12", "3.4k", "99k", "1.2M", "34M"]
+    assert [cells.count(n) for n in sizes] == ["–", "12", "3.4k", "99k", "1.2M", "34M"]
 
 
 def test_every_rendering_is_the_same_whatever_the_order_of_the_records(mixed):

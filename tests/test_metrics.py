@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from ganbench.contracts.data import DataSpec, Oracle
+from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor
 from ganbench.contracts.metric import Metric
 from ganbench.errors import Unsupported
-from ganbench.evaluation.judge import Evaluation
 from ganbench_baselines.metric import kid, modes, neighbours
 
 NAMES = ["fid", "inception_score", "kid", "precision_recall", "density_coverage", "modes"]

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 import ganbench
 from ganbench import plugins
 from ganbench.cli import app
+from ganbench.contracts.executor import UNPACKAGED
 from ganbench.errors import PluginError
 from ganbench.plugins import hookspecs, loading, metadata
-from ganbench.records.record import UNPACKAGED
 
 GOOD_LOSS = '''
     """A loss from elsewhere."""

@@ -9,16 +9,16 @@ from taped import TapeRecorder
 from torch import nn
 
 from ganbench import DataSpec, Split, plugins
-from ganbench.contracts.data import Stream
 from ganbench.contracts.executor import Job
 from ganbench.contracts.loss import LossTraits
 from ganbench.contracts.protocol import Recipe, parse
 from ganbench.device.determinism import configured
 from ganbench.errors import ProtocolError
-from ganbench.evaluation.judge import sample
+from ganbench.evaluation.sampling import sample
+from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Record
-from ganbench.runs.plan import load_protocol
 from ganbench.runs.runner import execute
+from ganbench.training.batches import Stream
 from ganbench.training.precision import MEMORY_FORMATS, lay_out, tensor_cores
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan

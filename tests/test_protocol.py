@@ -10,7 +10,8 @@ from msgspec.structs import replace
 from ganbench import plugins
 from ganbench.contracts.protocol import Evaluating, Protocol, Training, parse, read_toml, resolve_recipe, to_toml
 from ganbench.errors import ProtocolError
-from ganbench.runs.plan import load_protocol, parse_changes
+from ganbench.plugins.protocols import load_protocol
+from ganbench.runs.changes import parse_changes
 
 PINNED = {
     "digits-16-v1": "93b076071651",

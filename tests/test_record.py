@@ -11,8 +11,10 @@ from msgspec.structs import replace
 
 from ganbench import plugins
 from ganbench.errors import RecordError
-from ganbench.records.record import FORMAT, Component, Fingerprints, Record, read, write
-from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.record import FORMAT, Component, Fingerprints, Record
+from ganbench.records.store import read, write
+from ganbench.runs.plan import make_plan
 from ganbench.runs.runner import execute
 
 OLD = Path(__file__).parent / "data" / "record-format-1.json"

@@ -14,8 +14,8 @@ from torch.nn.functional import avg_pool2d, batch_norm, conv2d, interpolate, rel
 from ganbench import GAN, DataSpec, Unsupported, plugins
 from ganbench.contracts.arch import count_parameters, normalisation
 from ganbench.contracts.data import Batch
+from ganbench.device.untouched import in_eval_mode
 from ganbench.errors import ProtocolError
-from ganbench.evaluation.judge import in_eval_mode
 from ganbench_baselines.arch import biggan_small, sngan, sngan_projection
 from ganbench_baselines.arch.biggan_small import SelfAttention, overlap
 from ganbench_baselines.arch.resnet import ConditionalBatchNorm, DoublingConv, DownBlock, HalvingConv, UpBlock

@@ -20,8 +20,10 @@ from PIL import Image
 from ganbench import plugins
 from ganbench.errors import PluginError, ProtocolError, Unsupported
 from ganbench.evaluation.yardsticks import YARDSTICKS
-from ganbench.records.record import read, write
-from ganbench.runs.plan import load_protocol, make_plan, parse_changes
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.store import read, write
+from ganbench.runs.changes import parse_changes
+from ganbench.runs.plan import make_plan
 from ganbench.runs.runner import execute
 
 

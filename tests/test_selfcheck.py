@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from ganbench.contracts.data import Split
 from ganbench.errors import DataError, PluginError
-from ganbench.evaluation.judge import Judge, draw_reference
+from ganbench.evaluation.judge import Judge
+from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.selfcheck import SelfCheck, effective_samples
-from ganbench.runs.plan import load_protocol
+from ganbench.plugins.protocols import load_protocol
 from ganbench.runs.setup import prepare
 from ganbench_baselines.extractor.digits_cnn import DigitsCNN
 

@@ -12,8 +12,8 @@ from taped import TapeRecorder
 from torch import nn
 
 from ganbench import Split
-from ganbench.contracts.data import Stream
 from ganbench.contracts.protocol import Recipe
+from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 
 GUIDE = Path(__file__).parents[1] / "CONTRIBUTING.md"

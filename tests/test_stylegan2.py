@@ -13,10 +13,11 @@ from torch.nn.functional import conv2d, conv_transpose2d, interpolate, leaky_rel
 
 from ganbench import Batch, DataSpec, Unsupported
 from ganbench.contracts.arch import count_parameters, normalisation
-from ganbench.contracts.data import Split, Stream
+from ganbench.contracts.data import Split
 from ganbench.contracts.protocol import Recipe, Training, resolve_recipe
 from ganbench.errors import ProtocolError
 from ganbench.testing import check_arch
+from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import style_layers, style_networks, stylegan2
 from ganbench_baselines.arch.style_layers import EqualisedConv, EqualisedLinear, Filter, StyledConv, modulated_conv

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from ganbench import GAN, Batch, DataSpec, Lazy, Split
-from ganbench.contracts.data import Stream, to_signal
+from ganbench.contracts.data import to_signal
 from ganbench.contracts.protocol import Recipe
 from ganbench.errors import Diverged, PluginError
-from ganbench.evaluation.judge import sample
+from ganbench.evaluation.sampling import sample
+from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan
 from ganbench_baselines.loss.wgan_gp import ganbench_loss as wgan_gp

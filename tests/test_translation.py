@@ -16,11 +16,13 @@ from torch import nn
 
 from ganbench import Batch, DataError, DataSpec, Split, Unsupported
 from ganbench.contracts.arch import count_parameters
-from ganbench.contracts.data import Stream, to_signal
+from ganbench.contracts.data import to_signal
 from ganbench.contracts.protocol import Recipe
 from ganbench.errors import PluginError, ProtocolError
-from ganbench.evaluation.judge import Judge, sample
+from ganbench.evaluation.judge import Judge
+from ganbench.evaluation.sampling import sample
 from ganbench.testing import check_dataset
+from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import cyclegan
 from ganbench_baselines.dataset import digits, digits_edges, folder_pair

@@ -20,11 +20,12 @@ import torch
 from torch import Tensor, nn
 
 from ganbench import GAN, DataSpec, Split
-from ganbench.contracts.data import Stream, to_signal
+from ganbench.contracts.data import to_signal
 from ganbench.contracts.protocol import Recipe
-from ganbench.evaluation.judge import sample
+from ganbench.evaluation.sampling import sample
 from ganbench.testing import Finding, arch_findings, dataset_findings, loss_findings, metric_findings, trick_findings
 from ganbench.testing.worlds import images
+from ganbench.training.batches import Stream
 from ganbench_baselines.arch import dcgan
 from ganbench_baselines.extractor import digits_cnn
 from ganbench_baselines.loss.wgan_gp import ganbench_loss as wgan_gp

@@ -18,17 +18,19 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ganbench import GAN, DataSpec, Split, Trick, Unsupported, plugins
 from ganbench.contracts.arch import Match, count_parameters
-from ganbench.contracts.data import Stream
 from ganbench.contracts.loss import LossTraits
 from ganbench.contracts.protocol import Recipe
-from ganbench.contracts.trick import LossAround, Shown, Turn
+from ganbench.contracts.trick import LossAround, Turn
 from ganbench.errors import GanbenchError, PluginError
-from ganbench.records.record import read
-from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.store import read
+from ganbench.runs.plan import make_plan
 from ganbench.runs.players import build_players, build_trick
 from ganbench.runs.reproduce import job_of
 from ganbench.runs.runner import execute
+from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
+from ganbench.training.tricks import Shown
 from ganbench_baselines.arch import cgan, dcgan, mlp
 from ganbench_baselines.loss import hinge, lsgan, non_saturating, wgan_gp
 from ganbench_baselines.trick import (
@@ -519,7 +521,7 @@ def test_tricks_stand_in_entry_folder_and_record_in_one_order_however_they_were_
 
 
 def test_what_the_user_sets_has_the_last_word_over_a_trick(tmp_path):
-    from ganbench.runs.plan import parse_changes
+    from ganbench.runs.changes import parse_changes
 
     job = job_with(tmp_path, "ttur:2", changes=parse_changes(["d_lr=0.5"]))
     assert (
@@ -543,7 +545,7 @@ def test_a_run_whose_trick_was_edited_is_not_gone_on_with(tmp_path):
     job = job_with(tmp_path, "ema")
     record = execute(job, no_news, never)
     edited = msgspec.structs.replace(record.tricks[0], source="0" * 12)
-    from ganbench.records.record import write
+    from ganbench.records.store import write
 
     write(msgspec.structs.replace(record, tricks=(edited,)), job.record_file)
     (again,) = [j for j in make_again(tmp_path).changed if not j.yardstick]

@@ -13,15 +13,18 @@ from scipy.stats import wasserstein_distance
 from torch import Tensor, nn
 
 from ganbench.contracts.arch import GAN, count_parameters, normalisation
-from ganbench.contracts.data import Batch, Dataset, DataSpec, Split, Stream
+from ganbench.contracts.data import Batch, Dataset, DataSpec, Split
+from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import extract
 from ganbench.contracts.protocol import Recipe
 from ganbench.errors import DataError, ProtocolError, Unsupported
-from ganbench.evaluation.judge import Evaluation, Judge, sample
+from ganbench.evaluation.judge import Judge
+from ganbench.evaluation.sampling import sample
 from ganbench.testing.findings import ConformanceError
 from ganbench.testing.metric import CHECKS as METRIC_CHECKS
 from ganbench.testing.metric import MetricCase
 from ganbench.testing.worlds import World
+from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import video_layers, videogan, videogan_two_critic
 from ganbench_baselines.dataset import digits, moving_digits

@@ -12,8 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ganbench._version import __version__
-from ganbench.errors import GanbenchError
-from ganbench.plugins.loading import PluginWarning
+from ganbench.errors import GanbenchError, PluginWarning
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -13,8 +13,9 @@ from pathlib import Path
 import typer
 
 from ganbench import plugins
+from ganbench.leaderboards.publishing import published_folder
 from ganbench.plugins.hookspecs import KINDS
-from ganbench.runs.plan import DEFAULT_PROTOCOL, published_folder
+from ganbench.runs.plan import DEFAULT_PROTOCOL
 
 Offer = tuple[str, str]
 """A word, and what zsh and fish print beside it."""

@@ -23,7 +23,8 @@ from typing import Any
 from ganbench import plugins
 from ganbench._version import __version__
 from ganbench.plugins.hookspecs import API_VERSION
-from ganbench.plugins.metadata import ALLOW_LIST, Source
+from ganbench.plugins.metadata import ALLOW_LIST
+from ganbench.plugins.source import Source
 from ganbench.testing.health import Health, examine
 
 PATIENCE = 120.0

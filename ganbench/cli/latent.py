@@ -60,15 +60,15 @@ def interpolate(
     refuse_unknown(out)
     folder, gan, dataset = _players(run)
     from ganbench.contracts.data import Split
-    from ganbench.report import pictures as report
+    from ganbench.report import pictures
     from ganbench.report.latent import conditions, interpolate
 
     images = len(dataset.spec.shape) == 3
     refuse_unfit(out, dataset.spec, moves=images)
     x = interpolate(gan, conditions(gan, dataset, pairs, label), steps, mode.value, seed)
     if images and out.suffix.lower() in {".gif", ".webp"}:
-        shown = [report.picture(x[:, i], dataset.spec) for i in (*range(steps), *range(steps - 2, 0, -1))]
-        report.save_animation(shown, STEPS_A_SECOND, out)
+        shown = [pictures.picture(x[:, i], dataset.spec) for i in (*range(steps), *range(steps - 2, 0, -1))]
+        pictures.save_animation(shown, STEPS_A_SECOND, out)
     else:
         write(Split(x.flatten(0, 1)), dataset.spec, out, columns=steps)
     console().print(

@@ -16,8 +16,9 @@ from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, RecordError
-from ganbench.records.record import read_all
-from ganbench.runs.plan import DEFAULT_PROTOCOL, installed_source, published_folder, rules_of
+from ganbench.leaderboards.publishing import installed_source, published_folder, rules_of
+from ganbench.records.store import read_all
+from ganbench.runs.plan import DEFAULT_PROTOCOL
 
 if TYPE_CHECKING:
     from ganbench.leaderboards.table import Table
@@ -106,17 +107,19 @@ def _publish(protocol: str, runs: Path, out: Path) -> None:
 
 
 def _print(table: Table, as_format: Format) -> None:
-    from ganbench.leaderboards import cells as rendering
+    from ganbench.leaderboards.export import to_csv, to_json
     from ganbench.leaderboards.html import to_page
+    from ganbench.leaderboards.markdown import to_markdown
+    from ganbench.leaderboards.terminal import to_rich
 
     if as_format is Format.terminal:
         terminal = console()
-        terminal.print(rendering.to_rich(table, terminal.width))
+        terminal.print(to_rich(table, terminal.width))
     else:
         renderers = {
-            Format.md: rendering.to_markdown,
-            Format.csv: rendering.to_csv,
-            Format.json: rendering.to_json,
+            Format.md: to_markdown,
+            Format.csv: to_csv,
+            Format.json: to_json,
             Format.html: to_page,
         }
         typer.echo(renderers[as_format](table), nl=False)
@@ -124,17 +127,18 @@ def _print(table: Table, as_format: Format) -> None:
 
 def show_table(protocol: Protocol, files: Iterable[Path], terminal: Console, *, as_json: bool) -> None:
     """The table of some record files, at the end of a run."""
-    from ganbench.leaderboards import cells as rendering
+    from ganbench.leaderboards.export import to_json
     from ganbench.leaderboards.publishing import records_in
     from ganbench.leaderboards.table import build
+    from ganbench.leaderboards.terminal import to_rich
 
     records, errors = read_all(files)
     folder = published_folder(protocol.name)
     known, _ = read_all(records_in(folder)) if folder else ([], [])
     table = build(records, protocol, published=(), known=known, installed=installed_source)
     if as_json:
-        typer.echo(rendering.to_json(table), nl=False)
+        typer.echo(to_json(table), nl=False)
     else:
-        terminal.print(rendering.to_rich(table, terminal.width))
+        terminal.print(to_rich(table, terminal.width))
     for error in errors:
         complain(error)

@@ -23,7 +23,7 @@ from ganbench.cli.base import app, console
 from ganbench.contracts.settings import names_of
 from ganbench.errors import GanbenchError, PluginError
 from ganbench.plugins.hookspecs import KINDS
-from ganbench.plugins.metadata import Source
+from ganbench.plugins.source import Source
 
 if TYPE_CHECKING:
     from ganbench.testing.health import Health
@@ -271,7 +271,7 @@ def show_protocol(
 ) -> None:
     """Print a protocol's rules in full, as a TOML file that --protocol accepts."""
     from ganbench.contracts.protocol import to_toml
-    from ganbench.runs.plan import load_protocol
+    from ganbench.plugins.protocols import load_protocol
 
     protocol = load_protocol(name)
     typer.echo(f"# digest {protocol.digest}\n{to_toml(protocol)}", nl=False)

@@ -19,10 +19,12 @@ from ganbench.cli.runs import run_folders
 from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError
-from ganbench.records.record import Record, read
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.record import Record
+from ganbench.records.store import read
 from ganbench.runs.display import PlainDisplay
 from ganbench.runs.executors.local import LocalExecutor
-from ganbench.runs.plan import Plan, load_protocol
+from ganbench.runs.plan import Plan
 
 
 @app.command()

@@ -16,18 +16,14 @@ from ganbench.cli import completion
 from ganbench.cli.base import app, console
 from ganbench.cli.leaderboard import show_table
 from ganbench.errors import GanbenchError, ProtocolError
-from ganbench.plugins.metadata import Source
+from ganbench.leaderboards.publishing import published_folder
+from ganbench.plugins.names import refuse_without
+from ganbench.plugins.protocols import load_protocol
+from ganbench.plugins.source import Source
+from ganbench.runs.changes import parse_changes
 from ganbench.runs.display import make_display
 from ganbench.runs.executors.local import LocalExecutor
-from ganbench.runs.plan import (
-    DEFAULT_PROTOCOL,
-    Plan,
-    load_protocol,
-    make_plan,
-    parse_changes,
-    published_folder,
-    refuse_without,
-)
+from ganbench.runs.plan import DEFAULT_PROTOCOL, Plan, make_plan
 from ganbench.runs.session import Outcome, carry_out
 
 

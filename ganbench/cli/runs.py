@@ -11,7 +11,8 @@ from rich.table import Table
 
 from ganbench.cli.base import app, console
 from ganbench.errors import RecordError
-from ganbench.records.record import Cost, Record, read
+from ganbench.records.record import Cost, Record
+from ganbench.records.store import read
 
 EXAMPLE = "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
 TRUSTED_WINDOWS = 5

@@ -39,8 +39,8 @@ def write(fakes: Split, spec: DataSpec, out: Path, like: Split | None = None, *,
     """Write samples as what the suffix says; ``like`` holds what translations were made of."""
     import numpy as np
 
-    from ganbench.records.record import write_atomically
-    from ganbench.report import pictures as report
+    from ganbench.records.files import write_atomically
+    from ganbench.report import pictures
 
     match out.suffix.lower():
         case ".npy":
@@ -48,11 +48,11 @@ def write(fakes: Split, spec: DataSpec, out: Path, like: Split | None = None, *,
             np.save(buffer, fakes.x.numpy())
             write_atomically(out, buffer.getvalue())
         case ".wav":
-            report.save_wav(fakes.x, spec.rate or 0, out)
+            pictures.save_wav(fakes.x, spec.rate or 0, out)
         case ".gif" | ".webp":
-            report.save_video(fakes.x, spec, out, columns=columns)
+            pictures.save_video(fakes.x, spec, out, columns=columns)
         case _:
-            report.save_png(report.picture_of(fakes, spec, like, columns=columns), out)
+            pictures.save_png(pictures.picture_of(fakes, spec, like, columns=columns), out)
 
 
 @app.command()
@@ -73,12 +73,12 @@ def sample(
     folder = run_folders(run, "checkpoint.pt")[0]
     import torch
 
-    from ganbench.evaluation import judge as evaluation
+    from ganbench.evaluation.sampling import sample as drawn
     from ganbench.report.latent import conditions
     from ganbench.runs.checkpoint import players_of
 
     gan, dataset = players_of(folder / "checkpoint.pt")
     refuse_unfit(out, dataset.spec)
     like = conditions(gan, dataset, n, label)
-    write(evaluation.sample(gan, like, seed, torch.device("cpu")), dataset.spec, out, like)
+    write(drawn(gan, like, seed, torch.device("cpu")), dataset.spec, out, like)
     console().print(f"{n} samples of {folder} in [bold]{out}[/]", soft_wrap=True)

@@ -1,14 +1,23 @@
-"""What a runner hands to a worker, and what it hears back. Light: a plan is made without torch."""
+"""The contract of an executor: the jobs it is handed, and the events it yields. Light: planning needs no torch."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
+from typing import Protocol as Contract
 
 from msgspec import Struct, field
 
 from ganbench.contracts.protocol import Protocol
-from ganbench.records.record import entry_name
+
+UNPACKAGED = "unpackaged"
+"""Stands for the package of what was handed over from Python, and is of none."""
+
+
+def entry_name(parts: Iterable[str], changes: Mapping[str, str]) -> str:
+    """``dcgan+wgan-gp+pacgan:2``: arch, loss, tricks; and behind it what the user changed (such a row is *custom*)."""
+    return " ".join(["+".join(parts), *(f"{name}={value}" for name, value in sorted(changes.items()))])
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -66,3 +75,18 @@ class Event(Struct, frozen=True):
     ]
     key: str
     facts: dict[str, Any]
+
+
+class Executor(Contract):
+    """Carries out jobs, ``workers`` of them at a time, and yields what they say."""
+
+    @property
+    def workers(self) -> int: ...
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+        """Yield events until every job is done, refused, or given up after ``stop()``; a ``stopping`` first then."""
+        ...
+
+    def stop(self) -> None:
+        """Ask every running job to write down where it is; no further job is begun. Safe in a signal handler."""
+        ...

@@ -83,26 +83,6 @@ class Trick:
         """Change ``p.grad`` in place, between the backward pass and the optimiser's step."""
 
 
-class Shown:
-    """A loss that is played on what tricks make of each match."""
-
-    def __init__(self, loss: Loss, tricks: Sequence[Trick], turn: Turn) -> None:
-        self.loss, self.tricks, self.turn = loss, tricks, turn
-
-    def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """As the loss has it."""
-        return self.loss.d_loss(*self._seen(Match(D, real, fake)))
-
-    def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """As the loss has it."""
-        return self.loss.g_loss(*self._seen(Match(D, real, fake)))
-
-    def _seen(self, match: Match) -> Match:
-        for trick in self.tricks:
-            match = trick.match(match, self.turn)
-        return match
-
-
 class LossAround:
     """A loss around another, with that one's traits; override what is to be different."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from ganbench.contracts.arch import GAN
-from ganbench.training.trainer import preserved_rng
 
 
 def device_of(gan: GAN) -> torch.device:
@@ -20,11 +21,49 @@ def device_of(gan: GAN) -> torch.device:
 def untouched(gan: GAN) -> Iterator[None]:
     """All players are in eval mode meanwhile, so that no statistics move; the default generators of random numbers, and
     each module's mode, are left as they were found."""
-    before = {module: module.training for module in gan.modules()}
-    with preserved_rng(device_of(gan)):
-        try:
-            gan.eval()
-            yield
-        finally:
-            for module, training in before.items():
-                module.training = training
+    with preserved_rng(device_of(gan)), in_eval_mode(gan):
+        yield
+
+
+@contextmanager
+def preserved_rng(device: torch.device) -> Iterator[None]:
+    """Leave torch's default generators, the CPU's and the device's, as they were found."""
+    before = default_rng_states(device)
+    try:
+        yield
+    finally:
+        set_default_rng_states(before, device)
+
+
+def default_rng_states(device: torch.device) -> list[Tensor]:
+    """Of the CPU and, elsewhere, of the device: a plugin may draw from either."""
+    states = [torch.get_rng_state()]
+    return states if device.type == "cpu" else [*states, _rng_module(device).get_rng_state(*_index(device))]
+
+
+def set_default_rng_states(states: list[Tensor], device: torch.device) -> None:
+    """Go back to ``default_rng_states(device)``."""
+    torch.set_rng_state(states[0])
+    if device.type != "cpu":
+        _rng_module(device).set_rng_state(states[1], *_index(device))
+
+
+def _rng_module(device: torch.device) -> Any:
+    return torch.get_device_module(device)
+
+
+def _index(device: torch.device) -> list[torch.device]:
+    return [device] if device.type == "cuda" else []  # there is but one of the others
+
+
+@contextmanager
+def in_eval_mode(*roots: nn.Module) -> Iterator[None]:
+    """Looking never runs in train mode: no dropout, and batch-norm statistics stay as they are."""
+    before = {module: module.training for root in roots for module in root.modules()}
+    try:
+        for root in roots:
+            root.eval()
+        yield
+    finally:
+        for module, training in before.items():
+            module.training = training

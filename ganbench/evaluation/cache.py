@@ -7,7 +7,6 @@ import os
 import platform
 import tempfile
 import time
-import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -19,23 +18,20 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ganbench.contracts.memo import Memo, Results, fingerprint
 from ganbench.device.determinism import settings
 from ganbench.errors import RecordError
 from ganbench.plugins.source import source_hash
+from ganbench.records.files import write_atomically
 from ganbench.records.provenance import environment
-from ganbench.records.record import Component, write_atomically
+from ganbench.records.record import Component
 
 VARIABLE = "GANBENCH_CACHE"
 EXPENSIVE = 5.0
 """Seconds that a result must have taken to be worth a file."""
-SETS = 4
-"""Of so many sets of samples results stay in memory: those that every run is judged by, and the latest others."""
 SUFFIX = ".safetensors"
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy")
 """Whose versions decide over last bits."""
-
-Results = Mapping[str, Tensor]
-"""Tensors of float64 or of integers, on the CPU."""
 
 
 def folder() -> Path:
@@ -46,13 +42,6 @@ def folder() -> Path:
         return Path(users) / "ganbench"
     home = os.path.expanduser("~")  # stays as it is for a user that the system does not know
     return Path(tempfile.gettempdir() if home == "~" else f"{home}/.cache") / "ganbench"
-
-
-def fingerprint(x: Tensor) -> str:
-    """sha256 of an array's shape, type and content."""
-    digest = hashlib.sha256(f"{tuple(x.shape)}{x.dtype}".encode())
-    digest.update(x.detach().cpu().contiguous().numpy().data)
-    return digest.hexdigest()
 
 
 def surroundings(device: torch.device, extractor: str, part: Component) -> dict[str, str] | None:
@@ -77,7 +66,7 @@ def surroundings(device: torch.device, extractor: str, part: Component) -> dict[
     }
 
 
-class Kept:
+class Cache(Memo):
     """Results in memory and, where they were expensive, in files that later processes find.
 
     A file is named after the hash of everything that its content depends on, and repeats it in full: samples, extractor
@@ -88,41 +77,12 @@ class Kept:
         basis: what results depend on besides samples and computation; without it nothing is written to disk.
     """
 
-    def __init__(self, basis: Mapping[str, str] | None = None) -> None:
+    def __init__(self, basis: Mapping[str, str] | None) -> None:
+        super().__init__()
         self.basis = basis
-        self._memory = dict[str, dict[str, Results]]()  # samples -> name -> results; what was used last stands last
-        self._fingerprints = dict[int, tuple[weakref.ref[Tensor], str]]()
 
-    def fingerprint(self, x: Tensor) -> str:
-        """``fingerprint(x)``, once for each array; nobody may write into one that is judged."""
-        seen, known = self._fingerprints.get(id(x), (None, ""))
-        if seen is None or seen() is not x:
-            self._fingerprints = {key: entry for key, entry in self._fingerprints.items() if entry[0]() is not None}
-            known = fingerprint(x)
-            self._fingerprints[id(x)] = weakref.ref(x), known
-        return known
-
-    def known(self, samples: str, name: str) -> Results | None:
-        """What was computed in this process and is still remembered, or None."""
-        return self._memory.get(samples, {}).get(name)
-
-    def once(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
-        """The results of ``compute``, computed where they are not known.
-
-        Args:
-            samples: fingerprint of the samples.
-            name: what is computed of them, with everything that it depends on but samples, extractor and the module
-                that ``compute`` is defined in.
-        """
-        results = self.known(samples, name)
-        if results is None:
-            results = self._found(samples, name, compute)
-        self._memory[samples] = {**self._memory.pop(samples, {}), name: results}
-        for forgotten in list(self._memory)[:-SETS]:
-            del self._memory[forgotten]
-        return results
-
-    def _found(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
+    def found(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
+        """From the file that has them, or computed and, where that took long, written to it."""
         code = source_hash(compute.__module__)
         if self.basis is None or not code:
             return compute()

@@ -10,9 +10,10 @@ from functools import cached_property
 from statistics import median
 from typing import Literal, NamedTuple
 
+from ganbench.contracts.executor import UNPACKAGED, entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.leaderboards.statistics import Summary, pooled_sd, summarise
-from ganbench.records.record import FINISHED, UNPACKAGED, Column, Record, entry_name
+from ganbench.records.record import FINISHED, Column, Record
 
 Kind = Literal["entry", "custom", "edited", "yardstick"]
 KINDS: tuple[Kind, ...] = ("entry", "custom", "edited", "yardstick")

@@ -1,8 +1,8 @@
 """Leaderboards: records -> statistics -> tables, from records and nothing else.
 
 ``build`` sorts records into rows, judges which rows differ, and says what it left out and why. ``rows.py`` sums up one
-row, ``selection.py`` says which records count, ``rendering.py`` writes a ``Table`` down, ``publishing.py`` keeps
-folders of records with the tables that follow from them.
+row and ``selection.py`` says which records count. ``terminal.py``, ``markdown.py``, ``export.py`` and ``html.py`` write
+a ``Table`` down. ``publishing.py`` keeps folders of records with the tables that follow from them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal
 
+from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError
@@ -30,7 +31,7 @@ from ganbench.leaderboards.selection import (
     select,
 )
 from ganbench.leaderboards.statistics import on_log_scale, ranks
-from ganbench.records.record import Column, Record, entry_name
+from ganbench.records.record import Column, Record
 
 USUAL = ("fid", "is", "modes_covered", "coverage")
 """Scores shown beside the headline where nobody chose."""

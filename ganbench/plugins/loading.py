@@ -10,30 +10,27 @@ import inspect
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 import ganbench
 from ganbench._version import __version__
-from ganbench.errors import PluginError
+from ganbench.errors import GanbenchError, PluginError, PluginWarning, told
 from ganbench.plugins import hookspecs
 from ganbench.plugins.hookspecs import API_VERSION
-from ganbench.plugins.source import API_VARIABLE, header_of
+from ganbench.plugins.source import API_VARIABLE, Source, header_of
 
 if TYPE_CHECKING:
-    from ganbench.plugins.metadata import Source
+    from ganbench.plugins.source import Source
 
 OURS = f"ganbench {__version__} (plugin API {API_VERSION})"
 PREFIX = "ganbench_"
 UPGRADE = "pip install -U ganbench"
-
-
-class PluginWarning(UserWarning):
-    """What the author of an installed package should know; names the package, and the plugin where it is one."""
 
 
 @cache
@@ -149,11 +146,6 @@ def check_result(source: Source, built: object) -> None:
         )
 
 
-def told(error: BaseException) -> str:
-    """An exception in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
 def _mend_import(source: Source, error: BaseException) -> str:
     """The next step after a failed import."""
     blamed = getattr(error, "name", None) or ""
@@ -166,3 +158,27 @@ def _mend_import(source: Source, error: BaseException) -> str:
     ):
         return f"install {blamed}, which {source.package} needs, or uninstall {source.package}"
     return f"run with --debug to see where; tell the author of {source.package}, or uninstall it"
+
+
+def build(source: Source, **arguments: Any) -> Any:
+    """Import one plugin, check its hook, and return what the hook built.
+
+    Raises:
+        PluginError: the import fails, a hook is misspelt or has a wrong signature, the hook fails or returns something
+            else than it should, or the plugin needs a newer GANBench.
+        GanbenchError: what the plugin itself raised to decline (``Unsupported``, ``DataError``).
+    """
+    hook = getattr(load(replace(source, argument="")).hook, f"ganbench_{source.kind}")
+    if source.argument and "argument" not in hook.get_hookimpls()[0].argnames:
+        raise PluginError(f"{source} takes no argument, but was given '{source.argument}'", f"say just '{source.name}'")
+    try:
+        results = hook(**arguments)
+    except GanbenchError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise PluginError(
+            f"{source} failed to build: {told(error)}", "run with --debug to see where; tell its author"
+        ) from error
+    built = results[0] if results else None
+    check_result(source, built)
+    return built

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -92,3 +93,44 @@ def _own_imports(text: bytes, module: str, is_package: bool) -> list[str]:
             stem = ".".join([*home, *filter(None, [node.module])])
             found += [stem, *(f"{stem}.{alias.name}" for alias in node.names)]
     return [name for name in found if name.partition(".")[0] == parts[0]]
+
+
+@dataclass(frozen=True, order=True)
+class Source:
+    """Where a component comes from; ``argument`` is what followed the colon (``folder:PATH``)."""
+
+    kind: str
+    name: str
+    package: str
+    version: str
+    module: str
+    argument: str = ""
+
+    @property
+    def label(self) -> str:
+        """The component as the user named it."""
+        return f"{self.name}:{self.argument}" if self.argument else self.name
+
+    @property
+    def reference(self) -> str:
+        """A text that ``find`` resolves to this very source."""
+        return f"{self.package}:{self.label}"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.package} {self.version})"
+
+    @property
+    def file(self) -> Path | None:
+        """The module's source file, found without importing it (or its packages)."""
+        return file_of(self.module)
+
+    @property
+    def summary(self) -> str:
+        """First line of the module's docstring, read without importing the module."""
+        return header_of(self.module).summary
+
+    @property
+    def source_hash(self) -> str:
+        """sha256 of the module's source and of what it imports from its own package (12 hex digits); tells an edited
+        plugin from a published one."""
+        return source_hash(self.module)

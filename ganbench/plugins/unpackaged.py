@@ -22,11 +22,11 @@ from torch import nn
 from ganbench import plugins
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import DataSpec
+from ganbench.contracts.executor import UNPACKAGED
 from ganbench.contracts.trick import Trick
 from ganbench.errors import PluginError
 from ganbench.plugins.hookspecs import hookimpl
-from ganbench.plugins.metadata import Source
-from ganbench.records.record import UNPACKAGED
+from ganbench.plugins.source import Source
 
 ARCH_ARGUMENTS = ("data", "d_norm", "width", "z_dim", "settings")
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from ganbench.contracts.data import to_signal
-from ganbench.records.record import write_atomically
+from ganbench.records.files import write_atomically
 from ganbench.report.canvas import Pixels
 
 SILENCE = 0.25

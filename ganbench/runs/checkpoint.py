@@ -16,8 +16,8 @@ from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Dataset
 from ganbench.contracts.executor import Job
 from ganbench.errors import RecordError
-from ganbench.evaluation.judge import sample
-from ganbench.records.record import write_atomically
+from ganbench.evaluation.sampling import sample
+from ganbench.records.files import write_atomically
 from ganbench.runs.players import build_players
 
 WEIGHTS = ("job", "gan", "averaged")

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ganbench.contracts.arch import GAN
 from ganbench.evaluation.best import BestSoFar
-from ganbench.evaluation.judge import Verdict, sample
+from ganbench.evaluation.judge import Verdict
+from ganbench.evaluation.sampling import sample
 from ganbench.records.record import Best, Column, SelfChecks
 from ganbench.runs.setup import Bench
 

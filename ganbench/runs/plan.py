@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import os
 import re
-import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from ganbench import plugins
 from ganbench.contracts import protocol as protocols
-from ganbench.contracts.executor import Job
-from ganbench.contracts.protocol import Protocol, Recipe, Training
+from ganbench.contracts.executor import UNPACKAGED, Job
+from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
-from ganbench.plugins.metadata import Source
-from ganbench.records.record import FINISHED, UNPACKAGED, Component, Record, read
+from ganbench.plugins.source import Source
+from ganbench.records.record import FINISHED, Record
+from ganbench.records.store import read
+from ganbench.runs.changes import Changes
 
 DEFAULT_PROTOCOL = "digits-16-v1"
-
-
-@dataclass(frozen=True)
-class Changes:
-    """``--set`` taken apart: what concerns the protocol's training, the recipe, and settings of loss and arch."""
-
-    raw: dict[str, str] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    recipe: dict[str, Any] = field(default_factory=dict)
-    loss: dict[str, Any] = field(default_factory=dict)
-    arch: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,53 +44,6 @@ class Plan:
         if workers == 1 or first is None:
             return self.todo
         return [first, *(job for job in self.todo if job is not first)]
-
-
-def load_protocol(text: str) -> Protocol:
-    """A protocol by name, or from a user's TOML file.
-
-    Raises:
-        GanbenchError: there is none of that name, or it breaks the rules.
-    """
-    if text.endswith(".toml") or os.sep in text:
-        return protocols.read_toml(Path(text))
-    source = plugins.find("protocol", text)
-    built = plugins.build(source)
-    found = built if isinstance(built, Protocol) else protocols.parse(built, str(source))
-    if found.name != source.name:
-        raise PluginError(f"{source} provides a protocol that calls itself '{found.name}'", "use the same name in both")
-    return found
-
-
-def parse_changes(texts: Sequence[str]) -> Changes:
-    """``["lr=1e-4", "loss.weight=1"]`` -> Changes; values are read as TOML, else as text.
-
-    Raises:
-        ProtocolError: no ``=``, or a name that no setting has.
-    """
-    changes = Changes()
-    for text in texts:
-        name, equals, written = (part.strip() for part in text.partition("="))
-        if not equals or not name or not written:
-            raise ProtocolError(f"--set {text}: expected name=value", "for example: --set lr=1e-4")
-        value = _value(written)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ProtocolError(f"--set {text}: expected a finite number", "for example: --set lr=1e-4")
-        changes.raw[name] = written
-        if name.startswith("loss."):
-            changes.loss[name.removeprefix("loss.")] = value
-        elif name.startswith("arch."):
-            changes.arch[name.removeprefix("arch.")] = value
-        elif name in Recipe.__struct_fields__:
-            changes.recipe[name] = value
-        elif name in Training.__struct_fields__:
-            changes.training[name] = value
-        else:
-            known = sorted({*Training.__struct_fields__})
-            raise ProtocolError(
-                f"--set {name}: no such setting", f"settings: {', '.join(known)}, loss.<field>, arch.<setting>"
-            )
-    return changes
 
 
 def make_plan(
@@ -261,49 +202,3 @@ def _folder_name(job: Job, sources: Sequence[Source]) -> str:
         names.append((source.reference if shared else source.label).replace(":", "~").replace("/", "~"))
     tail = "".join(f"+{name}={value}" for name, value in sorted(job.changes.items()))
     return "+".join(names) + tail.replace("/", "~").replace(" ", "")
-
-
-def _value(written: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {written}")["value"]
-    except tomllib.TOMLDecodeError:
-        return written
-
-
-def published_folder(protocol: str) -> Path | None:
-    """Where published records of a protocol lie: ``leaderboards/<protocol>`` here, in the package that provides the
-    protocol, or, where that is installed from a checkout, at the top of the checkout."""
-    folders = [Path("leaderboards", protocol)]
-    for source in plugins.of_kind("protocol"):
-        if source.name == protocol and source.file is not None:
-            package = source.file.parents[source.module.count(".") - 1]
-            checkouts = [folder for folder in package.parents[:2] if (folder / "pyproject.toml").exists()]
-            folders += [folder / "leaderboards" / protocol for folder in (package, *checkouts)]
-    return next((folder for folder in folders if folder.is_dir()), None)
-
-
-def rules_of(text: str, runs: Path) -> Protocol | None:
-    """The protocol; None where its plugin is gone but its records may still be here."""
-    try:
-        return load_protocol(text)
-    except PluginError:
-        known = (runs / text).is_dir() or published_folder(text) is not None
-        if known and not any(s.name == text for s in plugins.of_kind("protocol")):
-            return None
-        raise
-
-
-def installed_source(kind: str, part: Component) -> str:
-    """The source hash of an installed plugin, if it is of the same version; "" if it is not there."""
-    try:
-        source = plugins.find(kind, f"{part.package}:{part.name}")
-    except PluginError:
-        return ""
-    return source.source_hash if source.version == part.version else ""
-
-
-def refuse_without(kind: str, given: Sequence[str]) -> None:
-    """Say what is installed when a required kind is missing."""
-    if not any(name.strip() for text in given for name in text.split(",")):
-        names = ", ".join(s.name for s in plugins.of_kind(kind))
-        raise GanbenchError(f"no --{kind} given", f"installed: {names}, or all")

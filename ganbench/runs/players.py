@@ -20,10 +20,9 @@ from ganbench.contracts.metric import Metric
 from ganbench.contracts.protocol import Recipe, resolve_recipe
 from ganbench.contracts.settings import names_of, refuse_unheard
 from ganbench.contracts.trick import Trick
+from ganbench.device.untouched import in_eval_mode, preserved_rng
 from ganbench.errors import PluginError, ProtocolError, UnknownSetting, Unsupported
-from ganbench.evaluation.judge import in_eval_mode
-from ganbench.plugins.metadata import Source
-from ganbench.training.trainer import preserved_rng
+from ganbench.plugins.source import Source
 
 
 @dataclass(frozen=True)

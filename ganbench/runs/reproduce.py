@@ -13,9 +13,10 @@ from ganbench import plugins
 from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import PluginError, ProtocolError, RecordError
-from ganbench.plugins.metadata import Source
+from ganbench.plugins.source import Source
 from ganbench.records.record import Component, Fingerprints, Record
-from ganbench.runs.plan import make_plan, parse_changes
+from ganbench.runs.changes import parse_changes
+from ganbench.runs.plan import make_plan
 
 Verdict = Literal["identical bits", "same within", "different"]
 

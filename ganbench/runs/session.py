@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Protocol
 
-from ganbench.contracts.executor import Event, Job
+from ganbench.contracts.executor import Event, Executor
 from ganbench.errors import GanbenchError
 from ganbench.runs.display import Display
 from ganbench.runs.plan import Plan
-
-
-class Executor(Protocol):
-    """Carries out jobs, ``workers`` of them at a time, and yields what they say."""
-
-    @property
-    def workers(self) -> int: ...
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Yield events until every job is done, refused, or given up after ``stop()``; a ``stopping`` first then."""
-        ...
-
-    def stop(self) -> None:
-        """Ask every running job to write down where it is; no further job is begun. Safe in a signal handler."""
-        ...
 
 
 @dataclass

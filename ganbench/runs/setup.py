@@ -13,13 +13,14 @@ from ganbench.contracts.data import Dataset
 from ganbench.contracts.extractor import Extractor
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
+from ganbench.device.untouched import preserved_rng
 from ganbench.errors import GanbenchError, PluginError, Unsupported
-from ganbench.evaluation.cache import Kept, surroundings
-from ganbench.evaluation.judge import Judge, draw_reference, metric_of_column
+from ganbench.evaluation.cache import Cache, surroundings
+from ganbench.evaluation.judge import Judge, metric_of_column
+from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.selfcheck import SelfCheck
-from ganbench.plugins.metadata import Source
+from ganbench.plugins.source import Source
 from ganbench.records.record import Component
-from ganbench.training.trainer import preserved_rng
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
     selecting = draw_reference(dataset, selection, few, protocol.seed(0, "selection"))
     judge = Judge(dataset, reference, metrics, extractor, device)
     if extractor is not None:
-        judge.kept = Kept(surroundings(device, judge.tag, parts["extractor"]))
+        judge.kept = Cache(surroundings(device, judge.tag, parts["extractor"]))
     selector = Judge(dataset, selecting, {headline: metrics[headline]}, extractor, device, judge.kept)
     components = {name: component_of(source, metrics[name].version) for name, source in metric_sources.items()}
     return Bench(protocol, device, dataset, judge, selector, components, parts)

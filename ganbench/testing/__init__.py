@@ -16,57 +16,6 @@ generator, and every switch of the process, as they found it.
 ``ganbench plugins --list-checks`` prints every check with the reason for it.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from typing import Any
-
-from ganbench.testing.arch import CHECKS as ARCH_CHECKS
-from ganbench.testing.arch import arch_findings, check_arch
-from ganbench.testing.dataset import CHECKS as DATASET_CHECKS
-from ganbench.testing.dataset import check_dataset, dataset_findings
-from ganbench.testing.extractor import CHECKS as EXTRACTOR_CHECKS
-from ganbench.testing.extractor import check_extractor, extractor_findings
-from ganbench.testing.findings import Checks, ConformanceError, Finding
-from ganbench.testing.installed import CHECKS as PLUGIN_CHECKS
-from ganbench.testing.loss import CHECKS as LOSS_CHECKS
-from ganbench.testing.loss import check_loss, loss_findings
-from ganbench.testing.metric import CHECKS as METRIC_CHECKS
-from ganbench.testing.metric import check_metric, metric_findings
-from ganbench.testing.protocol import CHECKS as PROTOCOL_CHECKS
-from ganbench.testing.protocol import check_protocol, protocol_findings
-from ganbench.testing.trick import CHECKS as TRICK_CHECKS
-from ganbench.testing.trick import check_trick, trick_findings
-
-CHECKS: dict[str, Checks[Any]] = {
-    "plugin": PLUGIN_CHECKS,
-    "arch": ARCH_CHECKS,
-    "loss": LOSS_CHECKS,
-    "trick": TRICK_CHECKS,
-    "metric": METRIC_CHECKS,
-    "dataset": DATASET_CHECKS,
-    "protocol": PROTOCOL_CHECKS,
-    "extractor": EXTRACTOR_CHECKS,
-}
-"""Kind of plugin -> its checks, by name and with the reason for each; "plugin" are those of an installed one of any
-kind."""
-
-__all__ = [
-    "CHECKS",
-    "Checks",
-    "ConformanceError",
-    "Finding",
-    "arch_findings",
-    "check_arch",
-    "check_dataset",
-    "check_extractor",
-    "check_loss",
-    "check_metric",
-    "check_protocol",
-    "check_trick",
-    "dataset_findings",
-    "extractor_findings",
-    "loss_findings",
-    "metric_findings",
-    "protocol_findings",
-    "trick_findings",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -14,9 +14,9 @@ import torch
 from ganbench.contracts.arch import GAN, normalisation
 from ganbench.contracts.data import DataSpec
 from ganbench.contracts.protocol import Training, resolve_recipe
+from ganbench.device.untouched import in_eval_mode
 from ganbench.errors import ProtocolError, Unsupported
-from ganbench.evaluation.judge import in_eval_mode
-from ganbench.plugins.metadata import Source
+from ganbench.plugins.source import Source
 from ganbench.testing import critic, sampling, switches, training
 from ganbench.testing.built import SAMPLES, Built, flat, sampled, some, without_gradient
 from ganbench.testing.findings import Checks, ConformanceError, Finding, seeded

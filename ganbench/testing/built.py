@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from ganbench.contracts.arch import GAN, Lazy, Match, Terms
 from ganbench.contracts.data import Batch, DataSpec
-from ganbench.evaluation.judge import in_eval_mode
+from ganbench.device.untouched import in_eval_mode
 from ganbench.testing.findings import rng
 
 SAMPLES = 8

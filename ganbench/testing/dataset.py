@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganbench.contracts.data import Dataset, Split, to_signal
-from ganbench.plugins.metadata import Source
+from ganbench.plugins.source import Source
 from ganbench.testing import switches
 from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, rng, seeded
 from ganbench.testing.given import Builder

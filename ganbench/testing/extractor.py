@@ -14,7 +14,7 @@ from torch import Tensor
 from ganbench.contracts.data import DataSpec
 from ganbench.contracts.extractor import Extractor
 from ganbench.errors import Unsupported
-from ganbench.plugins.metadata import Source
+from ganbench.plugins.source import Source
 from ganbench.testing.device import clash
 from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, rng, seeded
 from ganbench.testing.given import Made, made

@@ -25,9 +25,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from ganbench.errors import DataError, GanbenchError, Unsupported
-from ganbench.plugins.loading import told
-from ganbench.plugins.metadata import Source
+from ganbench.errors import DataError, GanbenchError, Unsupported, told
+from ganbench.plugins.source import Source
 from ganbench.testing.finding import Finding
 
 Depth = Literal["build", "check"]

@@ -11,7 +11,7 @@ from typing import Any
 
 from ganbench.errors import Unsupported
 from ganbench.plugins.loading import load
-from ganbench.plugins.metadata import Source
+from ganbench.plugins.source import Source
 from ganbench.testing import arch, speed, switches
 from ganbench.testing.built import Built
 from ganbench.testing.dataset import dataset_findings

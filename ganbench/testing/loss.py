@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from ganbench.contracts.loss import Loss, LossTraits
 from ganbench.contracts.protocol import Training, resolve_recipe
 from ganbench.errors import ProtocolError
-from ganbench.plugins.metadata import Source
+from ganbench.plugins.source import Source
 from ganbench.testing import penalty
 from ganbench.testing.device import clash
 from ganbench.testing.findings import TORCH, Checks, ConformanceError, Finding, global_states, moved, number, seeded

@@ -13,11 +13,11 @@ from types import ModuleType
 import torch
 
 from ganbench import plugins
+from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.metric import Metric
 from ganbench.contracts.protocol import Protocol, parse
 from ganbench.errors import Unsupported
-from ganbench.evaluation.judge import Evaluation
-from ganbench.plugins.metadata import Source
+from ganbench.plugins.source import Source
 from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, seeded
 from ganbench.testing.given import Made, made
 from ganbench.testing.worlds import World, clips, images, line, of_data, points

@@ -21,8 +21,9 @@ from ganbench.contracts.metric import Metric
 from ganbench.contracts.protocol import Protocol, parse, read_toml, to_toml
 from ganbench.errors import DataError, GanbenchError, PluginError, ProtocolError
 from ganbench.evaluation import yardsticks
-from ganbench.evaluation.judge import Judge, draw_reference
-from ganbench.plugins.metadata import Source
+from ganbench.evaluation.judge import Judge
+from ganbench.evaluation.sampling import draw_reference
+from ganbench.plugins.source import Source
 from ganbench.testing.findings import Checks, ConformanceError, Finding, seeded
 from ganbench.testing.given import Builder, Made, made
 

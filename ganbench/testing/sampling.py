@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from ganbench.evaluation.judge import in_eval_mode
+from ganbench.device.untouched import in_eval_mode
 from ganbench.testing.built import SAMPLES, Built, first_of, same_values, sampled, some
 from ganbench.testing.findings import Checks, Finding, global_states, moved, rng, seeded
 

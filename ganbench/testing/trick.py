@@ -18,7 +18,7 @@ from ganbench.contracts.loss import LossTraits
 from ganbench.contracts.protocol import Training, resolve_recipe
 from ganbench.contracts.trick import Player, Trick, Turn
 from ganbench.errors import DataError, GanbenchError, ProtocolError, Unsupported
-from ganbench.plugins.metadata import Source
+from ganbench.plugins.source import Source
 from ganbench.testing import arch, critic
 from ganbench.testing import loss as losses
 from ganbench.testing.built import flat, some, total_of

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Dataset, DataSpec, Oracle, Split
+from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor
 from ganbench.evaluation import yardsticks
-from ganbench.evaluation.judge import Evaluation
 from ganbench.testing.findings import rng, seeded
 
 CLASSES = 10

@@ -11,7 +11,7 @@ from typing import Any, NoReturn, Protocol
 import torch
 from torch import Tensor
 
-from ganbench.plugins.loading import told
+from ganbench.errors import told
 
 WARM_UP = 3
 """Iterations of a kind before it is recorded: libraries choose their kernels and optimisers allocate their state."""

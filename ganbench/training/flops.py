@@ -11,13 +11,11 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from msgspec.structs import replace
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ganbench.contracts.arch import Lazy, Terms
 from ganbench.contracts.trick import Player, Trick, Turn
-from ganbench.records.record import Speed
 from ganbench.training.peak import peak_flops
 from ganbench.training.trainer import Trainer
 
@@ -29,6 +27,13 @@ class Flops(NamedTuple):
 
     d: float
     g: float
+
+
+class Account(NamedTuple):
+    """Operations per image, and ``peak``, the operations per second that the device reaches (0: not known)."""
+
+    flops: Flops
+    peak: float
 
 
 class _NoModules:
@@ -81,33 +86,21 @@ class Meter(Trick):
         }
 
 
-def account(speed: Speed, trained: Trainer, again: Callable[[Meter], Trainer]) -> Speed:
-    """``speed``, with the operations per image, the rate that they come to, and the device's peak.
-
-    Unchanged where nothing was timed, and where the operations cannot be counted.
+def account(trained: Trainer, again: Callable[[Meter], Trainer]) -> Account | None:
+    """The operations per image of a training, and the device's peak; None where the operations cannot be counted.
 
     Args:
         trained: the trainer that was timed; it is only looked at.
         again: builds a trainer like that one, of its own players, with one D update per G update and a meter behind its
             tricks.
     """
-    if not speed.train:
-        return speed
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # whatever is to be said, the training has said it
+        warnings.simplefilter("ignore")  # whatever there was to say, the training has said it
         try:
             flops = flops_per_image(again, trained.stream.batch, trained.recipe.d_steps)
         except Exception:  # a plugin that cannot be counted is none the worse for it
-            return speed
-    rate, peak = (flops.d + flops.g) * speed.train, peak_flops(trained.device, trained.precision)
-    return replace(
-        speed,
-        d_flops=round(flops.d, 1),
-        g_flops=round(flops.g, 1),
-        flops_per_second=float(f"{rate:.4g}"),
-        peak_flops_per_second=float(f"{peak:.4g}"),
-        peak_share=round(rate / peak, 4) if peak else 0.0,
-    )
+            return None
+    return Account(flops, peak_flops(trained.device, trained.precision))
 
 
 def flops_per_image(again: Callable[[Meter], Trainer], batch: int, d_steps: int) -> Flops:

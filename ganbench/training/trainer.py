@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Hashable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
 
 from ganbench.contracts.arch import GAN, Lazy, Terms
-from ganbench.contracts.data import Batch, Stream
+from ganbench.contracts.data import Batch
 from ganbench.contracts.loss import Loss, LossTraits
 from ganbench.contracts.protocol import Precision, Recipe
-from ganbench.contracts.trick import Player, Shown, Trick, Turn
+from ganbench.contracts.trick import Player, Trick, Turn
+from ganbench.device.untouched import default_rng_states, preserved_rng, set_default_rng_states
 from ganbench.errors import Diverged, PluginError
+from ganbench.training.average import Average
+from ganbench.training.batches import Stream
 from ganbench.training.capture import Hidden, Recorder, Replayed, recorder_for, stream_of
+from ganbench.training.optimisers import build_optimizer, decay, params_of, restore
 from ganbench.training.precision import InFloat32, autocast, in_float32, tensor_cores
+from ganbench.training.tricks import Shown
 from ganbench.training.watch import Watch
 
 WARM_UP_WINDOWS = 2
@@ -77,20 +81,15 @@ class Trainer:
         self.latents = torch.Generator(self.device).manual_seed(latent_seed)
         with preserved_rng(self.device):
             torch.manual_seed(noise_seed)
-            self.noise = _default_rng_states(self.device)
+            self.noise = default_rng_states(self.device)
         self.recorder = recorder or recorder_for(self.device, [self.stream.rng, self.latents])
         self._replayed = Replayed(self, self.recorder) if self.recorder is not None else None
-        self.optim_d = self._optimizer(gan.discriminator_params(), recipe.d_lr or recipe.lr)
-        self.optim_g = self._optimizer(gan.generator_params(), recipe.lr)
-        self._weight: float | Tensor = torch.zeros((), device=self.device) if self.recorder is not None else 1.0
-        self.averaged = gan.averaged_copy()
-        self._d_params = _params_of(self.optim_d)
-        self._g_params = _params_of(self.optim_g)
-        pairs = list(zip(self.averaged.generators(), gan.generators(), strict=True))
-        self._averaged: list[tuple[list[Tensor], list[Tensor]]] = [
-            (list(ours.parameters()), list(theirs.parameters())) for ours, theirs in pairs
-        ]
-        self._copied = [pair for a, b in pairs for pair in zip(a.buffers(), b.buffers(), strict=True)]
+        recorded = self.recorder is not None
+        build = partial(build_optimizer, recipe=recipe, device=self.device, recorded=recorded)
+        self.optim_d = build(gan.discriminator_params(), recipe.d_lr or recipe.lr)
+        self.optim_g = build(gan.generator_params(), recipe.lr)
+        self._d_params, self._g_params = params_of(self.optim_d), params_of(self.optim_g)
+        self.average = Average(gan, recipe.ema, self.device if recorded else None)
         self.watch = Watch(gan.named_parameters(), at_once=self._waits_anyway)
         self.d_done = 0
         self.step = 0
@@ -98,6 +97,11 @@ class Trainer:
         self._terms: dict[Hashable, tuple[str, ...]] = {}  # of each kind of iteration
         self._periods: set[int] = set()
         self._hidden = False
+
+    @property
+    def averaged(self) -> GAN:
+        """The GAN whose generators are the average."""
+        return self.average.gan
 
     @property
     def images(self) -> int:
@@ -118,14 +122,14 @@ class Trainer:
         """
         first, images, began = self.step, self.images, self._clock()
         with preserved_rng(self.device), stream_of(self.recorder), tensor_cores(self.precision):
-            _set_default_rng_states(self.noise, self.device)
+            set_default_rng_states(self.noise, self.device)
             self._zero_sums()
             heard: set[str] = set()
             while self.d_done < min(until, self.d_updates):
                 heard.update(self._iterate())
                 if self._waits_anyway:
                     self._check()
-            self.noise = _default_rng_states(self.device)
+            self.noise = default_rng_states(self.device)
         seconds = self._clock() - began
         self._check()
         losses = {name: (total / (self.step - first)).item() for name, total in self._sums.items() if name in heard}
@@ -157,22 +161,13 @@ class Trainer:
             total.zero_()
 
     def _dial(self) -> None:
-        """Set what changes by rule from one iteration to the next: learning rates, and the weight of G in the average
-        (exponential, with warm-up). Recorded iterations read both from memory."""
-        decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step)) if self.recipe.ema else 0.0
-        if isinstance(self._weight, Tensor):
-            self._weight.fill_(1 - decay)
-        else:
-            self._weight = 1 - decay
-        if not self.recipe.lr_decay:
-            return
-        factor = min(1.0, (1 - self.d_done / self.d_updates) / self.recipe.lr_decay)
-        for group in (*self.optim_d.param_groups, *self.optim_g.param_groups):
-            rate = group["initial_lr"] * factor
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate)
-            else:
-                group["lr"] = torch.tensor(rate).item()  # of the same bits as where it is kept in memory
+        """Set what changes by rule from one iteration to the next: learning rates, and the weight of G in the average.
+        Recorded iterations read both from memory."""
+        self.average.dial(self.step)
+        if self.recipe.lr_decay:
+            factor = min(1.0, (1 - self.d_done / self.d_updates) / self.recipe.lr_decay)
+            for optimizer in (self.optim_d, self.optim_g):
+                decay(optimizer, factor)
 
     # -- one iteration, as it is played and recorded -------------------------------------------------------------------
 
@@ -190,7 +185,7 @@ class Trainer:
             g_terms = self._update_g(replace(batch, z=self._z()))
         finally:
             self._hidden = False
-        self._average()
+        self.average.update()
         self._note(kind, {**d_terms, **g_terms})
         self.step += 1
 
@@ -223,7 +218,7 @@ class Trainer:
         """Every tensor that an iteration changes."""
         modules = [self.gan, *self.averaged.generators()]
         weights = [value for module in modules for value in (*module.parameters(), *module.buffers())]
-        states = [o.state[p] for o in (self.optim_d, self.optim_g) for p in _params_of(o) if p in o.state]
+        states = [o.state[p] for o in (self.optim_d, self.optim_g) for p in params_of(o) if p in o.state]
         moments = [value for state in states for value in state.values() if isinstance(value, Tensor)]
         return [*weights, *moments, *self._sums.values(), *self.watch.memory()]
 
@@ -298,15 +293,6 @@ class Trainer:
                 values[name] = term.compute() * term.every
         return values
 
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Exponential moving average of the weights; buffers (batch-norm statistics) are copied."""
-        for ours, theirs in self._averaged:
-            weight: Any = [self._weight] * len(ours) if isinstance(self._weight, Tensor) else self._weight
-            torch._foreach_lerp_(ours, theirs, weight)
-        for buffer, current in self._copied:
-            buffer.copy_(current)
-
     def _batch(self) -> Batch:
         real, labels, source = self.stream.draw()
         step: Any = Hidden() if self._hidden else self.step
@@ -314,25 +300,6 @@ class Trainer:
 
     def _z(self) -> Tensor:
         return self.gan.sample_latent(self.stream.batch, self.latents)
-
-    def _optimizer(self, params: Any, lr: float) -> Optimizer:
-        recipe, recorded = self.recipe, self.recorder is not None
-        capturable = recorded and self.device.type == "cuda"
-        match recipe.optimizer:
-            case "adam":
-                optimizer: Optimizer = torch.optim.Adam(
-                    params, lr, recipe.betas, recipe.eps, fused=True, capturable=capturable
-                )
-            case "rmsprop":
-                optimizer = torch.optim.RMSprop(params, lr, eps=recipe.eps, foreach=True, capturable=capturable)
-            case "sgd":
-                optimizer = torch.optim.SGD(params, lr, momentum=recipe.betas[0], fused=True)
-        optimizer._warned_capturable_if_run_uncaptured = True  # it is, at first
-        for group in optimizer.param_groups:
-            group["initial_lr"] = group["lr"]
-            if recorded and recipe.lr_decay:
-                group["lr"] = torch.tensor(group["lr"], device=self.device)
-        return optimizer
 
     def _clock(self) -> float:
         if self.device.type == "cuda":
@@ -347,8 +314,7 @@ class Trainer:
     def fingerprint(self) -> str:
         """sha256 over every weight and buffer of the players and of the average, 16 hex digits."""
         digest = hashlib.sha256()
-        averaged = [value for module in self.averaged.generators() for value in module.state_dict().values()]
-        for value in (*self.gan.state_dict().values(), *averaged):
+        for value in (*self.gan.state_dict().values(), *self.average.values()):
             digest.update(value.detach().contiguous().cpu().view(-1).view(torch.uint8).numpy())
         return digest.hexdigest()[:16]
 
@@ -358,7 +324,7 @@ class Trainer:
         """Everything that the rest of the run depends on: tensors and plain values, loadable with ``weights_only``."""
         return {
             "gan": self.gan.state_dict(),
-            "averaged": [module.state_dict() for module in self.averaged.generators()],
+            "averaged": self.average.state(),
             "optim_d": self.optim_d.state_dict(),
             "optim_g": self.optim_g.state_dict(),
             "data": self.stream.rng.get_state(),
@@ -371,13 +337,9 @@ class Trainer:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from ``state()``."""
         self.gan.load_state_dict(state["gan"])
-        for module, weights in zip(self.averaged.generators(), state["averaged"], strict=True):
-            module.load_state_dict(weights)
-        for optimizer, saved in ((self.optim_d, state["optim_d"]), (self.optim_g, state["optim_g"])):
-            settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
-            optimizer.load_state_dict(saved)
-            for group, own in zip(optimizer.param_groups, settings, strict=True):
-                group.update(own)  # the recipe's, as tensors where recorded iterations read them
+        self.average.restore(state["averaged"])
+        restore(self.optim_d, state["optim_d"])
+        restore(self.optim_g, state["optim_g"])
         self.stream.rng.set_state(state["data"])
         self.latents.set_state(state["latents"])
         self.noise = state["noise"]
@@ -387,40 +349,6 @@ class Trainer:
             self._replayed = Replayed(self, self.recorder)  # recordings know the moments that were there before
 
 
-@contextmanager
-def preserved_rng(device: torch.device) -> Iterator[None]:
-    """Leave torch's default generators, the CPU's and the device's, as they were found."""
-    before = _default_rng_states(device)
-    try:
-        yield
-    finally:
-        _set_default_rng_states(before, device)
-
-
-def _default_rng_states(device: torch.device) -> list[Tensor]:
-    """Of the CPU and, elsewhere, of the device: a plugin may draw from either."""
-    states = [torch.get_rng_state()]
-    return states if device.type == "cpu" else [*states, _rng_module(device).get_rng_state(*_index(device))]
-
-
-def _set_default_rng_states(states: list[Tensor], device: torch.device) -> None:
-    torch.set_rng_state(states[0])
-    if device.type != "cpu":
-        _rng_module(device).set_rng_state(states[1], *_index(device))
-
-
-def _rng_module(device: torch.device) -> Any:
-    return torch.get_device_module(device)
-
-
-def _index(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []  # there is but one of the others
-
-
 def _total(terms: Mapping[str, Tensor]) -> Tensor:
     values = list(terms.values())
     return values[0] if len(values) == 1 else torch.stack(values).sum()  # to stack one costs a small network 2 %
-
-
-def _params_of(optimizer: Optimizer) -> list[Tensor]:
-    return [p for group in optimizer.param_groups for p in group["params"]]

@@ -10,8 +10,9 @@ from statistics import fmean
 import msgspec
 
 from ganbench.contracts.protocol import Protocol, to_toml
-from ganbench.records.record import Record, read, write
-from ganbench.runs.plan import load_protocol
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.record import Record
+from ganbench.records.store import read, write
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "digits-16-v1" / "records"
 ARCHS = 20

@@ -15,9 +15,9 @@ from torch import Tensor
 from versus import versus
 
 from ganbench import DataSpec, Split, plugins
-from ganbench.contracts.data import Stream
 from ganbench.contracts.loss import LossTraits
 from ganbench.contracts.protocol import Layout, Precision, Recipe
+from ganbench.training.batches import Stream
 from ganbench.training.precision import MEMORY_FORMATS, lay_out
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan

@@ -22,7 +22,7 @@ from torch_fidelity import metric_fid, metric_kid, metric_prc
 from versus import versus
 
 from ganbench.contracts.data import DataSpec
-from ganbench.evaluation.judge import Evaluation
+from ganbench.contracts.evaluation import Evaluation
 from ganbench_baselines.extractor.inception import MINI_BATCH, Inception
 from ganbench_baselines.extractor.raw import Raw
 from ganbench_baselines.metric import frechet

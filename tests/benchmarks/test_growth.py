@@ -17,14 +17,14 @@ import torch
 from many_records import many_records, protocol_of
 
 from ganbench import DataSpec, Split, plugins
-from ganbench.contracts.data import Stream
 from ganbench.contracts.protocol import Recipe
 from ganbench.device.determinism import configured
-from ganbench.evaluation.judge import sample
+from ganbench.evaluation.sampling import sample
 from ganbench.leaderboards.table import build
-from ganbench.records.record import read_all, write
-from ganbench.runs.plan import load_protocol
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.store import read_all, write
 from ganbench.runs.setup import Bench, prepare
+from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan
 

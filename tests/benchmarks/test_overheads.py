@@ -21,13 +21,15 @@ from many_records import write_runs
 from versus import versus
 
 from ganbench import plugins
-from ganbench.contracts.data import Stream
 from ganbench.contracts.executor import Job
 from ganbench.device.determinism import configured
-from ganbench.runs.plan import load_protocol, make_plan, parse_changes
+from ganbench.plugins.protocols import load_protocol
+from ganbench.runs.changes import parse_changes
+from ganbench.runs.plan import make_plan
 from ganbench.runs.players import build_players
 from ganbench.runs.runner import execute
 from ganbench.runs.setup import prepare
+from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -10,16 +10,17 @@ import pytest
 import torch
 
 from ganbench import plugins
-from ganbench.contracts.data import Stream
 from ganbench.contracts.executor import Job
 from ganbench.contracts.loss import LossTraits
 from ganbench.contracts.protocol import resolve_recipe
-from ganbench.evaluation.judge import sample
+from ganbench.evaluation.sampling import sample
 from ganbench.leaderboards.table import build
-from ganbench.runs.plan import load_protocol, make_plan
+from ganbench.plugins.protocols import load_protocol
+from ganbench.runs.plan import make_plan
 from ganbench.runs.players import build_players
 from ganbench.runs.runner import execute
 from ganbench.runs.setup import Bench, prepare
+from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 
 CPU = torch.device("cpu")

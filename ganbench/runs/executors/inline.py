@@ -46,7 +46,7 @@ class InlineExecutor:
 
     def _work(self, jobs: Sequence[Job], said: SimpleQueue[Event]) -> None:
         from ganbench.device.determinism import configured
-        from ganbench.runs.executors.local import outcome_of
+        from ganbench.runs.executors.work import outcome_of
 
         for job in jobs:
             if self._stop:

@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,9 +22,10 @@ from typing import Any
 import msgspec
 
 from ganbench.contracts.executor import Event, Job
-from ganbench.errors import GanbenchError, PluginError, RecordError, Unsupported
-from ganbench.plugins.loading import PluginWarning
-from ganbench.records.record import Status, read, write
+from ganbench.errors import PluginWarning, RecordError
+from ganbench.records.record import Status
+from ganbench.records.store import read, write
+from ganbench.runs.executors.work import outcome_of, refusal
 
 GRACE_SECONDS = 30.0
 """How much longer than the protocol's time-out a run may be silent."""
@@ -226,28 +226,6 @@ def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
         say = _voice(pipe)
         say(Event("started", job.key, {"at": datetime.now(UTC).isoformat()}))
         say(outcome_of(job, say, lambda: stop.is_set() or orphaned()))
-
-
-def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
-    """Carry out a job: how it ended, or why it was refused."""
-    from ganbench.runs.runner import execute
-
-    try:
-        record = execute(job, say, should_stop)
-    except GanbenchError as error:
-        # what all need, the yardsticks need too: a broken plugin there leaves nothing to go on with
-        broken = isinstance(error, PluginError) and not job.yardstick
-        return refusal(job, error.message, error.hint, broken=broken, unsupported=isinstance(error, Unsupported))
-    except Exception as error:
-        message = f"{job.key}: {type(error).__name__}: {error}"
-        return refusal(job, message, "this is a defect of GANBench: please report it with the traceback (--debug)")
-    return Event("done", job.key, {"status": record.status, "reason": record.reason, "scores": record.scores})
-
-
-def refusal(job: Job, message: str, hint: str, *, broken: bool = False, unsupported: bool = False) -> Event:
-    """Why a job was not done; with the traceback, where an exception is being handled."""
-    facts = {"message": message, "hint": hint, "broken": broken, "unsupported": unsupported}
-    return Event("refused", job.key, {**facts, "traceback": traceback.format_exc() if sys.exc_info()[0] else ""})
 
 
 def _warner(pipe: Connection) -> Callable[..., None]:

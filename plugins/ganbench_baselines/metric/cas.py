@@ -26,7 +26,7 @@ from ganbench import (
     Dataset,
     Evaluation,
     Goal,
-    Kept,
+    Memo,
     Metric,
     Results,
     Split,
@@ -38,7 +38,7 @@ from ganbench import (
 
 EPOCHS, BATCH, RATE, WIDTH, SMALLEST = 16, 64, 5e-3, 16, 8
 TRAININGS = 3  # cas_real is one number for all rows: what chance does to it would be in every cas_gain
-KNOWN = Kept()
+KNOWN = Memo()
 """What follows from the real data: computed once per process, whoever evaluates."""
 
 

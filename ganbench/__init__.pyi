@@ -1,0 +1,62 @@
+from .api import Run, Runs, evaluate, leaderboard, load_run, run
+from .contracts.arch import GAN, Lazy, Match, Terms
+from .contracts.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, stratified_split, to_signal
+from .contracts.evaluation import Evaluation
+from .contracts.extractor import Extractor, Features, extract
+from .contracts.loss import Critic, Loss
+from .contracts.memo import Memo, Results
+from .contracts.metric import Goal, Metric
+from .contracts.protocol import Evaluating, Protocol, Recipe, Training
+from .contracts.settings import settings_of
+from .contracts.trick import LossAround, Player, Trick, Turn
+from .device.untouched import preserved_rng
+from .errors import DataError, GanbenchError, Unsupported
+from .plugins.hookspecs import hookimpl
+
+__version__: str
+
+__all__ = [
+    "GAN",
+    "Batch",
+    "Critic",
+    "DataError",
+    "DataSpec",
+    "Dataset",
+    "Evaluating",
+    "Evaluation",
+    "Extractor",
+    "Features",
+    "GanbenchError",
+    "Goal",
+    "Lazy",
+    "Loss",
+    "LossAround",
+    "Match",
+    "Memo",
+    "Metric",
+    "Oracle",
+    "Player",
+    "Protocol",
+    "Recipe",
+    "Results",
+    "Run",
+    "Runs",
+    "Split",
+    "Terms",
+    "Training",
+    "Trick",
+    "Turn",
+    "Unsupported",
+    "__version__",
+    "evaluate",
+    "extract",
+    "hookimpl",
+    "leaderboard",
+    "load_run",
+    "preserved_rng",
+    "quantise",
+    "run",
+    "settings_of",
+    "stratified_split",
+    "to_signal",
+]

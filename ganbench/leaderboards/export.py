@@ -1,0 +1,171 @@
+"""A table as data: a pandas frame, CSV, JSON; the same bytes on whatever day it is written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ganbench.leaderboards.rows import COSTS, Entry, Row
+from ganbench.leaderboards.statistics import Summary
+from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _flat(table: Table, row: Row) -> dict[str, Any]:
+    """A row as one level of plain values; every row of a table has the same names in the same order."""
+    entry, statuses = row.entry, Counter(record.status for record in row.failures)
+    flat: dict[str, Any] = {
+        "kind": row.kind,
+        "rank": row.rank,
+        "arch": entry.arch,
+        "arch package": _provenance(row, "arch"),
+        "loss": entry.loss,
+        "loss package": _provenance(row, "loss"),
+        "tricks": " ".join(name for name, _ in entry.tricks),
+        "yardstick": entry.yardstick,
+        "changes": " ".join(f"{name}={value}" for name, value in entry.changes),
+        "d_norm": row.d_norm,
+        "ok": row.ok,
+        "seeds": row.seeds,
+        "missing": len(row.missing),
+        "failed": " ".join(f"{status}:{number}" for status, number in sorted(statuses.items())),
+    }
+    for name in table.columns:
+        flat |= {f"{table.label(name)} {part}": value for part, value in _parts(row, name).items()}
+    if table.best_label in table.extras:
+        best = {f"{table.best_label} {part}": value for part, value in _summary(row.best and row.best.score).items()}
+        flat |= {**best, "best kimg": row.best and row.best.kimg}
+    if table.target is not None:
+        flat |= _target_parts(row)
+    if any(other.collapsed for other in table.rows):
+        flat["collapsed"] = len(row.collapsed)
+    flat |= {name: _whole(row.costs.get(name)) if name in _WHOLE else row.costs.get(name) for name in COSTS}
+    spaces = {name.partition("@")[2] for name in table.columns if "@" in name}
+    return flat | {"extractor": " ".join(sorted(spaces)), "device": " + ".join(row.machines)}
+
+
+_WHOLE = ("params_g", "params_d")
+_COUNTS = ("rank", "ok", "seeds", "missing", "reached target", "collapsed", *_WHOLE)
+
+
+def _parts(row: Row, name: str) -> dict[str, float | int | None]:
+    """``eval_sd`` is the noise of one evaluation, ``sd`` that of one seed (its evaluations averaged)."""
+    return _summary(row.scores.get(name)) | {"eval_sd": row.noise.get(name)}
+
+
+def _summary(summary: Summary | None) -> dict[str, float | int | None]:
+    parts: dict[str, Any] = {part: getattr(summary, part, None) for part in ("mean", "sd", "low", "high")}
+    return parts | {"n": summary.n if summary else 0}
+
+
+def _target_parts(row: Row) -> dict[str, float | int | None]:
+    """Nothing where most seeds never got there."""
+    reached = row.reached
+    kimg, seconds = (reached.kimg, reached.seconds) if reached else (None, None)
+    return {
+        KIMG_TO_TARGET: kimg if kimg is not None and math.isfinite(kimg) else None,
+        SECONDS_TO_TARGET: seconds if seconds is not None and math.isfinite(seconds) else None,
+        "reached target": reached and reached.hits,
+    }
+
+
+def _provenance(row: Row, kind: str) -> str:
+    """``ganbench 0.1.0``"""
+    parts = (getattr(record, kind) for record in row.records)
+    return ", ".join(sorted({f"{part.package} {part.version}" for part in parts if part}))
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else round(value)
+
+
+def to_frame(table: Table) -> pd.DataFrame:
+    """One row per entry with every column: ``fid mean``, ``fid sd``, ``fid low``, ``images/s`` ..."""
+    import pandas as pd
+
+    rows = [_flat(table, row) for row in table.rows]
+    frame = pd.DataFrame(rows, columns=_names(table))
+    whole = [name for name in frame if name in _COUNTS or name.endswith(" n")]
+    return frame.astype(dict.fromkeys(whole, "Int64"))
+
+
+def to_csv(table: Table) -> str:
+    """``to_frame``, floats to six digits (the last bits of a quantile differ between machines)."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_names(table))
+    for row in table.rows:
+        values = _flat(table, row).values()
+        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
+    return text.getvalue()
+
+
+def _names(table: Table) -> list[str]:
+    return list(_flat(table, Row(Entry("", "", "", "", "", ()))))
+
+
+def to_json(table: Table) -> str:
+    """Everything, each seed's raw values and evaluations included."""
+    whole = {
+        "protocol": table.name,
+        "digest": table.digest,
+        "headline": table.headline,
+        "seeds": table.seeds,
+        "columns": {name: msgspec.to_builtins(column) for name, column in table.columns.items()},
+        "rows": [_tree(table, row) for row in table.rows],
+        "left_out": table.left_out,
+        "notes": table.notes,
+    }
+    compact = json.dumps(whole, ensure_ascii=False, allow_nan=False)  # with an indent, json is three times as slow
+    return msgspec.json.format(compact, indent=1) + "\n"
+
+
+def _tree(table: Table, row: Row) -> dict[str, Any]:
+    scores = {
+        name: _parts(row, name)
+        | {"values": {str(record.seed): record.scores[name] for record in row.well if name in record.scores}}
+        | {"draws": {str(r.seed): [draw[name] for draw in r.draws if name in draw] for r in row.well}}
+        for name in table.columns
+        if name in row.scores
+    }
+    first = row.records[0] if row.records else None
+    return {
+        "kind": row.kind,
+        "rank": row.rank,
+        "name": table.title(row),
+        "arch": msgspec.to_builtins(first.arch) if first else None,
+        "loss": msgspec.to_builtins(first.loss) if first else None,
+        "tricks": msgspec.to_builtins(first.tricks) if first else [],
+        "yardstick": row.entry.yardstick,
+        "changes": dict(row.entry.changes),
+        "ok": row.ok,
+        "seeds": row.seeds,
+        "missing": row.missing,
+        "failures": [{"seed": r.seed, "status": r.status, "reason": r.reason} for r in row.failures],
+        "collapsed": [{"seed": r.seed, "reason": r.collapse} for r in row.collapsed],
+        "edited": [edit._asdict() for edit in row.edits],
+        "scores": scores,
+        "best": _best(table, row),
+        "target": {"value": table.target, **_target_parts(row)} if table.target is not None else None,
+        "costs": row.costs,
+        "devices": row.machines,
+        "here": row.here,
+    }
+
+
+def _best(table: Table, row: Row) -> dict[str, Any] | None:
+    """The headline of the best generators on the way, each seed's raw value included."""
+    if row.best is None:
+        return None
+    values = {
+        str(r.seed): r.best.scores[table.headline] for r in row.well if r.best and table.headline in r.best.scores
+    }
+    return {**_summary(row.best.score), "kimg": row.best.kimg, "values": values}

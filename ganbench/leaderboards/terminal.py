@@ -1,0 +1,74 @@
+"""A table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Literal
+
+from ganbench.leaderboards.rows import KINDS
+from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number, plural
+
+
+def to_rich(table: Table, width: int | None = None) -> RichTable:
+    """For the terminal: entries, custom and edited runs and yardsticks in blocks, and footnotes as the caption.
+
+    Where ``width`` characters are too few for every column, the least telling ones go, and a footnote says so.
+    """
+    from rich import box
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    cells = {row.key: cells_of(table, row) | {"here": "here" if row.here else ""} for row in table.rows}
+    mixed = {row.here for row in table.rows} == {True, False}
+    headings = headings_of(table, "entry") | ({"here": ""} if mixed else {})
+    widths = {key: _narrowest(table, key, text, cells.values()) for key, text in headings.items()}
+    dropped = _too_many(widths, width)
+    notes = [*footnotes_of(table, dropped), *table.failures, *table.collapses, *table.left_out, *table.notes]
+    if dropped:
+        gone = [text for key, text in headings.items() if key in dropped]
+        notes.append(f"not shown for want of width: {', '.join(gone)}")
+    title = Text(f"{table.name}, {plural(table.seeds, 'seed')}, digest {table.digest}")
+    caption = Text("\n".join(notes))
+    shown = RichTable(title=title, caption=caption, title_justify="left", caption_justify="left")
+    shown.box, shown.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
+    keys = [key for key in headings if key not in dropped]
+    for key in keys:
+        side: Literal["left", "right"] = "right" if is_number(key) else "left"
+        fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells.values())
+        shown.add_column(Text(headings[key]), justify=side, min_width=widths[key], no_wrap=fits, overflow="fold")
+    ends = {block[-1].key for block in map(table.block, KINDS) if block}
+    for row in table.rows:
+        style = "dim" if row.failures else "italic" if row.kind == "yardstick" else ""
+        texts = [Text(cells[row.key].get(key, "")) for key in keys]
+        shown.add_row(*texts, style=style, end_section=row.key in ends)
+    return shown
+
+
+def _narrowest(table: Table, key: str, heading: str, cells: Iterable[Mapping[str, str]]) -> int:
+    """Characters that a column needs; long names, changes and reasons may wrap between words."""
+    texts = [heading, *(cell.get(key, "") for cell in cells)]
+    if key == "loss":
+        changes = [word for text in texts for word in text.split()]
+        texts = [heading, *(table.part(row, "loss") for row in table.rows), *changes]
+    if key == "ok":
+        texts = [word for text in texts for word in text.split()]
+    longest = max(map(len, texts), default=0)
+    return min(longest, 24) if key in ("arch", "loss", "device") else longest
+
+
+def _too_many(widths: Mapping[str, int], width: int | None) -> list[str]:
+    """Columns to drop so that the others fit; arch, loss, headline and ok always stay."""
+    scores = [key for key in widths if key.startswith("score ")]
+    dropped: list[str] = []
+    extras = [key for key in (SECONDS_TO_TARGET, KIMG_TO_TARGET) if key in widths]
+    extras += [key for key in widths if key.startswith("best ")]
+    for key in ["D norm", "params G/D", *extras, *scores[:0:-1], "images/s", "device"]:
+        kept = [value for name, value in widths.items() if name not in dropped]
+        if width is None or sum(kept) + 2 * len(kept) + 1 <= width:
+            break
+        dropped.append(key)
+    return dropped

@@ -1,0 +1,121 @@
+"""Records on disk: sealed when written, checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import msgspec
+
+from ganbench._version import __version__
+from ganbench.errors import RecordError
+from ganbench.records.files import write_atomically
+from ganbench.records.record import FORMAT, Record
+
+
+def write(record: Record, path: Path) -> None:
+    """Store a record as indented JSON, sealed with a hash of its content: what is changed by hand is not read.
+
+    Raises:
+        RecordError: provenance is missing, or the disk refuses.
+    """
+    facts = msgspec.to_builtins(record)
+    if record.format >= 2:
+        _check_provenance(record)
+        facts["seal"] = _seal(facts)
+    write_atomically(path, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
+
+
+def read(path: Path) -> Record:
+    """Load a record; formats before this one load too, without what they did not hold.
+
+    Raises:
+        RecordError: the file cannot be read, is no record, was changed since it was written, or was written by a
+            newer GANBench.
+    """
+    try:
+        facts = msgspec.json.decode(path.read_bytes())
+        number = facts.get("format", 0) if isinstance(facts, dict) else 0
+        if isinstance(number, int) and number > FORMAT:
+            raise RecordError(
+                f"{path} has record format {number}; this GANBench {__version__} reads up to {FORMAT}",
+                "upgrade: pip install -U ganbench",
+            )
+        record = msgspec.convert(facts, Record)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise RecordError(f"{path} is not a readable record: {error}", "delete it and run again") from error
+    if record.format >= 2 and facts.get("seal") != _seal(facts):
+        raise RecordError(
+            f"{path} was changed after it was written: its seal does not fit", "restore the file, or run again"
+        )
+    _check_means(record, path)
+    return record
+
+
+def _check_means(record: Record, path: Path) -> None:
+    """Scores are the means of their draws, and nothing else."""
+    for name, score in record.scores.items():
+        draws = [draw.get(name, math.nan) for draw in record.draws]
+        if draws and not math.isclose(score, fmean(draws), rel_tol=1e-9, abs_tol=1e-12):
+            raise RecordError(f"{path} was changed: {name} is not the mean of its draws", "restore the file")
+
+
+def _seal(facts: dict[str, Any]) -> str:
+    """Over the plain values, so that fields of later formats change no older seal."""
+    content = {name: value for name, value in facts.items() if name != "seal"}
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
+
+
+def _check_provenance(record: Record) -> None:
+    """No score without provenance: a record that does not say where it comes from is not written."""
+    env, trained = record.environment, not record.yardstick
+    needed: dict[str, object] = {
+        "protocol": record.protocol and record.digest,
+        "headline": record.headline,
+        "dataset hash": record.dataset and record.dataset_hash,
+        "device": env.device and env.system and env.threads,
+        "versions": env.ganbench and env.core and env.python and env.torch,
+        "start": record.started,
+        **{
+            f"source of the {kind}": part.package and part.version and part.source
+            for kind, part in record.parts.items()
+        },
+        **{f"source of the metric {name}": m.package and m.source for name, m in record.metrics.items()},
+        "plugin of the dataset": "dataset" in record.parts,
+        "metrics": record.metrics or not record.scores,
+        "extractor": record.extractor or not any("@" in name for name in record.scores),
+    }
+    if trained:
+        needed |= {
+            "arch": record.arch and record.arch.package and record.arch.version and record.arch.source,
+            "loss": record.loss and record.loss.package and record.loss.version and record.loss.source,
+            **{f"source of the trick {t.name}": t.package and t.version and t.source for t in record.tricks},
+            "recipe": record.recipe and record.recipe_from,
+            "normalisation and parameters of the networks": record.d_norm and record.parameters,
+        }
+    if record.status == "ok":
+        needed |= {
+            "scores": record.scores and all(math.isfinite(value) for value in record.scores.values()),
+            "evaluation draws": record.draws and set(record.columns) == set(record.scores),
+            "self-checks": record.self_checks,
+            "fingerprints": record.bits.samples and (record.bits.weights or not trained),
+            "cost": record.cost.images or not trained,
+        }
+    missing = [name for name, there in needed.items() if not there]
+    if missing:
+        raise RecordError(f"a record without {missing[0]} is not written", "this is a defect of GANBench or a plugin")
+
+
+def read_all(paths: Iterable[Path]) -> tuple[list[Record], list[RecordError]]:
+    """Every record that can be read, and an error for each that cannot."""
+    records, errors = [], []
+    for path in sorted(paths):
+        try:
+            records.append(read(path))
+        except RecordError as error:
+            errors.append(error)
+    return records, errors

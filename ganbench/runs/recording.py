@@ -1,0 +1,201 @@
+"""What a run writes down: its history and costs while it goes on, and the fields of its record at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import statistics
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from ganbench import plugins
+from ganbench.contracts.arch import count_parameters, normalisation
+from ganbench.contracts.executor import Job
+from ganbench.device import memory
+from ganbench.device.energy import Energy, counter_of
+from ganbench.errors import GanbenchError, told
+from ganbench.records.files import append_line, write_atomically
+from ganbench.records.provenance import environment
+from ganbench.records.record import FORMAT, Cost, Speed
+from ganbench.runs.players import Players
+from ganbench.runs.setup import Bench, component_of
+from ganbench.training.flops import Account
+from ganbench.training.trainer import WARM_UP_WINDOWS, Trainer, Window
+
+
+class Recording:
+    """The history of one run, and what it has cost so far.
+
+    Args:
+        folder: of the run.
+        device: that it trains on.
+        alone: whether no other run of the same command is beside it; only then is the device's energy its own.
+    """
+
+    def __init__(self, folder: Path, device: torch.device, *, alone: bool) -> None:
+        self.file, self.device = folder / "history.jsonl", device
+        self.started = now()
+        self.energy = Energy(counter_of(device) if alone else None)
+        self.history: list[dict[str, Any]] = []
+        self.nondeterministic: set[str] = set()
+        self.train_seconds = self.judge_seconds = 0.0
+
+    def row(self, window: Window, fingerprint: str) -> dict[str, Any]:
+        """A line of the history; ``bits`` tells two runs apart at the first window in which they differ."""
+        content = json.dumps([fingerprint, window.step, window.losses])
+        return {
+            "step": window.step,
+            "kimg": window.images / 1000,
+            "seconds": round(self.train_seconds, 3),
+            "images_per_second": round(window.window_images / window.seconds, 1),
+            "bits": hashlib.sha256(content.encode()).hexdigest()[:8],
+            **window.losses,
+        }
+
+    def note(self, row: dict[str, Any]) -> None:
+        """Add a line to the history and its file."""
+        self.history.append(row)
+        append_line(json.dumps(row), self.file, afresh=len(self.history) == 1)
+
+    def write_history(self) -> None:
+        """The whole file anew, as it stood when the run was last saved."""
+        text = "".join(json.dumps(row) + "\n" for row in self.history)
+        write_atomically(self.file, text.encode())
+
+    @property
+    def trace(self) -> str:
+        """The bits of every window, in order."""
+        return " ".join(row["bits"] for row in self.history)
+
+    def cost(self, images: int) -> Cost:
+        """What was spent on ``images`` real images shown to D."""
+        joules = self.energy.joules
+        return Cost(
+            images,
+            round(self.train_seconds, 3),
+            round(self.judge_seconds, 3),
+            None if joules is None else round(joules, 1),
+        )
+
+    def speed(self, trainer: Trainer, sample_rate: float) -> Speed:
+        """Throughput over the windows after the warm-up; ``sample_rate`` in generated images per second."""
+        rates = [row["images_per_second"] for row in self.history][WARM_UP_WINDOWS:]
+        quartiles = statistics.quantiles(rates, n=4) if len(rates) > 1 else [0.0, 0.0, 0.0]
+        rate = statistics.median(rates) if rates else 0.0
+        return Speed(
+            train=round(rate, 1),
+            train_iqr=round(quartiles[2] - quartiles[0], 1),
+            windows=len(rates),
+            sample=round(sample_rate, 1),
+            step_ms=round(1000 * trainer.stream.batch * trainer.recipe.d_steps / rate, 3) if rate else 0.0,
+            peak_memory_mb=memory.peak_mb(self.device),
+            mode=trainer.mode,
+        )
+
+    # -- checkpoint and resume ---------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Any]:
+        """Plain values, loadable with ``weights_only``."""
+        return {
+            "history": self.history,
+            "seconds": [self.train_seconds, self.judge_seconds],
+            "joules": self.energy.joules,
+            "started": self.started,
+            "nondeterministic": sorted(self.nondeterministic),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from ``state()``."""
+        self.history, self.started = state["history"], state["started"]
+        self.train_seconds, self.judge_seconds = state["seconds"]
+        self.energy.resume(state["joules"])
+        self.nondeterministic |= set(state["nondeterministic"])
+
+
+# -- fields of a record ----------------------------------------------------------------------------------------------
+
+
+def protocol_fields(bench: Bench, job: Job, nondeterministic: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What the protocol fixes, and where the job runs."""
+    protocol, judge = bench.protocol, bench.judge
+    return {
+        "format": FORMAT,
+        "protocol": protocol.name,
+        "digest": job.digest,
+        "seed": job.seed,
+        "headline": protocol.evaluation.headline,
+        "dataset": bench.dataset.name,
+        "dataset_hash": bench.dataset.fingerprint,
+        "extractor": judge.extractor.tag if judge.extractor is not None else "",
+        "metrics": bench.components,
+        "parts": bench.parts,
+        "environment": environment(bench.device, nondeterministic, job.workers, protocol.training.precision),
+    }
+
+
+def player_fields(job: Job, players: Players) -> dict[str, Any]:
+    """Who plays, by which recipe, and what was built."""
+    gan = players.gan
+    return {
+        "arch": component_of(plugins.find("arch", job.arch)),
+        "loss": component_of(plugins.find("loss", job.loss)),
+        "tricks": tuple(component_of(plugins.find("trick", trick)) for trick in job.tricks),
+        "changes": job.changes,
+        "recipe": {
+            **plain(players.recipe),
+            **_settings("loss", players.loss),
+            **_settings("arch", gan.settings),
+        },
+        "recipe_from": players.origins,
+        "d_norm": normalisation(gan.discriminators()),
+        "parameters": {"G": count_parameters(gan.generators()), "D": count_parameters(gan.discriminators())},
+    }
+
+
+def with_account(speed: Speed, account: Account) -> Speed:
+    """``speed``, with the operations per image, the rate that they come to, and its share of the device's peak."""
+    flops, peak = account
+    rate = (flops.d + flops.g) * speed.train
+    return msgspec.structs.replace(
+        speed,
+        d_flops=round(flops.d, 1),
+        g_flops=round(flops.g, 1),
+        flops_per_second=float(f"{rate:.4g}"),
+        peak_flops_per_second=float(f"{peak:.4g}"),
+        peak_share=round(rate / peak, 4) if peak else 0.0,
+    )
+
+
+def column_named(scores: Mapping[str, float], column: str) -> str:
+    """The column's name in full: ``fid`` is ``fid@digits-cnn:1a2b3c4d``."""
+    return next(name for name in scores if column in (name, name.partition("@")[0]))
+
+
+def _settings(kind: str, holder: object) -> dict[str, object]:
+    """The hyper-parameters of a loss or an arch, as ``<kind>.<name>``."""
+    if not dataclasses.is_dataclass(holder):
+        return {}
+    return {f"{kind}.{field.name}": plain(getattr(holder, field.name)) for field in dataclasses.fields(holder)}
+
+
+def plain(value: Any) -> Any:
+    """As it comes back from a record; what JSON has no form for, as text."""
+    return msgspec.json.decode(msgspec.json.encode(value, enc_hook=repr))
+
+
+def reason_of(error: Exception) -> str:
+    """An exception as a record's reason, in one line."""
+    if isinstance(error, GanbenchError):
+        return "; ".join(filter(None, [error.message, error.hint]))
+    return told(error)
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

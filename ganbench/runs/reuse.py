@@ -1,0 +1,46 @@
+"""Whether a run's record still stands, so that nothing is done twice."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ganbench import plugins
+from ganbench.contracts.executor import Job
+from ganbench.errors import RecordError
+from ganbench.records.record import FINISHED, FORMAT, Record
+from ganbench.records.store import read
+from ganbench.runs.recording import protocol_fields
+from ganbench.runs.setup import Bench
+
+
+def still_good(job: Job, bench: Bench) -> Record | None:
+    """The record that is there already, if it is of the same rules, code, data and judge."""
+    with suppress(RecordError):
+        record = read(job.record_file) if job.record_file.exists() else None
+        if record and record.status in FINISHED and _basis(record) == basis_now(job, bench):
+            return record
+    return None
+
+
+def _basis(record: Record) -> list[Any]:
+    """What a finished record must share with a job that need not be done again."""
+    parts = [record.arch, record.loss, *record.tricks, *record.metrics.values(), *record.parts.values()]
+    sources = [part.source for part in parts if part]
+    return [record.format, record.digest, record.changes, record.dataset_hash, record.extractor, sources]
+
+
+def basis_now(job: Job, bench: Bench) -> list[Any]:
+    facts = protocol_fields(bench, job)
+    named = [plugins.find("arch", job.arch), plugins.find("loss", job.loss)] if not job.yardstick else []
+    named += [plugins.find("trick", trick) for trick in job.tricks]
+    sources = [source.source_hash for source in named]
+    sources += [part.source for part in (*facts["metrics"].values(), *facts["parts"].values())]
+    return [FORMAT, job.digest, job.changes, facts["dataset_hash"], facts["extractor"], sources]
+
+
+def is_finished(record_file: Path) -> bool:
+    with suppress(RecordError):
+        return record_file.exists() and read(record_file).status in FINISHED
+    return False

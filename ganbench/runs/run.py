@@ -1,0 +1,271 @@
+"""One run: train, look now and then, judge at the end, leave a record."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+
+from ganbench.contracts.data import Split
+from ganbench.contracts.executor import Event, Job
+from ganbench.device import memory
+from ganbench.device.determinism import noting_nondeterminism, settings
+from ganbench.device.untouched import preserved_rng
+from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError
+from ganbench.evaluation.best import BestSoFar
+from ganbench.evaluation.sampling import sample
+from ganbench.records.files import write_atomically
+from ganbench.records.provenance import environment
+from ganbench.records.record import Fingerprints, Look, Record, Speed, Status
+from ganbench.records.store import write
+from ganbench.report import pictures
+from ganbench.runs import checkpoint
+from ganbench.runs.judging import Judgement, judge
+from ganbench.runs.players import Players, build_players, refuse_unmet
+from ganbench.runs.recording import Recording, column_named, player_fields, protocol_fields, reason_of, with_account
+from ganbench.runs.reuse import basis_now, is_finished
+from ganbench.runs.setup import Bench
+from ganbench.training.batches import Stream
+from ganbench.training.flops import Meter, account
+from ganbench.training.precision import MEMORY_FORMATS, lay_out
+from ganbench.training.trainer import Trainer
+
+WINDOWS = 40
+"""A run is timed in at least about this many windows: at each end progress is reported and the losses are read."""
+WINDOW_IMAGES = 100_000
+"""No window is longer, so that long runs, too, report, stop and save within minutes."""
+CHECKPOINT_SECONDS = 60.0
+"""After so long without a checkpoint, the next window's end writes one."""
+Emit = Callable[[Event], None]
+
+
+class Run:
+    """One run while it goes on."""
+
+    def __init__(self, job: Job, bench: Bench, emit: Emit) -> None:
+        self.job, self.emit, self.bench = job, emit, bench
+        self.protocol, self.folder, self.device = job.protocol, Path(job.folder), bench.device
+        self._begin()
+        self.overwrites = job.fresh and is_finished(job.record_file)
+
+    def _begin(self) -> None:
+        """Everything as it is before the first step."""
+        self.players = build_players(self.job, self.bench.dataset)
+        refuse_unmet(self.job, self.players.gan, self.bench.dataset, self.bench.judge.metrics)
+        self.gan, self.recipe = self.players.gan, self.players.recipe
+        memory.reset_peak(self.device)
+        self.trainer = self._trainer(self.players, self.bench.dataset.train)
+        self.best = BestSoFar(self.bench.goal)
+        self.recording = Recording(self.folder, self.device, alone=self.job.workers == 1)
+
+    def _trainer(self, players: Players, data: Split) -> Trainer:
+        rules = self.protocol.training
+        lay_out(players.gan.to(self.device), rules.layout)
+        return Trainer(
+            players.gan,
+            players.played,
+            Stream(data, rules.batch, self._seed("data"), self.device, MEMORY_FORMATS[rules.layout]),
+            players.recipe,
+            rules.d_updates,
+            self._seed("latent"),
+            self._seed("penalty"),
+            players.tricks,
+            rules.precision,
+        )
+
+    def _metered(self, meter: Meter) -> Trainer:
+        """The same at its beginning, of players of its own, with one D update per G update."""
+        players = build_players(self.job, self.bench.dataset)
+        recipe = msgspec.structs.replace(players.recipe, d_steps=1)
+        players = dataclasses.replace(players, tricks=(*players.tricks, meter), recipe=recipe)
+        return self._trainer(players, self.trainer.stream.split)
+
+    def carry_out(self, should_stop: Callable[[], bool]) -> Record:
+        """Train, look, judge; whatever happens is written down, and a record stands from the first moment on.
+
+        With ``--force`` the record of the last time stands until the new one is finished.
+        """
+        self._resume()
+        if not self.overwrites:
+            self._write(self.record("interrupted", "it was begun and never came to an end"))
+        judgement, before = Judgement(), settings()
+        status: Status
+        try:
+            with noting_nondeterminism(self.recording.nondeterministic):
+                status, reason = self._train(should_stop)
+                if status == "ok":
+                    judgement = self._judge()
+            _check_settings(before)
+        except Diverged as error:
+            status, reason = "diverged", str(error)
+        except RecordError:  # a full disk is nobody's result: the run is to be repeated
+            raise
+        except Exception as error:  # a plugin's crash is a result too
+            status, reason, judgement = "error", reason_of(error), Judgement()
+            with suppress(GanbenchError):
+                write_atomically(self.folder / "error.txt", traceback.format_exc().encode())
+        record = self.record(status, reason, judgement)
+        if status != "interrupted":  # after everything that it could disturb
+            record = msgspec.structs.replace(record, speed=self._accounted(record.speed))
+        if status != "interrupted" or not self.overwrites:
+            self._write(record)  # before the checkpoint shrinks: a kill between the two must not cost the run
+        if status != "interrupted":
+            self._checkpoint(only=checkpoint.WEIGHTS)
+        return record
+
+    def _train(self, should_stop: Callable[[], bool]) -> tuple[Status, str]:
+        trainer, recording, total = self.trainer, self.recording, self.trainer.d_updates
+        checks = self.protocol.evaluation.checks
+        size = max(1, min(-(-total // max(WINDOWS, checks)), WINDOW_IMAGES // self.protocol.training.batch))
+        saved = time.monotonic()
+        if not recording.history:
+            self._picture(0)
+        while not trainer.done:
+            before = trainer.d_done
+            with recording.energy.watched():
+                window = trainer.advance((before // size + 1) * size)
+            recording.train_seconds += window.seconds
+            row = recording.row(window, trainer.fingerprint())
+            checked = trainer.done or before * checks // total != trainer.d_done * checks // total
+            if checked:
+                self._picture(window.images)
+                row |= self._look(window.images) if checks > 1 else {}  # the end alone is nothing to choose from
+            recording.note(row)
+            stopped = should_stop() and not trainer.done
+            if checked or stopped or time.monotonic() - saved > CHECKPOINT_SECONDS:
+                self._checkpoint()
+                saved = time.monotonic()
+            self.emit(Event("progress", self.job.key, {**row, "share": trainer.d_done / total}))
+            if stopped:
+                budget = self.protocol.training.budget_kimg
+                return "interrupted", f"stopped at {window.images / 1000:g} of {budget:g} kimg"
+            limit = self.protocol.training.timeout
+            if limit and recording.train_seconds > limit and not trainer.done:
+                return "timeout", f"{recording.train_seconds:.0f} s of training, the protocol allows {limit:g} s"
+        return "ok", ""
+
+    def _picture(self, images: int) -> None:
+        """Samples of always the same latents, as a file and for the display; changes no weight."""
+        reals, spec = self.bench.judge.reference, self.bench.dataset.spec
+        few = reals[torch.arange(min(pictures.how_many(spec), len(reals)))]
+        with preserved_rng(self.device):
+            fakes = sample(self.trainer.averaged, few, self._seed("picture"), self.device)
+        stem = self.folder / "samples" / f"{images / 1000:09.2f}-kimg"
+        pixels = pictures.frame(self.trainer.averaged, fakes, reals, spec, images / 1000)
+        pictures.save_png(pixels, stem.with_name(f"{stem.name}.png"))
+        if self.trainer.done:
+            pictures.save_media(fakes.x, spec, stem)
+        self.emit(Event("picture", self.job.key, {"pixels": pictures.thumbnail(fakes.x, few.source)}))
+
+    def _look(self, images: int) -> dict[str, Any]:
+        """The headline on the selection split, with latents of its own; changes no weight. A metric that cannot score
+        what there is so early costs a point of the curve, not the run."""
+        began, seed, selector = time.perf_counter(), self._seed("selection"), self.bench.selector
+        try:
+            with preserved_rng(self.device):
+                fakes = sample(self.trainer.averaged, selector.reference, seed, self.device)
+                scores = selector.score(fakes, seed, generator=self.trainer.averaged).scores
+        except PluginError as error:
+            return {"not scored": error.message}
+        finally:
+            self.recording.judge_seconds += time.perf_counter() - began
+        headline = column_named(scores, self.protocol.evaluation.headline)
+        self.best.add(
+            Look(images / 1000, round(self.recording.train_seconds, 3), scores[headline]), self.trainer.averaged
+        )
+        return dict(scores)
+
+    def _judge(self) -> Judgement:
+        self.emit(Event("judging", self.job.key, {}))
+        began = time.perf_counter()
+        with preserved_rng(self.device):
+            judgement = judge(self.bench, self.trainer.averaged, self.best, self.trainer.images / 1000, self._seed)
+        self.recording.judge_seconds += time.perf_counter() - began
+        return judgement
+
+    def _seed(self, stream: str) -> int:
+        return self.protocol.seed(self.job.seed, stream)
+
+    # -- files -------------------------------------------------------------------------------------------------------
+
+    def _checkpoint(self, only: tuple[str, ...] = ()) -> None:
+        """Everything to go on from, or ``only`` some of it."""
+        state = {
+            "identity": self._identity,
+            "job": msgspec.json.encode(self.job).decode(),
+            **self.trainer.state(),
+            "best": self.best.state(),
+            **self.recording.state(),
+        }
+        checkpoint.save({key: state[key] for key in only or state}, self.folder / "checkpoint.pt")
+
+    def _resume(self) -> None:
+        """Go on from the checkpoint of an undisturbed prefix of this very run, if there is one."""
+        state = None if self.job.fresh else checkpoint.load(self.folder / "checkpoint.pt", self._identity)
+        if state is not None:
+            try:
+                self._restore(state)
+                kimg = {"kimg": self.trainer.images / 1000, "budget": self.protocol.training.budget_kimg}
+                self.emit(Event("resumed", self.job.key, kimg))
+            except Exception:  # half a state is worse than none
+                self._begin()
+        leftovers = self.folder.rglob(".*.tmp")  # of a process that was killed while it wrote
+        old = [] if self.recording.history else [self.folder / "error.txt", *(self.folder / "samples").glob("*")]
+        for path in (*leftovers, *old):
+            path.unlink(missing_ok=True)
+        self.recording.write_history()
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self.trainer.restore(state)
+        self.best.restore(state["best"])
+        self.recording.restore(state)
+
+    @property
+    def _identity(self) -> str:
+        """What must be equal for a checkpoint to be this run's."""
+        where = environment(self.device, precision=self.protocol.training.precision)
+        machine = [where.torch, where.python, where.cuda, where.cudnn, where.device, where.threads, where.precision]
+        return json.dumps([self.job.key, basis_now(self.job, self.bench), machine, where.core])
+
+    def _write(self, record: Record) -> None:
+        write(record, self.job.record_file)
+
+    def record(self, status: Status, reason: str, judgement: Judgement | None = None) -> Record:
+        """The run as it stands."""
+        judgement, recording = judgement or Judgement(), self.recording
+        scored, checks = judgement.fields(), judgement.checks
+        return Record(
+            **protocol_fields(self.bench, self.job, tuple(sorted(recording.nondeterministic))),
+            **player_fields(self.job, self.players),
+            **scored,
+            status=status,
+            reason=reason,
+            bits=Fingerprints(self.trainer.fingerprint() if status == "ok" else "", judgement.samples, recording.trace),
+            best=judgement.best,
+            curve=tuple(self.best.looks),
+            collapse=self.bench.self_check.collapse(checks, scored["scores"]) if checks else "",
+            self_checks=checks,
+            speed=recording.speed(self.trainer, judgement.rate),
+            cost=recording.cost(self.trainer.images),
+            started=recording.started,
+        )
+
+    def _accounted(self, speed: Speed) -> Speed:
+        """``speed`` with the arithmetic behind it, where something was timed and the operations can be counted."""
+        counted = account(self.trainer, self._metered) if speed.train else None
+        return speed if counted is None else with_account(speed, counted)
+
+
+def _check_settings(before: Mapping[str, Any]) -> None:
+    """A plugin that turns torch's switches makes its own rules: its run cannot stand beside the others."""
+    changed = [f"{name} {before[name]} -> {now}" for name, now in settings().items() if now != before[name]]
+    if changed:
+        raise PluginError(f"a plugin changed torch's settings ({', '.join(changed)})", "let it leave them alone")

@@ -1,0 +1,48 @@
+"""A yardstick's draw, scored like a run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from ganbench.contracts.executor import Job
+from ganbench.device.untouched import preserved_rng
+from ganbench.evaluation.yardsticks import draw
+from ganbench.records.record import Cost, Fingerprints, Record
+from ganbench.records.store import write
+from ganbench.report import pictures
+from ganbench.runs.judging import Judgement, digest_of
+from ganbench.runs.recording import now, protocol_fields
+from ganbench.runs.setup import Bench
+
+
+def judge_yardstick(job: Job, bench: Bench) -> Record:
+    """Score samples that nobody trained, by the same code, and store them as a record."""
+    protocol = job.protocol
+    started, began = now(), time.perf_counter()
+    seed = protocol.seed(job.seed, f"yardstick-{job.yardstick}")
+    with preserved_rng(bench.device):
+        (real, fakes), remake = draw(
+            job.yardstick, bench.dataset, bench.judge.reference, protocol.evaluation.reference, seed
+        )
+        others = None if real is bench.judge.reference else real
+        verdict = bench.judge.score(fakes, seed, real=others, remake=remake)
+        checks = bench.self_check(fakes, real)
+    judgement = Judgement((verdict,), (digest_of(fakes.x),), checks=checks)
+    folder = Path(job.folder)
+    shown = fakes[torch.arange(min(pictures.how_many(bench.dataset.spec), len(fakes)))]
+    pictures.save_samples(shown, bench.dataset.spec, folder / "samples" / "samples", real)
+    record = Record(
+        **protocol_fields(bench, job),
+        status="ok",
+        yardstick=job.yardstick,
+        **judgement.fields(),
+        bits=Fingerprints(samples=judgement.samples),
+        self_checks=checks,
+        cost=Cost(judge_seconds=round(time.perf_counter() - began, 3)),
+        started=started,
+    )
+    write(record, folder / "record.json")
+    return record
