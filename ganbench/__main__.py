@@ -1,6 +1,6 @@
 """``python -m ganbench``."""
 
-from ganbench.cli import main
+from ganbench.cli.main import main
 
 if __name__ == "__main__":
     main()

@@ -310,7 +310,7 @@ def test_importing_ganbench_and_its_names_is_light():
 
 def test_the_names_of_the_api_are_functions_even_after_everything_was_imported():
     code = """
-        import json, ganbench, ganbench.api, ganbench.cli, ganbench.leaderboards.table, ganbench.runs.runner
+        import json, ganbench, ganbench.api, ganbench.cli.main, ganbench.leaderboards.table, ganbench.runs.runner
         api = ("run", "evaluate", "leaderboard", "load_run")
         print(json.dumps([callable(getattr(ganbench, name)) for name in api]))
     """

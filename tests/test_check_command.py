@@ -110,7 +110,7 @@ def test_ctrl_c_ends_it_in_silence_whatever_is_being_prepared(seconds, tmp_path)
     code = (
         "import signal, sys\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from ganbench.cli import main\n"
+        "from ganbench.cli.main import main\n"
         "sys.argv = ['ganbench', 'plugins', 'loss', '--check']\n"
         "main()"
     )

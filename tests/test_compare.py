@@ -319,7 +319,7 @@ def test_an_incomplete_row_made_here_does_not_stand_for_the_published_one(tmp_pa
 def test_compare_starts_without_torch_pandas_or_scipy_stats(home, ganbench_command):
     code = (
         "import sys; sys.argv = ['ganbench', 'compare', 'dcgan+r1', 'mlp+r1', '--protocol', 'digits-16-v1', '--json']\n"
-        "from ganbench.cli import main\n"
+        "from ganbench.cli.main import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
         "print({'torch', 'pandas', 'scipy.stats'} & set(sys.modules), file=sys.stderr)"

@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from ganbench import GAN, Dataset, Evaluating, Evaluation, Oracle, Protocol, Split, Training, Trick, plugins
-from ganbench.cli import app
+from ganbench.cli.main import app
 from ganbench.contracts.loss import LossTraits
 from ganbench.leaderboards.publishing import check_folder
 from ganbench.plugins import hookspecs

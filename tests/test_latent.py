@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 import ganbench
 from ganbench import GAN, Dataset, DataSpec, Evaluating, Match, Protocol, Split, Training
-from ganbench.cli import app
+from ganbench.cli.main import app
 from ganbench.errors import DataError, GanbenchError, Unsupported
 from ganbench.records.store import write
 from ganbench.report.activation import Probe

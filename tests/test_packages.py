@@ -526,7 +526,7 @@ DEPRECATED = """
     import sys, types
     import pluggy
     from ganbench import hookspecs, loading
-    from ganbench.cli import main
+    from ganbench.cli.main import main
 
     hookspec = pluggy.HookspecMarker("ganbench")
     later = types.ModuleType("later")

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import ganbench
 from ganbench import plugins
-from ganbench.cli import app
+from ganbench.cli.main import app
 from ganbench.contracts.executor import UNPACKAGED
 from ganbench.errors import PluginError
 from ganbench.plugins import hookspecs, loading, metadata
@@ -78,7 +78,7 @@ def test_no_module_of_the_core_imports_the_baselines() -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["protocols", "list"], ["run", "--help"]])
 def test_help_and_listings_import_no_torch(arguments: list[str], tmp_path) -> None:
     code = (
-        "import sys\nfrom ganbench.cli import main\n"
+        "import sys\nfrom ganbench.cli.main import main\n"
         f"sys.argv = ['ganbench', *{arguments!r}]\n"
         "try: main()\nexcept SystemExit: pass\n"
         "heavy = {'torch', 'torchvision', 'scipy', 'pandas', 'sklearn', 'numpy', 'ganbench_baselines.arch.dcgan'}\n"
@@ -164,7 +164,7 @@ def test_nothing_is_loaded_from_the_working_directory(ganbench_command, tmp_path
     (tmp_path / "evil-1.0.dist-info").mkdir()
     (tmp_path / "evil-1.0.dist-info" / "entry_points.txt").write_text("[ganbench.loss]\nevil = evil\n")
     (tmp_path / "evil-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: evil\nVersion: 1.0\n")
-    code = "import sys; sys.argv = ['ganbench', 'plugins']; from ganbench.cli import main; main()"
+    code = "import sys; sys.argv = ['ganbench', 'plugins']; from ganbench.cli.main import main; main()"
     script = tmp_path / "bin" / "ganbench"
     script.parent.mkdir()
     script.write_text(code)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 import ganbench
 from ganbench import GAN, DataSpec, Evaluating, Match, Protocol, Split, Training
-from ganbench.cli import app
+from ganbench.cli.main import app
 from ganbench.device.untouched import untouched
 from ganbench.errors import GanbenchError
 from ganbench.report import audio, axes, points

@@ -540,7 +540,7 @@ def pictures(n: int = 24) -> Split:
 
 
 def fresh_batches(module: ModuleType) -> bool:
-    """Whether every D update of a ``train`` module sees another batch of reals."""
+    """Whether every D update of a ``trainer`` module sees another batch of reals."""
 
     class Recording:
         def __init__(self) -> None:
@@ -580,7 +580,7 @@ def players() -> GAN:
 
 
 def samples_in_eval_mode(module: ModuleType) -> bool:
-    """Whether the samples of an ``evaluate`` module do not depend on their batch and move no statistic."""
+    """Whether the samples of a ``sampling`` module do not depend on their batch and move no statistic."""
     gan, reals = players(), pictures()
     before = {name: value.clone() for name, value in gan.state_dict().items()}
     whole, some = module.sample(gan, reals, 0, CPU).x, module.sample(gan, reals[torch.arange(4)], 0, CPU).x
@@ -589,8 +589,8 @@ def samples_in_eval_mode(module: ModuleType) -> bool:
 
 
 def test_a_core_that_samples_in_train_mode_is_found(copied: Copied) -> None:
-    assert samples_in_eval_mode(copied("ganbench.evaluation.judge"))
-    assert not samples_in_eval_mode(copied("ganbench.evaluation.judge", ("root.eval()", "root.train()")))
+    assert samples_in_eval_mode(copied("ganbench.evaluation.sampling"))
+    assert not samples_in_eval_mode(copied("ganbench.evaluation.sampling", (", in_eval_mode(*gan.generators())", "")))
 
 
 def evaluation_draws_on_its_own(module: ModuleType) -> bool:
@@ -603,9 +603,9 @@ def evaluation_draws_on_its_own(module: ModuleType) -> bool:
 
 @pytest.mark.parametrize("new", ["rng = torch.default_generator", "rng = torch.default_generator.manual_seed(seed)"])
 def test_evaluation_latents_from_the_training_stream_are_found(copied: Copied, new) -> None:
-    assert evaluation_draws_on_its_own(copied("ganbench.evaluation.judge"))
+    assert evaluation_draws_on_its_own(copied("ganbench.evaluation.sampling"))
     shared = ("rng = torch.Generator(device).manual_seed(seed)", new)
-    assert not evaluation_draws_on_its_own(copied("ganbench.evaluation.judge", shared))
+    assert not evaluation_draws_on_its_own(copied("ganbench.evaluation.sampling", shared))
 
 
 def looking_does_not_touch(module: ModuleType) -> bool:
@@ -625,7 +625,7 @@ def looking_does_not_touch(module: ModuleType) -> bool:
 
 def test_a_loop_that_shares_its_random_numbers_with_evaluation_is_found(copied: Copied) -> None:
     assert looking_does_not_touch(copied("ganbench.training.trainer"))
-    shared = ("            _set_default_rng_states(self.noise, self.device)\n", "")
+    shared = ("            set_default_rng_states(self.noise, self.device)\n", "")
     assert not looking_does_not_touch(
         copied("ganbench.training.trainer", shared, ("with preserved_rng(self.device):", "if True:"))
     )
@@ -643,10 +643,10 @@ def reals_and_fakes_take_one_road(module: ModuleType) -> bool:
 
 
 def test_fakes_that_are_resized_on_their_own_are_found(copied: Copied) -> None:
-    assert reals_and_fakes_take_one_road(copied("ganbench.evaluation.judge"))
+    assert reals_and_fakes_take_one_road(copied("ganbench.contracts.evaluation"))
     halved = "torch.nn.functional.interpolate(self.fake.float(), (16, 16), mode='nearest').to(torch.uint8)"
     own_road = ("extract(self.extractor, self.fake, self.device)", f"extract(self.extractor, {halved}, self.device)")
-    assert not reals_and_fakes_take_one_road(copied("ganbench.evaluation.judge", own_road))
+    assert not reals_and_fakes_take_one_road(copied("ganbench.contracts.evaluation", own_road))
 
 
 def storing_is_exact(module: ModuleType) -> bool:

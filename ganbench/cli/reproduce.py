@@ -95,7 +95,7 @@ def _file(record: Path) -> Path:
 
 def _run(job: Job, terminal: Console, quiet: bool) -> Record:
     """Carry the job out in a worker of its own, as it was the first time."""
-    display = None if quiet else PlainDisplay(terminal, Plan(job.protocol, [job], [], []))
+    display = None if quiet else PlainDisplay(terminal, Plan(job.protocol, [job], []))
     with LocalExecutor(1) as executor:
         for event in executor.run([job]):
             if event.kind == "refused":

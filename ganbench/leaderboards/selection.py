@@ -103,17 +103,22 @@ def _replaces(ours: Row, published: Row) -> bool:
 Installed = Callable[[str, Component], str]
 """``(kind, component) -> source hash`` of the installed plugin of that name, package and version, or ""."""
 
-_Code = tuple[str, str, str, str, bool]
-"""Kind, package, name, version, and how the source was hashed: format 1 left out what a module imports."""
+_Code = tuple[str, str, str, str, str]
+"""Kind, package, name, version, and how the source was hashed."""
 
 
 def _codes(record: Record) -> dict[_Code, Component]:
     parts = [("arch", record.arch), ("loss", record.loss), *(("trick", trick) for trick in record.tricks)]
     return {
-        (kind, part.package, part.name, part.version, record.format == 1): part
+        (kind, part.package, part.name, part.version, _hashed_as(part, record)): part
         for kind, part in parts
         if part and part.source
     }
+
+
+def _hashed_as(part: Component, record: Record) -> str:
+    """Format 1 hashed a module without what it imports, format 2 with that; since then the hash says its kind."""
+    return part.hash_kind or f"format {record.format}"
 
 
 References = dict[_Code, tuple[str, str]]
@@ -132,8 +137,9 @@ def references(found: Iterable[Found], installed: Installed | None) -> Reference
     known: References = {}
     for code, group in groups.items():
         published = [pair for pair in group if not pair[0].here]
-        old = code[-1]
-        source = installed(code[0], group[0][1]) if installed and not published and not old else ""
+        source = installed(code[0], group[0][1]) if installed and not published else ""
+        if source.rpartition(":")[0] != group[0][1].hash_kind:
+            source = ""
         whose = "the installed plugin" if source else "the published one" if published and mixed else "most runs"
         known[code] = source or _usual(published or group), whose
     return known
@@ -198,12 +204,12 @@ def _surroundings(rows: Sequence[Row]) -> list[str]:
 
 
 def _judges(rows: Sequence[Row]) -> list[str]:
-    judges: dict[str, dict[bool, set[tuple[str, str, int, str]]]] = defaultdict(lambda: defaultdict(set))
+    judges: dict[str, dict[str, set[tuple[str, str, int, str]]]] = defaultdict(lambda: defaultdict(set))
     for row in rows:
         for record in row.records:
             for name, metric in record.metrics.items():
                 version = metric.package, metric.version, metric.revision, metric.source
-                judges[name][record.format == 1].add(version)  # the two formats hash a source in different ways
+                judges[name][_hashed_as(metric, record)].add(version)
     most = {name: max(map(len, found.values())) for name, found in judges.items()}
     return [f"the metric {name} changed between runs: {n} sources" for name, n in most.items() if n > 1]
 

@@ -9,22 +9,28 @@ from msgspec import Struct, field
 from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
 
-FORMAT = 2
-"""1: 0.1.0 before its release. 2: fingerprints, best-so-far, curve, self-checks, seal."""
+FORMAT = 3
+"""1: 0.1.0 before its release. 2: fingerprints, best-so-far, curve, self-checks, seal. 3: hashes of code say of which
+kind they are (``ast1:``)."""
 Status = Literal["ok", "diverged", "error", "timeout", "skipped", "interrupted"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 """Statuses of a run that is over; ``interrupted`` is to be resumed."""
 
 
 class Component(Struct, frozen=True):
-    """A plugin as it was when it ran. ``source`` is the hash of its module's text and of what that imports from its
-    own package; ``revision`` a metric's own ``version``."""
+    """A plugin as it was when it ran. ``source`` is the hash of its module and of what that imports from its own package
+    (``plugins.source.source_hash``); ``revision`` is a metric's own ``version``."""
 
     name: str
     package: str
     version: str
     source: str = ""
     revision: int = 0
+
+    @property
+    def hash_kind(self) -> str:
+        """How ``source`` was computed: ``"ast1"``, or ``""`` before format 3. Hashes of two kinds do not compare."""
+        return self.source.rpartition(":")[0]
 
 
 class Column(Struct, frozen=True):

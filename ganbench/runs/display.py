@@ -160,6 +160,8 @@ def _opening(plan: Plan) -> str:
     )
     if finished:
         text += f"; {finished} finished before (--force runs them again)"
+    for version, number in plan.older.items():
+        text += f"; {number} made by ganbench {version} stand as results of that version"
     if any(not job.yardstick for job in plan.changed):
         text += "; some are repeated because their code or the protocol changed since"
     return text

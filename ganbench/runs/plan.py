@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -16,7 +17,7 @@ from ganbench.contracts.executor import UNPACKAGED, Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
 from ganbench.plugins.source import Source
-from ganbench.records.record import FINISHED, Record
+from ganbench.records.record import FINISHED, FORMAT, Record
 from ganbench.records.store import read
 from ganbench.runs.changes import Changes
 
@@ -30,8 +31,11 @@ class Plan:
     protocol: Protocol
     todo: list[Job]
     finished: list[Job]
-    changed: list[Job]
+    changed: list[Job] = field(default_factory=list)
     """Jobs of ``todo`` that have a record, but of other code."""
+    older: Counter[str] = field(default_factory=Counter)
+    """GANBench version -> finished runs of an older record format. Their code was hashed in another way, so nobody can
+    tell whether it changed; they stand as results of that version."""
 
     @property
     def jobs(self) -> list[Job]:
@@ -131,7 +135,7 @@ def check_writable(folder: Path) -> None:
 
 
 def _sort(protocol: Protocol, jobs: list[Job], force: bool) -> Plan:
-    plan = Plan(protocol, [], [], [])
+    plan = Plan(protocol, [], [])
     for job in jobs:
         if not job.record_file.exists() or (force and not job.yardstick):
             plan.todo.append(job)
@@ -145,9 +149,11 @@ def _sort(protocol: Protocol, jobs: list[Job], force: bool) -> Plan:
             )
         if record.status not in FINISHED:
             plan.todo.append(job)
-        elif _same_code(record, job):
+        elif record.format < FORMAT or _same_code(record, job):
             # what is read from a path may have changed: the worker looks, and repeats the run only if it has
             (plan.todo if ":" in job.protocol.dataset else plan.finished).append(job)
+            if record.format < FORMAT and not job.yardstick:
+                plan.older[record.environment.ganbench] += 1
         else:
             plan.todo.append(job)
             plan.changed.append(job)

@@ -16,28 +16,32 @@ from ganbench.runs.setup import Bench
 
 
 def still_good(job: Job, bench: Bench) -> Record | None:
-    """The record that is there already, if it is of the same rules, code, data and judge."""
+    """The record that is there already, if it is of the same rules, code, data and judge. Whether the code is the same
+    cannot be told of an older format, whose results stand as those of an older version."""
     with suppress(RecordError):
         record = read(job.record_file) if job.record_file.exists() else None
-        if record and record.status in FINISHED and _basis(record) == basis_now(job, bench):
-            return record
+        if record and record.status in FINISHED:
+            then, now = _basis(record), basis_now(job, bench)
+            if then == now or (record.format < FORMAT and then[:-1] == now[:-1]):
+                return record
     return None
 
 
 def _basis(record: Record) -> list[Any]:
-    """What a finished record must share with a job that need not be done again."""
+    """What a finished record must share with a job that need not be done again; the code stands last."""
     parts = [record.arch, record.loss, *record.tricks, *record.metrics.values(), *record.parts.values()]
     sources = [part.source for part in parts if part]
-    return [record.format, record.digest, record.changes, record.dataset_hash, record.extractor, sources]
+    return [record.digest, record.changes, record.dataset_hash, record.extractor, sources]
 
 
 def basis_now(job: Job, bench: Bench) -> list[Any]:
+    """The same of the job, as things are now."""
     facts = protocol_fields(bench, job)
     named = [plugins.find("arch", job.arch), plugins.find("loss", job.loss)] if not job.yardstick else []
     named += [plugins.find("trick", trick) for trick in job.tricks]
     sources = [source.source_hash for source in named]
     sources += [part.source for part in (*facts["metrics"].values(), *facts["parts"].values())]
-    return [FORMAT, job.digest, job.changes, facts["dataset_hash"], facts["extractor"], sources]
+    return [job.digest, job.changes, facts["dataset_hash"], facts["extractor"], sources]
 
 
 def is_finished(record_file: Path) -> bool:
