@@ -1,6 +1,6 @@
-"""Plugins: entry-point metadata -> Source; what a name means; from a Source to what its hook builds.
+"""What is installed: every component that a package announces as an entry point.
 
-Everything a listing or a typo hint needs comes from package metadata; only what a run names is imported.
+Everything a listing or a typo hint needs comes from package metadata. Only what a run names is imported.
 """
 
 from __future__ import annotations
@@ -28,9 +28,6 @@ from ganbench.plugins.source import Source
 
 GROUP = "ganbench."
 ALLOW_LIST = "GANBENCH_PLUGINS"
-
-
-# -- what is installed ---------------------------------------------------------------------------------------
 
 
 def announced() -> list[Source]:
@@ -108,9 +105,3 @@ def _owner(dist: Distribution) -> tuple[str, str]:
         return facts["Name"] or folder[0], facts["Version"] or folder[-1]
     except Exception:
         return folder[0], folder[-1]
-
-
-# -- what a name means ---------------------------------------------------------------------------------------
-
-
-# -- from a name to an object --------------------------------------------------------------------------------
