@@ -18,8 +18,11 @@ FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 
 
 class Component(Struct, frozen=True):
-    """A plugin as it was when it ran. ``source`` is the hash of its module and of what that imports from its own package
-    (``plugins.source.source_hash``); ``revision`` is a metric's own ``version``."""
+    """A plugin as it was when it ran.
+
+    ``source`` is the hash of its module and of what that imports from its own package (``plugins.source.source_hash``),
+    ``revision`` a metric's own ``version``.
+    """
 
     name: str
     package: str
