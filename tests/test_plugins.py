@@ -19,7 +19,7 @@ from ganbench import plugins
 from ganbench.cli.main import app
 from ganbench.contracts.executor import UNPACKAGED
 from ganbench.errors import PluginError
-from ganbench.plugins import hookspecs, loading, metadata
+from ganbench.plugins import hookspecs, loading, names
 
 GOOD_LOSS = '''
     """A loss from elsewhere."""
@@ -315,7 +315,7 @@ def test_a_protocol_means_its_own_packages_components_whatever_else_is_installed
 
 
 def test_what_is_handed_over_from_python_is_found_by_its_reference_and_listed_nowhere(monkeypatch) -> None:
-    monkeypatch.setattr(metadata, "_handed", {})
+    monkeypatch.setattr(names, "_handed", {})
     mine = plugins.Source("loss", "hinge", UNPACKAGED, "0", "somewhere")
     with pytest.raises(PluginError, match="the loss 'hinge' is in no package"):
         plugins.find("loss", mine.reference)

@@ -17,7 +17,7 @@ from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError
-from ganbench.leaderboards.publishing import installed_source, published_folder, rules_of
+from ganbench.leaderboards.published import installed_source, published_folder, rules_of
 from ganbench.records.record import Record
 from ganbench.records.store import read_all
 from ganbench.runs.plan import DEFAULT_PROTOCOL

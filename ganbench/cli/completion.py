@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 from ganbench import plugins
-from ganbench.leaderboards.publishing import published_folder
+from ganbench.leaderboards.published import published_folder
 from ganbench.plugins.hookspecs import KINDS
 from ganbench.runs.plan import DEFAULT_PROTOCOL
 

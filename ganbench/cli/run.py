@@ -16,7 +16,7 @@ from ganbench.cli import completion
 from ganbench.cli.base import app, console
 from ganbench.cli.leaderboard import show_table
 from ganbench.errors import GanbenchError, ProtocolError
-from ganbench.leaderboards.publishing import published_folder
+from ganbench.leaderboards.published import published_folder
 from ganbench.plugins.names import refuse_without
 from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.source import Source
