@@ -23,8 +23,6 @@ from ganbench.records.files import write_atomically
 from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read, read_all, write
 
-# -- folders -------------------------------------------------------------------------------------------------
-
 
 def records_in(folder: Path) -> list[Path]:
     """Record files of a published leaderboard, ``records/*.json``, or of runs, ``*/seed*/record.json``."""

@@ -1,0 +1,43 @@
+"""Where published records lie, and the rules and code that they follow. Light: completion needs it too."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ganbench import plugins
+from ganbench.contracts.protocol import Protocol
+from ganbench.errors import PluginError
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.record import Component
+
+
+def published_folder(protocol: str) -> Path | None:
+    """Where published records of a protocol lie: ``leaderboards/<protocol>`` here, in the package that provides the
+    protocol, or, where that is installed from a checkout, at the top of the checkout."""
+    folders = [Path("leaderboards", protocol)]
+    for source in plugins.of_kind("protocol"):
+        if source.name == protocol and source.file is not None:
+            package = source.file.parents[source.module.count(".") - 1]
+            checkouts = [folder for folder in package.parents[:2] if (folder / "pyproject.toml").exists()]
+            folders += [folder / "leaderboards" / protocol for folder in (package, *checkouts)]
+    return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def rules_of(text: str, runs: Path) -> Protocol | None:
+    """The protocol; None where its plugin is gone but its records may still be here."""
+    try:
+        return load_protocol(text)
+    except PluginError:
+        known = (runs / text).is_dir() or published_folder(text) is not None
+        if known and not any(s.name == text for s in plugins.of_kind("protocol")):
+            return None
+        raise
+
+
+def installed_source(kind: str, part: Component) -> str:
+    """The source hash of an installed plugin, if it is of the same version; "" if it is not there."""
+    try:
+        source = plugins.find(kind, f"{part.package}:{part.name}")
+    except PluginError:
+        return ""
+    return source.source_hash if source.version == part.version else ""
