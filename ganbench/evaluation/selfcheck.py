@@ -37,7 +37,7 @@ class SelfCheck:
         halved = None if reals is judge.reference else reals
         floor = judge.score(others, seed, real=halved, only=[metric])
         identical = judge.score(judge.reference, seed, only=[metric])
-        self.floor, self.identical = floor.scores, identical.scores
+        self.floor, self.identical, self.absent = floor.scores, identical.scores, identical.absent
         self.goals: dict[str, Goal] = {name: column[0] for name, column in floor.columns.items()}
         real = judge.signal(judge.reference)
         self.centre = real.mean(dim=0)
@@ -48,7 +48,7 @@ class SelfCheck:
         failed = [
             f"{name} finds other reals ({self.floor[name]:.4g}) better than the very same ({score:.4g})"
             for name, score in self.identical.items()
-            if _worse(score, self.floor[name], self.goals[name])
+            if name in self.floor and _worse(score, self.floor[name], self.goals[name])
         ]
         real_n, fake_n = len(real or self.judge.reference), len(fake)
         if real_n != fake_n:

@@ -170,7 +170,7 @@ def edits_of(records: Iterable[Record], known: References) -> list[Edit]:
 def notes_on(rows: Iterable[Row]) -> list[str]:
     """What a reader should know about where the numbers come from."""
     rows = list(rows)
-    return [*_surroundings(rows), *_judges(rows), *_versions(rows), *_edited(rows), *_doubts(rows)]
+    return [*_surroundings(rows), *_judges(rows), *_versions(rows), *_edited(rows), *_doubts(rows), *_absences(rows)]
 
 
 def _surroundings(rows: Sequence[Row]) -> list[str]:
@@ -253,6 +253,19 @@ def _doubts(rows: Sequence[Row]) -> list[str]:
         f"a self-check of the evaluation failed in {_plural(len(names), 'record')} "
         f"({', '.join(dict.fromkeys(names))}): {sentence}"
         for sentence, names in where.items()
+    ]
+
+
+def _absences(rows: Sequence[Row]) -> list[str]:
+    """Scores that do not exist, with the reason and how many records lack them."""
+    where: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for row in rows:
+        for record in row.records:
+            for column, reason in record.absent.items():
+                where[column, one_line(reason)].append(row.entry.name)
+    return [
+        f"no {column} in {_plural(len(names), 'record')} ({', '.join(dict.fromkeys(names))}): {reason}"
+        for (column, reason), names in where.items()
     ]
 
 

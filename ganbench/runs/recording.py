@@ -172,9 +172,9 @@ def with_account(speed: Speed, account: Account) -> Speed:
     )
 
 
-def column_named(scores: Mapping[str, float], column: str) -> str:
-    """The column's name in full: ``fid`` is ``fid@digits-cnn:1a2b3c4d``."""
-    return next(name for name in scores if column in (name, name.partition("@")[0]))
+def column_named(scores: Mapping[str, float], column: str) -> str | None:
+    """The column's name in full: ``fid`` is ``fid@digits-cnn:1a2b3c4d``; None where it has no score."""
+    return next((name for name in scores if column in (name, name.partition("@")[0])), None)
 
 
 def _settings(kind: str, holder: object) -> dict[str, object]:

@@ -172,12 +172,15 @@ class Run:
         try:
             with preserved_rng(self.device):
                 fakes = sample(self.trainer.averaged, selector.reference, seed, self.device)
-                scores = selector.score(fakes, seed, generator=self.trainer.averaged).scores
+                verdict = selector.score(fakes, seed, generator=self.trainer.averaged)
+                scores = verdict.scores
         except PluginError as error:
             return {"not scored": error.message}
         finally:
             self.recording.judge_seconds += time.perf_counter() - began
         headline = column_named(scores, self.protocol.evaluation.headline)
+        if headline is None:
+            return {**scores, "not scored": verdict.absent[self.protocol.evaluation.headline]}
         self.best.add(
             Look(images / 1000, round(self.recording.train_seconds, 3), scores[headline]), self.trainer.averaged
         )

@@ -47,12 +47,21 @@ class Bench:
 
     @cached_property
     def self_check(self) -> SelfCheck:
-        """Computed when first needed: it costs two evaluations."""
-        (metric,) = self.selector.metrics
+        """Computed when first needed: it costs two evaluations.
+
+        Raises:
+            Unsupported: the headline has no score even for real data.
+        """
+        (metric,), rules = self.selector.metrics, self.protocol.evaluation
         with preserved_rng(self.device):
-            return SelfCheck(
-                self.judge, self.protocol.evaluation.reference, metric, self.protocol.seed(0, "self-check")
+            check = SelfCheck(self.judge, rules.reference, metric, self.protocol.seed(0, "self-check"))
+        if rules.headline in check.absent:
+            raise Unsupported(
+                f"{self.protocol.name} ranks by {rules.headline}, which has no score even for its real data: "
+                f"{check.absent[rules.headline]}",
+                "choose another headline or other data",
             )
+        return check
 
 
 def prepare(protocol: Protocol, device: str) -> Bench:

@@ -14,7 +14,7 @@ import torch
 
 from ganbench import plugins
 from ganbench.contracts.evaluation import Evaluation
-from ganbench.contracts.metric import Metric
+from ganbench.contracts.metric import Absent, Goal, Metric
 from ganbench.contracts.protocol import Protocol, parse
 from ganbench.errors import Unsupported
 from ganbench.plugins.source import Source
@@ -53,8 +53,12 @@ class MetricCase:
         return fitting
 
     def score(self, world: World, fake: str, seed: int = 0) -> dict[str, float]:
-        """Every column, as floats."""
-        return {name: float(value) for name, value in self.metric(world.evaluation(fake, seed)).items()}
+        """Every column that has a score, as floats."""
+        return _numbers(self.metric(world.evaluation(fake, seed)))
+
+
+def _numbers(returned: Mapping[str, float | Absent]) -> dict[str, float]:
+    return {name: float(value) for name, value in returned.items() if not isinstance(value, Absent)}
 
 
 def metric_findings(metric: Given, skip: Collection[str] = ()) -> list[Finding]:
@@ -147,18 +151,34 @@ def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def declared_columns_are_returned(case: MetricCase) -> Iterator[Finding]:
-    """One value for every column that was declared, and no other: a run whose metric returns something else fails,
-    after it was trained."""
+    """A number or ``Absent`` for every column that was declared, and nothing else. A run whose metric returns anything
+    else fails after it was trained."""
     for world in case.worlds:
-        returned = set(case.score(world, "other"))
-        if returned != set(case.metric.columns):
+        returned = case.metric(world.evaluation("other"))
+        if set(returned) != set(case.metric.columns):
             yield Finding(
                 seen=f"it returns {sorted(returned)}",
                 expected=f"the declared {sorted(case.metric.columns)}",
-                mend="declare and return the same columns",
+                mend="declare and return the same columns; Absent(reason) stands for a score that does not exist",
                 where=world.name,
             )
             return
+
+
+@CHECKS.add
+def absent_columns_give_a_reason(case: MetricCase) -> Iterator[Finding]:
+    """Records and tables print the reason in place of the score. Without one, a reader sees a dash and wonders."""
+    for world in case.worlds:
+        for fake in world.fakes:
+            for name, value in case.metric(world.evaluation(fake)).items():
+                if isinstance(value, Absent) and not value.reason.strip():
+                    yield Finding(
+                        seen=f"{name} is Absent without a reason",
+                        expected="a reason in a few words",
+                        mend='Absent("hardly any sample is of high quality")',
+                        where=f"{world.name}, {fake}",
+                    )
+                    return
 
 
 @CHECKS.add
@@ -175,7 +195,7 @@ def scores_are_finite_and_in_range(case: MetricCase) -> Iterator[Finding]:
                     yield Finding(
                         seen=f"{name} = {value}",
                         expected=f"a finite number in ({low}, {high})",
-                        mend="cut off what rounding adds; raise Unsupported where a score does not exist",
+                        mend="cut off what rounding adds; return Absent(reason) where a score does not exist",
                         where=f"{world.name}, {fake}",
                     )
                     return
@@ -189,6 +209,8 @@ def sure_classifiers_leave_the_score_finite(case: MetricCase) -> Iterator[Findin
         for fake in ("one_class", "noise", "half", "other"):
             less_sure = case.score(world, fake)
             for name, value in case.score(world.surer(), fake).items():
+                if name not in less_sure:
+                    continue
                 bad = f"{name} = {value:.4g} where the classifier's probabilities are exactly 0 and 1"
                 expected = ""
                 if not math.isfinite(value):
@@ -204,15 +226,15 @@ def sure_classifiers_leave_the_score_finite(case: MetricCase) -> Iterator[Findin
 
 @CHECKS.add
 def what_cannot_be_scored_is_declined(case: MetricCase) -> Iterator[Finding]:
-    """Without an extractor, or with a single fake, many scores do not exist. Unsupported says so in a sentence; any
-    other exception, or a NaN, looks like a broken plugin."""
+    """Without an extractor, or with a single fake, many scores do not exist. ``Unsupported`` and ``Absent`` say so in a
+    sentence; any other exception, or a NaN, looks like a broken plugin."""
     for world in case.worlds:
         for what, evaluation in (
             ("no extractor", replace_extractor(world.evaluation("other"))),
             ("a single fake", world.evaluation("other", n=1)),
         ):
             try:
-                values = case.metric(evaluation).values()
+                values = _numbers(case.metric(evaluation)).values()
             except Unsupported:
                 continue
             except Exception as error:
@@ -223,8 +245,8 @@ def what_cannot_be_scored_is_declined(case: MetricCase) -> Iterator[Finding]:
                 seen = f"the scores {list(values)}"
             yield Finding(
                 seen=f"with {what}: {seen}",
-                expected="a finite score, or ganbench.Unsupported",
-                mend='raise Unsupported("needs ...") with what is missing',
+                expected="a finite score, ganbench.Absent, or ganbench.Unsupported",
+                mend='raise Unsupported("needs ...") with what is missing, or return Absent("...") for some columns',
                 where=world.name,
             )
             return
@@ -240,7 +262,7 @@ def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[F
         good = world.evaluation("other")
         bad = replace(good, fake=torch.where(torch.arange(len(good.fake))[:, None] % 2 == 0, math.nan, good.fake))
         try:
-            after = case.metric(bad)
+            after = _numbers(case.metric(bad))
         except Exception:
             continue
         scores = {fake: case.score(world, fake) for fake in ("other", "noise", "one_class")}
@@ -256,10 +278,20 @@ def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[F
 def _alike(metric: Metric, one: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]) -> bool:
     """Whether every column that has a direction is within a tenth of its spread of what good samples score."""
     for name in (name for name, goal in metric.columns.items() if goal != "info"):
-        values = [score[name] for score in scores.values()]
+        if name not in one or name not in scores["other"]:
+            if (name in one) != (name in scores["other"]):
+                return False
+            continue
+        values = [score[name] for score in scores.values() if name in score]
         if abs(one[name] - scores["other"][name]) > SLACK * (max(values) - min(values)):
             return False
     return True
+
+
+def _signed(scores: Mapping[str, Mapping[str, float]], name: str, goal: Goal) -> dict[str, float]:
+    """What each set of fakes scores in a column, where more is better; without those for which it is absent."""
+    sign = 1.0 if goal == "max" else -1.0
+    return {fake: sign * score[name] for fake, score in scores.items() if name in score}
 
 
 def _listed(scores: Mapping[str, float]) -> str:
@@ -348,15 +380,16 @@ def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
         for name, goal in case.metric.columns.items():
             if goal == "info":
                 continue
-            sign = 1.0 if goal == "max" else -1.0
-            values = {fake: sign * score[name] for fake, score in scores.items()}
+            values = _signed(scores, name, goal)
+            others = [fake for fake in ("noise", "one_class") if fake in values]
+            if "other" not in values or not others:
+                continue
             spread = max(values.values()) - min(values.values())
-            worst = max(("noise", "one_class"), key=values.__getitem__)
-            best = min(("noise", "one_class"), key=values.__getitem__)
+            worst, best = max(others, key=values.__getitem__), min(others, key=values.__getitem__)
             if values["other"] < values[worst] - SLACK * spread or values["other"] <= values[best]:
+                named = {"other": "real samples", "noise": "noise", "one_class": "one class"}
                 yield Finding(
-                    seen=f"{name}: real samples {scores['other'][name]:.4g}, noise {scores['noise'][name]:.4g}, "
-                    f"one class {scores['one_class'][name]:.4g}",
+                    seen=f"{name}: {', '.join(f'{named[fake]} {scores[fake][name]:.4g}' for fake in values)}",
                     expected=f"real samples best, as {goal!r} is better",
                     mend='correct the direction in columns, or declare the column "info"',
                     where=world.name,
@@ -374,10 +407,9 @@ def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> 
         for name, goal in case.metric.columns.items():
             if goal == "info":
                 continue
-            sign = 1.0 if goal == "max" else -1.0
-            values = {fake: sign * score[name] for fake, score in scores.items()}
-            spread = max(values.values()) - min(values.values())
-            for path in paths:
+            values = _signed(scores, name, goal)
+            spread = max(values.values(), default=0.0) - min(values.values(), default=0.0)
+            for path in ([fake for fake in path if fake in values] for path in paths):
                 for better, worse in pairwise(path):
                     if values[worse] > values[better] + 2 * SLACK * spread:
                         yield Finding(
@@ -399,7 +431,9 @@ def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding
         for name, goal in case.metric.columns.items():
             low, high = ranges.get(name, (None, None))
             best = {"min": low, "max": high, "info": None}[goal]
-            values = [score[name] for score in scores.values()]
+            if name not in scores["real"]:
+                continue
+            values = [score[name] for score in scores.values() if name in score]
             if best is not None and abs(values[0] - best) > 0.02 * (max(*values, best) - min(*values, best)):
                 yield Finding(
                     seen=f"{name} of a copy of the reals: {values[0]:.4g}",

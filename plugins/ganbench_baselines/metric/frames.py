@@ -64,9 +64,11 @@ class Frames:
         shown, made = (modes.judge(of, judge.gate).view(-1, fake.shape[1]) for of in (of_reals, of_fakes))
         one_each = made[torch.arange(len(made)), torch.arange(len(made)) % made.shape[1]]
         pi, mistakes = evaluation.oracle.probabilities.double().cpu(), modes.Mistakes(judge.confusion.cpu(), 1)
+        covered = modes.score(one_each, pi, mistakes, ceiling=1.0)["modes_covered"]
+        assert isinstance(covered, float)
         return {
             "frame_fid": FID()(every)["fid"],
-            "frame_modes": modes.score(one_each, pi, mistakes)["modes_covered"],
+            "frame_modes": covered,
             "frame_hq": relative(made >= 0, shown >= 0),
             "identity": relative(keeps_identity(made), keeps_identity(shown)),
         }

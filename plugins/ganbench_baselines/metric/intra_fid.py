@@ -11,29 +11,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean
 
-from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
+from ganbench import Absent, Evaluation, Goal, Metric, Unsupported, hookimpl
 from ganbench_baselines.metric.frechet import distance, moments
 
 
 class IntraFID:
-    """On the protocol's features, over the classes that fakes were asked for."""
+    """On the protocol's features, over all classes of the reals."""
 
     columns: Mapping[str, Goal] = {"intra_fid": "min", "intra_fid_worst": "min"}
-    version = 1
+    version = 2
     ranges: Mapping[str, tuple[float | None, float | None]] = {"intra_fid": (0, None), "intra_fid_worst": (0, None)}
     needs = ("labels",)
 
-    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """{"intra_fid": mean over classes, "intra_fid_worst": of the class that came out worst}, cut off at 0."""
+    def __call__(self, evaluation: Evaluation) -> dict[str, float | Absent]:
+        """{"intra_fid": mean over classes, "intra_fid_worst": of the class that came out worst}, cut off at 0; absent
+        where a class has fewer than two samples of either kind."""
         real_labels, fake_labels = evaluation.real_labels, evaluation.fake_labels
         if real_labels is None or fake_labels is None:
             raise Unsupported("needs the labels of reals and of fakes")
         features = evaluation.features()
         found = []
-        for label in fake_labels.unique().tolist():
+        for label in sorted({*real_labels.tolist(), *fake_labels.tolist()}):
             real, fake = features.real[real_labels == label], features.fake[fake_labels == label]
             if min(len(real), len(fake)) < 2:
-                raise Unsupported(f"class {label} has {len(real)} real and {len(fake)} fake samples; both need 2")
+                lacking = Absent(f"class {label} has {len(real)} real and {len(fake)} fake samples; both need 2")
+                return {"intra_fid": lacking, "intra_fid_worst": lacking}
             found.append(max(distance(moments([real]), moments([fake])), 0.0))  # this order keeps a NaN
         return {"intra_fid": fmean(found), "intra_fid_worst": max(found)}
 

@@ -37,10 +37,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
+from ganbench import Absent, Evaluation, Goal, Metric, Unsupported, hookimpl
 
 ALPHA = 0.05
 TAU = 0.1
+FEWEST = 0.1
+"""Share of high quality, as a part of what real data reach, below which the balance of modes says nothing."""
 PSEUDO = 0.5  # images added to each row of the confusion matrix
 
 
@@ -56,7 +58,7 @@ class Modes:
         "hq_fraction": "max",
         "hq_ceiling": "info",
     }
-    version = 1
+    version = 2
     ranges: Mapping[str, tuple[float | None, float | None]] = {
         "modes_hit": (0, None),
         "modes_covered": (0, None),
@@ -66,8 +68,8 @@ class Modes:
         "hq_ceiling": (0, 1),
     }
 
-    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """Every column, finite also where no sample is of high quality: no mode, and the largest KL there is."""
+    def __call__(self, evaluation: Evaluation) -> dict[str, float | Absent]:
+        """Every column; ``mode_kl`` is absent where hardly any sample is of high quality."""
         oracle = evaluation.oracle
         if oracle is None:
             raise Unsupported("the modes of this dataset are not known")
@@ -80,7 +82,7 @@ class Modes:
             seen = Assigned(oracle.assign(evaluation.fake).cpu(), oracle.ceiling, None)
         else:
             seen = by_classifier(evaluation, len(pi))
-        return {**score(seen.mode, pi, seen.mistakes), "hq_ceiling": seen.ceiling}
+        return {**score(seen.mode, pi, seen.mistakes, seen.ceiling), "hq_ceiling": seen.ceiling}
 
 
 class Assigned(NamedTuple):
@@ -114,29 +116,39 @@ def judge(logits: Tensor, gate: float) -> Tensor:
     return (digit * place).sum(dim=1).where((confidence >= gate).all(dim=1), -1)
 
 
-def score(mode: Tensor, pi: Tensor, mistakes: Mistakes | None) -> dict[str, float]:
-    """``mode[n]`` (-1: low quality) against the real shares ``pi[K]``: every column but the ceiling."""
+def score(mode: Tensor, pi: Tensor, mistakes: Mistakes | None, ceiling: float) -> dict[str, float | Absent]:
+    """``mode[n]`` (-1: low quality) against the real shares ``pi[K]``: every column but the ceiling itself."""
     n, modes = len(mode), len(pi)
     count = torch.bincount(mode[mode >= 0], minlength=modes).double()
     if len(count) > modes:
         raise ValueError(f"a sample was assigned to mode {len(count) - 1} of {modes}")
     good = int(count.sum())
-    if not good:  # as far from the real shares as can be: everything in the rarest mode
-        worst = -pi.min().log().item()
+    few = too_few(good, n, modes, ceiling)
+    if not good:
         none = dict.fromkeys(("modes_hit", "modes_covered", "modes_effective", "hq_fraction"), 0.0)
-        return {**none, "mode_kl": worst, "mode_kl_raw": worst}
+        return {**none, "mode_kl": Absent(few), "mode_kl_raw": Absent(few)}
     q = count / good
     p = mistakes.undo(q) if mistakes else q
-    # (K-1)/2n holds for n above K; below, subtracting it would turn the first few samples into a perfect score
-    kl = torch.xlogy(p, p / pi).sum().item() - (modes - 1) / (2 * max(good, modes))
+    kl = torch.xlogy(p, p / pi).sum().item() - (modes - 1) / (2 * good)
     return {
         "modes_hit": float((count > 0).sum()),
         "modes_covered": float((count >= needed(n, good / n, p, pi, mistakes)).sum()),
         "modes_effective": torch.special.entr(q).sum().exp().item(),
-        "mode_kl": max(kl, 0.0),  # this order keeps a NaN
-        "mode_kl_raw": kl,
+        "mode_kl": Absent(few) if few else max(kl, 0.0),  # this order keeps a NaN
+        "mode_kl_raw": Absent(few) if few else kl,
         "hq_fraction": good / n,
     }
+
+
+def too_few(good: int, n: int, modes: int, ceiling: float) -> str:
+    """Why ``good`` samples of high quality among n tell nothing of the balance of modes; empty where they do.
+
+    They are the exceptions of a generator that makes something else, or they are fewer than the modes: the bias
+    (K-1)/2n of their KL is known for n above K only.
+    """
+    if good < FEWEST * ceiling * n:
+        return f"only {100 * good / n:.2g} % of the samples are of high quality"
+    return f"{good} samples of high quality are fewer than the {modes} modes" if good < modes else ""
 
 
 def needed(n: int, hq: float, p: Tensor, pi: Tensor, mistakes: Mistakes | None) -> Tensor:
