@@ -1,9 +1,9 @@
 from .api import Run, Runs, Scores, evaluate, leaderboard, load_run, run
-from .contracts.arch import GAN, Lazy, Match, Terms
+from .contracts.arch import GAN, Lazy, Terms
 from .contracts.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, stratified_split, to_signal
 from .contracts.evaluation import Evaluation
 from .contracts.extractor import Extractor, Features, extract
-from .contracts.loss import Critic, Loss
+from .contracts.loss import Critic, Loss, LossTraits, Match
 from .contracts.memo import Memo, Results
 from .contracts.metric import Absent, Goal, Metric
 from .contracts.protocol import Evaluating, Protocol, Recipe, Training
@@ -32,6 +32,7 @@ __all__ = [
     "Lazy",
     "Loss",
     "LossAround",
+    "LossTraits",
     "Match",
     "Memo",
     "Metric",

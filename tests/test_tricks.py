@@ -17,8 +17,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.utils.parametrize import is_parametrized
 
 from ganbench import GAN, DataSpec, Split, Trick, Unsupported, plugins
-from ganbench.contracts.arch import Match, count_parameters
-from ganbench.contracts.loss import LossTraits
+from ganbench.contracts.arch import count_parameters
+from ganbench.contracts.loss import LossTraits, Match
 from ganbench.contracts.protocol import Recipe
 from ganbench.contracts.trick import LossAround, Turn
 from ganbench.errors import GanbenchError, PluginError

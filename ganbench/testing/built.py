@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganbench.contracts.arch import GAN, Lazy, Match, Terms
+from ganbench.contracts.arch import GAN, Lazy, Terms
 from ganbench.contracts.data import Batch, DataSpec
+from ganbench.contracts.loss import Match
 from ganbench.device.untouched import in_eval_mode
 from ganbench.testing.findings import rng
 

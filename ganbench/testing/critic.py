@@ -10,7 +10,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ganbench.contracts.arch import Match, normalisation
+from ganbench.contracts.arch import normalisation
+from ganbench.contracts.loss import Match
 from ganbench.testing import logit
 from ganbench.testing.built import Built, flat, sampled, some, total_of, without_gradient
 from ganbench.testing.findings import Checks, Finding, number, seeded

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganbench.contracts.arch import GAN, Match
+from ganbench.contracts.arch import GAN
+from ganbench.contracts.loss import Match
 from ganbench.testing.findings import rng
 
 # Names of autograd nodes, without "Backward" and the number behind it. The graph shows what was computed, however the

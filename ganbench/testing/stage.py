@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ganbench.contracts.arch import GAN, Match, Terms
+from ganbench.contracts.arch import GAN, Terms
 from ganbench.contracts.data import Batch, DataSpec
-from ganbench.contracts.loss import Loss
+from ganbench.contracts.loss import Loss, Match
 from ganbench.contracts.trick import Player, Trick, Turn
 from ganbench.errors import Unsupported
 from ganbench.testing.built import Built, total_of, without_gradient
@@ -92,8 +92,15 @@ def with_trick(trick: Trick, data: DataSpec) -> GAN:
             return [trick.match(match, turn) for match in kind.matches(self, batch, fake)]
 
         def g_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
-            objective = partial(kind.g_objective, self, loss, batch, fake)
-            return trick.g_objective(objective, _turn("G", self, batch, fake))
+            turn = _turn("G", self, batch, fake)
+            batch = replace(batch, view=lambda match: trick.match(match, turn))
+            return trick.g_objective(partial(kind.g_objective, self, loss, batch, fake), turn)
+
+        def d_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
+            turn = _turn("D", self, batch, fake)
+            batch = replace(batch, view=lambda match: trick.match(match, turn))
+            terms: Terms = kind.d_objective(self, loss, batch, fake)
+            return terms
 
     gan.__class__ = Tricked
     return gan

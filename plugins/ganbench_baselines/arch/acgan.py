@@ -65,15 +65,21 @@ class ACGAN(ConditionalGAN):
     def d_extra(self, batch: Batch, fake: Any) -> Terms:
         if not self.weight:
             return {}
-        return {"d_auxiliary": self.weight * (self._surprise(batch.real, batch) + self._surprise(fake, batch))}
+        seen = batch.view(Match(self.discriminator.classify, batch.real, fake))
+        surprise = self._surprise(seen.D(seen.real), batch) + self._surprise(seen.D(seen.fake), batch)
+        return {"d_auxiliary": self.weight * surprise}
 
     def g_extra(self, batch: Batch, fake: Any) -> Terms:
-        return {"g_auxiliary": self.weight * self._surprise(fake, batch)} if self.weight else {}
+        if not self.weight:
+            return {}
+        seen = batch.view(Match(self.discriminator.classify, batch.real, fake))
+        return {"g_auxiliary": self.weight * self._surprise(seen.D(seen.fake), batch)}
 
-    def _surprise(self, x: Tensor, batch: Batch) -> Tensor:
+    @staticmethod
+    def _surprise(logits: Tensor, batch: Batch) -> Tensor:
         """-E log P(C = c | x)"""
         assert batch.labels is not None
-        return cross_entropy(self.discriminator.classify(x), batch.labels)
+        return cross_entropy(logits, batch.labels)
 
 
 @hookimpl

@@ -4,6 +4,9 @@
                 + μ (E |G(x) - x| + E |F(s) - s|)                                     (section 5.2)
     D:     min  half of its own L, on fakes half of which come from a pool of earlier ones    (section 4)
 
+λ and μ are the paper's, whose L is E (D - 1)². Least squares with a ½ in front are half of that, so under `lsgan` both
+count half: the balance is the paper's. A loss states its scale, and the weights follow it.
+
 Any loss plays L, on both matches. D is a PatchGAN: it ends in a map of logits, one for each patch that it looks at, and
 says their mean, for losses and their gradient penalties take one logit a sample. Under a loss that is linear in the
 logit (Wasserstein) that is the paper's game. Under another it is not quite: least squares of the mean are less than the
@@ -22,7 +25,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from ganbench import GAN, Batch, DataSpec, Loss, Match, Terms, Unsupported, hookimpl, settings_of
+from ganbench import GAN, Batch, DataSpec, Loss, LossTraits, Match, Terms, Unsupported, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import check_norm, init_dcgan, weighted
 
 POOL = 50  # earlier fakes of each domain
@@ -99,12 +102,22 @@ class CycleGAN(GAN):
         real = {"x": batch.real, "source": batch.source}
         return [Match(self.discriminator[domain], real[domain], fake[domain]) for domain in real]
 
+    def pooled(self, fake: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Half of the fakes from the pools."""
+        return {domain: pool(fake[domain]) for domain, pool in self.pools.items()}
+
     def d_objective(self, loss: Loss, batch: Batch, fake: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Half of the loss, on fakes from the pools."""
-        shown = {domain: pool(fake[domain]) for domain, pool in self.pools.items()}
-        played = super().d_objective(loss, batch, shown)["d_loss"]
+        """Half of the loss."""
+        played = super().d_objective(loss, batch, fake)["d_loss"]
         assert isinstance(played, Tensor)  # and not a lazy term
         return {"d_loss": played / 2}
+
+    def g_objective(self, loss: Loss, batch: Batch, fake: Mapping[str, Tensor]) -> Terms:
+        """λ and μ weigh the terms against the paper's E (D - 1)²; a loss of another scale gets them in its own."""
+        scale = LossTraits(loss).scale
+        terms = dict(super().g_objective(loss, batch, fake))
+        played = terms.pop("g_loss")
+        return {"g_loss": played, **{name: scale * term for name, term in terms.items() if isinstance(term, Tensor)}}
 
     def g_extra(self, batch: Batch, fake: Mapping[str, Tensor]) -> Terms:
         """The terms that have a weight."""

@@ -116,15 +116,16 @@ def pointwise(before: int, after: int) -> nn.Module:
 
 
 def halving(n: int) -> Tensor:
-    """``[n/2, n]``: the means of pairs after the filter [1, 2, 1]/4, which is [1, 3, 3, 1]/8; at an end, its pixel is
-    taken for its neighbour."""
+    """``[n/2, n]``: the filter [1, 3, 3, 1]/8 at every second pixel, with zeros beyond the border as in the authors'
+    code."""
     return doubling(n // 2).T / 2
 
 
 def doubling(n: int) -> Tensor:
-    """``[2n, n]``: every pixel twice, then the filter [1, 2, 1]/4: bilinear interpolation."""
-    twice = torch.eye(n).repeat_interleave(2, dim=0)
-    before, after = torch.cat([twice[:1], twice[:-1]]), torch.cat([twice[1:], twice[-1:]])
+    """``[2n, n]``: every pixel twice, then the filter [1, 2, 1]/4: bilinear interpolation, with zeros beyond the
+    border."""
+    twice, beyond = torch.eye(n).repeat_interleave(2, dim=0), torch.zeros(1, n)
+    before, after = torch.cat([beyond, twice[:-1]]), torch.cat([twice[1:], beyond])
     return (before + 2 * twice + after) / 4
 
 
@@ -203,6 +204,8 @@ def discriminator(plan: Plan) -> nn.Module:
 
 class R3GAN(GAN):
     """G is free to leave [-1, 1]; its samples are cut to it."""
+
+    own_init = True  # fix-up initialisation stands in for normalisation
 
     def sample(self, batch: Batch) -> Tensor:
         return self.fake(batch).clamp(-1, 1)

@@ -23,12 +23,18 @@ class Settings:
     spectral: bool = True
 
 
+class SNGANProjection(ConditionalGAN):
+    """G's classes begin alike, which other initial weights would undo."""
+
+    own_init = True
+
+
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
     refuse_unlabelled(data)
     chosen = settings_of(Settings, settings)
     norm = partial(ConditionalBatchNorm, project=partial(per_class, data.classes))
-    return ConditionalGAN(
+    return SNGANProjection(
         generator(data, width, z_dim, norm),
         discriminator(data, width, spectral_or_none(d_norm, chosen.spectral), data.classes if chosen.projection else 0),
         z_dim,

@@ -14,7 +14,7 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from ganbench import GAN, Batch, DataSpec, Lazy, Terms, Unsupported, hookimpl, settings_of
+from ganbench import GAN, Batch, DataSpec, Lazy, Match, Terms, Unsupported, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import check_norm
 from ganbench_baselines.arch.style_networks import Discriminator, Generator, Mapping, Synthesis, channels_by_side
 
@@ -54,6 +54,7 @@ class StyleGAN2(GAN):
     that (appendix B); here there is nothing to make up for.
     """
 
+    own_init = True  # equalised layers draw N(0, 1) and scale it when they are used
     generator: Generator
     discriminator: Discriminator
     settings: Settings
@@ -71,17 +72,18 @@ class StyleGAN2(GAN):
 
     def d_extra(self, batch: Batch, fake: Any) -> Terms:
         gamma = self.settings.r1_gamma
-        return {"r1": Lazy(R1_EVERY, lambda: gamma / 2 * self.slope(batch.real))} if gamma else {}
+        return {"r1": Lazy(R1_EVERY, lambda: gamma / 2 * self.slope(batch, fake))} if gamma else {}
 
     def g_extra(self, batch: Batch, fake: Any) -> Terms:
         weight = self.settings.path_length
         term = Lazy(PATH_LENGTH_EVERY, lambda: weight * self.path_length(batch.z))
         return {"path_length": term} if weight else {}
 
-    def slope(self, real: Tensor) -> Tensor:
-        """E ‖∇D(x)‖² (Mescheder et al. 2018, equation 9). Where D judges packs of samples, it is shown packs."""
-        x = real.detach().reshape(-1, *self.discriminator.shape).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(self.discriminator(x).sum(), x, create_graph=True)
+    def slope(self, batch: Batch, fake: Any) -> Tensor:
+        """E ‖∇D(x)‖² (Mescheder et al. 2018, equation 9) of D as the tricks show it the reals: augmented, packed."""
+        seen = batch.view(Match(self.discriminator, batch.real, fake))
+        x = seen.real.detach().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(seen.D(x).sum(), x, create_graph=True)
         return gradient.square().flatten(1).sum(1).mean()
 
     def path_length(self, z: Tensor) -> Tensor:

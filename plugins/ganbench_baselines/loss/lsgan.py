@@ -27,6 +27,7 @@ class LeastSquares:
     c: float = 1.0
 
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.5, 0.999)}
+    scale: ClassVar[float] = 0.5  # CycleGAN and others weigh their terms against E (D(G(z)) - c)²
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """½ E (D(x) - b)² + ½ E (D(G(z)) - a)²"""

@@ -22,7 +22,7 @@ class DensityCoverage:
     """On the protocol's features."""
 
     columns: Mapping[str, Goal] = {"density": "max", "coverage": "max"}
-    version = 1
+    version = 2
     ranges: Mapping[str, tuple[float | None, float | None]] = {"density": (0, None), "coverage": (0, 1)}
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
@@ -36,8 +36,13 @@ class DensityCoverage:
 
 
 def fakes_held(real: Samples, radius: Tensor, fake: Samples) -> Tensor:
-    """The number of fakes in the neighbourhood of each real, ``[N]``, its edge left out; ``radius[N]`` is squared."""
-    within = radius - real.rounding(radius)
+    """The number of fakes in the neighbourhood of each real, ``[N]``; ``radius[N]`` is squared.
+
+    The edge of a neighbourhood is left out. One without extent, around a real with five or more copies, holds the fakes
+    that are copies, too.
+    """
+    slack = real.rounding(radius)
+    within = torch.where(radius <= slack, slack, radius - slack)
     held = torch.zeros(len(real), dtype=torch.int64)
     for rows, _, d2 in tiles(real, fake):
         held[rows] += (d2 < within[rows, None]).sum(dim=1)

@@ -37,10 +37,10 @@ def shifts(side: int, share: Tensor) -> Tensor:
 
 
 def cutout(x: Tensor) -> Tensor:
-    """A box of half the side, anywhere, becomes 0."""
+    """A box of half the side, rounded up, anywhere, becomes 0."""
     inside = []
     for dim, side in zip((-2, -1), x.shape[-2:], strict=True):
-        half = side // 2
+        half = int(side * 0.5 + 0.5)
         first = torch.randint(side + 1 - half % 2, (len(x), 1), device=x.device) - half // 2
         place = torch.arange(side, device=x.device)
         inside.append(((place >= first) & (place < first + half)).unsqueeze(-1 if dim == -2 else 1))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from ganbench import GAN, DataSpec, Trick, Unsupported, hookimpl
 
+POWER_ITERATIONS = 15  # as many as torch makes of the first weights
 SCHEMES: dict[str, Callable[[Tensor], Tensor]] = {
     "orthogonal": nn.init.orthogonal_,
     "xavier": nn.init.xavier_uniform_,
@@ -25,9 +28,13 @@ class Init(Trick):
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
         gan = build(data)
-        for module in gan.modules():
-            if isinstance(module, (nn.Linear, nn.modules.conv._ConvNd, nn.Embedding)):
-                fill(module, self.scheme)
+        if gan.own_init:
+            raise Unsupported("the architecture's initial weights are part of it", "leave init out")
+        layers = [m for m in gan.modules() if isinstance(m, (nn.Linear, nn.modules.conv._ConvNd, nn.Embedding))]
+        if not layers:
+            raise Unsupported("finds no linear or convolutional layer to fill", "leave init out")
+        for layer in layers:
+            fill(layer, self.scheme)
         return gan
 
 
@@ -38,6 +45,10 @@ def fill(layer: nn.Module, scheme: Callable[[Tensor], Tensor]) -> None:
             scheme(parameter.data)
         elif name == "bias":
             nn.init.zeros_(parameter)
+    if is_parametrized(layer, "weight"):  # spectral normalisation estimates σ anew: each look is a power iteration
+        with torch.no_grad():
+            for _ in range(POWER_ITERATIONS):
+                layer.weight  # noqa: B018
 
 
 @hookimpl

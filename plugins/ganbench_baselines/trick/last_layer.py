@@ -9,10 +9,22 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
-from ganbench import GAN, Unsupported
+from ganbench import GAN, Loss, LossTraits, Unsupported
 
 MakeLayer = Callable[[int], tuple[nn.Module, int]]
 """Number of features F -> a layer ``f[B, F] -> g[B, F + extra]``, and extra."""
+
+
+def refuse_per_sample(loss: Loss) -> None:
+    """
+    Raises:
+        Unsupported: the loss penalises D's gradient at each sample, and a D that compares samples has none of its own.
+    """
+    if LossTraits(loss).d_norm == "none":
+        raise Unsupported(
+            "the loss looks at each sample by itself, and this D would compare the samples of a batch",
+            "choose a loss without a per-sample penalty, or leave the trick out",
+        )
 
 
 def widen(gan: GAN, make: MakeLayer) -> GAN:
