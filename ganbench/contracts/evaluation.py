@@ -33,7 +33,8 @@ class Evaluation:
     Of translations, ``real_source`` holds what each fake was made of, and ``fake_source`` what was made of each real on
     the way back, ``[N, *source_shape]`` as stored or None; ``paired`` says that ``real[i]`` is the truth of
     ``fake[i]``, and ``real_source[i]`` that of ``fake_source[i]``. ``remake`` makes samples as the fakes were made, for
-    other labels and sources, and ``dataset`` holds all parts of the real data; each is None where there is none.
+    other labels and sources, and ``dataset`` holds all parts of the real data; each is None where there is none. A
+    metric whose score should not be trusted here (of fewer samples than features, say) appends a sentence to ``doubts``.
     """
 
     real: Tensor
@@ -53,6 +54,7 @@ class Evaluation:
     dataset: Dataset | None = None
     remake: Callable[[Split], Split] | None = None
     used_extractor: bool = False
+    doubts: list[str] = field(default_factory=list, init=False)
     viewed: list[Evaluation] = field(default_factory=list, init=False)
     sole: bool = field(default=False, init=False)
     kept: Memo = field(default_factory=Memo, init=False)

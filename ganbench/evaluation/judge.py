@@ -28,12 +28,13 @@ FEW = 2000
 @dataclass(frozen=True)
 class Verdict:
     """Scores of one evaluation, named in full, what their columns mean, and which metric gave them. ``absent`` are the
-    columns (in short) without a score, and why."""
+    columns (in short) without a score, and why; ``doubts`` are sentences."""
 
     scores: dict[str, float] = field(default_factory=dict)
     columns: dict[str, tuple[Goal, float | None, float | None]] = field(default_factory=dict)
     metric_of: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
 
 
 class Judge:
@@ -121,6 +122,7 @@ class Judge:
         if (features := evaluation.known_features) is not None:
             self._seen = {key: seen for key, seen in self._seen.items() if seen[0]() is not None}
             self._seen[id(fake.x)] = weakref.ref(fake.x), features.fake[:FEW].clone()
+        verdict.doubts.extend(dict.fromkeys(evaluation.doubts))
         return verdict
 
     def _tag_of(self, extractor: Extractor) -> str:

@@ -173,6 +173,8 @@ class Record(Struct, frozen=True, kw_only=True):
     columns: dict[str, Column] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     """Columns, in short, that have no score here, and why."""
+    doubts: tuple[str, ...] = ()
+    """Why scores may not mean what they seem to: sentences."""
     dataset: str
     dataset_hash: str
     extractor: str = ""

@@ -38,6 +38,11 @@ class Judgement:
         meanings = {name: Column(*meaning) for name, meaning in self.verdicts[0].columns.items() if name in scores}
         return {"scores": scores, "draws": draws, "columns": meanings, "absent": self._absent()}
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Sentences of all draws, each once."""
+        return tuple(dict.fromkeys(doubt for verdict in self.verdicts for doubt in verdict.doubts))
+
     def _absent(self) -> dict[str, str]:
         found: dict[str, list[str]] = {}
         for verdict in self.verdicts:

@@ -121,7 +121,9 @@ class Recording:
 # -- fields of a record ----------------------------------------------------------------------------------------------
 
 
-def protocol_fields(bench: Bench, job: Job, nondeterministic: tuple[str, ...] = ()) -> dict[str, Any]:
+def protocol_fields(
+    bench: Bench, job: Job, doubts: tuple[str, ...] = (), nondeterministic: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """What the protocol fixes, and where the job runs."""
     protocol, judge = bench.protocol, bench.judge
     return {
@@ -135,6 +137,7 @@ def protocol_fields(bench: Bench, job: Job, nondeterministic: tuple[str, ...] = 
         "extractor": judge.extractor.tag if judge.extractor is not None else "",
         "metrics": bench.components,
         "parts": bench.parts,
+        "doubts": bench.doubts + doubts,
         "environment": environment(bench.device, nondeterministic, job.workers, protocol.training.precision),
     }
 

@@ -246,7 +246,7 @@ class Run:
         judgement, recording = judgement or Judgement(), self.recording
         scored, checks = judgement.fields(), judgement.checks
         return Record(
-            **protocol_fields(self.bench, self.job, tuple(sorted(recording.nondeterministic))),
+            **protocol_fields(self.bench, self.job, judgement.doubts, tuple(sorted(recording.nondeterministic))),
             **player_fields(self.job, self.players),
             **scored,
             status=status,

@@ -212,7 +212,7 @@ def of_data(data: Dataset, extractor: Extractor) -> World:
     labels = data.train.labels
     kinds = torch.arange(len(data.train)) if labels is None else labels
     half = (kinds < kinds.max() / 2).nonzero().flatten()
-    one, noise = (yardsticks.draw(name, data, like, "test", 0)[0][1] for name in ("one class", "noise"))
+    one, noise = (yardsticks.draw(name, data, like, "test", 0).fake for name in ("one class", "noise"))
     fakes = {
         "other": data.train[torch.arange(n)],
         "noise": noise,

@@ -67,6 +67,7 @@ class ClipsCNN(Extractor):
     """
 
     name, version = "clips-cnn", "1"
+    trained_on = ("moving-digits",)
     gate = 0.95  # chosen by train_clips_cnn.py; another gate is another version
 
     mean: Tensor

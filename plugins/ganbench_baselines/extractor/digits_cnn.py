@@ -58,6 +58,7 @@ class DigitsCNN(Extractor):
     """
 
     name, version = "digits-cnn", "1"
+    trained_on = ("digits", "stacked-digits", "digits-edges")
     gate = 0.9  # chosen by train_digits_cnn.py; another gate is another version
 
     mean: Tensor

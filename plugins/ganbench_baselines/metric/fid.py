@@ -25,6 +25,10 @@ class FID:
         """{"fid": distance}, cut off at 0."""
         real = evaluation.of_reals("frechet moments", lambda: moments(evaluation.blocks("real")))
         fake = real if evaluation.fake is evaluation.real else moments(evaluation.blocks("fake"))
+        n, d = min(int(real["n"]), int(fake["n"])), len(real["mean"])
+        if n <= d:
+            doubt = f"{n} samples are no more than the {d} features, so a Fréchet distance is mostly bias"
+            evaluation.doubts.append(f"{doubt}: compare it at this number of samples only")
         return {"fid": max(distance(real, fake), 0.0)}  # rounding leaves equal moments a little below; keeps a NaN
 
 
