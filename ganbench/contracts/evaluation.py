@@ -34,7 +34,7 @@ class Evaluation:
     the way back, ``[N, *source_shape]`` as stored or None; ``paired`` says that ``real[i]`` is the truth of
     ``fake[i]``, and ``real_source[i]`` that of ``fake_source[i]``. ``remake`` makes samples as the fakes were made, for
     other labels and sources, and ``dataset`` holds all parts of the real data; each is None where there is none. A
-    metric whose score should not be trusted here (of fewer samples than features, say) appends a sentence to ``doubts``.
+    metric whose score should not be trusted here (fewer samples than features) appends a sentence to ``doubts``.
     """
 
     real: Tensor
