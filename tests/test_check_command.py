@@ -1,4 +1,4 @@
-"""``ganbench plugins``: what is listed, what is checked, and what is said of it."""
+"""``ganbench plugins``: what it lists, what it checks, and what it reports."""
 
 from __future__ import annotations
 

@@ -276,7 +276,7 @@ def test_a_spectrally_normalised_last_layer_without_bias_ends_in_a_logit() -> No
 
 
 class Attending(nn.Module):
-    """Self-attention that starts at nothing (Zhang et al. 2019)."""
+    """Self-attention that starts at zero (Zhang et al. 2019)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -339,7 +339,7 @@ def test_maxout_and_dropout_raise_no_false_alarm() -> None:
 
 
 def broken_penalties() -> dict[str, Any]:
-    """Those of ``broken_losses`` that are wrong in the gradient of D by its samples."""
+    """Those of ``broken_losses`` that are wrong in the gradient of D with respect to its samples."""
 
     def constant_penalty(D, real, fake):
         return ns_d(D, real, fake) + norms(D, real).detach().square().mean()
@@ -562,7 +562,7 @@ BROKEN_ARCHES: dict[str, Callable[..., GAN]] = {
 
 
 class Gap:
-    """A metric of the hook's documentation."""
+    """The metric in the hook's documentation."""
 
     columns, version = {"gap": "min"}, 1
 

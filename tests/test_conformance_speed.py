@@ -1,4 +1,4 @@
-"""The speed class: a plugin beside a plain one of the same size."""
+"""The speed grade: a plugin compared with a plain one of the same size."""
 
 from __future__ import annotations
 

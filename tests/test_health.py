@@ -1,4 +1,4 @@
-"""What a plugin does to its process costs it its own line, and nobody else's."""
+"""Whatever a plugin does to its process costs its own line and no other."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ Checked = Callable[..., dict[str, Health]]
 
 @pytest.fixture
 def checked(install, site, monkeypatch) -> Checked:
-    """Install losses, one package each, and say how each was found."""
+    """Install losses, one package each, and return the state of each."""
     monkeypatch.syspath_prepend(site)
 
     def check(cases: dict[str, str], **options: float) -> dict[str, Health]:
