@@ -1,4 +1,4 @@
-"""What the tests share: one thread, packages installed for a moment, and the command line as a user meets it."""
+"""What the tests share: one thread, temporarily installed packages, and the command line as a user sees it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ import pytest
 
 
 def slow_but(quick: Collection, everything: Iterable) -> list:
-    """``everything``, for ``parametrize``; what is not among ``quick`` is marked slow."""
+    """``everything``, for ``parametrize``; values that are not in ``quick`` are marked slow."""
     params = list(everything)
     assert set(quick) <= set(params), f"not there: {sorted(set(quick) - set(params))}"
     return [param if param in quick else pytest.param(param, marks=pytest.mark.slow) for param in params]

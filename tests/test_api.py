@@ -1,4 +1,4 @@
-"""From Python: what the command line does, with names or with objects, and nothing left changed behind."""
+"""The Python interface: it does what the command line does, with names or with objects, and leaves nothing changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recorded iterations: the same bits as played ones, for every plugin, or played with the reason said."""
+"""Recorded iterations: the same bits as plain ones, for every plugin, or a plain run with the reason stated."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def outcome(trainer: Trainer, iterations: int = ITERATIONS) -> tuple[str, dict[s
 
 
 class Counting(Hinge):
-    """A loss that remembers how often it was asked, as no loss should."""
+    """A loss that counts its calls, as no loss should."""
 
     def __init__(self) -> None:
         self.asked = 0

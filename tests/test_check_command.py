@@ -1,4 +1,4 @@
-"""``ganbench plugins``: what is listed, what is checked, and what is said of it."""
+"""``ganbench plugins``: what it lists, what it checks, and what it reports."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_json_holds_all_that_was_found_and_the_traceback_of_what_is_broken(ganbe
     assert found["broken"]["status"] == "unusable"
     assert "Traceback" in found["broken"]["traceback"]
     assert found["hinge"]["status"] == "ok"
-    assert re.match(r"(fast|normal|slow): \d+\.\d times the logistic loss", found["hinge"]["notes"][0])
+    assert re.match(r"(fast|normal|slow): takes \d+\.\d times as long as the logistic loss", found["hinge"]["notes"][0])
 
 
 def test_what_a_plugin_declines_is_no_failure_and_debug_shows_no_more_than_there_is(ganbench_command) -> None:
@@ -91,7 +91,7 @@ def test_a_torch_that_cannot_be_imported_is_said_in_a_sentence(ganbench_command,
     (site / "torch.py").write_text("import os; os._exit(7)")
     result = ganbench_command("plugins", "--check", "hinge")
     assert result.returncode == 1
-    assert "no process can be had to look at it" in result.stdout
+    assert "no process could be started to check it" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
 
 

@@ -276,7 +276,7 @@ def test_a_spectrally_normalised_last_layer_without_bias_ends_in_a_logit() -> No
 
 
 class Attending(nn.Module):
-    """Self-attention that starts at nothing (Zhang et al. 2019)."""
+    """Self-attention that starts at zero (Zhang et al. 2019)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -339,7 +339,7 @@ def test_maxout_and_dropout_raise_no_false_alarm() -> None:
 
 
 def broken_penalties() -> dict[str, Any]:
-    """Those of ``broken_losses`` that are wrong in the gradient of D by its samples."""
+    """Those of ``broken_losses`` that are wrong in the gradient of D with respect to its samples."""
 
     def constant_penalty(D, real, fake):
         return ns_d(D, real, fake) + norms(D, real).detach().square().mean()
@@ -562,7 +562,7 @@ BROKEN_ARCHES: dict[str, Callable[..., GAN]] = {
 
 
 class Gap:
-    """A metric of the hook's documentation."""
+    """The metric in the hook's documentation."""
 
     columns, version = {"gap": "min"}, 1
 
@@ -721,7 +721,7 @@ def test_a_loss_that_counts_its_steps_is_found() -> None:
 
 def test_a_member_that_is_misspelt_is_found_with_the_name_that_was_meant() -> None:
     (found,) = [f for f in loss_findings(Misspelt()) if f.check == "attributes-are-of-the-contract"]
-    assert (found.seen, found.expected) == ("a member called d_step, which nobody asks for", "d_steps")
+    assert (found.seen, found.expected) == ("a member called d_step, which nothing reads", "d_steps")
 
 
 @pytest.mark.parametrize("kind", CHECKS)
@@ -780,7 +780,7 @@ def test_a_name_a_module_and_a_hook_are_checked_as_the_object_is() -> None:
         check_loss("minimax", like="hinge")
     with pytest.raises(PluginError, match="did you mean 'minimax'"):
         check_loss("minimaks")
-    with pytest.raises(TypeError, match=r"given the class Gap: Gap\(\)"):
+    with pytest.raises(TypeError, match=r"given the class Gap; give it an object, such as Gap\(\)"):
         check_metric(Gap)
 
 

@@ -1,4 +1,4 @@
-"""The speed class: a plugin beside a plain one of the same size."""
+"""The speed grade: a plugin compared with a plain one of the same size."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_an_arch_is_set_beside_plain_networks_of_its_own_size() -> None:
 
 @pytest.mark.parametrize(("ratio", "grade"), [(0.5, "fast"), (1.0, "normal"), (2.4, "normal"), (3.0, "slow")])
 def test_the_grade_follows_from_the_ratio(ratio, grade) -> None:
-    assert str(Speed(ratio, "it")) == f"{grade}: {ratio:.1f} times it"
+    assert str(Speed(ratio, "it")) == f"{grade}: takes {ratio:.1f} times as long as it"
 
 
 def test_measuring_draws_no_random_numbers_of_the_programs() -> None:

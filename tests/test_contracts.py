@@ -1,4 +1,5 @@
-"""What conditional GANs, translators and settings of architectures need of the core, in packages that are installed."""
+"""What conditional GANs, translators and settings of architectures need from the core, tested with installed
+packages."""
 
 from __future__ import annotations
 
@@ -94,7 +95,7 @@ class Halves(Extractor):
 
 
 class Looks:
-    """A metric that is scored on one thing that it is given."""
+    """A metric that scores one thing it is given."""
 
     version = 1
 

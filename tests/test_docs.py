@@ -160,7 +160,7 @@ def test_the_guides_tutorial_is_what_the_scaffold_says(ganbench_command) -> None
 
 
 def block(page: str, start: str) -> str:
-    """The first block of Python that begins so."""
+    """The first block of Python that starts with this text."""
     return next(text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if text.startswith(start))
 
 

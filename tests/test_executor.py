@@ -1,4 +1,4 @@
-"""Workers that crash, hang or meet each other on one run: each leaves the record that tells it."""
+"""Workers that crash, hang or meet on one run: each leaves a record that says so."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Five losses of the smoke protocol, pinned: a refactoring that changes results is seen."""
+"""Five losses of the smoke protocol, pinned: a refactoring that changes results fails here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a plugin does to its process costs it its own line, and nobody else's."""
+"""Whatever a plugin does to its process costs its own line and no other."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ Checked = Callable[..., dict[str, Health]]
 
 @pytest.fixture
 def checked(install, site, monkeypatch) -> Checked:
-    """Install losses, one package each, and say how each was found."""
+    """Install losses, one package each, and return the state of each."""
     monkeypatch.syspath_prepend(site)
 
     def check(cases: dict[str, str], **options: float) -> dict[str, Health]:
@@ -144,7 +144,7 @@ def test_a_plugin_that_hangs_is_ended_with_all_that_it_started(checked, tmp_path
     start += ".write_text(str(child.pid))"
     hang = loss(at_import=start, when_built="ctypes.PyDLL(None).sleep(600)")  # PyDLL: with the lock held
     found = checked({"hangs": hang}, timeout=3)
-    assert found["hangs"].message == "it did not come to an end within 3 s while being built"
+    assert found["hangs"].message == "it did not finish within 3 s while being built"
     assert found["hangs"].hint.endswith("in ganbench_loss")
     ask, until = ["ps", "-o", "state=", "-p", pid.read_text()], time.monotonic() + 30
     while (state := subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()) not in {"", "Z"}:
@@ -197,4 +197,4 @@ def test_an_arch_for_other_data_than_are_tried_is_not_checked_and_no_failure(ins
         (health,) = examine([source], depth)
         assert health.status == "declined"
         assert health.good
-        assert "needs graphs" in health.message or "built for nothing" in health.message
+        assert "needs graphs" in health.message or "declined everything" in health.message

@@ -1,4 +1,4 @@
-"""kill -9 at any moment: the same command goes on, and ends with the bits of an undisturbed run."""
+"""kill -9 at any moment: the same command resumes, and ends with the bits of an undisturbed run."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def carry_out(job, events: list | None = None) -> Record:
 
 
 def bits(record: Record) -> tuple:
-    """All that two undisturbed runs have in common: no clock has a part in it."""
+    """Everything that two undisturbed runs have in common, without times."""
     looks = [(look.kimg, look.score) for look in record.curve]
     return record.status, record.bits, record.draws, record.best, looks, record.self_checks, record.cost.images
 
@@ -69,7 +69,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def die_at(fatal: int, act: Callable[[], object]) -> int:
-    """Carry out ``act`` in a forked process that is killed at its ``fatal``-th fsync or rename; its exit code."""
+    """Run ``act`` in a forked process that is killed at its ``fatal``-th fsync or rename; return its exit code."""
 
     def doomed() -> None:
         calls = 0
@@ -197,7 +197,7 @@ def test_a_grid_killed_again_and_again_ends_with_the_bits_of_an_undisturbed_one(
 
 
 def _kill_once(arguments: list[str], folder: Path, whom: str, rng: random.Random) -> bool:
-    """Start the grid, wait until its runs have come a little further, and kill it or a worker of it."""
+    """Start the grid, wait until its runs have progressed a little, and kill it or one of its workers."""
     process = subprocess.Popen(
         [sys.executable, "-m", "ganbench", *arguments],
         cwd=folder,

@@ -1,4 +1,4 @@
-"""Walks between latents against closed forms, and activations that rise; nothing in the players moves."""
+"""Walks between latents against closed forms, and activations that rise; the players stay unchanged."""
 
 from __future__ import annotations
 
@@ -316,7 +316,7 @@ def translator(data):
 
 
 def run(home: Path, dataset: str, arch) -> Path:
-    """The folder of a run over in a moment."""
+    """The folder of a very short run."""
     rules = Protocol(
         name="moment-v1",
         dataset=dataset,
@@ -347,7 +347,7 @@ def runs(tmp_path_factory) -> dict[str, Path]:
 
 
 def command(*words: object) -> str:
-    """As typed; errors are raised."""
+    """Run a command as typed; errors are raised."""
     result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "160"})
     if result.exception:
         raise result.exception

@@ -1,4 +1,4 @@
-"""The built-in metrics: each against its judge, against closed forms, and against generators that are known."""
+"""The built-in metrics: each against its judge, against closed forms, and against generators with known flaws."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ HOOK = "from ganbench import hookimpl\n@hookimpl\ndef ganbench_protocol"
 
 
 class Shelf:
-    """A folder of installed packages, as pip leaves it: modules, and a dist-info beside them."""
+    """A folder of installed packages, as pip leaves it: modules, with a dist-info for each."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -118,7 +118,7 @@ def names(listing: subprocess.CompletedProcess) -> set[tuple[str, str]]:
 
 
 def refused(result: subprocess.CompletedProcess, *said: str) -> None:
-    """An error that the user can mend: exit code 2, sentences, no traceback, nothing on standard output."""
+    """An error that the user can fix: exit code 2, sentences, no traceback, nothing on standard output."""
     assert result.returncode == 2, result.stdout + result.stderr
     assert "Traceback" not in result.stderr
     assert not result.stdout
@@ -284,7 +284,7 @@ def test_in_a_grid_what_is_broken_or_crashes_is_left_out_and_told_and_the_others
 
 
 def test_one_malformed_package_costs_nobody_but_itself(shelf, ganbench):
-    """Where one entry_points.txt is malformed, importlib.metadata gives nobody's."""
+    """If one entry_points.txt is malformed, importlib.metadata returns no package's."""
     shelf.add("ganbench-good", {"loss/plain": "good_loss"}, {"good_loss": LOSS})
     shelf.add("malformed", {"loss/odd": "odd"}, {"odd": LOSS}, version="3.0")
     (shelf.folder / "malformed-3.0.dist-info" / "entry_points.txt").write_text("[ganbench.loss]\nodd\n")
@@ -444,7 +444,7 @@ def test_of_300_other_distributions_a_listing_reads_the_entry_points_once_and_no
 
 
 def test_listing_beside_300_other_distributions_costs_little_more(crowd, shelf, tmp_path):
-    """Processor time, the two taken in turns: what else the machine does falls on both alike."""
+    """Processor time, the two measured in turns, so that other load on the machine affects both alike."""
     seconds: dict[Path, list[float]] = {shelf.folder: [], crowd.folder: []}
     for _ in range(5):
         for folder, taken in seconds.items():

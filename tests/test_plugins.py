@@ -1,4 +1,4 @@
-"""Discovery: metadata first, one manager a plugin, and every way a third party's package can be wrong."""
+"""Discovery: metadata first, one manager per plugin, and every way a third-party package can be wrong."""
 
 from __future__ import annotations
 
@@ -221,7 +221,7 @@ def test_names_that_plugins_import_stay() -> None:
 
 @pytest.fixture
 def elder(install, site, monkeypatch):
-    """A plugin written long ago, loaded by a GANBench that has moved on: two arguments and a hook are to go."""
+    """A plugin written long ago, loaded by a newer GANBench: two arguments and a hook are deprecated."""
     hookspec = pluggy.HookspecMarker("ganbench")
     later = types.ModuleType("later")
     vars(later).update(vars(hookspecs))
@@ -292,7 +292,7 @@ def test_a_reference_always_leads_back_to_its_source(kind: str) -> None:
 
 @pytest.fixture
 def rivals(install, site, monkeypatch):
-    """A package that provides a metric called ``fid``, too, and a protocol."""
+    """A package that also provides a metric called ``fid``, and a protocol."""
     install("rival", "metric", "fid", "", module="rival_fid")
     install("rival", "protocol", "rival-v1", "", module="rival_protocol")
     monkeypatch.syspath_prepend(site)

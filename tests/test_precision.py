@@ -44,7 +44,7 @@ def loss_of(name: str):
 
 
 def first_gradient(loss, precision: str) -> torch.Tensor:
-    """Of D, in its first update."""
+    """The gradient of D in its first update."""
     trainer = trainer_of(loss, precision)
     found = []
     step = trainer.optim_d.step
@@ -159,7 +159,7 @@ def test_points_have_no_layout_and_train_under_any() -> None:
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory) -> dict[str, Record]:
-    """Of one job under the rules of smoke-v1, in each precision and layout."""
+    """Records of one job under the rules of smoke-v1, in each precision and layout."""
     smoke, found = load_protocol("smoke-v1"), {}
     folder = tmp_path_factory.mktemp("runs")
     for name, change in {"plain": {}, "bf16": {"precision": "bf16"}, "last": {"layout": "channels-last"}}.items():

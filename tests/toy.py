@@ -1,4 +1,4 @@
-"""A loss in nobody's package, and records of a protocol that nobody ran, for the tests of what is made of them."""
+"""A loss without a package, and records of a protocol that never ran, for the tests of tables."""
 
 from __future__ import annotations
 

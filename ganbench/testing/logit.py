@@ -1,4 +1,4 @@
-"""Whether D ends in a logit: what it did last, and how far its answers reach."""
+"""Whether D ends in a logit: its last operation, and the range of its answers."""
 
 from __future__ import annotations
 

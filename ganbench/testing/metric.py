@@ -39,7 +39,7 @@ class MetricCase:
 
     @cached_property
     def worlds(self) -> list[World]:
-        """Those in which it scores; it may decline one that it is not made for."""
+        """Those in which it scores; it may decline worlds that it is not made for."""
         return self._fitting(self.tried) or self._fitting(self.special) or self._fitting(self.home())
 
     def _fitting(self, worlds: tuple[World, ...]) -> list[World]:
@@ -62,11 +62,11 @@ def _numbers(returned: Mapping[str, float | Absent]) -> dict[str, float]:
 
 
 def metric_findings(metric: Given, skip: Collection[str] = ()) -> list[Finding]:
-    """What is wrong with a metric; nothing is raised for it.
+    """List everything wrong with a metric, without raising.
 
     It is tried on images with a classifier and on points with an oracle, 300 reals and 300 fakes each, and may decline
-    one of the two; one that declines both is tried on points on a line and on clips, and one that declines those, too,
-    on 100 samples of the data of a protocol that names it.
+    one of the two. If it declines both, it is tried on points on a line and on clips, and if it declines those, too, on
+    100 samples of the data of a protocol that names it.
 
     Args:
         metric: what ``ganbench_metric`` returns; or an installed metric's name, the module with the hook, or the hook.
@@ -81,7 +81,7 @@ def metric_findings(metric: Given, skip: Collection[str] = ()) -> list[Finding]:
 
 
 def check_metric(metric: Given, skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything that is wrong with a metric. See ``metric_findings``."""
+    """Raise one ``ConformanceError`` with everything wrong with a metric. See ``metric_findings``."""
     subject = made("metric", metric)
     found = _findings(subject, skip)
     if found:
@@ -119,7 +119,7 @@ def _home_of(name: str) -> tuple[World, ...]:
 
 @CHECKS.add_vital
 def columns_are_declared(case: MetricCase) -> Iterator[Finding]:
-    """The table is laid out, ranked and given its intervals by what a metric declares, before any sample is scored."""
+    """What a metric declares sets the layout, the ranks and the intervals of the table before any sample is scored."""
     columns, version = getattr(case.metric, "columns", None), getattr(case.metric, "version", None)
     if not columns or set(columns.values()) - {"min", "max", "info"}:
         yield Finding(
@@ -127,7 +127,9 @@ def columns_are_declared(case: MetricCase) -> Iterator[Finding]:
         )
         return
     if not isinstance(version, int):
-        yield Finding(f"version = {version!r}", "a whole number", "raise it when the same samples score differently")
+        yield Finding(
+            f"version = {version!r}", "a whole number", "raise it whenever the same samples score differently"
+        )
     ranges = getattr(case.metric, "ranges", {})
     for name, limits in ranges.items():
         low, high = limits
@@ -145,7 +147,7 @@ def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
         yield Finding(
             seen=f"Unsupported for {' and for '.join(world.name for world in (*case.tried, *case.special))}",
             expected="scores for one of them",
-            mend="decline only what is missing; evaluation has features, logits, labels, an oracle and a generator",
+            mend="decline only if an input is missing; there are features, logits, labels, an oracle and a generator",
         )
 
 
@@ -183,9 +185,9 @@ def absent_columns_give_a_reason(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def scores_are_finite_and_in_range(case: MetricCase) -> Iterator[Finding]:
-    """Whatever the samples: good, noise, one class, or a single one repeated. A NaN in a table is a defect of the
-    metric, and a generator that has collapsed deserves a score. Intervals are clipped to the range, and a column in
-    (0, None) is compared on the log scale."""
+    """Scores are finite whatever the samples: good ones, noise, one class, or a single one repeated. A NaN in a table
+    is a defect of the metric, and a collapsed generator deserves a score. Intervals are clipped to the range, and a
+    column in (0, None) is compared on the log scale."""
     ranges = getattr(case.metric, "ranges", {})
     for world in case.worlds:
         for fake in world.fakes:
@@ -195,7 +197,7 @@ def scores_are_finite_and_in_range(case: MetricCase) -> Iterator[Finding]:
                     yield Finding(
                         seen=f"{name} = {value}",
                         expected=f"a finite number in ({low}, {high})",
-                        mend="cut off what rounding adds; return Absent(reason) where a score does not exist",
+                        mend="clip rounding errors, and return Absent(reason) if a score does not exist",
                         where=f"{world.name}, {fake}",
                     )
                     return
@@ -254,8 +256,8 @@ def what_cannot_be_scored_is_declined(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[Finding]:
-    """Half of these fakes are NaN. A metric that leaves such samples out, or takes them for zeros, gives a generator
-    that has broken down the score of its better half. An exception, a NaN or a worse score all tell."""
+    """Half of these fakes are NaN. A metric that leaves such samples out, or takes them for zeros, gives a broken
+    generator the score of its better half. An exception, a NaN or a worse score would show it."""
     for world in case.worlds:
         if world.real[0].dtype != torch.float32:  # a NaN cannot be stored as uint8
             continue
@@ -269,8 +271,8 @@ def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[F
         if all(math.isfinite(value) for value in after.values()) and _alike(case.metric, after, scores):
             yield Finding(
                 seen=f"{_listed(after)} where every other fake is NaN, {_listed(scores['other'])} where none is",
-                expected="an exception, a NaN, or a score that tells",
-                mend="take nan_to_num, nanmean and isfinite masks out of the metric",
+                expected="an exception, a NaN, or a worse score",
+                mend="remove nan_to_num, nanmean and isfinite masks from the metric",
                 where=world.name,
             )
 
@@ -300,7 +302,7 @@ def _listed(scores: Mapping[str, float]) -> str:
 
 @CHECKS.add
 def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
-    """Samples are judged in worker processes, which must use the very same metric."""
+    """Samples are judged in worker processes, which must use exactly the same metric."""
     try:
         twin = pickle.loads(pickle.dumps(case.metric))
     except Exception as error:
@@ -324,8 +326,9 @@ def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def scores_follow_from_samples_and_rng(case: MetricCase) -> Iterator[Finding]:
-    """The same samples score the same, whenever and beside whatever else. evaluation.rng is a metric's only source of
-    randomness: what it drew elsewhere would change with the program around it, and would change the program."""
+    """The same samples score the same, at any time and next to any other metric. evaluation.rng is a metric's only
+    source of randomness: draws from elsewhere would change with the program around them, and would change the
+    program."""
     for world in case.worlds:
         seen, drawn = [], ""
         for seed in (1, 2):
@@ -336,7 +339,9 @@ def scores_follow_from_samples_and_rng(case: MetricCase) -> Iterator[Finding]:
         if drawn or seen[0] != seen[1]:
             differ = [name for name in seen[0] if seen[0][name] != seen[1][name]]
             yield Finding(
-                seen=f"it drew from (or seeded) {drawn}" if drawn else f"{', '.join(differ)}: another value each time",
+                seen=f"it drew from (or seeded) {drawn}"
+                if drawn
+                else f"{', '.join(differ)}: a different value each time",
                 expected="random numbers from evaluation.rng only",
                 mend="pass generator=evaluation.rng; for numpy or scikit-learn draw a seed from it",
                 where=world.name,
@@ -361,7 +366,7 @@ def scoring_changes_nothing(case: MetricCase) -> Iterator[Finding]:
             yield Finding(
                 seen=f"it changed evaluation's {', '.join(changed)}",
                 expected="everything as it was",
-                mend="work on copies: no operation in place, no .train()",
+                mend="work on copies, without in-place operations or .train()",
                 where=world.name,
             )
             return
@@ -372,9 +377,9 @@ def scoring_changes_nothing(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
-    """Real samples score no worse than noise, and no worse than samples of one class only, in every column that says
-    which way is better; and they score better than one of the two at least, or the column tells nothing. A tenth of
-    the column's spread is left for chance."""
+    """In every column with a direction, real samples score no worse than noise and no worse than samples of one class
+    only. They also score better than at least one of the two, or the column says nothing. A tenth of the column's
+    spread is allowed for chance."""
     for world in case.worlds:
         scores = {fake: case.score(world, fake) for fake in ("other", "noise", "one_class")}
         for name, goal in case.metric.columns.items():
@@ -399,8 +404,9 @@ def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
 @CHECKS.add
 def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> Iterator[Finding]:
     """A quarter of noise among good samples scores no better than none, a half no better than a quarter, and so on to
-    noise alone; the same for half of the classes and for one. A column that turns back on the way ranks the worse of
-    two generators above the better one. A fifth of the column's spread is left: density, say, knows no collapse."""
+    noise alone; the same for half of the classes and for one. A column that turns back along the way ranks the worse of
+    two generators above the better one. A fifth of the column's spread is allowed, since density, for one, does not
+    notice collapse."""
     paths = (("other", "quarter_noise", "half_noise", "noise"), ("other", "half", "one_class"))
     for world in case.worlds:
         scores = {fake: case.score(world, fake) for path in paths for fake in path}
@@ -414,7 +420,7 @@ def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> 
                     if values[worse] > values[better] + 2 * SLACK * spread:
                         yield Finding(
                             seen=f"{name}: {', '.join(f'{fake} {scores[fake][name]:.4g}' for fake in path)}",
-                            expected=f"no step to the better ({goal!r} is better)",
+                            expected=f"no step that improves the score ({goal!r} is better)",
                             mend='correct the direction in columns, or declare the column "info"',
                             where=world.name,
                         )
@@ -422,9 +428,9 @@ def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> 
 
 @CHECKS.add
 def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding]:
-    """Reals and fakes take the same road to a score: one resize, one rounding, one precision. Where they do not, the
-    difference is charged to the generator, and even a copy of the reals falls short of the best score there is (that
-    of ``ranges``, where a column has a best one; a fiftieth of its spread is left)."""
+    """Reals and fakes take the same steps to a score: one resize, one rounding, one precision. If they do not, the
+    difference is charged to the generator, and even a copy of the reals falls short of the best possible score (the one
+    in ``ranges``, if the column has one; a fiftieth of its spread is allowed)."""
     ranges = getattr(case.metric, "ranges", {})
     for world in case.worlds:
         scores = {fake: case.score(world, fake) for fake in ("real", "other", "noise", "one_class")}

@@ -26,14 +26,14 @@ DATA = (DataSpec((2,), bounded=False), DataSpec((3, 16, 16), classes=10))
 
 @dataclass(frozen=True)
 class TrickCase:
-    """A trick under test; ``ask`` builds it with an argument, or is None where it came ready-made."""
+    """A trick under test; ``ask`` builds it with an argument, or is None if it came ready-made."""
 
     trick: Trick
     ask: Callable[[str], Trick] | None = None
 
     @cached_property
     def stages(self) -> list[Stage]:
-        """Where it plays: it may decline data that it is not made for."""
+        """The stages it plays on; it may decline data that it is not made for."""
         found = []
         for data in DATA:
             with seeded(0):
@@ -58,7 +58,7 @@ class TrickCase:
 
 
 class Stage:
-    """Sound players, as a trick leaves them, on some data; ``built`` is what the checks of an arch look at."""
+    """Sound players under a trick, on some data. The checks of an arch examine ``built``."""
 
     def __init__(self, trick: Trick, data: DataSpec) -> None:
         self.trick, self.data = trick, data
@@ -66,20 +66,20 @@ class Stage:
         self.built = Built(again(), data, None, False, again)
 
     def turn(self, player: Player, gan: GAN, seed: int = 1) -> Turn:
-        """Somebody's turn, with fakes as the core makes them."""
+        """A player's turn, with fakes as the core makes them."""
         batch = self.built.batch(gan, seed=seed)
         fake = without_gradient(gan, batch) if player == "D" else gan.fake(batch)
         return _turn(player, gan, batch, fake)
 
     def matches(self, player: Player, seed: int = 1) -> tuple[GAN, Turn, list[Match]]:
-        """Fresh players, the turn, and its games as the trick shows them."""
+        """Fresh players, the turn, and its matches as the trick changes them."""
         gan = self.built.copy()
         turn = self.turn(player, gan, seed)
         return gan, turn, list(gan.matches(turn.batch, turn.fake))
 
 
 def with_trick(trick: Trick, data: DataSpec) -> GAN:
-    """Sound players under a trick: they play the matches, and G's objective, that it makes of theirs."""
+    """Sound players that play the matches, and G's objective, as a trick changes them."""
     gan = trick.players(toy, data)
     if not isinstance(gan, GAN):
         raise TypeError(f"players() returned a {type(gan).__name__}, not a GAN")
@@ -110,7 +110,7 @@ _optimizers: WeakKeyDictionary[GAN, tuple[Optimizer, Optimizer]] = WeakKeyDictio
 
 
 def _turn(player: Player, gan: GAN, batch: Batch, fake: Any) -> Turn:
-    """Somebody's turn in the middle of a run. Players keep their optimisers, whatever weights they are called with."""
+    """A player's turn in the middle of a run. Players keep their optimisers, whatever weights they are called with."""
     if gan not in _optimizers:
         _optimizers[gan] = (
             torch.optim.Adam(gan.discriminator_params(), lr=1e-3),
