@@ -585,7 +585,8 @@ def samples_in_eval_mode(module: ModuleType) -> bool:
     before = {name: value.clone() for name, value in gan.state_dict().items()}
     whole, some = module.sample(gan, reals, 0, CPU).x, module.sample(gan, reals[torch.arange(4)], 0, CPU).x
     unmoved = all(torch.equal(before[name], value) for name, value in gan.state_dict().items())
-    return unmoved and torch.equal(whole[:4], some)
+    apart = (whole[:4].int() - some.int()).abs().max()  # batches of two sizes: a CPU may round a pixel otherwise
+    return unmoved and apart <= 1
 
 
 def test_a_core_that_samples_in_train_mode_is_found(copied: Copied) -> None:
