@@ -60,6 +60,8 @@ def moments(blocks: Iterable[Tensor]) -> Moments:
     for block in blocks:
         x = block.double().numpy()
         m, d = x.shape
+        if m == 0:
+            continue
         if n == 0:
             mean, scatter = np.zeros(d), np.zeros((d, d), order="F")
         rows = [*rows, x] if n + m <= d else []
