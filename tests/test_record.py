@@ -90,7 +90,7 @@ def test_a_score_that_is_not_the_mean_of_its_draws_is_not_read(old, record, tmp_
         ({"draws": []}, "evaluation draws"),
         ({"self_checks": None}, "self-checks"),
         ({"bits": Fingerprints()}, "fingerprints"),
-        ({"scores": {}}, "scores"),
+        ({"scores": {}, "absent": {}}, "scores"),
     ],
 )
 def test_a_record_without_provenance_is_not_written(changed, missing, record, tmp_path) -> None:

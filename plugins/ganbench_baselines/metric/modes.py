@@ -146,6 +146,8 @@ def too_few(good: int, n: int, modes: int, ceiling: float) -> str:
     They are the exceptions of a generator that makes something else, or they are fewer than the modes: the bias
     (K-1)/2n of their KL is known for n above K only.
     """
+    if not good:
+        return "no sample is of high quality"
     if good < FEWEST * ceiling * n:
         return f"only {100 * good / n:.2g} % of the samples are of high quality"
     return f"{good} samples of high quality are fewer than the {modes} modes" if good < modes else ""
