@@ -72,8 +72,8 @@ class Source:
 
     @property
     def source_hash(self) -> str:
-        """sha256 of the module's source and of what it imports from its own package (12 hex digits); tells an edited
-        plugin from a published one."""
+        """The hash of the module and of what it imports from its own package, ``ast1:0123456789ab``; tells an edited
+        plugin from a published one. Comments, docstrings and formatting do not count."""
         return source_hash(self.module)
 
 

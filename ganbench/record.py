@@ -27,8 +27,8 @@ UNPACKAGED = "unpackaged"
 
 
 class Component(Struct, frozen=True):
-    """A plugin as it was when it ran. ``source`` is the hash of its module's text and of what that imports from its
-    own package; ``revision`` a metric's own ``version``."""
+    """A plugin as it was when it ran. ``source`` is the hash of its module and of what that imports from its own
+    package, ``revision`` a metric's own ``version``."""
 
     name: str
     package: str
