@@ -20,6 +20,7 @@ from ganbench.contracts.executor import Job
 from ganbench.device import memory
 from ganbench.device.energy import Energy, counter_of
 from ganbench.errors import GanbenchError, told
+from ganbench.plugins.source import core_hash
 from ganbench.records.files import append_line, write_atomically
 from ganbench.records.provenance import environment
 from ganbench.records.record import FORMAT, Cost, Speed
@@ -135,7 +136,9 @@ def protocol_fields(bench: Bench, job: Job, nondeterministic: tuple[str, ...] = 
         "extractor": judge.extractor.tag if judge.extractor is not None else "",
         "metrics": bench.components,
         "parts": bench.parts,
-        "environment": environment(bench.device, nondeterministic, job.workers, protocol.training.precision),
+        "environment": environment(
+            bench.device, nondeterministic, job.workers, protocol.training.precision, core_hash()
+        ),
     }
 
 
