@@ -1,4 +1,4 @@
-"""Blur everything D sees at first, and fade: coarse structure is learned before fine detail (Karras et al. 2021)."""
+"""Blur everything D sees, less and less: coarse structure is learned before fine detail (Karras et al. 2021)."""
 
 from collections.abc import Callable
 

@@ -1,5 +1,4 @@
-"""Inception v3 (Szegedy et al. 2016) with its TensorFlow weights of 2015, through torch-fidelity: the FID of most
-papers.
+"""Inception v3 (Szegedy et al. 2016) with the TensorFlow weights that most papers use for FID, through torch-fidelity.
 
 It has 2,048 features and the unbiased logits of 1,008 classes. Images are resized to 299x299 as in TensorFlow 1
 (bilinear, no antialiasing), and a single channel is repeated to three.

@@ -19,9 +19,9 @@ null treats whatever number stands in for them as exact. If it is too small, a g
 the neighbouring ones; if it is large enough, a perfect generator loses modes. So each row gets half an image, spread
 evenly (a Dirichlet posterior), and q0 keeps the posterior's variance, which makes the null negative-binomial.
 
-A simulation with three channels, n = 26,000 and 200 classifiers of 99.25 % accuracy, whose mistakes are spread evenly |
-clustered: modes covered when one mode is generated (and how often more than one), and when 1000 are. With 200 modes it
-was 200 in every run.
+The table is from a simulation with three channels, n = 26,000 and 200 classifiers of 99.25 % accuracy, whose mistakes
+are spread evenly | clustered. It shows the modes covered when one mode is generated (and how often more than one), and
+when 1000 are. When 200 are generated, 200 were covered in every run.
 
     C known exactly, binomial           1.00 (.00)   998.3   |   1.00 (.00)   998.1
     half an image a cell, binomial      1.00 (.00)   982.5   |   1.39 (.33)   982.3
