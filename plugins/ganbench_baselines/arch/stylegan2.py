@@ -123,7 +123,7 @@ def settings_for(data: DataSpec, d_norm: str | None, given: Map[str, Any]) -> Se
     read = settings_of(Settings, given)
     chosen = replace(usual(data.shape[-1], d_norm), **{name: getattr(read, name) for name in given})
     if chosen.minibatch_std and d_norm == "none":
-        raise Unsupported("the loss needs each sample judged by itself, without minibatch_std", "leave that setting out")
+        raise Unsupported("the loss needs each sample judged by itself, without minibatch_std", "leave the setting out")
     return chosen
 
 
