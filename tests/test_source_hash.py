@@ -475,7 +475,8 @@ def test_every_python_has_this_hash_for_this_package(hash_of) -> None:
 
 
 def test_hashing_needs_no_torch() -> None:
-    code = "import sys; from ganbench.plugins.source import source_hash; source_hash('ganbench'); print('torch' in sys.modules)"
+    hashing = "from ganbench.plugins.source import source_hash; source_hash('ganbench')"
+    code = f"import sys; {hashing}; print('torch' in sys.modules)"
     root = Path(syntax.__file__).parents[2]
     done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"

@@ -1,9 +1,9 @@
 """Intra-FID: the Fréchet distance within each class, and its mean over classes (Miyato and Koyama 2018).
 
-The reals of a class are compared with the fakes that were asked to be of it. A generator that takes no notice of the
-label has a small FID and a large intra-FID; so has one that mixes classes up.
+The reals of a class are compared with the fakes that were requested for it. A generator that ignores the label can have
+a small FID but has a large intra-FID; so does one that mixes up classes.
 
-A class has a tenth of the samples, if there are ten: what FID says of small n holds here ten times over.
+With ten classes, each has a tenth of the samples, so FID's bias at small n is ten times as large here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ganbench_baselines.metric.frechet import distance, moments
 
 
 class IntraFID:
-    """On the protocol's features, over the classes that fakes were asked for."""
+    """On the protocol's features, over the classes that the fakes were requested for."""
 
     columns: Mapping[str, Goal] = {"intra_fid": "min", "intra_fid_worst": "min"}
     version = 1
@@ -24,7 +24,7 @@ class IntraFID:
     needs = ("labels",)
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """{"intra_fid": mean over classes, "intra_fid_worst": of the class that came out worst}, cut off at 0."""
+        """{"intra_fid": mean over classes, "intra_fid_worst": largest of any class}, at least 0."""
         real_labels, fake_labels = evaluation.real_labels, evaluation.fake_labels
         if real_labels is None or fake_labels is None:
             raise Unsupported("needs the labels of reals and of fakes")
