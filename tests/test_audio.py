@@ -353,7 +353,7 @@ def test_a_folder_that_holds_no_data_is_a_sentence(tmp_path, prepare, words):
 
 @pytest.mark.parametrize("argument", ["", ",16384", "sounds,3", "sounds,1024,2"])
 def test_a_folder_that_is_not_named_or_numbers_that_are_no_sound_are_a_sentence(argument):
-    with pytest.raises(DataError, match=r"path|no sound"):
+    with pytest.raises(DataError, match=r"path|not enough for a sound"):
         folder_wav.ganbench_dataset(argument=argument, resolution=None)
 
 

@@ -150,7 +150,7 @@ def test_a_column_that_comes_from_a_view_is_named_after_its_extractor() -> None:
 def test_yardsticks_of_a_dataset_stand_beside_the_cores_and_unknown_ones_are_named() -> None:
     identity = {"identity": lambda like, seed: Split(like.source, source=like.x)}
     dataset = Dataset("negatives", DataSpec((1, 8, 8)), pairs(), pairs(20, seed=1), yardsticks=identity)
-    (real, fakes), remake = draw("identity", dataset, dataset.test, "test", 0)
+    _, real, fakes, remake = draw("identity", dataset, dataset.test, "test", 0)
     assert real is dataset.test
     assert torch.equal(fakes.x, dataset.test.source)
     assert torch.equal(remake(fakes).x, dataset.test.x)

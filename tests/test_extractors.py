@@ -424,7 +424,7 @@ def test_inception_without_network_says_what_to_fetch_and_where_to_put_it(hub):
 def test_inception_does_not_take_another_file_for_the_official_one(hub):
     hub.mkdir(parents=True)
     (hub / inception.FILE).write_bytes(b"half a download")
-    with pytest.raises(DataError, match=r"sha256 begins [0-9a-f]{8}, not 6726825d"):
+    with pytest.raises(DataError, match=r"sha256 begins with [0-9a-f]{8}, not 6726825d"):
         inception.ganbench_extractor(argument="")
 
 

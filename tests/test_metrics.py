@@ -630,7 +630,7 @@ def test_data_whose_modes_are_unknown_are_declined():
 
 
 def test_an_oracle_with_an_impossible_mode_is_declined():
-    with pytest.raises(Unsupported, match="without probability"):
+    with pytest.raises(Unsupported, match="of probability 0"):
         assigned(torch.zeros(10).long(), torch.tensor([1.0, 0.0]))
 
 

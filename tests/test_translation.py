@@ -214,7 +214,7 @@ def test_two_sizes_need_a_resolution(tmp_path):
         ("{full},{root}/nowhere", "nowhere' does not exist"),
         ("{full}/00.png,{full}", "00.png' is not a folder"),
         ("{empty},{full}", "empty' holds no images"),
-        ("{full},{few}", "too few can be held out"),
+        ("{full},{few}", "too few of the 3 images"),
     ],
 )
 def test_folders_that_make_no_pair_are_refused_in_a_sentence(tmp_path, argument, sentence):
@@ -276,13 +276,13 @@ def test_translations_keep_the_shape_of_an_oblong_and_the_channels_of_their_doma
 @pytest.mark.parametrize(
     ("data", "settings", "sentence"),
     [
-        (DataSpec((1, 16, 16)), {}, "one domain"),
+        (DataSpec((1, 16, 16)), {}, "have only one"),
         (DataSpec((2,), source=(2,)), {}, "images of one size"),
         (DataSpec((1, 16, 16), source=(1, 32, 32)), {}, "images of one size"),
         (DataSpec((1, 8, 8), source=(1, 8, 8)), {}, "12 pixels"),
         (DataSpec((1, 17, 17), source=(1, 17, 17)), {}, "halved"),
         (SMALL, {"d_halvings": 3}, "3 times"),
-        (DataSpec((3, 16, 16), source=(1, 16, 16)), {"identity": 5.0}, "its own translation"),
+        (DataSpec((3, 16, 16), source=(1, 16, 16)), {"identity": 5.0}, "as many channels in both domains"),
     ],
 )
 def test_data_that_do_not_fit_are_declined_in_a_sentence(data, settings, sentence):

@@ -189,7 +189,7 @@ def test_packs_of_points_work_and_packs_that_do_not_fill_a_batch_are_declined():
     gan = pacgan.ganbench_trick("").players(partial(build, arch=mlp), POINTS)
     trick = pacgan.ganbench_trick("")
     assert gan.discriminator(trick.packed(torch.randn(8, 2))).shape == (4,)
-    with pytest.raises(Unsupported, match="packs of 2 do not divide a batch of 7"):
+    with pytest.raises(Unsupported, match="packs of 2 do not fit into a batch of 7"):
         trick.packed(torch.randn(7, 2))
 
 

@@ -20,6 +20,7 @@ from ganbench.contracts.executor import Job
 from ganbench.device import memory
 from ganbench.device.energy import Energy, counter_of
 from ganbench.errors import GanbenchError, told
+from ganbench.plugins.source import core_hash
 from ganbench.records.files import append_line, write_atomically
 from ganbench.records.provenance import environment
 from ganbench.records.record import FORMAT, Cost, Speed
@@ -138,7 +139,9 @@ def protocol_fields(
         "metrics": bench.components,
         "parts": bench.parts,
         "doubts": bench.doubts + doubts,
-        "environment": environment(bench.device, nondeterministic, job.workers, protocol.training.precision),
+        "environment": environment(
+            bench.device, nondeterministic, job.workers, protocol.training.precision, core_hash()
+        ),
     }
 
 

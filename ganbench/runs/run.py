@@ -22,6 +22,7 @@ from ganbench.device.untouched import preserved_rng
 from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError
 from ganbench.evaluation.best import BestSoFar
 from ganbench.evaluation.sampling import sample
+from ganbench.plugins.source import core_hash
 from ganbench.records.files import write_atomically
 from ganbench.records.provenance import environment
 from ganbench.records.record import Fingerprints, Look, Record, Speed, Status
@@ -236,7 +237,7 @@ class Run:
         """What must be equal for a checkpoint to be this run's."""
         where = environment(self.device, precision=self.protocol.training.precision)
         machine = [where.torch, where.python, where.cuda, where.cudnn, where.device, where.threads, where.precision]
-        return json.dumps([self.job.key, basis_now(self.job, self.bench), machine, where.core])
+        return json.dumps([self.job.key, basis_now(self.job, self.bench), machine, core_hash()])
 
     def _write(self, record: Record) -> None:
         write(record, self.job.record_file)

@@ -20,7 +20,7 @@ from ganbench import Critic, Loss, hookimpl
 
 @dataclass(frozen=True)
 class LeastSquares:
-    """``a``: D's target for fakes; ``b``: D's target for real samples; ``c``: what G wants D to say."""
+    """``a``: D's target for fakes; ``b``: D's target for real samples; ``c``: G's target for D on fakes."""
 
     a: float = 0.0
     b: float = 1.0

@@ -1,9 +1,9 @@
 """Intra-FID: the Fréchet distance within each class, and its mean over classes (Miyato and Koyama 2018).
 
-The reals of a class are compared with the fakes that were asked to be of it. A generator that takes no notice of the
-label has a small FID and a large intra-FID; so has one that mixes classes up.
+The reals of a class are compared with the fakes that were requested for it. A generator that ignores the label can have
+a small FID but has a large intra-FID; so does one that mixes up classes.
 
-A class has a tenth of the samples, if there are ten: what FID says of small n holds here ten times over.
+With ten classes, each has a tenth of the samples, so FID's bias at small n is ten times as large here.
 """
 
 from __future__ import annotations

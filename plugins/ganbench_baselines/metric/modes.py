@@ -1,25 +1,27 @@
 """Mode coverage: modes hit, modes shown to be covered, and their balance (Srivastava et al. 2017; Lin et al. 2018).
 
-Samples of high quality are sorted out first: those the oracle assigns to a mode (within three standard deviations
-of a centre), or those of which the classifier is sure (its gate). Then, with c_k of them in mode k of K,
+Samples of high quality are selected first: those the oracle assigns to a mode (within three standard deviations of a
+centre), or those the classifier is sure of (its gate). Then, with c_k of them in mode k of K,
 
-    modes_hit        modes with c_k >= 1: the literature's number, and nearly free at large n
-    modes_covered    modes with c_k >= m_k, a count that G reaches with a chance below α/K (α = .05) as long as it
-                     gives mode k less than a tenth (τ = .1) of its real share π_k
+    modes_hit        modes with c_k >= 1: the number usually reported, easy to reach at large n
+    modes_covered    modes with c_k >= m_k, a count that is reached with probability below α/K (α = .05) if G gives
+                     mode k less than a tenth (τ = .1) of its real share π_k
     modes_effective  exp(entropy) of the shares of c_k
-    mode_kl          KL(p || π) less its bias, (K-1)/2n for n of high quality; p: shares with confusion undone
-    hq_fraction      share of high quality among all; hq_ceiling: what a perfect sampler, or real data, reaches
+    mode_kl          KL(p || π) minus its bias, (K-1)/2n for n of high quality; p: shares corrected for confusion
+    hq_fraction      share of samples of high quality; hq_ceiling: what a perfect sampler, or real data, reaches
 
-Let C_jk be the rate at which the classifier takes j for k. The null of mode k among n samples, a share hq of them of
-high quality, has mass q0_k = hq Σ_{j≠k} p_j C_jk + τ π_k C_kk. An oracle makes no mistakes: C = 1 and m_k =
-binom.isf(α/K, n, q0_k) + 1.
+Let C_jk be the rate at which the classifier takes j for k. Under the null, each of n samples falls into mode k with
+probability q0_k = hq Σ_{j≠k} p_j C_jk + τ π_k C_kk, where hq is the share of high quality. An oracle makes no mistakes:
+C = 1 and m_k = binom.isf(α/K, n, q0_k) + 1.
 
-A classifier's C is known from so few images (180 a class) that most kinds of mistake were never seen. Whatever number
-stands in for them, a binomial null takes it for exact: too small, and a generator of one mode is credited with its
-neighbours; large enough, and a perfect one loses modes. So each row gets half an image, spread evenly (a Dirichlet
-posterior), and q0 keeps the posterior's variance: the null is negative-binomial. Simulated with three channels,
-n = 26,000 and 200 classifiers of 99.25 % accuracy, their mistakes spread evenly | clustered: modes covered for one mode
-generated (and how often more than one) and for 1000; for 200 modes it was 200 in every run:
+A classifier's C is estimated from so few images (180 per class) that most kinds of mistake were never seen. A binomial
+null treats whatever number stands in for them as exact. If it is too small, a generator of one mode is credited with
+the neighbouring ones; if it is large enough, a perfect generator loses modes. So each row gets half an image, spread
+evenly (a Dirichlet posterior), and q0 keeps the posterior's variance, which makes the null negative-binomial.
+
+The table is from a simulation with three channels, n = 26,000 and 200 classifiers of 99.25 % accuracy, whose mistakes
+are spread evenly | clustered. It shows the modes covered when one mode is generated (and how often more than one), and
+when 1000 are. When 200 are generated, 200 were covered in every run.
 
     C known exactly, binomial           1.00 (.00)   998.3   |   1.00 (.00)   998.1
     half an image a cell, binomial      1.00 (.00)   982.5   |   1.39 (.33)   982.3
@@ -47,7 +49,7 @@ PSEUDO = 0.5  # images added to each row of the confusion matrix
 
 
 class Modes:
-    """By the dataset's oracle where it assigns modes itself, else by the extractor's classifier."""
+    """Modes are assigned by the dataset's oracle if it can, or else by the extractor's classifier."""
 
     columns: Mapping[str, Goal] = {
         "modes_hit": "max",
@@ -77,7 +79,7 @@ class Modes:
             raise Unsupported("a single sample says nothing about modes")
         pi = oracle.probabilities.double().cpu()
         if not (pi > 0).all():
-            raise Unsupported("the oracle has a mode without probability, which nothing can cover")
+            raise Unsupported("the oracle has a mode of probability 0, which nothing can cover")
         if oracle.assign is not None:
             seen = Assigned(oracle.assign(evaluation.fake).cpu(), oracle.ceiling, None)
         else:
@@ -86,7 +88,7 @@ class Modes:
 
 
 class Assigned(NamedTuple):
-    """``mode[n]``, -1 where quality is low; the ceiling of hq; the mistakes of whoever assigned, if any."""
+    """``mode[n]``, -1 where quality is low; the ceiling of hq; the classifier's mistakes, or None."""
 
     mode: Tensor
     ceiling: float
@@ -94,11 +96,11 @@ class Assigned(NamedTuple):
 
 
 def by_classifier(evaluation: Evaluation, modes: int) -> Assigned:
-    """The extractor's opinion of the fakes; the ceiling is the share of reals that pass its gate."""
+    """The modes of the fakes according to the extractor; the ceiling is the share of reals that pass its gate."""
     _, _, real, fake = evaluation.features()
     extractor = evaluation.extractor
     if extractor is None or extractor.confusion is None or real is None or fake is None:
-        raise Unsupported("telling these modes takes a classifier of known confusion, and the extractor is none")
+        raise Unsupported("these modes need a classifier with a known confusion matrix, and the extractor is not one")
     classes, groups = fake.shape[-1], math.prod(fake.shape[1:-1])
     if classes**groups != modes or extractor.confusion.shape != (classes, classes):
         raise Unsupported(f"{groups} x {classes} classes of the extractor are not the dataset's {modes} modes")
@@ -154,7 +156,7 @@ def too_few(good: int, n: int, modes: int, ceiling: float) -> str:
 
 
 def needed(n: int, hq: float, p: Tensor, pi: Tensor, mistakes: Mistakes | None) -> Tensor:
-    """The counts m_k from which on modes are covered, ``[K]``."""
+    """The counts m_k, ``[K]``, from which on modes are covered."""
     from scipy.stats import binom, nbinom  # takes a second to import
 
     level = ALPHA / len(pi)
@@ -162,7 +164,7 @@ def needed(n: int, hq: float, p: Tensor, pi: Tensor, mistakes: Mistakes | None) 
         return torch.from_numpy(binom.isf(level, n, (TAU * pi).numpy())) + 1
     leak, variance = mistakes.leak(p)
     q0 = hq * leak + TAU * pi * mistakes.kept()
-    # Poisson counts of a Gamma-distributed mean. A shape above 1e8 is a Poisson and would cost 1 - chance its digits
+    # Poisson counts with a Gamma-distributed mean. Above a shape of 1e8 it is Poisson, and 1 - chance loses its digits
     shape = (q0.square() / (hq**2 * variance)).clamp(max=1e8)
     chance = shape / (shape + n * q0)
     return torch.from_numpy(nbinom.isf(level, shape.numpy(), chance.numpy())) + 1
@@ -171,8 +173,8 @@ def needed(n: int, hq: float, p: Tensor, pi: Tensor, mistakes: Mistakes | None) 
 class Mistakes:
     """A classifier's rates C[i, j] = P(taken for j | is i), for samples of G groups that it judges one by one.
 
-    The rates between modes are the Kronecker product of the groups' rates: with the masses of the modes as an array of
-    G axes, everything is done axis by axis and the 1000 x 1000 matrix of three digits is never built.
+    The rates between modes are the Kronecker product of the groups' rates. With the masses of the modes as an array of
+    G axes, everything is computed axis by axis, and the 1000 x 1000 matrix of three digits is never built.
     """
 
     def __init__(self, confusion: Tensor, groups: int = 1) -> None:
@@ -182,10 +184,10 @@ class Mistakes:
         self.shape = [len(confusion)] * groups
         self.rate = images / total
         self.variance = self.rate * (1 - self.rate) / (total + 1)  # of a Dirichlet distribution
-        self.variance.fill_diagonal_(0)  # no mistake
+        self.variance.fill_diagonal_(0)  # the diagonal is no mistake
 
     def undo(self, q: Tensor) -> Tensor:
-        """Shares assigned -> shares generated: C^T p = q, cut off at 0."""
+        """Shares assigned -> shares generated: C^T p = q, clipped at 0 and normalised."""
         inverse, singular = torch.linalg.inv_ex(self.rate)
         if singular:
             raise Unsupported("the extractor's confusion matrix does not tell its classes apart")
@@ -197,7 +199,7 @@ class Mistakes:
         return reduce(torch.kron, [self.rate.diagonal()] * len(self.axes))
 
     def leak(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of Σ_{j≠k} p_j C_jk for every mode k; the variance to first order, each group apart."""
+        """Mean and variance of Σ_{j≠k} p_j C_jk for every mode k; the variance to first order, group by group."""
         masses = p.reshape(self.shape)
         mean = self._through(self.rate, masses, self.axes).flatten() - p * self.kept()
         variance = torch.zeros_like(masses)

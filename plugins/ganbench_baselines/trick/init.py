@@ -15,7 +15,7 @@ POWER_ITERATIONS = 50  # of orthogonal weights any vector will do, of random one
 SCHEMES: dict[str, Callable[[Tensor], Tensor]] = {
     "orthogonal": nn.init.orthogonal_,
     "xavier": nn.init.xavier_uniform_,
-    "kaiming": partial(nn.init.kaiming_normal_, a=0.2),  # the slope of the LeakyReLU that most D's have
+    "kaiming": partial(nn.init.kaiming_normal_, a=0.2),  # the slope of LeakyReLU in most Ds
     "normal": partial(nn.init.normal_, std=0.02),  # DCGAN's
 }
 
@@ -39,7 +39,7 @@ class Init(Trick):
 
 
 def fill(layer: nn.Module, scheme: Callable[[Tensor], Tensor]) -> None:
-    """Initialise a layer; of a normalised one, the weight that is normalised."""
+    """Initialise a layer; if it is spectrally normalised, the weight before normalisation."""
     for name, parameter in layer.named_parameters():
         if name == "weight" or name.startswith("parametrizations.weight.original"):
             scheme(parameter.data)

@@ -28,7 +28,7 @@ class Closeness(nn.Module):
 
 
 class MinibatchDiscrimination(Trick):
-    """``kernels``: K, how many ways of being close there are."""
+    """``kernels``: K, the number of measures of closeness."""
 
     def __init__(self, kernels: int) -> None:
         self.kernels = kernels

@@ -1,4 +1,4 @@
-"""Minibatch standard deviation: D is told how much the samples of a group differ (Karras et al. 2018, section 3)."""
+"""Minibatch standard deviation: D sees how much the samples of a group differ (Karras et al. 2018, section 3)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class StandardDeviation(nn.Module):
 
 
 class MinibatchStddev(Trick):
-    """``group``: samples that are compared."""
+    """``group``: the number of samples that are compared."""
 
     def __init__(self, group: int) -> None:
         self.group = group

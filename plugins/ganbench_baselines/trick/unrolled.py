@@ -15,7 +15,7 @@ from ganbench_baselines.trick.arguments import whole
 
 
 class Unrolled(Trick):
-    """``k``: D updates to look ahead, all on the batch of G's turn, as the paper does. D itself does not move."""
+    """``k``: D updates to look ahead, all on the batch of G's turn, as in the paper. D itself is not updated."""
 
     def __init__(self, k: int) -> None:
         self.k = k
@@ -74,7 +74,7 @@ def clip(arena: Arena, ahead: Mapping[str, Tensor], after_d_step: Callable[[Sequ
 
 
 def differentiable_copy(optimizer: Optimizer, stand_ins: Mapping[Tensor, Tensor]) -> Optimizer:
-    """An optimiser of the same settings and state, which moves ``stand_ins`` (of each parameter) differentiably."""
+    """An optimiser with the same settings and state that moves each parameter's stand-in, differentiably."""
     switches = {"fused": False, "foreach": False, "differentiable": True}
     groups = []
     for group in optimizer.param_groups:
@@ -82,7 +82,7 @@ def differentiable_copy(optimizer: Optimizer, stand_ins: Mapping[Tensor, Tensor]
         groups.append({**kept, **switches, "params": [stand_ins[p] for p in group["params"]]})
     twin = type(optimizer)(groups, differentiable=True)  # type: ignore[call-arg]  # Adam, RMSprop and SGD have it
     for stand_in in stand_ins.values():
-        stand_in.retain_grad()  # or torch warns that it is no leaf
+        stand_in.retain_grad()  # or torch warns that it is not a leaf
     for p, state in optimizer.state.items():
         twin.state[stand_ins[p]] = {name: _copied(value, name, groups[0]) for name, value in state.items()}
     return twin
