@@ -105,10 +105,10 @@ class GAN(nn.Module):
         """The games that the loss is played on, in both players' turns."""
         return [Match(self.discriminator, batch.real, fake)]
 
-    def pooled(self, fake: Any) -> Any:
+    def fakes_for_d(self, fake: Any) -> Any:
         """The fakes that D is shown in its own turn: a GAN with an image pool puts these in and takes earlier ones out.
 
-        Called once in each of D's turns. Whoever looks ahead at D's later updates does not call it.
+        Called once in each of D's turns; a look-ahead at D's later updates does not call it.
         """
         return fake
 

@@ -229,7 +229,7 @@ class Trainer:
 
     def _update_d(self, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
-            fake = self.gan.pooled(self._fake(batch))
+            fake = self.gan.fakes_for_d(self._fake(batch))
         with self._cast():
             terms = self._evaluated(self.gan.d_objective(*self._played("D", batch, fake)))
         self._descend(terms, "D")

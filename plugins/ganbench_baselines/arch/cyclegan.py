@@ -102,7 +102,7 @@ class CycleGAN(GAN):
         real = {"x": batch.real, "source": batch.source}
         return [Match(self.discriminator[domain], real[domain], fake[domain]) for domain in real]
 
-    def pooled(self, fake: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def fakes_for_d(self, fake: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Half of the fakes from the pools."""
         return {domain: pool(fake[domain]) for domain, pool in self.pools.items()}
 
