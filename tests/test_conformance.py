@@ -535,7 +535,16 @@ def own_recipe() -> GAN:
     return GAN(g(), d(), 4, recipe={"learning_rate": 1e-3})
 
 
+def peeking() -> GAN:
+    class Peeking(GAN):
+        def d_extra(self, batch, fake):
+            return {"size": self.discriminator(batch.real).square().mean()}
+
+    return Peeking(g(), d(), 4)
+
+
 BROKEN_ARCHES: dict[str, Callable[..., GAN]] = {
+    "extra-terms-show-d-what-tricks-show-it": peeking,
     "a-single-sample-is-a-batch-too": lambda: gan(discriminator=nn.Sequential(nn.Linear(2, 1), Squeezing())),
     "training-draws-from-torchs-default-generator-alone": lambda: gan(discriminator=d(within=Drawing())),
     "players-follow-their-batch-to-another-device": lambda: gan(nn.Sequential(g(), Constant())),

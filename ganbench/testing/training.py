@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Batch
+from ganbench.contracts.loss import Match
 from ganbench.testing.built import Built, flat, gradients_of, sampled, some, total_of, without_gradient
 from ganbench.testing.device import clash
 from ganbench.testing.findings import TORCH, Checks, Finding, global_states, moved, seeded
@@ -49,6 +50,39 @@ def gradients_reach_every_weight_of_the_player_whose_turn_it_is(case: Built) -> 
             expected="none",
             mend="use the fakes that d_objective is given",
         )
+
+
+@CHECKS.add
+def extra_terms_show_d_what_tricks_show_it(case: Built) -> Iterator[Finding]:
+    """Augmentation works because D never sees a sample as it is. A term that shows D plain reals or fakes gives them
+    away, and with packed samples it fails. ``batch.view`` shows a match as the tricks do."""
+    gan, within, past = case.copy(), [False], list[str]()
+
+    def view(match: Match) -> Match:
+        def seen(x: Tensor) -> Tensor:
+            within[0] = True
+            try:
+                return match.D(x)
+            finally:
+                within[0] = False
+
+        return match._replace(D=seen)
+
+    batch = replace(case.batch(gan), view=view)
+    turns = (("d_extra", gan.d_extra, without_gradient(gan, batch)), ("g_extra", gan.g_extra, gan.fake(batch)))
+    modules = {name: m for d in gan.discriminators() for name, m in d.named_modules() if not list(m.children())}
+    for name, module in modules.items():
+        module.register_forward_pre_hook(lambda *_, name=name: None if within[0] else past.append(name))
+    for player, terms, fake in turns:
+        past.clear()
+        if found := terms(batch, fake):
+            total_of(found)
+        if past:
+            yield Finding(
+                seen=f"{player} shows samples to D ({some(past[:1])}) past batch.view",
+                expected="D is called through batch.view",
+                mend="seen = batch.view(Match(D, batch.real, fake)); then seen.D(seen.real) and seen.D(seen.fake)",
+            )
 
 
 def _trained(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
