@@ -57,7 +57,7 @@ def look(runs: Path, say: Callable[[str], None]) -> Report:
 
     Args:
         runs: the folder that runs would be kept in.
-        say: is told what is being looked at.
+        say: called with a sentence for each step.
     """
     report = Report()
     say("versions and devices")

@@ -26,7 +26,7 @@ DEFAULT_PROTOCOL = "digits-16-v1"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done, and what is done already (its records stand)."""
+    """The jobs to carry out, and those whose records stand."""
 
     protocol: Protocol
     todo: list[Job]

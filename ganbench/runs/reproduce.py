@@ -1,4 +1,4 @@
-"""Whether a record can be had again: the same run once more, compared with it bit by bit and score by score."""
+"""A record repeated: the same bits, the same scores within a tolerance, or something else, and where they part."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class NotRecordable(RuntimeError):
 
 
 class Hidden:
-    """Stands for the iteration's number, or the progress, while a recording is made: whoever looks at it would see its
+    """Stands for the iteration's number, or the progress, while a recording is made. Code that read it would replay the
     value of that moment for ever."""
 
     def _looked_at(self, *_: Any) -> NoReturn:
