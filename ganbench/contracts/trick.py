@@ -85,7 +85,7 @@ class Trick:
 
 
 class LossAround:
-    """A loss around another, with that one's traits; override what is to be different."""
+    """Wraps a loss and keeps its traits; override what should differ."""
 
     def __init__(self, loss: Loss) -> None:
         self.inner = loss

@@ -14,8 +14,8 @@ Counter = Callable[[], float | None]
 
 
 class Energy:
-    """Joules that a whole device used while it was watched, whoever used them. ``joules`` is None once any part of that
-    is not known."""
+    """Joules that a whole device used while it was watched, by all of its processes. ``joules`` is None once any part
+    of that is unknown."""
 
     def __init__(self, counter: Counter | None) -> None:
         self._counter = counter

@@ -1,5 +1,5 @@
-"""Statistics of a few seeds: Student-t intervals, Welch's test, Holm's correction, ranks that admit ties, and what
-the comparison of two methods needs besides: the difference, who is better how often, how many seeds would tell."""
+"""Statistics of a few seeds: Student-t intervals, Welch's test, Holm's correction, ranks that admit ties. For two
+methods, also their difference, how often one is better, and how many seeds would decide."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def ganbench_extractor(argument: str) -> Extractor:
         argument: what follows the colon in ``inception:PATH``; empty otherwise.
 
     Raises:
-        DataError: the weights cannot be had, or are not the ones their name promises.
+        DataError: the weights are not available, or are not the ones that their name promises.
 
     Example::
 

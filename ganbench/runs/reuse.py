@@ -16,8 +16,8 @@ from ganbench.runs.setup import Bench
 
 
 def still_good(job: Job, bench: Bench) -> Record | None:
-    """The record that is there already, if it is of the same rules, code, data and judge. Whether the code is the same
-    cannot be told of an older format, whose results stand as those of an older version."""
+    """The record of an earlier run, if it has the same rules, code, data and judge. Code hashes of an older format do
+    not compare, so such a record stands as a result of its version."""
     with suppress(RecordError):
         record = read(job.record_file) if job.record_file.exists() else None
         if record and record.status in FINISHED:

@@ -45,8 +45,8 @@ class Window:
 class Trainer:
     """Trains one GAN under one loss until a budget of D updates is spent.
 
-    The same arguments give the same bits, whoever looks in between and however often it is stopped and resumed:
-    data order, latents and the plugins' own draws (torch's default generator) come from streams of their own.
+    The same arguments give the same bits, however often the run is looked at, stopped and resumed. Data order, latents
+    and the plugins' own draws (torch's default generator) come from separate streams.
 
     Args:
         gan: the players, already on their device.

@@ -33,7 +33,7 @@ class InlineExecutor:
         try:
             yield from self._listen(thread, said)
         finally:
-            self._stop = True  # whoever listened may have left in the middle
+            self._stop = True  # the caller may have stopped listening in the middle
 
     def _listen(self, thread: Thread, said: SimpleQueue[Event]) -> Iterator[Event]:
         told = False
