@@ -262,14 +262,15 @@ def _doubts(rows: Sequence[Row]) -> list[str]:
 
 def _absences(rows: Sequence[Row]) -> list[str]:
     """Scores that do not exist, with the reason and how many records lack them."""
-    where: dict[tuple[str, str], list[str]] = defaultdict(list)
+    where: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
     for row in rows:
         for record in row.records:
-            for column, reason in record.absent.items():
-                where[column, one_line(reason)].append(row.entry.name)
+            for reason in dict.fromkeys(record.absent.values()):
+                columns = tuple(column for column, why in record.absent.items() if why == reason)
+                where[columns, one_line(reason)].append(row.entry.name)
     return [
-        f"no {column} in {_plural(len(names), 'record')} ({', '.join(dict.fromkeys(names))}): {reason}"
-        for (column, reason), names in where.items()
+        f"no {' and '.join(columns)} in {_plural(len(names), 'record')} ({', '.join(dict.fromkeys(names))}): {reason}"
+        for (columns, reason), names in where.items()
     ]
 
 
