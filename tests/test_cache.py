@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(folder) -> None:
 
 
 def test_what_took_no_time_is_worth_no_file(folder, monkeypatch) -> None:
-    monkeypatch.setattr(cache, "EXPENSIVE", 5.0)
+    monkeypatch.setattr(cache, "EXPENSIVE", float("inf"))
     Work().through(Cache(BASIS))
     assert not folder.exists()
 

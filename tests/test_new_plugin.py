@@ -43,7 +43,7 @@ def run(place: Path) -> Run:
         env = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         env.pop("GANBENCH_PLUGINS", None)
         done = subprocess.run(
-            [*command, *arguments], cwd=place, env=env, capture_output=True, text=True, timeout=300, check=False
+            [*command, *arguments], cwd=place, env=env, capture_output=True, text=True, timeout=600, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
