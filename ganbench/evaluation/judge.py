@@ -84,10 +84,27 @@ class Judge:
         Raises:
             PluginError: a metric fails, returns other columns than it declares, or a value that is not finite.
         """
-        real = real or self.reference
+        asked = {name: metric for name, metric in self.metrics.items() if only is None or name in only}
         if generator is not None:
             remake = partial(sample, generator, seed=seed, device=self.device)
-        evaluation = Evaluation(
+        evaluation = self._evaluation(fake, real or self.reference, generator, remake)
+        evaluation.kept, evaluation.sole = self.kept, len(asked) == 1
+        verdict = Verdict()
+        for name, metric in asked.items():
+            # a stream of its own: what a metric draws depends on no other metric, and on no latent
+            own = hashlib.sha256(f"{seed}|metric|{name}".encode()).digest()[:8]
+            evaluation.rng.manual_seed(int.from_bytes(own, "big") >> 1)
+            self._note(verdict, name, metric, self._apply(name, metric, evaluation), evaluation.named_after)
+        if (features := evaluation.known_features) is not None:
+            self._seen = {key: seen for key, seen in self._seen.items() if seen[0]() is not None}
+            self._seen[id(fake.x)] = weakref.ref(fake.x), features.fake[:FEW].clone()
+        verdict.doubts.extend(dict.fromkeys(evaluation.doubts))
+        return verdict
+
+    def _evaluation(
+        self, fake: Split, real: Split, generator: GAN | None, remake: Callable[[Split], Split] | None
+    ) -> Evaluation:
+        return Evaluation(
             real=real.x,
             fake=fake.x,
             spec=self.dataset.spec,
@@ -104,26 +121,24 @@ class Judge:
             dataset=self.dataset,
             remake=remake,
         )
-        asked = {name: metric for name, metric in self.metrics.items() if only is None or name in only}
-        evaluation.kept, evaluation.sole = self.kept, len(asked) == 1
-        verdict = Verdict()
-        for name, metric in asked.items():
-            # a stream of its own: what a metric draws depends on no other metric, and on no latent
-            own = hashlib.sha256(f"{seed}|metric|{name}".encode()).digest()[:8]
-            evaluation.rng.manual_seed(int.from_bytes(own, "big") >> 1)
-            for column, value in self._apply(name, metric, evaluation).items():
-                if isinstance(value, Absent):
-                    verdict.absent[column] = value.reason
-                    continue
-                title = f"{column}@{self._tag_of(evaluation.named_after)}" if evaluation.named_after else column
-                low, high = getattr(metric, "ranges", {}).get(column, (None, None))
-                verdict.scores[title], verdict.columns[title] = value, (metric.columns[column], low, high)
-                verdict.metric_of[title] = name
-        if (features := evaluation.known_features) is not None:
-            self._seen = {key: seen for key, seen in self._seen.items() if seen[0]() is not None}
-            self._seen[id(fake.x)] = weakref.ref(fake.x), features.fake[:FEW].clone()
-        verdict.doubts.extend(dict.fromkeys(evaluation.doubts))
-        return verdict
+
+    def _note(
+        self,
+        verdict: Verdict,
+        name: str,
+        metric: Metric,
+        values: Mapping[str, float | Absent],
+        named_after: Extractor | None,
+    ) -> None:
+        """Add a metric's columns to the verdict, under the name of the extractor whose features it used."""
+        for column, value in values.items():
+            if isinstance(value, Absent):
+                verdict.absent[column] = value.reason
+                continue
+            title = f"{column}@{self._tag_of(named_after)}" if named_after else column
+            low, high = getattr(metric, "ranges", {}).get(column, (None, None))
+            verdict.scores[title], verdict.columns[title] = value, (metric.columns[column], low, high)
+            verdict.metric_of[title] = name
 
     def _tag_of(self, extractor: Extractor) -> str:
         return self.tag if extractor is self.extractor else extractor.tag
