@@ -155,10 +155,12 @@ def run(
     chosen = [source_of("trick", one) for one in tricks]
     rules = protocol if isinstance(protocol, Protocol) else load_protocol(str(protocol))
     if len(seeds or rules.seeds) > 1 and any(map(_has_weights, _listed(arch))):
-        told = "modules keep their weights, so every seed begins with the same ones; give a function that builds them"
+        told = "modules keep their weights, so every seed starts from the same ones; pass a function that builds them"
         warnings.warn(told, stacklevel=2)
     if jobs > 1 and any(source.package == UNPACKAGED for source in (*archs, *losses, *chosen)):
-        raise GanbenchError("objects of this process cannot go to others", "leave out jobs, or make them a package")
+        raise GanbenchError(
+            "objects from Python cannot be sent to other processes", "leave out `jobs`, or put them in a package"
+        )
     plan = make_plan(
         archs,
         losses,
@@ -230,12 +232,14 @@ def _as_stored(x: Tensor, like: Split, rules: Protocol) -> Tensor:
         )
     if len(x) != shape[0]:
         raise DataError(
-            f"{len(x)} samples were given and {rules.name} compares {shape[0]}: scores depend on the number",
+            f"{len(x)} samples were given, but {rules.name} compares {shape[0]}: scores depend on the number",
             f"give exactly {shape[0]}",
         )
     if like.x.dtype == torch.uint8 and x.dtype != torch.uint8:
         if not x.is_floating_point() or not x.isfinite().all() or x.abs().max() > 1.001:
-            raise DataError("images are uint8 from 0 to 255, or floats from -1 to 1", "these are neither: rescale them")
+            raise DataError(
+                "images must be uint8 from 0 to 255, or floats from -1 to 1", "these are neither: rescale them"
+            )
     elif not x.isfinite().all():
         raise DataError("some samples are not finite", "look for NaN")
     return quantise(x, like.x)

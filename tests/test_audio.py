@@ -400,7 +400,7 @@ def test_sounds_of_another_rate_than_the_extractor_hears_are_refused_before_trai
     rules = load_protocol("drums-v1")
     evaluation = msgspec.structs.replace(rules.evaluation, extractor=extractor, samples=600)
     unlike = msgspec.structs.replace(rules, dataset=f"drums:1024,{rate}", evaluation=evaluation)
-    with pytest.raises(Unsupported, match=f"hears {24_000 - rate} samples a second, and .* has {rate}"):
+    with pytest.raises(Unsupported, match=f"expects {24_000 - rate} samples per second, but .* has {rate}"):
         prepare(unlike, "cpu")
 
 

@@ -157,7 +157,7 @@ def test_every_trick_is_recorded_or_played_with_the_reason(trick) -> None:
     played, recorded, _ = twins(lambda recorder: built("dcgan", loss, trick, recorder=recorder))
     assert outcome(played) == outcome(recorded)
     looks = trick == "instance-noise"
-    assert recorded.mode == ("eager: a plugin looks at the progress or at the iteration's number" if looks else "graph")
+    assert recorded.mode == ("eager: a plugin reads the progress or the iteration's number" if looks else "graph")
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
@@ -204,11 +204,11 @@ def test_the_last_updates_of_a_budget_are_played() -> None:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (lambda recorder: trainer_of(Counting(), recorder=recorder), "replayed, an iteration gives other bits"),
-        (lambda recorder: trainer_of(Chancy(), recorder=recorder), "replayed, an iteration gives other bits"),
+        (lambda recorder: trainer_of(Counting(), recorder=recorder), "an iteration gives other bits when replayed"),
+        (lambda recorder: trainer_of(Chancy(), recorder=recorder), "an iteration gives other bits when replayed"),
         (lambda recorder: trainer_of(Reading(), recorder=recorder), "RuntimeError: called a synchronizing operation"),
-        (lambda recorder: trainer_of(Hinge(), recorder=recorder, tricks=[Looking()]), "looks at the progress"),
-        (lambda recorder: trainer_of(Hinge(), Numbered, recorder), "looks at the progress"),
+        (lambda recorder: trainer_of(Hinge(), recorder=recorder, tricks=[Looking()]), "reads the progress"),
+        (lambda recorder: trainer_of(Hinge(), Numbered, recorder), "reads the progress"),
     ],
     ids=["counts", "draws elsewhere", "reads a number", "looks at the progress", "looks at the number"],
 )

@@ -96,7 +96,7 @@ def test_what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it()
 def test_rows_that_hardly_differ_are_called_a_tie():
     found = against(scored("a+x", [0.8, 0.9, 0.7]), scored("b+x", [0.9, 0.7, 0.80001]))
     assert found.more_seeds is None
-    assert found.verdict.endswith("even 1000 seeds each would hardly: call it a tie")
+    assert found.verdict.endswith("even 1000 seeds each would hardly do: call it a tie")
     same = against(scored("a+x", [0.8] * 5), scored("b+x", [0.8] * 5))
     assert (same.difference.p, same.more_seeds, same.difference.effect) == (1, None, None)
 
@@ -105,7 +105,7 @@ def test_seeds_that_go_together_are_compared_in_pairs_and_that_is_said():
     luck = [1.0, 2.0, 3.0, 4.0, 5.0]
     found = against(scored("a+x", luck), scored("b+x", [v * 1.1 + 0.01 * (-1) ** i for i, v in enumerate(luck)]))
     assert found.difference.paired
-    assert found.test == "paired t-test of the logarithms: over 5 common seeds the scores correlate by r = 1.00"
+    assert found.test == "paired t-test of the logarithms: over 5 common seeds the scores correlate with r = 1.00"
     assert "a+x has the lower fid" in found.verdict
     alone = against(scored("a+x", luck), scored("b+x", [5.0, 1.0, 4.0, 2.0, 3.0]))
     assert alone.test.startswith("Welch's t-test of the logarithms; not paired: over 5 common seeds")
@@ -119,7 +119,7 @@ def test_the_pairs_are_those_of_the_same_seed_and_left_out_seeds_are_told():
     (one,), (other,) = (build(records, six).rows for records in (a, b))
     found = compare((one, other), ("a+x", "b+x"), FID, COLUMNS[FID], "fid")
     assert found.difference.estimate == pytest.approx(1 / 1.1)
-    assert "the test in pairs leaves out the seeds that only one of them has" in found.notes
+    assert "the paired test leaves out the seeds that only one of them has" in found.notes
 
 
 def test_a_score_that_is_not_positive_is_compared_as_it_is_and_that_is_said():
@@ -133,21 +133,21 @@ def test_failures_missing_seeds_collapse_changes_and_edits_are_told():
     odd = [make("b+x", seed, 0.5, collapse="modes_covered is 0", changes={"lr": "1"}) for seed in range(5)]
     odd[4] = msgspec.structs.replace(odd[4], arch=Component("b", "ganbench", "0.1.0", "zz"), environment=GPU)
     notes = " | ".join(against(failing, odd).notes)
-    assert "a+x: 3/5 (1 diverged, 1 missing); only the runs that ended well are compared" in notes
+    assert "a+x: 3/5 (1 diverged, 1 missing); only the successful runs are compared" in notes
     assert "a+x: seeds 4 of the protocol are missing" in notes
     assert "b+x lr=1: 5/5 collapsed: modes_covered is 0" in notes
     assert "b+x lr=1 is custom" in notes
-    assert "b+x lr=1 is edited: the source of its arch is zz, that of most runs a1" in notes
+    assert "b+x lr=1 is edited: the source of its arch is zz (most runs: a1)" in notes
     assert "they differ in the machine: Some CPU, 1 thread and Some CPU, 1 thread, Some GPU" in notes
     assert "fewer than 5 runs" in notes
 
 
 def test_where_judging_is_as_noisy_as_seeds_that_is_said():
     found = against(scored("a+x", LOW, noise=0.1), scored("b+x", HIGH, noise=0.001))
-    doubts = [note for note in found.notes if "noise of judging" in note]
+    doubts = [note for note in found.notes if "noise of the evaluation" in note]
     assert len(doubts) == 1
     assert doubts[0].startswith(
-        "a+x: most of the spread between seeds is noise of judging (0.1 per evaluation, 2 per run)"
+        "a+x: most of the spread between seeds is noise of the evaluation (0.1 each, 2 per run)"
     )
     assert found.a.noise_share == pytest.approx(0.1**2 / 2 / np.var(LOW, ddof=1))
     once = against(scored("a+x", LOW, draws=1), scored("b+x", HIGH, draws=1))
@@ -158,14 +158,14 @@ def test_a_mean_that_contradicts_the_logarithms_is_told():
     found = against(scored("a+x", [0.1, 0.1, 0.1, 0.1, 90.0]), scored("b+x", [9.0, 9.1, 9.2, 8.9, 9.3]))
     assert found.difference.estimate < 1
     assert found.a.summary.mean > found.b.summary.mean
-    assert any("says the opposite of the ratio" in note for note in found.notes)
+    assert any("contradicts the ratio" in note for note in found.notes)
 
 
 def test_a_narrow_decision_reminds_of_the_other_comparisons():
     found = against(scored("a+x", [1.0, 1.1, 1.2, 0.9, 1.0]), scored("b+x", [1.2, 1.3, 1.1, 1.25, 1.2]))
     assert 0.001 < found.difference.p < 0.05
-    assert any("one comparison" in note for note in found.notes)
-    assert not any("one comparison" in note for note in against(scored("a+x", LOW), scored("b+x", HIGH)).notes)
+    assert any("this comparison alone" in note for note in found.notes)
+    assert not any("this comparison alone" in note for note in against(scored("a+x", LOW), scored("b+x", HIGH)).notes)
 
 
 # -- what is refused -----------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_folders_of_runs_are_compared_and_the_report_says_everything(home, ganbe
         assert word in done.stdout
     plain = " ".join(done.stdout.split())
     assert re.search(r"probability that A is better 1.00 \[0.64, 1.00\]", plain)
-    assert "seeds still needed, each none: it is decided" in plain
+    assert "seeds still needed, each none: it is settled" in plain
     assert "runs/digits-16-v1/dcgan+r1 has the lower fid: 0.8 against 1.60" in plain
 
 

@@ -112,7 +112,7 @@ def test_two_commands_on_one_run_do_it_once(tmp_path, site) -> None:
     second = start()
     outputs = [process.communicate(timeout=240)[0] for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0]
-    assert "another process is on this run" in outputs[1]
+    assert "another process is working on this run" in outputs[1]
     assert "75 %" in outputs[0]
     assert "75 %" not in outputs[1], "it must not train once more"
 

@@ -323,7 +323,8 @@ def test_one_seed_made_here_stands_beside_the_complete_published_row_without_a_r
     rows = [(r.here, r.rank, r.verdict) for r in table.rows if table.title(r) == "mlp+hinge"]
     assert rows == [(False, 3, "5/5"), (True, None, "1/5 (4 missing)")]
     assert (
-        "mlp+hinge: the runs made here lack 4 seeds; they stand beside the published row, without a rank" in table.notes
+        "mlp+hinge: the runs made here lack 4 seeds; they are shown beside the published row, without a rank"
+        in table.notes
     )
     ranked = {table.title(r): r.rank for r in table.rows if r.rank}
     assert ranked == {r.entry.name: r.rank for r in build(mixed, TOY).rows if r.rank}
@@ -494,7 +495,7 @@ def test_the_best_generator_on_the_way_is_a_column_of_its_own_and_ranks_nothing(
     line = next(line for line in to_markdown(table).splitlines() if "| a | x |" in line)
     cells = dict(zip(_markdown_headings(table), [c.strip() for c in line.strip("|").split("|")], strict=True))
     assert (cells["best coverage"], cells["coverage"].split()[0]) == ("0.900", "0.3000")
-    assert "best coverage: of the best generator on the way" in to_markdown(table)
+    assert "best coverage: of the best generator during training" in to_markdown(table)
     assert "best coverage" in shown(table)
     assert [table.title(r) for r in build(records, TOY, sort="best coverage").rows] == ["a+x", "b+x"]
 
@@ -613,7 +614,7 @@ def test_operations_without_a_deterministic_form_are_named():
     free = msgspec.structs.replace(CPU, nondeterministic=("cumsum", "bicubic"))
     table = build([*seeds("a+x", 0.5, n=4), make("a+x", 4, 0.5, environment=free)], TOY)
     assert table.notes == (
-        "1 of 5 records used operations without a deterministic form, and may not repeat bit by bit: bicubic, cumsum",
+        "1 of 5 records used operations without a deterministic form, and may not repeat bit for bit: bicubic, cumsum",
     )
 
 
@@ -734,7 +735,7 @@ def test_a_changed_setting_is_not_broken_within_a_word():
 
 
 def test_a_page_speaks_of_real_data_only_where_they_are_a_row(mixed):
-    told = "a scale: real data are what a perfect generator would score."
+    told = "a scale: real data score what a perfect generator would."
     assert told in to_markdown(build(mixed, TOY))
     without = [record for record in mixed if record.yardstick != "real data"]
     assert "give the numbers a scale." in to_markdown(build(without, TOY))
@@ -832,7 +833,7 @@ def test_the_terminal_table_keeps_names_headline_and_verdict_at_any_width(mixed,
     assert max(map(len, text.splitlines())) <= width
     for word in ("dcgan", "wgan-gp", "coverage", "5/5", "real data", "custom"):
         assert word in text
-    assert ("not shown for want of width" in text) == (width < 200)
+    assert ("not shown for lack of width" in text) == (width < 200)
 
 
 def test_text_in_square_brackets_is_not_swallowed_as_markup():

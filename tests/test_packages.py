@@ -167,22 +167,22 @@ BROKEN = {
     ),
     "a hook of tomorrow": (
         f"{HOOK}(): return {{}}\n@hookimpl\ndef ganbench_schedule(steps): return steps",
-        "built for a newer ganbench, or has a name wrong: unknown hook 'ganbench_schedule'",
+        "built for a newer ganbench or misspells a name (unknown hook 'ganbench_schedule')",
         "pip install -U ganbench, or correct it",
     ),
     "an argument of tomorrow": (
         f"{HOOK}(curriculum): return {{}}",
-        "built for a newer ganbench, or has a name wrong: its ganbench_protocol asks for the argument 'curriculum'",
+        "built for a newer ganbench or misspells a name (its ganbench_protocol asks for the argument 'curriculum'",
         "pip install -U ganbench",
     ),
     "a newer plugin API": (
         "from ganbench import SomethingNew\nGANBENCH_API = 99",
-        "broken (ganbench-broken 2.0) was built for a newer ganbench: it is written for plugin API 99, this is",
+        "broken (ganbench-broken 2.0) was built for a newer ganbench: it needs plugin API 99, but this is",
         "pip install -U ganbench, or install an older ganbench-broken",
     ),
     "a newer plugin API, computed": (
         "GANBENCH_API = 98 + 1",
-        "was built for a newer ganbench: it is written for plugin API 99",
+        "was built for a newer ganbench: it needs plugin API 99",
         "pip install -U ganbench",
     ),
     "a plugin API that is no number": ("GANBENCH_API = '1'", "its GANBENCH_API is '1'", "GANBENCH_API = 2"),
@@ -349,7 +349,7 @@ def test_one_package_that_announces_a_name_twice_is_told_so(shelf, ganbench):
     with (shelf.folder / "ganbench_twice-1.0.dist-info" / "entry_points.txt").open("a") as file:
         file.write("x = two\n")
     said = "x (ganbench-twice 1.0) is announced more than once: one, two"
-    refused(ganbench("protocols", "show", "x"), said, "its author has to give each a name of its own")
+    refused(ganbench("protocols", "show", "x"), said, "its author must give each its own name")
 
 
 def test_one_module_under_two_names_is_two_components(shelf, ganbench):

@@ -332,10 +332,10 @@ def test_a_typo_before_an_argument_gets_a_suggestion_with_the_argument() -> None
 
 def test_settings_of_named_architectures_and_losses_are_told() -> None:
     told = CliRunner().invoke(app, ["plugins", "cyclegan", "r1", "hinge", "fid"]).output
-    assert "cyclegan has settings, changed with --set arch.cycle=VALUE" in told
+    assert "cyclegan has settings; change them with --set arch.cycle=VALUE" in told
     assert "cycle = 10.0" in told
     assert "how often D halves an image" in told
-    assert "r1 has settings, changed with --set loss.gamma=VALUE" in told
+    assert "r1 has settings; change them with --set loss.gamma=VALUE" in told
     assert told.count("has settings") == 2
     assert "settings" not in CliRunner().invoke(app, ["plugins", "loss"]).output
     assert "has settings" not in CliRunner().invoke(app, ["plugins", "ganbench"]).output  # a package, not a component

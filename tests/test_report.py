@@ -561,7 +561,7 @@ def test_pictures_of_several_sizes_are_joined_too(runs, tmp_path) -> None:
         (["animate", "images", "--out", "x.mp4"], "cannot write 'x.mp4': an animation is a .gif or a .webp"),
         (["animate", "empty"], "has no pictures of training"),
         (["animate", "damaged"], "is not a readable picture"),
-        (["animate", "nowhere"], "holds no run"),
+        (["animate", "nowhere"], "nowhere does not exist"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

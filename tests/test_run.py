@@ -237,7 +237,7 @@ BATCH_NORM_ARCH = '''
         (
             BATCH_NORM_ARCH.replace("nn.BatchNorm1d(8), ", "").replace(", nn.Flatten(0))", ")"),
             PluginError,
-            r"D makes \(2, 1\) of two samples",
+            r"D returns shape \(2, 1\) for two samples",
         ),
         ("from ganbench import hookimpl\n@hookimpl\ndef ganbench_arch(data): return 3", PluginError, "returned a int"),
     ],
@@ -296,7 +296,7 @@ def test_the_whole_pipeline_runs_and_finished_runs_are_not_repeated(ganbench_com
     written = record.stat().st_mtime_ns
     again = ganbench_command(*arguments)
     assert again.returncode == 0
-    assert "2 finished before" in again.stdout
+    assert "2 already finished" in again.stdout
     assert record.stat().st_mtime_ns == written
     table = ganbench_command("leaderboard", "smoke-v1")
     assert table.returncode == 0
@@ -359,7 +359,7 @@ def test_ctrl_c_leaves_an_interrupted_record_and_the_same_command_goes_on(tmp_pa
     os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert "goes on from the last checkpoint" in said
+    assert "resumes from the last checkpoint" in said
     assert "Traceback" not in said
     assert read(folder / "record.json").status == "interrupted"
     first = (folder / "history.jsonl").read_text().splitlines()[0]
@@ -367,7 +367,7 @@ def test_ctrl_c_leaves_an_interrupted_record_and_the_same_command_goes_on(tmp_pa
         command, cwd=tmp_path, capture_output=True, text=True, timeout=240, env=environment, check=False
     )
     assert ended.returncode == 0, ended.stderr
-    assert "seed 0: goes on at" in ended.stdout
+    assert "seed 0: resumes at" in ended.stdout
     assert read(folder / "record.json").status == "ok"
     assert (folder / "history.jsonl").read_text().splitlines()[0] == first, "the first window was not trained again"
 
@@ -389,7 +389,7 @@ def test_a_plugin_that_crashes_gives_exit_code_1_and_the_place_where_it_happened
     done = ganbench_command("run", "--arch", "mlp", "--loss", "crashing", "--protocol", "smoke-v1", "-q")
     assert done.returncode == 1
     (file,) = tmp_path.glob("runs/smoke-v1/mlp+crashing/seed0/error.txt")
-    assert "where it happened stands in runs/smoke-v1/mlp+crashing/seed0/error.txt" in done.stdout
+    assert "the traceback is in runs/smoke-v1/mlp+crashing/seed0/error.txt" in done.stdout
     assert 'raise KeyError("lost")' in file.read_text()
 
 
@@ -420,8 +420,8 @@ BAD_INPUT = {
         ["run", "--arch", "mlp", "--loss", "hinge", "--protocol", "smoke-v1", "--set", "loss.x=1"],
         "has no setting 'x'",
     ),
-    "nothing to show": (["show", "nowhere"], "nowhere holds no run"),
-    "nothing to sample": (["sample", "nowhere"], "nowhere holds no run"),
+    "nothing to show": (["show", "nowhere"], "nowhere does not exist"),
+    "nothing to sample": (["sample", "nowhere"], "nowhere does not exist"),
     "unknown kind": (["plugins", "archs"], "no kind, component or package called 'archs' - did you mean 'arch'?"),
     "no records": (["leaderboard", "smoke-v1"], "no records of smoke-v1"),
     "unknown leaderboard": (["leaderboard", "nope"], "no protocol called 'nope'"),

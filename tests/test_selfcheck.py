@@ -95,7 +95,9 @@ class Fixed:
 def test_a_metric_that_prefers_other_reals_to_the_very_same_fails_its_check(goal, same, others, fails, bench) -> None:
     judge = Judge(bench.dataset, bench.judge.reference, {"m": Fixed(goal, same, others)}, None, torch.device("cpu"))
     failed = SelfCheck(judge, "all", "m", 0)(bench.judge.reference).failed
-    assert failed == ((f"score finds other reals ({others:g}) better than the very same ({same:g})",) if fails else ())
+    assert failed == (
+        (f"score rates other reals ({others:g}) better than the very same ones ({same:g})",) if fails else ()
+    )
 
 
 def test_an_extractor_that_fails_on_the_data_is_told_before_anything_is_trained(monkeypatch) -> None:

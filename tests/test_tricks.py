@@ -610,7 +610,7 @@ def test_an_argument_that_makes_no_sense_is_told(text, sentence):
     ("text", "sentence"),
     [
         ("pacgam", "no trick called 'pacgam' - did you mean 'pacgan'?"),
-        ("all", "--trick all: tricks are played together"),
+        ("all", "--trick all: tricks are applied together"),
         ("label-smoothing", "the trick label-smoothing has no meaning for wgan-gp"),
     ],
 )

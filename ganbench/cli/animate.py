@@ -22,9 +22,9 @@ HOLD = 2.0
 def animate(
     run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")],
     out: Annotated[Path, typer.Option(help="The animation to write, .gif or .webp.")] = Path("training.gif"),
-    fps: Annotated[float, typer.Option(min=0.1, max=50, help="Pictures a second.")] = 8,
+    fps: Annotated[float, typer.Option(min=0.1, max=50, help="Pictures per second.")] = 8,
 ) -> None:
-    """Join the pictures that a run left of its training to an animation; the last one is held."""
+    """Turn the pictures saved during a run's training into an animation that holds its last frame."""
     if out.suffix.lower() not in {".gif", ".webp"}:
         raise GanbenchError(f"cannot write '{out}': an animation is a .gif or a .webp", f"use --out {out.stem}.gif")
     folder = run_folders(run, "record.json")[0]
@@ -32,7 +32,7 @@ def animate(
 
     paths = sorted((folder / "samples").glob("*-kimg.png"))
     if not paths:
-        raise RecordError(f"{folder} has no pictures of training", "a run leaves them in its folder `samples`")
+        raise RecordError(f"{folder} has no pictures of training", "a run saves them in its folder `samples`")
     save_animation(_of_one_size([_read(path) for path in paths]), fps, out, HOLD)
     console().print(f"{len(paths)} pictures of {folder} in [bold]{out}[/]", soft_wrap=True)
 

@@ -42,20 +42,20 @@ def compare(
         str,
         typer.Argument(metavar="A", help="A row, e.g. dcgan+r1, or a folder of runs.", autocompletion=completion.rows),
     ],
-    b: Annotated[str, typer.Argument(metavar="B", help="Another.", autocompletion=completion.rows)],
+    b: Annotated[str, typer.Argument(metavar="B", help="Another row or folder.", autocompletion=completion.rows)],
     protocol: Annotated[
         str,
         typer.Option(
-            help=f"Whose rows. Default: {DEFAULT_PROTOCOL}, or what the folders were run under.",
+            help=f"The rows' protocol. Default: {DEFAULT_PROTOCOL}, or the one the folders were run under.",
             autocompletion=completion.protocols,
         ),
     ] = "",
     metric: Annotated[str, typer.Option(help="The column to compare by. Default: the headline.")] = "",
     runs: Annotated[Path, typer.Option(help="Where `ganbench run --out` kept its runs.")] = Path("runs"),
-    published: Annotated[bool, typer.Option(help="Look among published rows as well.")] = True,
+    published: Annotated[bool, typer.Option(help="Search published rows too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
 ) -> None:
-    """Say which of two rows is better, by how much, how sure that is, and how many seeds would settle it."""
+    """Say which of two rows is better, by how much, how certain that is, and how many seeds would settle it."""
     from ganbench.leaderboards.comparison import compare as compare_rows
 
     folders = [_records_of(text) for text in (a, b)]
@@ -120,7 +120,7 @@ def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row,
 
     if folder is None:
         if not sources.local and not sources.published:
-            raise RecordError(f"there are no records that '{text}' could be a row of", "see `ganbench leaderboard`")
+            raise RecordError(f"there are no records to look up the row '{text}' in", "see `ganbench leaderboard`")
         table = build(sources.local, sources.rules, published=sources.published, installed=installed_source)
         return _named(text, table), table
     same = sources.rules is not None and all(record.digest == sources.rules.digest for record in folder)
@@ -188,7 +188,7 @@ def _answers(found: Comparison) -> RichTable:
     apart, chance = found.difference, found.chance
     what, _, ends = apart_text(apart).partition(" ")
     effect = "none: no spread" if apart.effect is None else f"{number(apart.effect)} standard deviations (Hedges' g)"
-    more = {0: "none: it is decided", None: f"more than {MANY}: call it a tie"}.get(found.more_seeds)
+    more = {0: "none: it is settled", None: f"more than {MANY}: call it a tie"}.get(found.more_seeds)
     table = _plain("", "A against B")
     table.add_row(f"{what.replace('ratio', 'ratio of geometric means')} [95 % interval]", ends)
     table.add_row("test", found.test)

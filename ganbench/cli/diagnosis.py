@@ -196,7 +196,7 @@ def _names(report: Report) -> None:
     for (kind, name), sources in claims.items():
         if len(sources) > 1:
             owners = " and ".join(f"{source.package} {source.version}" for source in sources)
-            report.notes.append(f"{owners} provide the {kind} '{name}': say {sources[0].reference}, for example")
+            report.notes.append(f"{owners} provide the {kind} '{name}': choose one, for example {sources[0].reference}")
     named = plugins.allow_list()
     if named:
         everyone = {plugins.canonical(source.package): source.package for source in plugins.announced()}

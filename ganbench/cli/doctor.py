@@ -16,12 +16,12 @@ from ganbench.cli.base import app, console
 
 @app.command()
 def doctor(
-    runs: Annotated[Path, typer.Option(help="Where runs are, or would be, kept.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="The folder for runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Print what a bug report needs: versions, devices, plugins and their health, weights, caches, disk.
 
-    Every installed plugin is imported and built, in a process of its own; nothing is downloaded. Exit code 1 where
+    Every installed plugin is imported and built in its own process; nothing is downloaded. The exit code is 1 if
     something is broken.
     """
     from ganbench.cli.diagnosis import look

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from ganbench.contracts.arch import GAN
     from ganbench.contracts.data import Dataset
 
-latent = typer.Typer(no_args_is_help=True, help="Walks through a trained G's latent space, and what excites a unit.")
+latent = typer.Typer(
+    no_args_is_help=True, help="Interpolate in a trained G's latent space; maximise a unit's activation."
+)
 app.add_typer(latent, name="latent")
 
 UNITS = 16
@@ -26,7 +28,7 @@ UNITS = 16
 STEPS_A_SECOND = 8
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")]
-Label = Annotated[int | None, typer.Option(min=0, help="The class that is asked for, of a GAN that takes labels.")]
+Label = Annotated[int | None, typer.Option(min=0, help="The class to generate, for a GAN that takes labels.")]
 
 
 class Way(StrEnum):
@@ -46,17 +48,17 @@ class Player(StrEnum):
 @latent.command()
 def interpolate(
     run: Run,
-    mode: Annotated[Way, typer.Option(help="Along the sphere, or along the straight line.")] = Way.slerp,
-    pairs: Annotated[int, typer.Option(min=1, max=1000, help="How many ways.")] = 8,
-    steps: Annotated[int, typer.Option(min=2, max=1000, help="Samples along each.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of the latents.")] = 0,
+    mode: Annotated[Way, typer.Option(help="Along the sphere, or along a straight line.")] = Way.slerp,
+    pairs: Annotated[int, typer.Option(min=1, max=1000, help="How many paths.")] = 8,
+    steps: Annotated[int, typer.Option(min=2, max=1000, help="Samples along each path.")] = 10,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0,
     label: Label = None,
     out: Annotated[
         Path,
-        typer.Option(help=".png (a row for each way), .npy, .gif or .webp (images and clips), .wav (sounds)."),
+        typer.Option(help=".png (a row per path), .npy, .gif or .webp (images and clips), .wav (sounds)."),
     ] = Path("interpolation.png"),
 ) -> None:
-    """Draw the samples on the way from one latent to another; where labels are asked for, one is held along the way."""
+    """Draw the samples along the path from one latent to another. A path keeps one label, if the GAN takes labels."""
     refuse_unknown(out)
     folder, gan, dataset = _players(run)
     from ganbench.contracts.data import Split
@@ -72,14 +74,14 @@ def interpolate(
     else:
         write(Split(x.flatten(0, 1)), dataset.spec, out, columns=steps)
     console().print(
-        f"{pairs} way{'s' * (pairs != 1)} of {steps} samples, {mode.value}, of {folder} in [bold]{out}[/]",
+        f"{pairs} path{'s' * (pairs != 1)} of {steps} samples, {mode.value}, of {folder} in [bold]{out}[/]",
         soft_wrap=True,
     )
 
 
 @latent.command()
 def layers(run: Run) -> None:
-    """List the layers of G and of D: their names, kinds, and what they give for one sample (units first)."""
+    """List the layers of G and D: their names, kinds, and output shapes for one sample (units first)."""
     _, gan, dataset = _players(run)
     from ganbench.report.activation import Probe
 
@@ -100,15 +102,15 @@ def maximise(
     unit: Annotated[
         str, typer.Option(help=f"Units, separated by commas; default: the first {UNITS}.", show_default=False)
     ] = "",
-    steps: Annotated[int, typer.Option(min=1, max=100_000, help="Of the gradient ascent.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random inputs that it begins with.")] = 0,
+    steps: Annotated[int, typer.Option(min=1, max=100_000, help="Steps of the gradient ascent.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs that it starts from.")] = 0,
     label: Label = None,
     out: Annotated[
         Path, typer.Option(help=".png, .npy, .wav (sounds), .gif or .webp (clips): a sample for each unit.")
     ] = Path("maximised.png"),
 ) -> None:
-    """Find, by gradient ascent, the samples that excite units of a layer most: of G among the latents on the prior's
-    shell, of D among all samples in the data's range."""
+    """Find, by gradient ascent, the samples that activate units of a layer most. For G, it searches the latents on the
+    prior's shell; for D, all samples in the data's range."""
     refuse_unknown(out)
     wanted = _numbers(unit)
     folder, gan, dataset = _players(run)

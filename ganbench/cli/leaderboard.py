@@ -46,10 +46,12 @@ def leaderboard(
     runs: Annotated[Path, typer.Option(help="Where `ganbench run --out` kept its runs.")] = Path("runs"),
     published: Annotated[bool, typer.Option(help="Show published rows beside your own.")] = True,
     sort: Annotated[str, typer.Option(help="Sort by a column, e.g. coverage or images/s.")] = "",
-    metric: Annotated[list[str] | None, typer.Option(help="Score columns to show (repeat, or commas).")] = None,
-    as_format: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.terminal,
+    metric: Annotated[
+        list[str] | None, typer.Option(help="Score columns to show (repeat, or separate by commas).")
+    ] = None,
+    as_format: Annotated[Format, typer.Option("--format", help="How to print the table.")] = Format.terminal,
     write: Annotated[
-        bool, typer.Option("--write", help="Publish your runs: leaderboards/PROTOCOL/ with table and records.")
+        bool, typer.Option("--write", help="Publish your runs: write table and records to leaderboards/PROTOCOL/.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Where --write publishes.")] = Path("leaderboards"),
 ) -> None:

@@ -43,20 +43,20 @@ def list_plugins(
         list[str] | None,
         typer.Argument(
             metavar="WHAT",
-            help=f"Only a kind ({', '.join(KINDS)}), only some components, or those of a package.",
+            help=f"Only one kind ({', '.join(KINDS)}), some components, or those of a package.",
             autocompletion=_offers,
         ),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Import, build and check each, in its own process.")] = False,
     list_checks: Annotated[bool, typer.Option("--list-checks", help="Print what is checked, and why.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that the check of one may take.", min=1)] = 120.0,
+    timeout: Annotated[float, typer.Option(help="Seconds that checking one component may take.", min=1)] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the installed components: kind, name, one line, package and version. Imports none of them, but for
-    architectures and losses that are named: their settings are told, too.
+    """List the installed components: kind, name, summary, package and version. Nothing is imported, except for
+    architectures and losses that you name: their settings are listed too.
 
-    With `--check`: whether each keeps its contract, and what is to be mended. Exit code 1 if anything is. Nothing is
-    downloaded, unless names are given.
+    With `--check`, report whether each component keeps its contract, and what to fix. The exit code is 1 if there is
+    anything to fix. Nothing is downloaded unless you name components.
     """
     kind, wanted = _split(names or [])
     if list_checks:
@@ -98,7 +98,9 @@ def _print_settings(source: Source) -> None:
     if not names:
         return
     terminal = console()
-    terminal.print(f"\n[bold]{escape(source.name)}[/] has settings, changed with --set {source.kind}.{names[0]}=VALUE:")
+    terminal.print(
+        f"\n[bold]{escape(source.name)}[/] has settings; change them with --set {source.kind}.{names[0]}=VALUE:"
+    )
     for name in names:
         terminal.print(f"  {name} = {getattr(settings, name)}", markup=False)
     told = inspect.getdoc(type(settings)) or ""

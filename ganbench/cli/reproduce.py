@@ -33,7 +33,7 @@ def reproduce(
     protocol: Annotated[
         str,
         typer.Option(
-            help="The rules it was made under, if not by a plugin: a TOML file.", autocompletion=completion.protocols
+            help="A TOML file with its rules, if no plugin provides them.", autocompletion=completion.protocols
         ),
     ] = "",
     device: Annotated[
@@ -42,10 +42,10 @@ def reproduce(
     tolerance: Annotated[
         float, typer.Option(min=0, help="Relative difference up to which scores count as the same.")
     ] = 0.01,
-    out: Annotated[Path | None, typer.Option(help="Keep the repetition here; else it is thrown away.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Keep the repetition here; by default it is deleted.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the outcome.")] = False,
 ) -> None:
-    """Run a record once more: *identical bits*, *same within x*, or *different* (exit code 1), and where they part."""
+    """Repeat a record's run: *identical bits*, *same within x*, or *different* (exit code 1), and where they differ."""
     from ganbench.runs.reproduce import compare, conditions, job_of
 
     then, terminal = read(_file(record)), console()
@@ -59,7 +59,7 @@ def reproduce(
         history = Path(job.folder, "history.jsonl")
         rows = [json.loads(line) for line in history.read_text("utf-8").splitlines()] if history.exists() else []
     for sentence in conditions(then, now):
-        terminal.print(f"[yellow]not as it was:[/] {sentence}", soft_wrap=True)
+        terminal.print(f"[yellow]changed:[/] {sentence}", soft_wrap=True)
     found = compare(then, now, [row["kimg"] for row in rows], tolerance)
     colour = {"identical bits": "green", "same within": "yellow", "different": "red"}[found.verdict]
     within = f" {found.largest:.2g}" if found.verdict == "same within" else ""
@@ -112,7 +112,7 @@ def _details(then: Record, now: Record, largest: float, column: str, first: str)
         lines.append(f"then {ends[0]}, now {ends[1]}")
     if not math.isinf(largest) and column:
         a, b = then.scores[column], now.scores[column]
-        lines.append(f"the scores differ by up to {largest:.2g} of their size; {column}: {a:.6g} then, {b:.6g} now")
+        lines.append(f"the scores differ by up to {largest:.2g} (relative); {column}: {a:.6g} then, {b:.6g} now")
     if not then.bits.samples:
         lines.append("the record holds no fingerprints, so only scores could be compared")
     return lines

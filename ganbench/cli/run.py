@@ -31,16 +31,16 @@ from ganbench.runs.session import Outcome, carry_out
 def run(
     arch: Annotated[
         list[str] | None,
-        typer.Option(help="Architecture; repeat, separate by commas, or say all.", autocompletion=completion.archs),
+        typer.Option(help="Architecture; repeat, separate by commas, or use all.", autocompletion=completion.archs),
     ] = None,
     loss: Annotated[
         list[str] | None,
-        typer.Option(help="Loss; repeat, separate by commas, or say all.", autocompletion=completion.losses),
+        typer.Option(help="Loss; repeat, separate by commas, or use all.", autocompletion=completion.losses),
     ] = None,
     trick: Annotated[
         list[str] | None,
         typer.Option(
-            help="What every combination is trained with besides, e.g. pacgan:2; repeat, or separate by commas.",
+            help="Trick applied to every combination, e.g. pacgan:2; repeat, or separate by commas.",
             autocompletion=completion.tricks,
         ),
     ] = None,
@@ -63,11 +63,11 @@ def run(
         typer.Option("--set", help="Change a setting, e.g. lr=1e-4 or loss.weight=1; the row is then custom."),
     ] = None,
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
-    force: Annotated[bool, typer.Option("--force", help="Run again what has a record.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Repeat runs that have a record.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON on standard output.")] = False,
 ) -> None:
-    """Train every --arch with every --loss, and with all --trick, under fixed seeds and budget; print the table."""
+    """Train every --arch with every --loss, applying all --trick, under fixed seeds and budget; print the table."""
     refuse_without("arch", arch or [])
     refuse_without("loss", loss or [])
     archs, losses = plugins.find_many("arch", arch or []), plugins.find_many("loss", loss or [])
@@ -116,15 +116,15 @@ def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> N
     crashed = [Path(job.folder, "error.txt") for job in runs if Path(job.folder, "error.txt").exists()]
     if crashed:
         more = f" and {len(crashed) - 1} more" if len(crashed) > 1 else ""
-        terminal.print(f"[red]error:[/] where it happened stands in {crashed[0]}{more}", soft_wrap=True)
+        terminal.print(f"[red]error:[/] the traceback is in {crashed[0]}{more}", soft_wrap=True)
     if outcome.lost or outcome.broken or crashed:
         raise typer.Exit(1)
 
 
 def _how_to_go_on(plan: Plan) -> str:
     if any(job.fresh for job in plan.todo):
-        return "the same command without --force goes on from the last checkpoint (what was finished before stands)"
-    return "the same command goes on from the last checkpoint"
+        return "the same command without --force resumes from the last checkpoint (finished runs are kept)"
+    return "the same command resumes from the last checkpoint"
 
 
 def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None:
@@ -137,8 +137,8 @@ def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None
     runs = [] if out == Path("runs") else ["--runs", str(out)]
     command = shlex.join(["ganbench", "leaderboard", *name, *runs])
     if trained and (samples := sorted((trained[0] / "samples").glob("*.png"))):
-        lines.append(f"the last samples of {trained[0].name} of {trained[0].parent.name}: [bold]{samples[-1]}[/]")
-    among = "puts this among the published rows" if published_folder(plan.protocol.name) else "prints this table again"
+        lines.append(f"the last samples of {trained[0].parent.name}, {trained[0].name}: [bold]{samples[-1]}[/]")
+    among = "shows this among the published rows" if published_folder(plan.protocol.name) else "prints this table again"
     lines.append(f"next: [bold]{command}[/] {among}")
     if trained:
         drawing = shlex.join(["ganbench", "sample", str(trained[0]), "-n", "64", "--out", "grid.png"])
@@ -149,7 +149,9 @@ def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None
 
 def _tricks(texts: list[str]) -> list[Source]:
     if "all" in (name.strip() for text in texts for name in text.split(",")):
-        raise GanbenchError("--trick all: tricks are played together, and not all go together", "name those you want")
+        raise GanbenchError(
+            "--trick all: tricks are applied together, but not all are compatible", "name the ones you want"
+        )
     return plugins.find_many("trick", texts)
 
 

@@ -30,11 +30,11 @@ def run_folders(run: Path, file: str) -> list[Path]:
     if found:
         return found
     if not run.exists():
-        raise RecordError(f"{run} holds no run: it does not exist", EXAMPLE)
+        raise RecordError(f"{run} does not exist", EXAMPLE)
     if _is_yardstick(folder / "record.json"):
         raise RecordError(f"{run} is a yardstick: nothing was trained, so there is no {file}", EXAMPLE)
     if (folder / "record.json").exists() or any(folder.glob("*/record.json")):
-        raise RecordError(f"{run} has a record but no {file}", "the same `ganbench run` with --force makes it again")
+        raise RecordError(f"{run} has a record but no {file}", "the same `ganbench run` with --force writes it again")
     raise RecordError(f"{run} holds no run ({file} is missing)", EXAMPLE)
 
 
@@ -50,7 +50,7 @@ def show(
     run: Annotated[Path, typer.Argument(help="A run's folder or record, or the folder above its seeds.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as it is stored.")] = False,
 ) -> None:
-    """Print all that is known of a run: scores, recipe, speed, cost, provenance."""
+    """Print everything known about a run: scores, recipe, speed, cost, provenance."""
     paths = [run] if run.is_file() else [folder / "record.json" for folder in run_folders(run, "record.json")]
     records = [read(path) for path in paths]
     if as_json:
@@ -74,7 +74,7 @@ def _describe(record: Record, path: Path) -> None:
             ("parameters", ", ".join(f"{who} {n:,}" for who, n in record.parameters.items()), ""),
             ("D normalisation", record.d_norm, ""),
         ],
-        "on the way": _way_rows(record),
+        "during training": _way_rows(record),
         "self-checks": _check_rows(record),
         "speed": _speed_rows(record),
         "provenance": _provenance_rows(record),
@@ -118,7 +118,7 @@ def _check_rows(record: Record) -> list[tuple[str, str, str]]:
     return [
         ("compared", f"{checks.fake:,} fakes with {checks.real:,} reals", ""),
         *(("other reals", f"{name} {value:.4g}", "in place of fakes") for name, value in checks.floor.items()),
-        *(("the very same", f"{name} {value:.4g}", "") for name, value in checks.identical.items()),
+        *(("the same reals", f"{name} {value:.4g}", "") for name, value in checks.identical.items()),
         ("effective samples", f"{checks.effective_samples:.3g}", record.collapse and f"collapsed: {record.collapse}"),
         ("failed", "; ".join(checks.failed), ""),
     ]
@@ -186,6 +186,6 @@ def _provenance_rows(record: Record) -> list[tuple[str, str, str]]:
         ("torch", f"{env.torch}", f"{env.precision}, {env.threads} thread(s)"),
         ("device", f"{env.device}", f"{env.system}, Python {env.python}"),
         ("started", record.started, f"{env.workers} run(s) at a time"),
-        ("no deterministic form", ", ".join(env.nondeterministic), ""),
+        ("nondeterministic", ", ".join(env.nondeterministic), ""),
         ("weights", record.bits.weights, f"samples {' '.join(record.bits.samples)}" if record.bits.samples else ""),
     ]

@@ -32,7 +32,7 @@ def refuse_unfit(out: Path, spec: DataSpec, *, moves: bool = False) -> None:
     if out.suffix.lower() not in fit:
         raise Unsupported(f"{spec} cannot be written as {out.suffix}", f"use {', '.join(fit[:-1])} or {fit[-1]}")
     if out.suffix.lower() in SOUND and not spec.rate:
-        raise Unsupported("the data state no rate to be played at", f"use {' or '.join(PLAIN)}")
+        raise Unsupported("the data state no playback rate", f"use {' or '.join(PLAIN)}")
 
 
 def write(fakes: Split, spec: DataSpec, out: Path, like: Split | None = None, *, columns: int = 0) -> None:
@@ -63,12 +63,12 @@ def sample(
         Path,
         typer.Option(help="The picture to write (.png), the raw array (.npy), sounds (.wav), clips (.gif, .webp)."),
     ] = Path("grid.png"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the latents.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0,
     label: Annotated[
-        int | None, typer.Option(min=0, help="Only samples of this class, of a generator that takes labels.")
+        int | None, typer.Option(min=0, help="Only samples of this class, for a generator that takes labels.")
     ] = None,
 ) -> None:
-    """Draw new samples from a trained generator and write them to a file; translations beside their sources."""
+    """Draw new samples from a trained generator and write them to a file, translations beside their sources."""
     refuse_unknown(out)
     folder = run_folders(run, "checkpoint.pt")[0]
     import torch

@@ -112,7 +112,7 @@ class Evaluation:
             ValueError: there is another view already, under another extractor: which one would name the columns?
         """
         if extractor is not None and any(v.extractor is not extractor for v in self.viewed):
-            raise ValueError("a metric looks through one extractor")
+            raise ValueError("a metric's views can use only one extractor")
         spec = DataSpec(tuple(real.shape[1:]), bounded=self.spec.bounded)
         other = Evaluation(real, fake, spec, self.rng, real_labels, fake_labels, oracle, extractor, device=self.device)
         self.viewed.append(other)
@@ -136,7 +136,7 @@ class Evaluation:
     @cached_property
     def _protocol_features(self) -> Features:
         if self.extractor is None:
-            raise Unsupported("needs a feature extractor and the protocol names none")
+            raise Unsupported("needs a feature extractor, but the protocol names none")
         real, real_logits = self.real_features or self._extracted_reals(self.extractor)
         if self.fake is self.real:
             return Features(real, real, real_logits, real_logits)

@@ -143,7 +143,7 @@ def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
     except msgspec.ValidationError as error:
         raise ProtocolError(f"{origin}: {_plain(error)}", _choices(error) or _EXAMPLE) from error
     if len(set(protocol.seeds)) < len(protocol.seeds):
-        raise ProtocolError(f"{origin}: the same seed stands twice in `seeds`", "list each seed once")
+        raise ProtocolError(f"{origin}: `seeds` lists the same seed twice", "list each seed once")
     return protocol
 
 

@@ -46,7 +46,7 @@ class SelfCheck:
     def __call__(self, fake: Split, real: Split | None = None) -> SelfChecks:
         """The checks' outcome for one draw of fakes, scored against the reference or against ``real``."""
         failed = [
-            f"{name} finds other reals ({self.floor[name]:.4g}) better than the very same ({score:.4g})"
+            f"{name} rates other reals ({self.floor[name]:.4g}) better than the very same ones ({score:.4g})"
             for name, score in self.identical.items()
             if _worse(score, self.floor[name], self.goals[name])
         ]

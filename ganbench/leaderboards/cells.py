@@ -149,9 +149,9 @@ def footnotes_of(table: Table, dropped: Sequence[str] = ()) -> list[str]:
     if any(row.failures for row in table.rows):
         notes.append("in parentheses: mean of the surviving runs; an entry with failures ranks below all complete ones")
     if any(row.missing for row in table.rows):
-        notes.append("missing: seeds that were not run to their end; without them an entry has no rank")
+        notes.append("missing: seeds without a finished run; until they have one, the entry has no rank")
     if any(0 < row.ok < LOW_N for row in table.rows if row.kind != "yardstick"):
-        notes.append(f"†: fewer than {LOW_N} runs: intervals are wide, ties likely; a single run has no rank")
+        notes.append(f"†: fewer than {LOW_N} runs, so intervals are wide and ties likely; a single run has no rank")
     return notes
 
 
@@ -162,15 +162,15 @@ def _about_extras(table: Table, extras: Sequence[str]) -> list[str]:
         all_data = table.protocol is not None and table.protocol.evaluation.reference == "all"
         where = "all data, the selection split included" if all_data else "the reporting split"
         notes.append(
-            f"{table.best_label}: of the best generator on the way, chosen on the selection split with latents of its "
-            f"own and scored on {where}; it gives no ranks"
+            f"{table.best_label}: of the best generator during training, chosen on the selection split with latents of "
+            f"its own and scored on {where}; not used for ranks"
         )
     if {KIMG_TO_TARGET, SECONDS_TO_TARGET} & {*extras}:
         reached = f"{table.label(table.headline)} {'>=' if table.goal == 'max' else '<='} {table.target or 0:g}"
         notes.append(
-            f"to target: until the first look (on the selection split) with {reached}, median over seeds; (4/5): the "
-            f"fifth never gets there, and counts as infinite. {SECONDS_TO_TARGET} is a timing: never compare it across "
-            "machines"
+            f"to target: until the first look (on the selection split) with {reached}, median over seeds; (4/5) means "
+            f"that one of five never gets there and counts as infinite. {SECONDS_TO_TARGET} is a timing; never compare "
+            "it across machines"
         )
     return notes
 

@@ -74,7 +74,9 @@ def compare(rows: tuple[Row, Row], names: tuple[str, str], column: str, about: C
             fewer than two runs with a score in it.
     """
     if about.goal == "info":
-        raise GanbenchError(f"of '{label}' neither more nor less is better", "choose another column with --metric")
+        raise GanbenchError(
+            f"'{label}' has no direction: neither more nor less is better", "choose another column with --metric"
+        )
     _check_rules(rows, names)
     a, b = (_side(row, name, column, label) for row, name in zip(rows, names, strict=True))
     pairs = pairing(a.values, b.values, about.log)
@@ -104,7 +106,7 @@ def _check_rules(rows: tuple[Row, Row], names: tuple[str, str]) -> None:
     """Unequal protocols are never compared."""
     for row, name in zip(rows, names, strict=True):
         if not row.records:
-            raise GanbenchError(f"no run of {name} is finished", "`ganbench run` goes on where it was interrupted")
+            raise GanbenchError(f"no run of {name} is finished", "the same `ganbench run` resumes it")
     (a, b), (one, other) = names, (row.records[0] for row in rows)
     hint = "compare runs of one protocol and one dataset, judged by one extractor"
     if one.digest != other.digest:
@@ -138,12 +140,12 @@ def _test(apart: Difference, pairs: Pairing, about: Column) -> str:
     scale = " of the logarithms" if apart.log else ""
     if about.log and not apart.log:
         scale = " (not of the logarithms: a value is not positive)"
-    common = f"over {pairs.n} common seeds the scores correlate by r = {pairs.correlation or 0:.2f}"
+    common = f"over {pairs.n} common seeds the scores correlate with r = {pairs.correlation or 0:.2f}"
     if apart.paired:
         return f"paired t-test{scale}: {common}"
     if pairs.correlation is None:
         return f"Welch's t-test{scale}; not paired: too few common seeds, or scores without spread"
-    return f"Welch's t-test{scale}; not paired: {common}, too little for that"
+    return f"Welch's t-test{scale}; not paired: {common}, too little to pair"
 
 
 def p_value(p: float) -> str:
@@ -180,7 +182,7 @@ def _verdict(a: Side, b: Side, apart: Difference, goal: Goal, label: str, more: 
         return f"{a.name} has the {better} {label}: {means} ({apart_text(apart)}), {p_value(apart.p)}"
     alike = f"these seeds cannot tell {a.name} and {b.name} apart by {label} ({p_value(apart.p)})"
     if more is None:
-        return f"{alike}; even {MANY} seeds each would hardly: call it a tie"
+        return f"{alike}; even {MANY} seeds each would hardly do: call it a tie"
     seeds = f"about {more} more seed{'s' * (more != 1)} each"
     return f"{alike}; {seeds} would, with a chance of 80 %, if the difference is as large as it looks"
 
@@ -191,7 +193,7 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
     for row, name in zip(rows, names, strict=True):
         if row.failures:
             notes.append(
-                f"{name}: {row.verdict}; only the runs that ended well are compared here, and the leaderboard ranks an "
+                f"{name}: {row.verdict}; only the successful runs are compared here, but the leaderboard ranks an "
                 "entry with failures below all complete ones"
             )
         if row.missing:
@@ -201,7 +203,7 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
         if row.entry.custom:
             notes.append(f"{name} is custom: made with changed settings, or with code that is in no package")
         notes += [
-            f"{name} is edited: the source of its {edit.kind} is {edit.source}, that of {edit.whose} {edit.expected}"
+            f"{name} is edited: the source of its {edit.kind} is {edit.source} ({edit.whose}: {edit.expected})"
             for edit in row.edits
         ]
     for what, of in (
@@ -221,22 +223,22 @@ def _doubts(sides: Sequence[Side], apart: Difference, label: str) -> list[str]:
         share = side.noise_share
         if share is not None and share >= 0.5 and side.noise is not None:
             notes.append(
-                f"{side.name}: most of the spread between seeds is noise of judging ({precise(side.noise)} per "
-                f"evaluation, {side.draws} per run): more samples or draws would tell more than more seeds"
+                f"{side.name}: most of the spread between seeds is noise of the evaluation ({precise(side.noise)} "
+                f"each, {side.draws} per run); more samples or draws would tell more than more seeds"
             )
     if 0.001 < apart.p <= ALPHA:
         notes.append(
-            "p is for this one comparison; ranks allow for all of a table's, so the two may still share a rank"
+            "p is for this comparison alone; ranks correct for all those of a table, so the two may still share a rank"
         )
     if min(side.summary.n for side in sides) < LOW_N:
         notes.append(f"fewer than {LOW_N} runs: intervals are wide, and only large differences can be found")
     a, b = (side.summary for side in sides)
     if apart.log and (a.mean - b.mean) * (apart.estimate - 1) < 0:
         notes.append(
-            f"the mean {label} says the opposite of the ratio: single seeds far off pull a mean, not the logarithms"
+            f"the mean {label} contradicts the ratio: outlying seeds pull a mean more than they pull the logarithms"
         )
     if apart.paired and len({*sides[0].values, *sides[1].values}) > len(
         sides[0].values.keys() & sides[1].values.keys()
     ):
-        notes.append("the test in pairs leaves out the seeds that only one of them has")
+        notes.append("the paired test leaves out the seeds that only one of them has")
     return notes

@@ -12,7 +12,7 @@ from ganbench.leaderboards.table import Table
 TITLES: dict[Kind, str] = {
     "entry": "Ranking",
     "custom": "Custom runs: changed settings, never ranked",
-    "edited": "Edited runs: code other than that known under its version, never ranked",
+    "edited": "Edited runs: code that differs from the known code of its version, never ranked",
     "yardstick": "Yardsticks: nothing was trained",
 }
 STYLE = """
@@ -61,7 +61,7 @@ def to_page(table: Table) -> str:
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(table.name)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{PAGE_STYLE}</style></head>'
         f"<body><h1>{escape(table.name)}</h1><p>{about}</p><p>Digest {table.digest}. "
-        f'<a href="table.csv">Every number as CSV</a>, <a href="README.md">how to read and to reproduce this</a>, '
+        f'<a href="table.csv">Every number as CSV</a>, <a href="README.md">how to read and reproduce this</a>, '
         f'<a href="records/">the records</a>.</p>\n{to_html(table)}\n<script>{SORT}</script></body></html>\n'
     )
 

@@ -26,14 +26,14 @@ def to_markdown(table: Table) -> str:
     if table.block("custom"):
         parts += ["## Custom runs", "Made with changed settings: never ranked.", _pipes(table, "custom")]
     if table.block("edited"):
-        told = "Made with code other than that known under its version (see the notes): never ranked."
+        told = "Made with code that differs from the known code of its version (see the notes): never ranked."
         parts += ["## Edited runs", told, _pipes(table, "edited")]
     if table.failures:
         parts += ["## Failures", _bullets(table.failures)]
     if table.collapses:
         told = (
-            "These runs ended well, and their scores count, but their samples are all alike (effective samples about "
-            "1, or hardly any spread), or no mode holds a tenth of its fair share in samples of high quality "
+            "These runs finished and their scores count, but their samples are all alike (effective samples about 1, "
+            "or hardly any spread), or no mode has even a tenth of its fair share of high-quality samples "
             "(modes_covered is 0)."
         )
         parts += ["## Collapsed", told, _bullets(table.collapses)]
@@ -68,7 +68,7 @@ def _rules(table: Table) -> str:
 
 def _reading(table: Table) -> str:
     floor = any(row.entry.yardstick == "real data" for row in table.block("yardstick"))
-    perfect = ": real data are what a perfect generator would score" if floor else ""
+    perfect = ": real data score what a perfect generator would" if floor else ""
     return (
         "Every row had the same data and the same number of real images shown to its discriminator, and was "
         "scored at the end of the budget. Its rank is 1 + the number of rows that are significantly better by "

@@ -88,7 +88,7 @@ def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
             kept.append(row)
             lacking = f"the runs made here lack {_plural(len(row.missing), 'seed')}"
             if row.missing:
-                notes.append(f"{row.entry.name}: {lacking}; they stand beside the published row, without a rank")
+                notes.append(f"{row.entry.name}: {lacking}; they are shown beside the published row, without a rank")
     return kept, notes
 
 
@@ -190,15 +190,15 @@ def _surroundings(rows: Sequence[Row]) -> list[str]:
     unsealed = sum(record.format < 2 for record in records)
     if unsealed:
         notes.append(
-            f"{unsealed} of {len(records)} records are of a format without seal and fingerprints: "
-            "`ganbench reproduce` tells whether they hold"
+            f"{unsealed} of {len(records)} records are in a format without seal and fingerprints; "
+            "`ganbench reproduce` tells whether they can be reproduced"
         )
     free = [record for record in records if record.environment.nondeterministic]
     if free:
         names = sorted({name for record in free for name in record.environment.nondeterministic})
         notes.append(
             f"{len(free)} of {len(records)} records used operations without a deterministic form, and may not "
-            f"repeat bit by bit: {', '.join(names)}"
+            f"repeat bit for bit: {', '.join(names)}"
         )
     return notes
 

@@ -199,7 +199,7 @@ def build(
     pool = [Found(record, published is not None) for record in records]
     found, left_out = select([*pool, *(Found(record, False) for record in published or ())], protocol)
     if not found and protocol is None:
-        raise GanbenchError("there are no records to make a table of", "run something first: ganbench run --help")
+        raise GanbenchError("there are no records to build a table from", "run something first: ganbench run --help")
     kept = [one.record for one in found]
     columns = _columns(kept)
     wanted = protocol.evaluation.headline if protocol else kept[0].headline

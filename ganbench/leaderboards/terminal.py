@@ -30,7 +30,7 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
     notes = [*footnotes_of(table, dropped), *table.failures, *table.collapses, *table.left_out, *table.notes]
     if dropped:
         gone = [text for key, text in headings.items() if key in dropped]
-        notes.append(f"not shown for want of width: {', '.join(gone)}")
+        notes.append(f"not shown for lack of width: {', '.join(gone)}")
     title = Text(f"{table.name}, {plural(table.seeds, 'seed')}, digest {table.digest}")
     caption = Text("\n".join(notes))
     shown = RichTable(title=title, caption=caption, title_justify="left", caption_justify="left")

@@ -81,7 +81,7 @@ def _check_api(source: Source, wanted: object) -> None:
         )
     if wanted > API_VERSION:
         raise PluginError(
-            f"{source} was built for a newer ganbench: it is written for plugin API {wanted}, this is {OURS}",
+            f"{source} was built for a newer ganbench: it needs plugin API {wanted}, but this is {OURS}",
             f"{UPGRADE}, or install an older {source.package}",
         )
 
@@ -103,7 +103,7 @@ def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManag
         for name, parameter in inspect.signature(getattr(module, attribute)).parameters.items():
             required = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
             if required and name not in caller.spec.argnames:
-                said = f"its {hook} asks for the argument '{name}', which {OURS} does not give"
+                said = f"its {hook} asks for the argument '{name}', which {OURS} does not pass"
                 raise PluginError(*_newer_or_misspelt(source, said, f"{hook} is given", name, caller.spec.argnames))
     if wanted not in implemented:
         others = f"; it implements {', '.join(implemented)}" if implemented else ""
@@ -119,7 +119,7 @@ def _newer_or_misspelt(source: Source, said: str, what: str, name: str, known: S
     if close:
         return f"{source} cannot be used: {said} - did you mean '{tails[close[0]]}'?", f"{what}: {', '.join(known)}"
     return (
-        f"{source} cannot be used: it was built for a newer ganbench, or has a name wrong: {said}",
+        f"{source} cannot be used: it was built for a newer ganbench or misspells a name ({said})",
         f"{UPGRADE}, or correct it ({what}: {', '.join(known) or 'nothing'})",
     )
 
@@ -170,7 +170,9 @@ def build(source: Source, **arguments: Any) -> Any:
     """
     hook = getattr(load(replace(source, argument="")).hook, f"ganbench_{source.kind}")
     if source.argument and "argument" not in hook.get_hookimpls()[0].argnames:
-        raise PluginError(f"{source} takes no argument, but was given '{source.argument}'", f"say just '{source.name}'")
+        raise PluginError(
+            f"{source} takes no argument, but was given '{source.argument}'", f"write just '{source.name}'"
+        )
     try:
         results = hook(**arguments)
     except GanbenchError:

@@ -48,7 +48,7 @@ _handed: dict[tuple[str, str], Source] = {}
 def _handed_over(kind: str, name: str) -> Source:
     if (kind, name) not in _handed:
         raise PluginError(
-            f"the {kind} '{name}' is in no package: it was handed over from Python, to another process",
+            f"the {kind} '{name}' is in no package: it was handed over from Python in another process",
             f"hand it over again: ganbench.run({kind}=...)",
         )
     return _handed[kind, name]
@@ -106,7 +106,7 @@ def _ambiguous(matches: Sequence[Source]) -> tuple[str, str]:
     owners = {canonical(s.package): f"{s.package} {s.version}" for s in matches}
     if len(owners) < len(matches):
         modules = ", ".join(s.module for s in matches)
-        return f"{matches[0]} is announced more than once: {modules}", "its author has to give each a name of its own"
+        return f"{matches[0]} is announced more than once: {modules}", "its author must give each its own name"
     option = f"--{kind} " if kind in {"arch", "loss", "trick"} else ""
     choices = " or ".join(f"{option}{s.reference}" for s in matches)
     return (

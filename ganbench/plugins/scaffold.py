@@ -47,8 +47,8 @@ def names(text: str) -> Names:
     package = distribution.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", distribution):
         raise PluginError(
-            f"'{text}' is no name for a package",
-            "begin with a letter and go on with letters, digits and hyphens: ganbench new-plugin my-gan",
+            f"'{text}' is not a valid package name",
+            "use a letter, then letters, digits and hyphens: ganbench new-plugin my-gan",
         )
     if keyword.iskeyword(package) or package in sys.stdlib_module_names or package == "tests" or component == "all":
         raise PluginError(f"'{text}' means something else to Python, pytest or GANBench", _another(component))
@@ -72,7 +72,7 @@ def check_free(chosen: Names, kinds: Collection[str]) -> None:
     for dist in distributions():
         if plugins.canonical(dist.name or "") == chosen.distribution:
             said = f"{dist.name} {dist.version} is installed already"
-            raise PluginError(said, f"{_another(chosen.component)}, or say: pip uninstall {dist.name}")
+            raise PluginError(said, f"{_another(chosen.component)}, or run: pip uninstall {dist.name}")
     here = Path.cwd()
     elsewhere = [place for place in sys.path if place and Path(place) != here]
     if PathFinder.find_spec(chosen.package, elsewhere):

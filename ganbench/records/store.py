@@ -42,7 +42,7 @@ def read(path: Path) -> Record:
         number = facts.get("format", 0) if isinstance(facts, dict) else 0
         if isinstance(number, int) and number > FORMAT:
             raise RecordError(
-                f"{path} has record format {number}; this GANBench {__version__} reads up to {FORMAT}",
+                f"{path} has record format {number}, but GANBench {__version__} reads formats up to {FORMAT}",
                 "upgrade: pip install -U ganbench",
             )
         record = msgspec.convert(facts, Record)
@@ -50,7 +50,7 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path} is not a readable record: {error}", "delete it and run again") from error
     if record.format >= 2 and facts.get("seal") != _seal(facts):
         raise RecordError(
-            f"{path} was changed after it was written: its seal does not fit", "restore the file, or run again"
+            f"{path} was changed after it was written: its seal does not match", "restore the file, or run again"
         )
     _check_means(record, path)
     return record
@@ -107,7 +107,7 @@ def _check_provenance(record: Record) -> None:
         }
     missing = [name for name, there in needed.items() if not there]
     if missing:
-        raise RecordError(f"a record without {missing[0]} is not written", "this is a defect of GANBench or a plugin")
+        raise RecordError(f"cannot write a record without {missing[0]}", "this is a bug in GANBench or a plugin")
 
 
 def read_all(paths: Iterable[Path]) -> tuple[list[Record], list[RecordError]]:

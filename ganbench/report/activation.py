@@ -214,7 +214,7 @@ class Probe:
                 worth = value.sum()
                 (slope,) = torch.autograd.grad(worth, x, allow_unused=True) if worth.requires_grad else (None,)
                 if slope is None:
-                    raise GanbenchError(f"what {self.who} is given does not reach '{layer}'", "choose another layer")
+                    raise GanbenchError(f"the input of {self.who} does not reach '{layer}'", "choose another layer")
                 x.grad = -self._along(slope, x.detach())
                 adam.step()
                 x.data.copy_(self.held(x.data))

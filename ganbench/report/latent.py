@@ -86,7 +86,7 @@ def refuse_translators(data: Split) -> None:
     """Raise Unsupported where samples are made of other samples."""
     if data.source is not None:
         raise Unsupported(
-            "this GAN translates: there is no latent that the latent tools could use",
+            "this GAN translates: it has no latent for these tools to use",
             "`ganbench sample` shows translations",
         )
 

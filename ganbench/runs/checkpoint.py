@@ -76,7 +76,7 @@ def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
             module.load_state_dict(weights)
     except (RuntimeError, ValueError) as error:
         raise RecordError(
-            f"{checkpoint} holds weights of another {job.arch.rpartition(':')[2]} than the one installed",
+            f"the weights in {checkpoint} do not fit the installed {job.arch.rpartition(':')[2]}",
             "run it again",
         ) from error
     return gan.eval(), dataset

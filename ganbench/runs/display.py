@@ -68,9 +68,9 @@ class PlainDisplay(Display):
         if event.kind == "started":
             self.began[event.key] = time.monotonic()
         elif event.kind == "resumed":
-            self.say(f"{event.key}: goes on at {event.facts['kimg']:g} of {event.facts['budget']:g} kimg")
+            self.say(f"{event.key}: resumes at {event.facts['kimg']:g} of {event.facts['budget']:g} kimg")
         elif event.kind == "waiting":
-            self.say(f"{event.key}: another process is on this run; waiting for it to end")
+            self.say(f"{event.key}: another process is working on this run; waiting for it")
         elif event.kind == "progress":
             self.tick(event)
         elif event.kind == "done" and (event.key not in self.yardsticks or event.facts["status"] != "ok"):
@@ -159,11 +159,11 @@ def _opening(plan: Plan) -> str:
         f"{runs[0].protocol.training.budget_kimg:g} kimg on {protocol.dataset}"
     )
     if finished:
-        text += f"; {finished} finished before (--force runs them again)"
+        text += f"; {finished} already finished (--force repeats them)"
     for version, number in plan.older.items():
-        text += f"; {number} made by ganbench {version} stand as results of that version"
+        text += f"; {number} made by ganbench {version} are kept as results of that version"
     if any(not job.yardstick for job in plan.changed):
-        text += "; some are repeated because their code or the protocol changed since"
+        text += "; some are repeated, as their code or the protocol has changed since"
     return text
 
 

@@ -145,7 +145,7 @@ def _sort(protocol: Protocol, jobs: list[Job], force: bool) -> Plan:
             raise ProtocolError(
                 f"{job.record_file.parent} holds a run of '{record.protocol}' under other rules "
                 f"(digest {record.digest}, now {job.digest})",
-                "give the changed rules a `name` of their own, or other runs (--out), or delete that folder",
+                "give the changed rules a new `name`, choose another --out, or delete that folder",
             )
         if record.status not in FINISHED:
             plan.todo.append(job)

@@ -89,7 +89,7 @@ def _build_arch(source: Source, job: Job, d_norm: str | None, data: DataSpec) ->
 
 
 def _act(title: str, trick: Trick, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
-    with _naming(f"the {title} cannot be played here"):
+    with _naming(f"the {title} cannot be applied here"):
         return trick.players(build, data)
 
 
@@ -167,12 +167,12 @@ def refuse_unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Met
         for need in getattr(metric, "needs", ()):
             if need == "labels" and dataset.train.labels is None:
                 raise Unsupported(
-                    f"'{dataset.name}' has no labels, and {job.protocol.name} scores them (metric '{name}')",
+                    f"'{dataset.name}' has no labels, but {job.protocol.name} scores them (metric '{name}')",
                     "leave that metric out of the protocol",
                 )
             if not met[need]:
                 raise Unsupported(
-                    f"{_name(job.arch)} {what[need]}, and {job.protocol.name} scores that (metric '{name}')",
+                    f"{_name(job.arch)} {what[need]}, but {job.protocol.name} scores that (metric '{name}')",
                     "choose another --arch or --protocol",
                 )
 
@@ -181,11 +181,11 @@ def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:
     built = normalisation(gan.discriminators())
     if wish == "none" and "batch" in built:
         raise Unsupported(
-            f"the loss looks at each sample by itself and {arch} has batch normalisation in D",
-            "let the arch accept d_norm and leave it out",
+            f"the loss looks at each sample by itself, but {arch} has batch normalisation in D",
+            "make the arch accept d_norm and leave it out",
         )
     if wish == "spectral" and "spectral" not in built:
-        raise Unsupported(f"the loss needs spectral normalisation in D and {arch} was built with {built}")
+        raise Unsupported(f"the loss needs spectral normalisation in D, but {arch} was built with {built}")
 
 
 def _check_players(source: plugins.Source, gan: GAN, dataset: Dataset, *, logits: bool) -> None:
@@ -204,12 +204,12 @@ def _check_players(source: plugins.Source, gan: GAN, dataset: Dataset, *, logits
     for what, x, shape in (("shape", made, dataset.spec.shape), ("source", back, dataset.spec.source)):
         if x is not None and tuple(x.shape) != (2, *(shape or ())):
             raise PluginError(
-                f"{source}: two samples have shape {tuple(x.shape)}, {dataset.name} needs {(2, *(shape or ()))}",
+                f"{source}: two samples have shape {tuple(x.shape)}, but {dataset.name} needs {(2, *(shape or ()))}",
                 f"build the generator for data.{what}",
             )
     for logit in said:
         if tuple(logit.shape) != (2,):
             raise PluginError(
-                f"{source}: D makes {tuple(logit.shape)} of two samples, where a loss expects two logits",
+                f"{source}: D returns shape {tuple(logit.shape)} for two samples, but a loss expects two logits",
                 "end D in nn.Flatten(0)",
             )

@@ -44,10 +44,12 @@ def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job
     if protocol.digest != record.digest:
         raise ProtocolError(
             f"the record was made under {record.protocol} ({record.digest}); these rules have digest {protocol.digest}",
-            "give the rules of that time with --protocol FILE, or install the version that had them",
+            "give the old rules with --protocol FILE, or install the version that had them",
         )
     if record.status in ("skipped", "interrupted"):
-        raise RecordError(f"the record says '{record.status}': there is nothing to compare with", "end the run first")
+        raise RecordError(
+            f"the record says '{record.status}': there is nothing to compare with", "finish the run first"
+        )
     parts = [_installed(kind, part) for kind, part in (("arch", record.arch), ("loss", record.loss)) if part]
     tricks = [_installed("trick", part) for part in record.tricks]
     changes = parse_changes([f"{name}={value}" for name, value in record.changes.items()])
@@ -81,7 +83,7 @@ def conditions(then: Record, now: Record) -> list[str]:
             f"{kind} {a.name}: source {_code(a)} then, {_code(b)} now" for kind, a, b in pairs if a and b and a != b
         ]
     else:
-        told.append("code: hashed in another way then, so nobody can tell whether it changed")
+        told.append("code: its hash was computed differently then, so changes cannot be detected")
     for what in ("dataset_hash", "extractor"):
         if getattr(then, what) != getattr(now, what):
             told.append(f"{what.replace('_', ' ')}: {getattr(then, what)} then, {getattr(now, what)} now")
@@ -153,7 +155,7 @@ def _first_difference(then: Record, now: Record, kimg: Sequence[float]) -> str:
         return "the final weights differ"
     for draw, (a, b) in enumerate(zip(then.bits.samples, now.bits.samples, strict=False)):
         if a != b:
-            return f"the weights are the same, the samples of evaluation draw {draw} differ"
+            return f"the weights are the same, but the samples of evaluation draw {draw} differ"
     if (then.draws, then.scores, then.best) != (now.draws, now.scores, now.best or then.best):
-        return "the samples are the same, their scores differ"
+        return "the samples are the same, but their scores differ"
     return ""

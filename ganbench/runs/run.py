@@ -95,7 +95,7 @@ class Run:
         """
         self._resume()
         if not self.overwrites:
-            self._write(self.record("interrupted", "it was begun and never came to an end"))
+            self._write(self.record("interrupted", "it was started but never finished"))
         judgement, before = Judgement(), settings()
         status: Status
         try:
@@ -149,7 +149,7 @@ class Run:
                 return "interrupted", f"stopped at {window.images / 1000:g} of {budget:g} kimg"
             limit = self.protocol.training.timeout
             if limit and recording.train_seconds > limit and not trainer.done:
-                return "timeout", f"{recording.train_seconds:.0f} s of training, the protocol allows {limit:g} s"
+                return "timeout", f"{recording.train_seconds:.0f} s of training; the protocol allows {limit:g} s"
         return "ok", ""
 
     def _picture(self, images: int) -> None:
@@ -268,4 +268,4 @@ def _check_settings(before: Mapping[str, Any]) -> None:
     """A plugin that turns torch's switches makes its own rules: its run cannot stand beside the others."""
     changed = [f"{name} {before[name]} -> {now}" for name, now in settings().items() if now != before[name]]
     if changed:
-        raise PluginError(f"a plugin changed torch's settings ({', '.join(changed)})", "let it leave them alone")
+        raise PluginError(f"a plugin changed torch's settings ({', '.join(changed)})", "it must leave them alone")

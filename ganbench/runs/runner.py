@@ -31,7 +31,7 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
     run = Run(job, bench, emit)
     with _alone_in(run.folder, lambda: emit(Event("waiting", job.key, {})), should_stop) as waited:
         if waited is None:
-            return run.record("interrupted", "stopped while another process was on this run")
+            return run.record("interrupted", "stopped while another process was working on this run")
         if waited and (record := still_good(job, bench)) is not None:
             return record
         return run.carry_out(should_stop)

@@ -42,7 +42,7 @@ def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: b
         for event in executor.run(plan.queue(executor.workers)):
             if event.kind == "stopping":
                 if outcome.interrupted:
-                    display.say("stopping: every run writes down where it is (Ctrl-C again to leave at once)")
+                    display.say("stopping: every run saves a checkpoint (Ctrl-C again to quit at once)")
                 continue
             _take(event, outcome, grid)
             if outcome.fatal:

@@ -103,8 +103,8 @@ def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset)
     hears, rate = extractor.sample_rate, dataset.spec.rate
     if hears and rate and hears != rate:
         raise Unsupported(
-            f"{protocol.evaluation.extractor} hears {hears} samples a second, and {protocol.dataset} has {rate:g}",
-            "name data, or an extractor, of the same rate",
+            f"{protocol.evaluation.extractor} expects {hears} samples per second, but {protocol.dataset} has {rate:g}",
+            "choose data and an extractor of the same rate",
         )
     try:
         with torch.inference_mode():

@@ -73,7 +73,7 @@ class Hidden:
     value of that moment for ever."""
 
     def _looked_at(self, *_: Any) -> NoReturn:
-        raise NotRecordable("a plugin looks at the progress or at the iteration's number")
+        raise NotRecordable("a plugin reads the progress or the iteration's number")
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __mod__ = __rmod__ = _looked_at
     __truediv__ = __rtruediv__ = __floordiv__ = __rfloordiv__ = __pow__ = __rpow__ = __neg__ = __round__ = _looked_at
@@ -133,7 +133,7 @@ class Replayed:
             return
         self._replay(kind)
         if not _same(self._state(), played):
-            self._refuse("replayed, an iteration gives other bits", played)
+            self._refuse("an iteration gives other bits when replayed", played)
 
     def _refuse(self, why: str, state: _State) -> None:
         self.refusal = why.splitlines()[0]

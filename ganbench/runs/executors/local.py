@@ -114,7 +114,7 @@ class LocalExecutor:
             if begun := record.status == "interrupted":
                 write(msgspec.structs.replace(record, status=status, reason=reason), job.record_file)
         if status == "error" and not begun:
-            hint = "a plugin takes its process with it: `ganbench plugins --check` says which"
+            hint = "a plugin crashes its process: `ganbench plugins --check` says which"
             return refusal(job, f"{job.key}: {reason} before the run began", hint, broken=not job.yardstick)
         return Event("done", job.key, {"status": status, "reason": reason, "lost": status == "interrupted"})
 

@@ -22,7 +22,7 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
         return refusal(job, error.message, error.hint, broken=broken, unsupported=isinstance(error, Unsupported))
     except Exception as error:
         message = f"{job.key}: {type(error).__name__}: {error}"
-        return refusal(job, message, "this is a defect of GANBench: please report it with the traceback (--debug)")
+        return refusal(job, message, "this is a bug in GANBench: please report it with the traceback (--debug)")
     return Event("done", job.key, {"status": record.status, "reason": record.reason, "scores": record.scores})
 
 
