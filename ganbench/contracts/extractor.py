@@ -24,8 +24,8 @@ class Features(NamedTuple):
 class Extractor(nn.Module):
     """``x[B, *shape]`` (as stored: uint8 0..255, or float32 points) -> (``features[B, d]``, ``logits`` or None).
 
-    Scores compare only under identical weights, so ``name``, ``version`` and the hash of the weights stand in the name
-    of every score that used them.
+    Scores compare only under identical weights, so the name of every score that used them contains ``name`` and a hash
+    of name, version and weights.
 
     Attributes:
         name: short name, e.g. ``"digits-cnn"``.
@@ -33,7 +33,7 @@ class Extractor(nn.Module):
         confusion: ``[K, K]`` counts, row = true class, column = assigned class, on images the classifier never saw;
             None where there is no classifier. Mode coverage uses it to discount the classifier's mistakes.
         gate: smallest softmax confidence at which a sample counts as high quality.
-        sample_rate: of the sounds that it hears, in samples a second; data of another rate are refused.
+        sample_rate: of the sounds it accepts, in samples per second; data with another rate are refused.
     """
 
     name: str
@@ -61,14 +61,14 @@ class Extractor(nn.Module):
 
 
 BATCH = 500
-"""Samples at a time. Features depend on it in their last bits, so it is one for all."""
+"""Samples at a time. The last bits of features depend on it, so it is the same for all."""
 
 
 @torch.inference_mode()
 def stream(
     extractor: Extractor, x: Tensor, device: torch.device, batch: int = BATCH
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """``(features[B, d] float64, logits or None)`` on the CPU, batch by batch: what has been used can be forgotten.
+    """``(features[B, d] float64, logits or None)`` on the CPU, batch by batch, so that used ones can be freed.
 
     Raises:
         ValueError: a feature is not finite.
@@ -83,7 +83,7 @@ def stream(
 
 @torch.inference_mode()
 def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = BATCH) -> tuple[Tensor, Tensor | None]:
-    """``(features[N, d] float64, logits or None)`` on the CPU, written into one array each as batches come.
+    """``(features[N, d] float64, logits or None)`` on the CPU, each written into one array as batches come in.
 
     Raises:
         ValueError: a feature is not finite.
@@ -98,5 +98,5 @@ def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = 
         features[here] = f
         if logits is not None and g is not None:
             logits[here] = g
-    assert features is not None  # a split has a part, if only an empty one
+    assert features is not None  # splitting gives at least one part, if only an empty one
     return features, logits

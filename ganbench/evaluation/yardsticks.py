@@ -1,7 +1,7 @@
-"""Yardsticks: samples that nobody trained for, scored by the same code, so that every number has a scale beside it.
+"""Yardsticks: samples made without training, scored by the same code, so that every number has a scale beside it.
 
-A protocol names those that stand below its table: some of these, or the dataset's own. Fakes that are made for no label
-carry the reference's all the same: they are what a generator makes that ignores the label it is asked for.
+A protocol names those shown below its table: some of these, or the dataset's own. Fakes made without a label still
+carry the reference's: they are what a generator makes that ignores the label it is asked for.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Drawing = tuple[Split, Split]
 
 
 def real(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """Real against real: the floor. Other real samples where the reference leaves some, else two random halves of the
-    reference, class by class (half the samples: the score is a little worse for it). Of pairs, real samples that belong
+    """Real against real: the floor. Other real samples if the reference leaves some, else two random halves of the
+    reference, class by class (with half the samples, the score is a little worse). For pairs, real samples that belong
     to other sources."""
     if reference.paired:
         others = _pick(reference, len(reference), seed)
@@ -43,7 +43,7 @@ def gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawin
 
 
 def class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """The same, fitted to each class apart: a conditional generator that is right in two moments of each.
+    """The same, fitted to each class separately: a conditional generator that is right in two moments of each.
 
     Raises:
         Unsupported: the data have no classes.
@@ -59,7 +59,7 @@ def class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) ->
 
 
 def training_data(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """Training samples: what a generator scores that has learned them by heart."""
+    """Training samples: the score of a generator that has memorised them."""
     n = min(len(reference), len(dataset.train))
     return (reference if n == len(reference) else _pick(reference, n, seed)), _pick(dataset.train, n, seed + 1)
 
@@ -96,7 +96,7 @@ Remake = Callable[[Split], Split]
 
 
 def draw(name: str, dataset: Dataset, reference: Split, part: str, seed: int) -> tuple[Drawing, Remake | None]:
-    """A drawing of the yardstick ``name``, and, where it works by rule, how it makes samples for other conditions.
+    """A draw of the yardstick ``name`` and, if it works by rule, a function that makes samples for other conditions.
 
     Raises:
         ProtocolError: neither the core nor the dataset knows it.

@@ -1,4 +1,4 @@
-"""Whether a run's record still stands, so that nothing is done twice."""
+"""Whether a run's record is still valid, so that nothing is done twice."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ganbench.runs.setup import Bench
 
 
 def still_good(job: Job, bench: Bench) -> Record | None:
-    """The record that is there already, if it is of the same rules, code, data and judge. Whether the code is the same
-    cannot be told of an older format, whose results stand as those of an older version."""
+    """The existing record, if rules, code, data and judge are the same. In an older format, the code cannot be
+    compared; such results are kept as those of an older version."""
     with suppress(RecordError):
         record = read(job.record_file) if job.record_file.exists() else None
         if record and record.status in FINISHED:
@@ -28,14 +28,14 @@ def still_good(job: Job, bench: Bench) -> Record | None:
 
 
 def _basis(record: Record) -> list[Any]:
-    """What a finished record must share with a job that need not be done again; the code stands last."""
+    """What a finished record must share with a job that need not be done again; the code comes last."""
     parts = [record.arch, record.loss, *record.tricks, *record.metrics.values(), *record.parts.values()]
     sources = [part.source for part in parts if part]
     return [record.digest, record.changes, record.dataset_hash, record.extractor, sources]
 
 
 def basis_now(job: Job, bench: Bench) -> list[Any]:
-    """The same of the job, as things are now."""
+    """The same facts about the job, as of now."""
     facts = protocol_fields(bench, job)
     named = [plugins.find("arch", job.arch), plugins.find("loss", job.loss)] if not job.yardstick else []
     named += [plugins.find("trick", trick) for trick in job.tricks]

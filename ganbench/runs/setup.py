@@ -94,7 +94,7 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
 
 
 def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset) -> None:
-    """One look at two samples, before anything is paid for.
+    """Try two samples before any training.
 
     Raises:
         Unsupported: the extractor is not made for these data.
@@ -119,10 +119,10 @@ def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset)
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps`` -> a device that is there.
+    """``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps`` -> a device of this machine.
 
     Raises:
-        GanbenchError: it is not there.
+        GanbenchError: the machine has no such device.
     """
     if name == "auto":
         if torch.cuda.is_available():

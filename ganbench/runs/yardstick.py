@@ -19,7 +19,7 @@ from ganbench.runs.setup import Bench
 
 
 def judge_yardstick(job: Job, bench: Bench) -> Record:
-    """Score samples that nobody trained, by the same code, and store them as a record."""
+    """Score samples made without training, by the same code, and store the result as a record."""
     protocol = job.protocol
     started, began = now(), time.perf_counter()
     seed = protocol.seed(job.seed, f"yardstick-{job.yardstick}")

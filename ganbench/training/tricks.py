@@ -1,4 +1,4 @@
-"""A loss, played on what the tricks make of each match."""
+"""How tricks reach the loss: it is played on what they make of each match."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Shown:
         self.loss, self.tricks, self.turn = loss, tricks, turn
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """As the loss has it."""
+        """The loss's own ``d_loss``."""
         return self.loss.d_loss(*self._seen(Match(D, real, fake)))
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """As the loss has it."""
+        """The loss's own ``g_loss``."""
         return self.loss.g_loss(*self._seen(Match(D, real, fake)))
 
     def _seen(self, match: Match) -> Match:
