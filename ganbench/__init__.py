@@ -1,6 +1,6 @@
 """GANBench: which GAN is better, at the same cost, and how sure are we?
 
-Plugin authors import what they need from here; ``__init__.pyi`` lists it. Nothing is imported before it is asked for.
+Plugin authors import everything they need from here; ``__init__.pyi`` lists it. Each name is imported on first use.
 """
 
 import lazy_loader

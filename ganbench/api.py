@@ -1,4 +1,4 @@
-"""What the command line does, from Python: ``run``, ``evaluate``, ``leaderboard``, ``load_run``."""
+"""The Python interface: ``run``, ``evaluate``, ``leaderboard``, ``load_run``."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """One run: its record, and what lies beside it in its ``folder``."""
+    """One run: its record, and the other files in its ``folder``."""
 
     folder: Path
     record: Record
@@ -54,12 +54,12 @@ class Run:
 
     @property
     def scores(self) -> dict[str, float]:
-        """Column -> score; empty where the run did not end well."""
+        """Column -> score; empty unless the run succeeded."""
         return self.record.scores
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row for each window of training: losses, images per second, and the headline where it was looked at."""
+        """One row per window of training: losses, images per second, and the headline where it was scored."""
         file = self.folder / "history.jsonl"
         lines = file.read_text("utf-8").splitlines() if file.exists() else []
         return pd.DataFrame([json.loads(line) for line in lines])
@@ -70,7 +70,7 @@ class Run:
         return sorted((self.folder / "samples").glob("*.png"))
 
     def sample(self, n: int = 64, seed: int = 0) -> Tensor:
-        """``n`` new samples ``x[n, *shape]`` as stored (uint8 images, float32 points), of the averaged generator.
+        """``n`` new samples ``x[n, *shape]`` as stored (uint8 images, float32 points), from the averaged generator.
 
         Raises:
             RecordError: there is no checkpoint, or it cannot be read.
@@ -87,9 +87,9 @@ class Run:
 
 
 class Runs(Sequence[Run]):
-    """What a call of ``run`` made or found, one run per seed and combination.
+    """The runs that a call of ``run`` trained or found, one per seed and combination.
 
-    ``declined`` are combinations that do not fit, and plugins that are broken, as sentences.
+    ``declined`` holds a sentence for each combination that does not fit and each plugin that is broken.
     """
 
     def __init__(self, runs: Iterable[Run], table: Table, declined: Sequence[str]) -> None:
@@ -127,28 +127,28 @@ def run(
     force: bool = False,
     progress: bool = True,
 ) -> Runs:
-    """Train every architecture with every loss, and with all the tricks, under a protocol. What has a record already is
-    not trained again.
+    """Train every architecture with every loss, and with all the tricks, under a protocol. Runs that have a record are
+    not repeated.
 
     Args:
         arch: a name, or an object: a ``GAN``, a pair (generator, discriminator), or a function that builds them from
-            any of ``data``, ``d_norm``, ``width``, ``z_dim``; or a list of such. Modules keep the weights that they
-            come with, for every seed; a function draws new ones.
+            any of ``data``, ``d_norm``, ``width``, ``z_dim``; or a list of these. Modules keep the weights they come
+            with for every seed; a function draws new ones.
         loss: a name, an object with ``d_loss(D, real, fake)`` and ``g_loss(D, real, fake)``, a pair of such functions;
-            or a list of these. Rows of anything that is not of an installed package are *custom*.
+            or a list of these. Rows with anything that is not from an installed package are *custom*.
         protocol: a name, a TOML file, or the rules themselves.
         tricks: names (``"pacgan:2"``) or ``Trick`` objects.
         seeds: only these; default: the protocol's.
         settings: what ``--set`` takes, e.g. ``{"lr": 1e-4, "loss.weight": 1}``; the rows are then custom.
         out: where runs are kept.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps``.
-        jobs: runs at a time. More than one go to processes of their own, which know installed plugins only.
-        force: train again what has a record.
-        progress: show it.
+        jobs: runs at a time. If more than one, each runs in its own process, which knows installed plugins only.
+        force: repeat runs that have a record.
+        progress: whether to show it.
 
     Raises:
-        GanbenchError: something is wrong with what was asked for; the message says what.
-        KeyboardInterrupt: the runs have been written down where they are; the same call goes on.
+        GanbenchError: an argument is wrong, or does not fit the others; the message says why.
+        KeyboardInterrupt: the runs have saved checkpoints; the same call resumes them.
     """
     archs = [source_of("arch", one) for one in _listed(arch)]
     losses = [source_of("loss", one) for one in _listed(loss)]
@@ -213,16 +213,16 @@ def evaluate(
     """Score any samples by the judge of a protocol: column -> score, without the columns that have none.
 
     Args:
-        samples: ``x[N, *shape]`` in the shape of the protocol's data, N as the protocol has it: images as uint8 0..255
+        samples: ``x[N, *shape]`` in the shape of the protocol's data, with the protocol's N: images as uint8 0..255
             or as floats in [-1, 1], points as floats.
         protocol: a name, a TOML file, or the rules themselves.
-        labels: ``[N]``, of samples that were made on demand; metrics for conditional models look at them.
-        seed: of whatever a metric draws.
+        labels: ``[N]``, the labels that the samples were generated for; metrics for conditional models use them.
+        seed: of the metrics' random draws.
         device: where features are computed.
 
     Raises:
-        DataError: wrong shape, number, type or range of the samples.
-        GanbenchError: the protocol cannot be judged by here.
+        DataError: the samples have the wrong shape, number, type or range.
+        GanbenchError: the protocol's data, metrics or extractor cannot be loaded here.
     """
     rules = protocol if isinstance(protocol, Protocol) else load_protocol(str(protocol))
     bench = prepare(rules, device)
@@ -267,7 +267,7 @@ def leaderboard(
     Args:
         protocol: a name, or a TOML file.
         runs: where runs are kept.
-        published: whether published rows stand beside them.
+        published: whether to show published rows beside them.
         sort: a column to sort by, e.g. ``"coverage"``.
 
     Raises:
@@ -297,7 +297,7 @@ def load_run(path: str | Path) -> Run:
 
 
 def _listed(thing: Any) -> list[Any]:
-    """A list of things is several; a tuple is one (a pair)."""
+    """A list holds several; anything else is one, a tuple (a pair) included."""
     return list(thing) if isinstance(thing, list) else [thing]
 
 

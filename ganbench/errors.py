@@ -1,4 +1,4 @@
-"""What can go wrong in a way the user can mend: one sentence, one next step, no traceback."""
+"""Errors that the user can fix: one sentence, one next step, no traceback."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ class Unsupported(GanbenchError):
 
 
 class UnknownSetting(ProtocolError, Unsupported):
-    """``--set`` names what this plugin does not have; in a grid, another one may."""
+    """``--set`` names a setting that this plugin lacks; in a grid, another plugin may have it."""
 
 
 class Diverged(Exception):
-    """Training left the finite numbers. ``where`` names the quantity, ``step`` the iteration (None: when judged)."""
+    """A value is not finite. ``where`` names the quantity, ``step`` the iteration (None: while judging)."""
 
     def __init__(self, where: str, step: int | None = None) -> None:
         super().__init__(f"{where} is not finite" + (f" at iteration {step}" if step is not None else ""))
@@ -72,5 +72,5 @@ class PluginWarning(GanbenchWarning):
 
 
 def told(error: BaseException) -> str:
-    """An exception in one line."""
+    """An exception on one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"

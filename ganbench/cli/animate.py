@@ -1,4 +1,4 @@
-"""``ganbench animate``: the pictures of a run's training, one after the other."""
+"""``ganbench animate``: the pictures of a run's training as an animation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ganbench.report.pictures import Pixels
 
 HOLD = 2.0
-"""Seconds for which the last picture stays before all begins again."""
+"""Seconds for which the last picture stays before the animation starts over."""
 
 
 @app.command()
@@ -44,12 +44,12 @@ def _read(path: Path) -> Pixels:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:  # PIL raises both for what is no PNG
+    except (OSError, SyntaxError) as error:  # PIL raises both for a file that is no PNG
         raise RecordError(f"{path} is not a readable picture", "delete it, or run again with --force") from error
 
 
 def _of_one_size(pictures: list[Pixels]) -> list[Pixels]:
-    """Smaller ones are continued in black at the right and below."""
+    """Pads the smaller ones in black, at the right and the bottom."""
     import numpy as np
 
     height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))

@@ -1,4 +1,4 @@
-"""The application that the commands register themselves on, and how an error is said."""
+"""The application that commands register with, and how errors and warnings are printed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def _options(
 
 
 def console(stderr: bool = False) -> Console:
-    """Where tables and lines go; what is piped away is not squeezed into the 80 columns of a terminal it has not."""
+    """Where tables and lines go. Without a terminal, output is not squeezed into 80 columns."""
     wide = Console(stderr=stderr, highlight=False)
     if not wide.is_terminal and "COLUMNS" not in os.environ:
         wide.width = 160

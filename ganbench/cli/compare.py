@@ -75,7 +75,7 @@ def compare(
 
 
 def _records_of(text: str) -> list[Record] | None:
-    """The records of a run's folder, or of the folder above its seeds; None where a row is meant.
+    """The records of a run's folder, or of the folder above its seeds; None if ``text`` names a row.
 
     Raises:
         GanbenchError: there are none, or one cannot be read.
@@ -98,7 +98,7 @@ def _sources(protocol: str, given: Iterable[Record], runs: Path, published: bool
     except PluginError:
         if protocol or name == DEFAULT_PROTOCOL:
             raise
-        rules = None  # the folders say all that is needed
+        rules = None  # the folders hold everything needed
     from ganbench.leaderboards.publishing import records_in
 
     name = rules.name if rules else name
@@ -111,7 +111,7 @@ def _sources(protocol: str, given: Iterable[Record], runs: Path, published: bool
 
 
 def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row, Table]:
-    """The row that is meant, and the table it stands in.
+    """The row that ``text`` names, and the table it is in.
 
     Raises:
         GanbenchError: there is none, or a folder holds several.
@@ -135,8 +135,8 @@ def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row,
 
 
 def _named(text: str, table: Table) -> Row:
-    """Of a published row and one made here, the one that the leaderboard ranks."""
-    titles = {table.title(row): row for row in reversed(table.rows)}  # what ranks stands first, and is put in last
+    """The row of that title; of a published one and one made here, the one that the leaderboard ranks."""
+    titles = {table.title(row): row for row in reversed(table.rows)}  # reversed: the ranked one comes first, and wins
     for title, row in titles.items():
         if text.replace(" ", "+") == title.replace(" ", "+"):
             return row

@@ -1,6 +1,6 @@
-"""What the shell offers after TAB: installed names, rows, devices.
+"""Completions that the shell offers after TAB: installed names, rows, devices.
 
-From package metadata and the names of files alone: no plugin is imported, no record is read, nothing waits for torch.
+They come from package metadata and file names alone: no plugin is imported, no record is read, nothing waits for torch.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ganbench.plugins.hookspecs import KINDS
 from ganbench.runs.plan import DEFAULT_PROTOCOL
 
 Offer = tuple[str, str]
-"""A word, and what zsh and fish print beside it."""
+"""A word, and the text that zsh and fish print beside it."""
 
 
 def archs(incomplete: str) -> list[Offer]:
@@ -42,7 +42,7 @@ def protocols(incomplete: str) -> list[Offer]:
 
 
 def tables(ctx: typer.Context, incomplete: str) -> list[Offer]:
-    """For ``leaderboard``: protocols, and those of which there are only runs any more."""
+    """For ``leaderboard``: installed protocols, and those that only have runs."""
     known = _components("protocol")
     names = {name for name, _ in known}
     others = [(folder.name, "runs") for folder in _folders(_path(ctx, "runs")) if folder.name not in names]
@@ -50,7 +50,7 @@ def tables(ctx: typer.Context, incomplete: str) -> list[Offer]:
 
 
 def rows(ctx: typer.Context, incomplete: str) -> list[Offer]:
-    """For ``compare``: rows of the protocol's table. They are known by the names of folders and records."""
+    """For ``compare``: rows of the protocol's table, by the names of folders and records."""
     protocol = ctx.params.get("protocol") or DEFAULT_PROTOCOL
     given = {ctx.params.get("a"), ctx.params.get("b")}
     found = [*_own_rows(_path(ctx, "runs") / protocol), *_published_rows(protocol)]
@@ -68,14 +68,14 @@ def components(incomplete: str) -> list[Offer]:
 
 
 def devices(incomplete: str) -> list[Offer]:
-    """For ``--device``. Which GPUs there are is read off the device files: torch would take seconds to say it."""
+    """For ``--device``. The GPUs come from the device files: importing torch would take seconds."""
     gpus = sorted(int(node.name.removeprefix("nvidia")) for node in Path("/dev").glob("nvidia[0-9]*"))
     names = ["auto", "cpu", "cuda", *(f"cuda:{gpu}" for gpu in gpus), "mps"]
     return _starting(incomplete, [(name, "") for name in names])
 
 
 def _components(kind: str) -> list[Offer]:
-    """Every component by its name, and by its package too where several have that name."""
+    """Every component by name, and also with its package where several share the name."""
     sources = plugins.of_kind(kind)
     count = Counter(source.name for source in sources)
     plain = {source.name: source.summary for source in sources}
@@ -84,7 +84,7 @@ def _components(kind: str) -> list[Offer]:
 
 
 def _listed(incomplete: str, offers: Iterable[Offer]) -> list[Offer]:
-    """``dcgan,ml`` -> ``dcgan,mlp``; what the list has already is not offered again."""
+    """``dcgan,ml`` -> ``dcgan,mlp``; names already in the list are not offered again."""
     before, comma, last = incomplete.rpartition(",")
     given = {name.strip() for name in before.split(",")}
     return [(before + comma + name, text) for name, text in _starting(last, offers) if name not in given]

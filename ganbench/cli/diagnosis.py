@@ -1,6 +1,6 @@
-"""What a bug report needs: versions, devices, plugins and their health, weights, caches, disk, variables.
+"""Everything a bug report needs: versions, devices, plugins and their health, weights, caches, disk, variables.
 
-Neither torch nor a plugin is imported here: a broken one must not silence the report about it. Children do that.
+Only child processes import torch or a plugin: a broken one must not prevent the report about it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ganbench.plugins.source import Source, core_hash
 from ganbench.testing.health import Health, examine
 
 PATIENCE = 120.0
-"""Seconds that a child may take to import torch, or a plugin to be built."""
+"""Seconds that a child process may take to import torch, or to build a plugin."""
 LITTLE_DISK = 1e9
 VARIABLES = re.compile(
     r"(GANBENCH|OMP|MKL|OPENBLAS|KMP|CUDA|CUBLAS|CUDNN|NVIDIA|HIP|ROCR|TORCH|TORCHINDUCTOR|TRITON|PYTORCH|PYTHON|XDG|LD)_?\w*"
@@ -40,7 +40,7 @@ SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSW|PROXY|CREDENTIAL", re.IGNORECASE)
 
 @dataclass
 class Report:
-    """Everything found. ``problems`` are what is broken, ``notes`` what is worth knowing, both as sentences."""
+    """Everything found. ``problems`` say what is broken and ``notes`` what is worth knowing, in sentences."""
 
     facts: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -48,12 +48,12 @@ class Report:
 
     @property
     def plain(self) -> dict[str, Any]:
-        """For ``--json``, without the name of the user's home."""
+        """The report for ``--json``, without the path of the user's home."""
         return _without_home({**self.facts, "problems": self.problems, "notes": self.notes})
 
 
 def look(runs: Path, say: Callable[[str], None]) -> Report:
-    """Look at everything, and at every installed plugin in a process of its own.
+    """Look at everything; each installed plugin is looked at in its own process.
 
     Args:
         runs: the folder that runs would be kept in.
@@ -98,7 +98,7 @@ def _versions(report: Report) -> None:
 
 
 def _requirements() -> list[str]:
-    """What ganbench needs, by its own metadata; not what its tests need."""
+    """The packages that ganbench requires by its own metadata, without those for its tests."""
     try:
         lines = requires("ganbench") or []
     except PackageNotFoundError:  # imported from a folder
@@ -107,7 +107,7 @@ def _requirements() -> list[str]:
 
 
 def _devices(report: Report) -> None:
-    """As torch sees them, in a child: an import that crashes is a finding."""
+    """The devices that torch sees, asked in a child process: an import that crashes is a finding."""
     facts: dict[str, Any] = {"cpu": _cpu(), "gpus": []}
     path = os.pathsep.join(path for path in sys.path if path)
     command = [sys.executable, "-c", "from ganbench.cli.diagnosis import tell; tell()"]
@@ -138,7 +138,7 @@ def _devices(report: Report) -> None:
 
 
 def tell() -> None:
-    """Print what torch knows as one line of JSON; for a child of its own."""
+    """Print what torch knows as one line of JSON; runs in a child process."""
     import torch
 
     from ganbench.evaluation import cache
@@ -212,7 +212,7 @@ def _plugins(report: Report, say: Callable[[str], None]) -> None:
     found = list[Health]()
     sources = plugins.installed()
     say(f"plugins (0/{len(sources)})")
-    for health in examine(sources, "build", PATIENCE, offline=True):  # the doctor looks, it does not fetch
+    for health in examine(sources, "build", PATIENCE, offline=True):  # the doctor downloads nothing
         found.append(health)
         say(f"plugins ({len(found)}/{len(sources)})")
     report.problems += [_complaint(health) for health in found if not health.good]
@@ -289,7 +289,7 @@ def _write_fault(folder: Path) -> str:
 
 
 def _without_home(value: Any) -> Any:
-    """Paths as ``~/...``: a report is for strangers' eyes."""
+    """Paths as ``~/...``: strangers will read the report."""
     if isinstance(value, dict):
         return {name: _without_home(inner) for name, inner in value.items()}
     if isinstance(value, list):

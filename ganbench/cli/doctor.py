@@ -1,4 +1,4 @@
-"""``ganbench doctor``: what a bug report needs, fit to be pasted into one."""
+"""``ganbench doctor``: everything a bug report needs, ready to paste."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _devices(devices: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _plugins(found: list[dict[str, Any]]) -> list[str]:
-    """How many there are, and those that need something; what is broken comes last of all."""
+    """How many there are, and those that decline; the broken ones are listed at the end of the report."""
     count = Counter(plugin["status"] for plugin in found)
     kinds = Counter(plugin["kind"] for plugin in found)
     packages = Counter(f"{plugin['package']} {plugin['version']}" for plugin in found)

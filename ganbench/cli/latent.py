@@ -1,4 +1,4 @@
-"""``ganbench latent``: walks through the latent space of a run's G, and what excites the units of G and D."""
+"""``ganbench latent``: interpolation in the latent space of a run's G, and what activates units of G and D."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ latent = typer.Typer(
 app.add_typer(latent, name="latent")
 
 UNITS = 16
-"""So many of a layer are shown where none are named."""
+"""How many units of a layer are shown by default."""
 STEPS_A_SECOND = 8
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")]
@@ -32,14 +32,14 @@ Label = Annotated[int | None, typer.Option(min=0, help="The class to generate, f
 
 
 class Way(StrEnum):
-    """How one comes from a latent to another."""
+    """The path from one latent to another."""
 
     slerp = "slerp"
     linear = "linear"
 
 
 class Player(StrEnum):
-    """Who is looked into."""
+    """The player whose layers are examined."""
 
     G = "G"
     D = "D"
@@ -141,7 +141,7 @@ def _players(run: Path) -> tuple[Path, GAN, Dataset]:
 
 
 def _numbers(text: str) -> list[int]:
-    """``0,3,5`` -> [0, 3, 5]; nothing for nothing."""
+    """``0,3,5`` -> [0, 3, 5]; an empty text -> []."""
     try:
         return [int(part) for part in text.split(",")] if text else []
     except ValueError:

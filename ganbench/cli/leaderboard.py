@@ -66,7 +66,7 @@ def leaderboard(
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Records are no garbage: to look through ten thousand of them for some, again and again, takes a quarter of the
+    """Turn off garbage collection: scanning ten thousand records for garbage, again and again, takes a quarter of the
     time."""
     gc.disable()
     try:
@@ -128,7 +128,7 @@ def _print(table: Table, as_format: Format) -> None:
 
 
 def show_table(protocol: Protocol, files: Iterable[Path], terminal: Console, *, as_json: bool) -> None:
-    """The table of some record files, at the end of a run."""
+    """Print the table of some record files, at the end of a run."""
     from ganbench.leaderboards.export import to_json
     from ganbench.leaderboards.publishing import records_in
     from ganbench.leaderboards.table import build

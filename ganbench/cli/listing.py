@@ -92,7 +92,7 @@ def _table(found: Sequence[Source]) -> Table:
 
 
 def _print_settings(source: Source) -> None:
-    """What ``--set`` changes of an architecture or a loss, its defaults, and what its author says of them."""
+    """The settings of an architecture or a loss that ``--set`` changes, with their defaults and docstring."""
     settings = _settings_of(source)
     names = names_of(settings)
     if not names:
@@ -109,7 +109,7 @@ def _print_settings(source: Source) -> None:
 
 def _settings_of(source: Source) -> object:
     """A loss is its own settings. An architecture states them once it is built, for the first kind of data it takes.
-    What cannot be built has none to tell: to say what is wrong with it is `--check`'s part."""
+    A component that cannot be built shows none; `--check` says what is wrong with it."""
     if source.kind == "loss":
         with suppress(GanbenchError):
             return plugins.build(source)
@@ -126,10 +126,10 @@ def _settings_of(source: Source) -> object:
 
 
 def _chosen(kind: str, names: Sequence[str]) -> list[Source]:
-    """Every component of the kind (of all kinds, if it is empty), or those that the names mean.
+    """Every component of the kind (of all kinds, if it is empty), or only those named.
 
     Raises:
-        PluginError: nothing is called so.
+        PluginError: nothing has that name.
     """
     known = [source for source in plugins.installed() if kind in ("", source.kind)]
     chosen = [source for name in names for source in _meant(name, kind, known)]
@@ -137,7 +137,7 @@ def _chosen(kind: str, names: Sequence[str]) -> list[Source]:
 
 
 def _meant(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
-    """A component, whatever its kind, and all of a package. Of several packages with one name, all are meant."""
+    """The components with that name, whatever their kind and package, and all components of a package of that name."""
     package = plugins.canonical(text)
     found = [s for s in known if s.name == text or plugins.canonical(s.package) == package]
     if found:
@@ -161,10 +161,10 @@ def _meant(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
 
 
 def _check(sources: Sequence[Source], timeout: float, *, offline: bool, as_json: bool) -> None:
-    """Print how each is found, as soon as it is, and then everything that is to be mended.
+    """Print each result as soon as it is known, and then everything there is to fix.
 
     Raises:
-        Exit: 1, if something is.
+        Exit: 1, if there is something to fix.
     """
     from ganbench.testing.health import Health, examine
 
@@ -206,7 +206,7 @@ def _word(health: Health) -> str:
 
 
 def _liner(sources: Sequence[Source]) -> Any:
-    """Prints one row, aligned with those to come."""
+    """A function that prints one row, aligned with the others."""
     terminal = console()
     kinds, labels, packages = (
         max(map(len, texts), default=0)

@@ -41,13 +41,13 @@ __all__ = [
 
 
 def main() -> None:
-    """Entry point: an error the user can mend is one sentence and exit code 2."""
+    """Entry point: an error that the user can fix is one sentence and exit code 2."""
     if "_GANBENCH_COMPLETE" in os.environ:
         _complete()
     arguments = [a for a in sys.argv[1:] if a != "--debug"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a dash that a terminal cannot show must not cost the table
+            stream.reconfigure(errors="replace")  # a dash that the terminal cannot show must not cost the table
     warnings.showwarning = caution
     try:
         app(arguments)

@@ -1,4 +1,4 @@
-"""``ganbench new-plugin``: a package of one's own that works from the first minute."""
+"""``ganbench new-plugin``: a new plugin package that works from the first minute."""
 
 from __future__ import annotations
 

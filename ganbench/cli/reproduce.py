@@ -1,4 +1,4 @@
-"""``ganbench reproduce``: run a record once more and say whether it comes out the same."""
+"""``ganbench reproduce``: repeat a record's run and say whether it comes out the same."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def reproduce(
 
 
 def _rules(then: Record, protocol: str) -> Protocol:
-    """Those that the user names, or those that the record was made under.
+    """The rules that the user names, or those that the record was made under.
 
     Raises:
         GanbenchError: nothing of that name is installed any more.
@@ -94,7 +94,7 @@ def _file(record: Path) -> Path:
 
 
 def _run(job: Job, terminal: Console, quiet: bool) -> Record:
-    """Carry the job out in a worker of its own, as it was the first time."""
+    """Carry out the job in its own worker process, as the first time."""
     display = None if quiet else PlainDisplay(terminal, Plan(job.protocol, [job], []))
     with LocalExecutor(1) as executor:
         for event in executor.run([job]):

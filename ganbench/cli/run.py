@@ -93,7 +93,7 @@ def run(
 
 
 def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> None:
-    """The table, and whatever went wrong as a sentence and an exit code."""
+    """Print the table, and report whatever went wrong in a sentence and an exit code."""
     if outcome.fatal:
         raise outcome.fatal
     done = [job for job in plan.jobs if job.record_file.exists()]

@@ -1,4 +1,4 @@
-"""``ganbench show``: one run looked at closely."""
+"""``ganbench show``: one run in detail; and how commands find a run's folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ganbench.records.store import read
 
 EXAMPLE = "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
 TRUSTED_WINDOWS = 5
-"""Of fewer, a median says little."""
+"""The median of fewer says little."""
 
 
 def run_folders(run: Path, file: str) -> list[Path]:
@@ -142,7 +142,7 @@ def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
 
 
 def _arithmetic_rows(record: Record) -> list[tuple[str, str, str]]:
-    """Operations per image, and how fast they went by the side of what the device can do."""
+    """Operations per image, and their rate next to the device's peak."""
     speed, env = record.speed, record.environment
     if not speed.flops_per_second:
         return []

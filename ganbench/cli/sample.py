@@ -1,4 +1,4 @@
-"""``ganbench sample``: new samples of a trained generator, as a picture, an array, sounds, or moving pictures."""
+"""``ganbench sample``: new samples of a trained generator, as a picture, an array, sounds, or an animation."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ SOUND, MOVING = (".wav",), (".gif", ".webp")
 
 
 def refuse_unknown(out: Path) -> None:
-    """Raise GanbenchError if nothing is written so: said before anything is loaded."""
+    """Raise GanbenchError if no format has that suffix; called before anything is loaded."""
     if out.suffix.lower() not in {*PLAIN, *SOUND, *MOVING}:
         known = ".png or .npy, audio also as .wav, video as .gif or .webp"
         raise GanbenchError(f"cannot write '{out}': samples are stored as {known}", f"use --out {out.stem}.png")
 
 
 def refuse_unfit(out: Path, spec: DataSpec, *, moves: bool = False) -> None:
-    """Raise Unsupported if the data are not of the kind that the file is for; ``moves``: there is an order in time."""
+    """Raise Unsupported if the format does not fit this kind of data; ``moves``: the samples are ordered in time."""
     fit = [*PLAIN, *(SOUND if len(spec.shape) == 2 else ()), *(MOVING if len(spec.shape) == 4 or moves else ())]
     if out.suffix.lower() not in fit:
         raise Unsupported(f"{spec} cannot be written as {out.suffix}", f"use {', '.join(fit[:-1])} or {fit[-1]}")
@@ -36,7 +36,7 @@ def refuse_unfit(out: Path, spec: DataSpec, *, moves: bool = False) -> None:
 
 
 def write(fakes: Split, spec: DataSpec, out: Path, like: Split | None = None, *, columns: int = 0) -> None:
-    """Write samples as what the suffix says; ``like`` holds what translations were made of."""
+    """Write samples in the format of the suffix; ``like`` holds the sources of translations."""
     import numpy as np
 
     from ganbench.records.files import write_atomically

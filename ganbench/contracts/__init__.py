@@ -1,1 +1,1 @@
-"""What a plugin author implements, or is handed: one file a kind."""
+"""What a plugin author implements or is given: one file per kind."""

@@ -38,15 +38,15 @@ class GAN(nn.Module):
         recipe: optimiser settings that this architecture prescribes (a loss may overrule them).
         settings: the architecture's own settings, a dataclass; records hold them as ``arch.<name>``.
 
-    Modules that belong to a player have to be reachable from ``generators()`` or ``discriminators()``; whatever else
-    must survive a checkpoint (an image pool, say) is registered as a buffer, which keeps its shape from the beginning.
+    Modules that belong to a player must be reachable from ``generators()`` or ``discriminators()``. Anything else that
+    must survive a checkpoint (an image pool, say) is registered as a buffer, whose shape never changes.
     """
 
     own_init = False
     """Whether the weights that it is built with are part of the architecture; then no trick may draw them anew."""
     conditional = False
-    """Whether ``batch.labels``, or a ``batch.source`` of that label, decide what ``sample`` returns; then metrics see
-    them as the fakes' labels."""
+    """Whether ``batch.labels``, or a ``batch.source`` of that label, decides what ``sample`` returns. If so, metrics
+    see these labels as those of the fakes."""
 
     def __init__(
         self,
@@ -74,11 +74,11 @@ class GAN(nn.Module):
         return [self.discriminator]
 
     def generator_params(self) -> Iterable[Any]:
-        """What the G optimiser is built on: parameters, or parameter groups with settings of their own."""
+        """What the G optimiser is built from: parameters, or parameter groups with their own settings."""
         return [p for module in self.generators() for p in module.parameters()]
 
     def discriminator_params(self) -> Iterable[Any]:
-        """What the D optimiser is built on."""
+        """What the D optimiser is built from."""
         return [p for module in self.discriminators() for p in module.parameters()]
 
     # -- how a fake is made ------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class GAN(nn.Module):
         return self.fake(batch)
 
     def sample_back(self, batch: Batch) -> Tensor | None:
-        """For translators that know the way back: ``source[B, ...]`` made of ``batch.real``; called like ``sample``."""
+        """For two-way translators: ``source[B, ...]`` made from ``batch.real``; called like ``sample``."""
         return None
 
     # -- what is played ----------------------------------------------------------------------------------------------
@@ -142,7 +142,7 @@ class GAN(nn.Module):
 
 
 def _total(played: Sequence[Tensor], name: str) -> Tensor:
-    """The sum over matches, each a scalar: a loss that forgot its mean would train at B times the strength."""
+    """The sum over matches, which must be scalars: a loss without its mean would train at B times the strength."""
     for value in played:
         if value.ndim:
             raise PluginError(f"{name} returned a tensor of shape {tuple(value.shape)}", "return a scalar: .mean()")
@@ -155,7 +155,7 @@ def count_parameters(modules: Iterable[nn.Module]) -> int:
 
 
 def normalisation(modules: Iterable[nn.Module]) -> str:
-    """What was built: e.g. ``"batch"``, ``"spectral"``, ``"layer+spectral"`` or ``"none"``."""
+    """The normalisation that was built, e.g. ``"batch"``, ``"spectral"``, ``"layer+spectral"`` or ``"none"``."""
     found = set()
     for module in (m for root in modules for m in root.modules()):
         kind = type(module).__name__.lower()

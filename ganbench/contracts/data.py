@@ -1,4 +1,4 @@
-"""Real data: arrays that live on the device, and batches drawn from them by index, on the device."""
+"""The contract of a dataset: its arrays, what is known about their modes, and the batch that an update sees."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class DataSpec:
 
     ``shape`` without the batch: points ``(F,)``, audio ``(C, T)``, images ``(C, H, W)``, video ``(C, T, H, W)``.
     ``classes`` is the number of labels (0: none). ``bounded``: samples lie in [-1, 1]. ``rate``: samples of audio, or
-    frames of video, a second. ``source``: the shape of what a translator is given (None: nothing is translated).
+    frames of video, per second. ``source``: the shape of a translator's input (None: nothing is translated).
     """
 
     shape: tuple[int, ...]
@@ -39,8 +39,8 @@ class DataSpec:
 class Split:
     """One part of a dataset: ``x[N, *shape]`` as uint8 (0..255 for [-1, 1]) or float32, ``labels[N]`` as int64 or None.
 
-    ``source[M, *source_shape]`` is what a translator is given (the other domain). It is drawn independently of ``x``,
-    unless the two are ``paired``: then M = N, and ``x[i]`` is what ``source[i]`` ought to be translated to.
+    ``source[M, *source_shape]`` is the input of a translator (the other domain). It is drawn independently of ``x``,
+    unless the two are ``paired``: then M = N, and ``x[i]`` is the correct translation of ``source[i]``.
     """
 
     x: Tensor
@@ -57,7 +57,7 @@ class Split:
 
     @property
     def arrays(self) -> dict[str, Tensor]:
-        """Those that are there, by name."""
+        """The arrays that are not None, by name."""
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     def to(self, device: torch.device | str) -> Split:
@@ -70,9 +70,9 @@ class Split:
 class Oracle:
     """What is known exactly about the modes of a dataset.
 
-    ``probabilities[K]`` sum to 1. ``assign: x[N, *shape] -> mode[N]`` gives the mode of each sample and -1 where the
-    sample is of low quality; None means that the extractor's classifier has to judge. ``ceiling`` is the share of
-    high-quality samples that a perfect sampler reaches.
+    ``probabilities[K]`` sum to 1. ``assign: x[N, *shape] -> mode[N]`` gives the mode of each sample, or -1 for a
+    sample of low quality; if None, the extractor's classifier decides. ``ceiling`` is the share of high-quality
+    samples that a perfect sampler reaches.
     """
 
     probabilities: Tensor
@@ -82,11 +82,11 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Real data: a training split, a held-out split that no model is trained on, and what is known of the modes.
+    """Real data: a training split, a held-out split that no model is trained on, and what is known about the modes.
 
-    ``selection`` is scored by looks during training, where it should be neither of the two. ``yardsticks`` are fakes
-    that nobody trained, beside those that the core knows: name -> ``make(like, seed)``, as many samples as the reals
-    ``like`` has (for translators with a ``source``), as stored.
+    ``selection`` is the split that looks during training are scored on, if it is neither of the two. ``yardsticks``
+    are fakes made without training, besides those that the core knows: name -> ``make(like, seed)``, which returns as
+    many samples as ``like`` has reals (for translators with a ``source``), as stored.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The samples and everything about them that a metric may use."""
+"""What a metric is given: the samples, and everything about them that it may use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganbench.contracts.memo import Memo, Results
 from ganbench.errors import Unsupported
 
 MANY = 10_000
-"""Samples whose features are not kept where nothing but their moments is asked for."""
+"""Above this number of samples, ``blocks`` does not keep the features that a single metric streams."""
 
 
 @dataclass
@@ -27,14 +27,14 @@ class Evaluation:
     ``real`` and ``fake`` are ``[N, *shape]`` as stored (uint8 images, float32 points) on the CPU, ``real_labels`` and
     ``fake_labels`` are ``[N]`` or None. ``generator`` is the averaged GAN in eval mode, None for samples from a file
     or a yardstick. ``rng`` is the metric's only source of randomness. ``features()`` runs the protocol's extractor
-    once, however many metrics ask; ``blocks()`` gives the same features some hundred at a time; ``of_reals()`` keeps
-    what follows from the reals alone for the next evaluation; ``view()`` is the same evaluation of other arrays.
+    once, however many metrics ask; ``blocks()`` yields the same features a few hundred at a time; ``of_reals()`` keeps
+    results that depend on the reals alone for the next evaluation; ``view()`` is the same evaluation of other arrays.
 
-    Of translations, ``real_source`` holds what each fake was made of, and ``fake_source`` what was made of each real on
-    the way back, ``[N, *source_shape]`` as stored or None; ``paired`` says that ``real[i]`` is the truth of
-    ``fake[i]``, and ``real_source[i]`` that of ``fake_source[i]``. ``remake`` makes samples as the fakes were made, for
-    other labels and sources, and ``dataset`` holds all parts of the real data; each is None where there is none. A
-    metric whose score should not be trusted here (fewer samples than features) appends a sentence to ``doubts``.
+    For translations, ``real_source`` holds the input of each fake, and ``fake_source`` the back-translation of each
+    real, ``[N, *source_shape]`` as stored or None. ``paired`` says that ``real[i]`` is the ground truth of ``fake[i]``,
+    and ``real_source[i]`` that of ``fake_source[i]``. ``remake`` makes samples in the way the fakes were made, for
+    other labels and sources. ``dataset`` holds all parts of the real data. Each is None if there is none. A metric
+    whose score should not be trusted here (fewer samples than features) appends a sentence to ``doubts``.
     """
 
     real: Tensor
@@ -60,7 +60,7 @@ class Evaluation:
     kept: Memo = field(default_factory=Memo, init=False)
 
     def features(self, extractor: Extractor | None = None) -> Features:
-        """Features and logits of reals and fakes under the protocol's extractor, or under one given.
+        """Features and logits of reals and fakes under the protocol's extractor, or under the one given.
 
         Raises:
             Unsupported: the protocol names no extractor and none is given.
@@ -75,8 +75,8 @@ class Evaluation:
     def blocks(self, of: Literal["real", "fake"]) -> Iterator[Tensor]:
         """Features under the protocol's extractor, ``[B, d]`` at a time, in order.
 
-        Where a single metric is asked for and there are many samples, they are forgotten as they go by: memory does not
-        grow with their number. The bits are those of ``features()`` either way.
+        With many samples and a single metric, blocks are not kept, so memory does not grow with the number of samples.
+        The bits are those of ``features()`` either way.
 
         Raises:
             Unsupported: as ``features``.
@@ -91,9 +91,9 @@ class Evaluation:
             yield from (features.fake if of == "fake" else features.real).split(BATCH)
 
     def of_reals(self, name: str, compute: Callable[[], Results]) -> Results:
-        """What ``compute`` makes of the reals and their features under the protocol's extractor, and of nothing else:
-        computed once for all evaluations that share them, and kept on disk where it took long. ``name`` tells it from
-        what else its module computes, settings and version included."""
+        """The results of ``compute``, which may depend on the reals and their features under the protocol's extractor,
+        and on nothing else. They are computed once for all evaluations that share the reals, and kept on disk if that
+        took long. ``name`` tells them from other results of the same module; it includes settings and version."""
         self.used_extractor = True
         return self.kept.once(self._fingerprint, f"{compute.__module__}: {name}", compute)
 
@@ -107,11 +107,11 @@ class Evaluation:
         real_labels: Tensor | None = None,
         fake_labels: Tensor | None = None,
     ) -> Evaluation:
-        """Another look at the samples, ``[M, *other_shape]``: the frames of clips, say, as images. It has an extractor
-        of its own, after which the metric's columns are named if they come from its features.
+        """Another view of the samples, ``[M, *other_shape]``: the frames of clips as images, say. It may have its own
+        extractor; columns that come from its features are named after it.
 
         Raises:
-            ValueError: there is another view already, under another extractor: which one would name the columns?
+            ValueError: there is already a view under another extractor, so the columns' name would be ambiguous.
         """
         if extractor is not None and any(v.extractor is not extractor for v in self.viewed):
             raise ValueError("a metric's views can use only one extractor")
@@ -122,12 +122,12 @@ class Evaluation:
 
     @property
     def named_after(self) -> Extractor | None:
-        """Whose features the metric has used: the protocol's extractor, or that of a view."""
+        """The extractor whose features the metric has used: the protocol's, or a view's."""
         return next((e.extractor for e in (self, *self.viewed) if e.used_extractor), None)
 
     @property
     def known_features(self) -> Features | None:
-        """Those of the protocol's extractor, if a metric has asked for them."""
+        """The features under the protocol's extractor, if a metric has asked for them."""
         known: Features | None = vars(self).get("_protocol_features")
         return known
 

@@ -1,4 +1,4 @@
-"""The contract of an executor: the jobs it is handed, and the events it yields. Light: planning needs no torch."""
+"""The contract of an executor: the jobs it is given, and the events it yields. No torch: planning imports this."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from msgspec import Struct, field
 from ganbench.contracts.protocol import Protocol
 
 UNPACKAGED = "unpackaged"
-"""Stands for the package of what was handed over from Python, and is of none."""
+"""In place of a package's name, for objects that were handed over from Python."""
 
 
 def entry_name(parts: Iterable[str], changes: Mapping[str, str]) -> str:
-    """``dcgan+wgan-gp+pacgan:2``: arch, loss, tricks; and behind it what the user changed (such a row is *custom*)."""
+    """``dcgan+wgan-gp+pacgan:2``: arch, loss, tricks, then the user's changes (which make the row *custom*)."""
     return " ".join(["+".join(parts), *(f"{name}={value}" for name, value in sorted(changes.items()))])
 
 
@@ -24,8 +24,8 @@ class Job(Struct, frozen=True, kw_only=True):
     """One run, or one draw of a yardstick.
 
     ``arch``, ``loss`` and ``tricks`` are references (``package:name``) that ``plugins.find`` resolves. ``changes`` is
-    what the user set; ``protocol`` has it laid over already where it concerns the budget or the batch, while ``digest``
-    is that of the protocol as it was published. ``workers`` is how many runs go on at a time.
+    what the user set; ``protocol`` already includes changes of the budget or the batch, while ``digest`` is that of the
+    protocol as published. ``workers`` is the number of runs at a time.
     """
 
     protocol: Protocol
@@ -46,13 +46,13 @@ class Job(Struct, frozen=True, kw_only=True):
 
     @property
     def key(self) -> str:
-        """Unique within a plan, as the folder is: of two components of one name the package stands in front."""
+        """Unique within a plan, like the folder: the package comes first if two components share a name."""
         name = self.yardstick or Path(self.folder).parent.name.replace("~", ":")
         return f"{name}, seed {self.seed}"
 
     @property
     def entry(self) -> str:
-        """The row of the table that the job works for."""
+        """The row of the table that the job belongs to."""
         if self.yardstick:
             return self.yardstick
         parts = [reference.partition(":")[2] for reference in (self.arch, self.loss, *self.tricks)]
@@ -60,15 +60,15 @@ class Job(Struct, frozen=True, kw_only=True):
 
     @property
     def record_file(self) -> Path:
-        """Where the record will stand."""
+        """Where the record will be written."""
         return Path(self.folder, "record.json")
 
 
 class Event(Struct, frozen=True):
-    """Something a worker says: ``progress`` (a history row and ``share``), ``picture`` (a thumbnail's ``pixels``),
-    ``judging``, ``started``, ``resumed`` (after ``kimg`` of ``budget``), ``waiting`` (for another process that is on
-    this run), ``done`` (``status``, ``reason``),
-    ``refused`` (``message``, ``hint``), or, of no run in particular, ``stopping`` and ``warned`` (``message``)."""
+    """A message from a worker: ``progress`` (a history row and ``share``), ``picture`` (a thumbnail's ``pixels``),
+    ``judging``, ``started``, ``resumed`` (after ``kimg`` of ``budget``), ``waiting`` (for another process that is
+    working on this run), ``done`` (``status``, ``reason``), ``refused`` (``message``, ``hint``); or, about no run in
+    particular, ``stopping`` and ``warned`` (``message``)."""
 
     kind: Literal[
         "started", "resumed", "waiting", "progress", "picture", "judging", "done", "refused", "stopping", "warned"
@@ -78,15 +78,15 @@ class Event(Struct, frozen=True):
 
 
 class Executor(Contract):
-    """Carries out jobs, ``workers`` of them at a time, and yields what they say."""
+    """Carries out jobs, ``workers`` of them at a time, and yields their events."""
 
     @property
     def workers(self) -> int: ...
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Yield events until every job is done, refused, or given up after ``stop()``; a ``stopping`` first then."""
+        """Yield events until every job is done, refused, or given up after ``stop()``, which yields ``stopping``."""
         ...
 
     def stop(self) -> None:
-        """Ask every running job to write down where it is; no further job is begun. Safe in a signal handler."""
+        """Ask every running job to save a checkpoint; no further job starts. Safe in a signal handler."""
         ...

@@ -24,8 +24,8 @@ class Features(NamedTuple):
 class Extractor(nn.Module):
     """``x[B, *shape]`` (as stored: uint8 0..255, or float32 points) -> (``features[B, d]``, ``logits`` or None).
 
-    Scores compare only under identical weights, so ``name``, ``version`` and the hash of the weights stand in the name
-    of every score that used them.
+    Scores compare only under identical weights, so the name of every score that used them contains ``name`` and a hash
+    of name, version and weights.
 
     Attributes:
         name: short name, e.g. ``"digits-cnn"``.
@@ -64,14 +64,14 @@ class Extractor(nn.Module):
 
 
 BATCH = 500
-"""Samples at a time. Features depend on it in their last bits, so it is one for all."""
+"""Samples at a time. The last bits of features depend on it, so it is the same for all."""
 
 
 @torch.inference_mode()
 def stream(
     extractor: Extractor, x: Tensor, device: torch.device, batch: int = BATCH
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """``(features[B, d] float64, logits or None)`` on the CPU, batch by batch: what has been used can be forgotten.
+    """``(features[B, d] float64, logits or None)`` on the CPU, batch by batch, so that used ones can be freed.
 
     Raises:
         ValueError: a feature is not finite.
@@ -86,7 +86,7 @@ def stream(
 
 @torch.inference_mode()
 def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = BATCH) -> tuple[Tensor, Tensor | None]:
-    """``(features[N, d] float64, logits or None)`` on the CPU, written into one array each as batches come.
+    """``(features[N, d] float64, logits or None)`` on the CPU, each written into one array as batches come in.
 
     Raises:
         ValueError: a feature is not finite.
@@ -101,5 +101,5 @@ def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = 
         features[here] = f
         if logits is not None and g is not None:
             logits[here] = g
-    assert features is not None  # a split has a part, if only an empty one
+    assert features is not None  # splitting gives at least one part, if only an empty one
     return features, logits

@@ -26,11 +26,11 @@ class Loss(Protocol):
 
     Anything random (an interpolation, a perturbation) is drawn with torch's default generator: the core has seeded it
     for this purpose. ``real`` and ``fake`` are ``[B, *shape]``; inside ``d_loss`` the fakes carry no gradient. A loss
-    keeps nothing between calls: no checkpoint would hold it, and a resumed run would not end with the same bits.
+    keeps no state between calls: no checkpoint would hold it, and a resumed run would not end with the same bits.
 
-    Optional attributes, with the value taken where a loss does not state them:
+    Optional attributes, with their defaults:
 
-    * ``d_steps = 1``: D updates per G update; each sees a fresh batch and is paid for from the budget.
+    * ``d_steps = 1``: D updates per G update; each sees a fresh batch and counts towards the budget.
     * ``d_norm = None``: the normalisation D must be built with: ``"none"`` (nothing that mixes samples, for per-sample
       penalties), ``"spectral"``, or None for no opinion.
     * ``recipe = {}``: optimiser settings the paper prescribes, e.g. ``{"betas": (0.0, 0.9)}``.

@@ -1,4 +1,4 @@
-"""What follows from real samples alone: computed once per process, found again by what it was computed from."""
+"""Results that depend on real samples alone: computed once per process, and kept under what they were computed from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 SETS = 4
-"""Of so many sets of samples results stay in memory: those that every run is judged by, and the latest others."""
+"""How many sets of samples keep their results in memory: those that every run is judged by, and the latest others."""
 Results = Mapping[str, Tensor]
 """Tensors of float64 or of integers, on the CPU."""
 
@@ -22,14 +22,14 @@ def fingerprint(x: Tensor) -> str:
 
 
 class Memo:
-    """Results in memory, those of the last few sets of samples."""
+    """Results in memory, for the last few sets of samples."""
 
     def __init__(self) -> None:
-        self._memory = dict[str, dict[str, Results]]()  # samples -> name -> results; what was used last stands last
+        self._memory = dict[str, dict[str, Results]]()  # samples -> name -> results; the latest used come last
         self._fingerprints = dict[int, tuple[weakref.ref[Tensor], str]]()
 
     def fingerprint(self, x: Tensor) -> str:
-        """``fingerprint(x)``, once for each array; nobody may write into one that is judged."""
+        """``fingerprint(x)``, computed once per array, which must not change afterwards."""
         seen, known = self._fingerprints.get(id(x), (None, ""))
         if seen is None or seen() is not x:
             self._fingerprints = {key: entry for key, entry in self._fingerprints.items() if entry[0]() is not None}
@@ -38,16 +38,16 @@ class Memo:
         return known
 
     def known(self, samples: str, name: str) -> Results | None:
-        """What was computed in this process and is still remembered, or None."""
+        """Results that were computed in this process and are still in memory, or None."""
         return self._memory.get(samples, {}).get(name)
 
     def once(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
-        """The results of ``compute``, computed where they are not known.
+        """The results of ``compute``, computed unless they are known.
 
         Args:
             samples: fingerprint of the samples.
-            name: what is computed of them, with everything that it depends on but samples, extractor and the module
-                that ``compute`` is defined in.
+            name: what is computed from them, with everything that it depends on except samples, extractor and the
+                module that ``compute`` is defined in.
         """
         results = self.known(samples, name)
         if results is None:
@@ -58,5 +58,5 @@ class Memo:
         return results
 
     def found(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
-        """What is not in memory: computed. A subclass may know where else to look."""
+        """Results that are not in memory: compute them. A subclass may look elsewhere first."""
         return compute()

@@ -22,7 +22,7 @@ Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 Precision = Literal["float32", "tf32", "bf16"]
 Layout = Literal["contiguous", "channels-last"]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-# Fields may be added to these classes, but a default never changes: digests leave out what equals its default.
+# Fields may be added to these classes, but a default never changes: digests leave out values that equal their default.
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -49,9 +49,9 @@ class Training(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The recipe's defaults, plus what no plugin may touch.
 
     ``budget_kimg``: thousands of real images shown to D. ``batch``: images a D update sees. ``timeout``: seconds after
-    which a run ends as ``timeout`` (0: never). ``precision``: what matrix products and convolutions may be computed in
-    while players are trained; weights, moments, samples and scores are float32. ``layout``: the order in which
-    convolutions keep images in memory; it changes last bits, and speed.
+    which a run ends as ``timeout`` (0: never). ``precision``: the lowest that matrix products and convolutions may use
+    in training; weights, moments, samples and scores are float32. ``layout``: the order in which convolutions keep
+    images in memory; it changes the last bits, and speed.
     """
 
     budget_kimg: Positive
@@ -70,11 +70,11 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How a trained generator is judged.
 
     ``samples``: fakes, and reals from the split ``reference``, per evaluation. ``draws``: evaluations with
-    independent latents whose mean is the score. ``headline``: the column that ranks. ``checks``: pictures of
-    the samples during training, each with the headline on the selection split and latents of its own; looking changes
-    no weight. ``target``: the headline whose first reaching is timed. ``yardsticks``: the rows that nobody trained;
-    the core's (``yardsticks.py``), or the dataset's own. ``shown``: the score columns that a table has beside the
-    headline where nobody chooses; where empty, the usual ones (FID, IS, modes, coverage).
+    independent latents whose mean is the score. ``headline``: the column that ranks. ``checks``: looks during training,
+    each a picture of samples and the headline on the selection split, with latents of its own; looking changes no
+    weight. ``target``: a value of the headline; the time to first reach it is reported. ``yardsticks``: the rows made
+    without training: the core's (``evaluation/yardsticks.py``), or the dataset's own. ``shown``: the score columns that
+    a table shows beside the headline by default; if empty, the usual ones (FID, IS, modes, coverage).
     """
 
     samples: Count
@@ -90,8 +90,8 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def selection(self) -> Literal["train", "test"]:
-        """The split that looks during training are scored on: not the one that is reported on, or, where that is all
-        of the data, the part that no model was trained on."""
+        """The split that looks during training are scored on: the one that is not reported on. If all data are
+        reported on, it is the held-out split."""
         return "train" if self.reference == "test" else "test"
 
 
@@ -109,15 +109,14 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     @property
     def digest(self) -> str:
         """12 hex digits over every rule that a record depends on: all but description, target and
-        the columns shown. Two protocols with one digest give the same records."""
+        the columns shown. Protocols with the same digest give the same records."""
         plain = msgspec.to_builtins(self) | {"description": ""}
         plain["evaluation"] = plain["evaluation"] | {"target": None, "shown": ()}
         head, colon, given = plain["dataset"].partition(":")
         numbers = [part for part in given.split(",") if part.isdecimal()]
-        plain["dataset"] = (
-            head + colon + ",".join(numbers)
-        )  # where a folder lies is no rule; records hash what is in it
-        rules = msgspec.convert(plain, Protocol)  # 48 and 48.0 are one rule
+        # a folder's location is no rule; records hash its content
+        plain["dataset"] = head + colon + ",".join(numbers)
+        rules = msgspec.convert(plain, Protocol)  # 48 and 48.0 are the same rule
         return hashlib.sha256(msgspec.json.encode(_without_defaults(rules), order="sorted")).hexdigest()[:12]
 
     def seed(self, seed: int, stream: str) -> int:
@@ -131,7 +130,7 @@ def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
     """Check a mapping against the rules of protocols.
 
     Raises:
-        ProtocolError: an unknown or missing field, a wrong type or value; names the field and where it stands.
+        ProtocolError: an unknown or missing field, a wrong type or value; names the field and where it is.
     """
     rules = {k: v for k, v in rules.items() if k != "digest"}
     _reject_unknown(rules, Protocol, origin)
@@ -151,7 +150,7 @@ def read_toml(path: Path) -> Protocol:
     """A protocol from a user's TOML file; relative paths in its dataset are relative to that file.
 
     Raises:
-        ProtocolError: the file cannot be read, is no TOML, or breaks the rules.
+        ProtocolError: the file cannot be read, is not TOML, or breaks the rules.
     """
     try:
         rules = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -166,7 +165,7 @@ def read_toml(path: Path) -> Protocol:
 
 
 def _beside(file: Path, part: str) -> str:
-    """A path that is there, taken from the folder of ``file``; anything else as it is."""
+    """A path that exists in the folder of ``file``, resolved; anything else unchanged."""
     there = file.parent / part
     return str(there.resolve()) if part and not Path(part).is_absolute() and there.exists() else part
 
@@ -223,7 +222,7 @@ def _plain(error: Exception) -> str:
 
 
 def _choices(error: Exception) -> str:
-    """The next step after a value that is none of the words that a setting can take; nothing for other settings."""
+    """The hint for a setting that takes one of a few words; empty for other settings."""
     name = str(error).partition(" - at `$.")[2].rstrip("`").rpartition(".")[2]
     wanted = (get_type_hints(Training) | get_type_hints(Evaluating)).get(name)
     words = get_args(wanted) if get_origin(wanted) is Literal else ()

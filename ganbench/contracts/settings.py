@@ -23,8 +23,8 @@ def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
     """An instance of the dataclass ``kind``, with what the user set in place of its defaults.
 
     Raises:
-        UnknownSetting: a name that ``kind`` has not.
-        ProtocolError: a value of another type.
+        UnknownSetting: ``kind`` has no field of that name.
+        ProtocolError: a value has the wrong type.
     """
     names = names_of(kind)
     for name in given:
@@ -41,7 +41,7 @@ def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
 
 
 def refuse_unheard(arch: str, settings: object, given: Mapping[str, Any]) -> None:
-    """Raise UnknownSetting if an architecture took no notice of what the user set."""
+    """Raise UnknownSetting if an architecture ignored a setting that the user changed."""
     known = names_of(settings)
     for name in given:
         if name not in known:

@@ -21,7 +21,7 @@ Player = Literal["D", "G"]
 
 @dataclass(frozen=True)
 class Turn:
-    """Whose turn it is, and what there is to play with.
+    """Whose turn it is, and everything in play.
 
     ``progress`` is the share of the budget that is spent, 0 to 1. ``batch`` is what this update sees and ``fake`` the
     fakes made of it: without a gradient in D's turn, with G's in G's. ``optimizer_d`` and ``optimizer_g`` are for
@@ -41,11 +41,11 @@ class Turn:
 
 
 class Trick:
-    """Acts on any combination; override what it takes. What is not overridden changes nothing.
+    """Acts on any combination. Override the methods you need; the others change nothing.
 
     Several tricks act in the order of their names. Random draws come from torch's default generator, which the core
-    has seeded. A trick keeps nothing between calls, as no checkpoint would hold it: what has to last is put into the
-    networks, as a buffer, by ``players``.
+    has seeded. A trick keeps no state between calls, as no checkpoint would hold it: anything that must last becomes a
+    buffer of the networks, added by ``players``.
     """
 
     d_norm: str | None = None
@@ -60,7 +60,7 @@ class Trick:
         with torch's default generator seeded.
 
         Raises:
-            Unsupported: it cannot be done with this architecture or these data.
+            Unsupported: the trick does not work with this architecture or these data.
         """
         return build(data)
 
@@ -93,9 +93,9 @@ class LossAround:
             setattr(self, trait, value)
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The inner loss's."""
+        """The inner loss's ``d_loss``."""
         return self.inner.d_loss(D, real, fake)
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The inner loss's."""
+        """The inner loss's ``g_loss``."""
         return self.inner.g_loss(D, real, fake)

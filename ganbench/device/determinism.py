@@ -1,4 +1,4 @@
-"""Same run, same bits: how a process is set up, and which operations could not keep to it."""
+"""Same run, same bits: setting up a process, and noting the operations that have no deterministic form."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _MARK = "does not have a deterministic implementation"
 
 
 def configure(threads: int) -> None:
-    """Make a process reproducible, whatever ran in it before: kernels with a deterministic form, and no TF32."""
+    """Make a process reproducible, whatever ran in it before: deterministic kernels where they exist, and no TF32."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.set_default_dtype(torch.float32)
     torch.set_flush_denormal(False)
-    torch.set_deterministic_debug_mode("warn")  # as use_deterministic_algorithms, which imports inductor for it
+    torch.set_deterministic_debug_mode("warn")  # like use_deterministic_algorithms, which also imports inductor
     deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # guards against bugs only
     torch.backends.mkldnn.enabled = True  # type: ignore[assignment]
     torch.backends.cudnn.enabled = True
@@ -31,7 +31,7 @@ def configure(threads: int) -> None:
 
 @contextmanager
 def configured(threads: int) -> Iterator[None]:
-    """Make this process reproducible for a while, and leave it as it was found."""
+    """Make this process reproducible for a while, then restore its settings."""
     before = settings()
     fill = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # torch's stubs do not know it
     mode = torch.get_deterministic_debug_mode()
@@ -67,7 +67,7 @@ def settings() -> dict[str, Any]:
 
 
 def _matmul_tf32() -> bool | str:
-    """Whether; or that nobody can tell, which torch says once somebody used the newer name of the same switch."""
+    """Whether matrix products may use TF32; torch refuses to say once the newer name of the switch was used."""
     try:
         return torch.backends.cuda.matmul.allow_tf32
     except RuntimeError:
@@ -76,7 +76,7 @@ def _matmul_tf32() -> bool | str:
 
 @contextmanager
 def noting_nondeterminism(found: set[str]) -> Iterator[None]:
-    """Collect, as they come, the operations of which torch warns that they have no deterministic form."""
+    """Collect the operations that torch warns have no deterministic implementation."""
     with warnings.catch_warnings():
         warnings.filterwarnings("always", message=f".*{_MARK}")
         show = warnings.showwarning

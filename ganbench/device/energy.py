@@ -1,4 +1,4 @@
-"""Energy of a GPU, by the counter that its driver keeps (NVML); None wherever there is none to read."""
+"""Energy of a GPU, from its driver's counter (NVML); None where there is no counter."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Counter = Callable[[], float | None]
 
 
 class Energy:
-    """Joules that a whole device used while it was watched, by all of its processes. ``joules`` is None once any part
-    of that is unknown."""
+    """Joules that a whole device used while it was watched, for any process. ``joules`` is None once any part of the
+    total is unknown."""
 
     def __init__(self, counter: Counter | None) -> None:
         self._counter = counter
@@ -23,7 +23,7 @@ class Energy:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Add what is used within."""
+        """Add the joules used inside the block."""
         before = self._read()
         yield
         after = self._read()
@@ -33,7 +33,7 @@ class Energy:
             self.joules += after - before
 
     def resume(self, joules: float | None) -> None:
-        """Go on from what an earlier process had watched."""
+        """Continue from the joules that an earlier process watched."""
         self.joules = joules if self._counter else None
 
     def _read(self) -> float | None:
@@ -41,7 +41,7 @@ class Energy:
 
 
 def counter_of(device: torch.device) -> Counter | None:
-    """The counter of an NVIDIA GPU (Volta or later) with its driver's library; None for anything else."""
+    """The counter of an NVIDIA GPU (Volta or later), through its driver's library; None for anything else."""
     if device.type != "cuda" or torch.version.hip:
         return None
     with suppress(OSError, AttributeError):  # no such library; a GPU that has no UUID
@@ -52,8 +52,8 @@ def counter_of(device: torch.device) -> Counter | None:
 def nvml_counter(nvml: Any, uuid: str) -> Counter | None:
     """``nvmlDeviceGetTotalEnergyConsumption`` of the GPU with this UUID, in joules; None where that is not supported.
 
-    The driver's library is called without the package nvidia-ml-py, as torch's own functions know the power of a
-    moment only.
+    It calls the driver's library itself, without the package nvidia-ml-py; torch's own functions give momentary power
+    only.
     """
     handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
 

@@ -12,17 +12,17 @@ _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def reset_peak(device: torch.device) -> None:
-    """Begin to count anew: a worker carries out many runs."""
+    """Start counting afresh: a worker carries out many runs."""
     if device.type == "cuda":
         torch.cuda.init()
-        gc.collect()  # what the last run left behind in cycles is none of this one's
+        gc.collect()  # reference cycles left by the last run are not this run's
         torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):
         _CLEAR.write_text("5")  # Linux: sets the high-water mark back to what is in use now
 
 
 def peak_mb(device: torch.device) -> float:
-    """MiB since ``reset_peak``; 0 where nobody can tell."""
+    """The peak since ``reset_peak`` in MiB; 0 where it is unknown."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
     with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Looking does not touch: how players are asked something without a trace."""
+"""Looking does not touch: evaluating players without leaving a trace."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def device_of(gan: GAN) -> torch.device:
 
 @contextmanager
 def untouched(gan: GAN) -> Iterator[None]:
-    """All players are in eval mode meanwhile, so that no statistics move; the default generators of random numbers, and
-    each module's mode, are left as they were found."""
+    """Puts all players in eval mode, so that no statistics change; afterwards restores torch's default random
+    generators and each module's mode."""
     with preserved_rng(device_of(gan)), in_eval_mode(gan):
         yield
 
 
 @contextmanager
 def preserved_rng(device: torch.device) -> Iterator[None]:
-    """Leave torch's default generators, the CPU's and the device's, as they were found."""
+    """Restore torch's default generators, the CPU's and the device's, afterwards."""
     before = default_rng_states(device)
     try:
         yield
@@ -36,7 +36,7 @@ def preserved_rng(device: torch.device) -> Iterator[None]:
 
 
 def default_rng_states(device: torch.device) -> list[Tensor]:
-    """Of the CPU and, elsewhere, of the device: a plugin may draw from either."""
+    """The states of the CPU's generator and, if it is another, of the device's: a plugin may draw from either."""
     states = [torch.get_rng_state()]
     return states if device.type == "cpu" else [*states, _rng_module(device).get_rng_state(*_index(device))]
 
@@ -53,7 +53,7 @@ def _rng_module(device: torch.device) -> Any:
 
 
 def _index(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []  # there is but one of the others
+    return [device] if device.type == "cuda" else []  # there is only one of the others
 
 
 @contextmanager

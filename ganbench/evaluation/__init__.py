@@ -1,1 +1,1 @@
-"""Samples -> features -> scores, and whether these can be believed."""
+"""Samples -> features -> scores, and whether these can be trusted."""

@@ -1,4 +1,4 @@
-"""Best-so-far: the best generator on the way, chosen on a split and latents that no score is reported on."""
+"""Best-so-far: the best generator during training, chosen on a split and latents that no score is reported on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from ganbench.records.record import Look
 
 
 class BestSoFar:
-    """Looks at the headline during a run, and the weights of the averaged generator at the best of them.
+    """The looks at the headline during a run, and the averaged generator's weights at the best of them.
 
-    Reporting the best of several noisy looks by their own scores makes every method look better than it is, the
-    noisier the more. So the choice is made here, and the score comes from the reporting split afterwards. (Where a
-    protocol reports on all data, the selection split is the held-out part of them; the latents differ all the same.)
+    Reporting the best of several noisy looks by their own scores makes every method look better than it is, and the
+    noisier ones most. So the choice is made here, and the score comes from the reporting split afterwards. (If a
+    protocol reports on all data, the selection split is the held-out part of them; the latents still differ.)
 
     Args:
         goal: the headline's direction.
@@ -29,7 +29,7 @@ class BestSoFar:
         self._weights: list[dict[str, Any]] = []
 
     def add(self, look: Look, averaged: GAN) -> None:
-        """Take note of a look; keep a copy of the generator if it is the best so far (of equals the first)."""
+        """Add a look; keep a copy of the generator if it is the best so far (on a tie, the first)."""
         self.looks.append(look)
         if self.best is None or self._better(look.score, self.best.score):
             self.best = look
@@ -54,7 +54,7 @@ class BestSoFar:
         return {"looks": looks, "best": best, "weights": self._weights}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state()``."""
+        """Resume from ``state()``."""
         self.looks = [Look(*look) for look in state["looks"]]
         self.best = None if state["best"] is None else self.looks[state["best"]]
         self._weights = state["weights"]

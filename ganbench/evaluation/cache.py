@@ -1,4 +1,4 @@
-"""What follows from real samples alone: computed once, found again by the content of what it was computed from."""
+"""Results that depend on real samples alone, kept on disk under a hash of everything they depend on."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXPENSIVE = 5.0
 """Seconds that a result must have taken to be worth a file."""
 SUFFIX = ".safetensors"
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy")
-"""Whose versions decide over last bits."""
+"""Packages whose versions can change the last bits."""
 
 
 def folder() -> Path:
@@ -40,12 +40,12 @@ def folder() -> Path:
         return Path(named)
     if users := os.environ.get("XDG_CACHE_HOME"):
         return Path(users) / "ganbench"
-    home = os.path.expanduser("~")  # stays as it is for a user that the system does not know
+    home = os.path.expanduser("~")  # unchanged for a user that the system does not know
     return Path(tempfile.gettempdir() if home == "~" else f"{home}/.cache") / "ganbench"
 
 
 def surroundings(device: torch.device, extractor: str, part: Component) -> dict[str, str] | None:
-    """Whatever bits depend on besides samples, computation and torch's settings; None where nobody can tell, for an
+    """Everything that bits depend on besides samples, computation and torch's settings; None if that is unknown, for an
     extractor that was not read from a file.
 
     Args:
@@ -70,8 +70,8 @@ class Cache(Memo):
     """Results in memory and, where they were expensive, in files that later processes find.
 
     A file is named after the hash of everything that its content depends on, and repeats it in full: samples, extractor
-    and weights, code, versions, device. It is written whole or not at all, and read only where its content has the
-    checksum it was written with. A damaged file, or a folder that cannot be written, costs nothing but time.
+    and weights, code, versions, device. It is written whole or not at all, and read only if its content matches the
+    checksum it was written with. A damaged file, or a folder that cannot be written, costs only time.
 
     Args:
         basis: what results depend on besides samples and computation; without it nothing is written to disk.
@@ -82,7 +82,7 @@ class Cache(Memo):
         self.basis = basis
 
     def found(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
-        """From the file that has them, or computed and, where that took long, written to it."""
+        """The results from their file, or computed and, if that took long, written to it."""
         code = source_hash(compute.__module__)
         if self.basis is None or not code:
             return compute()
@@ -101,7 +101,7 @@ class Cache(Memo):
 def _write(file: Path, basis: str, results: Results) -> None:
     small = {name: _narrowed(value.contiguous()) for name, value in results.items()}
     metadata = {"basis": basis, "sha256": _checksum(small)}
-    with suppress(RecordError, OSError):  # no room, no right: the next process computes it again
+    with suppress(RecordError, OSError):  # no space or no permission: the next process computes it again
         write_atomically(file, save(small, metadata))
 
 

@@ -22,7 +22,7 @@ from ganbench.errors import PluginError, Unsupported
 from ganbench.evaluation.sampling import sample
 
 FEW = 2000
-"""Samples of each set of fakes whose features a judge remembers: enough to see a collapse."""
+"""How many samples of each set of fakes a judge remembers the features of: enough to see a collapse."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Judge:
         dataset: the protocol's data.
         reference: the reals that fakes are compared with, ``samples`` of them.
         metrics: name -> metric.
-        extractor: in whose feature space, or None.
+        extractor: the network whose feature space metrics use, or None.
         device: where features are computed.
-        kept: what is known of reals already; judges with the same extractor on the same device share it.
+        kept: results for reals that are already known; judges with the same extractor on the same device share them.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Judge:
 
     @cached_property
     def tag(self) -> str:
-        """The extractor's, or nothing; it takes a hash over all weights."""
+        """The extractor's tag, or nothing; computing it hashes all weights."""
         return self.extractor.tag if self.extractor is not None else ""
 
     def score(
@@ -79,7 +79,7 @@ class Judge:
         only: Sequence[str] | None = None,
     ) -> Verdict:
         """Score fakes (as stored) against the reference, or against ``real`` where given. ``remake`` makes fakes in the
-        same way for other conditions; that of a ``generator`` need not be given.
+        same way for other conditions; with a ``generator`` it need not be given.
 
         Raises:
             PluginError: a metric fails, returns other columns than it declares, or a value that is not finite.

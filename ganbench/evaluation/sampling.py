@@ -30,8 +30,8 @@ def draw_reference(dataset: Dataset, part: str, samples: int, seed: int) -> Spli
 def sample(gan: GAN, like: Split, seed: int, device: torch.device, batch: int = 500) -> Split:
     """As many fakes as ``like`` has reals, in its storage type, from the averaged generator in eval mode.
 
-    Latents come from a generator of their own. Conditional models get the reals' labels, translators their sources;
-    what those make of the reals on the way back becomes the fakes' ``source``.
+    Latents come from their own random generator. Conditional models get the reals' labels, translators their sources;
+    back-translations of the reals become the fakes' ``source``.
 
     Raises:
         Diverged: a sample is not finite.
@@ -49,13 +49,13 @@ def sample(gan: GAN, like: Split, seed: int, device: torch.device, batch: int = 
             parts.append(_finite(gan.sample(given), like.x))
             if like.source is not None and (back := gan.sample_back(given)) is not None:
                 backs.append(_finite(back, like.source))
-    known = like.source is None or like.paired  # of other sources nobody knows what they show
+    known = like.source is None or like.paired  # the labels of other sources are unknown
     labels = like.labels if gan.conditional and known else None
     return Split(torch.cat(parts), labels, torch.cat(backs) if backs else None, like.paired)
 
 
 def _finite(made: Tensor, like: Tensor) -> Tensor:
-    """As stored, on the CPU."""
+    """The samples as stored, on the CPU, if they are finite."""
     if not made.isfinite().all():
         raise Diverged("a generated sample")
     return quantise(made, like).cpu()

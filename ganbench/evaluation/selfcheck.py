@@ -1,4 +1,4 @@
-"""Whether an evaluation can be believed: checks that run with every one of them and are stored with its scores."""
+"""Whether an evaluation can be trusted: checks that run with every evaluation and are stored with its scores."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ganbench.evaluation.yardsticks import real as real_against_real
 from ganbench.records.record import SelfChecks
 
 TOLERANCE = 0.02
-"""By this share may a score of the reference against itself fall behind that of other reals (sampling noise, where
-a metric looks at the fakes alone)."""
+"""The share by which the reference against itself may score worse than other reals do (sampling noise, if a metric
+looks at the fakes alone)."""
 COLLAPSED = 1.1
 VARIED = 1.5
 NARROW = 0.05
-"""Fakes of a smaller share of the reals' variance than the third are one and the same sample if they have fewer
-effective samples than the first, or if reals have no more than the second themselves."""
+"""Fakes count as copies of one sample if their share of the reals' variance is below ``NARROW``, and they have fewer
+than ``COLLAPSED`` effective samples or the reals themselves have at most ``VARIED``."""
 
 
 class SelfCheck:
@@ -73,7 +73,7 @@ class SelfCheck:
         )
 
     def collapse(self, checks: SelfChecks, scores: dict[str, float]) -> str:
-        """In what the samples collapsed, or nothing."""
+        """How the samples collapsed, or an empty text."""
         if any(value == 0 for name, value in scores.items() if name.partition("@")[0] == "modes_covered"):
             return "modes_covered is 0"
         if checks.spread >= NARROW:

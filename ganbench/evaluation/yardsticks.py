@@ -1,7 +1,7 @@
-"""Yardsticks: samples that nobody trained for, scored by the same code, so that every number has a scale beside it.
+"""Yardsticks: samples made without training, scored by the same code, so that every number has a scale beside it.
 
-A protocol names those that stand below its table: some of these, or the dataset's own. Fakes that are made for no label
-carry the reference's all the same: they are what a generator makes that ignores the label it is asked for.
+A protocol names those shown below its table: some of these, or the dataset's own. Fakes made without a label still
+carry the reference's: they are what a generator makes that ignores the label it is asked for.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def low_rank_gaussian(dataset: Dataset, reference: Split, part: str, seed: int) 
 
 
 def class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """The same, fitted to each class apart: a conditional generator that is right in two moments of each.
+    """The same, fitted to each class separately: a conditional generator that is right in two moments of each.
 
     Raises:
         Unsupported: the data have no classes.
@@ -92,7 +92,7 @@ def _by_class(
 
 
 def training_data(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """Training samples: what a generator scores that has learned them by heart."""
+    """Training samples: the score of a generator that has memorised them."""
     n = min(len(reference), len(dataset.train))
     return (reference if n == len(reference) else _pick(reference, n, seed)), _pick(dataset.train, n, seed + 1)
 

@@ -1,1 +1,1 @@
-"""Records -> tables: statistics, ranks, and how they are written down."""
+"""Records -> tables: statistics, ranks, and the formats of tables."""

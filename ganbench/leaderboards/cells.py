@@ -1,4 +1,4 @@
-"""The cells of a table as text: numbers, intervals, headings, footnotes; whatever they are written into."""
+"""The cells of a table as text, for every format: numbers, intervals, headings, footnotes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DASH = "–"
 
 
 NOTHING = 1e-12
-"""What is smaller came from rounding: of the distance of a set from itself, for example."""
+"""Anything smaller is rounding error, such as the distance of a set from itself."""
 
 
 def number(value: float) -> str:
@@ -30,7 +30,7 @@ def number(value: float) -> str:
 
 
 def interval(summary: Summary) -> str:
-    """``0.712 [0.64, 0.78]``: with the digits that the width of the interval gives a meaning to."""
+    """``0.712 [0.64, 0.78]``: with as many digits as the width of the interval makes meaningful."""
     if summary.low is None or summary.high is None:
         return number(summary.mean)
     half = max(summary.mean - summary.low, summary.high - summary.mean)
@@ -59,7 +59,7 @@ def _fixed(value: float, digits: int) -> str:
 
 
 def headings_of(table: Table, kind: Kind) -> dict[str, str]:
-    """Column -> what stands above it in one block of the table."""
+    """Column -> its heading in one block of the table."""
     scores = {f"score {name}": _heading(table, name) for name in table.shown}
     if kind == "yardstick":
         return {"arch": "yardstick", **scores, "ok": "draws"}
@@ -104,7 +104,7 @@ def cells_of(table: Table, row: Row) -> dict[str, str]:
 
 
 def _score(table: Table, row: Row, name: str) -> str:
-    """A mean, with its interval in headline and chosen columns; in parentheses where runs failed."""
+    """A mean, with its interval in headline and chosen columns; in parentheses if runs failed."""
     if name not in row.scores:
         return DASH
     detailed = table.chosen or name == table.headline
@@ -117,7 +117,7 @@ def _mean(row: Row, summary: Summary) -> str:
 
 
 def _to_target(row: Row, median: float | None) -> str:
-    """``32``, ``32 (4/5)`` where not every run got there, a dash where most did not."""
+    """``32``, ``32 (4/5)`` if not every run got there, a dash if most did not."""
     reached = row.reached
     if reached is None or median is None or not reached.hits:
         return DASH
@@ -135,7 +135,7 @@ def _how_ranked(table: Table) -> str:
 
 
 def footnotes_of(table: Table, dropped: Sequence[str] = ()) -> list[str]:
-    """What the cells leave unsaid, failures and notes apart; nothing about extra columns that were dropped."""
+    """Explanations of the cells, without failures and notes, and without extra columns that were dropped."""
     notes = [_how_ranked(table), "in brackets: Student-t 95 % interval of the mean over seeds"]
     spaces: dict[str, list[str]] = defaultdict(list)
     for name in table.shown:
@@ -157,7 +157,7 @@ def footnotes_of(table: Table, dropped: Sequence[str] = ()) -> list[str]:
 
 
 def _about_extras(table: Table, extras: Sequence[str]) -> list[str]:
-    """What the columns say that only some tables have."""
+    """Explanations of the columns that only some tables have."""
     notes = []
     if table.best_label in extras:
         all_data = table.protocol is not None and table.protocol.evaluation.reference == "all"

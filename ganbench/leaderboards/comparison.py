@@ -29,7 +29,7 @@ from ganbench.records.record import Column
 
 class Side(Struct, frozen=True):
     """One method: its score over seeds (``values``: seed -> score), the sd of one of a run's ``draws`` evaluations, and
-    how many runs ended well."""
+    how many runs succeeded."""
 
     name: str
     summary: Summary
@@ -40,15 +40,15 @@ class Side(Struct, frozen=True):
 
     @property
     def noise_share(self) -> float | None:
-        """Which share of the variance between seeds comes from judging; None where that is not known."""
+        """The share of the variance between seeds that comes from judging; None if unknown."""
         if self.noise is None or not self.summary.sd:
             return None
         return self.noise**2 / self.draws / self.summary.sd**2
 
 
 class Comparison(Struct, frozen=True):
-    """A against B by one column. ``more_seeds`` for each would settle it with a chance of 80 %: 0 where it is settled,
-    None for more than ``MANY`` in all."""
+    """A against B by one column. ``more_seeds`` more of each would settle it with a chance of 80 %: 0 if it is settled,
+    None if it would take more than ``MANY`` each in all."""
 
     protocol: str
     digest: str
@@ -67,7 +67,7 @@ class Comparison(Struct, frozen=True):
 
 
 def compare(rows: tuple[Row, Row], names: tuple[str, str], column: str, about: Column, label: str) -> Comparison:
-    """Compare two rows by a column, which is called ``label`` for short.
+    """Compare two rows by a column; ``label`` is its short name.
 
     Raises:
         GanbenchError: the rows were run or judged under different rules, the column has no direction, or a row has
@@ -166,7 +166,7 @@ def apart_text(apart: Difference) -> str:
 
 
 def _turned(apart: Difference) -> Difference:
-    """B's distance from A."""
+    """The same difference, of B from A."""
     turn = (lambda value: 1 / value) if apart.log else (lambda value: -value)
     return structs.replace(apart, estimate=turn(apart.estimate), low=turn(apart.high), high=turn(apart.low))
 
@@ -188,7 +188,7 @@ def _verdict(a: Side, b: Side, apart: Difference, goal: Goal, label: str, more: 
 
 
 def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
-    """In what the two rows differ besides what their names say, and what they lack."""
+    """How the two rows differ beyond their names, and what they lack."""
     notes = []
     for row, name in zip(rows, names, strict=True):
         if row.failures:
@@ -217,7 +217,7 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
 
 
 def _doubts(sides: Sequence[Side], apart: Difference, label: str) -> list[str]:
-    """What should keep a reader from trusting the numbers too much."""
+    """Reasons not to trust the numbers too much."""
     notes = []
     for side in sides:
         share = side.noise_share

@@ -1,4 +1,4 @@
-"""A table as data: a pandas frame, CSV, JSON; the same bytes on whatever day it is written."""
+"""A table as data: a pandas frame, CSV, JSON; the same bytes whenever it is written."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _summary(summary: Summary | None) -> dict[str, float | int | None]:
 
 
 def _target_parts(row: Row) -> dict[str, float | int | None]:
-    """Nothing where most seeds never got there."""
+    """None for the times if most seeds never got there."""
     reached = row.reached
     kimg, seconds = (reached.kimg, reached.seconds) if reached else (None, None)
     return {
@@ -163,7 +163,7 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
 
 
 def _best(table: Table, row: Row) -> dict[str, Any] | None:
-    """The headline of the best generators on the way, each seed's raw value included."""
+    """The headline of the best generators during training, each seed's raw value included."""
     if row.best is None:
         return None
     values = {

@@ -55,7 +55,7 @@ def to_html(table: Table) -> str:
 
 
 def to_page(table: Table) -> str:
-    """A page of its own: a click on a heading sorts by it."""
+    """A complete page; a click on a heading sorts by it."""
     about = escape(table.protocol.description) if table.protocol else ""
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(table.name)}</title>'

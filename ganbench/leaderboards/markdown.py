@@ -1,4 +1,4 @@
-"""A table as the README of its published folder: the same bytes on whatever day it is written."""
+"""A table as the README of its published folder: the same bytes whenever it is written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where published records lie, and the rules and code that they follow. Light: completion needs it too."""
+"""Where published records are, and the rules and code behind them. It imports little: completion needs it too."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ganbench.records.record import Component
 
 
 def published_folder(protocol: str) -> Path | None:
-    """Where published records of a protocol lie: ``leaderboards/<protocol>`` here, in the package that provides the
-    protocol, or, where that is installed from a checkout, at the top of the checkout."""
+    """The folder of a protocol's published records: ``leaderboards/<protocol>`` here, in the package that provides the
+    protocol, or at the top of the checkout that the package is installed from."""
     folders = [Path("leaderboards", protocol)]
     for source in plugins.of_kind("protocol"):
         if source.name == protocol and source.file is not None:
@@ -24,7 +24,7 @@ def published_folder(protocol: str) -> Path | None:
 
 
 def rules_of(text: str, runs: Path) -> Protocol | None:
-    """The protocol; None where its plugin is gone but its records may still be here."""
+    """The protocol; None if its plugin is gone but its records may still be here."""
     try:
         return load_protocol(text)
     except PluginError:
@@ -35,7 +35,7 @@ def rules_of(text: str, runs: Path) -> Protocol | None:
 
 
 def installed_source(kind: str, part: Component) -> str:
-    """The source hash of an installed plugin, if it is of the same version; "" if it is not there."""
+    """The source hash of the installed plugin, if it has the same version; "" if there is none."""
     try:
         source = plugins.find(kind, f"{part.package}:{part.name}")
     except PluginError:

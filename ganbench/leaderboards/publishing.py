@@ -1,4 +1,4 @@
-"""Published leaderboards: folders of records with the tables that follow from them."""
+"""Published leaderboards: folders of records with the tables computed from them."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def records_in(folder: Path) -> list[Path]:
 def gather(
     protocol: str, runs: Path, *, published: bool = True, sort: str = "", metrics: Sequence[str] = ()
 ) -> tuple[Table | None, list[RecordError]]:
-    """The table of a protocol from what was run here and what is published; None where there is no record at all. The
-    errors are of records that cannot be read.
+    """The table of a protocol from local and published records, or None if there are no records; and an error for each
+    record that cannot be read.
 
     Raises:
         GanbenchError: there is no such protocol, or no such column to sort by or to show.
@@ -56,9 +56,9 @@ def write_folder(records: Iterable[Record], protocol: Protocol, folder: Path) ->
     Returns the files that were written or removed; each is written whole or not at all.
 
     Raises:
-        RecordError: a record in the folder cannot be read, or the disk refuses.
+        RecordError: a record in the folder cannot be read, or a file cannot be written.
     """
-    for leftover in folder.rglob(".*.tmp"):  # of a process that was killed while it wrote
+    for leftover in folder.rglob(".*.tmp"):  # of a process that was killed while writing
         leftover.unlink(missing_ok=True)
     new = newest(r for r in records if r.digest == protocol.digest and r.status in FINISHED)
     replaced = {(entry_of(record), record.seed) for record in new}
@@ -79,7 +79,7 @@ def write_folder(records: Iterable[Record], protocol: Protocol, folder: Path) ->
 
 
 def check_folder(folder: Path, protocol: Protocol) -> list[str]:
-    """Files of a published leaderboard that are not what its records give: edited, stale or unreadable."""
+    """Files of a published leaderboard that do not match its records: edited, stale or unreadable."""
     paths = sorted(folder.glob("records/*.json"))
     records, errors = read_all(paths)
     if errors:
@@ -104,7 +104,7 @@ def file_names(records: Iterable[Record]) -> dict[str, Record]:
 
 
 def _stored(record: Record) -> Record:
-    """As it is read back: a recipe's tuple as a list, a column's limit 0 as 0.0."""
+    """The record as it is read back: a recipe's tuple as a list, a column's limit 0 as 0.0."""
     return msgspec.json.decode(msgspec.json.encode(record), type=Record)
 
 

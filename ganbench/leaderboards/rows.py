@@ -1,4 +1,4 @@
-"""Rows of a leaderboard: the records of one entry, summed up over its seeds."""
+"""Rows of a leaderboard: the records of one entry, summarised over its seeds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 
     @property
     def custom(self) -> bool:
-        """Whether the user changed a setting, or handed over what no package provides."""
+        """Whether the user changed a setting, or handed over an object that no package provides."""
         packages = (self.arch_package, self.loss_package, *(package for _, package in self.tricks))
         return bool(self.changes) or UNPACKAGED in packages
 
@@ -61,7 +61,7 @@ def entry_of(record: Record) -> Entry:
 
 
 class Edit(NamedTuple):
-    """A component whose source is not the one known under its version. ``whose`` has ``expected``."""
+    """A component whose source differs from the known source of its version, which is ``expected``, from ``whose``."""
 
     kind: str
     name: str
@@ -73,7 +73,7 @@ class Edit(NamedTuple):
 
 
 class BestSoFar(NamedTuple):
-    """The headline of the best generators on the way, and the median of when they were met (kimg)."""
+    """The headline of the best generators during training, and the median kimg at which they occurred."""
 
     score: Summary
     kimg: float
@@ -94,8 +94,8 @@ class Row:
     """One entry, custom run or yardstick over its seeds.
 
     ``records`` are the finished ones, one per seed; ``missing`` are the protocol's seeds that have none.
-    ``scores`` sums up the runs that ended well, ``costs`` are medians over seeds (no timings where the seeds ran on
-    several machines).
+    ``scores`` summarises the successful runs, ``costs`` are medians over seeds (no timings if the seeds ran on several
+    machines).
     """
 
     entry: Entry
@@ -120,12 +120,12 @@ class Row:
 
     @property
     def key(self) -> tuple[Entry, bool]:
-        """No two rows of a table share it: of one entry there can be a published row and one made here."""
+        """Unique in a table: an entry can have a published row and one made here."""
         return self.entry, self.here
 
     @cached_property
     def well(self) -> tuple[Record, ...]:
-        """The runs that ended well."""
+        """The successful runs."""
         return tuple(record for record in self.records if record.status == "ok")
 
     @cached_property
@@ -134,12 +134,12 @@ class Row:
 
     @cached_property
     def collapsed(self) -> tuple[Record, ...]:
-        """The runs that ended well, but whose samples are hardly different from one another."""
+        """The successful runs whose samples hardly differ from one another."""
         return tuple(record for record in self.well if record.collapse)
 
     @cached_property
     def noise(self) -> Mapping[str, float | None]:
-        """The sd between evaluations of one run, of each score; None where nothing was repeated."""
+        """Score -> sd between evaluations of one run; None if nothing was repeated."""
         return {
             name: pooled_sd([draw[name] for draw in record.draws if name in draw] for record in self.well)
             for name in self.scores
@@ -156,7 +156,7 @@ class Row:
 
     @property
     def d_norm(self) -> str:
-        """How D was normalised, as it was built."""
+        """D's normalisation, as it was built."""
         return ", ".join(sorted({record.d_norm for record in self.records if record.d_norm}))
 
     @property
@@ -197,18 +197,18 @@ COSTS: dict[str, _Cost] = {
     "kimg": _Cost("max", lambda record: record.cost.images / 1000, timing=False),
     "train_s": _Cost("min", lambda record: record.cost.train_seconds),
 }
-"""The runner's columns (images shown to D per second, images generated per second ...): medians."""
+"""The cost columns (images shown to D per second, images generated per second ...), as medians."""
 
 
 def machine_of(record: Record) -> str:
-    """Within which timings may be compared."""
+    """A description of the machine; timings may be compared only within one."""
     where = record.environment
     threads = "" if where.cuda else f", {where.threads} thread{'s' * (where.threads != 1)}"
     return f"{where.device}{threads}" + (f", {where.precision}" if where.precision != "float32" else "")
 
 
 class Rules(NamedTuple):
-    """What a row is summed up by: the table's columns, headline and seeds, and the headline's target."""
+    """What a row is summarised by: the table's columns, headline and seeds, and the headline's target."""
 
     columns: Mapping[str, Column]
     headline: str
@@ -217,7 +217,7 @@ class Rules(NamedTuple):
 
 
 def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Iterable[Edit], here: bool) -> Row:
-    """Sum up the records of one entry."""
+    """Summarise the records of one entry."""
     finished = tuple(sorted((r for r in records if r.status in FINISHED), key=lambda r: r.seed))
     there = {record.seed for record in finished}
     well = [record for record in finished if record.status == "ok"]
@@ -252,7 +252,7 @@ def _costs(records: Iterable[Record], one_machine: bool) -> dict[str, float]:
 
 
 def _best(well: Iterable[Record], rules: Rules) -> BestSoFar | None:
-    """None where no record kept its best generator's headline."""
+    """None if no record kept its best generator's headline."""
     found = [record.best for record in well if record.best and rules.headline in record.best.scores]
     column = rules.columns.get(rules.headline)
     if not found or column is None:
@@ -262,7 +262,7 @@ def _best(well: Iterable[Record], rules: Rules) -> BestSoFar | None:
 
 
 def _reached(finished: Sequence[Record], rules: Rules, one_machine: bool) -> Reached | None:
-    """A run that failed has not met the target; None where a run that ended well kept no curve (an old record)."""
+    """A failed run has not met the target. None if a successful run kept no curve (an old record)."""
     column = rules.columns.get(rules.headline)
     trained = [record for record in finished if not record.yardstick]
     if rules.target is None or column is None or column.goal == "info" or not any(r.curve for r in trained):

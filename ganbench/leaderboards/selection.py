@@ -1,4 +1,4 @@
-"""Which records may share a table, whose components were edited, and what a reader should know about all of them."""
+"""Which records may share a table, which components were edited, and notes for the reader."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Found(NamedTuple):
 
 
 def select(found: Iterable[Found], protocol: Protocol | None) -> tuple[list[Found], list[str]]:
-    """The records that may share a table, sorted, one per entry, seed and origin; and what was left out."""
+    """The records that may share a table, sorted, one per entry, seed and origin; and sentences on those left out."""
     found = list(found)
     left_out: list[str] = []
 
@@ -53,7 +53,7 @@ def _most_common(values: Iterable[Any]) -> Any:
 
 
 def judgement(record: Record) -> tuple[str, str, tuple[tuple[str, str, int], ...]]:
-    """Scores on other data, in another feature space, or by another revision of a metric are other quantities."""
+    """Scores on other data, in another feature space, or by another revision of a metric are not the same quantity."""
     metrics = ((name, part.package, max(1, part.revision)) for name, part in record.metrics.items())
     return record.dataset_hash, record.extractor, tuple(sorted(metrics))
 
@@ -74,8 +74,8 @@ def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
     """Rows made here beside published ones.
 
     A row made here takes the published one's place if it is complete and of the same code. Otherwise the published
-    row stays, and what was made here stands beside it without a rank; of yardsticks only the fuller row is shown.
-    Returns the rows, and sentences about those that stand beside.
+    row stays, and the one made here is shown beside it, without a rank. Of two rows of a yardstick, only the fuller one
+    is shown. Returns the rows, and sentences about those shown beside others.
     """
     rows = list(rows)
     twins = {row.key: row for row in rows}
@@ -117,17 +117,17 @@ def _codes(record: Record) -> dict[_Code, Component]:
 
 
 def _hashed_as(part: Component, record: Record) -> str:
-    """Format 1 hashed a module without what it imports, format 2 with that; since then the hash says its kind."""
+    """Format 1 hashed a module without its imports, format 2 with them; since then the hash states its kind."""
     return part.hash_kind or f"format {record.format}"
 
 
 References = dict[_Code, tuple[str, str]]
-"""The source that each version of a component is known by, and whose it is."""
+"""The known source of each version of a component, and whose it is."""
 
 
 def references(found: Iterable[Found], installed: Installed | None) -> References:
-    """The source that each version of a component is known by, and whose it is: that of the published records, else
-    that of the installed plugin, else that of most records (of as many, the earliest)."""
+    """The known source of each version of a component, and whose it is: that of the published records, else of the
+    installed plugin, else of most records (on a tie, the earliest)."""
     found = list(found)
     mixed = any(one.here for one in found)
     groups: dict[_Code, list[tuple[Found, Component]]] = defaultdict(list)
@@ -154,7 +154,7 @@ def _usual(group: Sequence[tuple[Found, Component]]) -> str:
 
 
 def edits_of(records: Iterable[Record], known: References) -> list[Edit]:
-    """In which components finished runs differ from the known source of the same version."""
+    """The components in which finished runs differ from the known source of the same version."""
     edits = set()
     for record in records:
         for code, part in _codes(record).items():
@@ -243,7 +243,7 @@ def _edited(rows: Sequence[Row]) -> list[str]:
 
 
 def _doubts(rows: Sequence[Row]) -> list[str]:
-    """Self-checks of the evaluation that failed, with how many records they failed in."""
+    """Failed self-checks of the evaluation, with the number of records that they failed in."""
     where: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         for record in row.records:

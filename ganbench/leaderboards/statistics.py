@@ -1,5 +1,7 @@
-"""Statistics of a few seeds: Student-t intervals, Welch's test, Holm's correction, ranks that admit ties. For two
-methods, also their difference, how often one is better, and how many seeds would decide."""
+"""Statistics of a few seeds: Student-t intervals, Welch's test, Holm's correction, and ranks that admit ties.
+
+To compare two methods, also their difference, how often either is better, and the seeds that would tell them apart.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ LOW_N = 5
 """Fewer seeds than this are flagged: intervals are wide, and hardly any difference is significant."""
 
 MIN_PAIRS, MIN_CORRELATION = 5, 0.3
-"""Common seeds, and their correlation, from which on two methods may be compared in pairs."""
+"""The fewest common seeds, and the lowest correlation, for which two methods are compared in pairs."""
 MANY = 1000
-"""Who needs more seeds than this to be told apart is alike."""
+"""Methods that need more seeds than this to be told apart count as alike."""
 _Z = 1.959963984540054
 
 Array = NDArray[np.float64]
@@ -91,8 +93,8 @@ def holm(p: ArrayLike) -> Array:
 def ranks(groups: Sequence[Sequence[float]], goal: Goal, log: bool = False, alpha: float = ALPHA) -> list[int | None]:
     """Rank of each entry: 1 + the number of entries that are significantly better; ties share a rank.
 
-    Welch's test with Holm's correction over the pairs that involve the entry. An entry of fewer than two
-    values has no rank and takes no part; without a direction (``goal`` "info") nobody has one.
+    Welch's test with Holm's correction over the pairs that involve the entry. An entry with fewer than two
+    values has no rank and takes no part; without a direction (``goal`` "info") no entry has one.
     """
     taking_part = [i for i, group in enumerate(groups) if len(group) > 1]
     result: list[int | None] = [None] * len(groups)
@@ -112,7 +114,7 @@ class Difference(Struct, frozen=True):
     with its 95 % interval and the two-sided ``p`` of no difference.
 
     ``shift`` is the distance in standard errors at one seed per method, ``freedom`` the degrees of freedom per seed
-    beyond the first: what ``seeds_needed`` goes by. ``effect`` is Hedges' g, None where there is no spread.
+    beyond the first; ``seeds_needed`` takes both. ``effect`` is Hedges' g, None without any spread.
     """
 
     estimate: float
@@ -166,7 +168,7 @@ def _one_sample(mean: float, error: float, df: float) -> float:
 
 
 def hedges_g(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Difference of means in pooled standard deviations, freed from its bias at small n (Hedges 1981); None without
+    """Difference of means in pooled standard deviations, corrected for bias at small n (Hedges 1981); None without
     any spread."""
     df = len(a) + len(b) - 2
     (mean_a, var_a), (mean_b, var_b) = _moments(a), _moments(b)
@@ -178,7 +180,7 @@ def hedges_g(a: Sequence[float], b: Sequence[float]) -> float | None:
 
 
 class Pairing(Struct, frozen=True):
-    """How two methods go together over their common seeds; ``worth`` says whether to test them in pairs."""
+    """How two methods correlate over their common seeds; ``worth`` says whether to test them in pairs."""
 
     n: int
     correlation: float | None
@@ -186,11 +188,11 @@ class Pairing(Struct, frozen=True):
 
 
 def pairing(a: Mapping[int, float], b: Mapping[int, float], log: bool = False) -> Pairing:
-    """Whether ``seed -> score`` of two methods is to be compared seed by seed.
+    """Whether to compare two methods' ``seed -> score`` seed by seed.
 
-    Worth it where at least 5 common seeds have a correlation above .3 that is no accident (one-sided 5 %). Without the
-    second condition, pairing happens by chance in a third of all comparisons of 5 independent seeds, and what is
-    called significant at 5 % is wrong in 6.7 %.
+    Worth it if at least 5 common seeds have a correlation above .3 that is significant (one-sided 5 %). Without the
+    second condition, a third of all comparisons of 5 independent seeds would be paired by chance, and the rate of false
+    positives at 5 % would be 6.7 %.
     """
     from scipy.special import stdtr
 
@@ -218,7 +220,7 @@ def improvement(a: Sequence[float], b: Sequence[float], goal: Goal) -> Chance:
     """Probability that a run of A is better than one of B: the share of pairs in which it is, ties by half (the
     Mann-Whitney U over nm), with the interval of Newcombe (2006, part 2, method 5).
 
-    A bootstrap, the usual alternative, says 1 +- 0 wherever all of a few seeds of A are better.
+    A bootstrap, the usual alternative, says 1 +- 0 whenever all of a few seeds of A are better.
     """
     sign = -1 if goal == "min" else 1
     wins = [0.5 * (1 + (sign * x > sign * y) - (sign * x < sign * y)) for x in a for y in b]
@@ -255,19 +257,19 @@ def seeds_needed(shift: float, freedom: float = 2.0, power: float = 0.8) -> int 
 
 
 def _power(n: int, shift: float, freedom: float) -> float:
-    """Of a two-sided t-test, from the noncentral t distribution."""
+    """The power of a two-sided t-test, from the noncentral t distribution."""
     from scipy.special import nctdtr
 
     df, distance = freedom * (n - 1), shift * math.sqrt(n)
     quantile = _t_quantile(df)
     if distance > 2 * quantile + 6:
-        return 1.0  # no doubt is left, and scipy's function has no value out there
+        return 1.0  # beyond doubt, and scipy's function has no value out there
     wrong_side = nctdtr(df, distance, -quantile) if distance < 4 else 0.0
     return float(1 - nctdtr(df, distance, quantile) + wrong_side)
 
 
 def on_log_scale(groups: Iterable[Sequence[float]], log: bool) -> bool:
-    """Whether to compare logarithms: the column asks for it and there is one for every value."""
+    """Whether to compare logarithms: the column asks for it, and every value has one."""
     return log and all(value > 0 for group in groups for value in group)
 
 
@@ -291,7 +293,7 @@ def _all_moments(groups: Sequence[Sequence[float]], log: bool) -> tuple[Array, A
 def _p_values(n: Array, mean: Array, variance: Array) -> Array:
     """Two-sided p of Welch's test for every pair, ``[E, E]``; df by Welch and Satterthwaite.
 
-    Row by row: of thousands of entries, intermediate results for all pairs at once would fill the memory.
+    Row by row: with thousands of entries, intermediate results for all pairs at once would fill the memory.
     """
     from scipy.special import stdtr  # scipy.stats takes much longer to import
 

@@ -1,8 +1,8 @@
 """Leaderboards: records -> statistics -> tables, from records and nothing else.
 
-``build`` sorts records into rows, judges which rows differ, and says what it left out and why. ``rows.py`` sums up one
-row and ``selection.py`` says which records count. ``terminal.py``, ``markdown.py``, ``export.py`` and ``html.py`` write
-a ``Table`` down. ``publishing.py`` keeps folders of records with the tables that follow from them.
+``build`` sorts records into rows, ranks them, and says what it left out and why. ``rows.py`` summarises one row, and
+``selection.py`` decides which records count. ``terminal.py``, ``markdown.py``, ``export.py`` and ``html.py`` write a
+``Table``, with the cells of ``cells.py``. ``publishing.py`` keeps folders of records with the tables made from them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ganbench.leaderboards.statistics import on_log_scale, ranks
 from ganbench.records.record import Column, Record
 
 USUAL = ("fid", "is", "modes_covered", "coverage")
-"""Scores shown beside the headline where nobody chose."""
+"""Scores shown beside the headline by default."""
 HEADINGS = {"modes_covered": "modes"}
 KIMG_TO_TARGET, SECONDS_TO_TARGET = "kimg to target", "s to target"
 
@@ -44,7 +44,7 @@ class Table:
     """One protocol's leaderboard.
 
     ``headline`` and the keys of ``columns`` are names in full (``fid@digits-cnn:1a2b3c4d``). ``shown`` are the
-    score columns for the terminal and Markdown, ``chosen`` whether somebody chose them. ``rows`` holds every
+    score columns for the terminal and Markdown; ``chosen`` says whether the user chose them. ``rows`` holds every
     row in the order asked for; ``left_out`` and ``notes`` are sentences.
     """
 
@@ -75,7 +75,7 @@ class Table:
 
     @property
     def best_label(self) -> str:
-        """What the column of best-so-far scores is called."""
+        """The heading of the column of best-so-far scores."""
         return f"best {self.label(self.headline)}"
 
     @property
@@ -112,7 +112,7 @@ class Table:
 
     @property
     def target(self) -> float | None:
-        """The headline whose first reaching is timed; None where nothing is known of that."""
+        """The value of the headline that runs are timed to reach; None if no row has such a time."""
         known = self.protocol is not None and any(row.reached for row in self.rows)
         return self.protocol.evaluation.target if self.protocol and known else None
 
@@ -128,7 +128,7 @@ class Table:
 
     @property
     def collapses(self) -> list[str]:
-        """``collapsed, modes_covered is 0: mlp+minimax 2/5, dcgan+wgan 1/5``; one sentence for each way."""
+        """``collapsed, modes_covered is 0: mlp+minimax 2/5, dcgan+wgan 1/5``; one sentence per kind of collapse."""
         ways: dict[str, list[str]] = {}
         for row in self.rows:
             found = Counter("effective samples about 1" if "(" in r.collapse else r.collapse for r in row.collapsed)
@@ -150,11 +150,11 @@ class Table:
         return entry_name(parts, dict(row.entry.changes))
 
     def tricks(self, row: Row) -> list[str]:
-        """The row's tricks, the package in front where several packages have one of that name."""
+        """The row's tricks, with the package in front where several packages have one of that name."""
         return [self._told_apart("trick", name, package) for name, package in row.entry.tricks]
 
     def part(self, row: Row, kind: Literal["arch", "loss"]) -> str:
-        """The row's arch or loss, its package in front where several packages have one of that name."""
+        """The row's arch or loss, with its package in front where several packages have one of that name."""
         return self._told_apart(kind, getattr(row.entry, kind), getattr(row.entry, f"{kind}_package"))
 
     def _told_apart(self, kind: str, name: str, package: str) -> str:
@@ -184,13 +184,13 @@ def build(
     """The table of one protocol.
 
     Args:
-        records: of that protocol; what does not belong is left out and counted.
-        protocol: whose digest and seeds count; without it (its plugin is missing) those of most records do.
-        published: records to show beside ``records``, which then are those made here: a row of theirs takes the place
-            of a published one only if it is complete and of the same code.
-        known: published records that are not shown, but tell what the published source of a component is.
-        installed: tells the source of an installed plugin; rows made here of other source are marked *edited*.
-        sort: a column to sort by, ``fid`` or ``images/s``; the headline where empty.
+        records: of that protocol; others are left out and counted.
+        protocol: the rules, whose digest and seeds count; without them (the plugin is missing), those of most records.
+        published: records to show beside ``records``, which are then those made here: their rows replace published
+            ones only if they are complete and of the same code.
+        known: published records that are not shown, but provide the published source of components.
+        installed: returns the source of an installed plugin; rows made here from other source are marked *edited*.
+        sort: a column to sort by, ``fid`` or ``images/s``; if empty, the headline.
         metrics: score columns to show beside the headline instead of the usual ones.
 
     Raises:
@@ -299,7 +299,7 @@ def _sorted(table: Table, by: str) -> Table:
         place = value(row)
         return KINDS.index(row.kind), row.tier, place is None, place or ()
 
-    return replace(table, rows=tuple(sorted(table.rows, key=key)))  # what is equal stays in the order of names
+    return replace(table, rows=tuple(sorted(table.rows, key=key)))  # ties stay in the order of names
 
 
 def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None]:

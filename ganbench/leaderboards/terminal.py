@@ -16,7 +16,7 @@ from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_
 def to_rich(table: Table, width: int | None = None) -> RichTable:
     """For the terminal: entries, custom and edited runs and yardsticks in blocks, and footnotes as the caption.
 
-    Where ``width`` characters are too few for every column, the least telling ones go, and a footnote says so.
+    If ``width`` characters are too few for every column, the least telling ones are dropped, and a footnote says so.
     """
     from rich import box
     from rich.table import Table as RichTable

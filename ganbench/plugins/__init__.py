@@ -1,6 +1,6 @@
 """Entry points -> components: what is installed, what a name means, how one is loaded.
 
-The names that the rest of the core uses are importable from here; none is imported before it is asked for.
+The names that the rest of the core uses can be imported from here; each is loaded on first use.
 """
 
 import lazy_loader

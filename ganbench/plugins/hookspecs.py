@@ -6,7 +6,7 @@ implementation may leave out any argument it does not need; arguments are only e
 """
 
 # mypy: disable-error-code="empty-body"
-# (a hookspec is a name, arguments and a docstring: its body is the plugins' to write)
+# (a hookspec has a name, arguments and a docstring; plugins write the body)
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ hookspec = pluggy.HookspecMarker("ganbench")
 hookimpl = pluggy.HookimplMarker("ganbench")
 
 KINDS = ("arch", "loss", "trick", "metric", "dataset", "protocol", "extractor")
-API_VERSION = 3
-"""Raised whenever a hook gains an argument, or a contract a member: what plugins are written against."""
+API_VERSION = 2
+"""The version that plugins are written against; raised whenever a hook gains an argument, or a contract a member."""
 
 
 @hookspec
@@ -209,7 +209,7 @@ def ganbench_extractor(argument: str) -> Extractor:
         argument: what follows the colon in ``inception:PATH``; empty otherwise.
 
     Raises:
-        DataError: the weights are not available, or are not the ones that their name promises.
+        DataError: the weights cannot be obtained, or are not the ones their name promises.
 
     Example::
 

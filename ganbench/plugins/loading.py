@@ -1,6 +1,6 @@
-"""One plugin: imported, and its hooks checked. Each breach is a sentence that names the plugin and its package.
+"""One plugin: imported, its hooks checked, its component built. Errors name the plugin and its package in a sentence.
 
-Each plugin gets a pluggy manager of its own, so one broken plugin cannot spoil the next and order decides nothing.
+Each plugin gets its own pluggy manager, so a broken plugin cannot affect the next, and order does not matter.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def load(source: Source) -> pluggy.PluginManager:
     """The plugin's module, imported, in a manager of its own.
 
     Raises:
-        PluginError: it cannot be imported, or its hooks are not those that it should have.
+        PluginError: it cannot be imported, or its hooks are wrong.
     """
     _check_module_name(source)
     _check_api(source, header_of(source.module).api)  # before an import that only a newer GANBench satisfies
@@ -71,7 +71,7 @@ def _check_module_name(source: Source) -> None:
 
 
 def _check_api(source: Source, wanted: object) -> None:
-    """A plugin may state the plugin API that it is written for, ``GANBENCH_API = 2``: no older one will do."""
+    """A plugin may state the lowest plugin API that will do, ``GANBENCH_API = 2``."""
     if wanted is None:
         return
     if not isinstance(wanted, int) or wanted < 1:
@@ -87,7 +87,7 @@ def _check_api(source: Source, wanted: object) -> None:
 
 
 def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManager) -> None:
-    """The hook of its kind is there, every hook is known, and none asks for an argument that is not given."""
+    """Check that the hook of its kind exists, every hook is known, and none asks for an unknown argument."""
     wanted, implemented = f"ganbench_{source.kind}", list[str]()
     for attribute in dir(module):
         options = manager.parse_hookimpl_opts(module, attribute)
@@ -114,7 +114,7 @@ def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManag
 
 
 def _newer_or_misspelt(source: Source, said: str, what: str, name: str, known: Sequence[str]) -> tuple[str, str]:
-    tails = {other.removeprefix(PREFIX): other for other in known}  # what all have in common is no likeness
+    tails = {other.removeprefix(PREFIX): other for other in known}  # a prefix that all share is no likeness
     close = get_close_matches(name.removeprefix(PREFIX), tails, 1, 0.6)
     if close:
         return f"{source} cannot be used: {said} - did you mean '{tails[close[0]]}'?", f"{what}: {', '.join(known)}"
@@ -125,7 +125,7 @@ def _newer_or_misspelt(source: Source, said: str, what: str, name: str, known: S
 
 
 def check_result(source: Source, built: object) -> None:
-    """What a hook returned is what its kind calls for."""
+    """Check that a hook returned what its kind requires."""
     hook, kind = f"ganbench_{source.kind}", source.kind
     if built is None:
         raise PluginError(f"{source} returned None from {hook}", "return the object that it built")
@@ -164,9 +164,9 @@ def build(source: Source, **arguments: Any) -> Any:
     """Import one plugin, check its hook, and return what the hook built.
 
     Raises:
-        PluginError: the import fails, a hook is misspelt or has a wrong signature, the hook fails or returns something
-            else than it should, or the plugin needs a newer GANBench.
-        GanbenchError: what the plugin itself raised to decline (``Unsupported``, ``DataError``).
+        PluginError: the import fails, a hook is misspelt or has a wrong signature, the hook fails or returns the wrong
+            thing, or the plugin needs a newer GANBench.
+        GanbenchError: the plugin itself declined (``Unsupported``, ``DataError``).
     """
     hook = getattr(load(replace(source, argument="")).hook, f"ganbench_{source.kind}")
     if source.argument and "argument" not in hook.get_hookimpls()[0].argnames:

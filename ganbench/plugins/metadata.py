@@ -1,6 +1,6 @@
 """What is installed: every component that a package announces as an entry point.
 
-Everything a listing or a typo hint needs comes from package metadata. Only what a run names is imported.
+Everything a listing or a typo hint needs comes from package metadata. Only components that a run names are imported.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def announced() -> list[Source]:
 
 @cache
 def installed() -> tuple[Source, ...]:
-    """The components that may be used: of the packages that ``GANBENCH_PLUGINS`` names, or of all where it is empty.
+    """The components that may be used: those of the packages that ``GANBENCH_PLUGINS`` names, or all if it is empty.
     Scanned once per process."""
     admitted = {canonical(name) for name in allow_list()}
     return tuple(s for s in announced() if not admitted or canonical(s.package) in admitted)
@@ -60,7 +60,7 @@ def canonical(package: str) -> str:
 
 
 def checkout_of(package: str) -> Path | None:
-    """The folder that an editable install leads to (PEP 610); None for any other install, and where there is none."""
+    """The folder of an editable install (PEP 610); None for any other install, or none at all."""
     try:
         text = distribution(package).read_text("direct_url.json")
         origin = json.loads(text or "{}")
@@ -76,7 +76,7 @@ def _scan() -> list[EntryPoint]:
     try:
         scanned = entry_points()
         return [point for group in groups for point in scanned.select(group=group)]
-    except Exception:  # one malformed entry_points.txt, and importlib.metadata hands out nobody's
+    except Exception:  # with one malformed entry_points.txt, importlib.metadata returns none
         first = {canonical(_owner(dist)[0]): dist for dist in reversed(list(distributions()))}  # as on sys.path
         return [point for dist in first.values() for point in _points(dist) if point.group in groups]
 
@@ -96,9 +96,9 @@ def _source(point: EntryPoint) -> Source:
     return Source(point.group.removeprefix(GROUP), point.name, package, version, point.value)
 
 
-@cache  # metadata are parsed anew on every access
+@cache  # metadata are parsed again on every access
 def _owner(dist: Distribution) -> tuple[str, str]:
-    """Name and version; as the folder is called where a package's metadata are damaged."""
+    """Name and version, taken from the folder's name if a package's metadata are damaged."""
     folder = Path(getattr(dist, "_path", "?-?")).stem.split("-")
     try:
         facts = dist.metadata

@@ -1,4 +1,4 @@
-"""What a name means: a component's reference, typed by a user or written in a protocol, to its source."""
+"""Resolving names: from a component's reference, typed by a user or written in a protocol, to its source."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from ganbench.plugins.source import Source
 def find(kind: str, text: str) -> Source:
     """Resolve what a user typed: ``name``, ``name:argument``, ``package:name`` or ``package:name:argument``.
 
-    A package may be called like its component: ``sagan:sagan`` is the ``sagan`` of the package ``sagan``.
+    A package may share its component's name: ``sagan:sagan`` is the ``sagan`` of the package ``sagan``.
 
     Raises:
-        PluginError: nothing is called that (with suggestions), or more than one package provides it.
+        PluginError: nothing has that name (with suggestions), or more than one package provides it.
     """
     known = of_kind(kind)
     head, _, tail = text.partition(":")
@@ -38,7 +38,7 @@ def find(kind: str, text: str) -> Source:
 
 
 def hand_over(source: Source) -> None:
-    """Make a component known that no package announces; ``find`` resolves its reference, ``unpackaged:name``."""
+    """Register a component that no package announces; ``find`` resolves its reference, ``unpackaged:name``."""
     _handed[source.kind, source.name] = source
 
 
@@ -55,8 +55,8 @@ def _handed_over(kind: str, name: str) -> Source:
 
 
 def find_for(protocol: str, kind: str, text: str) -> Source:
-    """Resolve a name that a protocol mentions. Where several packages provide it, the protocol's own package is meant:
-    what else is installed must not break a protocol.
+    """Resolve a name that a protocol mentions. If several packages provide it, the protocol's own package wins: other
+    installed packages must not break a protocol.
 
     Raises:
         PluginError: as ``find``.
@@ -78,7 +78,7 @@ def find_many(kind: str, texts: Sequence[str]) -> list[Source]:
 
 
 def unambiguous(kind: str) -> list[str]:
-    """What to call each installed component: its name, with its package in front where several have that name."""
+    """A name for each installed component: its own, with its package in front where several share it."""
     sources = of_kind(kind)
     count = Counter(source.name for source in sources)
     return list(dict.fromkeys(s.reference if count[s.name] > 1 else s.name for s in sources))
@@ -116,7 +116,7 @@ def _ambiguous(matches: Sequence[Source]) -> tuple[str, str]:
 
 
 def refuse_without(kind: str, given: Sequence[str]) -> None:
-    """Say what is installed when a required kind is missing."""
+    """Raise GanbenchError, with a list of what is installed, if a required kind is missing."""
     if not any(name.strip() for text in given for name in text.split(",")):
         names = ", ".join(s.name for s in plugins.of_kind(kind))
         raise GanbenchError(f"no --{kind} given", f"installed: {names}, or all")

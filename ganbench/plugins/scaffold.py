@@ -1,4 +1,4 @@
-"""A plugin package for a user: the example's own files under other names. There is no other template that could rot."""
+"""A new plugin package: the example's own files, renamed. There is no separate template to fall out of date."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COMMON = ("pyproject.toml", "README.md", ".gitignore", ".github/workflows/test.y
 OF_KIND = ("ganbench_example/{kind}.py", "tests/test_{kind}.py")
 PREFIX = "ganbench-"
 THROUGH_A_PROTOCOL = frozenset({"metric", "dataset", "extractor"})
-"""Kinds that a run knows only from its protocol; they bring one along, or nothing could be run."""
+"""Kinds that a run takes only from its protocol; they come with one, or nothing could be run."""
 
 
 class Names(NamedTuple):
@@ -35,12 +35,12 @@ EXAMPLE = Names("ganbench-example", "ganbench_example", "example")
 
 
 def names(text: str) -> Names:
-    """The names that follow from what a user typed: ``My_GAN`` is ``my-gan``, its package ``my_gan``.
+    """The names derived from what a user typed: ``My_GAN`` is ``my-gan``, its package ``my_gan``.
 
-    Components are called like the distribution, without ``ganbench-`` in front.
+    Components share the distribution's name, without ``ganbench-`` in front.
 
     Raises:
-        PluginError: it is no name for a package.
+        PluginError: it is not a valid package name.
     """
     distribution = plugins.canonical(text)
     component = distribution.removeprefix(PREFIX)
@@ -64,10 +64,10 @@ def with_company(kinds: Iterable[str]) -> tuple[str, ...]:
 
 
 def check_free(chosen: Names, kinds: Collection[str]) -> None:
-    """Nothing that is installed has one of the names.
+    """Check that nothing installed has one of the names.
 
     Raises:
-        PluginError: something has; names it.
+        PluginError: something has; the message names it.
     """
     for dist in distributions():
         if plugins.canonical(dist.name or "") == chosen.distribution:
@@ -86,7 +86,7 @@ def check_free(chosen: Names, kinds: Collection[str]) -> None:
 
 
 def component_of(kind: str, chosen: Names) -> str:
-    """What the component of a kind is called: a protocol carries a version."""
+    """The name of the component of a kind; that of a protocol carries a version."""
     return f"{chosen.component}-v1" if kind == "protocol" else chosen.component
 
 
@@ -94,7 +94,7 @@ def write(chosen: Names, kinds: Collection[str], parent: Path) -> Path:
     """Write the package to ``parent/<distribution>``, whole or not at all, and return that folder.
 
     Raises:
-        GanbenchError: there is something in that place, or it cannot be written.
+        GanbenchError: the folder exists already, or cannot be written.
     """
     folder = parent / chosen.distribution
     texts = files(chosen, kinds)
@@ -138,7 +138,7 @@ def example() -> Path:
 
 
 def cut_down(text: str, kinds: Collection[str]) -> str:
-    """The text without what is about other kinds than these."""
+    """The text without the parts about other kinds."""
     entry_points = re.compile(r'^\[project\.entry-points\."ganbench\.(\w+)"\]\n(?:.+\n)+\n', re.MULTILINE)
     text = entry_points.sub(lambda section: section[0] if section[1] in kinds else "", text)
     return "".join(_fitting(text.splitlines(keepends=True), kinds))
@@ -150,13 +150,14 @@ def run_commands(readme: str) -> list[str]:
 
 
 def renamed(text: str, chosen: Names) -> str:
-    """The example's names, wherever they stand, are the chosen ones."""
+    """The text with the example's names replaced by the chosen ones."""
     new = dict(zip(EXAMPLE, chosen, strict=True))
     return re.sub(rf"{EXAMPLE.distribution}|{EXAMPLE.package}|\b{EXAMPLE.component}\b", lambda old: new[old[0]], text)
 
 
 def _fitting(lines: Iterable[str], kinds: Collection[str]) -> Iterator[str]:
-    """Rows of a table, commands with kinds in their comment, and settings that may name something built in instead."""
+    """Keeps the table rows and commands that name one of these kinds, and lets settings of other kinds name something
+    built in instead."""
     for line in lines:
         row = re.match(r"\| (\w+) \|", line)
         command = re.fullmatch(r"(ganbench run .*  # )(.*)\n", line)

@@ -28,7 +28,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def append_line(text: str, path: Path, *, afresh: bool) -> None:
-    """Add a line to a log, or begin the log with it.
+    """Add a line to a log, or start the log with it.
 
     Raises:
         RecordError: the disk is full, or the folder cannot be written.

@@ -1,4 +1,4 @@
-"""Records: what a run leaves behind. Written whole and sealed, and read with every defect named."""
+"""The structure of a record, the small JSON that a run leaves behind. ``store.py`` reads and writes it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
 
 FORMAT = 3
-"""1: 0.1.0 before its release. 2: fingerprints, best-so-far, curve, self-checks, seal. 3: hashes of code say of which
-kind they are (``ast1:``)."""
+"""1: 0.1.0 before its release. 2: fingerprints, best-so-far, curve, self-checks, seal. 3: hashes of code state their
+kind (``ast1:``)."""
 Status = Literal["ok", "diverged", "error", "timeout", "skipped", "interrupted"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
-"""Statuses of a run that is over; ``interrupted`` is to be resumed."""
+"""Statuses of a run that is over; an ``interrupted`` one can be resumed."""
 
 
 class Component(Struct, frozen=True):
     """A plugin as it was when it ran.
 
-    ``source`` is the hash of its module and of what that imports from its own package (``plugins.source.source_hash``),
+    ``source`` is the hash of its module and of all it imports from its own package (``plugins.source.source_hash``),
     ``revision`` a metric's own ``version``.
     """
 
@@ -32,7 +32,7 @@ class Component(Struct, frozen=True):
 
     @property
     def hash_kind(self) -> str:
-        """How ``source`` was computed: ``"ast1"``, or ``""`` before format 3. Hashes of two kinds do not compare."""
+        """How ``source`` was computed: ``"ast1"``, or ``""`` before format 3. Different kinds do not compare."""
         return self.source.rpartition(":")[0]
 
 
@@ -55,10 +55,10 @@ class Speed(Struct, frozen=True):
     one iteration (every D update and the G update), ``peak_memory_mb`` of the process (CPU) or the device (CUDA).
 
     ``d_flops`` and ``g_flops`` are the floating-point operations of D's and of G's updates per real image shown to D
-    (matrix products and convolutions, a multiply-add being two; terms that come seldom, by how often they come),
+    (matrix products and convolutions, a multiply-add counting as two; lazy terms weighted by how often they come).
     ``flops_per_second`` is their sum times ``train``, ``peak_flops_per_second`` what the same process reached in a
-    matrix product of the run's precision, and ``peak_share`` the one as a share of the other; 0 where they cannot be
-    counted. ``mode`` is how iterations were carried out: ``"eager"``, ``"eager: <why>"`` or ``"graph"``.
+    matrix product of the run's precision, and ``peak_share`` the former as a share of the latter; 0 where they cannot
+    be counted. ``mode`` is how iterations were carried out: ``"eager"``, ``"eager: <why>"`` or ``"graph"``.
     """
 
     train: float = 0.0
@@ -77,7 +77,7 @@ class Speed(Struct, frozen=True):
 
 class Cost(Struct, frozen=True):
     """What was spent: real images shown to D, seconds of training and of judging; and the energy of the whole device
-    during training, in joules, where its driver counts it and no other run of the same command was beside this one."""
+    during training, in joules, where its driver counts it and no other run of the same command ran beside this one."""
 
     images: int = 0
     train_seconds: float = 0.0
@@ -86,8 +86,8 @@ class Cost(Struct, frozen=True):
 
 
 class Fingerprints(Struct, frozen=True):
-    """What two runs of the same bits have in common (sha256, in hex): the final weights with their average, the
-    samples of each evaluation draw, and, in ``trace``, weights and losses at the end of each window of training."""
+    """Hashes (sha256, in hex) that two runs with the same bits share: of the final weights with their average, of the
+    samples of each evaluation draw, and, in ``trace``, of weights and losses at the end of each window of training."""
 
     weights: str = ""
     samples: tuple[str, ...] = ()
@@ -95,7 +95,7 @@ class Fingerprints(Struct, frozen=True):
 
 
 class Best(Struct, frozen=True):
-    """The best generator on the way: chosen by the headline on the selection split, with selection latents; its
+    """The best generator during training, chosen by the headline on the selection split, with selection latents; its
     ``scores`` (and ``draws``) are those of the headline's metric on the reporting split."""
 
     kimg: float
@@ -112,11 +112,11 @@ class Look(Struct, frozen=True):
 
 
 class SelfChecks(Struct, frozen=True):
-    """Whether the evaluation itself can be believed.
+    """Whether the evaluation itself can be trusted.
 
     ``real`` and ``fake`` are the numbers of samples compared, ``floor`` scores reals against other reals, ``identical``
     the reference against itself (both with the headline's metric). ``effective_samples`` is the fakes' Vendi score
-    (Friedman and Dieng 2023), about 1 where all point one way, ``spread`` their variance as a share of the reals'.
+    (Friedman and Dieng 2023), about 1 if all point the same way, ``spread`` their variance as a share of the reals'.
     ``failed`` are sentences.
     """
 
@@ -130,8 +130,8 @@ class SelfChecks(Struct, frozen=True):
 
 
 class Environment(Struct, frozen=True):
-    """Where it ran. ``core`` is the hash of ganbench's own modules, ``nondeterministic`` are the operations without a
-    deterministic form that were used, ``workers`` how many runs went on at a time."""
+    """Where it ran. ``core`` is the hash of ganbench's own modules, ``nondeterministic`` lists the operations used that
+    have no deterministic form, ``workers`` is the number of runs at a time."""
 
     ganbench: str
     commit: str
@@ -180,12 +180,12 @@ class Record(Struct, frozen=True, kw_only=True):
     extractor: str = ""
     metrics: dict[str, Component] = field(default_factory=dict)
     parts: dict[str, Component] = field(default_factory=dict)
-    """The plugins that gave ``dataset`` and ``extractor``."""
+    """The plugins that provided ``dataset`` and ``extractor``."""
     bits: Fingerprints = Fingerprints()
     best: Best | None = None
     curve: tuple[Look, ...] = ()
     collapse: str = ""
-    """In what the samples collapsed, if they did."""
+    """How the samples collapsed, if they did."""
     self_checks: SelfChecks | None = None
     speed: Speed = Speed()
     cost: Cost = Cost()
@@ -202,5 +202,5 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def file_name(self) -> str:
-        """Under which a published record is stored."""
+        """The name under which a published record is stored."""
         return f"{self.entry.replace(' ', '+').replace(':', '~').replace('/', '~')}+seed{self.seed}.json"

@@ -18,10 +18,10 @@ from ganbench.records.record import FORMAT, Record
 
 
 def write(record: Record, path: Path) -> None:
-    """Store a record as indented JSON, sealed with a hash of its content: what is changed by hand is not read.
+    """Store a record as indented JSON, sealed with a hash of its content: a record changed by hand is not read.
 
     Raises:
-        RecordError: provenance is missing, or the disk refuses.
+        RecordError: provenance is missing, or the file cannot be written.
     """
     facts = msgspec.to_builtins(record)
     if record.format >= 2:
@@ -31,10 +31,10 @@ def write(record: Record, path: Path) -> None:
 
 
 def read(path: Path) -> Record:
-    """Load a record; formats before this one load too, without what they did not hold.
+    """Load a record. Older formats load too; fields that they lack keep their defaults.
 
     Raises:
-        RecordError: the file cannot be read, is no record, was changed since it was written, or was written by a
+        RecordError: the file cannot be read, is not a record, was changed since it was written, or was written by a
             newer GANBench.
     """
     try:
@@ -65,7 +65,7 @@ def _check_means(record: Record, path: Path) -> None:
 
 
 def _seal(facts: dict[str, Any]) -> str:
-    """Over the plain values, so that fields of later formats change no older seal."""
+    """A hash over the plain values, so that fields of later formats change no older seal."""
     content = {name: value for name, value in facts.items() if name != "seal"}
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 

@@ -1,1 +1,1 @@
-"""Pictures, sounds and animations of samples."""
+"""Pictures, sounds and animations of samples; tools for latents and activations."""

@@ -1,7 +1,7 @@
 """What makes a unit of G or D most active: activation maximisation.
 
 Erhan, Bengio, Courville and Vincent 2009, "Visualizing higher-layer features of a deep network", section 4: gradient
-ascent of the unit's activation on the input, which is held to the norm, or the range, that inputs have.
+ascent on the input to raise the unit's activation, with the input kept at the norm, or in the range, of real inputs.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Who = Literal["G", "D"]
 Hear = Callable[[str, nn.Module, Any], None]
 
 TRIES = 16
-"""Random inputs of each unit, of which the best is where the ascent begins."""
+"""Random inputs per unit; the ascent starts from the best of them."""
 SHELL_DRAWS = 1000
-"""Latents whose mean norm is that of the prior's shell."""
+"""Latents whose mean norm is taken as the radius of the prior's shell."""
 
 
 @dataclass(frozen=True)
 class Layer:
-    """``shape`` of what it gives for one sample. The first number is how many units there are; of a unit that is a map
-    or a row, the activation is the mean over it."""
+    """``shape`` is that of its output for one sample. The first number counts the units; if a unit is a map or a row,
+    its activation is the mean over it."""
 
     name: str
     kind: str
@@ -43,14 +43,14 @@ class Layer:
 
     @property
     def units(self) -> int:
-        """How many there are."""
+        """The number of units."""
         return self.shape[0] if self.shape else 1
 
 
 @dataclass(frozen=True)
 class Maximised:
-    """``x[U, *shape]``, a sample for each unit, as stored; its activation, and the greatest of the random inputs that
-    the ascent began with, ``[U]`` both."""
+    """``x[U, *shape]``: a sample for each unit, as stored; ``activation[U]`` of these samples; ``random[U]``: the
+    greatest activation of the random inputs that the ascent started from."""
 
     x: Tensor
     activation: Tensor
@@ -58,16 +58,16 @@ class Maximised:
 
 
 class Probe:
-    """One player looked into: its layers by name, and the samples at which a unit of them is most active.
+    """A look inside one player: its layers by name, and the samples that make a unit most active.
 
-    G's inputs are latents, held at the mean norm of the prior. D's are samples, held between -1 and 1, or, of data that
-    know no bounds, between the least and the greatest real number.
+    G's inputs are latents, kept at the mean norm of the prior. D's are samples, kept between -1 and 1 or, if the data
+    are unbounded, between the smallest and the largest number in the training data.
 
     Args:
-        gan: the players; nothing in them is changed.
+        gan: the players; they are not changed.
         who: ``"G"`` or ``"D"``.
-        dataset: what they played on.
-        label: of which samples are asked for, where the GAN takes labels; default: the training data's in turn.
+        dataset: the data they were trained on.
+        label: the class to generate, if the GAN takes labels; default: those of the training data in turn.
 
     Raises:
         Unsupported: the GAN translates, or takes no label.
@@ -80,9 +80,9 @@ class Probe:
 
     @cached_property
     def layers(self) -> dict[str, Layer]:
-        """Those that give a tensor with a row for each sample, in the order in which they are reached."""
+        """The layers whose output is a tensor with a row per sample, in order of execution."""
         found: dict[str, Layer] = {}
-        n = 3  # no other number that is common in shapes
+        n = 3  # a number that is rare in shapes
 
         def note(name: str, module: nn.Module, given: Any) -> None:
             if isinstance(given, Tensor) and given.ndim and len(given) == n and name not in found:
@@ -101,13 +101,13 @@ class Probe:
         lr: float = 0.05,
         seed: int = 0,
     ) -> Maximised:
-        """Ascend the activation of each unit from the best of 16 random inputs on (Adam), and keep the best input met.
+        """Maximise each unit's activation with Adam, from the best of 16 random inputs, and keep the best input found.
 
-        All units are ascended side by side: a layer that compares the samples of a batch sees those of all of them.
+        All units share one batch: a layer that compares the samples of a batch sees those of all units.
 
         Args:
             layer: the name of one of ``layers``.
-            units: of that layer.
+            units: their numbers in that layer.
             steps: of the ascent.
             lr: Adam's learning rate; inputs are of the order of 1.
             seed: of the random inputs.
@@ -124,12 +124,12 @@ class Probe:
         return Maximised(x, activation.cpu(), random.cpu())
 
     def activations(self, layer: str, units: Tensor, play: Callable[[Tensor], None], x: Tensor) -> Tensor:
-        """``[B]``: how active the unit ``units[i]`` is where the input is ``x[i]``."""
+        """``[B]``: the activation of the unit ``units[i]`` for the input ``x[i]``."""
         heard: list[Tensor] = []
 
         def note(_: str, module: nn.Module, given: Tensor) -> None:
             by_unit = given if given.ndim > 1 else given[:, None]
-            mine = by_unit[torch.arange(len(x), device=x.device), units]  # a copy: what follows may work in place
+            mine = by_unit[torch.arange(len(x), device=x.device), units]  # a copy: later layers may work in place
             heard.append(mine.flatten(1).mean(1) if mine.ndim > 1 else mine)
 
         with _heard({layer: self.modules[layer]}, note):
@@ -139,21 +139,21 @@ class Probe:
     # -- inputs --------------------------------------------------------------------------------------------------------
 
     def held(self, x: Tensor) -> Tensor:
-        """The nearest input that is allowed."""
+        """The nearest allowed input."""
         if self.who == "D":
             return x.clamp(*self._bounds)
         flat = x.flatten(1)
         return (flat * (self._shell / flat.norm(dim=1, keepdim=True).clamp(min=1e-12))).view_as(x)
 
     def _along(self, slope: Tensor, x: Tensor) -> Tensor:
-        """The part of a slope that stays on the shell: the rest would be taken back, and mislead Adam's moments."""
+        """The part of a gradient that stays on the shell: the rest would be undone, and mislead Adam's moments."""
         if self.who == "D":
             return slope
         flat, at = slope.flatten(1), nn.functional.normalize(x.flatten(1))
         return (flat - (flat * at).sum(1, keepdim=True) * at).view_as(x)
 
     def _random(self, n: int, rng: torch.Generator) -> Tensor:
-        """Latents of the prior, brought to its shell; faint noise in the middle of the range of samples."""
+        """For G, latents from the prior, moved to its shell; for D, faint noise around the middle of the range."""
         if self.who == "G":
             return self.held(self.gan.sample_latent(n, rng))
         low, high = self._bounds
@@ -176,7 +176,7 @@ class Probe:
     # -- the ascent ----------------------------------------------------------------------------------------------------
 
     def _player(self, like: Split) -> Callable[[Tensor], None]:
-        """Sends inputs ``[B, ...]`` through the player, under the labels of ``like``."""
+        """A function that sends inputs ``[B, ...]`` through the player, under the labels of ``like``."""
         z = self.gan.sample_latent(len(like), torch.Generator(self.device).manual_seed(0))
         batch = batch_of(z, like)
         if self.who == "G":
@@ -202,7 +202,7 @@ class Probe:
     def _ascend(
         self, layer: str, units: Tensor, like: Split, start: Tensor, steps: int, lr: float
     ) -> tuple[Tensor, Tensor]:
-        """The best inputs that were met on the way, and their activations."""
+        """The best inputs found during the ascent, and their activations."""
         play, x = self._player(like), start.clone().requires_grad_(True)
         adam = torch.optim.Adam([x], lr)
         best, record = start.clone(), torch.full((len(units),), -math.inf, device=self.device)
@@ -232,8 +232,8 @@ class Probe:
 
 
 def _named(gan: GAN, modules: Sequence[nn.Module]) -> dict[str, nn.Module]:
-    """The layers of a player by name, without those that only hold others in a row. Names begin with that of the module
-    in the GAN where a player is made of several."""
+    """The layers of a player by name, without containers of other layers. If a player is made of several modules, names
+    begin with the module's name in the GAN."""
     within = {id(module): name for name, module in gan.named_modules()}
     found = {}
     for module in modules:
@@ -249,7 +249,7 @@ def _named(gan: GAN, modules: Sequence[nn.Module]) -> dict[str, nn.Module]:
 
 @contextmanager
 def _heard(modules: Mapping[str, nn.Module], note: Hear) -> Iterator[None]:
-    """Tell ``note`` what each of the modules gives, as they are reached."""
+    """Call ``note`` with the output of each module as it runs."""
     hooks = [
         module.register_forward_hook(lambda module, _, given, name=name: note(name, module, given))
         for name, module in modules.items()

@@ -13,10 +13,10 @@ from ganbench.contracts.data import to_signal
 from ganbench.report.canvas import Pixels
 
 WIDTH, WAVE, SPECTRUM = 192, 40, 64
-"""Of a tile, in pixels: its width, the height of the wave and that of the spectrogram."""
+"""Pixels of a tile: its width, and the heights of the wave and the spectrogram."""
 WINDOW_SECONDS = 0.032
 ASSUMED_RATE = 8000.0
-"""Decides how long the window is where the data state no rate."""
+"""Samples per second, which set the window's length, if the data state no rate."""
 FLOOR = -80.0
 """Decibels that are black; 0 dB, the brightest, is a sine of amplitude 1."""
 PAPER, WAVE_INK, MIDDLE = (16, 16, 20), (120, 190, 255), (60, 60, 70)
@@ -27,13 +27,13 @@ HEAT = (
 
 
 def tiles(x: Tensor, rate: float | None) -> Pixels:
-    """``[N, h, w, 3]`` of ``x[N, C, T]`` in [-1, 1]; channels are mixed."""
+    """``[N, h, w, 3]`` from ``x[N, C, T]`` in [-1, 1]; channels are averaged."""
     mono = to_signal(x).mean(dim=1).numpy()
     return np.concatenate([_waves(mono), _heated(spectrogram(mono, rate or ASSUMED_RATE))], axis=1)
 
 
 def caption(x: Tensor, rate: float | None) -> str:
-    """What the axes of the tiles are."""
+    """A caption that says what the axes of the tiles are."""
     scale = f"{FLOOR:g} to 0 dB"
     if rate is None:
         return f"{x.shape[-1]} samples; {scale}"
@@ -72,7 +72,7 @@ def _heated(decibels: NDArray[np.float32]) -> Pixels:
 
 
 def _waves(mono: NDArray[np.float32]) -> Pixels:
-    """``[N, WAVE, WIDTH, 3]``: from the least to the greatest sample of each column, joined to its neighbour."""
+    """``[N, WAVE, WIDTH, 3]``: from the smallest to the largest sample of each column, joined to its neighbour."""
     edges = np.linspace(0, mono.shape[1], WIDTH + 1).astype(int)[:-1]
     low, high = np.minimum.reduceat(mono, edges, axis=1), np.maximum.reduceat(mono, edges, axis=1)
     low[:, 1:], high[:, 1:] = np.minimum(low[:, 1:], high[:, :-1]), np.maximum(high[:, 1:], low[:, :-1])

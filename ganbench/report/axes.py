@@ -1,4 +1,4 @@
-"""A rectangle to draw data in, with ticks at two or three of its sides."""
+"""A rectangle to draw data in, with ticks on two or three of its sides."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Axes:
     """White paper around a plot of ``width`` x ``height`` pixels that shows ``x`` and ``y`` (lowest, highest).
 
     Args:
-        ground: what the plot is painted with before anything else, ``[height, width, 3]``.
+        ground: the background of the plot, ``[height, width, 3]``.
     """
 
     def __init__(self, width: int, height: int, x: Range, y: Range, ground: Pixels | None = None) -> None:
@@ -33,7 +33,7 @@ class Axes:
             self.image.paste(Image.fromarray(ground), (LEFT, TOP))
 
     def place(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.int64]:
-        """Data -> pixels ``[n, 2]`` of the plot, column and row from its upper left; what lies outside is put at the
+        """Data -> pixels ``[n, 2]`` of the plot, column and row from its upper left; points outside are moved to the
         edge."""
         across = (np.asarray(x, float) - self.x[0]) / (self.x[1] - self.x[0]) * (self.width - 1)
         up = (np.asarray(y, float) - self.y[0]) / (self.y[1] - self.y[0]) * (self.height - 1)
@@ -47,7 +47,7 @@ class Axes:
         self.draw.line(points, colour, width)
 
     def area(self, x: ArrayLike, y: ArrayLike, colour: Colour) -> None:
-        """Fill what the points go around."""
+        """Fill the polygon whose corners are the points."""
         self.draw.polygon([(int(column) + LEFT, int(row) + TOP) for column, row in self.place(x, y)], colour)
 
     def dots(self, x: ArrayLike, y: ArrayLike, colour: Colour, size: int) -> None:
@@ -67,7 +67,7 @@ class Axes:
             self.draw.text((column + LEFT, row + TOP + 6), f"{value:g}", WORDS, font(), "ma")
 
     def ticks_y(self, values: Sequence[tuple[float, str]] | None = None, *, right: bool = False) -> None:
-        """Numbers at the left, or at the right; ``values`` with their names, or round ones."""
+        """Numbers on the left, or on the right; ``values`` with their names, or round ones."""
         named = [(value, f"{value:g}") for value in round_numbers(*self.y)] if values is None else values
         edge, outwards, anchor = (LEFT + self.width - 1, 1, "lm") if right else (LEFT, -1, "rm")
         for value, name in named:
@@ -76,7 +76,7 @@ class Axes:
             self.draw.text((edge + 7 * outwards, row + TOP), name, WORDS, font(), anchor)
 
     def legend(self, names: Sequence[tuple[str, Colour]], corner: str = "") -> None:
-        """Words in their colours above the plot, and others in the right corner."""
+        """Names with their colours above the plot, and a text in the right corner."""
         at = LEFT
         for name, colour in names:
             self.draw.rectangle([at, TOP - 16, at + 9, TOP - 7], colour)
@@ -85,13 +85,13 @@ class Axes:
         self.draw.text((LEFT + self.width, TOP - 11), corner, WORDS, font(), "rm")
 
     def pixels(self) -> Pixels:
-        """The whole, with its frame."""
+        """The whole picture, with the plot's frame."""
         self.draw.rectangle([LEFT - 1, TOP - 1, LEFT + self.width, TOP + self.height], outline=LINES)
         return np.array(self.image)
 
 
 def round_numbers(low: float, high: float, about: int = 6) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten between two numbers, ``about`` as many as asked for or fewer."""
+    """Multiples of 1, 2 or 5 times a power of ten between two numbers: at most about ``about`` of them."""
     power = 10.0 ** math.floor(math.log10((high - low) / about))
     step = next(power * k for k in (1, 2, 5, 10) if power * k * about >= (high - low))
     first, last = math.ceil(low / step), math.floor(high / step)

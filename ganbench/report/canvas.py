@@ -1,4 +1,4 @@
-"""What pictures are put together from: tiles, enlargement, words."""
+"""Building blocks of pictures: tiles, enlargement, words."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 Pixels = NDArray[np.uint8]
-"""``[H, W, 3]``, 0..255; tiles and frames have an axis more in front."""
+"""``[H, W, 3]``, 0..255; tiles and frames have one more axis in front."""
 Colour = tuple[int, int, int]
 
 SMALLEST_SIDE = 48
 GROUND = 24
-"""Of grids: the grey between tiles."""
+"""The grey between the tiles of a grid."""
 GAP = 2
 LINE = 18
 """Height of a line of words, in pixels."""
@@ -29,7 +29,7 @@ def enlarged(tiles: Pixels, side: int = SMALLEST_SIDE) -> Pixels:
 
 
 def grid(tiles: Pixels, columns: int = 0, gap: int = GAP) -> Pixels:
-    """``[n, h, w, 3]`` on a dark ground, in rows of ``columns``; as square as can be where no number is given."""
+    """``[n, h, w, 3]`` on a dark ground, in rows of ``columns``; about square by default."""
     n, height, width, _ = tiles.shape
     columns = min(n, columns or math.ceil(math.sqrt(n * height / width)))
     rows = -(-n // columns)
@@ -41,7 +41,7 @@ def grid(tiles: Pixels, columns: int = 0, gap: int = GAP) -> Pixels:
 
 
 def beside(parts: Sequence[Pixels], gap: int = 1) -> Pixels:
-    """Several ``[n, h, w, 3]`` as one: the i-th of each next to each other, the smaller ones enlarged as far as they
+    """Several ``[n, h, w, 3]`` as one: the i-th tiles of all side by side, the smaller ones enlarged as far as they
     fit, on a dark ground."""
     height = max(part.shape[1] for part in parts)
     columns = []
@@ -63,5 +63,5 @@ def captioned(pixels: Pixels, caption: str) -> Pixels:
 
 @cache
 def font(size: int = 12) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The one that comes with Pillow."""
+    """Pillow's default font."""
     return ImageFont.load_default(size)

@@ -19,7 +19,7 @@ from ganbench.report.canvas import Pixels
 SILENCE = 0.25
 """Seconds between sounds that follow one another in a file."""
 SHORTEST = 20
-"""Milliseconds: a picture that is to be shown for less is shown for 100 by browsers."""
+"""Milliseconds: browsers show a picture for 100 if it asks for less than this."""
 
 
 def save_png(pixels: Pixels, path: Path) -> None:
@@ -44,12 +44,12 @@ def save_wav(x: Tensor, rate: float, path: Path) -> None:
 
 
 def save_animation(frames: Sequence[Pixels], fps: float, path: Path, hold: float = 0.0) -> None:
-    """Write pictures of one size as a GIF or, by the suffix, a lossless WebP that goes on for ever.
+    """Write pictures of one size as a GIF or, by the suffix, a lossless WebP, which loops for ever.
 
     Args:
-        frames: ``[H, W, 3]`` each; equal ones that follow each other become one that is shown for longer.
-        fps: pictures a second, at most 50.
-        hold: seconds for which the last one is shown besides.
+        frames: ``[H, W, 3]`` each; consecutive equal ones become one that is shown for longer.
+        fps: pictures per second, at most 50.
+        hold: extra seconds for which the last one is shown.
     """
     kind = path.suffix.lower().removeprefix(".")
     tick = 10 if kind == "gif" else 1  # milliseconds that the format counts in

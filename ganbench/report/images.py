@@ -25,6 +25,6 @@ def tiles(x: Tensor) -> Pixels:
 
 
 def small(x: Tensor, side: int) -> Pixels:
-    """``[N, h, w, 3]`` of at most ``side`` pixels, by leaving pixels out."""
+    """``[N, h, w, 3]`` of at most ``side`` pixels, by skipping pixels."""
     step = -(-x.shape[-1] // side)
     return rgb(x)[:, ::step, ::step]

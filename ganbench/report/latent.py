@@ -1,6 +1,6 @@
-"""Latent tools for any G: the samples between two latents, and what samples are asked for.
+"""Latent tools for any G: the samples between two latents, and the labels or sources that samples are made for.
 
-Interpolation is linear or spherical (Shoemake 1985; White 2016, "Sampling generative networks": a Gaussian of many
+Interpolation is linear or spherical (Shoemake 1985; White 2016, "Sampling generative networks": a Gaussian in many
 dimensions lies near a sphere, and the chord between two of its points leads through places that G was never shown).
 ``activation.py`` looks for the latents that make a unit most active.
 """
@@ -22,9 +22,9 @@ from ganbench.errors import DataError, Unsupported
 Mode = Literal["slerp", "linear"]
 
 BATCH = 256
-"""Samples that are made at a time."""
+"""Samples made at a time."""
 PARALLEL = 1e-4
-"""Radians: latents of a smaller angle, or opposite within it, are joined by a straight line."""
+"""Radians: latents at a smaller angle, or within it of being opposite, are joined by a straight line."""
 
 
 def linear(z0: Tensor, z1: Tensor, t: float | Tensor) -> Tensor:
@@ -33,8 +33,8 @@ def linear(z0: Tensor, z1: Tensor, t: float | Tensor) -> Tensor:
 
 
 def slerp(z0: Tensor, z1: Tensor, t: float | Tensor) -> Tensor:
-    """``sin((1 - t) w) / sin(w) z0 + sin(t w) / sin(w) z1`` of ``z[..., Z]``, w the angle between the two: of latents
-    of one norm, all have that norm. Where they point the same way, or opposite ways, it is ``linear``."""
+    """``sin((1 - t) w) / sin(w) z0 + sin(t w) / sin(w) z1`` of ``z[..., Z]``, w the angle between the two. Latents of
+    equal norm keep it all along. If they point the same way, or opposite ways, it is ``linear``."""
     cosine = nn.functional.cosine_similarity(z0.double(), z1.double(), dim=-1).clamp(-1, 1).unsqueeze(-1)
     angle = torch.arccos(cosine)
     curved = (angle > PARALLEL) & (math.pi - angle > PARALLEL)
@@ -47,18 +47,18 @@ WAYS: dict[Mode, Callable[[Tensor, Tensor, float], Tensor]] = {"slerp": slerp, "
 
 
 def interpolate(gan: GAN, like: Split, steps: int = 10, mode: Mode = "slerp", seed: int = 0) -> Tensor:
-    """Samples on the way from one latent to another, ``x[P, steps, *shape]`` as stored: a pair of latents for each of
-    the P reals of ``like``, whose labels are held along the way.
+    """Samples along the path from one latent to another, ``x[P, steps, *shape]`` as stored: a pair of latents for each
+    of the P reals of ``like``, whose label is kept along the path.
 
     Args:
-        gan: the players; nothing in them is changed.
+        gan: the players; they are not changed.
         like: reals, one for each pair.
-        steps: samples along each way, both ends included; 2 or more.
+        steps: samples along each path, both ends included; 2 or more.
         mode: ``"slerp"`` or ``"linear"``.
         seed: of the latents.
 
     Raises:
-        Unsupported: the GAN translates, and has no latent.
+        Unsupported: the GAN translates, so it has no latent.
     """
     refuse_translators(like)
     pairs, device = len(like), device_of(gan)
@@ -70,20 +70,20 @@ def interpolate(gan: GAN, like: Split, steps: int = 10, mode: Mode = "slerp", se
 
 
 def made_of(gan: GAN, z: Tensor, like: Split) -> Tensor:
-    """The samples ``x[N, *shape]`` of latents ``z[N, Z]`` under the labels of ``like``, as stored, on the CPU."""
+    """The samples ``x[N, *shape]`` for latents ``z[N, Z]`` and the labels of ``like``, as stored, on the CPU."""
     with untouched(gan), torch.no_grad():
         parts = [gan.sample(batch_of(z[i], like[i])) for i in torch.arange(len(z)).split(BATCH)]
     return torch.cat([quantise(part, like.x).cpu() for part in parts])
 
 
 def batch_of(z: Tensor, like: Split) -> Batch:
-    """What a GAN is asked with: latents, and the labels of ``like``."""
+    """The batch that a GAN makes samples from: latents, and the labels of ``like``."""
     labels = None if like.labels is None else like.labels.to(z.device)
     return Batch(to_signal(like.x.to(z.device)), z, labels)
 
 
 def refuse_translators(data: Split) -> None:
-    """Raise Unsupported where samples are made of other samples."""
+    """Raise Unsupported if samples are made from other samples."""
     if data.source is not None:
         raise Unsupported(
             "this GAN translates: it has no latent for these tools to use",
@@ -92,11 +92,11 @@ def refuse_translators(data: Split) -> None:
 
 
 def conditions(gan: GAN, dataset: Dataset, n: int, label: int | None = None) -> Split:
-    """What ``n`` samples are asked for: labels as the training data have them, or all the same one. Translators get
+    """The labels that ``n`` samples are made for: those of the training data, or the same for all. Translators get
     sources that they were not trained on.
 
     Raises:
-        Unsupported: there is a label, and the GAN takes none.
+        Unsupported: a label is given, but the GAN takes none.
         DataError: the data have no such label.
     """
     data = dataset.train if dataset.spec.source is None else dataset.test

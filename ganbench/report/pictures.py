@@ -1,6 +1,6 @@
-"""What one looks at and listens to: pictures of samples for files and the terminal, sounds, animations.
+"""Samples to look at and listen to: pictures for files and the terminal, sounds, animations.
 
-Kinds of data are told apart by their shape: points, sounds, images, clips (``DataSpec``). Arrays are as stored.
+The kind of data follows from the shape: points, sounds, images, clips (``DataSpec``). Arrays are as stored.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ __all__ = [
 
 THUMBNAILS, THUMBNAIL_SIDE = 12, 24
 SINGLE_SOUNDS = 8
-"""So many sounds get a file of their own."""
+"""How many sounds get a file of their own."""
 CLIP_RATE = 8.0
-"""Frames a second of clips whose data state no rate."""
+"""Frames per second of clips whose data state no rate."""
 
 
 def how_many(spec: DataSpec) -> int:
@@ -60,10 +60,10 @@ def picture(
     Args:
         x: as stored, bytes or floats in [-1, 1]; points as they are.
         spec: for the rate of sounds.
-        source: what was translated to ``x``, shown at the left of each.
-        truth: what it ought to have been translated to, shown at the right of each.
-        back: what ``truth`` was translated to on the way back, at the right of that.
-        paired: False where ``truth`` belongs to another source, and is called real.
+        source: the samples that were translated to ``x``, shown to the left of it.
+        truth: the correct translations, shown to the right of ``x``.
+        back: the back-translations of ``truth``, to the right of that.
+        paired: False if ``truth`` belongs to other sources; it is then labelled real.
         columns: of the grid; by default it is about square, and clips stand one below the other.
     """
     if x.ndim == 2:
@@ -79,7 +79,7 @@ def picture(
 
 
 def picture_of(fakes: Split, spec: DataSpec, reals: Split | None = None, *, columns: int = 0) -> Pixels:
-    """Fakes as ``picture`` has them; translations beside what they were made of, which are the first of ``reals``."""
+    """Fakes as ``picture`` draws them; translations beside their sources, which are the first of ``reals``."""
     if reals is None or reals.source is None:
         return picture(fakes.x, spec, columns=columns)
     n = len(fakes)
@@ -90,9 +90,9 @@ def picture_of(fakes: Split, spec: DataSpec, reals: Split | None = None, *, colu
 
 
 def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> Pixels:
-    """A moment of training: points of one or two features with D, anything else as ``picture`` has it.
+    """A moment of training: points of one or two features with D, anything else as ``picture`` draws it.
 
-    ``fakes`` were made of ``reals``, the first of the first (as ``evaluation.sample`` does); there may be more reals.
+    ``fakes[i]`` was made from ``reals[i]`` (as ``evaluation.sampling.sample`` does); there may be more reals.
     """
     if len(spec.shape) == 1 and spec.shape[0] <= 2:
         return points.frame(gan, fakes, reals, spec, kimg)
@@ -100,8 +100,8 @@ def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> 
 
 
 def thumbnail(x: Tensor, source: Tensor | None = None) -> Pixels:
-    """A few samples small enough for a terminal, ``[n, H, W, 3]``: images (each after its source, where they look
-    alike), spectrograms, the frames of one clip, or a single picture of points."""
+    """A few samples small enough for a terminal, ``[n, H, W, 3]``: images (each after its source, if both have the
+    same size), spectrograms, the frames of one clip, or a single picture of points."""
     if x.ndim == 2:
         return points.thumbnail(x, 32)[None]
     if x.ndim == 3:
@@ -116,14 +116,14 @@ def thumbnail(x: Tensor, source: Tensor | None = None) -> Pixels:
 
 
 def save_samples(fakes: Split, spec: DataSpec, stem: Path, reals: Split | None = None) -> None:
-    """Write ``STEM.png``, and what ``save_media`` writes; ``reals`` are what translations were made of."""
+    """Write ``STEM.png``, and what ``save_media`` writes; ``reals`` hold the sources of translations."""
     save_png(picture_of(fakes, spec, reals), stem.with_name(f"{stem.name}.png"))
     save_media(fakes.x, spec, stem)
 
 
 def save_media(x: Tensor, spec: DataSpec, stem: Path) -> None:
-    """Write what these data are best heard or seen as, beside their picture: of sounds ``STEM.wav`` with all of them
-    and ``STEM-0.wav`` and so on with the first ones, of clips ``STEM.gif`` and ``STEM.webp``; of others nothing."""
+    """Write files in which these data are best heard or seen: for sounds ``STEM.wav`` with all of them and
+    ``STEM-0.wav`` and so on with the first ones, for clips ``STEM.gif`` and ``STEM.webp``, for others nothing."""
     if x.ndim == 3 and spec.rate:
         for name, sounds in {"": x, **{f"-{i}": x[i : i + 1] for i in range(min(SINGLE_SOUNDS, len(x)))}}.items():
             save_wav(sounds, spec.rate, stem.with_name(f"{stem.name}{name}.wav"))

@@ -1,4 +1,4 @@
-"""Pictures of points ``x[N, F]``, and of what D thinks of the places where they lie."""
+"""Pictures of points ``x[N, F]``, and of D's output around them."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ WIDTH, HEIGHT = 560, 310
 SIDE = 464
 BINS = 56
 SURFACE = 58
-"""D is asked at so many places along each side of a square."""
+"""The number of places along each side of a square at which D is evaluated."""
 HEADROOM = 1.6
-"""How much higher than the data's density the picture is: fakes in a heap reach the top."""
+"""The height of the picture as a multiple of the data's peak density; fakes heaped on one place reach the top."""
 REAL, FAKE, CRITIC = (31, 90, 166), (217, 95, 2), (27, 130, 60)
 REAL_BARS, HALF = (190, 210, 236), (130, 130, 130)
 SURFACE_COLOURS = ((250, 206, 170), (250, 250, 250), (176, 203, 235))
-"""Of D(x) = 0, 1/2 and 1."""
+"""The colours of D(x) = 0, 1/2 and 1."""
 
 
 def scatter(x: Tensor) -> Pixels:
@@ -57,10 +57,10 @@ def thumbnail(x: Tensor, side: int) -> Pixels:
 
 
 def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> Pixels:
-    """A moment of training, on axes that the reals fix. Of one feature: the densities p_data and p_g, and D(x); of two:
-    the points over D(x). That is 1 / (1 + exp(-logit)), whatever the loss makes of the logit.
+    """A moment of training, on axes that the reals fix. For one feature, the densities p_data and p_g, and D(x); for
+    two, the points over D(x). D(x) is 1 / (1 + exp(-logit)), whatever the loss does with the logit.
 
-    D is left out where it cannot judge single points (a trick may show it packs of them).
+    D is left out if it cannot judge single points (a trick may show it packs of them).
     """
     real, fake = reals.x.double().numpy(), fakes.x.double().numpy()
     corner = f"{kimg:.4g} kimg"
@@ -68,9 +68,9 @@ def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> 
 
 
 def judged(gan: GAN, x: Tensor, spec: DataSpec) -> Floats | None:
-    """``D(x)[N]`` in 0..1 of points ``x[N, F]``, averaged over the labels where D knows them; None where D cannot tell.
+    """``D(x)[N]`` in 0..1 of points ``x[N, F]``, averaged over the labels if D uses them; None if D cannot tell.
 
-    D is that of the first match, in eval mode. Nothing is touched: no statistics, no generator of random numbers.
+    D is that of the first match, in eval mode. Nothing is touched: no statistics, no random generator.
     """
     device = device_of(gan)
     copies = max(1, spec.classes) if gan.conditional else 1
@@ -81,7 +81,7 @@ def judged(gan: GAN, x: Tensor, spec: DataSpec) -> Floats | None:
             z = gan.sample_latent(len(points), torch.Generator(device).manual_seed(0))
             critic = gan.matches(Batch(points, z, labels), points)[0].D
             value = torch.sigmoid(critic(points).double()).reshape(copies, len(x)).mean(0)
-    except Exception:  # a picture costs no run: this D plays on something else than single points
+    except Exception:  # a picture must not cost the run: this D does not judge single points
         return None
     return value.cpu().numpy() if value.isfinite().all() else None
 
@@ -122,7 +122,7 @@ def _plane(gan: GAN, real: Floats, fake: Floats, spec: DataSpec, corner: str) ->
 
 
 def _surface(value: Floats) -> Pixels:
-    """``D[SURFACE, SURFACE]``, the top first -> ``[SIDE, SIDE, 3]`` with a line where it is 1/2."""
+    """``D[SURFACE, SURFACE]``, the top row first -> ``[SIDE, SIDE, 3]`` with a line where it is 1/2."""
     smooth = np.asarray(Image.fromarray(value.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     places = (0.0, 0.5, 1.0)
     pixels = np.stack([np.interp(smooth, places, channel) for channel in zip(*SURFACE_COLOURS, strict=True)], -1)
@@ -151,13 +151,13 @@ def _bars(axes: Axes, values: Floats, colour: Colour, *, outline: bool = False) 
 
 
 def _histogram(values: Floats, x: Range) -> tuple[Floats, Floats]:
-    """(density in each bin, edges); what lies outside counts in the total."""
+    """(density in each bin, edges); values outside count towards the total."""
     counts, edges = np.histogram(values, BINS, range=x)
     return counts / (values.size * (edges[1] - edges[0])), edges
 
 
 def _reach(values: Floats) -> Range:
-    """Where nearly all values lie, and a quarter more on each side."""
+    """The range of nearly all values, and a quarter more on each side."""
     low, high = np.quantile(values, [0.001, 0.999])
     spare = 0.25 * max(float(high - low), _least(values))
     return float(low) - spare, float(high) + spare
@@ -172,5 +172,5 @@ def _square(values: Floats) -> tuple[Range, Range]:
 
 
 def _least(values: Floats) -> float:
-    """A range that can be told from its middle in floats."""
+    """A range wide enough to differ from its middle in floats."""
     return 1e-6 * max(1.0, float(np.abs(values).max()))

@@ -1,1 +1,1 @@
-"""A plan, its jobs, one run, and where runs are carried out."""
+"""From a plan to records: jobs, one run, and the executors that carry runs out."""

@@ -1,4 +1,4 @@
-"""What a user changes with --set, taken apart."""
+"""Parsing what a user changes with ``--set``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganbench.errors import ProtocolError
 
 @dataclass(frozen=True)
 class Changes:
-    """``--set`` taken apart: what concerns the protocol's training, the recipe, and settings of loss and arch."""
+    """``--set``, parsed: changes of the protocol's training, of the recipe, and of settings of loss and arch."""
 
     raw: dict[str, str] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)

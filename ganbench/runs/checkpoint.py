@@ -1,4 +1,4 @@
-"""Checkpoints: all that a run goes on from, or, once it is over, what samples are drawn from."""
+"""Checkpoints: everything a run needs to resume or, once it is over, to draw samples."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganbench.records.files import write_atomically
 from ganbench.runs.players import build_players
 
 WEIGHTS = ("job", "gan", "averaged")
-"""What is left of a state when its run is over."""
+"""What is kept of a state when its run is over."""
 
 
 def save(state: Mapping[str, Any], path: Path) -> None:
@@ -32,7 +32,7 @@ def save(state: Mapping[str, Any], path: Path) -> None:
 
 
 def load(path: Path, identity: str) -> dict[str, Any] | None:
-    """The state of an unfinished run of this identity, on the CPU; None where there is none that can be read."""
+    """The state of an unfinished run of this identity, on the CPU; None if there is none that can be read."""
     if not path.exists():
         return None
     try:
@@ -43,7 +43,7 @@ def load(path: Path, identity: str) -> dict[str, Any] | None:
 
 
 def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:
-    """``n`` stored samples ``x[n, *shape]`` of the averaged generator in a checkpoint, on the CPU.
+    """``n`` samples ``x[n, *shape]``, as stored, from the averaged generator in a checkpoint, on the CPU.
 
     Raises:
         GanbenchError: as ``players_of``.
@@ -54,10 +54,10 @@ def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:
 
 
 def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
-    """The players in a checkpoint, G averaged, D as it was last, in eval mode on the CPU, and the data they played on.
+    """The players in a checkpoint (G averaged, D in its last state), in eval mode on the CPU, and their data.
 
     Raises:
-        RecordError: the checkpoint cannot be read, or its arch is another by now.
+        RecordError: the checkpoint cannot be read, or its arch has changed since.
         GanbenchError: a plugin that the run used is not installed any more.
     """
     try:

@@ -1,4 +1,4 @@
-"""What a run looks like while it goes on: a live view on a terminal, plain lines elsewhere."""
+"""How runs in progress are shown: in a live view on a terminal, in plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ WIDE_ENOUGH = 60
 
 
 def make_display(console: Console, plan: Plan, quiet: bool) -> Display:
-    """The display that fits where the output goes."""
+    """The display that suits the output: nothing, a live view, or plain lines."""
     if quiet:
         return Display()
     return LiveDisplay(console, plan) if _can_redraw(console) else PlainDisplay(console, plan)
 
 
 def _can_redraw(console: Console) -> bool:
-    """A terminal can; a notebook where it has widgets."""
+    """A terminal can, and so can a notebook with widgets."""
     return console.is_terminal or (console.is_jupyter and find_spec("ipywidgets") is not None)
 
 
@@ -45,10 +45,10 @@ class Display:
         return None
 
     def show(self, event: Event) -> None:
-        """Take note of an event."""
+        """Show an event."""
 
     def say(self, text: str) -> None:
-        """A line that stays."""
+        """Print a line that stays."""
 
 
 class PlainDisplay(Display):

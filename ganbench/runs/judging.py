@@ -1,4 +1,4 @@
-"""The end of a run: its generator judged on independent latents, and the best on the way on the very same."""
+"""The end of a run: its generator is judged on independent latents, and the best during training on the same ones."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def judge(bench: Bench, averaged: GAN, best: BestSoFar, kimg: float, seed_of: Ca
     Args:
         bench: the protocol's data and judges.
         averaged: the generator at the end, after ``kimg`` thousand images.
-        best: the best on the way.
+        best: the best generator during training.
         seed_of: stream -> seed of this run.
     """
     seeds = [seed_of(f"evaluation-{draw}") for draw in range(bench.protocol.evaluation.draws)]

@@ -32,18 +32,18 @@ class Plan:
     todo: list[Job]
     finished: list[Job]
     changed: list[Job] = field(default_factory=list)
-    """Jobs of ``todo`` that have a record, but of other code."""
+    """Jobs of ``todo`` that have a record, but from different code."""
     older: Counter[str] = field(default_factory=Counter)
-    """GANBench version -> finished runs of an older record format. Their code was hashed in another way, so nobody can
-    tell whether it changed; they stand as results of that version."""
+    """GANBench version -> finished runs of an older record format. Their code was hashed differently, so changes cannot
+    be detected; they are kept as results of that version."""
 
     @property
     def jobs(self) -> list[Job]:
         return self.finished + self.todo
 
     def queue(self, workers: int) -> list[Job]:
-        """``todo``, where the yardsticks come first: what cannot be judged is found out before it is trained. Several
-        workers begin with the first run beside them."""
+        """``todo``, with yardsticks first: if a protocol cannot be judged, that shows before any training. Several
+        workers also start the first run at once."""
         first = next((job for job in self.todo if not job.yardstick), None)
         if workers == 1 or first is None:
             return self.todo
@@ -62,7 +62,7 @@ def make_plan(
     device: str = "auto",
     force: bool = False,
 ) -> Plan:
-    """Every (arch, loss, seed), with all the tricks, and the yardsticks; what has a valid record of the same code is
+    """Every (arch, loss, seed), with all the tricks, and the yardsticks; jobs with a valid record of the same code are
     not repeated.
 
     Raises:
@@ -100,9 +100,8 @@ def make_plan(
                 )
                 folder = home / _folder_name(job, (arch, loss, *tricks)) / f"seed{seed}"
                 jobs.append(msgspec.structs.replace(job, folder=str(folder)))
-    once = len(
-        protocol.evaluation.yardsticks
-    )  # one draw of each comes first: what cannot be judged is found out before it is trained
+    # one draw of each yardstick comes first: if the protocol cannot be judged, that shows before any training
+    once = len(protocol.evaluation.yardsticks)
     return _sort(protocol, yardsticks[:once] + jobs + yardsticks[once:], force)
 
 
@@ -150,7 +149,7 @@ def _sort(protocol: Protocol, jobs: list[Job], force: bool) -> Plan:
         if record.status not in FINISHED:
             plan.todo.append(job)
         elif record.format < FORMAT or _same_code(record, job):
-            # what is read from a path may have changed: the worker looks, and repeats the run only if it has
+            # data from a path may have changed: the worker checks, and repeats the run only if they have
             (plan.todo if ":" in job.protocol.dataset else plan.finished).append(job)
             if record.format < FORMAT and not job.yardstick:
                 plan.older[record.environment.ganbench] += 1
@@ -176,7 +175,7 @@ def _same_code(record: Record, job: Job) -> bool:
 
 
 def _lay_over(protocol: Protocol, changes: Changes) -> Protocol:
-    """The protocol with the user's budget, batch and time-out; it keeps its name, and so its seed streams."""
+    """The protocol with the user's budget, batch and time-out; it keeps its name, and thus its seed streams."""
     if changes.recipe:
         protocols.resolve_recipe(protocol.training, [("--set", changes.recipe)])
     if not changes.training:
@@ -200,11 +199,11 @@ def _check_names(protocol: Protocol) -> None:
 
 
 def _folder_name(job: Job, sources: Sequence[Source]) -> str:
-    """``dcgan+wgan-gp+pacgan~2``; a package stands before a name that two packages provide."""
+    """``dcgan+wgan-gp+pacgan~2``; the package comes before a name that several packages provide."""
     names = []
     for source in sources:
         shared = sum(other.name == source.name for other in plugins.of_kind(source.kind)) > 1
-        shared |= source.package == UNPACKAGED  # it may be called like an installed one
+        shared |= source.package == UNPACKAGED  # it may share the name of an installed one
         names.append((source.reference if shared else source.label).replace(":", "~").replace("/", "~"))
     tail = "".join(f"+{name}={value}" for name, value in sorted(job.changes.items()))
     return "+".join(names) + tail.replace("/", "~").replace(" ", "")

@@ -29,7 +29,7 @@ from ganbench.plugins.source import Source
 class Players:
     """What a run trains, and by which rules.
 
-    ``loss`` is the objective that was named, with the user's settings; ``played`` is what the tricks made of it.
+    ``loss`` is the named objective, with the user's settings; ``played`` is what the tricks made of it.
     ``origins`` says which layer stated each field of the recipe.
     """
 
@@ -47,7 +47,7 @@ def build_players(job: Job, dataset: Dataset) -> Players:
 
     Raises:
         Unsupported: arch, loss, tricks and data do not fit together.
-        PluginError: a plugin returned something else than its contract says.
+        PluginError: a plugin broke its contract.
     """
     loss = played = build_loss(job.loss, job.loss_changes)
     tricks = {f"trick {_name(reference)}": build_trick(reference) for reference in job.tricks}
@@ -73,7 +73,7 @@ def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str
         gan = build(dataset.spec)
     for needed in (wish, d_norm):
         _check_norm(source.name, gan, needed)
-    _check_players(source, gan, dataset, logits=not tricks)  # a trick may have D judge something else than samples
+    _check_players(source, gan, dataset, logits=not tricks)  # a trick may have D judge something other than samples
     return gan
 
 
@@ -106,12 +106,12 @@ def _resolve(job: Job, gan: GAN, traits: LossTraits, tricks: Mapping[str, Trick]
 
 
 class _Named(Unsupported):
-    """Says already who declines."""
+    """Already names who declines."""
 
 
 @contextmanager
 def _naming(who: str, otherwise: str = "") -> Iterator[None]:
-    """``otherwise``: the next step, where the one who declines names none."""
+    """Put ``who`` before the message of an ``Unsupported``; ``otherwise`` is the next step if it names none."""
     try:
         yield
     except _Named:
@@ -129,7 +129,7 @@ def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
 
     Raises:
         UnknownSetting: the loss has no such field.
-        ProtocolError: a field has another type.
+        ProtocolError: a value has the wrong type.
     """
     source = plugins.find("loss", reference)
     loss: Loss = plugins.build(source)
@@ -149,7 +149,7 @@ def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
 
 
 def build_trick(reference: str) -> Trick:
-    """The trick of that name, with what stood behind the colon.
+    """The trick of that name, built with the argument after the colon.
 
     Raises:
         Unsupported: its argument makes no sense.
@@ -191,7 +191,7 @@ def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:
 
 
 def _check_players(source: plugins.Source, gan: GAN, dataset: Dataset, *, logits: bool) -> None:
-    """One look at two samples, before anything is paid for, and, where asked for, at what D says of them."""
+    """Try two samples before any training, and, if ``logits``, check what D returns for them."""
     real = to_signal(dataset.train.x[:2])
     labels = None if dataset.train.labels is None else dataset.train.labels[:2]
     given = None if dataset.train.source is None else to_signal(dataset.train.source[:2])

@@ -1,4 +1,4 @@
-"""What a run writes down: its history and costs while it goes on, and the fields of its record at the end."""
+"""What a run writes down: its history and costs while it runs, and the fields of its record at the end."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Recording:
 
     Args:
         folder: of the run.
-        device: that it trains on.
-        alone: whether no other run of the same command is beside it; only then is the device's energy its own.
+        device: the device it trains on.
+        alone: whether no other run of the same command runs beside it; only then is the device's energy its own.
     """
 
     def __init__(self, folder: Path, device: torch.device, *, alone: bool) -> None:
@@ -48,7 +48,7 @@ class Recording:
         self.train_seconds = self.judge_seconds = 0.0
 
     def row(self, window: Window, fingerprint: str) -> dict[str, Any]:
-        """A line of the history; ``bits`` tells two runs apart at the first window in which they differ."""
+        """A line of the history; ``bits`` shows the first window in which two runs differ."""
         content = json.dumps([fingerprint, window.step, window.losses])
         return {
             "step": window.step,
@@ -65,7 +65,7 @@ class Recording:
         append_line(json.dumps(row), self.file, afresh=len(self.history) == 1)
 
     def write_history(self) -> None:
-        """The whole file anew, as it stood when the run was last saved."""
+        """Rewrite the whole file, as of the last checkpoint."""
         text = "".join(json.dumps(row) + "\n" for row in self.history)
         write_atomically(self.file, text.encode())
 
@@ -112,7 +112,7 @@ class Recording:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state()``."""
+        """Resume from ``state()``."""
         self.history, self.started = state["history"], state["started"]
         self.train_seconds, self.judge_seconds = state["seconds"]
         self.energy.resume(state["joules"])
@@ -191,7 +191,7 @@ def _settings(kind: str, holder: object) -> dict[str, object]:
 
 
 def plain(value: Any) -> Any:
-    """As it comes back from a record; what JSON has no form for, as text."""
+    """The value as it comes back from a record; anything that JSON cannot express becomes text."""
     return msgspec.json.decode(msgspec.json.encode(value, enc_hook=repr))
 
 

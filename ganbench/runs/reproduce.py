@@ -1,4 +1,4 @@
-"""A record repeated: the same bits, the same scores within a tolerance, or something else, and where they part."""
+"""Whether a record can be reproduced: its run, repeated, is compared with it bit by bit and score by score."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ Verdict = Literal["identical bits", "same within", "different"]
 class Comparison:
     """A record and its repetition.
 
-    ``largest`` is the largest relative difference of a score and ``column`` where it is; ``first`` a sentence on where
-    the two runs part (empty where they do not, or where the record holds no fingerprints).
+    ``largest`` is the largest relative difference of a score, and ``column`` the score. ``first`` says where the two
+    runs first differ (empty if they do not, or if the record holds no fingerprints).
     """
 
     verdict: Verdict
@@ -37,7 +37,7 @@ class Comparison:
 
 
 def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job:
-    """The job that should give this record again.
+    """The job that should reproduce this record.
 
     Raises:
         GanbenchError: the record has no run to repeat, other rules, or plugins that are not installed.
@@ -66,7 +66,7 @@ def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job
 
 
 def conditions(then: Record, now: Record) -> list[str]:
-    """What is not as it was, each of which may change bits: sentences."""
+    """Sentences on what has changed since the record; each change may change bits."""
     before, after = then.environment, now.environment
     comparable = min(then.format, 3) == min(now.format, 3)  # since format 3 hashes of code are of one kind
     told = [
@@ -98,7 +98,7 @@ def compare(then: Record, now: Record, kimg: Sequence[float], tolerance: float) 
     Args:
         then, now: the record and its repetition.
         kimg: thousands of images at the end of each window of the repetition.
-        tolerance: up to which relative difference scores count as the same.
+        tolerance: the relative difference up to which scores count as the same.
     """
     largest, column = _largest_difference(then, now)
     first = _first_difference(then, now, kimg)
@@ -145,7 +145,7 @@ def _largest_difference(then: Record, now: Record) -> tuple[float, str]:
 
 
 def _first_difference(then: Record, now: Record, kimg: Sequence[float]) -> str:
-    """Where the two runs part, by what both records hold."""
+    """Where the two runs first differ, as far as both records tell."""
     old, new = then.bits.trace.split(), now.bits.trace.split()
     for window, (a, b) in enumerate(zip(old, new, strict=False)):
         if a != b:

@@ -1,4 +1,4 @@
-"""Whether a run's record still stands, so that nothing is done twice."""
+"""Whether a run's record is still valid, so that nothing is done twice."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def still_good(job: Job, bench: Bench) -> Record | None:
 
 
 def _basis(record: Record) -> list[Any]:
-    """What a finished record must share with a job that need not be done again; the code stands last."""
+    """What a finished record must share with a job that need not be done again; the code comes last."""
     parts = [record.arch, record.loss, *record.tricks, *record.metrics.values(), *record.parts.values()]
     sources = [part.source for part in parts if part]
     return [record.digest, record.changes, record.dataset_hash, record.extractor, sources]
 
 
 def basis_now(job: Job, bench: Bench) -> list[Any]:
-    """The same of the job, as things are now."""
+    """The same facts about the job, as of now."""
     facts = protocol_fields(bench, job)
     named = [plugins.find("arch", job.arch), plugins.find("loss", job.loss)] if not job.yardstick else []
     named += [plugins.find("trick", trick) for trick in job.tricks]

@@ -40,16 +40,16 @@ from ganbench.training.precision import MEMORY_FORMATS, lay_out
 from ganbench.training.trainer import Trainer
 
 WINDOWS = 40
-"""A run is timed in at least about this many windows: at each end progress is reported and the losses are read."""
+"""A run is timed in at least about this many windows. At the end of each, progress is reported and losses are read."""
 WINDOW_IMAGES = 100_000
-"""No window is longer, so that long runs, too, report, stop and save within minutes."""
+"""No window is longer, so that long runs also report, stop and save within minutes."""
 CHECKPOINT_SECONDS = 60.0
-"""After so long without a checkpoint, the next window's end writes one."""
+"""After this long without a checkpoint, one is written at the end of the window."""
 Emit = Callable[[Event], None]
 
 
 class Run:
-    """One run while it goes on."""
+    """One run in progress."""
 
     def __init__(self, job: Job, bench: Bench, emit: Emit) -> None:
         self.job, self.emit, self.bench = job, emit, bench
@@ -58,7 +58,7 @@ class Run:
         self.overwrites = job.fresh and is_finished(job.record_file)
 
     def _begin(self) -> None:
-        """Everything as it is before the first step."""
+        """Set everything up as it is before the first step."""
         self.players = build_players(self.job, self.bench.dataset)
         refuse_unmet(self.job, self.players.gan, self.bench.dataset, self.bench.judge.metrics)
         self.gan, self.recipe = self.players.gan, self.players.recipe
@@ -83,16 +83,16 @@ class Run:
         )
 
     def _metered(self, meter: Meter) -> Trainer:
-        """The same at its beginning, of players of its own, with one D update per G update."""
+        """A trainer like this run's at its beginning, with its own players and one D update per G update."""
         players = build_players(self.job, self.bench.dataset)
         recipe = msgspec.structs.replace(players.recipe, d_steps=1)
         players = dataclasses.replace(players, tricks=(*players.tricks, meter), recipe=recipe)
         return self._trainer(players, self.trainer.stream.split)
 
     def carry_out(self, should_stop: Callable[[], bool]) -> Record:
-        """Train, look, judge; whatever happens is written down, and a record stands from the first moment on.
+        """Train, look, judge. Whatever happens is written down, and a record exists from the first moment on.
 
-        With ``--force`` the record of the last time stands until the new one is finished.
+        With ``--force`` the old record is kept until the new one is finished.
         """
         self._resume()
         if not self.overwrites:
@@ -107,7 +107,7 @@ class Run:
             _check_settings(before)
         except Diverged as error:
             status, reason = "diverged", str(error)
-        except RecordError:  # a full disk is nobody's result: the run is to be repeated
+        except RecordError:  # a full disk is no result: the run must be repeated
             raise
         except Exception as error:  # a plugin's crash is a result too
             status, reason, judgement = "error", reason_of(error), Judgement()
@@ -138,7 +138,7 @@ class Run:
             checked = trainer.done or before * checks // total != trainer.d_done * checks // total
             if checked:
                 self._picture(window.images)
-                row |= self._look(window.images) if checks > 1 else {}  # the end alone is nothing to choose from
+                row |= self._look(window.images) if checks > 1 else {}  # the end alone leaves nothing to choose from
             recording.note(row)
             stopped = should_stop() and not trainer.done
             if checked or stopped or time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -154,7 +154,7 @@ class Run:
         return "ok", ""
 
     def _picture(self, images: int) -> None:
-        """Samples of always the same latents, as a file and for the display; changes no weight."""
+        """Samples from the same latents every time, as a file and for the display; changes no weight."""
         reals, spec = self.bench.judge.reference, self.bench.dataset.spec
         few = reals[torch.arange(min(pictures.how_many(spec), len(reals)))]
         with preserved_rng(self.device):
@@ -168,7 +168,7 @@ class Run:
 
     def _look(self, images: int) -> dict[str, Any]:
         """The headline on the selection split, with latents of its own; changes no weight. A metric that cannot score
-        what there is so early costs a point of the curve, not the run."""
+        such early samples costs a point of the curve, not the run."""
         began, seed, selector = time.perf_counter(), self._seed("selection"), self.bench.selector
         try:
             with preserved_rng(self.device):
@@ -201,7 +201,7 @@ class Run:
     # -- files -------------------------------------------------------------------------------------------------------
 
     def _checkpoint(self, only: tuple[str, ...] = ()) -> None:
-        """Everything to go on from, or ``only`` some of it."""
+        """Save everything needed to resume, or ``only`` some of it."""
         state = {
             "identity": self._identity,
             "job": msgspec.json.encode(self.job).decode(),
@@ -212,7 +212,7 @@ class Run:
         checkpoint.save({key: state[key] for key in only or state}, self.folder / "checkpoint.pt")
 
     def _resume(self) -> None:
-        """Go on from the checkpoint of an undisturbed prefix of this very run, if there is one."""
+        """Resume from the checkpoint of an undisturbed prefix of this same run, if there is one."""
         state = None if self.job.fresh else checkpoint.load(self.folder / "checkpoint.pt", self._identity)
         if state is not None:
             try:
@@ -221,7 +221,7 @@ class Run:
                 self.emit(Event("resumed", self.job.key, kimg))
             except Exception:  # half a state is worse than none
                 self._begin()
-        leftovers = self.folder.rglob(".*.tmp")  # of a process that was killed while it wrote
+        leftovers = self.folder.rglob(".*.tmp")  # of a process that was killed while writing
         old = [] if self.recording.history else [self.folder / "error.txt", *(self.folder / "samples").glob("*")]
         for path in (*leftovers, *old):
             path.unlink(missing_ok=True)
@@ -269,7 +269,7 @@ class Run:
 
 
 def _check_settings(before: Mapping[str, Any]) -> None:
-    """A plugin that turns torch's switches makes its own rules: its run cannot stand beside the others."""
+    """A plugin that changes torch's settings changes the rules: its run cannot be compared with others."""
     changed = [f"{name} {before[name]} -> {now}" for name, now in settings().items() if now != before[name]]
     if changed:
         raise PluginError(f"a plugin changed torch's settings ({', '.join(changed)})", "it must leave them alone")

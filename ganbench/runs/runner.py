@@ -1,4 +1,4 @@
-"""A job, carried out: a run or a yardstick, alone in its folder, and not twice."""
+"""Carrying out one job, a run or a yardstick: alone in its folder, and not twice."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
 @contextmanager
 def _alone_in(folder: Path, say_so: Callable[[], None], should_stop: Callable[[], bool]) -> Iterator[bool | None]:
     """Hold the lock of a run's folder, so that no two processes write in it; yields whether it had to wait, or None if
-    it was stopped before it came to that."""
+    it was stopped before it got the lock."""
     lock, waited = FileLock(folder / ".lock"), False
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A plan carried out by an executor, in sight of a display, until it is done or somebody wants it to stop."""
+"""A plan, carried out by an executor and shown by a display, until it is done or stopped."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Outcome:
 
 
 def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: bool = False) -> Outcome:
-    """Carry out what is left of a plan; Ctrl-C or SIGTERM ends it in good order, a second one at once.
+    """Carry out what is left of a plan; Ctrl-C or SIGTERM ends it in good order, a second one immediately.
 
-    In a plan of several combinations one that does not fit, or whose plugin is broken, is left out; any other refusal
+    In a plan of several combinations, one that does not fit, or whose plugin is broken, is left out; any other refusal
     ends everything.
 
     Raises:
-        KeyboardInterrupt: the second.
+        KeyboardInterrupt: at the second signal.
     """
     outcome = Outcome()
     grid = len({(job.arch, job.loss) for job in plan.jobs if not job.yardstick}) > 1
@@ -70,7 +70,7 @@ def _take(event: Event, outcome: Outcome, grid: bool) -> None:
 @contextmanager
 def _stopping_in_order(executor: Executor, outcome: Outcome) -> Iterator[None]:
     """The first signal only sets a flag: an exception in the middle of anything could leave it half done."""
-    if threading.current_thread() is not threading.main_thread():  # signals are the main thread's
+    if threading.current_thread() is not threading.main_thread():  # only the main thread handles signals
         yield
         return
 

@@ -160,10 +160,10 @@ def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset)
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps`` -> a device that is there.
+    """``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps`` -> a device of this machine.
 
     Raises:
-        GanbenchError: it is not there.
+        GanbenchError: the machine has no such device.
     """
     if name == "auto":
         if torch.cuda.is_available():

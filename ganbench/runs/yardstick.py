@@ -30,7 +30,7 @@ def _fewer(name: str, real: Split, bench: Bench) -> tuple[str, ...]:
 
 
 def judge_yardstick(job: Job, bench: Bench) -> Record:
-    """Score samples that nobody trained, by the same code, and store them as a record."""
+    """Score samples made without training, by the same code, and store the result as a record."""
     protocol = job.protocol
     started, began = now(), time.perf_counter()
     seed = protocol.seed(job.seed, f"yardstick-{job.yardstick}")

@@ -17,7 +17,7 @@ class Average:
     Args:
         gan: the players, already on their device.
         decay: of the average, in [0, 1); 0 keeps a plain copy of the weights.
-        in_memory: a device where recorded iterations read the weight from; None where none are recorded.
+        in_memory: the device on which recorded iterations read the weight; None if none are recorded.
     """
 
     def __init__(self, gan: GAN, decay: float, in_memory: torch.device | None = None) -> None:
@@ -31,7 +31,7 @@ class Average:
         self._buffers = [pair for a, b in pairs for pair in zip(a.buffers(), b.buffers(), strict=True)]
 
     def dial(self, step: int) -> None:
-        """Set the weight of G in iteration ``step``: the average of few iterations forgets faster."""
+        """Set the weight of G in iteration ``step``: after few iterations, the average forgets faster."""
         decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
         if isinstance(self._weight, Tensor):
             self._weight.fill_(1 - decay)
@@ -56,6 +56,6 @@ class Average:
         return [module.state_dict() for module in self.gan.generators()]
 
     def restore(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Go on from ``state()``."""
+        """Resume from ``state()``."""
         for module, weights in zip(self.gan.generators(), states, strict=True):
             module.load_state_dict(weights)

@@ -16,7 +16,7 @@ from ganbench.errors import told
 WARM_UP = 3
 """Iterations of a kind before it is recorded: libraries choose their kernels and optimisers allocate their state."""
 PROOFS = 3
-"""Iterations of a kind that are both played and replayed, and whose outcomes have to be the same bits."""
+"""Iterations of a kind that are both played and replayed; the results must agree bit for bit."""
 EAGER = "GANBENCH_EAGER"
 """Set to 1 in the environment, this variable turns recording off."""
 
@@ -25,10 +25,10 @@ class Recorder(Protocol):
     """Records work on a device. What was recorded reads and writes the same memory each time it is replayed."""
 
     def stream(self) -> AbstractContextManager[Any]:
-        """Where all training takes place."""
+        """The stream on which all training takes place."""
 
     def rehearsal(self) -> AbstractContextManager[Any]:
-        """Within, whatever makes the host wait for the device raises."""
+        """A block in which anything that makes the host wait for the device raises."""
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """Record ``work`` without carrying it out; what comes back carries it out.
@@ -42,20 +42,20 @@ class Player(Protocol):
     """What is recorded: the training, one iteration at a time."""
 
     def play(self, *, hidden: bool = False) -> None:
-        """Carry out one iteration. ``hidden``: nobody in it may look at the iteration's number, which a recording
-        would freeze."""
+        """Carry out one iteration. ``hidden``: no code in it may read the iteration's number, which a recording would
+        freeze."""
 
     def skip(self) -> None:
         """Move the host's counters on, as ``play`` does."""
 
     def kind(self) -> Hashable:
-        """Iterations of one kind do the same work: lazy terms come and go."""
+        """The kind of the next iteration; all of one kind do the same work, with the same lazy terms."""
 
     def counters(self) -> Any:
-        """The host's counters, to be put back by ``set_counters``."""
+        """The host's counters, for ``set_counters``."""
 
     def set_counters(self, counters: Any) -> None:
-        """Put the host's counters back."""
+        """Restore the host's counters."""
 
     def memory(self) -> list[Tensor]:
         """Every tensor that an iteration leaves changed, always the same objects in the same order."""
@@ -65,11 +65,11 @@ class Player(Protocol):
 
 
 class NotRecordable(RuntimeError):
-    """Somebody looked at what changes from one iteration to the next."""
+    """Some code read a number that changes from one iteration to the next."""
 
 
 class Hidden:
-    """Stands for the iteration's number, or the progress, while a recording is made. Code that read it would replay the
+    """Stands in for the iteration's number, or the progress, while a recording is made: code that read it would see its
     value of that moment for ever."""
 
     def _looked_at(self, *_: Any) -> NoReturn:
@@ -82,11 +82,11 @@ class Hidden:
 
 
 class Replayed:
-    """Carries out iterations by replaying recordings of them, or by playing them where that is not the same.
+    """Carries out iterations by replaying recordings of them, or by playing them if a replay is not the same.
 
-    The first iterations of a kind are played. Then come some that are played, put back and replayed: if weights,
-    moments, statistics, losses or random states differ in one bit, or the work cannot be recorded at all, playing goes
-    on from what was played, and ``mode`` says why. So a run has the same bits either way.
+    The first iterations of a kind are played. The next few are played, undone and replayed. If weights, moments,
+    statistics, losses or random states differ in one bit, or the work cannot be recorded at all, training continues
+    from the played state without recordings, and ``mode`` says why. So a run has the same bits either way.
     """
 
     def __init__(self, player: Player, recorder: Recorder) -> None:
@@ -127,7 +127,7 @@ class Replayed:
             if kind not in self._replays:
                 self._replays[kind] = self.recorder.record(lambda: self.player.play(hidden=True))
                 self._put_back(before)
-        except Exception as error:  # a plugin that is broken in earnest shows it when it is played again
+        except Exception as error:  # a plugin that is really broken fails again when played
             self._refuse(str(error) if isinstance(error, NotRecordable) else told(error), before)
             self.player.play()
             return
@@ -171,7 +171,7 @@ class CudaGraphs:
 
     Args:
         device: the GPU.
-        generators: those of its own that the work draws from; the default generator is known to torch.
+        generators: those that the work draws from, besides the default generator, which torch knows.
     """
 
     def __init__(self, device: torch.device, generators: Sequence[torch.Generator]) -> None:
@@ -179,7 +179,7 @@ class CudaGraphs:
         self._stream = torch.cuda.Stream(device)
 
     def stream(self) -> AbstractContextManager[Any]:
-        """A stream of its own: a graph cannot be captured on the default one."""
+        """A separate stream: a graph cannot be captured on the default one."""
         return torch.cuda.stream(self._stream)
 
     @contextmanager
@@ -218,5 +218,5 @@ def recorder_for(device: torch.device, generators: Sequence[torch.Generator]) ->
 
 
 def stream_of(recorder: Recorder | None) -> AbstractContextManager[Any]:
-    """Where training takes place."""
+    """The stream on which training takes place."""
     return recorder.stream() if recorder is not None else nullcontext()

@@ -1,8 +1,8 @@
-"""The arithmetic of a training: floating-point operations per image, the rate reached, and its share of the peak.
+"""The arithmetic of training: floating-point operations per image, the rate reached, and its share of the peak.
 
-Counted are matrix products and convolutions, forwards, backwards and twice backwards (penalties), a multiply-add being
-two operations: what ``torch.utils.flop_counter`` knows. Element-wise work, optimisers, averaging and kernels that a
-plugin brings along are not counted.
+It counts what ``torch.utils.flop_counter`` knows: matrix products and convolutions, in forward, backward and double
+backward passes (penalties). A multiply-add is two operations. Element-wise work, optimisers, averaging and a plugin's
+own kernels are not counted.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Flops(NamedTuple):
 
 
 class Account(NamedTuple):
-    """Operations per image, and ``peak``, the operations per second that the device reaches (0: not known)."""
+    """Operations per image, and ``peak``, the operations per second that the device reaches (0: unknown)."""
 
     flops: Flops
     peak: float
 
 
 class _NoModules:
-    """In place of torch's tracker of modules, whose hooks fail where a penalty differentiates D at a leaf."""
+    """Replaces torch's tracker of modules, whose hooks fail where a penalty differentiates D at a leaf."""
 
     parents = ("Global",)
 
@@ -47,9 +47,9 @@ class _NoModules:
 
 
 class Meter(Trick):
-    """Counts one D update and one G update, without the lazy terms but for ``only``.
+    """Counts one D update and one G update, without the lazy terms except ``only``.
 
-    It has to be the last of the tricks: what it sees of G's terms is what G minimises.
+    It must be the last trick, so that the terms it sees are those that G minimises.
     """
 
     def __init__(self, only: Term | None = None) -> None:
@@ -74,7 +74,7 @@ class Meter(Trick):
         return self._chosen("G", objective())
 
     def gradients(self, params: Sequence[Tensor], player: Player) -> None:
-        """A player's turn ends here: whatever was counted since the last one's was its own."""
+        """A player's turn ends here: everything counted since the previous turn belongs to it."""
         self.flops[player] += self.counter.get_total_flops() - sum(self.flops.values())
 
     def _chosen(self, player: Player, terms: Terms) -> Terms:
@@ -87,24 +87,24 @@ class Meter(Trick):
 
 
 def account(trained: Trainer, again: Callable[[Meter], Trainer]) -> Account | None:
-    """The operations per image of a training, and the device's peak; None where the operations cannot be counted.
+    """The operations per image of training, and the device's peak; None if the operations cannot be counted.
 
     Args:
-        trained: the trainer that was timed; it is only looked at.
-        again: builds a trainer like that one, of its own players, with one D update per G update and a meter behind its
+        trained: the trainer that was timed; it is not changed.
+        again: builds a trainer like that one, with its own players, one D update per G update, and a meter after its
             tricks.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # whatever there was to say, the training has said it
+        warnings.simplefilter("ignore")  # training has already shown every warning
         try:
             flops = flops_per_image(again, trained.stream.batch, trained.recipe.d_steps)
-        except Exception:  # a plugin that cannot be counted is none the worse for it
+        except Exception:  # a plugin need not be countable
             return None
     return Account(flops, peak_flops(trained.device, trained.precision))
 
 
 def flops_per_image(again: Callable[[Meter], Trainer], batch: int, d_steps: int) -> Flops:
-    """Count one iteration, and one more for each lazy term, which comes every so often only; each on a new trainer.
+    """Count one iteration, and one more for each lazy term, divided by its period; each on a new trainer.
 
     Args:
         batch: real images of a D update.

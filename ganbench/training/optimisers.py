@@ -1,4 +1,4 @@
-"""The players' optimisers: built from a recipe, their learning rates set by rule."""
+"""The players' optimisers: built from a recipe, with learning rates set by rule."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def build_optimizer(params: Any, lr: float, recipe: Recipe, device: torch.device
     """The optimiser that the recipe names.
 
     Args:
-        params: parameters, or parameter groups with settings of their own.
-        lr: the rate to begin with; each group remembers its own as ``initial_lr``.
+        params: parameters, or parameter groups with their own settings.
+        lr: the initial rate; each group remembers its own as ``initial_lr``.
         recipe: family, betas, epsilon, decay.
         device: where the parameters are.
         recorded: whether iterations are recorded and replayed; a rate that changes is then read from memory.
@@ -45,13 +45,13 @@ def params_of(optimizer: Optimizer) -> list[Tensor]:
 
 
 def decay(optimizer: Optimizer, factor: float) -> None:
-    """Set each group's learning rate to ``factor`` times what it began with."""
+    """Set each group's learning rate to ``factor`` times its initial one."""
     for group in optimizer.param_groups:
         rate = group["initial_lr"] * factor
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
         else:
-            group["lr"] = torch.tensor(rate).item()  # of the same bits as where it is kept in memory
+            group["lr"] = torch.tensor(rate).item()  # the same bits as a rate in memory
 
 
 def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""In what arithmetic and memory layout players are trained; samples are always made and judged in float32."""
+"""The arithmetic and memory layout in which players are trained; samples are always made and judged in float32."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganbench.contracts.trick import LossAround
 
 @contextmanager
 def tensor_cores(precision: Precision) -> Iterator[None]:
-    """TF32 in matrix products and convolutions while a protocol allows it; a device without them computes float32."""
+    """Allow TF32 in matrix products and convolutions if ``precision`` does; a device without it computes in float32."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     allowed = precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
@@ -28,8 +28,8 @@ def tensor_cores(precision: Precision) -> Iterator[None]:
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
-    """Where networks are evaluated: bfloat16 in matrix products and convolutions under ``"bf16"``. Weights, moments and
-    averages stay float32."""
+    """A context for evaluating networks: under ``"bf16"``, matrix products and convolutions use bfloat16. Weights,
+    moments and averages stay float32."""
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 

@@ -55,9 +55,9 @@ class Trainer:
         recipe: resolved settings.
         d_updates: the budget.
         latent_seed, noise_seed: of the latent stream, and of torch's default generator during training.
-        tricks: what changes the play; of those that wrap the loss, ``loss`` is what they made of it.
-        precision: what matrix products and convolutions may be computed in.
-        recorder: how whole iterations are recorded and replayed; that of the device by default, and none on a CPU.
+        tricks: those in play, in order; ``loss`` is already wrapped by those that wrap it.
+        precision: the lowest that matrix products and convolutions may use.
+        recorder: how whole iterations are recorded and replayed; by default the device's, and none on a CPU.
     """
 
     def __init__(
@@ -117,8 +117,8 @@ class Trainer:
         """Train until ``until`` D updates are done (rounded up to a whole iteration) or the budget is spent.
 
         Raises:
-            Diverged: a loss term or a weight left the finite numbers; names the first of them and its iteration. On
-                a CPU that ends the very iteration; elsewhere the window's end, so that nothing waits for the device.
+            Diverged: a loss term or a weight is not finite; names the first of them and its iteration. On a CPU it is
+                raised in that iteration; elsewhere at the window's end, so that nothing waits for the device.
         """
         first, images, began = self.step, self.images, self._clock()
         with preserved_rng(self.device), stream_of(self.recorder), tensor_cores(self.precision):
@@ -142,12 +142,12 @@ class Trainer:
 
     @property
     def _waits_anyway(self) -> bool:
-        """Whether the host computes itself, so that looking at a number costs nothing."""
+        """Whether the host itself computes, so that reading a number costs nothing."""
         return self.device.type == "cpu" and self.recorder is None
 
     def _iterate(self) -> tuple[str, ...]:
-        """One G update and the D updates before it, as many as the recipe wants or the budget has left; the names of
-        the terms that came in it."""
+        """One G update and the D updates before it, as many as the recipe asks for or the budget has left; returns the
+        names of its loss terms."""
         kind = self.kind()
         self._dial()
         if self._replayed and self.d_done + self.recipe.d_steps <= self.d_updates:
@@ -174,7 +174,7 @@ class Trainer:
     def play(self, *, hidden: bool = False) -> None:
         """One G update and the D updates before it, each on a fresh batch and fresh latents.
 
-        ``hidden``: plugins may not look at the iteration's number and the progress.
+        ``hidden``: plugins may not read the iteration's number or the progress.
         """
         kind, self._hidden = self.kind(), hidden
         try:
@@ -203,7 +203,7 @@ class Trainer:
         self.step += 1
 
     def kind(self) -> Hashable:
-        """Which of the lazy terms come in the next iteration."""
+        """Which of the lazy terms the next iteration includes."""
         return tuple(self.step % every == 0 for every in sorted(self._periods))
 
     def counters(self) -> tuple[int, int]:
@@ -211,7 +211,7 @@ class Trainer:
         return self.d_done, self.step
 
     def set_counters(self, counters: tuple[int, int]) -> None:
-        """Go back to ``counters()``; weights and the rest are put back by others."""
+        """Restore ``counters()``; weights and the rest are restored elsewhere."""
         self.d_done, self.step = counters
 
     def memory(self) -> list[Tensor]:
@@ -248,7 +248,7 @@ class Trainer:
         return {name: value.detach() for name, value in terms.items()}
 
     def _turn(self, player: Player, batch: Batch, fake: Any) -> Turn:
-        def d_objective() -> Tensor:  # knows no turn: one that held itself would keep its fakes until a collection
+        def d_objective() -> Tensor:  # makes a new turn: one that held itself would keep its fakes until a collection
             return _total(self._evaluated(self.gan.d_objective(*self._played(player, batch, fake))))
 
         progress: Any = Hidden() if self._hidden else self.d_done / self.d_updates
@@ -263,11 +263,11 @@ class Trainer:
         return shown, replace(batch, view=shown.seen), fake
 
     def _descend(self, terms: Mapping[str, Tensor], player: Player) -> None:
-        """One step on the sum of the terms. Gradients of the other player, and of the points that a penalty is taken
-        at, are not computed: nobody uses them."""
+        """One step on the sum of the terms. Gradients for the other player, and for the points where a penalty is
+        taken, are not computed: nothing uses them."""
         optimizer, params = (self.optim_d, self._d_params) if player == "D" else (self.optim_g, self._g_params)
         for p in params:
-            p.grad = None  # as zero_grad has it, which costs a small network half a percent more
+            p.grad = None  # what zero_grad does, which costs a small network half a percent more
         _total(terms).backward(inputs=params)
         if all(p.grad is None for p in params):
             raise PluginError(
@@ -286,7 +286,7 @@ class Trainer:
         return autocast(self.precision, self.device)
 
     def _evaluated(self, terms: Terms) -> dict[str, Tensor]:
-        """Compute the lazy terms whose turn it is, weighted by how seldom they come."""
+        """Compute the lazy terms that are due, weighted by their period."""
         values = {}
         for name, term in terms.items():
             if not isinstance(term, Lazy):
@@ -339,7 +339,7 @@ class Trainer:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from ``state()``."""
+        """Resume from ``state()``."""
         self.gan.load_state_dict(state["gan"])
         self.average.restore(state["averaged"])
         restore(self.optim_d, state["optim_d"])
@@ -350,9 +350,9 @@ class Trainer:
         self.d_done, self.step = state["d_done"], state["step"]
         self.watch.go_to(self.step)
         if self.recorder is not None:
-            self._replayed = Replayed(self, self.recorder)  # recordings know the moments that were there before
+            self._replayed = Replayed(self, self.recorder)  # recordings refer to the old moments
 
 
 def _total(terms: Mapping[str, Tensor]) -> Tensor:
     values = list(terms.values())
-    return values[0] if len(values) == 1 else torch.stack(values).sum()  # to stack one costs a small network 2 %
+    return values[0] if len(values) == 1 else torch.stack(values).sum()  # stacking one costs a small network 2 %

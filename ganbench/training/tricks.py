@@ -1,4 +1,4 @@
-"""A loss, played on what the tricks make of each match."""
+"""How tricks reach the loss: it is played on what they make of each match."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding the first iteration at which a loss or a weight left the finite numbers, without waiting for the device."""
+"""Finding the first iteration at which a loss or a weight was not finite, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Fault(NamedTuple):
 class Watch:
     """Keeps, on the device, the first iteration at which each loss term and each weight was not finite.
 
-    ``note`` enqueues work and never waits; ``first`` waits, and may be asked as seldom as one likes: whenever it is
-    asked, it names the first fault and its iteration.
+    ``note`` enqueues work and never waits. ``first`` waits, but may be called as rarely as you like: it always names
+    the first fault and its iteration.
 
     Args:
         weights: (name, parameter) pairs.
-        at_once: the host computes itself, so that ``note`` may look whether anything is wrong at all.
+        at_once: the host itself computes, so ``note`` may check whether anything is wrong at all.
     """
 
     def __init__(self, weights: Iterable[tuple[str, Tensor]], *, at_once: bool = False) -> None:
@@ -39,21 +39,21 @@ class Watch:
         self._step = torch.zeros((), dtype=torch.int64, device=named[0][1].device if named else None)
 
     def go_to(self, step: int) -> None:
-        """So many iterations are done."""
+        """Set the number of iterations done."""
         self._step.fill_(step)
 
     def memory(self) -> list[Tensor]:
-        """Every tensor that a look changes."""
+        """Every tensor that ``note`` changes."""
         return [self._step, *self._since.values()]
 
     @torch.no_grad()
     def note(self, terms: Mapping[str, Tensor]) -> None:
-        """Look at the loss terms (scalars) and the weights after an iteration; the first has the number 1."""
+        """Check the loss terms (scalars) and the weights after an iteration; the first is number 1."""
         self._step.add_(1)
         norms = torch._foreach_norm(self._weights)  # not finite if one weight is not (or they are beyond 1e19)
         values = torch.stack([value.float() for value in (*terms.values(), *norms)])
         if self._at_once and math.isfinite(values.sum().item()):
-            return  # finite numbers whose sum is not are looked at one by one
+            return  # finite numbers whose sum is not finite are checked one by one
         faulty = torch.where(values.isfinite(), NEVER, self._step)
         names = tuple(terms)
         if names not in self._since:
@@ -61,7 +61,7 @@ class Watch:
         torch.minimum(self._since[names], faulty, out=self._since[names])
 
     def first(self) -> Fault | None:
-        """The earliest fault, if there was one; of several in one iteration a loss before a weight."""
+        """The earliest fault, if there was one; within one iteration, losses come before weights."""
         earliest: Fault | None = None
         for terms, since in self._since.items():
             step = int(since.min())

@@ -1,4 +1,4 @@
-"""Runs in this very process, one after another: what Python hands over need not be packaged, nor be pickled."""
+"""Runs in this process, one after another: objects from Python need neither a package nor pickling."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ganbench.contracts.executor import Event, Job
 
 
 class InlineExecutor:
-    """Carries out jobs in a thread of this process and yields what they say.
+    """Carries out jobs in a thread of this process and yields their events.
 
-    torch's settings are those of a worker process meanwhile, and as they were afterwards; so the bits are the same.
+    Meanwhile torch's settings are those of a worker process, so the bits are the same; they are restored afterwards.
     """
 
     def __init__(self, threads: int = 1) -> None:
@@ -22,7 +22,7 @@ class InlineExecutor:
         self._stop = False
 
     def stop(self) -> None:
-        """Ask the running job to write a checkpoint and an ``interrupted`` record; no further job is begun."""
+        """Ask the running job to write a checkpoint and an ``interrupted`` record; no further job starts."""
         self._stop = True
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
@@ -33,7 +33,7 @@ class InlineExecutor:
         try:
             yield from self._listen(thread, said)
         finally:
-            self._stop = True  # the caller may have stopped listening in the middle
+            self._stop = True  # the caller may have stopped iterating early
 
     def _listen(self, thread: Thread, said: SimpleQueue[Event]) -> Iterator[Event]:
         told = False
@@ -42,7 +42,7 @@ class InlineExecutor:
                 told = True
                 yield Event("stopping", "", {})
             with suppress(Empty):
-                yield said.get(timeout=0.25)  # not for ever: a signal is to be noticed
+                yield said.get(timeout=0.25)  # not for ever: signals must be noticed
 
     def _work(self, jobs: Sequence[Job], said: SimpleQueue[Event]) -> None:
         from ganbench.device.determinism import configured

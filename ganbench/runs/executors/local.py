@@ -34,10 +34,10 @@ _KILLED = {int(signal.Signals[name]) for name in ("SIGKILL", "SIGTERM", "SIGINT"
 
 
 class LocalExecutor:
-    """Carries out jobs in ``workers`` processes and yields what they say.
+    """Carries out jobs in ``workers`` processes and yields their events.
 
-    Use as a context manager; leaving it ends the workers. ``stop()`` asks running jobs to write down where they are.
-    Every worker has a pipe of its own: one that is killed in the middle of a word silences nobody else.
+    Use as a context manager; leaving it ends the workers. ``stop()`` asks running jobs to save a checkpoint.
+    Every worker has its own pipe, so one that is killed in the middle of a message silences no other.
     """
 
     def __init__(self, workers: int, threads: int = 1) -> None:
@@ -56,7 +56,7 @@ class LocalExecutor:
             seat.dismiss()
 
     def stop(self) -> None:
-        """Ask every running job to write a checkpoint and an ``interrupted`` record; no further job is begun."""
+        """Ask every running job to write a checkpoint and an ``interrupted`` record; no further job starts."""
         self._asked = True  # an event has a lock, and this may be a signal that came in while it was held
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
@@ -100,14 +100,14 @@ class LocalExecutor:
                 yield self._give_up(seat, "timeout", f"no sign of life for longer than the {limit:g} s allowed")
             elif seat.silent and seat.process:
                 seat.process.join()
-                # Somebody killed it (or the system did, for want of memory): the run can go on from its checkpoint.
-                # It crashed: that is the run's result.
+                # If somebody killed it (or the system did, out of memory), the run can resume from its checkpoint.
+                # If it crashed, that is the run's result.
                 code = seat.process.exitcode or 0
                 status: Status = "interrupted" if -code in _KILLED else "error"
                 yield self._give_up(seat, status, f"the worker process died: {_told(code)}")
 
     def _give_up(self, seat: _Seat, status: Status, reason: str) -> Event:
-        """Write down what became of a job whose worker does not say so itself."""
+        """Write down what became of a job whose worker cannot report it."""
         job, begun = seat.job, False
         assert job is not None
         seat.end()
@@ -131,19 +131,19 @@ class _Seat:
         self.heard = 0.0
         self.training = False
         self.silent = False
-        """Whether the pipe has ended: all that the worker ever said has been heard."""
+        """Whether the pipe has ended, and everything the worker sent was received."""
 
     def take(self, job: Job) -> None:
-        """Begin with a job."""
+        """Start a job."""
         self.job, self.heard, self.training, self.silent = job, time.monotonic(), False, False
-        with suppress(OSError):  # a worker that has just died is found out by listening
+        with suppress(OSError):  # listening notices a worker that has just died
             self.pipe.send(job)
 
     def hear(self) -> Event | None:
-        """The next thing that the worker says, if it has said anything."""
+        """The worker's next event, if there is one."""
         try:
             event: Event | None = self.pipe.recv() if self.pipe.poll() else None
-        except (EOFError, OSError):  # dead, in the middle of a word perhaps
+        except (EOFError, OSError):  # dead, perhaps in the middle of a message
             self.silent = True
             return None
         if event is not None:
@@ -159,14 +159,14 @@ class _Seat:
         return bool(limit and self.training and time.monotonic() - self.heard > limit + GRACE_SECONDS)
 
     def end(self) -> None:
-        """Leave the job and the process, alive or dead."""
+        """Drop the job and the process; kill it if it is alive."""
         if self.process is not None and self.process.is_alive():
             self.process.kill()
             self.process.join()
         self.process = self.job = None
 
     def dismiss(self) -> None:
-        """Let an idle worker go home; end one that is on a job."""
+        """Let an idle worker exit; end one that is on a job."""
         if self.process is not None and self.job is None:
             with suppress(OSError):
                 self.pipe.send(None)
@@ -199,8 +199,8 @@ class _threads_in_environment:
 
 @contextmanager
 def _main_left_out() -> Iterator[None]:
-    """A spawned process imports its parent's main module first: the whole command line, of which a worker needs nothing
-    (0.15 s), or somebody's script, which would begin once more."""
+    """A spawned process first imports its parent's main module: the whole command line, which a worker does not need
+    (0.15 s), or a user's script, which would start again. So this hides it."""
     main = vars(sys.modules["__main__"])
     before: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
     main.update(dict.fromkeys(before))
@@ -218,13 +218,13 @@ def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
 
     from ganbench.device.determinism import configure
 
-    os.dup2(2, 1)  # what a plugin prints must not stand among the results
+    os.dup2(2, 1)  # what a plugin prints must not mix with the results
     warnings.showwarning = _warner(pipe)
     orphaned = _parent_is_gone()
     while (job := _next_job(pipe, orphaned)) is not None:
         if job.device in {"auto", "cuda"} and torch.cuda.is_available():
             job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
-        configure(threads)  # anew for each job: the plugins of the last may have changed it
+        configure(threads)  # again for each job: plugins of the last one may have changed settings
         say = _voice(pipe)
         say(Event("started", job.key, {"at": datetime.now(UTC).isoformat()}))
         say(outcome_of(job, say, lambda: stop.is_set() or orphaned()))
@@ -245,7 +245,7 @@ def _warner(pipe: Connection) -> Callable[..., None]:
 
 def _voice(pipe: Connection) -> Callable[[Event], None]:
     def say(event: Event) -> None:
-        with suppress(OSError):  # nobody listens any more: the run writes down where it is, and ends
+        with suppress(OSError):  # nobody listens any more: the run saves a checkpoint and ends
             pipe.send(event)
 
     return say

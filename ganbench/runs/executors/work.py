@@ -11,13 +11,13 @@ from ganbench.errors import GanbenchError, PluginError, Unsupported
 
 
 def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
-    """Carry out a job: how it ended, or why it was refused."""
+    """Carry out a job; returns how it ended, or why it was refused."""
     from ganbench.runs.runner import execute
 
     try:
         record = execute(job, say, should_stop)
     except GanbenchError as error:
-        # what all need, the yardsticks need too: a broken plugin there leaves nothing to go on with
+        # yardsticks need only what all jobs need: if a plugin is broken there, no job can run
         broken = isinstance(error, PluginError) and not job.yardstick
         return refusal(job, error.message, error.hint, broken=broken, unsupported=isinstance(error, Unsupported))
     except Exception as error:
@@ -27,6 +27,6 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
 
 
 def refusal(job: Job, message: str, hint: str, *, broken: bool = False, unsupported: bool = False) -> Event:
-    """Why a job was not done; with the traceback, where an exception is being handled."""
+    """Why a job was not done, with the traceback if an exception is being handled."""
     facts = {"message": message, "hint": hint, "broken": broken, "unsupported": unsupported}
     return Event("refused", job.key, {**facts, "traceback": traceback.format_exc() if sys.exc_info()[0] else ""})
