@@ -84,6 +84,18 @@ def test_no_module_of_the_core_imports_the_baselines() -> None:
             assert not any(name.startswith("ganbench_baselines") for name in names), file
 
 
+def test_baselines_and_the_example_import_from_ganbench_alone_like_anybody_else() -> None:
+    root = Path(__file__).parents[1] / "plugins"
+    files = [*root.glob("ganbench_baselines/**/*.py"), *root.glob("ganbench-example/ganbench_example/*.py")]
+    assert len(files) > 100
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith("ganbench."), f"{file.name}: from {node.module}"
+            elif isinstance(node, ast.Import):
+                assert not any(alias.name.startswith("ganbench.") for alias in node.names), file.name
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["protocols", "list"], ["run", "--help"]])
 def test_help_and_listings_import_no_torch(arguments: list[str], tmp_path) -> None:
     code = (
