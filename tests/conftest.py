@@ -9,11 +9,15 @@ import sys
 import tempfile
 import textwrap
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+import toy
+
+from ganbench.cli.main import main
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -60,6 +64,36 @@ def install(site: Path) -> Callable[..., None]:
             file.write(f"[ganbench.{kind}]\n{name} = {module}\n")
 
     return add
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> str:
+    """Rules of one short run that is judged by FID alone, as a file in the folder that commands run in."""
+    (tmp_path / "quick.toml").write_text(toy.QUICK)
+    return "quick.toml"
+
+
+@pytest.fixture
+def ganbench_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Like ``ganbench_command``, but in this process, which has torch already; packages in ``site`` are not seen."""
+
+    def call(*arguments: str) -> subprocess.CompletedProcess:
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            patch.setenv("COLUMNS", "160")
+            patch.setenv("NO_COLOR", "1")
+            patch.setattr(sys, "argv", ["ganbench", *map(str, arguments)])
+            patch.setattr(warnings, "showwarning", warnings.showwarning)  # the command has its own, to the end
+            capsys.readouterr()
+            code = 0
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, said.out, said.err)
+
+    return call
 
 
 @pytest.fixture

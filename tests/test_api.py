@@ -211,13 +211,13 @@ def test_a_run_of_objects_can_be_read_but_not_drawn_from_in_another_process(tmp_
     assert "custom" in board.stdout
 
 
-def test_ctrl_c_in_a_script_writes_the_run_down_and_the_same_call_goes_on(patience, tmp_path):
+def test_ctrl_c_in_a_script_writes_the_run_down_and_the_same_call_goes_on(patience, quick, tmp_path):
     script = """
         import signal, sys
         signal.signal(signal.SIGINT, signal.default_int_handler)
         import ganbench
         try:
-            runs = ganbench.run("mlp", "patient", "smoke-v1", out=sys.argv[1])
+            runs = ganbench.run("mlp", "patient", "quick.toml", out=sys.argv[1])
             print("ended", runs[0].record.bits.weights)
         except KeyboardInterrupt:
             print("interrupted")
@@ -308,14 +308,14 @@ def test_the_names_of_the_api_are_functions_even_after_everything_was_imported()
     assert all(json.loads(done.stdout))
 
 
-def test_a_script_that_calls_run_is_carried_out_once_and_not_again_by_its_workers(tmp_path) -> None:
+def test_a_script_that_calls_run_is_carried_out_once_and_not_again_by_its_workers(tmp_path, quick) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "from pathlib import Path\n"
         "with Path('begun.txt').open('a') as file:\n"
         "    file.write('begun\\n')\n"
         "import ganbench\n"
-        "runs = ganbench.run(arch='mlp', loss='hinge', protocol='smoke-v1', jobs=2, out='runs', progress=False)\n"
+        f"runs = ganbench.run(arch='mlp', loss='hinge', protocol={quick!r}, jobs=2, out='runs', progress=False)\n"
         "print(runs[0].record.status)\n"
     )
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from marks import slow
 from PIL import Image
 from planted import assert_found
 from torch import Tensor, nn
@@ -67,9 +68,19 @@ POINTS, IMAGES = DataSpec((2,), bounded=False), DataSpec((1, 8, 8), classes=10)
 PLAIN = DataSpec((1, 8, 8))
 
 
+SLOW = {
+    *("stylegan2", "biggan-small", "sngan", "sngan-projection", "r3gan", "acgan"),
+    *("cgan-mlp", "dcgan-upsample", "videogan-two-critic"),
+    *("moving-digits-64-v1", "drums-16k-v1"),
+    *("cas", "frames"),
+}
+"""What is checked for long, and another of whose sort is checked in every run."""
+
+
 def installed(kind: str) -> pytest.MarkDecorator:
     sources = [source for source in plugins.of_kind(kind) if not source.name.startswith("folder")]
-    return pytest.mark.parametrize("source", sources, ids=lambda source: source.name)
+    values = [slow(source) if source.name in SLOW else source for source in sources]
+    return pytest.mark.parametrize("source", values, ids=lambda source: source.name)
 
 
 # -- nothing is wrong with what is installed ---------------------------------------------------------------------------

@@ -54,6 +54,7 @@ def misbehaving(install, site, monkeypatch):
 def carry_out(tmp_path: Path, timeout: float = 0.0, losses: Sequence[str] = ("bad", "hinge")):
     rules = load_protocol("smoke-v1")
     rules = replace(rules, training=replace(rules.training, timeout=timeout))
+    rules = replace(rules, evaluation=replace(rules.evaluation, samples=100, metrics=("fid",)))
     archs, chosen = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", [*losses])
     plan = make_plan(archs, chosen, rules, out=tmp_path / "runs", device="cpu")
     jobs = {job.loss.partition(":")[2]: job for job in plan.jobs if not job.yardstick}
@@ -108,12 +109,12 @@ def test_a_run_that_hangs_ends_as_timeout(misbehaving, tmp_path, monkeypatch) ->
     assert records["hinge"].status == "ok"
 
 
-def test_two_commands_on_one_run_do_it_once(patience) -> None:
-    command = ("-m", "ganbench", "run", "--arch", "mlp", "--loss", "patient", "--protocol", "smoke-v1")
+def test_two_commands_on_one_run_do_it_once(patience, quick) -> None:
+    command = ("-m", "ganbench", "run", "--arch", "mlp", "--loss", "patient", "--protocol", quick)
     first = patience.start(*command)
     patience.begin(first)
     second = patience.start(*command)
-    said = patience.heard(second, "another process is on this run")
+    said = patience.heard(second, "another process is working on this run")
     patience.end()
     outputs = [first.communicate()[0], said + second.communicate()[0]]
     assert [first.returncode, second.returncode] == [0, 0]
@@ -139,9 +140,9 @@ def test_a_plugin_that_turns_torchs_switches_fails_and_leaves_the_next_run_alone
     assert records["hinge"].environment.threads == 1
 
 
-def test_what_a_plugin_prints_does_not_stand_among_the_results(misbehaving, ganbench_command) -> None:
+def test_what_a_plugin_prints_does_not_stand_among_the_results(misbehaving, ganbench_command, quick) -> None:
     misbehaving("print('hello from the loss', flush=True)")
-    ran = ganbench_command("run", "--arch", "mlp", "--loss", "bad", "--protocol", "smoke-v1", "--json")
+    ran = ganbench_command("run", "--arch", "mlp", "--loss", "bad", "--protocol", quick, "--json")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["rows"]
     assert "hello from the loss" in ran.stderr
@@ -158,14 +159,14 @@ ARCH = '''
 '''
 
 
-def test_components_of_one_name_from_two_packages_run_side_by_side(install, ganbench_command, tmp_path) -> None:
+def test_components_of_one_name_from_two_packages_run_side_by_side(install, ganbench_command, quick, tmp_path) -> None:
     install("one", "arch", "tiny", ARCH, module="one_tiny")
     install("other", "arch", "tiny", ARCH, module="other_tiny")
-    arguments = ("--loss", "lsgan", "--protocol", "smoke-v1", "--jobs", "2", "-q")
+    arguments = ("--loss", "lsgan", "--protocol", quick, "--jobs", "2", "-q")
     ran = ganbench_command("run", "--arch", "one:tiny,other:tiny", *arguments)
     assert ran.returncode == 0, ran.stderr
-    folders = sorted(path.name for path in (tmp_path / "runs/smoke-v1").iterdir() if "tiny" in path.name)
+    folders = sorted(path.name for path in (tmp_path / "runs/quick-v1").iterdir() if "tiny" in path.name)
     assert len(folders) == 2
-    assert all(read(tmp_path / "runs/smoke-v1" / name / "seed0/record.json").status == "ok" for name in folders)
+    assert all(read(tmp_path / "runs/quick-v1" / name / "seed0/record.json").status == "ok" for name in folders)
     for package in ("one", "other"):
         assert f"{package}:tiny" in ran.stdout

@@ -238,10 +238,10 @@ def test_the_other_plugins_are_listed_and_run_beside_every_broken_one(shelf, gan
     assert [row["loss"]["name"] for row in json.loads(result.stdout)["rows"] if row["loss"]] == ["plain"]
 
 
-def test_a_worker_says_what_is_wrong_with_a_broken_plugin(shelf, ganbench):
+def test_a_worker_says_what_is_wrong_with_a_broken_plugin(shelf, ganbench, quick):
     shelf.add("ganbench-broken", {"loss/broken": "broken_loss"}, {"broken_loss": "import apex"}, version="2.0")
     refused(
-        ganbench("run", "--arch", "mlp", "--loss", "broken", "--protocol", "smoke-v1", "--quiet"),
+        ganbench("run", "--arch", "mlp", "--loss", "broken", "--protocol", quick, "--quiet"),
         "broken (ganbench-broken 2.0) cannot be used: ModuleNotFoundError: No module named 'apex'",
         "install apex, which ganbench-broken needs",
     )
@@ -261,9 +261,9 @@ def test_the_check_survives_a_crash_in_native_code_and_an_exit_at_import(shelf, 
     assert found["plain"]["status"] in {"ok", "found"}
 
 
-def test_debug_shows_where_in_the_plugin_a_worker_failed(shelf, ganbench):
+def test_debug_shows_where_in_the_plugin_a_worker_failed(shelf, ganbench, quick):
     shelf.add("ganbench-broken", {"loss/broken": "broken_loss"}, {"broken_loss": "import apex"}, version="2.0")
-    told = ganbench("run", "--arch", "mlp", "--loss", "broken", "--protocol", "smoke-v1", "--debug").stdout
+    told = ganbench("run", "--arch", "mlp", "--loss", "broken", "--protocol", quick, "--debug").stdout
     assert "broken_loss.py" in told
     assert "Traceback" in told
 
@@ -363,10 +363,10 @@ def test_one_module_under_two_names_is_two_components(shelf, ganbench):
     assert {("ganbench-good", "one"), ("ganbench-good", "two")} < names(ganbench("plugins", "--json"))
 
 
-def test_a_protocol_runs_though_another_package_has_a_metric_of_the_same_name(shelf, ganbench):
+def test_a_protocol_runs_though_another_package_has_a_metric_of_the_same_name(shelf, ganbench, quick):
     modules = {"rival": "import apex"}
     shelf.add("rival", {"metric/fid": "rival", "dataset/digits": "rival", "extractor/digits-cnn": "rival"}, modules)
-    result = ganbench("run", "--arch", "mlp", "--loss", "hinge", "--protocol", "smoke-v1", "--quiet")
+    result = ganbench("run", "--arch", "mlp", "--loss", "hinge", "--protocol", quick, "--quiet")
     assert result.returncode == 0, result.stderr
 
 

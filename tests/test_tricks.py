@@ -12,6 +12,7 @@ from functools import partial
 import msgspec
 import pytest
 import torch
+from marks import slow_but
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.utils.parametrize import is_parametrized
@@ -472,7 +473,7 @@ def job_with(tmp_path, *tricks: str, arch="dcgan", loss="non-saturating", **opti
     return job
 
 
-@pytest.mark.parametrize("arch", ["dcgan", "mlp"])
+@pytest.mark.parametrize("arch", slow_but(["dcgan"], ["dcgan", "mlp"]))
 @pytest.mark.parametrize("name", NAMES)
 def test_every_built_in_trick_trains_on_every_body_to_the_end(tmp_path, name, arch):
     record = execute(
@@ -577,10 +578,10 @@ TRICK = """
 """
 
 
-def test_a_third_partys_trick_runs_and_stands_in_the_table_with_a_rank_of_its_own(ganbench_command, install):
+def test_a_third_partys_trick_runs_and_stands_in_the_table_with_a_rank_of_its_own(ganbench_command, install, quick):
     install("acme-tricks", "trick", "signs", TRICK)
     done = ganbench_command(
-        "run", "--arch", "dcgan", "--loss", "hinge", "--trick", "signs", "--protocol", "smoke-v1", "--json"
+        "run", "--arch", "dcgan", "--loss", "hinge", "--trick", "signs", "--protocol", quick, "--json"
     )
     assert done.returncode == 0, done.stderr
     (row,) = [row for row in json.loads(done.stdout)["rows"] if row["kind"] != "yardstick"]
@@ -614,8 +615,8 @@ def test_an_argument_that_makes_no_sense_is_told(text, sentence):
         ("label-smoothing", "the trick label-smoothing has no meaning for wgan-gp"),
     ],
 )
-def test_what_cannot_be_is_said_in_a_sentence_with_exit_code_2(ganbench_command, text, sentence):
-    done = ganbench_command("run", "--arch", "dcgan", "--loss", "wgan-gp", "--trick", text, "--protocol", "smoke-v1")
+def test_what_cannot_be_is_said_in_a_sentence_with_exit_code_2(ganbench_here, quick, text, sentence):
+    done = ganbench_here("run", "--arch", "dcgan", "--loss", "wgan-gp", "--trick", text, "--protocol", quick)
     assert done.returncode == 2
     assert sentence in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
