@@ -356,7 +356,7 @@ def test_one_module_under_two_names_is_two_components(shelf, ganbench):
     code = PROTOCOL.replace('"NAME"', "NAMES.pop(0)") + '\n    NAMES = ["one", "two"]'
     shelf.add("ganbench-good", {"protocol/one": "both", "protocol/two": "both"}, {"both": code})
     script = (
-        "from ganbench.runs.plan import load_protocol\n"
+        "from ganbench.plugins.protocols import load_protocol\n"
         "assert [load_protocol(name).name for name in ('one', 'two')] == ['one', 'two']"
     )
     subprocess.run([sys.executable, "-c", script], env=surroundings(shelf.folder), check=True)
@@ -534,8 +534,8 @@ def test_what_needs_the_uninstalled_package_says_which(orphans):
 DEPRECATED = """
     import sys, types
     import pluggy
-    from ganbench import hookspecs, loading
     from ganbench.cli.main import main
+    from ganbench.plugins import hookspecs, loading
 
     hookspec = pluggy.HookspecMarker("ganbench")
     later = types.ModuleType("later")
