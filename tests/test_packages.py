@@ -356,17 +356,17 @@ def test_one_module_under_two_names_is_two_components(shelf, ganbench):
     code = PROTOCOL.replace('"NAME"', "NAMES.pop(0)") + '\n    NAMES = ["one", "two"]'
     shelf.add("ganbench-good", {"protocol/one": "both", "protocol/two": "both"}, {"both": code})
     script = (
-        "from ganbench.runs.plan import load_protocol\n"
+        "from ganbench.plugins.protocols import load_protocol\n"
         "assert [load_protocol(name).name for name in ('one', 'two')] == ['one', 'two']"
     )
     subprocess.run([sys.executable, "-c", script], env=surroundings(shelf.folder), check=True)
     assert {("ganbench-good", "one"), ("ganbench-good", "two")} < names(ganbench("plugins", "--json"))
 
 
-def test_a_protocol_runs_though_another_package_has_a_metric_of_the_same_name(shelf, ganbench, quick):
+def test_a_protocol_runs_though_another_package_has_a_metric_of_the_same_name(shelf, ganbench):
     modules = {"rival": "import apex"}
     shelf.add("rival", {"metric/fid": "rival", "dataset/digits": "rival", "extractor/digits-cnn": "rival"}, modules)
-    result = ganbench("run", "--arch", "mlp", "--loss", "hinge", "--protocol", quick, "--quiet")
+    result = ganbench("run", "--arch", "mlp", "--loss", "hinge", "--protocol", "smoke-v1", "--quiet")
     assert result.returncode == 0, result.stderr
 
 
@@ -534,8 +534,8 @@ def test_what_needs_the_uninstalled_package_says_which(orphans):
 DEPRECATED = """
     import sys, types
     import pluggy
-    from ganbench import hookspecs, loading
     from ganbench.cli.main import main
+    from ganbench.plugins import hookspecs, loading
 
     hookspec = pluggy.HookspecMarker("ganbench")
     later = types.ModuleType("later")

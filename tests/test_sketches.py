@@ -121,7 +121,7 @@ def test_every_sketch_of_the_guide_trains_alike_in_recorded_iterations(kind: str
     for trainer in (played, recorded):
         trainer.advance(80)
     assert played.fingerprint() == recorded.fingerprint()
-    assert recorded.mode == "graph" if kind != "video" else "looks at" in recorded.mode
+    assert recorded.mode == "graph" if kind != "video" else "reads" in recorded.mode
 
 
 @pytest.mark.parametrize("kind", ["conditional", "cyclegan", "video", "wavegan", "stylegan2", "unrolled"])

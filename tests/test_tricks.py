@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import re
 import weakref
 from dataclasses import replace
 from functools import partial
@@ -17,7 +18,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.utils.parametrize import is_parametrized
 
-from ganbench import GAN, DataSpec, Split, Trick, Unsupported, plugins
+from ganbench import GAN, DataSpec, Split, Trick, Unsupported, __version__, plugins
 from ganbench.contracts.arch import count_parameters
 from ganbench.contracts.loss import LossTraits, Match
 from ganbench.contracts.protocol import Recipe
@@ -598,7 +599,7 @@ def test_a_third_partys_trick_runs_and_stands_in_the_table_with_a_rank_of_its_ow
         ("ema:nan", "'nan' is not a number from 0 to 0.999999"),
         ("instance-noise:inf", "'inf' is not a number of 0 or more"),
         ("init:nice", "there is no scheme 'nice'"),
-        ("spectral-norm:2", "spectral-norm (ganbench 0.1.0) takes no argument"),
+        ("spectral-norm:2", f"spectral-norm (ganbench {__version__}) takes no argument"),
     ],
 )
 def test_an_argument_that_makes_no_sense_is_told(text, sentence):
@@ -625,7 +626,7 @@ def test_what_cannot_be_is_said_in_a_sentence_with_exit_code_2(ganbench_here, qu
 def test_a_plugin_that_returns_something_else_than_a_trick_is_named(monkeypatch, tmp_path):
     job = job_with(tmp_path, "ema")
     monkeypatch.setattr(ema, "EMA", lambda decay: {"decay": decay})
-    with pytest.raises(PluginError, match=r"ema \(ganbench 0.1.0\) returned a dict"):
+    with pytest.raises(PluginError, match=rf"ema \(ganbench {re.escape(__version__)}\) returned a dict"):
         build_players(job, plugins.build(plugins.find("dataset", "digits"), argument="", resolution=16))
 
 
