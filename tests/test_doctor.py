@@ -144,7 +144,7 @@ def test_beside_broken_plugins_the_others_are_well(sick):
 def test_shared_names_and_the_allow_list_are_told(sick):
     found = json.loads(sick.stdout)
     assert found["notes"] == [
-        "good 1.2 and other 5.0 provide the loss 'plain': say good:plain, for example",
+        "good 1.2 and other 5.0 provide the loss 'plain': choose one, for example good:plain",
         "GANBENCH_PLUGINS admits 'absent', which is not installed or provides nothing",
     ]
     assert found["allow-list"]["kept out"] == ["ganbench", "unwanted"]
