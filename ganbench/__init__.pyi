@@ -1,11 +1,11 @@
-from .api import Run, Runs, evaluate, leaderboard, load_run, run
-from .contracts.arch import GAN, Lazy, Match, Terms
+from .api import Run, Runs, Scores, evaluate, leaderboard, load_run, run
+from .contracts.arch import GAN, Lazy, Terms
 from .contracts.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, stratified_split, to_signal
 from .contracts.evaluation import Evaluation
 from .contracts.extractor import Extractor, Features, extract
-from .contracts.loss import Critic, Loss
+from .contracts.loss import Critic, Loss, LossTraits, Match
 from .contracts.memo import Memo, Results
-from .contracts.metric import Goal, Metric
+from .contracts.metric import Absent, Goal, Metric
 from .contracts.protocol import Evaluating, Protocol, Recipe, Training
 from .contracts.settings import settings_of
 from .contracts.trick import LossAround, Player, Trick, Turn
@@ -17,6 +17,7 @@ __version__: str
 
 __all__ = [
     "GAN",
+    "Absent",
     "Batch",
     "Critic",
     "DataError",
@@ -31,6 +32,7 @@ __all__ = [
     "Lazy",
     "Loss",
     "LossAround",
+    "LossTraits",
     "Match",
     "Memo",
     "Metric",
@@ -41,6 +43,7 @@ __all__ = [
     "Results",
     "Run",
     "Runs",
+    "Scores",
     "Split",
     "Terms",
     "Training",

@@ -194,6 +194,14 @@ def _carried_out(plan: Plan, jobs: int, display: Display) -> Runs:
     return Runs(trained, build((record for _, record in done), plan.protocol), list(left_out))
 
 
+class Scores(dict[str, float]):
+    """Column -> score, as ``evaluate`` returns them. ``absent`` holds the columns without a score, and why."""
+
+    def __init__(self, scores: Mapping[str, float], absent: Mapping[str, str]) -> None:
+        super().__init__(scores)
+        self.absent = dict(absent)
+
+
 def evaluate(
     samples: Tensor | np.ndarray,
     protocol: str | Path | Protocol = DEFAULT_PROTOCOL,
@@ -201,8 +209,8 @@ def evaluate(
     labels: Tensor | np.ndarray | None = None,
     seed: int = 0,
     device: str = "auto",
-) -> dict[str, float]:
-    """Score any samples with a protocol's judge: column -> score.
+) -> Scores:
+    """Score any samples by the judge of a protocol: column -> score, without the columns that have none.
 
     Args:
         samples: ``x[N, *shape]`` in the shape of the protocol's data, with the protocol's N: images as uint8 0..255
@@ -221,7 +229,8 @@ def evaluate(
     fake = _as_stored(torch.as_tensor(samples).detach().cpu(), bench.judge.reference, rules)
     wanted = None if labels is None else torch.as_tensor(labels).long()
     with configured(1):
-        return bench.judge.score(Split(fake, wanted), seed).scores
+        verdict = bench.judge.score(Split(fake, wanted), seed)
+    return Scores(verdict.scores, verdict.absent)
 
 
 def _as_stored(x: Tensor, like: Split, rules: Protocol) -> Tensor:

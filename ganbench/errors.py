@@ -59,8 +59,16 @@ class Diverged(Exception):
         self.step = step
 
 
-class PluginWarning(UserWarning):
-    """News for the author of an installed package; names the package, and the plugin if it is about one."""
+class GanbenchWarning(UserWarning):
+    """What the command line says in one line, and goes on."""
+
+
+class Doubt(GanbenchWarning):
+    """Why scores may not mean what they seem to: too few samples, an extractor made for other data."""
+
+
+class PluginWarning(GanbenchWarning):
+    """What the author of an installed package should know; names the package, and the plugin where it is one."""
 
 
 def told(error: BaseException) -> str:

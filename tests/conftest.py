@@ -1,17 +1,23 @@
-"""What the tests share: one thread, packages installed for a moment, and the command line as a user meets it."""
+"""What the tests share: one thread, temporarily installed packages, and the command line as a user sees it."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable
+import time
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+import toy
+
+from ganbench.cli.main import main
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -61,10 +67,40 @@ def install(site: Path) -> Callable[..., None]:
 
 
 @pytest.fixture
+def quick(tmp_path: Path) -> str:
+    """Rules of one short run that is judged by FID alone, as a file in the folder that commands run in."""
+    (tmp_path / "quick.toml").write_text(toy.QUICK)
+    return "quick.toml"
+
+
+@pytest.fixture
+def ganbench_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Like ``ganbench_command``, but in this process, which has torch already; packages in ``site`` are not seen."""
+
+    def call(*arguments: str) -> subprocess.CompletedProcess:
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            patch.setenv("COLUMNS", "160")
+            patch.setenv("NO_COLOR", "1")
+            patch.setattr(sys, "argv", ["ganbench", *map(str, arguments)])
+            patch.setattr(warnings, "showwarning", warnings.showwarning)  # the command has its own, to the end
+            capsys.readouterr()
+            code = 0
+            try:
+                main()
+            except SystemExit as end:
+                code = int(end.code or 0)
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, code, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
 def ganbench_command(site: Path, tmp_path: Path) -> Command:
     """Run ``python -m ganbench ...`` in an empty folder and return what it printed."""
 
-    def call(*arguments: str, env: dict[str, str] | None = None, timeout: float = 240) -> subprocess.CompletedProcess:
+    def call(*arguments: str, env: dict[str, str] | None = None, timeout: float = 600) -> subprocess.CompletedProcess:
         path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
         surroundings = {**os.environ, "PYTHONPATH": path, "COLUMNS": "160", "NO_COLOR": "1", **(env or {})}
         surroundings.pop("GANBENCH_PLUGINS", None) if not env or "GANBENCH_PLUGINS" not in env else None
@@ -79,3 +115,89 @@ def ganbench_command(site: Path, tmp_path: Path) -> Command:
         )
 
     return call
+
+
+PATIENT = '''
+    """A loss that waits in its twentieth step, with the file ``waits``, for the file ``goes on``."""
+    import time
+    from pathlib import Path
+    from ganbench import hookimpl
+    class Patient:
+        calls = 0
+        def d_loss(self, D, real, fake):
+            Patient.calls += 1
+            if Patient.calls == 20:
+                Path("waits").touch()
+                for _ in range(60_000):  # ten minutes, should the test be gone
+                    if Path("goes on").exists():
+                        break
+                    time.sleep(0.01)
+            return D(fake).mean() - D(real).mean()
+        def g_loss(self, D, real, fake): return -D(fake).mean()
+    @hookimpl
+    def ganbench_loss(): return Patient()
+'''
+
+
+class Patience:
+    """Commands with the loss ``patient``: a run stands still in the middle of its training until ``end()``, so that
+    what happens meanwhile does not depend on how fast the machine is."""
+
+    def __init__(self, folder: Path, site: Path) -> None:
+        self.folder, self.site = folder, site
+        self.started: list[subprocess.Popen[str]] = []
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
+        """Start Python with ``command`` in ``folder``, in a process group of its own. A pipe holds what it prints."""
+        path = os.pathsep.join(filter(None, [str(self.site), os.environ.get("PYTHONPATH", "")]))
+        process = subprocess.Popen(
+            [sys.executable, *command],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "160"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self.started.append(process)
+        return process
+
+    def begin(self, process: subprocess.Popen[str]) -> None:
+        """Wait until the run of ``process`` stands still."""
+        limit = time.monotonic() + 600
+        while not (self.folder / "waits").exists():
+            assert process.poll() is None, "it ended before it came to wait"
+            assert time.monotonic() < limit, "it never came to wait"
+            time.sleep(0.02)
+
+    def end(self) -> None:
+        """Let the run go on; later ones do not wait."""
+        (self.folder / "goes on").touch()
+
+    def heard(self, process: subprocess.Popen[str], words: str) -> str:
+        """What ``process`` says up to the line with ``words``, or to its end."""
+        assert process.stdout is not None
+        said = ""
+        while words not in said and (line := process.stdout.readline()):
+            said += line
+        return said
+
+    def interrupted(self, process: subprocess.Popen[str]) -> str:
+        """Press Ctrl-C while the run stands still; what ``process`` says to its end."""
+        self.begin(process)
+        os.killpg(process.pid, signal.SIGINT)
+        said = self.heard(process, "stopping")
+        self.end()
+        return said + process.communicate()[0]
+
+
+@pytest.fixture
+def patience(install: Callable[..., None], site: Path, tmp_path: Path) -> Iterator[Patience]:
+    """The loss ``patient`` is installed; commands run in ``tmp_path``."""
+    install("third-party", "loss", "patient", PATIENT)
+    patience = Patience(tmp_path, site)
+    yield patience
+    for process in patience.started:
+        with process:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)

@@ -7,8 +7,13 @@ from collections.abc import Collection, Iterable
 import pytest
 
 
+def slow(value: object) -> object:
+    """A value for ``parametrize`` whose test is slow; a tuple stands for several arguments."""
+    return pytest.param(*(value if isinstance(value, tuple) else [value]), marks=pytest.mark.slow)
+
+
 def slow_but(quick: Collection, everything: Iterable) -> list:
-    """``everything``, for ``parametrize``; what is not among ``quick`` is marked slow."""
-    params = list(everything)
-    assert set(quick) <= set(params), f"not there: {sorted(set(quick) - set(params))}"
-    return [param if param in quick else pytest.param(param, marks=pytest.mark.slow) for param in params]
+    """``everything``, for ``parametrize``; what is not among ``quick`` is slow."""
+    values = list(everything)
+    assert set(quick) <= set(values), f"not there: {set(quick) - set(values)}"
+    return [value if value in quick else slow(value) for value in values]

@@ -1,4 +1,4 @@
-"""What every conformance check owes: that it finds what was planted for it, and says it in full."""
+"""What every conformance check must do: find what was planted for it, and report it in full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Inception of random weights, for tests: the official ones are not everywhere."""
+"""Inception with random weights, for tests: the official ones are not everywhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch_fidelity import feature_extractor_inceptionv3
 
 
 def random_inception_weights() -> dict[str, Tensor]:
-    """Drawn by Kaiming's rule: under PyTorch's own the features collapse, and any test of them passes."""
+    """Drawn by Kaiming's rule: under PyTorch's default the features collapse, and any test of them passes."""
     network_class = feature_extractor_inceptionv3.FeatureExtractorInceptionV3
     with pytest.MonkeyPatch.context() as patch, torch.random.fork_rng(devices=[]):
         patch.setattr(feature_extractor_inceptionv3, "load_state_dict_from_url", lambda *_, **__: {})

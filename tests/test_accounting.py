@@ -1,4 +1,4 @@
-"""What a training costs in arithmetic and energy: checked by hand, averaged over lazy terms, and without effect."""
+"""What training costs in arithmetic and energy: checked by hand, averaged over lazy terms, and without side effects."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def linear(before: int, after: int) -> int:
 
 
 def convolution(before: int, after: int, small_side: int) -> int:
-    """4x4 with stride 2, ``small_side`` being that of the smaller map; transposed, it costs the same."""
+    """4x4 with stride 2; ``small_side`` is the side of the smaller map. Transposed, it costs the same."""
     return 2 * before * after * 4 * 4 * small_side**2
 
 
@@ -98,7 +98,7 @@ def test_dcgan_with_wgan_gp_costs_what_it_does_by_hand_the_double_backward_of_th
 
 
 class LazyGAN(GAN):
-    """Two terms in D and one in G that come every so often."""
+    """Two terms in D and one in G, each computed every few steps."""
 
     def d_extra(self, batch, fake):
         return {
@@ -285,7 +285,8 @@ def test_the_peak_is_measured_once_in_a_process_and_draws_from_nobodys_stream() 
 
 
 class StandIn:
-    """Of libnvidia-ml: real C functions, with the signatures of nvml.h, each of which returns 0 or an error."""
+    """Stands in for libnvidia-ml: real C functions with the signatures of nvml.h, each of which returns 0 or an
+    error."""
 
     def __init__(self, readings: list[int], supported: bool = True) -> None:
         left = iter(readings)

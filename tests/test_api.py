@@ -1,4 +1,4 @@
-"""From Python: what the command line does, with names or with objects, and nothing left changed behind."""
+"""The Python interface: it does what the command line does, with names or with objects, and leaves nothing changed."""
 
 from __future__ import annotations
 
@@ -211,34 +211,24 @@ def test_a_run_of_objects_can_be_read_but_not_drawn_from_in_another_process(tmp_
     assert "custom" in board.stdout
 
 
-def test_ctrl_c_in_a_script_writes_the_run_down_and_the_same_call_goes_on(tmp_path):
+def test_ctrl_c_in_a_script_writes_the_run_down_and_the_same_call_goes_on(patience, quick, tmp_path):
     script = """
-        import signal, sys, threading, os, time
+        import signal, sys
         signal.signal(signal.SIGINT, signal.default_int_handler)
         import ganbench
-        from pathlib import Path
-        def interrupt():
-            while not list(Path("runs").glob("smoke-v1/mlp+r1*/seed0/history.jsonl")):
-                time.sleep(0.05)
-            os.kill(os.getpid(), signal.SIGINT)
-        if "stop" in sys.argv:
-            threading.Thread(target=interrupt, daemon=True).start()
         try:
-            runs = ganbench.run("mlp", "r1", "smoke-v1", settings={"budget_kimg": 20}, progress=False)
+            runs = ganbench.run("mlp", "patient", "quick.toml", out=sys.argv[1])
             print("ended", runs[0].record.bits.weights)
         except KeyboardInterrupt:
             print("interrupted")
     """
-    folders = [tmp_path / "once", tmp_path / "twice"]
-    said = []
-    for folder, stop in ((folders[0], False), (folders[1], True), (folders[1], False)):
-        folder.mkdir(exist_ok=True)
-        command = [sys.executable, "-c", textwrap.dedent(script), *(["stop"] if stop else [])]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
-        said.append(done.stdout.split())
-    assert said[1] == ["interrupted"], said
-    assert said[0] == said[2]
-    assert said[0][0] == "ended"
+    command = ("-c", textwrap.dedent(script))
+    said = patience.interrupted(patience.start(*command, "twice"))
+    assert said.splitlines()[-1] == "interrupted", said
+    lines = [patience.start(*command, out).communicate()[0].splitlines() for out in ("twice", "once")]
+    assert any("seed 0: resumes at" in line for line in lines[0])
+    assert lines[0][-1] == lines[1][-1]
+    assert lines[0][-1].startswith("ended")
 
 
 # -- evaluate, leaderboard, load_run -------------------------------------------------------------------------
@@ -318,14 +308,14 @@ def test_the_names_of_the_api_are_functions_even_after_everything_was_imported()
     assert all(json.loads(done.stdout))
 
 
-def test_a_script_that_calls_run_is_carried_out_once_and_not_again_by_its_workers(tmp_path) -> None:
+def test_a_script_that_calls_run_is_carried_out_once_and_not_again_by_its_workers(tmp_path, quick) -> None:
     script = tmp_path / "script.py"
     script.write_text(
         "from pathlib import Path\n"
         "with Path('begun.txt').open('a') as file:\n"
         "    file.write('begun\\n')\n"
         "import ganbench\n"
-        "runs = ganbench.run(arch='mlp', loss='hinge', protocol='smoke-v1', jobs=2, out='runs', progress=False)\n"
+        f"runs = ganbench.run(arch='mlp', loss='hinge', protocol={quick!r}, jobs=2, out='runs', progress=False)\n"
         "print(runs[0].record.status)\n"
     )
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Audio: drums made by rule, WAV files of one's own, the classifier that hears them, WaveGAN, and their protocols."""
+"""Audio: synthetic drums, the user's WAV files, the classifier that hears them, WaveGAN, and their protocols."""
 
 from __future__ import annotations
 
@@ -69,20 +69,20 @@ def cnn() -> drums_cnn.DrumsCNN:
 
 
 def share_of_energy(x: Tensor, low: float, high: float, rate: int = 8000) -> Tensor:
-    """Between two frequencies, ``[n]``."""
+    """The share of energy between two frequencies, ``[n]``."""
     power = torch.fft.rfft(x.double()).abs().square()
     f = torch.fft.rfftfreq(x.shape[-1], 1 / rate)
     return power[:, (f >= low) & (f < high)].sum(1) / power.sum(1)
 
 
 def time_of_energy(x: Tensor, share: float, rate: int = 8000) -> Tensor:
-    """Seconds until a share of the energy has gone by, ``[n]``."""
+    """Seconds until a share of the energy has passed, ``[n]``."""
     gone = x.double().square().cumsum(1)
     return (gone < share * gone[:, -1:]).sum(1) / rate
 
 
 def pitch_of(x: Tensor, start: float, stop: float, rate: int = 8000) -> Tensor:
-    """Of a sine between two moments, from the moments of its zeros, ``[n]``."""
+    """The pitch of a sine between two moments, from its zero crossings, ``[n]``."""
     found = []
     for row in x[:, round(start * rate) : round(stop * rate)].double().numpy():
         at = np.flatnonzero(np.diff(np.signbit(row)))
@@ -353,7 +353,7 @@ def test_a_folder_that_holds_no_data_is_a_sentence(tmp_path, prepare, words):
 
 @pytest.mark.parametrize("argument", ["", ",16384", "sounds,3", "sounds,1024,2"])
 def test_a_folder_that_is_not_named_or_numbers_that_are_no_sound_are_a_sentence(argument):
-    with pytest.raises(DataError, match=r"path|no sound"):
+    with pytest.raises(DataError, match=r"path|not enough for a sound"):
         folder_wav.ganbench_dataset(argument=argument, resolution=None)
 
 

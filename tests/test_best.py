@@ -94,7 +94,7 @@ def test_the_best_look_is_the_one_that_is_scored(watched) -> None:
 
 
 def test_the_best_is_scored_on_the_latents_and_the_reals_of_the_headline(watched, tmp_path) -> None:
-    """A run that ends where this one was best has, in the end, the very score that this one gives its best."""
+    """A run that ends where this one was best has the same final score that this one gives its best."""
     record, _ = watched
     assert record.best is not None
     if record.best.kimg == 3.2:

@@ -1,4 +1,4 @@
-"""What is computed once: in a process, and, where it was expensive, for the processes after it."""
+"""Results computed once: within a process and, if they were expensive, for later processes."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(folder) -> None:
 
 
 def test_what_took_no_time_is_worth_no_file(folder, monkeypatch) -> None:
-    monkeypatch.setattr(cache, "EXPENSIVE", 5.0)
+    monkeypatch.setattr(cache, "EXPENSIVE", float("inf"))
     Work().through(Cache(BASIS))
     assert not folder.exists()
 
@@ -270,7 +270,7 @@ def test_a_second_process_scores_the_same_and_puts_no_reals_through_the_extracto
 
 
 class Third(Extractor):
-    """``x[B, 6] -> x / 3`` in float32; remembers how many samples it was shown."""
+    """``x[B, 6] -> x / 3`` in float32; counts the samples it is shown."""
 
     name, version = "third", "1"
     shown = 0

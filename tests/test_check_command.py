@@ -1,14 +1,11 @@
-"""``ganbench plugins``: what is listed, what is checked, and what is said of it."""
+"""``ganbench plugins``: what it lists, what it checks, and what it reports."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -54,7 +51,7 @@ def test_json_holds_all_that_was_found_and_the_traceback_of_what_is_broken(ganbe
     assert found["broken"]["status"] == "unusable"
     assert "Traceback" in found["broken"]["traceback"]
     assert found["hinge"]["status"] == "ok"
-    assert re.match(r"(fast|normal|slow): \d+\.\d times the logistic loss", found["hinge"]["notes"][0])
+    assert re.match(r"(fast|normal|slow): takes \d+\.\d times as long as the logistic loss", found["hinge"]["notes"][0])
 
 
 def test_what_a_plugin_declines_is_no_failure_and_debug_shows_no_more_than_there_is(ganbench_command) -> None:
@@ -91,7 +88,7 @@ def test_a_torch_that_cannot_be_imported_is_said_in_a_sentence(ganbench_command,
     (site / "torch.py").write_text("import os; os._exit(7)")
     result = ganbench_command("plugins", "--check", "hinge")
     assert result.returncode == 1
-    assert "no process can be had to look at it" in result.stdout
+    assert "no process could be started to check it" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
 
 
@@ -105,33 +102,42 @@ def test_every_check_is_listed_with_its_reason(ganbench_command) -> None:
     assert "loss-is-a-mean-over-samples" not in only
 
 
-@pytest.mark.parametrize("seconds", [0.7, 2.0])
-def test_ctrl_c_ends_it_in_silence_whatever_is_being_prepared(seconds, tmp_path) -> None:
-    code = (
-        "import signal, sys\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from ganbench.cli.main import main\n"
-        "sys.argv = ['ganbench', 'plugins', 'loss', '--check']\n"
-        "main()"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", code],
+CTRL_C = """
+import os, signal, sys
+from ganbench.cli.main import main
+def look(event, arguments):
+    global moment
+    if moment and (event, *arguments)[: len(moment)] == moment:
+        moment = None
+        os.killpg(0, signal.SIGINT)
+moment = MOMENT
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.addaudithook(look)
+sys.argv = ["ganbench", "plugins", "loss", "--check"]
+main()
+"""
+
+
+@pytest.mark.parametrize("moment", [("import", "multiprocessing.forkserver"), ("socket.connect",)], ids=" ".join)
+def test_ctrl_c_ends_it_in_silence_whatever_is_being_prepared(moment, tmp_path) -> None:
+    """While its modules are imported, and while a process is asked for of a server that has only just begun."""
+    done = subprocess.run(
+        [sys.executable, "-c", CTRL_C.replace("MOMENT", repr(moment))],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        timeout=600,
+        check=False,
     )
-    time.sleep(seconds)
-    os.killpg(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "Traceback" not in said
+    assert done.returncode == 130, done.stdout
+    assert "Traceback" not in done.stdout
 
 
 def test_nothing_is_loaded_from_the_working_directory(ganbench_command, tmp_path):
     (tmp_path / "ganbench").mkdir()
     (tmp_path / "ganbench" / "__init__.py").write_text("raise SystemExit('from the working directory')")
     command = [sys.executable, "-P", "-m", "ganbench", "plugins", "hinge", "--check"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

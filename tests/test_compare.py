@@ -216,7 +216,7 @@ def own(entry: str, values: list[float], **changed) -> list[Record]:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A folder in which runs of digits-16-v1 lie, and where nothing is published."""
+    """A folder with runs of digits-16-v1, where nothing is published."""
     (tmp_path / "leaderboards" / RULES.name).mkdir(parents=True)
     for entry, values in ENTRIES.items():
         for record in own(entry, values):

@@ -1,4 +1,4 @@
-"""What the shell offers after TAB: asked for as bash asks, and once by bash itself."""
+"""Shell completion: asked for as bash asks, and once by bash itself."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Tab = Callable[..., list[str]]
 
 @pytest.fixture
 def tab(site: Path, tmp_path: Path) -> Tab:
-    """The words that are offered after a line, as the function that ``--show-completion`` prints asks for them."""
+    """The words offered to complete a line, as the function that ``--show-completion`` prints asks for them."""
 
     def press(line: str, **variables: str) -> list[str]:
         path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])

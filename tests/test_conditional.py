@@ -1,4 +1,4 @@
-"""Conditional GANs: labels reach both players, and what is said of each of them holds."""
+"""Conditional GANs: labels reach both players, and every claim about these architectures holds."""
 
 from __future__ import annotations
 

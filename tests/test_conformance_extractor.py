@@ -63,7 +63,7 @@ class Constant(Linear):
 
 
 class Fresh(Linear):
-    """Weights that are drawn anew."""
+    """Weights that differ each time."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The checks of protocols: each finds what is planted for it, and rules that hold pass."""
+"""The checks of protocols: each finds what is planted for it, and valid rules pass."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RING = load_protocol("ring-v1")
 
 
 def rules(**changes: Any) -> Protocol:
-    """ring-v1 with other rules; those of its evaluation by their names."""
+    """ring-v1 with some rules changed; those of its evaluation are given by their names."""
     inner = {name: changes.pop(name) for name in list(changes) if name in Evaluating.__struct_fields__}
     return replace(RING, **changes, evaluation=replace(RING.evaluation, **inner))
 

@@ -70,7 +70,7 @@ class Counting(Trick):
 
 
 class Hoarding(Trick):
-    """Shows D the first reals it saw, for ever."""
+    """Always shows D the first reals it saw."""
 
     kept: Any = None
 
@@ -132,7 +132,7 @@ def threaded(self, recipe):
 
 
 def choosy(argument: str) -> Trick:
-    """A hook that does not look at what it is given."""
+    """A hook that ignores its argument."""
     return trick(strength=float(argument or 1))
 
 
@@ -212,7 +212,7 @@ class Noisy(Trick):
 
 
 class Penalty(Trick):
-    """One more term for G, now and then."""
+    """One more term for G, every few steps."""
 
     def g_objective(self, objective, turn):
         return {**objective(), "size": Lazy(4, lambda: turn.fake.square().mean())}

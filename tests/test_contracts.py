@@ -1,4 +1,5 @@
-"""What conditional GANs, translators and settings of architectures need of the core, in packages that are installed."""
+"""What conditional GANs, translators and settings of architectures need from the core, tested with installed
+packages."""
 
 from __future__ import annotations
 
@@ -94,7 +95,7 @@ class Halves(Extractor):
 
 
 class Looks:
-    """A metric that is scored on one thing that it is given."""
+    """A metric that scores one thing it is given."""
 
     version = 1
 
@@ -149,7 +150,7 @@ def test_a_column_that_comes_from_a_view_is_named_after_its_extractor() -> None:
 def test_yardsticks_of_a_dataset_stand_beside_the_cores_and_unknown_ones_are_named() -> None:
     identity = {"identity": lambda like, seed: Split(like.source, source=like.x)}
     dataset = Dataset("negatives", DataSpec((1, 8, 8)), pairs(), pairs(20, seed=1), yardsticks=identity)
-    (real, fakes), remake = draw("identity", dataset, dataset.test, "test", 0)
+    _, real, fakes, remake = draw("identity", dataset, dataset.test, "test", 0)
     assert real is dataset.test
     assert torch.equal(fakes.x, dataset.test.source)
     assert torch.equal(remake(fakes).x, dataset.test.x)
@@ -163,7 +164,7 @@ def test_class_gaussians_have_the_moments_of_each_class_and_need_classes() -> No
     labels = torch.arange(6000) % 3
     x = labels[:, None] * 5.0 + torch.randn(6000, 2, generator=rng) * (labels[:, None] + 1)
     dataset = Dataset("points", DataSpec((2,), 3, bounded=False), Split(x, labels), Split(x[:9], labels[:9]))
-    (_, fakes), _ = draw("class gaussians", dataset, dataset.train, "train", 0)
+    fakes = draw("class gaussians", dataset, dataset.train, "train", 0).fake
     for label in range(3):
         ours = fakes.x[fakes.labels == label]
         assert ours.mean(0).sub(5 * label).abs().max() < 0.2
@@ -302,16 +303,19 @@ def test_what_an_arch_cannot_do_is_said_before_it_is_trained(translation, ganben
     assert told in " ".join(done.stderr.split())
 
 
-def test_a_metric_of_labels_is_refused_where_the_data_have_none() -> None:
+def test_a_headline_of_labels_is_refused_where_the_data_have_none() -> None:
     gan, data = GAN(nn.Linear(2, 2), nn.Linear(2, 1), 2), Split(torch.zeros(4, 2))
     gan.conditional = True
     unlabelled = Dataset("plain", DataSpec((2,), bounded=False), data, data)
-    job = SimpleNamespace(arch="builtin:cgan", protocol=SimpleNamespace(name="rules-v1"))
-    scored = {"accuracy": SimpleNamespace(needs=("labels",))}
+    rules = SimpleNamespace(name="rules-v1", evaluation=SimpleNamespace(headline="accuracy"))
+    job = SimpleNamespace(arch="builtin:cgan", protocol=rules)
+    scored = {"accuracy": SimpleNamespace(needs=("labels",), columns={"accuracy": "max"})}
     with pytest.raises(Unsupported, match=r"'plain' has no labels, but rules-v1 scores them \(metric 'accuracy'\)"):
         refuse_unmet(job, gan, unlabelled, scored)
     labelled = Split(data.x, torch.tensor([0, 1, 0, 1]))
     refuse_unmet(job, gan, Dataset("told", DataSpec((2,), 2, bounded=False), labelled, labelled), scored)
+    rules.evaluation.headline = "fid"  # what does not rank is absent instead
+    refuse_unmet(job, gan, unlabelled, scored)
 
 
 def test_paths_of_a_pair_of_folders_are_taken_from_the_rules_file(tmp_path) -> None:

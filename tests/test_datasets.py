@@ -1,4 +1,4 @@
-"""The built-in datasets: what is in them, what is known of their modes, and what a folder may look like."""
+"""The built-in datasets: what is in them, what is known about their modes, and what a folder may look like."""
 
 from __future__ import annotations
 

@@ -134,10 +134,10 @@ def test_the_guides_example_of_a_hook_is_that_of_the_hookspec(kind: str) -> None
         ("arch", [name for name in vars(GAN) if not name.startswith("_")]),
         ("loss", [*vars(LossTraits(None)), "d_loss", "g_loss"]),
         ("trick", [name for name in vars(Trick) if not name.startswith("_")]),
-        ("metric", [field.name for field in fields(Evaluation) if field.init]),
+        ("metric", [*(field.name for field in fields(Evaluation) if field.init), "doubts"]),
         ("dataset", [field.name for cls in (Dataset, Split, Oracle) for field in fields(cls)]),
         ("protocol", [*Training.__struct_fields__, *Evaluating.__struct_fields__, *Protocol.__struct_fields__]),
-        ("extractor", ["forward", "name", "version", "confusion", "gate"]),
+        ("extractor", ["forward", "name", "version", "confusion", "gate", "trained_on"]),
     ],
 )
 def test_the_guide_names_every_member_of_a_contract(kind: str, members: list[str]) -> None:
@@ -160,7 +160,7 @@ def test_the_guides_tutorial_is_what_the_scaffold_says(ganbench_command) -> None
 
 
 def block(page: str, start: str) -> str:
-    """The first block of Python that begins so."""
+    """The first block of Python that starts with this text."""
     return next(text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if text.startswith(start))
 
 

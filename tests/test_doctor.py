@@ -60,7 +60,7 @@ def consult(home: Path, *options: str, **variables: str) -> subprocess.Completed
     """``ganbench doctor`` in an empty folder, among the packages in ``home/site``, for a user who lives in ``home``."""
     environment = {**surroundings(home), "HOME": str(home), "COLUMNS": "80", **variables}
     command = [sys.executable, "-m", "ganbench", "doctor", *options]
-    return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=240)
+    return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=600)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The example of a third party's package: what `ganbench new-plugin` copies, and what tox tests against the wheel."""
+"""The example of a third-party package, which `ganbench new-plugin` copies and tox tests against the wheel."""
 
 from __future__ import annotations
 

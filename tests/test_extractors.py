@@ -1,4 +1,4 @@
-"""The built-in feature extractors: what they return, what they refuse, and that their published numbers are true."""
+"""The built-in feature extractors: what they return, what they refuse, and whether their published numbers are true."""
 
 from __future__ import annotations
 
@@ -194,7 +194,7 @@ def test_damaged_or_missing_weights_are_a_sentence(tmp_path):
 
 
 class Images(torch.utils.data.Dataset):
-    """What torch-fidelity takes: uint8 images one by one."""
+    """uint8 images one by one, as torch-fidelity takes them."""
 
     def __init__(self, x: Tensor) -> None:
         self.x = x
@@ -297,7 +297,7 @@ def network(random_inception) -> inception.Inception:
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path) -> Path:
-    """Where torch hub keeps its files: an empty folder, on a machine without a network."""
+    """Where torch hub keeps its files: an empty folder, on a machine without network access."""
 
     def offline(*_):
         raise URLError("no route to host")
@@ -424,7 +424,7 @@ def test_inception_without_network_says_what_to_fetch_and_where_to_put_it(hub):
 def test_inception_does_not_take_another_file_for_the_official_one(hub):
     hub.mkdir(parents=True)
     (hub / inception.FILE).write_bytes(b"half a download")
-    with pytest.raises(DataError, match=r"sha256 begins [0-9a-f]{8}, not 6726825d"):
+    with pytest.raises(DataError, match=r"sha256 begins with [0-9a-f]{8}, not 6726825d"):
         inception.ganbench_extractor(argument="")
 
 

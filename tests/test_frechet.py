@@ -1,4 +1,4 @@
-"""The Fréchet distance: torch-fidelity as the judge, and the truth where rounding leaves the judge none."""
+"""The Fréchet distance: torch-fidelity as the judge, and exact values where rounding leaves the judge no digits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def theirs(real: Tensor, fake: Tensor) -> float:
 
 
 def truth(real: Tensor, fake: Tensor) -> float:
-    """By roots of the covariances that were never squared: QR of the centred samples, then singular values."""
+    """From roots of covariances that were never squared: QR of the centred samples, then singular values."""
     a, b = ((x - x.mean(0)) / (len(x) - 1) ** 0.5 for x in (real, fake))
     coupled = torch.linalg.svdvals(torch.linalg.qr(a).R @ torch.linalg.qr(b).R.T).sum()
     apart = (real.mean(0) - fake.mean(0)).square().sum() + a.square().sum() + b.square().sum()

@@ -1,4 +1,4 @@
-"""What a plugin does to its process costs it its own line, and nobody else's."""
+"""Whatever a plugin does to its process costs its own line and no other."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ Checked = Callable[..., dict[str, Health]]
 
 @pytest.fixture
 def checked(install, site, monkeypatch) -> Checked:
-    """Install losses, one package each, and say how each was found."""
+    """Install losses, one package each, and return the state of each."""
     monkeypatch.syspath_prepend(site)
 
     def check(cases: dict[str, str], **options: float) -> dict[str, Health]:
         for name, code in cases.items():
             install(f"x-{name}", "loss", name, code, module=f"x_{name.replace('-', '_')}")
         sources = [Source("loss", name, f"x-{name}", "1.0", f"x_{name.replace('-', '_')}") for name in cases]
-        return {health.source.name: health for health in examine(sources, **options)}
+        return {health.source.name: health for health in examine(sources, **{"timeout": 600.0, **options})}
 
     return check
 
@@ -143,16 +143,20 @@ def test_a_plugin_that_hangs_is_ended_with_all_that_it_started(checked, tmp_path
     start = f"import pathlib, subprocess; child = subprocess.Popen(['sleep', '600']); pathlib.Path({str(pid)!r})"
     start += ".write_text(str(child.pid))"
     hang = loss(at_import=start, when_built="ctypes.PyDLL(None).sleep(600)")  # PyDLL: with the lock held
-    found = checked({"hangs": hang}, timeout=3)
-    assert found["hangs"].message == "it did not come to an end within 3 s while being built"
-    assert found["hangs"].hint.endswith("in ganbench_loss")
-    ask, until = ["ps", "-o", "state=", "-p", pid.read_text()], time.monotonic() + 30
+    for timeout in (3, 30, 300):  # on a busy machine it may not get as far as the hook in the first
+        health = checked({"hangs": hang}, timeout=timeout)["hangs"]
+        if health.message.endswith("while being built"):
+            break
+    assert health.message == f"it did not finish within {timeout} s while being built"
+    assert health.hint.endswith("in ganbench_loss")
+    ask, until = ["ps", "-o", "state=", "-p", pid.read_text()], time.monotonic() + 600
     while (state := subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()) not in {"", "Z"}:
         assert time.monotonic() < until, state
+        time.sleep(0.05)
 
 
 def test_nothing_is_fetched_unless_it_may(checked) -> None:
-    fetch = "import urllib.request; urllib.request.urlopen('https://example.com', timeout=1)"
+    fetch = "import urllib.request; urllib.request.urlopen('https://example.com', timeout=60)"
     found = checked({"fetches": loss(at_import=fetch)}, offline=True)
     assert "Connection refused" in found["fetches"].message
 
@@ -197,4 +201,4 @@ def test_an_arch_for_other_data_than_are_tried_is_not_checked_and_no_failure(ins
         (health,) = examine([source], depth)
         assert health.status == "declined"
         assert health.good
-        assert "needs graphs" in health.message or "built for nothing" in health.message
+        assert "needs graphs" in health.message or "declined everything" in health.message

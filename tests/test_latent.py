@@ -1,4 +1,4 @@
-"""Walks between latents against closed forms, and activations that rise; nothing in the players moves."""
+"""Walks between latents against closed forms, and activations that rise; the players stay unchanged."""
 
 from __future__ import annotations
 
@@ -111,17 +111,22 @@ def data(n: int = 40) -> Dataset:
     return Dataset("digits", DIGITS, split, split)
 
 
+def alike(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether images are the same, made in batches of other sizes: a CPU may round a pixel otherwise."""
+    return bool((one.int() - other.int()).abs().max() <= 1)
+
+
 def test_samples_along_a_way_are_those_of_its_latents() -> None:
     gan, like = gan_of(), data().train
     x = interpolate(gan, like[torch.arange(3)], steps=5, mode="linear", seed=7)
     assert (x.shape, x.dtype) == ((3, 5, 1, 16, 16), torch.uint8)
     z = torch.randn(6, 16, generator=torch.Generator().manual_seed(7))
     halfway = made_of(gan, (z[:3] + z[3:]) / 2, like[torch.arange(3)])
-    assert torch.equal(x[:, 2], halfway)
+    assert alike(x[:, 2], halfway)
     ends = made_of(gan, z, like[torch.arange(6)])
-    assert torch.equal(x[:, 0], ends[:3])
-    assert torch.equal(x[:, -1], ends[3:])
-    assert not torch.equal(interpolate(gan, like[torch.arange(3)], 5, "slerp", 7)[:, 2], halfway)
+    assert alike(x[:, 0], ends[:3])
+    assert alike(x[:, -1], ends[3:])
+    assert not alike(interpolate(gan, like[torch.arange(3)], 5, "slerp", 7)[:, 2], halfway)
 
 
 def test_a_label_is_held_along_the_way() -> None:
@@ -136,7 +141,7 @@ def test_many_latents_are_made_in_parts_that_change_nothing() -> None:
     z = torch.randn(300, 16)
     whole = made_of(gan, z, like)
     few = made_of(gan, z[290:], like[torch.arange(290, 300)])
-    assert torch.equal(whole[290:], few)
+    assert alike(whole[290:], few)
 
 
 def test_the_conditions_are_the_training_datas_in_turn_or_all_of_one_label() -> None:
@@ -316,7 +321,7 @@ def translator(data):
 
 
 def run(home: Path, dataset: str, arch) -> Path:
-    """The folder of a run over in a moment."""
+    """The folder of a very short run."""
     rules = Protocol(
         name="moment-v1",
         dataset=dataset,
@@ -347,7 +352,7 @@ def runs(tmp_path_factory) -> dict[str, Path]:
 
 
 def command(*words: object) -> str:
-    """As typed; errors are raised."""
+    """Run a command as typed; errors are raised."""
     result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "160"})
     if result.exception:
         raise result.exception

@@ -1,4 +1,4 @@
-"""Tables from records: rows, ranks, failures, what is left out, and files that equal what their records give."""
+"""Tables from records: rows, ranks, failures, what is left out, and files that match their records."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from ganbench.records.store import read, write
 
 @pytest.fixture
 def mixed() -> list[Record]:
-    """Something of everything."""
+    """Some records of every kind."""
     records = seeds("dcgan+wgan-gp", 0.8) + seeds("dcgan+hinge", 0.75) + seeds("mlp+hinge", 0.4)
     records += [make("dcgan+wgan", seed, 0.9) for seed in range(3)] + [diverged("dcgan+wgan", s) for s in (3, 4)]
     records += seeds("mlp+lsgan", 0.6, n=3) + seeds("mlp+lsgan", 0.95, changes={"lr": "0.001"})

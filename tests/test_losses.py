@@ -100,7 +100,7 @@ def smooth_critic(features: int, dtype: torch.dtype = torch.float64) -> nn.Modul
 
 
 class Recorder:
-    """Keeps what a critic is shown."""
+    """Records what a critic is shown."""
 
     def __init__(self, D: Callable[[Tensor], Tensor]) -> None:
         self.D, self.shown = D, []
@@ -111,7 +111,7 @@ class Recorder:
 
     @property
     def penalised(self) -> Tensor:
-        """The only points that D is differentiated at."""
+        """The only points at which D is differentiated."""
         (x,) = [x for x in self.shown if x.requires_grad]
         return x.detach()
 

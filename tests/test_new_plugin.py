@@ -1,4 +1,4 @@
-"""`ganbench new-plugin`: what it writes is installed by pip and used at once, and what it cannot write it says."""
+"""`ganbench new-plugin`: pip installs what it writes, which works at once; what it cannot write, it explains."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def place(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def run(place: Path) -> Run:
-    """Run a Python module in an environment of its own, which has all that this one has; return what it printed."""
+    """Run a Python module in a separate environment that has everything this one has; return what it printed."""
     venv.create(place / "venv", symlinks=True)
     (python,) = place.glob("venv/*/python")
     (own,) = place.glob("venv/lib/*/site-packages")
@@ -43,7 +43,7 @@ def run(place: Path) -> Run:
         env = {**os.environ, "COLUMNS": "160", "NO_COLOR": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
         env.pop("GANBENCH_PLUGINS", None)
         done = subprocess.run(
-            [*command, *arguments], cwd=place, env=env, capture_output=True, text=True, timeout=300, check=False
+            [*command, *arguments], cwd=place, env=env, capture_output=True, text=True, timeout=600, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout

@@ -1,4 +1,4 @@
-"""Discovery: metadata first, one manager a plugin, and every way a third party's package can be wrong."""
+"""Discovery: metadata first, one manager per plugin, and every way a third-party package can be wrong."""
 
 from __future__ import annotations
 
@@ -51,6 +51,15 @@ API = {
         "ganbench_protocol": (),
         "ganbench_extractor": ("argument",),
     },
+    3: {
+        "ganbench_arch": ("data", "d_norm", "width", "z_dim", "settings"),
+        "ganbench_loss": (),
+        "ganbench_trick": ("argument",),
+        "ganbench_metric": (),
+        "ganbench_dataset": ("argument", "resolution"),
+        "ganbench_protocol": (),
+        "ganbench_extractor": ("argument",),
+    },
 }
 """Every plugin API there has been: hook -> its arguments. A new one is added below, with a higher ``API_VERSION``."""
 
@@ -73,6 +82,18 @@ def test_no_module_of_the_core_imports_the_baselines() -> None:
             elif isinstance(node, ast.ImportFrom):
                 names = [node.module or ""]
             assert not any(name.startswith("ganbench_baselines") for name in names), file
+
+
+def test_baselines_and_the_example_import_from_ganbench_alone_like_anybody_else() -> None:
+    root = Path(__file__).parents[1] / "plugins"
+    files = [*root.glob("ganbench_baselines/**/*.py"), *root.glob("ganbench-example/ganbench_example/*.py")]
+    assert len(files) > 100
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert not (node.module or "").startswith("ganbench."), f"{file.name}: from {node.module}"
+            elif isinstance(node, ast.Import):
+                assert not any(alias.name.startswith("ganbench.") for alias in node.names), file.name
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["plugins"], ["protocols", "list"], ["run", "--help"]])
@@ -221,7 +242,7 @@ def test_names_that_plugins_import_stay() -> None:
 
 @pytest.fixture
 def elder(install, site, monkeypatch):
-    """A plugin written long ago, loaded by a GANBench that has moved on: two arguments and a hook are to go."""
+    """A plugin written long ago, loaded by a newer GANBench: two arguments and a hook are deprecated."""
     hookspec = pluggy.HookspecMarker("ganbench")
     later = types.ModuleType("later")
     vars(later).update(vars(hookspecs))
@@ -292,7 +313,7 @@ def test_a_reference_always_leads_back_to_its_source(kind: str) -> None:
 
 @pytest.fixture
 def rivals(install, site, monkeypatch):
-    """A package that provides a metric called ``fid``, too, and a protocol."""
+    """A package that also provides a metric called ``fid``, and a protocol."""
     install("rival", "metric", "fid", "", module="rival_fid")
     install("rival", "protocol", "rival-v1", "", module="rival_protocol")
     monkeypatch.syspath_prepend(site)

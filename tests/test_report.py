@@ -438,7 +438,7 @@ def translator(data):
 
 
 def run(tmp_path: Path, dataset: str, arch=players) -> Path:
-    """The folder of a run over in a moment."""
+    """The folder of a very short run."""
     rules = Protocol(
         name=f"{dataset.partition(':')[0]}-moment-v1",
         dataset=dataset,
@@ -475,7 +475,7 @@ def runs(tmp_path_factory) -> dict[str, Path]:
 
 
 def command(*words: object) -> None:
-    """As typed; errors are raised."""
+    """Run a command as typed; errors are raised."""
     result = CliRunner().invoke(app, [str(word) for word in words])
     if result.exception:
         raise result.exception

@@ -366,7 +366,7 @@ def test_data_without_classes_are_declined(arch: ModuleType) -> None:
 
 
 def test_a_latent_with_fewer_numbers_than_parts_is_declined() -> None:
-    with pytest.raises(Unsupported, match="cuts z into 3 parts"):
+    with pytest.raises(Unsupported, match="splits z into 3 parts"):
         built(biggan_small, z_dim=2)
 
 

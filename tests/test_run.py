@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import msgspec
@@ -286,7 +283,7 @@ def test_yardsticks_are_in_the_order_that_gives_the_scores_their_meaning(tmp_pat
 # -- through the command line ----------------------------------------------------------------------------------------
 
 
-def test_the_whole_pipeline_runs_and_finished_runs_are_not_repeated(ganbench_command, tmp_path) -> None:
+def test_the_whole_pipeline_runs_and_finished_runs_are_not_repeated(ganbench_command, ganbench_here, tmp_path) -> None:
     arguments = ("run", "--arch", "dcgan,mlp", "--loss", "hinge", "--protocol", "smoke-v1", "--jobs", "2")
     first = ganbench_command(*arguments)
     assert first.returncode == 0, first.stderr
@@ -298,76 +295,54 @@ def test_the_whole_pipeline_runs_and_finished_runs_are_not_repeated(ganbench_com
     assert again.returncode == 0
     assert "2 already finished" in again.stdout
     assert record.stat().st_mtime_ns == written
-    table = ganbench_command("leaderboard", "smoke-v1")
+    table = ganbench_here("leaderboard", "smoke-v1")
     assert table.returncode == 0
     assert "mlp" in table.stdout
-    shown = ganbench_command("show", "runs/smoke-v1/dcgan+hinge/seed0")
+    shown = ganbench_here("show", "runs/smoke-v1/dcgan+hinge/seed0")
     assert "digits-cnn:" in shown.stdout
     assert "spectral" in shown.stdout
-    drawn = ganbench_command("sample", "runs/smoke-v1/dcgan+hinge/seed0", "-n", "9", "--out", "grid.png")
+    drawn = ganbench_here("sample", "runs/smoke-v1/dcgan+hinge/seed0", "-n", "9", "--out", "grid.png")
     assert drawn.returncode == 0, drawn.stderr
     assert size_of(tmp_path / "grid.png") == (152, 152)
-    published = ganbench_command("leaderboard", "smoke-v1", "--write")
+    published = ganbench_here("leaderboard", "smoke-v1", "--write")
     assert published.returncode == 0, published.stderr
     assert (tmp_path / "leaderboards/smoke-v1/README.md").exists()
     assert len(list((tmp_path / "leaderboards/smoke-v1/records").iterdir())) == 6
 
 
-def test_one_job_at_a_time_and_two_give_the_same_bits(ganbench_command, tmp_path) -> None:
+def test_one_job_at_a_time_and_two_give_the_same_bits(ganbench_command, quick, tmp_path) -> None:
+    arguments = ("run", "--arch", "dcgan", "--loss", "wgan-gp,r1", "--protocol", quick, "-q")
     for jobs, out in (("1", "one"), ("2", "two")):
-        result = ganbench_command(
-            "run",
-            "--arch",
-            "dcgan",
-            "--loss",
-            "wgan-gp,r1",
-            "--protocol",
-            "smoke-v1",
-            "--jobs",
-            jobs,
-            "--out",
-            out,
-            "-q",
-        )
+        result = ganbench_command(*arguments, "--jobs", jobs, "--out", out)
         assert result.returncode == 0, result.stderr
     for loss in ("wgan-gp", "r1"):
-        one, two = (tmp_path / out / f"smoke-v1/dcgan+{loss}/seed0" for out in ("one", "two"))
+        one, two = (tmp_path / out / f"quick-v1/dcgan+{loss}/seed0" for out in ("one", "two"))
         assert all(map(torch.equal, tensors(one), tensors(two)))
         assert read(one / "record.json").scores == read(two / "record.json").scores
 
 
-def test_json_is_all_that_stands_on_standard_output(ganbench_command) -> None:
-    result = ganbench_command("run", "--arch", "mlp", "--loss", "lsgan", "--protocol", "smoke-v1", "--json")
+def test_json_is_all_that_stands_on_standard_output(ganbench_command, quick) -> None:
+    result = ganbench_command("run", "--arch", "mlp", "--loss", "lsgan", "--protocol", quick, "--json")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)
 
 
-def test_ctrl_c_leaves_an_interrupted_record_and_the_same_command_goes_on(tmp_path, site) -> None:
+def test_ctrl_c_leaves_an_interrupted_record_and_the_same_command_goes_on(patience, quick, tmp_path) -> None:
     attentive = "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
     attentive += "runpy.run_module('ganbench', run_name='__main__')"  # a background job would ignore Ctrl-C
-    command = [sys.executable, "-c", attentive, "run", "--arch", "mlp", "--loss", "lsgan", "--seed", "0"]
-    command += ["--set", "budget_kimg=20"]
-    environment = {**os.environ, "NO_COLOR": "1"}
-    process = subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-        env=environment,
-    )  # fmt: skip
-    folder = tmp_path / "runs/digits-16-v1/mlp+lsgan+budget_kimg=20/seed0"
-    deadline = time.monotonic() + 120
-    while not (folder / "history.jsonl").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
+    command = ("-c", attentive, "run", "--arch", "mlp", "--loss", "patient", "--protocol", quick)
+    process = patience.start(*command)
+    said = patience.interrupted(process)
+    folder = tmp_path / "runs/quick-v1/mlp+patient/seed0"
     assert process.returncode == 130, said
     assert "resumes from the last checkpoint" in said
     assert "Traceback" not in said
     assert read(folder / "record.json").status == "interrupted"
     first = (folder / "history.jsonl").read_text().splitlines()[0]
-    ended = subprocess.run(
-        command, cwd=tmp_path, capture_output=True, text=True, timeout=240, env=environment, check=False
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "seed 0: resumes at" in ended.stdout
+    process = patience.start(*command)
+    said = process.communicate()[0]
+    assert process.returncode == 0, said
+    assert "seed 0: resumes at" in said
     assert read(folder / "record.json").status == "ok"
     assert (folder / "history.jsonl").read_text().splitlines()[0] == first, "the first window was not trained again"
 
@@ -383,13 +358,13 @@ CRASHING = """
 
 
 def test_a_plugin_that_crashes_gives_exit_code_1_and_the_place_where_it_happened(
-    ganbench_command, install, tmp_path
+    ganbench_command, install, quick, tmp_path
 ) -> None:
     install("third-party", "loss", "crashing", CRASHING)
-    done = ganbench_command("run", "--arch", "mlp", "--loss", "crashing", "--protocol", "smoke-v1", "-q")
+    done = ganbench_command("run", "--arch", "mlp", "--loss", "crashing", "--protocol", quick, "-q")
     assert done.returncode == 1
-    (file,) = tmp_path.glob("runs/smoke-v1/mlp+crashing/seed0/error.txt")
-    assert "the traceback is in runs/smoke-v1/mlp+crashing/seed0/error.txt" in done.stdout
+    (file,) = tmp_path.glob("runs/quick-v1/mlp+crashing/seed0/error.txt")
+    assert "the traceback is in runs/quick-v1/mlp+crashing/seed0/error.txt" in done.stdout
     assert 'raise KeyError("lost")' in file.read_text()
 
 
@@ -404,7 +379,7 @@ BAD_INPUT = {
     "missing protocol file": (["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "no.toml"], "no.toml"),
     "unwritable out": (["run", "--arch", "dcgan", "--loss", "hinge", "--out", "/proc/nowhere"], "cannot write to"),
     "no cuda": (
-        ["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "smoke-v1", "--device", "cuda:7"],
+        ["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "quick.toml", "--device", "cuda:7"],
         "cuda:7",
     ),
     "no such device": (["run", "--arch", "dcgan", "--loss", "hinge", "--device", "cuda:x"], "no device 'cuda:x'"),
@@ -412,12 +387,12 @@ BAD_INPUT = {
     "all and a typo": (["run", "--arch", "all,dcgann", "--loss", "hinge"], "did you mean 'dcgan'"),
     "a setting beyond numbers": (["run", "--arch", "mlp", "--loss", "hinge", "--set", "lr=inf"], "a finite number"),
     "a setting that is no number": (
-        ["run", "--arch", "mlp", "--loss", "wgan-gp", "--protocol", "smoke-v1", "--set", "loss.weight=abc"],
+        ["run", "--arch", "mlp", "--loss", "wgan-gp", "--protocol", "quick.toml", "--set", "loss.weight=abc"],
         "expected a number",
     ),
     "unfit arch": (["run", "--arch", "dcgan", "--loss", "hinge", "--protocol", "ring-v1"], "needs 2-D images"),
     "unknown loss field": (
-        ["run", "--arch", "mlp", "--loss", "hinge", "--protocol", "smoke-v1", "--set", "loss.x=1"],
+        ["run", "--arch", "mlp", "--loss", "hinge", "--protocol", "quick.toml", "--set", "loss.x=1"],
         "has no setting 'x'",
     ),
     "nothing to show": (["show", "nowhere"], "nowhere does not exist"),
@@ -429,26 +404,26 @@ BAD_INPUT = {
 
 
 @pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input_gets_one_sentence_and_exit_code_2(case, ganbench_command) -> None:
+def test_bad_input_gets_one_sentence_and_exit_code_2(case, ganbench_here, quick) -> None:
     arguments, said = BAD_INPUT[case]
-    result = ganbench_command(*arguments)
+    result = ganbench_here(*arguments)
     assert result.returncode == 2, result.stdout + result.stderr
     assert said in " ".join(result.stderr.split())
     assert "Traceback" not in result.stderr + result.stdout
 
 
-def test_a_full_disk_is_said_and_costs_no_result(ganbench_command, tmp_path) -> None:
-    arguments = ("run", "--arch", "mlp", "--loss", "lsgan", "--protocol", "smoke-v1", "-q")
+def test_a_full_disk_is_said_and_costs_no_result(ganbench_command, quick, tmp_path) -> None:
+    arguments = ("run", "--arch", "mlp", "--loss", "lsgan", "--protocol", quick, "-q")
     limited = "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000)); "
     code = limited + "sys.argv[0] = 'ganbench'; runpy.run_module('ganbench', run_name='__main__')"
     full = subprocess.run(
-        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
     )
     assert full.returncode == 2, full.stdout + full.stderr
     assert "cannot write" in full.stderr
     assert "checkpoint.pt" in full.stderr.replace("\n", "")
     assert "Traceback" not in full.stderr
-    folder = tmp_path / "runs/smoke-v1/mlp+lsgan/seed0"
+    folder = tmp_path / "runs/quick-v1/mlp+lsgan/seed0"
     assert read(folder / "record.json").status == "interrupted"
     assert not list(folder.glob(".*tmp"))
     assert ganbench_command(*arguments).returncode == 0
@@ -460,16 +435,16 @@ def test_debug_shows_the_traceback(ganbench_command) -> None:
     assert "Traceback" in result.stderr
 
 
-def test_a_corrupt_record_is_named_and_the_good_ones_are_shown(ganbench_command, tmp_path) -> None:
-    assert ganbench_command("run", "--arch", "mlp", "--loss", "lsgan", "--protocol", "smoke-v1", "-q").returncode == 0
+def test_a_corrupt_record_is_named_and_the_good_ones_are_shown(ganbench_here, tmp_path) -> None:
+    carry_out(only_run(tmp_path, arch="mlp", loss="lsgan"))
     bad = tmp_path / "runs/smoke-v1/mlp+hinge/seed0/record.json"
     bad.parent.mkdir(parents=True)
     bad.write_text('{"format": 1, "status"')
-    result = ganbench_command("leaderboard", "smoke-v1")
+    result = ganbench_here("leaderboard", "smoke-v1")
     assert result.returncode == 2
     assert "lsgan" in result.stdout
     assert "mlp+hinge/seed0/record.json is not a readable record" in result.stderr.replace("\n", "")
-    assert ganbench_command("leaderboard", "smoke-v1", "--write").returncode == 2
+    assert ganbench_here("leaderboard", "smoke-v1", "--write").returncode == 2
     assert not (tmp_path / "leaderboards").exists()
 
 
@@ -498,6 +473,7 @@ TWO_SEEDS = """
     metrics = ["fid"]
     headline = "fid"
     extractor = "digits-cnn"
+    yardsticks = []
 """
 
 

@@ -70,7 +70,7 @@ def test_another_number_of_fakes_than_reals_is_a_failed_check(bench) -> None:
 
 
 class Fixed:
-    """A metric that gives one score to the very same sample and another to all others."""
+    """A metric that gives one score to the very same sample and another one to all others."""
 
     version = 1
 
@@ -118,7 +118,7 @@ def test_too_few_samples_are_told_with_a_step_that_helps(part, hint, bench) -> N
 
 
 def test_opposite_clusters_are_no_collapse_and_one_point_is() -> None:
-    """The cosine of a sample and of its opposite are alike: the spread tells two modes from one."""
+    """A sample and its opposite have similar cosines; the spread tells two modes from one."""
     bench = prepare(load_protocol("grid-v1"), "cpu")
     assert bench.goal == "max"
     two = torch.tensor([[-4.0, -4.0], [4.0, 4.0]]).repeat(1250, 1)

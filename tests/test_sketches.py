@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from marks import slow_but
 from taped import TapeRecorder
 from torch import nn
 
@@ -113,14 +114,14 @@ def test_every_sketch_of_the_guide_trains_and_moves_both_players(kind: str, loss
         assert {"r1", "path_length"} <= set(window.losses)
 
 
-@pytest.mark.parametrize("loss", ["non_saturating", "wgan_gp"])
+@pytest.mark.parametrize("loss", slow_but(["non_saturating"], ["non_saturating", "wgan_gp"]))
 @pytest.mark.parametrize("kind", ["conditional", "cyclegan", "video", "wavegan", "stylegan2", "unrolled"])
 def test_every_sketch_of_the_guide_trains_alike_in_recorded_iterations(kind: str, loss: str, sketches: dict) -> None:
     played, recorded = (trainer_of(kind, loss, sketches, 80, recorder=r) for r in (None, TapeRecorder()))
     for trainer in (played, recorded):
         trainer.advance(80)
     assert played.fingerprint() == recorded.fingerprint()
-    assert recorded.mode == "graph" if kind != "video" else "looks at" in recorded.mode
+    assert recorded.mode == "graph" if kind != "video" else "reads" in recorded.mode
 
 
 @pytest.mark.parametrize("kind", ["conditional", "cyclegan", "video", "wavegan", "stylegan2", "unrolled"])

@@ -438,7 +438,7 @@ def test_what_is_no_square_image_of_a_power_of_two_is_declined(shape):
         ({"demodulate": False}, None, "no such setting"),
         ({"mixing": 2}, None, "mixing"),
         ({"mapping_layers": -1}, None, "mapping_layers"),
-        ({"minibatch_std": True}, "none", "each sample by itself"),
+        ({"minibatch_std": True}, "none", "each sample judged by itself"),
         ({}, "batch", "cannot build D with batch"),
     ],
 )

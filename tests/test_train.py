@@ -270,7 +270,8 @@ def test_sampling_is_done_in_eval_mode_and_moves_no_batch_norm_statistic(images)
     assert gan.generator.training
     assert all(torch.equal(before[name], value) for name, value in gan.state_dict().items())
     few = sample(gan, images[torch.arange(10)], 0, CPU).x
-    assert torch.equal(first[:10], few), "in train mode a sample would depend on its batch"
+    apart = (first[:10].int() - few.int()).abs().max()  # batches of two sizes: a CPU may round a pixel otherwise
+    assert apart <= 1, "in train mode a sample would depend on its batch"
 
 
 def test_uint8_images_are_normalised_to_the_range_of_tanh(images) -> None:

@@ -64,7 +64,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copied:
 
 @pytest.fixture(scope="module")
 def clean() -> dict[Any, list[Finding]]:
-    """What was found in copies without a trap: once for all the traps that are planted in one module."""
+    """Findings in copies without a trap, computed once for all the traps planted in one module."""
     return {}
 
 
@@ -585,7 +585,8 @@ def samples_in_eval_mode(module: ModuleType) -> bool:
     before = {name: value.clone() for name, value in gan.state_dict().items()}
     whole, some = module.sample(gan, reals, 0, CPU).x, module.sample(gan, reals[torch.arange(4)], 0, CPU).x
     unmoved = all(torch.equal(before[name], value) for name, value in gan.state_dict().items())
-    return unmoved and torch.equal(whole[:4], some)
+    apart = (whole[:4].int() - some.int()).abs().max()  # batches of two sizes: a CPU may round a pixel otherwise
+    return unmoved and apart <= 1
 
 
 def test_a_core_that_samples_in_train_mode_is_found(copied: Copied) -> None:
@@ -609,7 +610,7 @@ def test_evaluation_latents_from_the_training_stream_are_found(copied: Copied, n
 
 
 def looking_does_not_touch(module: ModuleType) -> bool:
-    """Whether a run that is looked at, by somebody who draws random numbers, ends with the same weights."""
+    """Whether a run that is looked at, with random numbers drawn meanwhile, ends with the same weights."""
     weights = []
     for looked_at in (False, True):
         trainer = module.Trainer(players(), wgan_gp(), Stream(pictures(), 8, 3, CPU), Recipe(d_steps=2), 6, 1, 2)
@@ -632,7 +633,7 @@ def test_a_loop_that_shares_its_random_numbers_with_evaluation_is_found(copied: 
 
 
 def reals_and_fakes_take_one_road(module: ModuleType) -> bool:
-    """Whether the features of fakes that are the reals are those of the reals, at the extractor's size and another."""
+    """Whether fakes that equal the reals get the features of the reals, at the extractor's size and another."""
     reals = pictures().x
     for x in (reals, reals.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)):
         given = module.Evaluation(x, x.clone(), IMAGES, torch.Generator(), extractor=digits_cnn.load())
@@ -650,7 +651,7 @@ def test_fakes_that_are_resized_on_their_own_are_found(copied: Copied) -> None:
 
 
 def storing_is_exact(module: ModuleType) -> bool:
-    """Whether an image survives the way to the model and back, a little off in floating point."""
+    """Whether an image survives conversion to the model's range and back, with a small floating-point error."""
     x = torch.arange(256, dtype=torch.uint8)
     return all(torch.equal(module.quantise(to_signal(x) + error, x), x) for error in (0, 1e-3, -1e-3))
 

@@ -1,4 +1,4 @@
-"""A loss in nobody's package, and records of a protocol that nobody ran, for the tests of what is made of them."""
+"""A loss without a package, and records of a protocol that never ran, for the tests of tables."""
 
 from __future__ import annotations
 
@@ -26,6 +26,25 @@ LOSS = '''
     @hookimpl
     def ganbench_loss(): return Plain()
 '''
+QUICK = """
+name = "quick-v1"
+dataset = "digits"
+resolution = 16
+seeds = [0]
+
+[training]
+budget_kimg = 0.96
+batch = 32
+width = 8
+
+[evaluation]
+samples = 100
+metrics = ["fid"]
+headline = "fid"
+extractor = "digits-cnn"
+checks = 2
+yardsticks = []
+"""  # for commands that are tested for something else: no yardstick is judged, and no metric imports torchvision
 TAG = "digits-cnn:1a2b3c4d"
 COLUMNS = {
     f"fid@{TAG}": Column("min", 0, None),

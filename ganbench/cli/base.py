@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ganbench._version import __version__
-from ganbench.errors import GanbenchError, PluginWarning
+from ganbench.errors import GanbenchError, GanbenchWarning
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,8 +65,8 @@ def caution(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """``warnings.showwarning``: a warning about an installed package is one line, without the place in its source."""
-    if issubclass(category, PluginWarning) and file is None:
+    """``warnings.showwarning``: what concerns an installed package is one line, without the place in its source."""
+    if issubclass(category, GanbenchWarning) and file is None:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[yellow]warning:[/] {escape(str(message))}")
     else:
         text = warnings.formatwarning(message, category, filename, lineno, line)

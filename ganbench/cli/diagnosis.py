@@ -24,7 +24,7 @@ from ganbench import plugins
 from ganbench._version import __version__
 from ganbench.plugins.hookspecs import API_VERSION
 from ganbench.plugins.metadata import ALLOW_LIST
-from ganbench.plugins.source import Source
+from ganbench.plugins.source import Source, core_hash
 from ganbench.testing.health import Health, examine
 
 PATIENCE = 120.0
@@ -56,8 +56,8 @@ def look(runs: Path, say: Callable[[str], None]) -> Report:
     """Look at everything; each installed plugin is looked at in its own process.
 
     Args:
-        runs: the folder for runs.
-        say: called with the name of what is being looked at.
+        runs: the folder that runs would be kept in.
+        say: called with a sentence for each step.
     """
     report = Report()
     say("versions and devices")
@@ -147,7 +147,7 @@ def tell() -> None:
     env = environment(torch.device("cpu"))
     gpus = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
     facts = {
-        "ganbench": {"commit": env.commit, "uncommitted changes": env.dirty, "core": env.core},
+        "ganbench": {"commit": env.commit, "uncommitted changes": env.dirty, "core": core_hash()},
         "cpu": {"name": env.device, "instructions": torch.backends.cpu.get_cpu_capability(), "threads": env.threads},
         "gpus": [
             {"name": gpu.name, "GB": round(gpu.total_memory / 1e9, 1), "capability": f"{gpu.major}.{gpu.minor}"}

@@ -93,10 +93,10 @@ def _describe(record: Record, path: Path) -> None:
 def _score_rows(record: Record) -> list[tuple[str, str, str]]:
     rows = []
     for name, value in record.scores.items():
-        draws = [draw[name] for draw in record.draws]
+        draws = [draw[name] for draw in record.draws if name in draw]
         spread = f"draws: {', '.join(f'{d:.4g}' for d in draws)}" if len(draws) > 1 else ""
         rows.append((name, f"{value:.4g}", spread))
-    return rows
+    return rows + [(name, "–", escape(reason)) for name, reason in record.absent.items()]
 
 
 def _way_rows(record: Record) -> list[tuple[str, str, str]]:

@@ -9,19 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ganbench.contracts.loss import Match
 from ganbench.errors import PluginError
 
 if TYPE_CHECKING:
     from ganbench.contracts.data import Batch
-    from ganbench.contracts.loss import Critic, Loss
-
-
-class Match(NamedTuple):
-    """One game: ``D`` (conditions bound) has to tell ``real`` from ``fake``."""
-
-    D: Critic
-    real: Tensor
-    fake: Tensor
+    from ganbench.contracts.loss import Loss
 
 
 class Lazy(NamedTuple):
@@ -49,6 +42,8 @@ class GAN(nn.Module):
     must survive a checkpoint (an image pool, say) is registered as a buffer, whose shape never changes.
     """
 
+    own_init = False
+    """Whether the weights that it is built with are part of the architecture; then no trick may draw them anew."""
     conditional = False
     """Whether ``batch.labels``, or a ``batch.source`` of that label, decides what ``sample`` returns. If so, metrics
     see these labels as those of the fakes."""
@@ -110,12 +105,19 @@ class GAN(nn.Module):
         """The games that the loss is played on, in both players' turns."""
         return [Match(self.discriminator, batch.real, fake)]
 
+    def fakes_for_d(self, fake: Any) -> Any:
+        """The fakes that D is shown in its own turn: a GAN with an image pool puts these in and takes earlier ones out.
+
+        Called once in each of D's turns; a look-ahead at D's later updates does not call it.
+        """
+        return fake
+
     def d_extra(self, batch: Batch, fake: Any) -> Terms:
-        """Named terms added to D's objective."""
+        """Named terms added to D's objective. D is shown samples through ``batch.view``."""
         return {}
 
     def g_extra(self, batch: Batch, fake: Any) -> Terms:
-        """Named terms added to G's objective."""
+        """Named terms added to G's objective. D is shown samples through ``batch.view``."""
         return {}
 
     def d_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:

@@ -6,9 +6,13 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+if TYPE_CHECKING:
+    from ganbench.contracts.loss import Match
 
 
 @dataclass(frozen=True)
@@ -127,13 +131,18 @@ def _joined(one: Tensor | None, other: Tensor | None) -> Tensor | None:
 @dataclass(frozen=True)
 class Batch:
     """What one update sees: ``real[B, *shape]`` in [-1, 1] (or unbounded points), ``z[B, Z]``, ``labels[B]``,
-    ``source[B, ...]`` for translators, and the number of the iteration."""
+    ``source[B, ...]`` for translators, and the number of the iteration.
+
+    ``view`` is how the tricks show a match to the loss: with samples augmented, packed or noisy. A term that shows
+    samples to D itself, in ``d_extra`` or ``g_extra``, does so through ``batch.view(Match(D, real, fake))``.
+    """
 
     real: Tensor
     z: Tensor
     labels: Tensor | None = None
     source: Tensor | None = None
     step: int = 0
+    view: Callable[[Match], Match] = field(default=lambda match: match)
 
 
 def to_signal(x: Tensor) -> Tensor:

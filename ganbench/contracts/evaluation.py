@@ -33,7 +33,8 @@ class Evaluation:
     For translations, ``real_source`` holds the input of each fake, and ``fake_source`` the back-translation of each
     real, ``[N, *source_shape]`` as stored or None. ``paired`` says that ``real[i]`` is the ground truth of ``fake[i]``,
     and ``real_source[i]`` that of ``fake_source[i]``. ``remake`` makes samples in the way the fakes were made, for
-    other labels and sources. ``dataset`` holds all parts of the real data. Each is None if there is none.
+    other labels and sources. ``dataset`` holds all parts of the real data. Each is None if there is none. A metric
+    whose score should not be trusted here (fewer samples than features) appends a sentence to ``doubts``.
     """
 
     real: Tensor
@@ -53,6 +54,7 @@ class Evaluation:
     dataset: Dataset | None = None
     remake: Callable[[Split], Split] | None = None
     used_extractor: bool = False
+    doubts: list[str] = field(default_factory=list, init=False)
     viewed: list[Evaluation] = field(default_factory=list, init=False)
     sole: bool = field(default=False, init=False)
     kept: Memo = field(default_factory=Memo, init=False)

@@ -1,9 +1,9 @@
-"""The contract of a loss. Plugins need not inherit from it: having the members is enough."""
+"""The contract of a loss. A plugin need not inherit from these classes: having the members is enough."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -11,6 +11,14 @@ if TYPE_CHECKING:
 
 Critic = Callable[["Tensor"], "Tensor"]
 """D with its conditions bound: ``x[B, *shape] -> logit[B]``."""
+
+
+class Match(NamedTuple):
+    """One game: ``D`` (conditions bound) has to tell ``real`` from ``fake``."""
+
+    D: Critic
+    real: Tensor
+    fake: Tensor
 
 
 class Loss(Protocol):
@@ -27,6 +35,8 @@ class Loss(Protocol):
       penalties), ``"spectral"``, or None for no opinion.
     * ``recipe = {}``: optimiser settings the paper prescribes, e.g. ``{"betas": (0.0, 0.9)}``.
     * ``after_d_step(discriminators) -> None``: called after each D update (weight clipping).
+    * ``scale = 1.0``: by which factor its terms are smaller than in the form that architectures weigh theirs against
+      (0.5 for least squares with a ½ in front). Weights such as CycleGAN's λ are multiplied by it.
 
     A loss that is a dataclass lets users change its fields with ``--set loss.<field>=<value>``.
     """
@@ -47,4 +57,5 @@ class LossTraits:
         self.d_steps: int = getattr(loss, "d_steps", 1)
         self.d_norm: str | None = getattr(loss, "d_norm", None)
         self.recipe: Mapping[str, Any] = getattr(loss, "recipe", {})
+        self.scale: float = getattr(loss, "scale", 1.0)
         self.after_d_step: Callable[[Sequence[nn.Module]], None] | None = getattr(loss, "after_d_step", None)

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
     from ganbench.contracts.evaluation import Evaluation
 
 Goal = Literal["min", "max", "info"]
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A score that does not exist for these samples, in place of a number.
+
+    Args:
+        reason: why, as the end of a sentence: ``"hardly any sample is of high quality (13 of 1000)"``.
+    """
+
+    reason: str
 
 
 class Metric(Protocol):
@@ -18,8 +30,8 @@ class Metric(Protocol):
     * ``version``: raised whenever the same samples would score differently.
     * ``ranges`` (optional): column -> (lowest, highest) possible value, None for open. Intervals are clipped to it; a
       column in ``(0, None)`` is compared on the log scale.
-    * ``needs`` (optional): what the GAN must have, else no run is begun: ``"labels"`` (it is ``conditional``),
-      ``"back"`` (it translates both ways: ``sample_back``).
+    * ``needs`` (optional): what the GAN must have: ``"labels"`` (it is ``conditional``) or ``"back"`` (it translates
+      both ways: ``sample_back``). A GAN without it is refused if the headline needs it; else the columns are absent.
 
     A score that used a feature extractor is named after it (``fid@digits-cnn:1a2b3c4d``); the core sees to that.
     """
@@ -27,6 +39,11 @@ class Metric(Protocol):
     columns: Mapping[str, Goal]
     version: int
 
-    def __call__(self, evaluation: Evaluation) -> Mapping[str, float]:
-        """One value for every column. NaN is a defect: raise ``Unsupported`` where a score does not exist."""
+    def __call__(self, evaluation: Evaluation) -> Mapping[str, float | Absent]:
+        """A number for every column, or ``Absent`` with the reason where that score does not exist. An absent column
+        costs neither the others nor the run. A NaN is a defect and ends the run.
+
+        Raises:
+            Unsupported: none of the columns exists; the message becomes the reason of them all.
+        """
         ...

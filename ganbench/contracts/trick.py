@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ganbench.contracts.arch import GAN, Match, Terms
+from ganbench.contracts.arch import GAN, Terms
 from ganbench.contracts.data import Batch, DataSpec
-from ganbench.contracts.loss import Critic, Loss, LossTraits
+from ganbench.contracts.loss import Critic, Loss, LossTraits, Match
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
     from torch.optim import Optimizer
 
     from ganbench.contracts.protocol import Recipe
@@ -24,9 +24,9 @@ class Turn:
     """Whose turn it is, and everything in play.
 
     ``progress`` is the share of the budget that is spent, 0 to 1. ``batch`` is what this update sees and ``fake`` the
-    fakes made from it: without a gradient in D's turn, with G's in G's. ``optimizer_d`` and ``optimizer_g`` are for
-    reading; a trick does not step them. ``d_objective()`` evaluates everything D minimises on this batch and these
-    fakes, a scalar.
+    fakes made of it: without a gradient in D's turn, with G's in G's. ``optimizer_d`` and ``optimizer_g`` are for
+    looking at; a trick does not step them. ``d_objective()`` evaluates all that D minimises on this batch and these
+    fakes, a scalar. ``after_d_step`` is what the loss does to D's weights after each of its updates (clipping), if any.
     """
 
     player: Player
@@ -37,6 +37,7 @@ class Turn:
     optimizer_d: Optimizer
     optimizer_g: Optimizer
     d_objective: Callable[[], Tensor]
+    after_d_step: Callable[[Sequence[nn.Module]], None] | None = None
 
 
 class Trick:
@@ -84,7 +85,7 @@ class Trick:
 
 
 class LossAround:
-    """A loss that wraps another and keeps its traits; override what differs."""
+    """Wraps a loss and keeps its traits; override what should differ."""
 
     def __init__(self, loss: Loss) -> None:
         self.inner = loss

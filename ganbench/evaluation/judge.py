@@ -6,7 +6,7 @@ import hashlib
 import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import torch
@@ -17,7 +17,7 @@ from ganbench.contracts.data import Dataset, Split, to_signal
 from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor, extract
 from ganbench.contracts.memo import Memo
-from ganbench.contracts.metric import Goal, Metric
+from ganbench.contracts.metric import Absent, Goal, Metric
 from ganbench.errors import PluginError, Unsupported
 from ganbench.evaluation.sampling import sample
 
@@ -27,11 +27,14 @@ FEW = 2000
 
 @dataclass(frozen=True)
 class Verdict:
-    """Scores of one evaluation, named in full, what their columns mean, and which metric gave them."""
+    """Scores of one evaluation, named in full, what their columns mean, and which metric gave them. ``absent`` are the
+    columns (in short) without a score, and why; ``doubts`` are sentences."""
 
-    scores: dict[str, float]
-    columns: dict[str, tuple[Goal, float | None, float | None]]
-    metric_of: dict[str, str]
+    scores: dict[str, float] = field(default_factory=dict)
+    columns: dict[str, tuple[Goal, float | None, float | None]] = field(default_factory=dict)
+    metric_of: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    doubts: list[str] = field(default_factory=list)
 
 
 class Judge:
@@ -79,13 +82,29 @@ class Judge:
         same way for other conditions; with a ``generator`` it need not be given.
 
         Raises:
-            PluginError: a metric cannot score this, returns other columns than it declares, or a value that is not
-                finite.
+            PluginError: a metric fails, returns other columns than it declares, or a value that is not finite.
         """
-        real = real or self.reference
+        asked = {name: metric for name, metric in self.metrics.items() if only is None or name in only}
         if generator is not None:
             remake = partial(sample, generator, seed=seed, device=self.device)
-        evaluation = Evaluation(
+        evaluation = self._evaluation(fake, real or self.reference, generator, remake)
+        evaluation.kept, evaluation.sole = self.kept, len(asked) == 1
+        verdict = Verdict()
+        for name, metric in asked.items():
+            # a stream of its own: what a metric draws depends on no other metric, and on no latent
+            own = hashlib.sha256(f"{seed}|metric|{name}".encode()).digest()[:8]
+            evaluation.rng.manual_seed(int.from_bytes(own, "big") >> 1)
+            self._note(verdict, name, metric, self._apply(name, metric, evaluation), evaluation.named_after)
+        if (features := evaluation.known_features) is not None:
+            self._seen = {key: seen for key, seen in self._seen.items() if seen[0]() is not None}
+            self._seen[id(fake.x)] = weakref.ref(fake.x), features.fake[:FEW].clone()
+        verdict.doubts.extend(dict.fromkeys(evaluation.doubts))
+        return verdict
+
+    def _evaluation(
+        self, fake: Split, real: Split, generator: GAN | None, remake: Callable[[Split], Split] | None
+    ) -> Evaluation:
+        return Evaluation(
             real=real.x,
             fake=fake.x,
             spec=self.dataset.spec,
@@ -102,24 +121,24 @@ class Judge:
             dataset=self.dataset,
             remake=remake,
         )
-        asked = {name: metric for name, metric in self.metrics.items() if only is None or name in only}
-        evaluation.kept, evaluation.sole = self.kept, len(asked) == 1
-        scores: dict[str, float] = {}
-        columns: dict[str, tuple[Goal, float | None, float | None]] = {}
-        metric_of: dict[str, str] = {}
-        for name, metric in asked.items():
-            # a stream of its own: what a metric draws depends on no other metric, and on no latent
-            own = hashlib.sha256(f"{seed}|metric|{name}".encode()).digest()[:8]
-            evaluation.rng.manual_seed(int.from_bytes(own, "big") >> 1)
-            for column, value in self._apply(name, metric, evaluation).items():
-                title = f"{column}@{self._tag_of(evaluation.named_after)}" if evaluation.named_after else column
-                low, high = getattr(metric, "ranges", {}).get(column, (None, None))
-                scores[title], columns[title] = value, (metric.columns[column], low, high)
-                metric_of[title] = name
-        if (features := evaluation.known_features) is not None:
-            self._seen = {key: seen for key, seen in self._seen.items() if seen[0]() is not None}
-            self._seen[id(fake.x)] = weakref.ref(fake.x), features.fake[:FEW].clone()
-        return Verdict(scores, columns, metric_of)
+
+    def _note(
+        self,
+        verdict: Verdict,
+        name: str,
+        metric: Metric,
+        values: Mapping[str, float | Absent],
+        named_after: Extractor | None,
+    ) -> None:
+        """Add a metric's columns to the verdict, under the name of the extractor whose features it used."""
+        for column, value in values.items():
+            if isinstance(value, Absent):
+                verdict.absent[column] = value.reason
+                continue
+            title = f"{column}@{self._tag_of(named_after)}" if named_after else column
+            low, high = getattr(metric, "ranges", {}).get(column, (None, None))
+            verdict.scores[title], verdict.columns[title] = value, (metric.columns[column], low, high)
+            verdict.metric_of[title] = name
 
     def _tag_of(self, extractor: Extractor) -> str:
         return self.tag if extractor is self.extractor else extractor.tag
@@ -135,20 +154,21 @@ class Judge:
         return known["features"][:FEW] if known is not None else extract(self.extractor, split.x[:FEW], self.device)[0]
 
     @staticmethod
-    def _apply(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, float]:
+    def _apply(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, float | Absent]:
         evaluation.used_extractor = False
         evaluation.viewed.clear()
         try:
-            values = {column: float(value) for column, value in metric(evaluation).items()}
+            found = metric(evaluation)
+            values = {c: value if isinstance(value, Absent) else float(value) for c, value in found.items()}
         except Unsupported as error:
-            raise PluginError(f"the metric '{name}' cannot score this: {error.message}", error.hint) from error
+            values = dict.fromkeys(metric.columns, Absent(error.message))
         except Exception as error:
             raise PluginError(f"the metric '{name}' failed: {type(error).__name__}: {error}") from error
         if set(values) != set(metric.columns):
             raise PluginError(f"the metric '{name}' declares {sorted(metric.columns)} but returned {sorted(values)}")
-        bad = [column for column, value in values.items() if not math.isfinite(value)]
-        if bad:
-            raise PluginError(f"the metric '{name}' returned {bad[0]} = {values[bad[0]]}, which is not finite")
+        for column, value in values.items():
+            if not isinstance(value, Absent) and not math.isfinite(value):
+                raise PluginError(f"the metric '{name}' returned {column} = {value}, which is not finite")
         return values
 
 

@@ -29,26 +29,39 @@ class SelfCheck:
         part: the name of that split.
         metric: the headline's metric.
         seed: of the draws that the floor needs.
+        headline, target: the column that ranks, and what of it is a target, if anything.
     """
 
-    def __init__(self, judge: Judge, part: str, metric: str, seed: int) -> None:
+    def __init__(
+        self, judge: Judge, part: str, metric: str, seed: int, headline: str = "", target: float | None = None
+    ) -> None:
         self.judge = judge
         reals, others = real_against_real(judge.dataset, judge.reference, part, seed)
         halved = None if reals is judge.reference else reals
         floor = judge.score(others, seed, real=halved, only=[metric])
         identical = judge.score(judge.reference, seed, only=[metric])
-        self.floor, self.identical = floor.scores, identical.scores
+        self.floor, self.identical, self.absent = floor.scores, identical.scores, identical.absent
+        self.doubts = identical.doubts
         self.goals: dict[str, Goal] = {name: column[0] for name, column in floor.columns.items()}
+        self.doubts += self._doubts_of_target(headline, target)
         real = judge.signal(judge.reference)
         self.centre = real.mean(dim=0)
         self.real_effective, self.real_spread = effective_samples(real - self.centre), _spread(real)
+
+    def _doubts_of_target(self, headline: str, target: float | None) -> list[str]:
+        """A target left over from other data may be beyond what real data reach."""
+        return [
+            f"the target {headline} {target:g} is out of reach, for real data score {score:.4g}"
+            for name, score in self.floor.items()
+            if target is not None and name.partition("@")[0] == headline and _worse(score, target, self.goals[name])
+        ]
 
     def __call__(self, fake: Split, real: Split | None = None) -> SelfChecks:
         """The checks' outcome for one draw of fakes, scored against the reference or against ``real``."""
         failed = [
             f"{name} rates other reals ({self.floor[name]:.4g}) better than the very same ones ({score:.4g})"
             for name, score in self.identical.items()
-            if _worse(score, self.floor[name], self.goals[name])
+            if name in self.floor and _worse(score, self.floor[name], self.goals[name])
         ]
         real_n, fake_n = len(real or self.judge.reference), len(fake)
         if real_n != fake_n:

@@ -6,9 +6,10 @@ carry the reference's: they are what a generator makes that ignores the label it
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,28 +19,42 @@ from ganbench.errors import ProtocolError, Unsupported
 
 Drawing = tuple[Split, Split]
 """(reals, fakes)"""
+LARGEST = 3072
+"""Features of a sample up to which a Gaussian has a full covariance: 32 x 32 pixels in colour."""
+RANK, SPARE, ROUNDS, ROWS = 256, 16, 4, 500
+"""Above that: principal directions that a Gaussian keeps, and how they are found (Halko, Martinsson and Tropp 2011)."""
 
 
 def real(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """Real against real: the floor. Other real samples if the reference leaves some, else two random halves of the
-    reference, class by class (with half the samples, the score is a little worse). For pairs, real samples that belong
-    to other sources."""
+    """Real against real: the floor, at the number of samples that rows are scored at wherever the data suffice.
+
+    The reference against the other part if that has as many samples. Else two random halves of the part, class by
+    class, against each other; where these are smaller, so is the number, and the score a little worse. Of pairs, real
+    samples that belong to other sources.
+    """
     if reference.paired:
         others = _pick(reference, len(reference), seed)
         return reference, replace(others, labels=reference.labels)
-    if part != "all":
-        others = dataset.part("test" if part == "train" else "train")
+    whole, others = dataset.part(part), dataset.part({"train": "test", "test": "train"}.get(part, part))
+    halves = min(len(whole) // 2, len(reference))
+    if part != "all" and len(others) >= min(len(reference), halves + 1):
         n = min(len(reference), len(others))
         return (reference if n == len(reference) else _pick(reference, n, seed)), _pick(others, n, seed + 1)
-    labels = reference.labels if reference.labels is not None else torch.zeros(len(reference), dtype=torch.int64)
+    labels = whole.labels if whole.labels is not None else torch.zeros(len(whole), dtype=torch.int64)
     one, other = stratified_split(labels, 0.5, seed)
-    n = min(len(one), len(other))
-    return reference[one[:n]], reference[other[:n]]
+    n = min(len(one), len(other), len(reference))
+    return whole[one[:n]], whole[other[:n]]
 
 
 def gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
     """A full-covariance Gaussian fitted to the raw training data: right in two moments and nothing else."""
     return reference, _stored(_normal_like(dataset.train.x, len(reference), _rng(seed)), reference)
+
+
+def low_rank_gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
+    """A Gaussian of the training data's means and variances whose covariance has rank 256 besides its diagonal. It
+    takes memory in proportion to the features of a sample, where a full covariance takes their square."""
+    return reference, _low_rank(dataset.train.x, reference, _rng(seed))
 
 
 def class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
@@ -48,14 +63,32 @@ def class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) ->
     Raises:
         Unsupported: the data have no classes.
     """
+
+    def fitted(x: Tensor, like: Split, rng: torch.Generator) -> Split:
+        return _stored(_normal_like(x, len(like), rng), like)
+
+    return reference, _by_class(dataset, reference, fitted, seed)
+
+
+def low_rank_class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
+    """``low_rank_gaussian``, fitted to each class apart.
+
+    Raises:
+        Unsupported: the data have no classes.
+    """
+    return reference, _by_class(dataset, reference, _low_rank, seed)
+
+
+def _by_class(
+    dataset: Dataset, reference: Split, fit: Callable[[Tensor, Split, torch.Generator], Split], seed: int
+) -> Split:
     if reference.labels is None or dataset.train.labels is None:
         raise Unsupported("'class gaussians' needs labelled data", "leave it out of the protocol's yardsticks")
-    rng = _rng(seed)
-    fakes = torch.empty(len(reference), dataset.train.x[0].numel(), dtype=torch.float64)
+    rng, x = _rng(seed), torch.empty_like(reference.x)
     for label in reference.labels.unique():
         wanted = reference.labels == label
-        fakes[wanted] = _normal_like(dataset.train.x[dataset.train.labels == label], int(wanted.sum()), rng)
-    return reference, _stored(fakes, reference)
+        x[wanted] = fit(dataset.train.x[dataset.train.labels == label], reference[wanted.nonzero().flatten()], rng).x
+    return Split(x, reference.labels)
 
 
 def training_data(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
@@ -91,21 +124,37 @@ YARDSTICKS: dict[str, Callable[[Dataset, Split, str, int], Drawing]] = {
     "gaussian fit": gaussian,
     "one class": one_class,
     "noise": noise,
+    "low-rank gaussian fit": low_rank_gaussian,
+    "low-rank class gaussians": low_rank_class_gaussians,
 }
+IN_PLACE_OF = {"gaussian fit": "low-rank gaussian fit", "class gaussians": "low-rank class gaussians"}
+"""What is drawn, and recorded under its own name, where samples have too many features for a full covariance."""
 Remake = Callable[[Split], Split]
 
 
-def draw(name: str, dataset: Dataset, reference: Split, part: str, seed: int) -> tuple[Drawing, Remake | None]:
-    """A draw of the yardstick ``name`` and, if it works by rule, a function that makes samples for other conditions.
+class Drawn(NamedTuple):
+    """Reals and the fakes to score against them, under the name of what was drawn, and, where the yardstick works by
+    rule, how it makes samples for other conditions."""
+
+    name: str
+    real: Split
+    fake: Split
+    remake: Remake | None = None
+
+
+def draw(name: str, dataset: Dataset, reference: Split, part: str, seed: int) -> Drawn:
+    """A drawing of the yardstick ``name``.
 
     Raises:
         ProtocolError: neither the core nor the dataset knows it.
     """
+    if reference.x[0].numel() > LARGEST:
+        name = IN_PLACE_OF.get(name, name)
     if name in YARDSTICKS:
-        return YARDSTICKS[name](dataset, reference, part, seed), None
+        return Drawn(name, *YARDSTICKS[name](dataset, reference, part, seed))
     if name in dataset.yardsticks:
         remake = partial(_made, dataset.yardsticks[name], seed=seed)
-        return (reference, remake(reference)), remake
+        return Drawn(name, reference, remake(reference), remake)
     known = ", ".join([*YARDSTICKS, *dataset.yardsticks])
     raise ProtocolError(f"there is no yardstick '{name}' for {dataset.name}", f"known: {known}")
 
@@ -129,6 +178,49 @@ def _normal_like(x: Tensor, n: int, rng: torch.Generator) -> Tensor:
     mean, spread = x.mean(0), torch.linalg.eigh(torch.cov(x.T).reshape(x.shape[1], x.shape[1]))
     noise = torch.randn(n, x.shape[1], generator=rng, dtype=torch.float64)
     return mean + (noise * spread.eigenvalues.clamp(min=0).sqrt()) @ spread.eigenvectors.T
+
+
+def _low_rank(x: Tensor, like: Split, rng: torch.Generator) -> Split:
+    """As many samples as ``like`` has, of N(mean, L Lᵀ + ψ) for the data ``x[N, *shape]``: L holds the leading
+    principal directions, ψ is what they leave of each variance."""
+    mean, variance = _moments(x)
+    loadings = _principal(x, mean, rng)
+    rest = (variance - loadings.square().sum(1)).clamp(min=0).sqrt()
+    parts = []
+    for part in like.x.split(ROWS):
+        z = torch.randn(len(part), loadings.shape[1], generator=rng, dtype=torch.float64)
+        noise = torch.randn(len(part), len(mean), generator=rng, dtype=torch.float64)
+        made = (mean + z @ loadings.T + noise * rest).reshape(part.shape)
+        parts.append(quantise(made, like.x))
+    return Split(torch.cat(parts), like.labels)
+
+
+def _rows(x: Tensor) -> Iterator[Tensor]:
+    """``x[N, *shape]`` a few hundred rows at a time, ``[B, F]`` in float64."""
+    return (to_signal(part).flatten(1).double() for part in x.split(ROWS))
+
+
+def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of every feature, ``[F]`` each."""
+    mean = sum(rows.sum(0) for rows in _rows(x)) / len(x)
+    squares = sum((rows - mean).square().sum(0) for rows in _rows(x))
+    return torch.as_tensor(mean), torch.as_tensor(squares) / max(1, len(x) - 1)
+
+
+def _principal(x: Tensor, mean: Tensor, rng: torch.Generator) -> Tensor:
+    """``L[F, k]``: the leading k eigenvectors of the covariance times the roots of their eigenvalues, by subspace
+    iteration, without the covariance."""
+
+    def covariance_times(directions: Tensor) -> Tensor:
+        parts = ((rows - mean).T @ ((rows - mean) @ directions) for rows in _rows(x))
+        return torch.as_tensor(sum(parts)) / max(1, len(x) - 1)
+
+    rank = min(RANK, len(x) - 1, len(mean))
+    basis = torch.randn(len(mean), min(rank + SPARE, len(mean)), generator=rng, dtype=torch.float64)
+    for _ in range(ROUNDS):
+        basis = torch.linalg.qr(covariance_times(basis)).Q
+    found = torch.linalg.eigh(basis.T @ covariance_times(basis))
+    return (basis @ found.eigenvectors * found.eigenvalues.clamp(min=0).sqrt())[:, -rank:]
 
 
 def _stored(x: Tensor, like: Split) -> Split:

@@ -108,7 +108,8 @@ def _score(table: Table, row: Row, name: str) -> str:
     if name not in row.scores:
         return DASH
     detailed = table.chosen or name == table.headline
-    return interval(row.scores[name]) if detailed and not row.failures else _mean(row, row.scores[name])
+    text = interval(row.scores[name]) if detailed and not row.failures else _mean(row, row.scores[name])
+    return text if row.scores[name].n == row.ok else f"{text} ({row.scores[name].n}/{row.ok})"
 
 
 def _mean(row: Row, summary: Summary) -> str:

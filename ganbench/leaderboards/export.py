@@ -150,6 +150,7 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
         "seeds": row.seeds,
         "missing": row.missing,
         "failures": [{"seed": r.seed, "status": r.status, "reason": r.reason} for r in row.failures],
+        "absent": [{"seed": r.seed, **r.absent} for r in row.records if r.absent],
         "collapsed": [{"seed": r.seed, "reason": r.collapse} for r in row.collapsed],
         "edited": [edit._asdict() for edit in row.edits],
         "scores": scores,

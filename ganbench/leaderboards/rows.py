@@ -107,6 +107,8 @@ class Row:
     best: BestSoFar | None = None
     reached: Reached | None = None
     edits: tuple[Edit, ...] = ()
+    unscored: int = 0
+    """How many runs ended well but have no score in the headline."""
     rank: int | None = None
     here: bool = False
 
@@ -159,14 +161,17 @@ class Row:
 
     @property
     def tier(self) -> tuple[int, int]:
-        """Complete rows stand before rows with failures, those before rows that lack runs."""
-        return (2 if self.missing else 1 if self.failures else 0), -self.ok if self.failures or self.missing else 0
+        """Complete rows stand before rows with failures or without a headline, those before rows that lack runs."""
+        lacking = self.failures or self.missing or self.unscored
+        place = 2 if self.missing else 1 if lacking else 0
+        return place, self.unscored - self.ok if lacking else 0
 
     @property
     def verdict(self) -> str:
         """``5/5``, ``3/5 (2 diverged)``, ``3/5 (2 missing)``"""
         wrong = Counter(record.status for record in self.failures)
         reasons = [f"{count} {status}" for status, count in sorted(wrong.items())]
+        reasons += [f"{self.unscored} without a headline"] if self.unscored else []
         reasons += [f"{len(self.missing)} missing"] if self.missing else []
         return f"{self.ok}/{self.seeds}" + (f" ({', '.join(reasons)})" if reasons else "")
 
@@ -233,6 +238,7 @@ def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Itera
         reached=_reached(finished, rules, len(machines) == 1),
         edits=tuple(edits),
         here=here,
+        unscored=sum(rules.headline not in record.scores for record in well),
     )
 
 

@@ -170,7 +170,7 @@ def edits_of(records: Iterable[Record], known: References) -> list[Edit]:
 def notes_on(rows: Iterable[Row]) -> list[str]:
     """What a reader should know about where the numbers come from."""
     rows = list(rows)
-    return [*_surroundings(rows), *_judges(rows), *_versions(rows), *_edited(rows), *_doubts(rows)]
+    return [*_surroundings(rows), *_judges(rows), *_versions(rows), *_edited(rows), *_doubts(rows), *_absences(rows)]
 
 
 def _surroundings(rows: Sequence[Row]) -> list[str]:
@@ -249,10 +249,28 @@ def _doubts(rows: Sequence[Row]) -> list[str]:
         for record in row.records:
             for sentence in record.self_checks.failed if record.self_checks else ():
                 where[one_line(sentence)].append(row.entry.name)
+    total = sum(len(row.records) for row in rows)
+    said = Counter(one_line(doubt) for row in rows for record in row.records for doubt in record.doubts)
     return [
+        *(f"{doubt} ({number} of {total} records)" for doubt, number in said.items()),
+    ] + [
         f"a self-check of the evaluation failed in {_plural(len(names), 'record')} "
         f"({', '.join(dict.fromkeys(names))}): {sentence}"
         for sentence, names in where.items()
+    ]
+
+
+def _absences(rows: Sequence[Row]) -> list[str]:
+    """Scores that do not exist, with the reason and how many records lack them."""
+    where: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
+    for row in rows:
+        for record in row.records:
+            for reason in dict.fromkeys(record.absent.values()):
+                columns = tuple(column for column, why in record.absent.items() if why == reason)
+                where[columns, one_line(reason)].append(row.entry.name)
+    return [
+        f"no {' and '.join(columns)} in {_plural(len(names), 'record')} ({', '.join(dict.fromkeys(names))}): {reason}"
+        for (columns, reason), names in where.items()
     ]
 
 

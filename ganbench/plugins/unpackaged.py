@@ -27,13 +27,15 @@ from ganbench.contracts.trick import Trick
 from ganbench.errors import PluginError
 from ganbench.plugins.hookspecs import hookimpl
 from ganbench.plugins.source import Source
+from ganbench.plugins.syntax import BYTECODE, TREE, Digest, combined, digest_of, sha256
 
 ARCH_ARGUMENTS = ("data", "d_norm", "width", "z_dim", "settings")
 
 
 @dataclass(frozen=True, order=True)
 class Unpackaged(Source):
-    """A component handed over from Python; ``code`` is a hash of what it is made of."""
+    """A component handed over from Python. ``code`` is the hash of what it is made of: ``ast1:...``, or ``text1:...``
+    if the source of a part cannot be parsed alone, or ``code1:...`` if a part has no source."""
 
     code: str = ""
 
@@ -57,9 +59,9 @@ def source_of(kind: str, thing: Any) -> Source:
     if isinstance(thing, str):
         return plugins.find(kind, thing)
     build = {"arch": _arch, "loss": _loss, "trick": _trick}[kind](thing)
-    code = hashlib.sha256("\0".join(_makings(thing)).encode()).hexdigest()[:12]
+    code = combined(("", making) for making in _makings(thing))
     name = re.sub(r"\W+", "-", _name(thing)).strip("-")
-    module = ModuleType(f"ganbench_unpackaged_{kind}_{code}", f"{name}, handed over from Python.")
+    module = ModuleType(f"ganbench_unpackaged_{kind}_{code.replace(':', '_')}", f"{name}, handed over from Python.")
     setattr(module, f"ganbench_{kind}", hookimpl(build))
     sys.modules[module.__name__] = module
     source = Unpackaged(kind, name, UNPACKAGED, "0", module.__name__, code=code)
@@ -132,32 +134,39 @@ def _name(thing: Any) -> str:
 # -- what something is made of -------------------------------------------------------------------------------
 
 
-def _makings(thing: Any, depth: int = 0) -> list[str]:
-    """Texts that change when the thing does: sources, settings, weights."""
+def _makings(thing: Any, depth: int = 0) -> list[Digest]:
+    """Hashes that change when the thing does: of sources, settings, weights."""
     if isinstance(thing, Sequence) and not isinstance(thing, str):
-        return [text for one in thing for text in _makings(one, depth)]
+        return [making for one in thing for making in _makings(one, depth)]
     if isinstance(thing, nn.Module):
         kinds = {type(module) for module in thing.modules() if not type(module).__module__.startswith("torch.")}
         weights = hashlib.sha256()
         for name, value in thing.state_dict().items():
             weights.update(name.encode() + value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-        return [*sorted(map(_text_of, kinds)), repr(thing), weights.hexdigest()]
+        return [*sorted(map(_source, kinds)), _setting(repr(thing)), _setting(weights.hexdigest())]
     if inspect.isroutine(thing) or isinstance(thing, type):
         cells = getattr(thing, "__closure__", None) or ()
         inner = [_makings(cell.cell_contents, depth + 1) for cell in cells] if depth < 3 else []
-        return [_text_of(thing), repr(getattr(thing, "__defaults__", None)), *(text for one in inner for text in one)]
+        defaults = _setting(repr(getattr(thing, "__defaults__", None)))
+        return [_source(thing), defaults, *(making for one in inner for making in one)]
     settings = vars(thing) if hasattr(thing, "__dict__") else {}
     inner = [_makings(value, depth + 1) for value in settings.values()] if depth < 3 else []
-    plain = repr(thing) if not settings else ""
-    return [_text_of(type(thing)), plain, *settings, *(text for one in inner for text in one)]
+    plain = _setting(repr(thing) if not settings else "")
+    return [_source(type(thing)), plain, *map(_setting, settings), *(making for one in inner for making in one)]
 
 
-def _text_of(code: Any) -> str:
-    """The source of a class or function; its bytecode where there is no source."""
+def _setting(text: str) -> Digest:
+    return Digest(TREE, sha256([text]))
+
+
+def _source(code: Any) -> Digest:
+    """Of the source of a class or function; of its bytecode where there is no source."""
     try:
-        return inspect.getsource(code)
+        text = inspect.getsource(code)
     except (OSError, TypeError):
-        return _bytecode(getattr(code, "__code__", None)) or repr(code)
+        bytecode = _bytecode(getattr(code, "__code__", None))
+        return Digest(BYTECODE, sha256([bytecode])) if bytecode else _setting(repr(code))
+    return digest_of(text.encode(), indented=text[0].isspace())
 
 
 def _bytecode(code: CodeType | None) -> str:

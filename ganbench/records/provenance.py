@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import subprocess
 import sys
@@ -24,8 +23,10 @@ def environment(
     nondeterministic: tuple[str, ...] = (),
     workers: int = 1,
     precision: Precision = "float32",
+    core: str = "",
 ) -> Environment:
-    """The machine and the software of this process, and what its protocol lets networks compute in."""
+    """The machine and the software of this process, what its protocol lets networks compute in, and the hash of the
+    core's code (``plugins.source.core_hash``)."""
     commit, dirty = _commit()
     cuda = device.type == "cuda"
     return Environment(
@@ -40,19 +41,10 @@ def environment(
         threads=torch.get_num_threads(),
         precision=precision,
         system=f"{platform.system()} {platform.machine()}",
-        core=core_hash(),
+        core=core,
         nondeterministic=nondeterministic,
         workers=workers,
     )
-
-
-@cache
-def core_hash() -> str:
-    """12 hex digits over every module of the core."""
-    digest = hashlib.sha256()
-    for file in sorted(HERE.rglob("*.py")):
-        digest.update(file.relative_to(HERE).as_posix().encode() + b"\0" + file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 @cache

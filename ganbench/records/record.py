@@ -171,6 +171,10 @@ class Record(Struct, frozen=True, kw_only=True):
     scores: dict[str, float] = field(default_factory=dict)
     draws: list[dict[str, float]] = field(default_factory=list)
     columns: dict[str, Column] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+    """Columns, in short, that have no score here, and why."""
+    doubts: tuple[str, ...] = ()
+    """Why scores may not mean what they seem to: sentences."""
     dataset: str
     dataset_hash: str
     extractor: str = ""

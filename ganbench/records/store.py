@@ -99,7 +99,7 @@ def _check_provenance(record: Record) -> None:
         }
     if record.status == "ok":
         needed |= {
-            "scores": record.scores and all(math.isfinite(value) for value in record.scores.values()),
+            "scores": (record.scores or record.absent) and all(map(math.isfinite, record.scores.values())),
             "evaluation draws": record.draws and set(record.columns) == set(record.scores),
             "self-checks": record.self_checks,
             "fingerprints": record.bits.samples and (record.bits.weights or not trained),

@@ -30,12 +30,29 @@ class Judgement:
     best: Best | None = None
 
     def fields(self) -> dict[str, Any]:
-        """The scores as fields of a record: means over draws, draws, and what the columns mean."""
+        """The scores as fields of a record: means over draws, draws, what the columns mean, and which are absent."""
         if not self.verdicts:
             return {"scores": {}}
         draws = [verdict.scores for verdict in self.verdicts]
-        columns = {name: Column(*meaning) for name, meaning in self.verdicts[0].columns.items()}
-        return {"scores": means(draws), "draws": draws, "columns": columns}
+        scores = means(draws)
+        meanings = {name: Column(*meaning) for name, meaning in self.verdicts[0].columns.items() if name in scores}
+        return {"scores": scores, "draws": draws, "columns": meanings, "absent": self._absent()}
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Sentences of all draws, each once."""
+        return tuple(dict.fromkeys(doubt for verdict in self.verdicts for doubt in verdict.doubts))
+
+    def _absent(self) -> dict[str, str]:
+        found: dict[str, list[str]] = {}
+        for verdict in self.verdicts:
+            for column, reason in verdict.absent.items():
+                found.setdefault(column, []).append(reason)
+        total = len(self.verdicts)
+        return {
+            column: reasons[0] if len(reasons) == total else f"{reasons[0]} (in {len(reasons)} of {total} draws)"
+            for column, reasons in found.items()
+        }
 
 
 def judge(bench: Bench, averaged: GAN, best: BestSoFar, kimg: float, seed_of: Callable[[str], int]) -> Judgement:
@@ -70,18 +87,21 @@ def _judge_best(
     wanted = list(bench.selector.metrics)
     if chosen.kimg == kimg:
         names = [name for name, metric in final[0].metric_of.items() if metric in wanted]
-        draws = [{name: verdict.scores[name] for name in names} for verdict in final]
+        draws = [{name: verdict.scores[name] for name in names if name in verdict.scores} for verdict in final]
     else:
         generator, draws = best.generator(averaged), []
         for seed in seeds:
             fakes = sample(generator, bench.judge.reference, seed, bench.device)
             draws.append(bench.judge.score(fakes, seed, generator=generator, only=wanted).scores)
-    return Best(chosen.kimg, means(draws), draws)
+    scores = means(draws)
+    return Best(chosen.kimg, scores, draws) if scores else None
 
 
 def means(draws: Sequence[dict[str, float]]) -> dict[str, float]:
-    """Column -> mean over draws."""
-    return {name: statistics.fmean(draw[name] for draw in draws) for name in draws[0]}
+    """Column -> mean over draws, of the columns that every draw has."""
+    return {
+        name: statistics.fmean(draw[name] for draw in draws) for name in draws[0] if all(name in draw for draw in draws)
+    }
 
 
 def digest_of(x: Tensor) -> str:

@@ -20,6 +20,7 @@ from ganbench.contracts.executor import Job
 from ganbench.device import memory
 from ganbench.device.energy import Energy, counter_of
 from ganbench.errors import GanbenchError, told
+from ganbench.plugins.source import core_hash
 from ganbench.records.files import append_line, write_atomically
 from ganbench.records.provenance import environment
 from ganbench.records.record import FORMAT, Cost, Speed
@@ -121,7 +122,9 @@ class Recording:
 # -- fields of a record ----------------------------------------------------------------------------------------------
 
 
-def protocol_fields(bench: Bench, job: Job, nondeterministic: tuple[str, ...] = ()) -> dict[str, Any]:
+def protocol_fields(
+    bench: Bench, job: Job, doubts: tuple[str, ...] = (), nondeterministic: tuple[str, ...] = ()
+) -> dict[str, Any]:
     """What the protocol fixes, and where the job runs."""
     protocol, judge = bench.protocol, bench.judge
     return {
@@ -135,7 +138,10 @@ def protocol_fields(bench: Bench, job: Job, nondeterministic: tuple[str, ...] = 
         "extractor": judge.extractor.tag if judge.extractor is not None else "",
         "metrics": bench.components,
         "parts": bench.parts,
-        "environment": environment(bench.device, nondeterministic, job.workers, protocol.training.precision),
+        "doubts": bench.doubts + doubts,
+        "environment": environment(
+            bench.device, nondeterministic, job.workers, protocol.training.precision, core_hash()
+        ),
     }
 
 
@@ -172,9 +178,9 @@ def with_account(speed: Speed, account: Account) -> Speed:
     )
 
 
-def column_named(scores: Mapping[str, float], column: str) -> str:
-    """The column's name in full: ``fid`` is ``fid@digits-cnn:1a2b3c4d``."""
-    return next(name for name in scores if column in (name, name.partition("@")[0]))
+def column_named(scores: Mapping[str, float], column: str) -> str | None:
+    """The column's name in full: ``fid`` is ``fid@digits-cnn:1a2b3c4d``; None where it has no score."""
+    return next((name for name in scores if column in (name, name.partition("@")[0])), None)
 
 
 def _settings(kind: str, holder: object) -> dict[str, object]:

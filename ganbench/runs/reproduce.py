@@ -13,6 +13,7 @@ from ganbench import plugins
 from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import PluginError, ProtocolError, RecordError
+from ganbench.evaluation.yardsticks import IN_PLACE_OF
 from ganbench.plugins.source import Source
 from ganbench.records.record import Component, Fingerprints, Record
 from ganbench.runs.changes import parse_changes
@@ -58,9 +59,10 @@ def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job
         archs, losses, protocol, tricks=tricks, seeds=[record.seed], changes=changes, out=folder, device=device
     )
     known = protocol.evaluation.yardsticks
-    if record.yardstick and record.yardstick not in known:
+    asked = next((name for name in known if IN_PLACE_OF.get(name) == record.yardstick), record.yardstick)
+    if record.yardstick and asked not in known:
         raise RecordError(f"there is no yardstick '{record.yardstick}' any more", f"known: {', '.join(known)}")
-    return next(job for job in plan.jobs if (job.yardstick, job.seed) == (record.yardstick, record.seed))
+    return next(job for job in plan.jobs if (job.yardstick, job.seed) == (asked, record.seed))
 
 
 def conditions(then: Record, now: Record) -> list[str]:

@@ -16,8 +16,8 @@ from ganbench.runs.setup import Bench
 
 
 def still_good(job: Job, bench: Bench) -> Record | None:
-    """The existing record, if rules, code, data and judge are the same. In an older format, the code cannot be
-    compared; such results are kept as those of an older version."""
+    """The record of an earlier run, if it has the same rules, code, data and judge. Code hashes of an older format do
+    not compare, so such a record stands as a result of its version."""
     with suppress(RecordError):
         record = read(job.record_file) if job.record_file.exists() else None
         if record and record.status in FINISHED:

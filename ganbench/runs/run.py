@@ -22,6 +22,7 @@ from ganbench.device.untouched import preserved_rng
 from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError
 from ganbench.evaluation.best import BestSoFar
 from ganbench.evaluation.sampling import sample
+from ganbench.plugins.source import core_hash
 from ganbench.records.files import write_atomically
 from ganbench.records.provenance import environment
 from ganbench.records.record import Fingerprints, Look, Record, Speed, Status
@@ -172,12 +173,15 @@ class Run:
         try:
             with preserved_rng(self.device):
                 fakes = sample(self.trainer.averaged, selector.reference, seed, self.device)
-                scores = selector.score(fakes, seed, generator=self.trainer.averaged).scores
+                verdict = selector.score(fakes, seed, generator=self.trainer.averaged)
+                scores = verdict.scores
         except PluginError as error:
             return {"not scored": error.message}
         finally:
             self.recording.judge_seconds += time.perf_counter() - began
         headline = column_named(scores, self.protocol.evaluation.headline)
+        if headline is None:
+            return {**scores, "not scored": verdict.absent[self.protocol.evaluation.headline]}
         self.best.add(
             Look(images / 1000, round(self.recording.train_seconds, 3), scores[headline]), self.trainer.averaged
         )
@@ -233,7 +237,7 @@ class Run:
         """What must be equal for a checkpoint to be this run's."""
         where = environment(self.device, precision=self.protocol.training.precision)
         machine = [where.torch, where.python, where.cuda, where.cudnn, where.device, where.threads, where.precision]
-        return json.dumps([self.job.key, basis_now(self.job, self.bench), machine, where.core])
+        return json.dumps([self.job.key, basis_now(self.job, self.bench), machine, core_hash()])
 
     def _write(self, record: Record) -> None:
         write(record, self.job.record_file)
@@ -243,7 +247,7 @@ class Run:
         judgement, recording = judgement or Judgement(), self.recording
         scored, checks = judgement.fields(), judgement.checks
         return Record(
-            **protocol_fields(self.bench, self.job, tuple(sorted(recording.nondeterministic))),
+            **protocol_fields(self.bench, self.job, judgement.doubts, tuple(sorted(recording.nondeterministic))),
             **player_fields(self.job, self.players),
             **scored,
             status=status,

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import cache, cached_property
 
 import msgspec
 import torch
+from torch import Tensor
 
 from ganbench import plugins
-from ganbench.contracts.data import Dataset
+from ganbench.contracts.data import Dataset, DataSpec
 from ganbench.contracts.extractor import Extractor
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import GanbenchError, PluginError, Unsupported
+from ganbench.errors import DataError, Doubt, GanbenchError, PluginError, Unsupported
 from ganbench.evaluation.cache import Cache, surroundings
 from ganbench.evaluation.judge import Judge, metric_of_column
 from ganbench.evaluation.sampling import draw_reference
@@ -28,7 +30,8 @@ class Bench:
     """Data and judges of a protocol on one device, prepared once per process.
 
     ``judge`` scores on the reporting split, ``selector`` knows the headline's metric only and scores on the selection
-    split. ``components`` are the metrics' plugins, ``parts`` those of dataset and extractor.
+    split. ``components`` are the metrics' plugins, ``parts`` those of dataset and extractor. ``doubts`` are
+    sentences on why scores may not mean what they seem to.
     """
 
     protocol: Protocol
@@ -38,6 +41,7 @@ class Bench:
     selector: Judge
     components: dict[str, Component]
     parts: dict[str, Component]
+    doubts: tuple[str, ...] = ()
 
     @property
     def goal(self) -> Goal:
@@ -47,12 +51,36 @@ class Bench:
 
     @cached_property
     def self_check(self) -> SelfCheck:
-        """Computed when first needed: it costs two evaluations."""
-        (metric,) = self.selector.metrics
+        """Computed when first needed: it costs two evaluations.
+
+        Raises:
+            Unsupported: the headline has no score even for real data.
+        """
+        (metric,), rules = self.selector.metrics, self.protocol.evaluation
         with preserved_rng(self.device):
-            return SelfCheck(
-                self.judge, self.protocol.evaluation.reference, metric, self.protocol.seed(0, "self-check")
+            seed = self.protocol.seed(0, "self-check")
+            check = SelfCheck(self.judge, rules.reference, metric, seed, rules.headline, rules.target)
+        for doubt in check.doubts:
+            warnings.warn(Doubt(doubt), stacklevel=2)
+        if rules.headline in check.absent:
+            raise Unsupported(
+                f"{self.protocol.name} ranks by {rules.headline}, which has no score even for its real data: "
+                f"{check.absent[rules.headline]}",
+                "choose another headline or other data",
             )
+        return check
+
+
+def doubts_of(extractor: Extractor, name: str, spec: DataSpec, logits: Tensor | None) -> list[str]:
+    """Why an extractor may be no judge of data called ``name``: sentences. ``logits`` are those of a few samples."""
+    if not extractor.trained_on or name in extractor.trained_on:
+        return []
+    known = " and ".join(extractor.trained_on)
+    found = [f"the extractor {extractor.name} was made for {known}, so its scores of {name} may mean little"]
+    classes = None if logits is None or logits.ndim != 2 else logits.shape[1]
+    if classes and spec.classes and classes != spec.classes:
+        found.append(f"the extractor {extractor.name} tells {classes} classes apart, and {name} has {spec.classes}")
+    return found
 
 
 def prepare(protocol: Protocol, device: str) -> Bench:
@@ -72,13 +100,15 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
     metric_sources = {name: plugins.find_for(protocol.name, "metric", name) for name in rules.metrics}
     dataset_source = plugins.find_for(protocol.name, "dataset", protocol.dataset)
     dataset: Dataset = plugins.build(dataset_source, argument=dataset_source.argument, resolution=protocol.resolution)
+    _refuse_constant(dataset)
     parts = {"dataset": component_of(dataset_source)}
-    extractor = None
+    extractor, doubts = None, list[str]()
     if rules.extractor:
         source = plugins.find_for(protocol.name, "extractor", rules.extractor)
         extractor = plugins.build(source, argument=source.argument)
         parts["extractor"] = component_of(source)
-        _check_extractor(extractor, protocol, dataset)
+        logits = _check_extractor(extractor, protocol, dataset)
+        doubts = doubts_of(extractor, dataset_source.name, dataset.spec, logits)
     metrics = {name: plugins.build(source) for name, source in metric_sources.items()}
     headline = metric_of_column(metrics, rules.headline)
     reference = draw_reference(dataset, rules.reference, rules.samples, protocol.seed(0, "reference"))
@@ -90,11 +120,20 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
         judge.kept = Cache(surroundings(device, judge.tag, parts["extractor"]))
     selector = Judge(dataset, selecting, {headline: metrics[headline]}, extractor, device, judge.kept)
     components = {name: component_of(source, metrics[name].version) for name, source in metric_sources.items()}
-    return Bench(protocol, device, dataset, judge, selector, components, parts)
+    for doubt in doubts:
+        warnings.warn(Doubt(doubt), stacklevel=2)
+    return Bench(protocol, device, dataset, judge, selector, components, parts, tuple(doubts))
 
 
-def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset) -> None:
-    """Try two samples before any training.
+def _refuse_constant(dataset: Dataset) -> None:
+    """Raise DataError where all training samples are one and the same: any score of such data is a perfect one."""
+    x = dataset.train.x
+    if len(x) > 1 and all(bool((part == x[0]).all()) for part in x.split(1000)):
+        raise DataError(f"all samples of '{dataset.name}' are alike", "choose data that vary")
+
+
+def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset) -> Tensor | None:
+    """One look at two samples, before anything is paid for; their logits, if the extractor classifies.
 
     Raises:
         Unsupported: the extractor is not made for these data.
@@ -108,7 +147,7 @@ def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset)
         )
     try:
         with torch.inference_mode():
-            extractor(dataset.train.x[:2])
+            _, logits = extractor(dataset.train.x[:2])
     except GanbenchError:
         raise
     except Exception as error:
@@ -116,6 +155,8 @@ def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset)
             f"the extractor '{extractor.name}' fails on two samples of {protocol.dataset}: "
             f"{type(error).__name__}: {error}"
         ) from error
+    said: Tensor | None = logits
+    return said
 
 
 def pick_device(name: str) -> torch.device:

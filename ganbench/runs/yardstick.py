@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from ganbench.contracts.data import Split
 from ganbench.contracts.executor import Job
 from ganbench.device.untouched import preserved_rng
 from ganbench.evaluation.yardsticks import draw
@@ -18,13 +19,23 @@ from ganbench.runs.recording import now, protocol_fields
 from ganbench.runs.setup import Bench
 
 
+def _fewer(name: str, real: Split, bench: Bench) -> tuple[str, ...]:
+    """Where the data do not suffice to score the floor at the rows' own number of samples: says so."""
+    n = len(bench.judge.reference)
+    if len(real) == n:
+        return ()
+    return (
+        f"{name}: scored at {len(real)} samples, and rows at {n}, because there are no more; a floor comes out high",
+    )
+
+
 def judge_yardstick(job: Job, bench: Bench) -> Record:
     """Score samples made without training, by the same code, and store the result as a record."""
     protocol = job.protocol
     started, began = now(), time.perf_counter()
     seed = protocol.seed(job.seed, f"yardstick-{job.yardstick}")
     with preserved_rng(bench.device):
-        (real, fakes), remake = draw(
+        name, real, fakes, remake = draw(
             job.yardstick, bench.dataset, bench.judge.reference, protocol.evaluation.reference, seed
         )
         others = None if real is bench.judge.reference else real
@@ -35,9 +46,9 @@ def judge_yardstick(job: Job, bench: Bench) -> Record:
     shown = fakes[torch.arange(min(pictures.how_many(bench.dataset.spec), len(fakes)))]
     pictures.save_samples(shown, bench.dataset.spec, folder / "samples" / "samples", real)
     record = Record(
-        **protocol_fields(bench, job),
+        **protocol_fields(bench, job, (*judgement.doubts, *_fewer(name, real, bench))),
         status="ok",
-        yardstick=job.yardstick,
+        yardstick=name,
         **judgement.fields(),
         bits=Fingerprints(samples=judgement.samples),
         self_checks=checks,

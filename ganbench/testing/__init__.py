@@ -8,9 +8,9 @@
 ``check_arch``, ``check_loss``, ``check_trick``, ``check_metric``, ``check_dataset``, ``check_protocol`` and
 ``check_extractor`` take an object, the name of an installed component, a module with the hook, or the hook. They raise
 one ``ConformanceError`` that lists every breach: what was seen, what was expected, how to mend it and why it matters.
-``loss_findings`` and its like return the same as a list. A check that does not apply is left out by its name:
-``skip=("both-halves-are-of-one-game",)``. Checks are deterministic, draw on no network, and leave every global random
-generator, and every switch of the process, as they found it.
+``loss_findings`` and its siblings return the same as a list. To leave out a check that does not apply, name it:
+``skip=("both-halves-are-of-one-game",)``. Checks are deterministic, use no network, and leave every global random
+generator and every process-wide switch as they found it.
 
 ``ganbench plugins --check`` does the same with what is installed, each plugin in a process of its own;
 ``ganbench plugins --list-checks`` prints every check with the reason for it.

@@ -1,4 +1,4 @@
-"""Conformance checks of an architecture: what it builds and how it samples. Its D is looked at in ``critic.py``."""
+"""Conformance checks of an architecture: what it builds and how it samples. ``critic.py`` looks at its D."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXAMPLES = {
     "video": (DataSpec((3, 8, 16, 16)), DataSpec((1, 8, 16, 16)), DataSpec((3, 16, 64, 64))),
     "translation": tuple(DataSpec((1, s, s), source=(1, s, s)) for s in (16, 64)),
 }
-"""What is tried where no data are named: of every kind, the first that the arch does not decline."""
+"""Tried if no data are named: of each kind, the first that the arch does not decline."""
 
 WISHES = (None, "none", "spectral")
 
@@ -46,16 +46,16 @@ def arch_findings(
     z_dim: int = 8,
     skip: Collection[str] = (),
 ) -> list[Finding]:
-    """What is wrong with an architecture; nothing is raised for it.
+    """List everything wrong with an architecture, without raising.
 
-    It is built once for each normalisation that a loss can ask D for; a finding that several of them share is
+    It is built once for each normalisation of D that a loss can ask for. A finding that several of them share is
     reported once.
 
     Args:
         build: an installed arch's name, the module with the hook, the hook, or a function that takes any of ``data``,
             ``d_norm``, ``width`` and ``z_dim`` (or nothing) and returns a ``GAN``.
-        data: what to build it for; ``EXAMPLES`` of every kind unless said otherwise.
-        width, z_dim: the protocol's, small ones.
+        data: what to build it for; by default, ``EXAMPLES`` of every kind.
+        width, z_dim: as a protocol would set them, but small.
         skip: names of checks that do not apply.
 
     Raises:
@@ -88,7 +88,7 @@ def check_arch(
     z_dim: int = 8,
     skip: Collection[str] = (),
 ) -> None:
-    """Raise one ``ConformanceError`` with everything that is wrong with an architecture. See ``arch_findings``."""
+    """Raise one ``ConformanceError`` with everything wrong with an architecture. See ``arch_findings``."""
     found = arch_findings(build, data, width=width, z_dim=z_dim, skip=skip)
     if found:
         raise ConformanceError(Builder("arch", build).title, found)
@@ -113,9 +113,9 @@ def cases_of(build: Builder, data: DataSpec, width: int, z_dim: int) -> Iterator
             continue
         yield from ((where, finding) for finding in switches.findings_of(changed))
         if not isinstance(gan, GAN):
-            yield where, _broken(f"a {type(gan).__name__} came back")
+            yield where, _broken(f"it returned a {type(gan).__name__}")
             continue
-        # an arch that is never told d_norm plays under every loss, unless the core can see a batch norm and declines
+        # an arch that does not take d_norm plays under every loss, unless the core sees a batch norm and declines
         silent = not told and "batch" not in normalisation(gan.discriminators())
         yield where, Built(gan, data, wish, wish == "none" or silent, again)
 
@@ -126,7 +126,7 @@ def _broken(seen: str) -> Finding:
         expected="a ganbench.GAN, or Unsupported with a reason",
         mend='raise Unsupported("needs 2-D images") for data, or a normalisation, that does not fit',
         check="builds",
-        why="A run names what it cannot build in one sentence; anything but Unsupported counts as a broken plugin.",
+        why="A run says in one sentence what it cannot build. Any exception but Unsupported counts as a broken plugin.",
     )
 
 
@@ -134,8 +134,8 @@ def _declined_everything(data: DataSpec | None) -> Finding:
     tried = str(data) if data is not None else ", ".join(str(spec) for specs in EXAMPLES.values() for spec in specs)
     return Finding(
         seen=f"Unsupported for {tried}",
-        expected="a GAN for some of it",
-        mend="name data that the arch is made for: check_arch(build, data=DataSpec(...))",
+        expected="a GAN for at least one of them",
+        mend="name data that the arch is made for, as in check_arch(build, data=DataSpec(...))",
         check="arch-fits-some-data",
         why="Nothing was built, so nothing was checked.",
     )
@@ -146,28 +146,32 @@ def _declined_everything(data: DataSpec | None) -> Finding:
 
 @CHECKS.add_vital
 def samples_and_logits_have_the_shapes_of_the_contract(case: Built) -> Iterator[Finding]:
-    """G makes x[B, *shape] in [-1, 1] (where the data are bounded), D makes one logit[B] of each sample, real or
-    fake. A logit of shape [B, 1] beside one of shape [B] broadcasts to [B, B] without an error."""
+    """G makes x[B, *shape], in [-1, 1] where the data are bounded. D gives each sample, real or fake, one logit:
+    logit[B]. A logit of shape [B, 1] next to one of shape [B] broadcasts to [B, B] without an error."""
     gan = case.copy()
     with torch.inference_mode(), in_eval_mode(gan):
         x = gan.sample(case.batch(gan))
     expected = (SAMPLES, *case.data.shape)
     if tuple(x.shape) != expected or not x.is_floating_point():
-        yield Finding(f"sample() made {tuple(x.shape)} of {x.dtype}", f"{expected} of floats", "build G for data.shape")
+        yield Finding(
+            seen=f"sample() returned shape {tuple(x.shape)} in {x.dtype}",
+            expected=f"shape {expected} in floating point",
+            mend="build G for data.shape",
+        )
     elif not x.isfinite().all():
-        yield Finding("sample() is not finite in an untrained G", "finite numbers", "check G's initialisation")
+        yield Finding("an untrained G makes samples that are not finite", "finite ones", "check G's initialisation")
     elif case.data.bounded and x.abs().max() > 1:
         yield Finding(
             seen=f"samples from {x.min():.3g} to {x.max():.3g}",
-            expected="[-1, 1], since data.bounded",
-            mend="end G in tanh where data.bounded",
+            expected="[-1, 1], since the data are bounded",
+            mend="end G in tanh if data.bounded",
         )
     for place, match in enumerate(case.matches(gan)):
         for whose, shown in (("real", match.real), ("fake", match.fake)):
             said = match.D(shown)
             if tuple(said.shape) != (len(shown),) or not said.isfinite().all():
                 yield Finding(
-                    seen=f"match {place}: D of {whose} samples {tuple(shown.shape)} is {tuple(said.shape)}",
+                    seen=f"match {place}: D returns {tuple(said.shape)} for {whose} samples {tuple(shown.shape)}",
                     expected=f"finite logits of shape {(len(shown),)}",
                     mend="end D in nn.Flatten(0), or a mean over a map of logits",
                 )
@@ -175,8 +179,8 @@ def samples_and_logits_have_the_shapes_of_the_contract(case: Built) -> Iterator[
 
 @CHECKS.add
 def a_single_sample_is_a_batch_too(case: Built) -> Iterator[Finding]:
-    """The last part of an evaluation may hold one sample, and a protocol may say batch = 1. squeeze() takes the batch
-    away with the rest, and a loss then sees a number where it expects logits."""
+    """The last chunk of an evaluation may hold a single sample, and a protocol may set batch = 1. squeeze() drops the
+    batch dimension along with the others, and a loss then gets a number where it expects logits."""
     gan = case.copy()
     one = case.batch(gan, n=1)
     shape = tuple(sampled(gan, one).shape)
@@ -184,12 +188,12 @@ def a_single_sample_is_a_batch_too(case: Built) -> Iterator[Finding]:
         yield Finding(f"one sample has shape {shape}", f"{(1, *case.data.shape)}", "no squeeze() without a dimension")
     try:
         said = [match.D(match.real) for match in gan.matches(one, without_gradient(gan, one))]
-    except Exception:  # loud enough: batch normalisation needs two
+    except Exception:  # loud enough by itself: batch normalisation needs two samples
         return
     for place, logit in enumerate(said):
         if tuple(logit.shape) != (1,):
             yield Finding(
-                seen=f"match {place}: D of a single sample is {tuple(logit.shape)}",
+                seen=f"match {place}: D returns {tuple(logit.shape)} for a single sample",
                 expected="a logit of shape (1,)",
                 mend="end D in nn.Flatten(0) or squeeze(1), not in squeeze()",
             )
@@ -206,8 +210,8 @@ def recipe_is_of_the_contract(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def the_same_seed_builds_the_same_weights(case: Built) -> Iterator[Finding]:
-    """Weights are drawn from torch's default generator, which the core seeds for each run: the same seed is the same
-    run, bit by bit."""
+    """The core seeds torch's default generator for each run. Weights are drawn from it alone, so that the same seed
+    gives the same run, bit for bit."""
     states = []
     for other in (1, 2):
         torch.manual_seed(7)
@@ -217,7 +221,7 @@ def the_same_seed_builds_the_same_weights(case: Built) -> Iterator[Finding]:
     differ = [name for name, value in states[0].items() if not torch.equal(value, states[1][name])]
     if differ:
         yield Finding(
-            seen=f"{differ[0]} differs between two builds under one seed",
+            seen=f"{differ[0]} differs between two builds with the same seed",
             expected="the same weights",
             mend="draw weights with torch's default generator and nothing else",
         )
@@ -225,7 +229,7 @@ def the_same_seed_builds_the_same_weights(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def every_weight_belongs_to_one_player(case: Built) -> Iterator[Finding]:
-    """A weight that no optimiser owns is never trained; one that both own is pulled both ways; one that G owns outside
+    """A weight that no optimiser owns is never trained. One that both own is pulled both ways. One that G owns outside
     generators() is neither averaged nor used for sampling."""
     gan = case.gan
     names = {id(p): name for name, p in gan.named_parameters()}
@@ -243,20 +247,22 @@ def every_weight_belongs_to_one_player(case: Built) -> Iterator[Finding]:
     if orphans:
         yield Finding(
             seen=f"no optimiser owns {some(orphans)}",
-            expected="every weight in G's or D's hands",
+            expected="every weight owned by G's or D's optimiser",
             mend="list its module in generators() or discriminators(), or make it a buffer",
         )
     shared = owned["G"] & owned["D"]
     if shared:
         yield Finding(
-            f"both optimisers own {some([names.get(key, '?') for key in shared])}", "one owner", "give each its own"
+            f"both optimisers own {some([names.get(key, '?') for key in shared])}",
+            "one owner",
+            "give each player its own",
         )
     for player, method in (("G", "generators()"), ("D", "discriminators()")):
         stray = owned[player] - within[player]
         if stray:
             yield Finding(
-                seen=f"{player}'s optimiser owns {some([names.get(key, '?') for key in stray])}, not in {method}",
-                expected="weights of the modules that the player lists",
+                seen=f"{player}'s optimiser owns {some([names.get(key, '?') for key in stray])}, outside {method}",
+                expected="only weights of the modules that the player lists",
                 mend=f"list the module in {method}",
             )
 

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganbench.contracts.arch import GAN, Lazy, Match, Terms
+from ganbench.contracts.arch import GAN, Lazy, Terms
 from ganbench.contracts.data import Batch, DataSpec
+from ganbench.contracts.loss import Match
 from ganbench.device.untouched import in_eval_mode
 from ganbench.testing.findings import rng
 
@@ -20,10 +21,10 @@ SAMPLES = 8
 
 @dataclass(frozen=True)
 class Built:
-    """A GAN under test: for which data, under which wish for D's normalisation, and how to build it again.
+    """A GAN under test, the data it was built for, and how to build it again.
 
-    ``asked`` is what D was to be normalised with, or None; ``judges_alone`` says whether a loss with a per-sample
-    penalty would get this D. ``gan`` is never changed: checks that train or fill it take a ``copy``.
+    ``asked`` is the normalisation that was asked for in D, or None. ``judges_alone`` says whether a loss with a
+    per-sample penalty would get this D. ``gan`` is never changed: checks that train or fill it take a ``copy``.
     """
 
     gan: GAN
@@ -33,11 +34,11 @@ class Built:
     again: Callable[[], GAN]
 
     def copy(self) -> GAN:
-        """The same players, to be changed freely."""
+        """The same players, free to be changed."""
         return copy.deepcopy(self.gan)
 
     def batch(self, gan: GAN, n: int = SAMPLES, seed: int = 1) -> Batch:
-        """``n`` samples of noise for reals, with latents, labels and sources, where the data have them."""
+        """A batch with noise for its ``n`` reals, with latents, and with labels and sources if the data have them."""
         noise = rng(seed)
         real = torch.rand(n, *self.data.shape, generator=noise) * 2 - 1
         labels = torch.arange(n) % self.data.classes if self.data.classes else None
@@ -46,53 +47,53 @@ class Built:
         return Batch(real, gan.sample_latent(n, rng(seed)), labels, source, 0)
 
     def matches(self, gan: GAN, seed: int = 1) -> Sequence[Match]:
-        """The games on a batch, its fakes without gradients."""
+        """The matches of a batch, its fakes without gradients."""
         batch = self.batch(gan, seed=seed)
         return gan.matches(batch, without_gradient(gan, batch))
 
 
 def without_gradient(gan: GAN, batch: Batch) -> Any:
-    """Fakes as D's turn gets them."""
+    """Fakes as D gets them in its turn."""
     with torch.no_grad():
         return gan.fake(batch)
 
 
 def sampled(gan: GAN, batch: Batch) -> Tensor:
-    """Samples as the core takes them."""
+    """Samples as the core draws them."""
     with torch.inference_mode(), in_eval_mode(gan):
         return gan.sample(batch)
 
 
 def first_of(batch: Batch, n: int) -> Batch:
-    """The first ``n`` of a batch."""
+    """The first ``n`` samples of a batch."""
     labels = None if batch.labels is None else batch.labels[:n]
     source = None if batch.source is None else batch.source[:n]
     return Batch(batch.real[:n], batch.z[:n], labels, source, batch.step)
 
 
 def total_of(terms: Terms) -> Tensor:
-    """What the player descends on, every lazy term having its turn."""
+    """A player's whole objective, every lazy term included."""
     return torch.stack([t.compute() if isinstance(t, Lazy) else t for t in terms.values()]).sum()
 
 
 def gradients_of(terms: Terms, weights: list[nn.Parameter]) -> Sequence[Tensor | None]:
-    """Of the total by each weight; None for one that plays no part."""
+    """The gradient of the total with respect to each weight; None for a weight that plays no part."""
     if not weights:
         return ()
     return torch.autograd.grad(total_of(terms), weights, allow_unused=True, retain_graph=True)
 
 
 def flat(params: Any) -> list[nn.Parameter]:
-    """Parameters, or those of parameter groups."""
+    """Parameters as one list, whether they come alone or in parameter groups."""
     return [p for item in params for p in (flat(item["params"]) if isinstance(item, dict) else [item])]
 
 
 def same_values(one: Tensor, other: Tensor) -> bool:
-    """Equal, NaN counting as itself."""
+    """Whether two tensors are equal, counting NaN as equal to NaN."""
     return torch.equal(one.nan_to_num(), other.nan_to_num()) if one.is_floating_point() else torch.equal(one, other)
 
 
 def some(names: list[str]) -> str:
-    """Up to three of many names."""
+    """Up to three of the names, and how many more there are."""
     shown = ", ".join(sorted(names)[:3])
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

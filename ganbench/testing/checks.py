@@ -24,5 +24,4 @@ CHECKS: dict[str, Checks[Any]] = {
     "protocol": PROTOCOL_CHECKS,
     "extractor": EXTRACTOR_CHECKS,
 }
-"""Kind of plugin -> its checks, by name and with the reason for each; "plugin" are those of an installed one of any
-kind."""
+"""Kind of plugin -> its checks; those under "plugin" apply to every installed plugin, whatever its kind."""

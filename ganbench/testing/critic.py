@@ -1,4 +1,4 @@
-"""Conformance checks of an architecture: what its discriminator makes of samples, and whether divergence shows."""
+"""Conformance checks of an architecture: what D returns for samples, and whether divergence shows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from ganbench.contracts.arch import Match, normalisation
+from ganbench.contracts.arch import normalisation
+from ganbench.contracts.loss import Match
 from ganbench.testing import logit
 from ganbench.testing.built import Built, flat, sampled, some, total_of, without_gradient
 from ganbench.testing.findings import Checks, Finding, number, seeded
@@ -22,15 +23,17 @@ LARGEST_EPS = 1e-2
 
 @CHECKS.add
 def normalisation_of_d_is_as_asked(case: Built) -> Iterator[Finding]:
-    """The normalisation of D belongs to the row: a loss states what it needs, the arch builds it or declines."""
+    """The normalisation of D belongs to the row: the loss states what it needs, and the arch builds it or declines."""
     built = normalisation(case.gan.discriminators())
     if case.asked == "none" and "batch" in built:
         yield Finding(
-            'D has batch normalisation, asked for "none"', "no batch normalisation", "leave it out for d_norm = none"
+            'D has batch normalisation although "none" was asked for',
+            "no batch normalisation",
+            'leave it out if d_norm is "none"',
         )
     if case.asked == "spectral" and "spectral" not in built:
         yield Finding(
-            f'D was built with {built}, asked for "spectral"',
+            f'D was built with {built} although "spectral" was asked for',
             "spectral normalisation, or Unsupported",
             "wrap D's layers in torch.nn.utils.parametrizations.spectral_norm",
         )
@@ -38,9 +41,9 @@ def normalisation_of_d_is_as_asked(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def d_judges_each_sample_by_itself(case: Built) -> Iterator[Finding]:
-    """A per-sample gradient penalty differentiates the sum of the logits and takes it for each sample's own gradient.
-    That holds only if the logit of one sample does not depend on the others: no batch normalisation and no minibatch
-    statistics in a D that was asked for "none"."""
+    """A per-sample gradient penalty differentiates the sum of the logits and takes the result for each sample's own
+    gradient. That holds only if the logit of one sample does not depend on the others: no batch normalisation and no
+    minibatch statistics in a D built with "none"."""
     if not case.judges_alone:
         return
     gan = case.copy()
@@ -51,15 +54,15 @@ def d_judges_each_sample_by_itself(case: Built) -> Iterator[Finding]:
         if leak > 0:
             yield Finding(
                 seen=f"match {place}: the logit of one sample changes with the others (derivative {leak:.2g})",
-                expected="logits of one sample each",
-                mend='take d_norm, and build D without batch statistics for "none", or raise Unsupported',
+                expected="logits that depend on one sample each",
+                mend='take the argument d_norm, and for "none" build D without batch statistics or raise Unsupported',
             )
 
 
 @CHECKS.add
 def d_can_be_differentiated_twice(case: Built) -> Iterator[Finding]:
-    """A gradient penalty trains D through the gradient of D: every operation in it needs a second derivative. One
-    without it may raise, or may silently give a part of the weights nothing."""
+    """A gradient penalty trains D through the gradient of D, so every operation in D needs a second derivative. An
+    operation without one may raise an error, or may silently leave some weights without a gradient."""
     if not case.judges_alone:
         return
     gan = case.copy().eval()
@@ -71,15 +74,15 @@ def d_can_be_differentiated_twice(case: Built) -> Iterator[Finding]:
         if value.requires_grad:
             gradients = torch.autograd.grad(value, weights, allow_unused=True)
             untaught = [p for p, gradient in zip(weights, gradients, strict=True) if gradient is None]
-        # a bias moves the kinks of a network, or nothing of its slope: it may rightly get nothing
+        # a bias moves the kinks of a network or does not touch its slope, so it may rightly get no gradient
         matrices = [p for p in untaught if p.dim() > 1]
         forgotten = [names.get(id(p), "?") for p in matrices if _shapes_the_slope(p, match, number(value))]
         if forgotten:
             yield Finding(
-                seen=f"match {place}: the gradient of D depends on {some(forgotten)}, and a penalty on it teaches it "
-                "nothing",
+                seen=f"match {place}: the gradient of D depends on {some(forgotten)}, but a penalty on it does not "
+                "train them",
                 expected="second derivatives for every weight that matters",
-                mend="no detach and no once_differentiable inside D",
+                mend="use no detach and no once_differentiable inside D",
             )
 
 
@@ -92,7 +95,7 @@ def _mean_squared_slope(match: Match) -> Tensor:
 
 
 def _shapes_the_slope(weight: nn.Parameter, match: Match, value: float) -> bool:
-    """Whether the mean squared slope is another one with this weight changed (and put back)."""
+    """Whether changing this weight changes the mean squared slope; the weight is put back."""
     kept = weight.detach().clone()
     with torch.no_grad():
         weight.mul_(1.5)
@@ -111,7 +114,7 @@ def the_logit_is_free(case: Built) -> Iterator[Finding]:
         last = logit.last_operation(match.D(match.real))
         if last:
             yield Finding(
-                seen=f"match {place}: the last thing D does is {last}",
+                seen=f"match {place}: the last operation of D is {last}",
                 expected="a linear layer, and nothing on top of it",
                 mend="take the activation off D's output; the losses expect logits",
             )
@@ -119,7 +122,7 @@ def the_logit_is_free(case: Built) -> Iterator[Finding]:
     low, high = logit.reach(gan, lambda: case.matches(gan))
     if low >= 0 or high <= 0 or max(-low, high) <= 1:
         yield Finding(
-            seen=f"with weights and inputs of all sizes, D says nothing below {low:.3g} or above {high:.3g}",
+            seen=f"with weights and inputs of all sizes, D's logits stay between {low:.3g} and {high:.3g}",
             expected="logits of both signs, without bounds",
             mend="end D in a linear layer; the losses expect logits",
         )
@@ -146,13 +149,11 @@ def normalisation_layers_have_a_small_eps(case: Built) -> Iterator[Finding]:
 @CHECKS.add
 def a_diverged_player_is_seen(case: Built) -> Iterator[Finding]:
     """A NaN ends a run as diverged, which is a result. A nan_to_num between the layers, on the logit or in a hook on a
-    weight's gradient lets the run go on, half of it dead, to an innocent score."""
+    weight's gradient lets the run go on, half dead, to a score that shows nothing."""
     gan = case.copy()
     for place, match in enumerate(case.matches(gan)):
         if match.D(torch.full_like(match.real, math.nan)).isfinite().any():
-            yield Finding(
-                f"match {place}: D says something finite of NaN", "NaN", "take nan_to_num and its like out of D"
-            )
+            yield Finding(f"match {place}: D gives NaN a finite logit", "NaN", "remove nan_to_num and the like from D")
     batch = case.batch(gan)
     lost = replace(
         batch,
@@ -161,7 +162,7 @@ def a_diverged_player_is_seen(case: Built) -> Iterator[Finding]:
         source=None if batch.source is None else batch.source * math.nan,
     )
     if sampled(gan, lost).isfinite().all():
-        yield Finding("G makes finite samples of NaN", "NaN", "take nan_to_num and its like out of G")
+        yield Finding("G turns NaN into finite samples", "NaN", "remove nan_to_num and the like from G")
     hidden = _hidden_gradients(case)
     if hidden:
         yield Finding(
@@ -172,13 +173,13 @@ def a_diverged_player_is_seen(case: Built) -> Iterator[Finding]:
 
 
 def _hidden_gradients(case: Built) -> list[str]:
-    """Weights whose gradient is there under a finite loss, and finite under a NaN."""
+    """Weights whose gradient is not zero under a finite loss, and finite under a NaN."""
     alive, lost = _gradients_under(case, 1.0), _gradients_under(case, math.nan)
     return [name for name, gradient in alive.items() if gradient.abs().sum() > 0 and lost[name].isfinite().all()]
 
 
 def _gradients_under(case: Built, factor: float) -> dict[str, Tensor]:
-    """The gradient of every weight in its player's turn, the loss being multiplied by ``factor``.
+    """The gradient of every weight in its player's turn, with the loss multiplied by ``factor``.
 
     Hooks on weights do not survive a copy, so the players are built anew.
     """

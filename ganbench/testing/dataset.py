@@ -1,4 +1,4 @@
-"""Conformance checks of a dataset: what it says about its samples, and whether that is so."""
+"""Conformance checks of a dataset: whether what it says about its samples is true."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ LOOKED_AT = 300
 
 @dataclass(frozen=True)
 class DataCase:
-    """A dataset under test; ``again`` builds it once more, or is None where it came ready-made."""
+    """A dataset under test; ``again`` builds it once more, or is None if it came ready-made."""
 
     data: Dataset
     again: Callable[[], Dataset] | None
 
     @property
     def splits(self) -> dict[str, Split]:
-        """By name."""
+        """Both splits, by name."""
         return {"train": self.data.train, "test": self.data.test}
 
 
 def dataset_findings(dataset: Given, skip: Collection[str] = ()) -> list[Finding]:
-    """What is wrong with a dataset; nothing is raised for it, but for what building it raises.
+    """List everything wrong with a dataset. Nothing is raised but what building it raises.
 
     Args:
-        dataset: what ``ganbench_dataset`` returns; better a function that builds it, so that it can be built twice:
-            ``lambda: ganbench_dataset(resolution=32)``; or an installed one's name (``"folder:PATH"``), the module
-            with the hook, or the hook.
+        dataset: what ``ganbench_dataset`` returns, or better a function that does, so that it can be built twice
+            (``lambda: ganbench_dataset(resolution=32)``); or an installed dataset's name (``"folder:PATH"``), the
+            module with the hook, or the hook.
         skip: names of checks that do not apply.
 
     Raises:
@@ -61,7 +61,7 @@ def dataset_findings(dataset: Given, skip: Collection[str] = ()) -> list[Finding
 
 
 def check_dataset(dataset: Given, skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything that is wrong with a dataset. See ``dataset_findings``."""
+    """Raise one ``ConformanceError`` with everything wrong with a dataset. See ``dataset_findings``."""
     found = dataset_findings(dataset, skip)
     if found:
         title = f"the dataset {dataset.name}" if isinstance(dataset, Dataset) else Builder("dataset", dataset).title
@@ -73,44 +73,46 @@ def check_dataset(dataset: Given, skip: Collection[str] = ()) -> None:
 
 @CHECKS.add_vital
 def samples_are_as_specified(case: DataCase) -> Iterator[Finding]:
-    """Architectures are built for spec.shape, and models end in tanh where spec.bounded. Samples are stored as uint8
-    (0..255 standing for [-1, 1]) or as float32."""
+    """Architectures are built for spec.shape, and models end in tanh if spec.bounded is true. Samples are stored as
+    uint8 (0..255 standing for [-1, 1]) or as float32."""
     spec = case.data.spec
     for name, split in case.splits.items():
         x = split.x
         if len(x) < 2 or tuple(x.shape[1:]) != spec.shape:
-            yield Finding(f"{name}.x has shape {tuple(x.shape)}", f"(N, {spec.shape}), N from 2 on", "mend spec.shape")
+            yield Finding(
+                f"{name}.x has shape {tuple(x.shape)}", f"(N, {spec.shape}), N at least 2", "correct spec.shape"
+            )
         elif x.device.type != "cpu":
-            yield Finding(f"{name}.x lies on {x.device}", "the CPU", "leave it to the core where data go")
+            yield Finding(f"{name}.x is on {x.device}", "the CPU", "leave the choice of device to the core")
         elif x.dtype not in (torch.uint8, torch.float32):
-            yield Finding(f"{name}.x is {x.dtype}", "uint8 or float32", "convert it once, when loading")
+            yield Finding(f"{name}.x is {x.dtype}", "uint8 or float32", "convert it when loading")
         elif x.dtype == torch.uint8 and not spec.bounded:
             yield Finding(f"{name}.x is uint8, spec.bounded False", "bounded data", "set bounded=True")
         elif not x.isfinite().all():
-            yield Finding(f"{name}.x is not finite", "finite numbers", "leave such samples out, or fail with DataError")
+            yield Finding(f"{name}.x is not finite", "finite numbers", "leave such samples out, or raise DataError")
     if case.data.train.x.dtype != case.data.test.x.dtype:
-        yield Finding("train and test have different types", "one type", "store both alike")
+        yield Finding("train.x and test.x have different dtypes", "one dtype", "store both alike")
 
 
 @CHECKS.add
 def samples_fill_their_range(case: DataCase) -> Iterator[Finding]:
-    """Bounded data lie in [-1, 1] as a model sees them. Images left in [0, 1], or divided by 255 before they became
-    uint8, train a model to paint in half the range, or in black."""
+    """Bounded data lie in [-1, 1] as a model sees them. Images left in [0, 1] train a model to use half the range.
+    Images divided by 255 before they became uint8 train it to paint black."""
     x = case.data.train.x
     low, high = float(x.min()), float(x.max())
     if low == high:
-        yield Finding(f"every number of train.x is {low:g}", "samples that differ", "check the loading")
+        yield Finding(f"every value in train.x is {low:g}", "samples that differ", "check the loading")
     elif x.dtype == torch.uint8 and high <= 1:
         yield Finding(f"uint8 samples from {low:g} to {high:g}", "0..255", "scale before converting to uint8")
     elif case.data.spec.bounded and x.dtype == torch.float32 and (low < -1 or high > 1):
         yield Finding(f"samples from {low:.3g} to {high:.3g}", "[-1, 1], or bounded=False", "scale them")
     elif case.data.spec.bounded and x.dtype == torch.float32 and low >= 0:
-        yield Finding(f"samples from {low:.3g} to {high:.3g}", "[-1, 1], both signs in use", "2 * x - 1")
+        yield Finding(f"samples from {low:.3g} to {high:.3g}", "[-1, 1], both signs in use", "scale them: 2 * x - 1")
 
 
 @CHECKS.add
 def labels_are_in_range(case: DataCase) -> Iterator[Finding]:
-    """Labels index embeddings and count modes: int64, one a sample, from 0 to classes - 1."""
+    """Labels index embeddings and count modes: int64, one per sample, from 0 to classes - 1."""
     classes = case.data.spec.classes
     for name, split in case.splits.items():
         labels = split.labels
@@ -123,13 +125,13 @@ def labels_are_in_range(case: DataCase) -> Iterator[Finding]:
             yield Finding(
                 seen=f"{name}.labels: {labels.dtype}, shape {tuple(labels.shape)}, from {low} to {high}",
                 expected=f"int64, shape {(len(split),)}, from 0 to {classes - 1}",
-                mend="count classes from 0, and say in the spec how many there are",
+                mend="number classes from 0, and state in the spec how many there are",
             )
 
 
 @CHECKS.add
 def sources_are_samples(case: DataCase) -> Iterator[Finding]:
-    """What a translator is given is stored as the samples are: uint8, or finite float32."""
+    """The sources that a translator gets are stored like samples: uint8, or finite float32."""
     for name, split in case.splits.items():
         source = split.source
         if source is not None and (source.dtype not in (torch.uint8, torch.float32) or not source.isfinite().all()):
@@ -138,8 +140,8 @@ def sources_are_samples(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def building_twice_gives_the_same_data(case: DataCase) -> Iterator[Finding]:
-    """Every run of a protocol sees the same data: the fingerprint stands in every record. What is drawn for them comes
-    from a generator of the dataset's own, with a seed of its own."""
+    """Every run of a protocol sees the same data, and every record holds their fingerprint. Random numbers for the data
+    come from the dataset's own generator, with a seed of its own."""
     if case.again is None:
         return
     for seed in (1, 2):
@@ -150,7 +152,7 @@ def building_twice_gives_the_same_data(case: DataCase) -> Iterator[Finding]:
         if drawn:
             yield Finding(
                 f"it drew from (or seeded) {drawn}",
-                "random numbers from a generator of its own",
+                "random numbers from its own generator",
                 "rng = torch.Generator().manual_seed(0), and generator=rng",
             )
             return
@@ -158,18 +160,18 @@ def building_twice_gives_the_same_data(case: DataCase) -> Iterator[Finding]:
             yield Finding(
                 f"fingerprints {case.data.fingerprint} and {other.fingerprint}",
                 "the same data each time",
-                "sort files by name, seed every draw",
+                "sort files by name, and seed every draw",
             )
             return
 
 
-# -- what is known of the modes ----------------------------------------------------------------------------------------
+# -- what is known about the modes -------------------------------------------------------------------------------------
 
 
 @CHECKS.add
 def modes_are_as_the_oracle_says(case: DataCase) -> Iterator[Finding]:
-    """Mode coverage is counted against the oracle. If two of its modes are one (a ring of linspace(0, 2 pi, 8) ends
-    where it starts, and has seven), or their shares are others, the best of generators is found wanting."""
+    """Mode coverage is counted against the oracle. If two of its modes coincide (a ring of linspace(0, 2 pi, 8) ends
+    where it starts, and has seven), or their shares are wrong, even a perfect generator falls short."""
     oracle, train = case.data.oracle, case.data.train
     if oracle is None:
         return
@@ -177,14 +179,14 @@ def modes_are_as_the_oracle_says(case: DataCase) -> Iterator[Finding]:
     modes = len(share)
     if not math.isclose(float(share.sum()), 1, abs_tol=1e-6) or not (share > 0).all():
         yield Finding(
-            f"probabilities sum to {float(share.sum()):.6g}, the least is {float(share.min()):.3g}",
+            f"probabilities sum to {float(share.sum()):.6g}, the smallest is {float(share.min()):.3g}",
             "positive shares that sum to 1",
             "leave out modes without samples",
         )
         return
     found = oracle.assign(train.x) if oracle.assign is not None else train.labels
     if found is None:
-        yield Finding("an oracle without assign, and no labels", "one of the two", "give the samples labels")
+        yield Finding("an oracle without assign, and no labels", "one or the other", "give the samples labels")
         return
     if int(found.min()) < -1 or int(found.max()) >= modes:
         yield Finding(f"modes from {int(found.min())} to {int(found.max())}", f"-1 to {modes - 1}", "check assign")
@@ -205,7 +207,8 @@ def modes_are_as_the_oracle_says(case: DataCase) -> Iterator[Finding]:
 
 
 def _distinct(x: Tensor, mode: Tensor, modes: int) -> Iterator[Finding]:
-    """No two modes are one. Where they are, rounding shares the samples out between them, and the counts look right."""
+    """No two modes coincide. If two did, rounding would divide the samples between them, and the counts would look
+    right."""
     x = to_signal(x).flatten(1).double()
     count = torch.bincount(mode, minlength=modes).clamp(min=1).double()[:, None]
     centre = torch.zeros(modes, x.shape[1], dtype=torch.float64).index_add(0, mode, x) / count
@@ -215,14 +218,14 @@ def _distinct(x: Tensor, mode: Tensor, modes: int) -> Iterator[Finding]:
     if nearest < APART * spread:
         one, other = divmod(int(apart.argmin()), modes)
         yield Finding(
-            seen=f"the samples of modes {one} and {other} are {nearest:.3g} apart, and scatter by {spread:.3g}",
+            seen=f"modes {one} and {other} have centres {nearest:.3g} apart, and samples scatter by {spread:.3g}",
             expected="modes that can be told apart",
             mend="check the centres: linspace(0, 2 pi, n) ends where it starts",
         )
 
 
 def _ceiling(good: float, ceiling: float, n: int) -> Iterator[Finding]:
-    """The share of high quality among real samples is what the oracle promises a perfect sampler."""
+    """Among real samples, the share of high quality is the one that the oracle promises a perfect sampler."""
     if abs(good - ceiling) > SIGMAS * math.sqrt(max(ceiling * (1 - ceiling), 1 / n) / n):
         yield Finding(
             seen=f"{good:.3%} of the training samples are of high quality",
@@ -236,8 +239,8 @@ def _ceiling(good: float, ceiling: float, n: int) -> Iterator[Finding]:
 
 @CHECKS.add
 def train_and_test_hold_the_same_classes(case: DataCase) -> Iterator[Finding]:
-    """A split by file order holds out whatever happens to stand last. Splits are drawn by a seeded permutation, class
-    by class."""
+    """A split by file order holds out whatever happens to come last. Splits are drawn by a seeded permutation, class by
+    class."""
     train, test, classes = case.data.train.labels, case.data.test.labels, case.data.spec.classes
     if train is None or test is None or classes < 2:
         return
@@ -253,21 +256,21 @@ def train_and_test_hold_the_same_classes(case: DataCase) -> Iterator[Finding]:
         gap = (one / one.sum() - other / other.sum()).abs().max()
         yield Finding(
             seen=f"class shares of train and test differ by up to {gap:.1%}",
-            expected="the same shares, but for chance",
+            expected="the same shares, up to chance",
             mend="use ganbench.stratified_split",
         )
 
 
 @CHECKS.add
 def train_and_test_share_no_samples(case: DataCase) -> Iterator[Finding]:
-    """A model that only remembers its training samples must not be judged on the same ones. A few twins are found in
-    many collections; if most of the held-out samples are among the training samples, the split is none."""
+    """A model that only remembers its training samples must not be judged on the same ones. Many collections hold a few
+    duplicates, but if most held-out samples are also training samples, nothing was held out."""
     known = {sample.tobytes() for sample in case.data.train.x.numpy()}
     held_out = [sample.tobytes() for sample in case.data.test.x.numpy()]
     share = sum(sample in known for sample in held_out) / max(1, len(held_out))
     if share > MOST_TWINS:
         yield Finding(
-            seen=f"{share:.0%} of the test samples are training samples, too",
+            seen=f"{share:.0%} of the test samples are also training samples",
             expected="splits that share no sample",
             mend="split before you copy, augment or draw; use ganbench.stratified_split",
         )
@@ -285,13 +288,13 @@ def train_and_test_took_the_same_road(case: DataCase) -> Iterator[Finding]:
     if min(len(one), len(other)) > 10 and gap > SIGMAS * error:
         yield Finding(
             seen=f"neighbouring values differ by {one.mean():.4g} in train and by {other.mean():.4g} in test",
-            expected="the same smoothness, but for chance",
-            mend="load and resize everything by one function, and split afterwards",
+            expected="the same smoothness, up to chance",
+            mend="load and resize everything with one function, and split afterwards",
         )
 
 
 def _roughness(x: Tensor) -> Tensor:
-    """``[n]``: how much neighbours along the last axis differ, against the contrast of each; up to 300 samples.
+    """``[n]``: how much neighbours along the last axis differ, relative to a sample's contrast; up to 300 samples.
 
     Squares, because the mean of absolute differences is the same for a ramp and for a step.
     """

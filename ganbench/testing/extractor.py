@@ -30,7 +30,7 @@ EXAMPLES = (
     DataSpec((3, 8, 16, 16)),
     DataSpec((1, 8, 16, 16)),
 )
-"""What is tried where no data are named."""
+"""Tried if no data are named."""
 
 SAMPLES = 4
 CLOSE = 1e-4
@@ -38,7 +38,7 @@ CLOSE = 1e-4
 
 @dataclass(frozen=True)
 class ExtractorCase:
-    """An extractor under test, what it is tried on, and how to build it again (None where it came ready-made)."""
+    """An extractor under test, what it is tried on, and how to build it again (None if it came ready-made)."""
 
     extractor: Extractor
     tried: tuple[DataSpec, ...]
@@ -57,37 +57,37 @@ class ExtractorCase:
         return found
 
     def look(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Features and logits, as the core takes them."""
+        """Features and logits, as the core computes them."""
         with torch.inference_mode():
             features, logits = self.extractor.eval()(x)
         return features, logits
 
 
 def stored(data: DataSpec, n: int = SAMPLES, seed: int = 1) -> Tensor:
-    """Noise, as a dataset stores it: uint8 where the data are bounded and no points, else float32."""
+    """Noise, as a dataset stores it: uint8 if the data are bounded, else float32."""
     x = torch.rand(n, *data.shape, generator=rng(seed))
     return (x * 256).to(torch.uint8) if data.bounded else 2 * x - 1
 
 
 def extractor_findings(extractor: Given, data: DataSpec | None = None, skip: Collection[str] = ()) -> list[Finding]:
-    """What is wrong with an extractor; nothing is raised for it.
+    """List everything wrong with an extractor, without raising.
 
     Args:
         extractor: an extractor; or an installed one's name, the module with the hook, or the hook.
-        data: what it is made for; ``EXAMPLES`` unless said otherwise, of which it may decline all but one.
+        data: what it is made for; by default, ``EXAMPLES``, of which it may decline all but one.
         skip: names of checks that do not apply.
 
     Raises:
         ValueError: ``skip`` names a check that does not exist.
         PluginError: no extractor is installed under that name, or it cannot be used.
-        DataError: its weights cannot be had.
+        DataError: its weights cannot be loaded.
         TypeError: a class was given.
     """
     return _findings(made("extractor", extractor), data, skip)
 
 
 def check_extractor(extractor: Given, data: DataSpec | None = None, skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything that is wrong with an extractor. See ``extractor_findings``."""
+    """Raise one ``ConformanceError`` with everything wrong with an extractor. See ``extractor_findings``."""
     subject = made("extractor", extractor)
     found = _findings(subject, data, skip)
     if found:
@@ -104,8 +104,8 @@ def _findings(subject: Made, data: DataSpec | None, skip: Collection[str]) -> li
 
 @CHECKS.add_vital
 def extractor_is_named_and_versioned(case: ExtractorCase) -> Iterator[Finding]:
-    """Scores compare only under identical weights: name, version and the hash of the weights stand in the name of every
-    score that used them."""
+    """Scores can be compared only under identical weights, so the name of every score contains the name, the version
+    and the weights hash of its extractor."""
     it = case.extractor
     if not isinstance(it, Extractor):
         yield Finding(f"a {type(it).__name__}", "a ganbench.Extractor", "derive the class from ganbench.Extractor")
@@ -115,45 +115,48 @@ def extractor_is_named_and_versioned(case: ExtractorCase) -> Iterator[Finding]:
         if not isinstance(value, str) or not value or set(value) & set(" @:/"):
             yield Finding(
                 f"{attribute} = {value!r}",
-                "a short text without spaces, @, : and /",
+                "a short string without spaces, @, : or /",
                 f'{attribute} = "..." in the class',
             )
     if not isinstance(it.gate, (int, float)) or not 0 <= it.gate < 1:
-        yield Finding(f"gate = {it.gate!r}", "a probability below 1", "the least confidence of a sample that counts")
+        yield Finding(
+            f"gate = {it.gate!r}", "a probability below 1", "set it to the least confidence at which a sample counts"
+        )
 
 
 @CHECKS.add_vital
 def extractor_reads_some_data(case: ExtractorCase) -> Iterator[Finding]:
-    """Samples come as they are stored: images as uint8 from 0 to 255, points as float32. What does not fit is declined
-    with Unsupported and a reason."""
+    """Samples come as they are stored: images as uint8 from 0 to 255, points as float32. An extractor declines what
+    does not fit with Unsupported and a reason."""
     if not case.fitting:
         yield Finding(
             seen=f"Unsupported for {', '.join(map(str, case.tried))}",
-            expected="features of some of it",
-            mend="name data that it is made for: check_extractor(it, data=DataSpec(...))",
+            expected="features for at least one of them",
+            mend="name data that it is made for, as in check_extractor(it, data=DataSpec(...))",
         )
 
 
 @CHECKS.add_vital
 def features_and_logits_have_the_shapes_of_the_contract(case: ExtractorCase) -> Iterator[Finding]:
-    """One row of features a sample, ``[B, d]``, finite; and, from a classifier, logits ``[B, K]``, or ``[B, G, K]`` for
-    G independent groups. Distances are taken between rows, and classes counted along the last axis."""
+    """Features are finite, one row per sample: ``[B, d]``. A classifier also returns logits ``[B, K]``, or
+    ``[B, G, K]`` for G independent groups. Distances are taken between rows, and classes counted along the last
+    axis."""
     for data in case.fitting:
         for n in (SAMPLES, 1):
             features, logits = case.look(stored(data, n))
             if features.dim() != 2 or len(features) != n or not features.is_floating_point():
                 yield Finding(
-                    seen=f"features {tuple(features.shape)} of {features.dtype} for {n} samples",
-                    expected=f"({n}, d) floating-point numbers",
-                    mend="features.flatten(1), and no squeeze() without a dimension",
+                    seen=f"features of shape {tuple(features.shape)} in {features.dtype} for {n} samples",
+                    expected=f"shape ({n}, d) in floating point",
+                    mend="use features.flatten(1), and no squeeze() without a dimension",
                     where=str(data),
                 )
             elif not features.isfinite().all():
                 yield Finding("features that are not finite", "finite numbers", "check the weights", where=str(data))
             if logits is not None and (logits.dim() not in (2, 3) or len(logits) != n or not logits.isfinite().all()):
                 yield Finding(
-                    seen=f"logits {tuple(logits.shape)} for {n} samples",
-                    expected=f"({n}, K), ({n}, G, K), or None where nothing is classified; finite",
+                    seen=f"logits of shape {tuple(logits.shape)} for {n} samples",
+                    expected=f"finite logits of shape ({n}, K) or ({n}, G, K), or None without a classifier",
                     mend="return the logits of the last layer",
                     where=str(data),
                 )
@@ -171,9 +174,9 @@ def confusion_belongs_to_the_classifier(case: ExtractorCase) -> Iterator[Finding
         classes = None if logits is None else logits.shape[-1]
         if classes is None or tuple(confusion.shape) != (classes, classes) or not _is_count(confusion):
             yield Finding(
-                seen=f"confusion {tuple(confusion.shape)} of a classifier of {classes or 'no'} classes",
-                expected="None without a classifier, else [K, K] counts with something in every row",
-                mend="count what it says of held-out samples of each class",
+                seen=f"a confusion of shape {tuple(confusion.shape)} for a classifier of {classes or 'no'} classes",
+                expected="None without a classifier, else counts [K, K] without an empty row",
+                mend="count its answers on held-out samples of each class",
                 where=str(data),
             )
             return
@@ -188,25 +191,25 @@ def _is_count(confusion: Tensor) -> bool:
 
 @CHECKS.add
 def a_sample_is_read_by_itself(case: ExtractorCase) -> Iterator[Finding]:
-    """A sample's features are the same whatever else is in its batch: reals and fakes come in batches of their own, and
-    what one batch does to the next would be charged to the generator."""
+    """A sample's features do not depend on the rest of its batch. Reals and fakes come in separate batches, and what
+    one sample does to another would be charged to the generator."""
     for data in case.fitting:
         x = stored(data)
         whole, parts = case.look(x)[0], torch.cat([case.look(part)[0] for part in x.split(SAMPLES // 2)])
         gap = float((whole - parts).abs().max())
         if gap > CLOSE * max(1.0, float(whole.abs().max())):
             yield Finding(
-                seen=f"features {gap:.2g} apart in a batch of {SAMPLES} and in one of {SAMPLES // 2}",
+                seen=f"features of one sample are {gap:.2g} apart in batches of {SAMPLES} and of {SAMPLES // 2}",
                 expected="the same features",
-                mend="eval mode, and no statistics of the batch: normalise by constants",
+                mend="use eval mode and no batch statistics: normalise by constants",
                 where=str(data),
             )
 
 
 @CHECKS.add
 def features_follow_from_the_samples(case: ExtractorCase) -> Iterator[Finding]:
-    """The same samples have the same features, today and in another process; different samples have different ones.
-    Nothing is drawn, and nothing is left behind: neither in the samples nor in the extractor."""
+    """The same samples have the same features, in this process and in any other, and different samples have different
+    ones. An extractor draws nothing at random, and changes neither the samples nor itself."""
     for data in case.fitting:
         x, other = stored(data), stored(data, seed=2)
         kept, state = x.clone(), {name: value.clone() for name, value in case.extractor.state_dict().items()}
@@ -218,7 +221,7 @@ def features_follow_from_the_samples(case: ExtractorCase) -> Iterator[Finding]:
                 drawn = moved(before)
         seen = ""
         if drawn or not torch.equal(*looks):
-            seen = f"it drew from (or seeded) {drawn}" if drawn else "other features at the second look"
+            seen = f"it drew from (or seeded) {drawn}" if drawn else "different features the second time"
         elif not torch.equal(x, kept):
             seen = "it changed the samples"
         elif any(not torch.equal(value, state[name]) for name, value in case.extractor.state_dict().items()):
@@ -228,8 +231,8 @@ def features_follow_from_the_samples(case: ExtractorCase) -> Iterator[Finding]:
         if seen:
             yield Finding(
                 seen=seen,
-                expected="features that follow from samples and weights alone",
-                mend="no dropout, no noise, no operation in place; keep .train() out of forward",
+                expected="features that depend on samples and weights alone",
+                mend="use no dropout, no noise and no in-place operation, and keep .train() out of forward",
                 where=str(data),
             )
             return
@@ -237,13 +240,15 @@ def features_follow_from_the_samples(case: ExtractorCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def weights_are_all_in_the_hash(case: ExtractorCase) -> Iterator[Finding]:
-    """weights_hash is taken over the state_dict. A tensor that is a plain attribute decides features and does not show
-    in the hash; and two builds have to give one hash."""
+    """weights_hash is computed from the state_dict. A tensor in a plain attribute changes features without changing the
+    hash. Two builds must give the same hash."""
     for name, module in case.extractor.named_modules():
         loose = [key for key, value in vars(module).items() if isinstance(value, Tensor) and key != "confusion"]
         if loose:
             where = ".".join(filter(None, [name, loose[0]]))
-            yield Finding(f"{where} is a tensor in no state_dict", "a parameter or a buffer", "self.register_buffer")
+            yield Finding(
+                f"{where} is a tensor outside the state_dict", "a parameter or a buffer", "use register_buffer"
+            )
     if case.again is not None:
         with seeded(1):
             one = case.again().weights_hash
@@ -251,7 +256,7 @@ def weights_are_all_in_the_hash(case: ExtractorCase) -> Iterator[Finding]:
             other = case.again().weights_hash
         if one != other or one != case.extractor.weights_hash:
             yield Finding(
-                f"weights_hash {one}, built again {other}",
+                f"weights_hash {one}, and {other} when built again",
                 "the same weights each time",
                 "load them from a file, or draw them with a generator of a fixed seed",
             )
@@ -259,19 +264,19 @@ def weights_are_all_in_the_hash(case: ExtractorCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def a_diverged_sample_is_seen(case: ExtractorCase) -> Iterator[Finding]:
-    """A NaN among the samples is a NaN among the features, and the core says so. Cleaned away, it is a score."""
+    """A NaN in a sample must give a NaN in its features, which the core reports. Cleaned away, it becomes a score."""
     for data in case.fitting:
         x = stored(data)
         if x.is_floating_point():
             x[0] = math.nan
             if case.look(x)[0][0].isfinite().all():
-                yield Finding("finite features of NaN", "NaN", "take nan_to_num and clamps out", where=str(data))
+                yield Finding("finite features for NaN", "NaN", "remove nan_to_num and clamps", where=str(data))
 
 
 @CHECKS.add
 def extractor_follows_its_samples_to_another_device(case: ExtractorCase) -> Iterator[Finding]:
-    """A run on a GPU moves the extractor there by ``.to(device)``, which finds parameters and buffers and nothing else.
-    (torch's "meta" device stands in for a GPU here.)"""
+    """A run on a GPU moves the extractor there with ``.to(device)``, which moves parameters and buffers and nothing
+    else. (torch's "meta" device stands in for a GPU here.)"""
     if case.again is None:
         return
     for data in case.fitting:
@@ -285,7 +290,7 @@ def extractor_follows_its_samples_to_another_device(case: ExtractorCase) -> Iter
                 yield Finding(
                     seen=f"with everything on the device 'meta': {type(error).__name__}: {str(error).splitlines()[0]}",
                     expected="an extractor that .to(device) moves as a whole",
-                    mend="register_buffer for constants, device=x.device for tensors that are made on the way",
+                    mend="use register_buffer for constants, and device=x.device for tensors made in forward",
                     where=str(data),
                 )
                 return

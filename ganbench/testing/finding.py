@@ -1,4 +1,4 @@
-"""What a conformance check has to say. Light: whoever only shows findings imports no torch."""
+"""What a conformance check reports. Showing findings needs no torch, so this module imports none."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Finding:
     """One breach of a contract: what was ``seen``, what was ``expected``, and how to ``mend`` it.
 
-    ``check`` names the check that found it, ``why`` is why that check exists, ``where`` is the case it was seen in.
-    Checks fill in the first three and, where they try several cases, ``where``.
+    ``check`` names the check that found it, ``why`` is the reason for that check, ``where`` is the case it was seen
+    in. Checks fill in the first three and, if they try several cases, ``where``.
     """
 
     seen: str

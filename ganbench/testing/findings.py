@@ -1,4 +1,4 @@
-"""What a conformance check finds, and how the checks of one kind are kept and run."""
+"""Findings, and the class that holds and runs the checks of one kind of plugin."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _announce: ContextVar[Callable[[str], None]] = ContextVar("announce", default=la
 
 
 class ConformanceError(AssertionError):
-    """A plugin breaks its contract; the message lists every finding. An AssertionError, so that test runners count a
-    failed test and not an error in one."""
+    """A plugin breaks its contract; the message lists every finding. It is an AssertionError, so that test runners
+    count a failed test and not an error."""
 
     def __init__(self, subject: str, findings: Sequence[Finding]) -> None:
         count = "1 conformance check" if len(findings) == 1 else f"{len(findings)} conformance checks"
@@ -51,7 +51,7 @@ class Checks(Generic[Subject]):
     """The named checks of one kind of plugin, in the order in which they run.
 
     A check is a function ``subject -> findings``. Its name, with hyphens, is the check's name; its docstring is a
-    paragraph on why it matters. To have another one, write it and decorate it with ``@CHECKS.add``.
+    paragraph on why it matters. To add one, write it and decorate it with ``@CHECKS.add``.
     """
 
     def __init__(self, kind: str) -> None:
@@ -60,23 +60,23 @@ class Checks(Generic[Subject]):
         self._vital: set[str] = set()
 
     def add(self, check: Callable[[Subject], Iterator[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
-        """Decorator: one more check."""
+        """Decorator: add a check."""
         self._checks[check.__name__.replace("_", "-")] = check
         return check
 
     def add_vital(self, check: Callable[[Subject], Iterator[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
-        """Decorator: one more check, without whose success the ones after it would only repeat its finding."""
+        """Decorator: add a check; if it fails, the ones after it would only repeat its finding and do not run."""
         self._vital.add(check.__name__.replace("_", "-"))
         return self.add(check)
 
     def extend(self, others: Checks[Subject]) -> None:
-        """Have the checks of another collection, too, after one's own."""
+        """Append the checks of another collection."""
         self._checks |= others._checks
         self._vital |= others._vital
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of every check; the last one is made while the others run."""
+        """The names of all checks; the last one is made while the others run."""
         return (*self._checks, switches.NAME)
 
     def why(self, name: str) -> str:
@@ -84,8 +84,8 @@ class Checks(Generic[Subject]):
         return switches.WHY if name == switches.NAME else " ".join((inspect.getdoc(self._checks[name]) or "").split())
 
     def run(self, subject: Subject, skip: Collection[str] = (), turned: Collection[str] = ()) -> list[Finding]:
-        """Every finding of every check that is not skipped. Random numbers are seeded for each and left as they were,
-        and so are process-wide switches; ``turned`` are those that were changed by building the subject.
+        """Every finding of every check that is not skipped. Random generators are seeded for each check and restored,
+        as are process-wide switches. ``turned`` names the switches that building the subject changed.
 
         Raises:
             ValueError: ``skip`` names a check that does not exist.
@@ -109,12 +109,12 @@ class Checks(Generic[Subject]):
         """Raise a ValueError if ``skip`` names a check that does not exist."""
         unknown = sorted(set(skip) - set(self.names))
         if unknown:
-            raise ValueError(f"no {self.kind} check is called {unknown[0]!r}; there are: {', '.join(self.names)}")
+            raise ValueError(f"no {self.kind} check is called {unknown[0]!r}; choose from {', '.join(self.names)}")
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """The networks of checks are tiny: more threads than one only wait for each other."""
+    """Use one thread: the networks of checks are tiny, and more threads would only wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -125,7 +125,8 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def announced_to(listener: Callable[[str], None]) -> Iterator[None]:
-    """Tell a function the name of each check before it begins: if a plugin ends the process, that is the last word."""
+    """Call ``listener`` with the name of each check before it begins. If a plugin ends the process, the last name says
+    where."""
     token = _announce.set(listener)
     try:
         yield
@@ -134,7 +135,7 @@ def announced_to(listener: Callable[[str], None]) -> Iterator[None]:
 
 
 def _tried(check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> list[Finding]:
-    """The check's findings; an exception of the plugin is one more."""
+    """The check's findings; an exception in the plugin counts as one more."""
     found: list[Finding] = []
     try:
         with seeded(0):
@@ -156,7 +157,7 @@ def _tried(check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> l
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed the process-wide generators of torch, numpy and Python, and leave them as they were found."""
+    """Seed the process-wide generators of torch, numpy and Python, and restore them afterwards."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(devices=[]):
         try:
@@ -174,7 +175,7 @@ PYTHON = "Python's random module"
 
 
 def global_states() -> dict[str, bytes]:
-    """The states of the process-wide generators, to be compared."""
+    """The states of the process-wide generators, for comparison."""
     _, keys, *rest = np.random.get_state()
     return {
         TORCH: torch.get_rng_state().numpy().tobytes(),
@@ -184,12 +185,12 @@ def global_states() -> dict[str, bytes]:
 
 
 def moved(before: dict[str, bytes], allowed: str = "") -> str:
-    """Which process-wide generators, but for the allowed one, were drawn from (or seeded) since; empty for none."""
+    """Names of the process-wide generators, except the allowed one, that were drawn from (or seeded) since."""
     return " and ".join(name for name, now in global_states().items() if now != before[name] and name != allowed)
 
 
 def rng(seed: int = 0) -> torch.Generator:
-    """A generator of one's own."""
+    """A generator apart from the process-wide ones."""
     return torch.Generator().manual_seed(seed)
 
 

@@ -28,17 +28,18 @@ least-squares game has two forms in its paper."""
 
 
 def at(slopes: list[Slope], real: float, fake: float) -> Slope:
-    """The one at these two logits."""
+    """The slope at these two logits."""
     return next(s for s in slopes if (s.real, s.fake) == (real, fake))
 
 
 def real_half(case: LossCase) -> dict[float, float]:
-    """D(real) -> derivative of d_loss by it, beside a fake that is exactly as wrongly judged (relativistic losses)."""
+    """D(real) -> derivative of d_loss with respect to it, next to an equally misjudged fake (for relativistic
+    losses)."""
     return {t: at(case.d_slopes, t, -t).by_real for t in LOGITS}
 
 
 def fake_half(case: LossCase) -> dict[float, float]:
-    """D(fake) -> derivative of d_loss by it, in the same way."""
+    """D(fake) -> derivative of d_loss with respect to it, in the same way."""
     return {t: at(case.d_slopes, -t, t).by_fake for t in LOGITS}
 
 
@@ -53,7 +54,8 @@ def fit_logistic(half: dict[float, float]) -> float | None:
 
 
 def departures(case: LossCase, game: Game) -> list[tuple[str, Slope, str, float, float]]:
-    """Where d_loss and g_loss depart most from a closed form: (which, at what logits, by which, slope, the form's)."""
+    """Where d_loss and g_loss depart most from a closed form: (loss, logits, with respect to which, slope, the
+    form's)."""
     found = []
     for name, slopes, form in zip(("d_loss", "g_loss"), (case.d_slopes, case.g_slopes), game, strict=True):
         pairs = [(have, want) for s in slopes for have, want in zip((s.by_real, s.by_fake), _of(form, s), strict=True)]
@@ -67,7 +69,7 @@ def departures(case: LossCase, game: Game) -> list[tuple[str, Slope, str, float,
 
 
 def _of(form: Callable[[Tensor, Tensor], Tensor], at: Slope) -> tuple[float, float]:
-    """Derivatives of a closed form by D(real) and by D(fake)."""
+    """Derivatives of a closed form with respect to D(real) and D(fake)."""
     logits = [torch.tensor(t, dtype=torch.float64, requires_grad=True) for t in (at.real, at.fake)]
     by_real, by_fake = torch.autograd.grad(form(*logits), logits, allow_unused=True, materialize_grads=True)
     return float(by_real), float(by_fake)

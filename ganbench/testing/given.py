@@ -1,4 +1,4 @@
-"""What a check may be given: an object, a name, a module with a hook, or the hook itself."""
+"""What a check accepts: an object, a name, a module with a hook, or the hook itself."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from ganbench.plugins.source import Source
 from ganbench.testing.switches import switches_kept
 
 ARGUMENTS: dict[str, Any] = {"argument": "", "resolution": None, "settings": {}}
-"""What a hook is given by itself, of what it takes."""
+"""Arguments that a hook gets unless others are given, if it takes them."""
 
 
 class Builder:
-    """Builds a component, again and again; an argument that the hook does not take is left out.
+    """Builds a component as often as needed, leaving out arguments that the hook does not take.
+
+    ``name`` is the name it is installed under, or empty.
 
     Args:
-        kind: of the component. Of an installed one, ``name`` is what it is installed under.
-        given: an installed plugin's name (all that ``plugins.find`` understands), a module with the hook, the hook, or
-            any function that takes some of the hook's arguments.
+        kind: of the component.
+        given: an installed plugin's name (anything that ``plugins.find`` understands), a module with the hook, the
+            hook, or any function that takes some of the hook's arguments.
 
     Raises:
         PluginError: nothing is installed under that name, or it cannot be used.
@@ -47,15 +49,15 @@ class Builder:
             self.takes = self._given = _taken(self._hook)
 
     def __call__(self, **arguments: Any) -> Any:
-        """Build it from those of the arguments that it takes."""
+        """Build it with those of the arguments that it takes."""
         known = ARGUMENTS | {"argument": self.argument} | arguments
         return self._hook(**{name: known[name] for name in self._given if name in known})
 
 
 @dataclass(frozen=True)
 class Made:
-    """What is to be checked: what to call it, the object, what built it (None where it came ready-made), and the
-    process-wide switches that were changed by building it."""
+    """A subject of checks: its title, the object, what built it (None if it came ready-made), and the process-wide
+    switches that building it changed."""
 
     title: str
     it: Any
@@ -68,10 +70,12 @@ def made(kind: str, given: Any) -> Made:
 
     Raises:
         PluginError: nothing is installed under that name, or it cannot be used.
-        TypeError: a class was given, where one of its objects is checked.
+        TypeError: a class was given and not an object.
     """
     if isinstance(given, type):
-        raise TypeError(f"check_{kind} takes an object, and was given the class {given.__name__}: {given.__name__}()")
+        raise TypeError(
+            f"check_{kind} was given the class {given.__name__}; give it an object, such as {given.__name__}()"
+        )
     hooked = inspect.isfunction(given) and (given.__name__ == f"ganbench_{kind}" or hasattr(given, "ganbench_impl"))
     if isinstance(given, (str, Source, ModuleType)) or hooked:
         builder = Builder(kind, given)

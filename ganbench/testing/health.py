@@ -1,8 +1,8 @@
 """Whether installed plugins can be used: each is imported, built and checked in a process of its own.
 
-A plugin can take its process with it: a crash in native code, ``os._exit``, a loop without an end. Here that costs the
-plugin its own line and nobody else's. What is looked at stands in ``ganbench.testing.installed``; this module is about
-the processes, and imports neither torch nor a plugin.
+A plugin can take its process with it: a crash in native code, ``os._exit``, an endless loop. Here that costs the plugin
+its own line and no other. The checks are in ``ganbench.testing.installed``; this module runs the processes, and imports
+neither torch nor a plugin.
 """
 
 from __future__ import annotations
@@ -32,21 +32,22 @@ from ganbench.testing.finding import Finding
 Depth = Literal["build", "check"]
 Status = Literal["ok", "found", "declined", "unusable"]
 PRELOADED = ["ganbench.testing.installed", "torch._dynamo"]
-"""What a child needs before any plugin. The second is what torch takes its time to load, a second and more, at the
-first layer on the meta device."""
+"""Imported before any plugin. torch loads the second at the first layer on the meta device, which takes a second and
+more."""
 
 GRACE_SECONDS = 5.0
-"""How much longer than its time limit a child may need to say where it stands."""
+"""How long after its time limit a child may take to say where it is."""
 
 
 @dataclass(frozen=True)
 class Health:
-    """How an installed plugin was found.
+    """The state of an installed plugin.
 
-    ``status``: ``"ok"``; ``"found"``: it works, and breaks its contract (``findings``); ``"declined"``: it was built
-    for nothing that it was tried on, and says why (a folder of images without a folder); ``"unusable"``: it cannot be
-    imported or built, or took its process with it. ``message`` and ``hint`` are the sentence and the next step of the
-    last two, ``traceback`` is where an exception came from. ``notes`` are no judgement: how fast it is, say.
+    ``status`` is ``"ok"``; ``"found"`` if it works but breaks its contract (``findings``); ``"declined"`` if it
+    declined everything it was tried on and says why (a folder of images without a folder); ``"unusable"`` if it cannot
+    be imported or built, or took its process with it. For the last two, ``message`` and ``hint`` are the sentence and
+    the next step, and ``traceback`` is where an exception came from. ``notes`` say how fast it is,
+    for example, and are no judgement.
     """
 
     source: Source
@@ -60,7 +61,7 @@ class Health:
 
     @property
     def good(self) -> bool:
-        """Whether there is nothing to mend."""
+        """Whether there is nothing to fix."""
         return self.status in {"ok", "declined"}
 
 
@@ -70,19 +71,19 @@ OFFLINE = {
     "http_proxy": "http://127.0.0.1:9",
     "https_proxy": "http://127.0.0.1:9",
 }
-"""Under which a download that a plugin begins fails at once."""
+"""Environment variables that make any download by a plugin fail at once."""
 
 
 def examine(
     sources: Iterable[Source], depth: Depth = "check", timeout: float = 120.0, *, offline: bool = False
 ) -> Iterator[Health]:
-    """Look at plugins, one after the other, each in a process of its own; yield how each was found as soon as it is.
+    """Examine plugins one after the other, each in its own process; yield the state of each as soon as it is known.
 
     Args:
-        sources: what to look at.
-        depth: ``"build"``: import it and build something; ``"check"``: the conformance checks of its kind, too.
+        sources: the plugins.
+        depth: ``"build"`` imports a plugin and builds something; ``"check"`` also runs the checks of its kind.
         timeout: seconds that one plugin may take.
-        offline: let nothing be fetched; what is missing is then declined, or fails.
+        offline: forbid downloads; a plugin that needs one then declines or fails.
     """
     context = _context()
     with TemporaryDirectory(prefix="ganbench-") as folder:
@@ -92,16 +93,16 @@ def examine(
 
 
 def _context() -> Any:
-    """Where children come from. Forking a process that has imported torch, and no plugin, is 30 times as fast as a new
-    one; elsewhere than on Linux, native libraries do not stand it."""
+    """Where children come from. Forking a process that has imported torch, and no plugin, is 30 times as fast as
+    starting a new one. On systems other than Linux, native libraries do not survive a fork."""
     if sys.platform != "linux":
         return mp.get_context("spawn")
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    resource_tracker.ensure_running()  # or the next but one line would start it, and it unblocks what is blocked here
+    resource_tracker.ensure_running()  # ensure_running() below would start it, too, and unblock the signal
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # for the server: Ctrl-C is for the parent
     before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"  # or the server would import what lies in the working directory
+    os.environ["PYTHONSAFEPATH"] = "1"  # or the server would import from the working directory
     try:
         forkserver.ensure_running()
     finally:
@@ -114,16 +115,16 @@ def _context() -> Any:
 def _examined(
     context: Any, source: Source, depth: Depth, timeout: float, said: Path, environment: Mapping[str, str]
 ) -> Health:
-    """One plugin; ``said`` is where its standard error goes."""
+    """Examine one plugin; its standard error goes to the file ``said``."""
     began = time.monotonic()
     pipe, theirs = context.Pipe(duplex=False)
     arguments = (source, depth, timeout, theirs, said, environment)
     process = context.Process(target=_look, args=arguments)
     try:
         process.start()
-    except (OSError, EOFError) as error:  # the process that is forked from died of what it imports
-        message = f"no process can be had to look at it ({type(error).__name__})"
-        return Health(source, "unusable", message, 'see what `python -c "import ganbench.testing"` says')
+    except (OSError, EOFError) as error:  # the process to fork from died of its imports
+        message = f"no process could be started to check it ({type(error).__name__})"
+        return Health(source, "unusable", message, 'run `python -c "import ganbench.testing"` to see why')
     theirs.close()  # so that the child's end is the only one, and its death ends the pipe
     try:
         outcome, stage = _heard(pipe, process, timeout + GRACE_SECONDS)
@@ -136,7 +137,7 @@ def _examined(
 
 
 def _heard(pipe: Connection, process: BaseProcess, seconds: float) -> tuple[dict[str, Any] | None, str]:
-    """(the last word, what the child was doing when it said its last): no last word if it died, or takes too long."""
+    """(what the child reports, what it was doing before that); the report is None if it died or took too long."""
     stage, deadline = "before it was imported", time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         wait([pipe, process.sentinel], timeout=left)
@@ -155,10 +156,10 @@ def _heard(pipe: Connection, process: BaseProcess, seconds: float) -> tuple[dict
 
 
 def _fate(process: BaseProcess, stage: str, timeout: float, source: Source, said: Path) -> dict[str, Any]:
-    """What became of a child that did not say so itself."""
+    """The outcome of a child that did not report one itself."""
     text = said.read_text("utf-8", errors="replace") if said.exists() else ""
     if process.is_alive() or TIMED_OUT in text:
-        fate = f"it did not come to an end within {timeout:g} s"
+        fate = f"it did not finish within {timeout:g} s"
     elif process.exitcode is not None and process.exitcode < 0:
         fate = f"killed by {signal.Signals(-process.exitcode).name}"
     else:
@@ -170,7 +171,8 @@ TIMED_OUT = "Timeout ("  # what faulthandler writes above the stacks
 
 
 def _place(text: str, source: Source) -> str:
-    """Where the child was: the innermost line of the plugin's own file, else of any; else the last that was said."""
+    """Where the child was: the innermost line of the plugin's own file, else of any file, else the last line it
+    printed."""
     frames = re.findall(r'^  File "(.+)", line (\d+) in (.+)$', text, re.MULTILINE)
     own = [frame for frame in frames if frame[0] == str(source.file)]
     for file, line, function in (own or frames)[:1]:
@@ -180,7 +182,7 @@ def _place(text: str, source: Source) -> str:
 
 
 def _end(process: BaseProcess) -> None:
-    """The child, and what it has started: they are a process group of their own."""
+    """End the child and everything it started, which form a process group of their own."""
     if hasattr(os, "killpg"):
         with suppress(OSError):  # all gone
             os.killpg(process.pid or 0, signal.SIGKILL)
@@ -195,21 +197,21 @@ def _end(process: BaseProcess) -> None:
 def _look(
     source: Source, depth: Depth, timeout: float, pipe: Connection, said: Path, environment: Mapping[str, str]
 ) -> None:
-    """A child's life. What a plugin prints reaches nobody; Ctrl-C reaches the parent only."""
+    """Run in the child. What a plugin prints is discarded; Ctrl-C reaches only the parent."""
     if hasattr(os, "setsid"):
         os.setsid()
     os.environ.clear()
     os.environ.update(environment)
     try:
         errors = os.open(said, os.O_WRONLY | os.O_CREAT)
-    except OSError:  # the parent has gone meanwhile, and its folder with it
+    except OSError:  # the parent is gone, and its folder with it
         os._exit(1)
     os.dup2(errors, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     faulthandler.enable(file=errors)
     faulthandler.dump_traceback_later(timeout, exit=True, file=errors)
     pipe.send(_outcome(source, depth, pipe))
-    os._exit(0)  # no farewell of the plugin's: threads that nobody joins, handlers at exit
+    os._exit(0)  # run no exit handlers of the plugin's, and wait for none of its threads
 
 
 def _outcome(source: Source, depth: Depth, pipe: Connection) -> dict[str, Any]:
@@ -217,7 +219,7 @@ def _outcome(source: Source, depth: Depth, pipe: Connection) -> dict[str, Any]:
     from ganbench.device.determinism import configure
     from ganbench.testing import installed
 
-    configure(threads=1)  # as a run's worker is
+    configure(threads=1)  # as in a run's worker
     try:
         if depth == "build":
             findings, notes = installed.build(source, pipe.send), list[str]()
@@ -228,7 +230,7 @@ def _outcome(source: Source, depth: Depth, pipe: Connection) -> dict[str, Any]:
     except GanbenchError as error:
         place = traceback.format_exc()
         return {"status": "unusable", "message": error.message, "hint": error.hint, "traceback": place}
-    except BaseException as error:  # whatever it raises is its own affair
+    except BaseException as error:  # a plugin may raise anything
         message, hint = f"{source} cannot be used: {told(error)}", f"tell the author of {source.package}"
         return {"status": "unusable", "message": message, "hint": hint, "traceback": traceback.format_exc()}
     return {"status": "found" if findings else "ok", "findings": tuple(findings), "notes": tuple(notes)}

@@ -1,4 +1,4 @@
-"""An installed plugin: imported, built, and given the checks of its kind. Its process is the affair of ``health``."""
+"""Imports and builds an installed plugin, and runs its checks. Its process is the job of ``health``."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from ganbench.testing.trick import trick_findings
 
 CHECKS: Checks[Imported] = Checks("plugin")
 DECLINED = "Unsupported for "
-"""How a finding begins that says of a plugin that it declined all it was tried on."""
+"""How the finding of a plugin that declined everything begins."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """A plugin's module: its hook, the arguments that such a hook is given, the random generators that its import moved
-    and the switches that it turned; and what has been printed since."""
+    """An imported plugin: its hook, the arguments that such a hook may take, the random generators and switches that
+    its import changed, and what it has printed since."""
 
     source: Source
     hook: Callable[..., Any]
@@ -43,19 +43,19 @@ class Imported:
     printed: str = ""
 
     def findings(self, printed: str) -> list[Finding]:
-        """Of the checks that every plugin gets."""
+        """The findings of the checks that every plugin gets."""
         return CHECKS.run(replace(self, printed=printed), turned=self.turned)
 
 
 def build(source: Source, say: Callable[[str], None]) -> list[Finding]:
-    """Import a plugin and build something: findings of the checks that every plugin gets.
+    """Import a plugin and build something; return the findings of the checks that every plugin gets.
 
     Args:
         source: the plugin.
-        say: is told what comes next ("while being imported"), in case it is the last thing that is done.
+        say: called with what comes next ("while being imported"), in case the process ends there.
 
     Raises:
-        Unsupported, DataError: it declines, for want of an argument or of data.
+        Unsupported, DataError: it declines, because an argument or data are missing.
         PluginError: it cannot be used.
     """
     with redirect_stdout(io.StringIO()) as printed:
@@ -66,10 +66,10 @@ def build(source: Source, say: Callable[[str], None]) -> list[Finding]:
 
 
 def check(source: Source, say: Callable[[str], None]) -> tuple[list[Finding], list[str]]:
-    """Import a plugin and check it: findings, and notes that are no judgement (how fast it is). See ``build``.
+    """Import a plugin and check it; return findings, and notes that are no judgement (how fast it is). See ``build``.
 
     Raises:
-        Unsupported, DataError: it declines all that it is tried on, for want of an argument or of data.
+        Unsupported, DataError: it declines everything it is tried on, because an argument or data are missing.
         PluginError: it cannot be used.
     """
     with redirect_stdout(io.StringIO()) as printed, announced_to(lambda name: say(f"in the check {name}")):
@@ -78,7 +78,7 @@ def check(source: Source, say: Callable[[str], None]) -> tuple[list[Finding], li
         found = FINDINGS[source.kind](source)
         for finding in found:
             if finding.seen.startswith(DECLINED):
-                raise Unsupported(f"it was built for nothing that it was tried on: {finding.seen}", finding.mend)
+                raise Unsupported(f"it declined everything that it was tried on: {finding.seen}", finding.mend)
         say("while its speed was measured")
         notes = [str(SPEED[source.kind](source))] if source.kind in SPEED and not found else []
     return imported.findings(printed.getvalue()) + found, notes
@@ -86,7 +86,7 @@ def check(source: Source, say: Callable[[str], None]) -> tuple[list[Finding], li
 
 def _imported(source: Source, say: Callable[[str], None]) -> Imported:
     say("while being imported")
-    before = global_states()  # Python's own is drawn from by many a library's import
+    before = global_states()  # many libraries draw from Python's own when imported
     with switches.switches_kept() as turned:
         manager = load(replace(source, argument=""))
     caller = getattr(manager.hook, f"ganbench_{source.kind}")
@@ -96,7 +96,7 @@ def _imported(source: Source, say: Callable[[str], None]) -> Imported:
 
 
 def _built(source: Source) -> Any:
-    """What the hook builds; an arch, for the first data that it does not decline."""
+    """What the hook builds; for an arch, on the first data that it does not decline."""
     builder = Builder(source.kind, source)
     if source.kind != "arch":
         return builder()
@@ -117,7 +117,7 @@ FINDINGS: dict[str, Callable[[Source], list[Finding]]] = {
     "protocol": protocol_findings,
     "extractor": extractor_findings,
 }
-"""Kind -> its checks. A loss that bears the name of a textbook game is compared with it."""
+"""Kind -> its checks. A loss named after a textbook game is compared with it."""
 
 
 def _speed_of_arch(source: Source) -> speed.Speed:
@@ -143,26 +143,25 @@ SPEED: dict[str, Callable[[Source], speed.Speed]] = {
 }
 
 
-# -- what every plugin is checked for ----------------------------------------------------------------------------------
+# -- checks of every plugin --------------------------------------------------------------------------------------------
 
 
 @CHECKS.add
 def importing_draws_no_random_numbers(case: Imported) -> Iterator[Finding]:
     """A plugin is imported when it is first named, which may be between the seeding of a generator and the drawing of
-    weights. A module that seeds or draws at its top changes other people's runs, the first time that it is named."""
+    weights. A module that seeds or draws when imported changes other people's runs."""
     if case.drawn:
         yield Finding(
             seen=f"importing {case.source.module} drew from (or seeded) {case.drawn}",
-            expected="a module that defines things, and does nothing",
+            expected="a module that only defines things",
             mend="draw in the hook, with a generator of its own; the core has seeded torch's where it matters",
         )
 
 
 @CHECKS.add
 def hook_arguments_have_no_default(case: Imported) -> Iterator[Finding]:
-    """A hook takes what it needs of the arguments that its kind is given. One with a default is left out by some
-    versions of pluggy (1.6 and older), without a word: the arch is then built without the normalisation that was
-    asked for."""
+    """A hook takes those arguments of its kind that it needs. Some versions of pluggy (1.6 and older) silently leave
+    out arguments that have a default: an arch would then be built without the normalisation that was asked for."""
     parameters = inspect.signature(case.hook).parameters.values()
     optional = [str(p) for p in parameters if p.name in case.known and p.default is not p.empty]
     if optional:
@@ -175,8 +174,10 @@ def hook_arguments_have_no_default(case: Imported) -> Iterator[Finding]:
 
 @CHECKS.add
 def nothing_is_printed(case: Imported) -> Iterator[Finding]:
-    """Standard output belongs to the command: a line of a plugin's own among JSON or a table spoils it for the program
-    that reads it. What has to be said is a warning, or goes to standard error."""
+    """Standard output belongs to the command: a plugin's line among JSON or a table breaks the program that reads it.
+    Warn, or write to standard error."""
     if case.printed.strip():
         first = case.printed.strip().splitlines()[0][:80]
-        yield Finding(f"it printed {first!r}", "nothing on standard output", "print(..., file=sys.stderr), or logging")
+        yield Finding(
+            f"it printed {first!r}", "nothing on standard output", "use print(..., file=sys.stderr), or logging"
+        )

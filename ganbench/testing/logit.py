@@ -1,4 +1,4 @@
-"""Whether D ends in a logit: what it did last, and how far its answers reach."""
+"""Whether D ends in a logit: its last operation, and the range of its answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ganbench.contracts.arch import GAN, Match
+from ganbench.contracts.arch import GAN
+from ganbench.contracts.loss import Match
 from ganbench.testing.findings import rng
 
 # Names of autograd nodes, without "Backward" and the number behind it. The graph shows what was computed, however the

@@ -1,4 +1,4 @@
-"""Conformance checks of a loss: the game it plays. The penalties are in ``penalty.py``."""
+"""Conformance checks of a loss: the game it plays. Checks of its penalty are in ``penalty.py``."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ SHAPES = {"points": (2,), "audio": (1, 16), "images": (3, 8, 8), "video": (3, 4,
 
 
 def loss_findings(loss: Given, like: str = "", skip: Collection[str] = ()) -> list[Finding]:
-    """What is wrong with a loss; nothing is raised for it.
+    """List everything wrong with a loss, without raising.
 
     Args:
         loss: what ``ganbench_loss`` returns; or an installed loss's name, the module with the hook, or the hook.
-        like: the textbook game it claims to play (a key of ``games.FORMS``), penalties aside; "" for none of them.
+        like: the textbook game it claims to play (a key of ``games.FORMS``), penalties aside; "" for none.
         skip: names of checks that do not apply.
 
     Raises:
@@ -46,7 +46,7 @@ def loss_findings(loss: Given, like: str = "", skip: Collection[str] = ()) -> li
 
 
 def check_loss(loss: Given, like: str = "", skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything that is wrong with a loss. See ``loss_findings``."""
+    """Raise one ``ConformanceError`` with everything wrong with a loss. See ``loss_findings``."""
     subject = made("loss", loss)
     found = _findings(subject, like, skip)
     if found:
@@ -55,7 +55,7 @@ def check_loss(loss: Given, like: str = "", skip: Collection[str] = ()) -> None:
 
 def _findings(subject: Made, like: str, skip: Collection[str]) -> list[Finding]:
     if like and like not in FORMS:
-        raise ValueError(f"no textbook loss is called {like!r}; there are: {', '.join(FORMS)}")
+        raise ValueError(f"no textbook loss is called {like!r}; choose from {', '.join(FORMS)}")
     return CHECKS.run(LossCase(subject.it, like), skip, subject.turned)
 
 
@@ -64,8 +64,8 @@ def _findings(subject: Made, like: str, skip: Collection[str]) -> list[Finding]:
 
 @CHECKS.add_vital
 def loss_plays_on_every_kind_of_data(case: LossCase) -> Iterator[Finding]:
-    """A loss plays on every arch, so it may assume nothing about samples but that there is a batch of them; both
-    objectives are scalars, and finite for a critic fresh from its initialisation."""
+    """A loss plays on every arch, so it may assume nothing about samples except that they come in a batch. Both
+    objectives are scalars, and finite for a freshly initialised critic."""
     for kind, shape in SHAPES.items():
         critic = small_critic(math.prod(shape))
         real, fake = torch.randn(4, *shape), torch.randn(4, *shape)
@@ -74,7 +74,7 @@ def loss_plays_on_every_kind_of_data(case: LossCase) -> Iterator[Finding]:
             if not isinstance(value, Tensor) or value.shape != () or not value.isfinite():
                 seen = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) and value.shape else repr(value)
                 yield Finding(
-                    seen=f"{name} of {kind} returned {seen}",
+                    seen=f"{name} returned {seen} for {kind}",
                     expected="a tensor with one finite number",
                     mend="end the objective in .mean() over the samples",
                     where=kind,
@@ -84,11 +84,13 @@ def loss_plays_on_every_kind_of_data(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
-    """d_steps, d_norm, recipe and after_d_step decide how D is built and trained. A misspelt value would silently give
-    another row of the table, or stop a run after everything else was prepared."""
+    """d_steps, d_norm, recipe and after_d_step decide how D is built and trained. A misspelt one would silently give a
+    different row of the table, or stop a run after everything else was prepared."""
     traits = LossTraits(case.loss)
     if not isinstance(traits.d_steps, int) or isinstance(traits.d_steps, bool) or traits.d_steps < 1:
-        yield Finding(f"d_steps = {traits.d_steps!r}", "a whole number from 1 on", "state D updates per G update")
+        yield Finding(
+            f"d_steps = {traits.d_steps!r}", "a whole number of at least 1", "state the D updates per G update"
+        )
     if traits.d_norm not in (None, "none", "spectral"):
         yield Finding(
             f"d_norm = {traits.d_norm!r}", '"none", "spectral", or None for no opinion', "use one of these words"
@@ -104,7 +106,7 @@ def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_survives_pickling(case: LossCase) -> Iterator[Finding]:
-    """A loss is handed to worker processes, which must play the very same one."""
+    """A loss is sent to worker processes, which must play exactly the same one."""
     try:
         twin = pickle.loads(pickle.dumps(case.loss))
     except Exception as error:
@@ -129,8 +131,8 @@ def loss_survives_pickling(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterator[Finding]:
-    """The core seeds torch's default generator for the loss and stores its state in the checkpoint. What is drawn
-    elsewhere, or kept in the loss between calls, makes a repeated or resumed run another run."""
+    """The core seeds torch's default generator for the loss and stores its state in the checkpoint. A loss that draws
+    elsewhere, or keeps something between calls, makes a repeated or resumed run a different run."""
     critic, real, fake = small_critic(6), torch.randn(4, 6), torch.randn(4, 6)
 
     def play(torch_seed: int, other_seed: int) -> tuple[float, str, bytes]:
@@ -143,24 +145,26 @@ def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterato
     (one, elsewhere, state), (other, _, _), (_, _, third) = play(1, 1), play(1, 2), play(2, 1)
     if elsewhere:
         yield Finding(
-            f"the loss drew from {elsewhere}", "torch's default generator only", "draw with torch.rand and its like"
+            f"the loss drew from {elsewhere}", "torch's default generator only", "draw with torch.rand and the like"
         )
     elif one != other:
         yield Finding(
             seen=f"the same batch under the same seed gave {one:.8g} and then {other:.8g}",
-            expected="the same value: random numbers from torch's default generator only, no memory of earlier calls",
-            mend="draw with torch.rand and its like, without a generator of your own; keep no running averages",
+            expected="the same value: no other random numbers, and nothing kept between calls",
+            mend="draw with torch.rand and the like, without a generator of your own, and keep no running averages",
         )
     kept = changing(case.loss, lambda: _used(case.loss, critic, real, fake))
     if kept:
         yield Finding(
             seen=f"{', '.join(kept)} changes with every call",
-            expected="a loss that keeps nothing: no checkpoint would hold it",
+            expected="a loss that keeps nothing, as no checkpoint would hold it",
             mend="keep no counters and no running averages",
         )
     if state == third:
         yield Finding(
-            "the loss seeds torch's default generator", "that it only draws from it", "take manual_seed out of the loss"
+            "the loss seeds torch's default generator",
+            "a loss that only draws from it",
+            "remove manual_seed from the loss",
         )
 
 
@@ -176,7 +180,7 @@ def _used(loss: Loss, critic: nn.Module, real: Tensor, fake: Tensor) -> None:
 @CHECKS.add
 def gradients_reach_the_right_player(case: LossCase) -> Iterator[Finding]:
     """D learns from d_loss through its weights, G learns from g_loss through its samples. A detach in the wrong place
-    stops a player without any error; samples that are changed or marked on the way spoil the next match."""
+    stops a player without any error. Samples that a loss changes or marks spoil the next match."""
     critic, real, fake = small_critic(6), torch.randn(4, 6), torch.randn(4, 6)
     kept = real.clone(), fake.clone()
     d_loss = case.loss.d_loss(critic, real, fake)
@@ -188,21 +192,23 @@ def gradients_reach_the_right_player(case: LossCase) -> Iterator[Finding]:
         yield Finding(
             seen="d_loss changed the samples it was given (their values or their requires_grad)",
             expected="samples as they were",
-            mend="work on a copy: x.detach().requires_grad_(True), no operation in place",
+            mend="work on a copy, x.detach().requires_grad_(True), without in-place operations",
         )
     if not _reaches(d_loss, list(critic.parameters())):
         yield Finding(
             "d_loss has no gradient with respect to D's weights",
-            "one",
-            "call D on the samples without detach and no_grad",
+            "a gradient",
+            "call D on the samples without detach or no_grad",
         )
     shown = torch.randn(4, 6, requires_grad=True)
     if not _reaches(case.loss.g_loss(critic.requires_grad_(False), real, shown), [shown]):
-        yield Finding("g_loss has no gradient with respect to the fakes", "one", "do not detach the fakes in g_loss")
+        yield Finding(
+            "g_loss has no gradient with respect to the fakes", "a gradient", "do not detach the fakes in g_loss"
+        )
 
 
 def _reaches(value: Tensor, inputs: list[Tensor]) -> bool:
-    """Whether some of the inputs matters."""
+    """Whether any of the inputs matters."""
     if not value.requires_grad:
         return False
     gradients = torch.autograd.grad(value, inputs, allow_unused=True)
@@ -211,22 +217,22 @@ def _reaches(value: Tensor, inputs: list[Tensor]) -> bool:
 
 @CHECKS.add
 def loss_is_a_mean_over_samples(case: LossCase) -> Iterator[Finding]:
-    """Protocols differ in their batch size. A sum over the batch, or a norm over the batch, changes the learning rate
-    and the weight of a penalty with it."""
+    """Protocols differ in their batch size. With a sum or a norm over the batch, the learning rate and the weight of a
+    penalty would change with it."""
     for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
         few, many = (number(play(Told(), told(0.7, REAL, n), told(-0.4, FAKE, n))) for n in (16, 128))
         if not math.isclose(few, many, rel_tol=0.25, abs_tol=1e-5):  # a loss may add noise of its own
             yield Finding(
                 seen=f"{name} of 16 equal pairs is {few:.4g}, of 128 of the same pairs {many:.4g}",
                 expected="about the same value",
-                mend="take .mean() over samples; take norms of each sample by itself (flatten(1), dim=1)",
+                mend="take .mean() over samples, and one norm per sample (flatten(1), dim=1)",
             )
 
 
 @CHECKS.add
 def loss_is_played_on_the_batch_that_is_given(case: LossCase) -> Iterator[Finding]:
-    """Every D update sees fresh reals and fresh fakes, and each of them is paid for. A loss that keeps a batch, of an
-    earlier update or of its own making, trains D on less than the record says."""
+    """Every D update sees fresh reals and fresh fakes, and the budget pays for each of them. A loss that keeps a batch
+    from an earlier update, or makes its own, trains D on less than the record says."""
     critic = small_critic(6)
     real, fake = torch.randn(4, 6), torch.randn(4, 6)
 
@@ -241,39 +247,38 @@ def loss_is_played_on_the_batch_that_is_given(case: LossCase) -> Iterator[Findin
     ):
         if value(play, real, fake) == value(play, *others):
             yield Finding(
-                seen=f"{name} is the same for other {what}",
-                expected=f"a loss that is played on the {what} that it is given",
-                mend=f"call D on the {what} of this very call; keep no samples in the loss",
+                seen=f"{name} is the same for different {what}",
+                expected=f"a loss that depends on the {what} it is given",
+                mend=f"call D on the {what} of the current call, and keep no samples in the loss",
             )
 
 
 @CHECKS.add
 def loss_of_a_single_pair_is_a_number_or_an_error(case: LossCase) -> Iterator[Finding]:
-    """A protocol may say batch = 1. A standard deviation over one sample is NaN, and the run would count as
+    """A protocol may set batch = 1. A standard deviation over one sample is NaN, and the run would count as
     diverged."""
     for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
         try:
             value = play(small_critic(6), torch.randn(1, 6), torch.randn(1, 6))
-        except Exception:  # loud enough: a loss that ranks the samples of a batch needs several
+        except Exception:  # loud enough by itself: a loss that ranks the samples of a batch needs several
             continue
         if value.shape != () or not value.isfinite():
             yield Finding(
                 seen=f"{name} of one real and one fake is {value.tolist()}",
                 expected="one finite number, or an exception that says what is missing",
-                mend="std(correction=0); squeeze(1) for squeeze()",
+                mend="use std(correction=0), and squeeze(1) instead of squeeze()",
             )
 
 
 @CHECKS.add
 def loss_follows_its_samples_to_another_device(case: LossCase) -> Iterator[Finding]:
-    """A run on a GPU hands the loss samples that live there. A tensor that a loss makes without device= is on the CPU
-    wherever the samples are; and float64 is what some devices have not. (torch's "meta" device stands in for a GPU
-    here.)"""
+    """In a run on a GPU, the loss gets samples that are on the GPU. A tensor that it makes without device= is on the
+    CPU wherever the samples are, and some devices have no float64. (torch's "meta" device stands in for a GPU here.)"""
     for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
         value = play(small_critic(6), torch.randn(4, 6), torch.randn(4, 6))
         if value.dtype != torch.float32:
             yield Finding(
-                f"{name} of torch.float32 samples is {value.dtype}", "torch.float32", "no .double(), no numpy in it"
+                f"{name} of torch.float32 samples is {value.dtype}", "torch.float32", "use no .double() and no numpy"
             )
         real, fake = torch.randn(2, 4, 6).to("meta")
         try:
@@ -283,7 +288,7 @@ def loss_follows_its_samples_to_another_device(case: LossCase) -> Iterator[Findi
                 yield Finding(
                     seen=f"{name} of samples on the device 'meta': {type(error).__name__}: {error}",
                     expected="a loss on the device of its samples",
-                    mend="torch.rand(..., device=x.device), torch.rand_like(x), torch.zeros_like(x)",
+                    mend="use torch.rand(..., device=x.device), torch.rand_like(x) or torch.zeros_like(x)",
                 )
 
 
@@ -292,7 +297,7 @@ def loss_follows_its_samples_to_another_device(case: LossCase) -> Iterator[Findi
 
 @CHECKS.add_vital
 def loss_is_finite_at_large_logits(case: LossCase) -> Iterator[Finding]:
-    """A discriminator that is sure of itself says 50 or -80. The logarithm of a sigmoid is minus infinity there in
+    """A discriminator that is sure of itself returns 50 or -80. The logarithm of a sigmoid is minus infinity there in
     float32, softplus is not."""
     for name, slopes in (("d_loss", case.d_slopes), ("g_loss", case.g_slopes)):
         bad = [s for s in slopes if not all(map(math.isfinite, (s.value, s.by_real, s.by_fake)))]
@@ -308,16 +313,16 @@ def loss_is_finite_at_large_logits(case: LossCase) -> Iterator[Finding]:
 @CHECKS.add
 def d_learns_to_tell_reals_from_fakes(case: LossCase) -> Iterator[Finding]:
     """Wherever D cannot tell a pair apart, or has it the wrong way round, lowering d_loss must raise D(real) above
-    D(fake). Swapped roles or signs break this; so does -log(sigmoid(t) + 1e-8), whose gradient vanishes exactly where
-    D is most wrong."""
+    D(fake). Swapped roles or signs break this, and so does -log(sigmoid(t) + 1e-8), whose gradient vanishes exactly
+    where D is most wrong."""
     undecided = at(case.d_slopes, 0, 0)
     scale = undecided.by_fake - undecided.by_real
     wrong = [s for s in case.d_slopes if s.real <= s.fake and s.by_fake - s.by_real <= max(1e-3 * scale, 0.0)]
     if wrong:
         worst = min(wrong, key=lambda s: (s.by_fake - s.by_real, abs(s.real) + abs(s.fake)))
         yield Finding(
-            seen=f"at {worst}: derivative {worst.by_real:.3g} by D(real), {worst.by_fake:.3g} by D(fake)",
-            expected=f"D(real) to be raised against D(fake), about as much as the {scale:.3g} at two logits of 0",
+            seen=f"at {worst}: derivatives {worst.by_real:.3g} w.r.t. D(real), {worst.by_fake:.3g} w.r.t. D(fake)",
+            expected=f"D(real) to rise against D(fake), about as much as the {scale:.3g} at two logits of 0",
             mend="check signs and roles; for a logistic loss use softplus(-D(real)) + softplus(D(fake)) on the logits",
         )
         return
@@ -326,20 +331,20 @@ def d_learns_to_tell_reals_from_fakes(case: LossCase) -> Iterator[Finding]:
         most = max(map(abs, half.values()))
         if most > 0 and min(abs(wrong_end), abs(far)) < 1e-6 * min(most, 1.0):
             yield Finding(
-                seen=f"the derivative by {side} vanishes where D is most wrong: {wrong_end:.3g}, against {most:.3g}",
+                seen=f"the derivative w.r.t. {side} vanishes where D is most wrong: {wrong_end:.3g} against {most:.3g}",
                 expected="a gradient wherever D is wrong",
-                mend="no epsilon and no clamp inside a logarithm: use softplus on the logit",
+                mend="use softplus on the logit, without an epsilon or clamp inside a logarithm",
             )
 
 
 @CHECKS.add
 def g_learns_to_raise_the_logit_of_its_fakes(case: LossCase) -> Iterator[Finding]:
-    """Wherever D takes a fake for one (a negative logit, no higher than that of the reals), lowering g_loss must raise
-    the fake's logit."""
+    """Wherever D recognises a fake (a negative logit, no higher than that of the reals), lowering g_loss must raise the
+    fake's logit."""
     wrong = [s for s in case.g_slopes if -5 <= s.fake < 0 and s.fake <= s.real and s.by_fake >= 0]
     if wrong:
         yield Finding(
-            seen=f"at {wrong[0]}: derivative {wrong[0].by_fake:.3g} by D(fake)",
+            seen=f"at {wrong[0]}: derivative {wrong[0].by_fake:.3g} w.r.t. D(fake)",
             expected="a negative one: g_loss falls as D(fake) rises",
             mend="check the sign of g_loss; G minimises it",
         )
@@ -347,30 +352,30 @@ def g_learns_to_raise_the_logit_of_its_fakes(case: LossCase) -> Iterator[Finding
 
 @CHECKS.add
 def g_keeps_a_gradient_at_one_end_at_least(case: LossCase) -> Iterator[Finding]:
-    """A minimax G has no gradient where D is sure of a fake, a non-saturating G has none where D is fooled: each has
-    one at the other end. None at either end is what a sigmoid on the logit, or an epsilon or clamp in the logarithm,
-    leaves behind: G stops for good once D has won."""
+    """A minimax G has no gradient where D is sure of a fake, and a non-saturating G has none where D is fooled, but
+    each has one at the other end. A sigmoid on the logit, or an epsilon or clamp in the logarithm, leaves none at
+    either end: G stops for good once D has won."""
     at = {s.fake: abs(s.by_fake) for s in case.g_slopes if s.real == 0}
     most = max(at.values())
     if most > 0 and max(at[-80.0], at[80.0], at[-50.0], at[50.0]) < 1e-6 * most:
         yield Finding(
-            seen=f"derivatives by D(fake) of {at[-50.0]:.2g} at -50 and {at[50.0]:.2g} at 50, but {most:.2g} between",
+            seen=f"g_loss has slope {at[-50.0]:.2g} at D(fake) = -50 and {at[50.0]:.2g} at 50, but {most:.2g} between",
             expected="a gradient at one end at least",
-            mend="use softplus(-D(fake)) on the logit: no sigmoid before it, no epsilon inside a logarithm",
+            mend="use softplus(-D(fake)) on the logit, without a sigmoid before it or an epsilon inside a logarithm",
         )
 
 
 @CHECKS.add
 def both_halves_are_of_one_game(case: LossCase) -> Iterator[Finding]:
     """If one half of d_loss is the logistic loss of its logit, the other one is too (label smoothing and weights
-    aside). -logsigmoid(1 - t), written for -logsigmoid(-t), shifts one half by one: D then finds its balance at a
-    logit of 1/2, and the loss is no longer the one it is named after."""
+    aside). -logsigmoid(1 - t), written for -logsigmoid(-t), shifts one half by one: D then finds its balance at a logit
+    of 1/2, and the loss is no longer the one its name says."""
     real, fake = fit_logistic(real_half(case)), fit_logistic(fake_half(case))
     for whose, fit, plain, other in (("D(real)", real, 1.0, fake), ("D(fake)", fake, 0.0, real)):
         if fit is not None and abs(fit - plain) < 1e-3 and other is None:
             rest = "D(fake)" if whose == "D(real)" else "D(real)"
             yield Finding(
-                seen=f"the half of {whose} is logistic, that of {rest} is not (two logits of 0 cost D "
+                seen=f"the {whose} half is logistic and the {rest} half is not (two logits of 0 cost D "
                 f"{at(case.d_slopes, 0, 0).value:.4g}; 2 log 2 = 1.386)",
                 expected="softplus(-D(real)) + softplus(D(fake)), which is -logsigmoid(D(real)) - logsigmoid(-D(fake))",
                 mend="1 - sigmoid(t) is sigmoid(-t): write softplus(t) for -log(1 - sigmoid(t))",
@@ -380,23 +385,23 @@ def both_halves_are_of_one_game(case: LossCase) -> Iterator[Finding]:
 @CHECKS.add
 def loss_is_what_it_claims_to_be(case: LossCase) -> Iterator[Finding]:
     """A row of the table is read by its name. The gradients with respect to the logits are compared with the closed
-    form of the textbook loss (``like=``), up to one positive factor each for D and G; constants, such as those that
-    penalties add for a critic of slope 1, play no part."""
+    form of the textbook loss (``like=``), up to one positive factor each for D and G. Constants play no part, such as
+    those that penalties add for a critic of slope 1."""
     if not case.like:
         return
     tried = [departures(case, game) for game in FORMS[case.like]]
     for name, slope, which, have, want in min(tried, key=len):
         yield Finding(
-            seen=f"{name} at {slope}: derivative {have:.4g} by {which}",
+            seen=f"{name} at {slope}: derivative {have:.4g} w.r.t. {which}",
             expected=f"{want:.4g}, as for {case.like}",
-            mend=f"compare with the closed form of {case.like}, or give the loss the name of what it is",
+            mend=f"compare with the closed form of {case.like}, or give the loss another name",
         )
 
 
 @CHECKS.add
 def a_diverged_critic_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
-    """A run whose D says NaN has diverged, and the record says so: a result. nan_to_num, a nanmean or a filter turns
-    it into a run that goes on with dead weights and an innocent score."""
+    """A run whose D returns NaN has diverged, and the record reports that as a result. With nan_to_num, a nanmean or a
+    filter the run goes on with dead weights to a score that shows nothing."""
     nan, fine_real, fine_fake = math.nan, told(0.3, REAL), told(-0.3, FAKE)
     bad_real, bad_fake = fine_real.clone(), fine_fake.clone()
     bad_real[2, 0] = bad_fake[2, 0] = nan
@@ -408,15 +413,15 @@ def a_diverged_critic_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
         value = play(Told(), real, fake)
         if value.isfinite():
             yield Finding(
-                seen=f"{name} = {number(value):.4g} though D said NaN of a {'real' if real is bad_real else 'fake'}",
+                seen=f"{name} = {number(value):.4g} although D is NaN for a {'real' if real is bad_real else 'fake'}",
                 expected="a loss that is not finite",
-                mend="take nan_to_num, nanmean, isfinite masks and the like out of the loss",
+                mend="remove nan_to_num, nanmean, isfinite masks and the like from the loss",
             )
 
 
 @CHECKS.add
 def after_d_step_hides_no_diverged_weight(case: LossCase) -> Iterator[Finding]:
-    """Clipping turns an infinite weight into a healthy one: what has diverged would go on as if nothing had
+    """Clipping turns an infinite weight into a healthy one, and a diverged run would go on as if nothing had
     happened."""
     after_d_step = LossTraits(case.loss).after_d_step
     if after_d_step is None:

@@ -1,4 +1,4 @@
-"""What a plugin's object has and keeps: members that are spelt like those of a contract, and values that change."""
+"""Members of a plugin's object: names that look like misspelt ones of a contract, and values that change."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from ganbench.testing.findings import Finding
 
 ALIKE = 0.85
-"""How much of two names must agree for one to be taken for the other misspelt (``difflib``'s ratio)."""
+"""How much two names must agree for one to count as the other misspelt (``difflib``'s ratio)."""
 
 
 def misspelt(thing: object, known: Collection[str]) -> Iterator[Finding]:
-    """Members whose names nobody asks for, but for a letter."""
+    """Members whose names differ by a letter or so from the known ones."""
     for name in dir(thing):
         close = get_close_matches(name, known, 1, ALIKE)
         if close and name not in known and not name.startswith("_"):
-            yield Finding(f"a member called {name}, which nobody asks for", close[0], f"call it {close[0]}")
+            yield Finding(f"a member called {name}, which nothing reads", close[0], f"call it {close[0]}")
 
 
 def changing(thing: object, act: Callable[[], Any]) -> list[str]:
-    """Attributes that ``act`` changes each time; what it only fills in once (a cached property) is none of them."""
+    """Attributes that ``act`` changes each time. One that it only fills in once (a cached property) does not count."""
     act()
     before = _values(thing)
     act()
@@ -37,5 +37,5 @@ def _values(thing: object) -> dict[str, bytes]:
 def _plain(value: object) -> bytes:
     try:
         return pickle.dumps(value)
-    except Exception:  # what cannot be pickled is compared by what it says of itself
+    except Exception:  # what cannot be pickled is compared by its repr
         return repr(value).encode()

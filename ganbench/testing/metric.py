@@ -14,7 +14,7 @@ import torch
 
 from ganbench import plugins
 from ganbench.contracts.evaluation import Evaluation
-from ganbench.contracts.metric import Metric
+from ganbench.contracts.metric import Absent, Goal, Metric
 from ganbench.contracts.protocol import Protocol, parse
 from ganbench.errors import Unsupported
 from ganbench.plugins.source import Source
@@ -39,7 +39,7 @@ class MetricCase:
 
     @cached_property
     def worlds(self) -> list[World]:
-        """Those in which it scores; it may decline one that it is not made for."""
+        """Those in which it scores; it may decline worlds that it is not made for."""
         return self._fitting(self.tried) or self._fitting(self.special) or self._fitting(self.home())
 
     def _fitting(self, worlds: tuple[World, ...]) -> list[World]:
@@ -53,16 +53,20 @@ class MetricCase:
         return fitting
 
     def score(self, world: World, fake: str, seed: int = 0) -> dict[str, float]:
-        """Every column, as floats."""
-        return {name: float(value) for name, value in self.metric(world.evaluation(fake, seed)).items()}
+        """Every column that has a score, as floats."""
+        return _numbers(self.metric(world.evaluation(fake, seed)))
+
+
+def _numbers(returned: Mapping[str, float | Absent]) -> dict[str, float]:
+    return {name: float(value) for name, value in returned.items() if not isinstance(value, Absent)}
 
 
 def metric_findings(metric: Given, skip: Collection[str] = ()) -> list[Finding]:
-    """What is wrong with a metric; nothing is raised for it.
+    """List everything wrong with a metric, without raising.
 
     It is tried on images with a classifier and on points with an oracle, 300 reals and 300 fakes each, and may decline
-    one of the two; one that declines both is tried on points on a line and on clips, and one that declines those, too,
-    on 100 samples of the data of a protocol that names it.
+    one of the two. If it declines both, it is tried on points on a line and on clips, and if it declines those, too, on
+    100 samples of the data of a protocol that names it.
 
     Args:
         metric: what ``ganbench_metric`` returns; or an installed metric's name, the module with the hook, or the hook.
@@ -77,7 +81,7 @@ def metric_findings(metric: Given, skip: Collection[str] = ()) -> list[Finding]:
 
 
 def check_metric(metric: Given, skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything that is wrong with a metric. See ``metric_findings``."""
+    """Raise one ``ConformanceError`` with everything wrong with a metric. See ``metric_findings``."""
     subject = made("metric", metric)
     found = _findings(subject, skip)
     if found:
@@ -115,7 +119,7 @@ def _home_of(name: str) -> tuple[World, ...]:
 
 @CHECKS.add_vital
 def columns_are_declared(case: MetricCase) -> Iterator[Finding]:
-    """The table is laid out, ranked and given its intervals by what a metric declares, before any sample is scored."""
+    """What a metric declares sets the layout, the ranks and the intervals of the table before any sample is scored."""
     columns, version = getattr(case.metric, "columns", None), getattr(case.metric, "version", None)
     if not columns or set(columns.values()) - {"min", "max", "info"}:
         yield Finding(
@@ -123,7 +127,9 @@ def columns_are_declared(case: MetricCase) -> Iterator[Finding]:
         )
         return
     if not isinstance(version, int):
-        yield Finding(f"version = {version!r}", "a whole number", "raise it when the same samples score differently")
+        yield Finding(
+            f"version = {version!r}", "a whole number", "raise it whenever the same samples score differently"
+        )
     ranges = getattr(case.metric, "ranges", {})
     for name, limits in ranges.items():
         low, high = limits
@@ -141,31 +147,47 @@ def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
         yield Finding(
             seen=f"Unsupported for {' and for '.join(world.name for world in (*case.tried, *case.special))}",
             expected="scores for one of them",
-            mend="decline only what is missing; evaluation has features, logits, labels, an oracle and a generator",
+            mend="decline only if an input is missing; there are features, logits, labels, an oracle and a generator",
         )
 
 
 @CHECKS.add_vital
 def declared_columns_are_returned(case: MetricCase) -> Iterator[Finding]:
-    """One value for every column that was declared, and no other: a run whose metric returns something else fails,
-    after it was trained."""
+    """A number or ``Absent`` for every column that was declared, and nothing else. A run whose metric returns anything
+    else fails after it was trained."""
     for world in case.worlds:
-        returned = set(case.score(world, "other"))
-        if returned != set(case.metric.columns):
+        returned = case.metric(world.evaluation("other"))
+        if set(returned) != set(case.metric.columns):
             yield Finding(
                 seen=f"it returns {sorted(returned)}",
                 expected=f"the declared {sorted(case.metric.columns)}",
-                mend="declare and return the same columns",
+                mend="declare and return the same columns; Absent(reason) stands for a score that does not exist",
                 where=world.name,
             )
             return
 
 
 @CHECKS.add
+def absent_columns_give_a_reason(case: MetricCase) -> Iterator[Finding]:
+    """Records and tables print the reason in place of the score. Without one, a reader sees a dash and wonders."""
+    for world in case.worlds:
+        for fake in world.fakes:
+            for name, value in case.metric(world.evaluation(fake)).items():
+                if isinstance(value, Absent) and not value.reason.strip():
+                    yield Finding(
+                        seen=f"{name} is Absent without a reason",
+                        expected="a reason in a few words",
+                        mend='Absent("hardly any sample is of high quality")',
+                        where=f"{world.name}, {fake}",
+                    )
+                    return
+
+
+@CHECKS.add
 def scores_are_finite_and_in_range(case: MetricCase) -> Iterator[Finding]:
-    """Whatever the samples: good, noise, one class, or a single one repeated. A NaN in a table is a defect of the
-    metric, and a generator that has collapsed deserves a score. Intervals are clipped to the range, and a column in
-    (0, None) is compared on the log scale."""
+    """Scores are finite whatever the samples: good ones, noise, one class, or a single one repeated. A NaN in a table
+    is a defect of the metric, and a collapsed generator deserves a score. Intervals are clipped to the range, and a
+    column in (0, None) is compared on the log scale."""
     ranges = getattr(case.metric, "ranges", {})
     for world in case.worlds:
         for fake in world.fakes:
@@ -175,7 +197,7 @@ def scores_are_finite_and_in_range(case: MetricCase) -> Iterator[Finding]:
                     yield Finding(
                         seen=f"{name} = {value}",
                         expected=f"a finite number in ({low}, {high})",
-                        mend="cut off what rounding adds; raise Unsupported where a score does not exist",
+                        mend="clip rounding errors, and return Absent(reason) if a score does not exist",
                         where=f"{world.name}, {fake}",
                     )
                     return
@@ -189,6 +211,8 @@ def sure_classifiers_leave_the_score_finite(case: MetricCase) -> Iterator[Findin
         for fake in ("one_class", "noise", "half", "other"):
             less_sure = case.score(world, fake)
             for name, value in case.score(world.surer(), fake).items():
+                if name not in less_sure:
+                    continue
                 bad = f"{name} = {value:.4g} where the classifier's probabilities are exactly 0 and 1"
                 expected = ""
                 if not math.isfinite(value):
@@ -204,15 +228,15 @@ def sure_classifiers_leave_the_score_finite(case: MetricCase) -> Iterator[Findin
 
 @CHECKS.add
 def what_cannot_be_scored_is_declined(case: MetricCase) -> Iterator[Finding]:
-    """Without an extractor, or with a single fake, many scores do not exist. Unsupported says so in a sentence; any
-    other exception, or a NaN, looks like a broken plugin."""
+    """Without an extractor, or with a single fake, many scores do not exist. ``Unsupported`` and ``Absent`` say so in a
+    sentence; any other exception, or a NaN, looks like a broken plugin."""
     for world in case.worlds:
         for what, evaluation in (
             ("no extractor", replace_extractor(world.evaluation("other"))),
             ("a single fake", world.evaluation("other", n=1)),
         ):
             try:
-                values = case.metric(evaluation).values()
+                values = _numbers(case.metric(evaluation)).values()
             except Unsupported:
                 continue
             except Exception as error:
@@ -223,8 +247,8 @@ def what_cannot_be_scored_is_declined(case: MetricCase) -> Iterator[Finding]:
                 seen = f"the scores {list(values)}"
             yield Finding(
                 seen=f"with {what}: {seen}",
-                expected="a finite score, or ganbench.Unsupported",
-                mend='raise Unsupported("needs ...") with what is missing',
+                expected="a finite score, ganbench.Absent, or ganbench.Unsupported",
+                mend='raise Unsupported("needs ...") with what is missing, or return Absent("...") for some columns',
                 where=world.name,
             )
             return
@@ -232,23 +256,23 @@ def what_cannot_be_scored_is_declined(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[Finding]:
-    """Half of these fakes are NaN. A metric that leaves such samples out, or takes them for zeros, gives a generator
-    that has broken down the score of its better half. An exception, a NaN or a worse score all tell."""
+    """Half of these fakes are NaN. A metric that leaves such samples out, or takes them for zeros, gives a broken
+    generator the score of its better half. An exception, a NaN or a worse score would show it."""
     for world in case.worlds:
         if world.real[0].dtype != torch.float32:  # a NaN cannot be stored as uint8
             continue
         good = world.evaluation("other")
         bad = replace(good, fake=torch.where(torch.arange(len(good.fake))[:, None] % 2 == 0, math.nan, good.fake))
         try:
-            after = case.metric(bad)
+            after = _numbers(case.metric(bad))
         except Exception:
             continue
         scores = {fake: case.score(world, fake) for fake in ("other", "noise", "one_class")}
         if all(math.isfinite(value) for value in after.values()) and _alike(case.metric, after, scores):
             yield Finding(
                 seen=f"{_listed(after)} where every other fake is NaN, {_listed(scores['other'])} where none is",
-                expected="an exception, a NaN, or a score that tells",
-                mend="take nan_to_num, nanmean and isfinite masks out of the metric",
+                expected="an exception, a NaN, or a worse score",
+                mend="remove nan_to_num, nanmean and isfinite masks from the metric",
                 where=world.name,
             )
 
@@ -256,10 +280,20 @@ def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[F
 def _alike(metric: Metric, one: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]) -> bool:
     """Whether every column that has a direction is within a tenth of its spread of what good samples score."""
     for name in (name for name, goal in metric.columns.items() if goal != "info"):
-        values = [score[name] for score in scores.values()]
+        if name not in one or name not in scores["other"]:
+            if (name in one) != (name in scores["other"]):
+                return False
+            continue
+        values = [score[name] for score in scores.values() if name in score]
         if abs(one[name] - scores["other"][name]) > SLACK * (max(values) - min(values)):
             return False
     return True
+
+
+def _signed(scores: Mapping[str, Mapping[str, float]], name: str, goal: Goal) -> dict[str, float]:
+    """What each set of fakes scores in a column, where more is better; without those for which it is absent."""
+    sign = 1.0 if goal == "max" else -1.0
+    return {fake: sign * score[name] for fake, score in scores.items() if name in score}
 
 
 def _listed(scores: Mapping[str, float]) -> str:
@@ -268,7 +302,7 @@ def _listed(scores: Mapping[str, float]) -> str:
 
 @CHECKS.add
 def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
-    """Samples are judged in worker processes, which must use the very same metric."""
+    """Samples are judged in worker processes, which must use exactly the same metric."""
     try:
         twin = pickle.loads(pickle.dumps(case.metric))
     except Exception as error:
@@ -292,8 +326,9 @@ def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def scores_follow_from_samples_and_rng(case: MetricCase) -> Iterator[Finding]:
-    """The same samples score the same, whenever and beside whatever else. evaluation.rng is a metric's only source of
-    randomness: what it drew elsewhere would change with the program around it, and would change the program."""
+    """The same samples score the same, at any time and next to any other metric. evaluation.rng is a metric's only
+    source of randomness: draws from elsewhere would change with the program around them, and would change the
+    program."""
     for world in case.worlds:
         seen, drawn = [], ""
         for seed in (1, 2):
@@ -304,7 +339,9 @@ def scores_follow_from_samples_and_rng(case: MetricCase) -> Iterator[Finding]:
         if drawn or seen[0] != seen[1]:
             differ = [name for name in seen[0] if seen[0][name] != seen[1][name]]
             yield Finding(
-                seen=f"it drew from (or seeded) {drawn}" if drawn else f"{', '.join(differ)}: another value each time",
+                seen=f"it drew from (or seeded) {drawn}"
+                if drawn
+                else f"{', '.join(differ)}: a different value each time",
                 expected="random numbers from evaluation.rng only",
                 mend="pass generator=evaluation.rng; for numpy or scikit-learn draw a seed from it",
                 where=world.name,
@@ -329,7 +366,7 @@ def scoring_changes_nothing(case: MetricCase) -> Iterator[Finding]:
             yield Finding(
                 seen=f"it changed evaluation's {', '.join(changed)}",
                 expected="everything as it was",
-                mend="work on copies: no operation in place, no .train()",
+                mend="work on copies, without in-place operations or .train()",
                 where=world.name,
             )
             return
@@ -340,23 +377,24 @@ def scoring_changes_nothing(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
-    """Real samples score no worse than noise, and no worse than samples of one class only, in every column that says
-    which way is better; and they score better than one of the two at least, or the column tells nothing. A tenth of
-    the column's spread is left for chance."""
+    """In every column with a direction, real samples score no worse than noise and no worse than samples of one class
+    only. They also score better than at least one of the two, or the column says nothing. A tenth of the column's
+    spread is allowed for chance."""
     for world in case.worlds:
         scores = {fake: case.score(world, fake) for fake in ("other", "noise", "one_class")}
         for name, goal in case.metric.columns.items():
             if goal == "info":
                 continue
-            sign = 1.0 if goal == "max" else -1.0
-            values = {fake: sign * score[name] for fake, score in scores.items()}
+            values = _signed(scores, name, goal)
+            others = [fake for fake in ("noise", "one_class") if fake in values]
+            if "other" not in values or not others:
+                continue
             spread = max(values.values()) - min(values.values())
-            worst = max(("noise", "one_class"), key=values.__getitem__)
-            best = min(("noise", "one_class"), key=values.__getitem__)
+            worst, best = max(others, key=values.__getitem__), min(others, key=values.__getitem__)
             if values["other"] < values[worst] - SLACK * spread or values["other"] <= values[best]:
+                named = {"other": "real samples", "noise": "noise", "one_class": "one class"}
                 yield Finding(
-                    seen=f"{name}: real samples {scores['other'][name]:.4g}, noise {scores['noise'][name]:.4g}, "
-                    f"one class {scores['one_class'][name]:.4g}",
+                    seen=f"{name}: {', '.join(f'{named[fake]} {scores[fake][name]:.4g}' for fake in values)}",
                     expected=f"real samples best, as {goal!r} is better",
                     mend='correct the direction in columns, or declare the column "info"',
                     where=world.name,
@@ -366,23 +404,23 @@ def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
 @CHECKS.add
 def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> Iterator[Finding]:
     """A quarter of noise among good samples scores no better than none, a half no better than a quarter, and so on to
-    noise alone; the same for half of the classes and for one. A column that turns back on the way ranks the worse of
-    two generators above the better one. A fifth of the column's spread is left: density, say, knows no collapse."""
+    noise alone; the same for half of the classes and for one. A column that turns back along the way ranks the worse of
+    two generators above the better one. A fifth of the column's spread is allowed, since density, for one, does not
+    notice collapse."""
     paths = (("other", "quarter_noise", "half_noise", "noise"), ("other", "half", "one_class"))
     for world in case.worlds:
         scores = {fake: case.score(world, fake) for path in paths for fake in path}
         for name, goal in case.metric.columns.items():
             if goal == "info":
                 continue
-            sign = 1.0 if goal == "max" else -1.0
-            values = {fake: sign * score[name] for fake, score in scores.items()}
-            spread = max(values.values()) - min(values.values())
-            for path in paths:
+            values = _signed(scores, name, goal)
+            spread = max(values.values(), default=0.0) - min(values.values(), default=0.0)
+            for path in ([fake for fake in path if fake in values] for path in paths):
                 for better, worse in pairwise(path):
                     if values[worse] > values[better] + 2 * SLACK * spread:
                         yield Finding(
                             seen=f"{name}: {', '.join(f'{fake} {scores[fake][name]:.4g}' for fake in path)}",
-                            expected=f"no step to the better ({goal!r} is better)",
+                            expected=f"no step that improves the score ({goal!r} is better)",
                             mend='correct the direction in columns, or declare the column "info"',
                             where=world.name,
                         )
@@ -390,16 +428,18 @@ def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> 
 
 @CHECKS.add
 def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding]:
-    """Reals and fakes take the same road to a score: one resize, one rounding, one precision. Where they do not, the
-    difference is charged to the generator, and even a copy of the reals falls short of the best score there is (that
-    of ``ranges``, where a column has a best one; a fiftieth of its spread is left)."""
+    """Reals and fakes take the same steps to a score: one resize, one rounding, one precision. If they do not, the
+    difference is charged to the generator, and even a copy of the reals falls short of the best possible score (the one
+    in ``ranges``, if the column has one; a fiftieth of its spread is allowed)."""
     ranges = getattr(case.metric, "ranges", {})
     for world in case.worlds:
         scores = {fake: case.score(world, fake) for fake in ("real", "other", "noise", "one_class")}
         for name, goal in case.metric.columns.items():
             low, high = ranges.get(name, (None, None))
             best = {"min": low, "max": high, "info": None}[goal]
-            values = [score[name] for score in scores.values()]
+            if name not in scores["real"]:
+                continue
+            values = [score[name] for score in scores.values() if name in score]
             if best is not None and abs(values[0] - best) > 0.02 * (max(*values, best) - min(*values, best)):
                 yield Finding(
                     seen=f"{name} of a copy of the reals: {values[0]:.4g}",

@@ -1,4 +1,4 @@
-"""Conformance checks of a loss: its penalty on the gradient of D, where it takes one."""
+"""Conformance checks of a loss: its penalty on the gradient of D, if it has one."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ BATCHES, PAIRS = 8, 16
 
 @CHECKS.add
 def penalty_looks_at_each_sample_by_itself(case: LossCase) -> Iterator[Finding]:
-    """A gradient penalty is a mean over samples of something about that sample's own gradient norm. A norm taken over
-    the whole batch, over features across samples, or over the channels of each pixel is another penalty, whose
-    strength depends on the batch size or the image size."""
+    """A gradient penalty is a mean over samples of some function of each sample's own gradient norm. A norm over the
+    whole batch, over features across samples, or over the channels of each pixel is another penalty, whose strength
+    depends on the batch size or the image size."""
     if not case.penalised:
         return
     slopes = torch.tensor([0.5, 2.0, 1.0, 3.0])
@@ -33,21 +33,21 @@ def penalty_looks_at_each_sample_by_itself(case: LossCase) -> Iterator[Finding]:
     mean = sum(apart) / len(apart)
     if not math.isclose(together, mean, rel_tol=1e-3, abs_tol=1e-5):
         yield Finding(
-            seen=f"gradient norms 0.5, 2, 1, 3 in one batch cost {together:.4g}, each in its own {mean:.4g}",
-            expected="the same: one norm a sample, then the mean",
-            mend="gradient.flatten(1).norm(dim=1), and .mean() over the batch last",
+            seen=f"gradient norms 0.5, 2, 1, 3 cost {together:.4g} in one batch and {mean:.4g} in a batch each",
+            expected="the same: one norm per sample, then the mean",
+            mend="take gradient.flatten(1).norm(dim=1), and .mean() over the batch last",
         )
     few, many = (number(case.penalty(torch.full((n,), 2.0), one)) for n in (4, 16))
     if not math.isclose(few, many, rel_tol=1e-3, abs_tol=1e-5):
         yield Finding(
             seen=f"gradients of norm 2 cost {few:.4g} in a batch of 4 and {many:.4g} in a batch of 16",
             expected="the same",
-            mend="take one norm a sample: gradient.flatten(1).norm(dim=1), and .mean() over the batch last",
+            mend="take one norm per sample: gradient.flatten(1).norm(dim=1), and .mean() over the batch last",
         )
     narrow, wide = (number(case.penalty(torch.full((4,), 2.0), along(3, 4, 4, evenly=e))) for e in (False, True))
     if not math.isclose(narrow, wide, rel_tol=1e-3, abs_tol=1e-5):
         yield Finding(
-            seen=f"a gradient of norm 2 costs {narrow:.4g} if it stands on one pixel, {wide:.4g} if on all of them",
+            seen=f"a gradient of norm 2 costs {narrow:.4g} if it lies on one pixel, {wide:.4g} if on all of them",
             expected="the same: the norm of the whole sample's gradient",
             mend="flatten the gradient before the norm: gradient.flatten(1).norm(dim=1)",
         )
@@ -55,11 +55,11 @@ def penalty_looks_at_each_sample_by_itself(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def penalty_asks_for_a_critic_that_mixes_no_samples(case: LossCase) -> Iterator[Finding]:
-    """The gradient of a sum of logits holds every sample's own gradient only if no sample enters another one's logit.
-    Batch normalisation in D breaks that, so a loss with such a penalty has to say that it cannot have it."""
+    """The gradient of a sum of logits holds every sample's own gradient only if no sample affects another one's logit.
+    Batch normalisation in D breaks that, so a loss with such a penalty has to rule it out."""
     if case.penalised and LossTraits(case.loss).d_norm is None:
         yield Finding(
-            seen="d_loss depends on the gradient of D with respect to samples, and d_norm is not stated",
+            seen="d_loss depends on the gradient of D with respect to samples, but d_norm is not stated",
             expected='d_norm = "none" (or "spectral")',
             mend='add d_norm = "none" to the loss',
         )
@@ -67,8 +67,7 @@ def penalty_asks_for_a_critic_that_mixes_no_samples(case: LossCase) -> Iterator[
 
 @CHECKS.add
 def penalty_teaches_d(case: LossCase) -> Iterator[Finding]:
-    """A penalty that is computed without create_graph=True is a constant: it stands in the loss curve and changes no
-    weight."""
+    """A penalty computed without create_graph=True is a constant: it shows in the loss curve and changes no weight."""
     if not case.penalised:
         return
     slopes = torch.tensor([0.5, 2.0, 1.3, 3.0], requires_grad=True)
@@ -79,16 +78,16 @@ def penalty_teaches_d(case: LossCase) -> Iterator[Finding]:
     got = 0.0 if taught is None else float(taught.sum())
     if not math.isclose(got, needed, rel_tol=0.02, abs_tol=0.02):
         yield Finding(
-            seen=f"the derivative of the penalty by D's slope comes out as {got:.4g}",
+            seen=f"the derivative of the penalty w.r.t. D's slope is {got:.4g}",
             expected=f"{needed:.4g}, by finite differences",
-            mend="torch.autograd.grad(..., create_graph=True), and no detach of the gradient or its norm",
+            mend="use torch.autograd.grad(..., create_graph=True), and do not detach the gradient or its norm",
         )
 
 
 @CHECKS.add
 def penalty_points_are_drawn_for_each_sample(case: LossCase) -> Iterator[Finding]:
-    """The points at which a penalty is taken lie at random places, one for each sample. With one draw for the whole
-    batch all of them are equally near to the reals, and the penalty of a step is taken at one distance only."""
+    """A penalty is taken at points that lie at random places, drawn for each sample. With one draw for the whole batch,
+    all points are equally far from their reals, and each step penalises D at one distance only."""
     distances = _distances(case)
     if distances is None:
         return
@@ -99,14 +98,14 @@ def penalty_points_are_drawn_for_each_sample(case: LossCase) -> Iterator[Finding
         yield Finding(
             seen=f"points at distances {first} from their reals in one batch, {second} in the next",
             expected="distances that differ within a batch as they do between batches",
-            mend="one draw a sample: torch.rand(len(x), *[1] * (x.dim() - 1))",
+            mend="draw once per sample: torch.rand(len(x), *[1] * (x.dim() - 1))",
         )
 
 
 def _distances(case: LossCase) -> Tensor | None:
-    """``[BATCHES, PAIRS]``: how far from its real sample each point is that D is shown at random; None for no such.
+    """``[BATCHES, PAIRS]``: the distance of each random point that D is shown from its real; None if there are none.
 
-    Reals are vectors of signs and each fake is its real's negative: all pairs are equally far apart.
+    Reals are vectors of signs and each fake is its real's negative, so all pairs are equally far apart.
     """
     rows = []
     signs = torch.randint(2, (PAIRS, FEATURES)).float() * 2 - 1
@@ -126,10 +125,10 @@ def _distances(case: LossCase) -> Tensor | None:
 
 @CHECKS.add
 def a_diverged_gradient_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
-    """The gradient of D can be NaN while its logits are finite. Passed through nan_to_num it makes a penalty of a
+    """The gradient of D can be NaN while its logits are finite. Passed through nan_to_num, it gives a penalty of
     moderate size, and nobody learns that the run has diverged."""
 
-    def critic(x: Tensor) -> Tensor:  # 0 at 0, where its derivative comes out as 0 times infinity
+    def critic(x: Tensor) -> Tensor:  # 0 at 0, where its derivative is computed as 0 times infinity
         return torch.where(x > 0, x.sqrt(), 0).flatten(1).sum(1)
 
     if not case.penalised:
@@ -140,5 +139,5 @@ def a_diverged_gradient_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
         yield Finding(
             seen=f"d_loss = {float(value):.4g} where the gradient of D is NaN",
             expected="a loss that is not finite",
-            mend="take nan_to_num, clamps and masks off the gradient",
+            mend="remove nan_to_num, clamps and masks from the gradient",
         )

@@ -1,4 +1,4 @@
-"""Critics that say what they are told, to take a loss apart with."""
+"""Critics with prescribed answers, to take a loss apart."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ganbench.contracts.loss import Loss
 from ganbench.testing.findings import number, seeded
 
 LOGITS = (-80.0, -50.0, -5.0, -1.0, 0.0, 1.0, 5.0, 50.0, 80.0)
-"""Where losses are looked at: D undecided, D sure, and D as sure as a run in trouble makes it."""
+"""Where losses are probed: D undecided, D sure, and D as sure as it gets in a run in trouble."""
 
 ROWS = 8
 REAL, FAKE = 1.0, -1.0
@@ -56,8 +56,8 @@ def told(logit: float, role: float, rows: int = ROWS) -> Tensor:
 class Sloped:
     """A critic that is undecided about everything, with a gradient of its own for each row.
 
-    The logit is 0; the gradient at row i is ``slope[i]`` times ``direction``, which has norm 1: whatever points a loss
-    takes its penalty at, the norms are known.
+    The logit is 0; the gradient at row i is ``slope[i]`` times ``direction``, which has norm 1. So the norms are known,
+    wherever a loss takes its penalty.
     """
 
     def __init__(self, slope: Tensor, direction: Tensor) -> None:
@@ -86,7 +86,7 @@ def small_critic(features: int) -> nn.Module:
 
 
 class Slope(NamedTuple):
-    """At D(x) = ``real`` and D(G(z)) = ``fake``: a loss's value and its derivatives by the two logits."""
+    """At D(x) = ``real`` and D(G(z)) = ``fake``: a loss's value and its derivatives with respect to the two logits."""
 
     real: float
     fake: float
@@ -107,12 +107,12 @@ class LossCase:
 
     @cached_property
     def d_slopes(self) -> list[Slope]:
-        """Of ``d_loss`` at every pair of ``LOGITS``."""
+        """The slopes of ``d_loss`` at every pair of ``LOGITS``."""
         return self._slopes(self.loss.d_loss)
 
     @cached_property
     def g_slopes(self) -> list[Slope]:
-        """Of ``g_loss`` at every pair of ``LOGITS``."""
+        """The slopes of ``g_loss`` at every pair of ``LOGITS``."""
         return self._slopes(self.loss.g_loss)
 
     @staticmethod
@@ -127,7 +127,8 @@ class LossCase:
         return table
 
     def penalty(self, slope: Tensor, direction: Tensor) -> Tensor:
-        """``d_loss`` of an undecided critic with these slopes, one a row; the same random numbers each time."""
+        """``d_loss`` of an undecided critic with these slopes, one per row; the random numbers are the same each
+        time."""
         samples = torch.zeros(len(slope), *direction.shape)
         with seeded(0):
             samples += torch.randn(samples.shape)
@@ -135,7 +136,7 @@ class LossCase:
 
     @cached_property
     def penalised(self) -> bool:
-        """Whether ``d_loss`` depends on the slope of D where its logits stay the same."""
+        """Whether ``d_loss`` depends on the slope of D while its logits stay the same."""
         values = {round(number(self.penalty(torch.full((4,), k), along(6))), 5) for k in (0.2, 1.0, 3.0)}
         return len(values) > 1
 

@@ -1,4 +1,4 @@
-"""Conformance checks of a protocol: rules that hold, names that exist, data that suffice."""
+"""Conformance checks of a protocol: valid rules, installed names, enough data."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ CHECKS: Checks[ProtocolCase] = Checks("protocol")
 Rules = Protocol | Mapping[str, Any]
 Given = Rules | str | Path | Source | ModuleType | Callable[..., Rules]
 JUDGED = 200
-"""Samples that the trial evaluation is made on."""
+"""Samples in the trial evaluation."""
 
 
 @dataclass(frozen=True)
 class ProtocolCase:
-    """Rules under test, the name that they are installed under (empty: none), and how to build them again."""
+    """Rules under test, the name that they are installed under (empty if none), and how to build them again."""
 
     rules: Rules
     name: str = ""
@@ -44,12 +44,12 @@ class ProtocolCase:
 
     @cached_property
     def protocol(self) -> Protocol:
-        """The rules, checked as those of a TOML file are."""
+        """The rules, checked like those of a TOML file."""
         return _parsed(self.rules)
 
     @cached_property
     def dataset(self) -> Dataset | None:
-        """The data; None where they are not on this machine, or not installed."""
+        """The data; None if they are not on this machine, or not installed."""
         try:
             source = plugins.find_for(self.protocol.name, "dataset", self.protocol.dataset)
             built: Dataset = plugins.build(source, argument=source.argument, resolution=self.protocol.resolution)
@@ -59,7 +59,7 @@ class ProtocolCase:
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
-        """Those that can be had, by name."""
+        """The metrics that can be built, by name."""
         found = {}
         for name in self.protocol.evaluation.metrics:
             try:
@@ -75,7 +75,7 @@ def _parsed(rules: Rules) -> Protocol:
 
 
 def protocol_findings(protocol: Given, skip: Collection[str] = ()) -> list[Finding]:
-    """What is wrong with a protocol; nothing is raised for it. Its data are loaded, where they are on this machine.
+    """List everything wrong with a protocol, without raising. Its data are loaded if they are on this machine.
 
     Args:
         protocol: a ``Protocol`` or a mapping of its rules; or an installed one's name, a TOML file (``"mine.toml"``),
@@ -91,7 +91,7 @@ def protocol_findings(protocol: Given, skip: Collection[str] = ()) -> list[Findi
 
 
 def check_protocol(protocol: Given, skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything that is wrong with a protocol. See ``protocol_findings``."""
+    """Raise one ``ConformanceError`` with everything wrong with a protocol. See ``protocol_findings``."""
     subject = _subject(protocol)
     found = _findings(subject, skip)
     if found:
@@ -114,8 +114,8 @@ def _findings(subject: Made, skip: Collection[str]) -> list[Finding]:
 
 @CHECKS.add_vital
 def rules_are_rules_of_protocols(case: ProtocolCase) -> Iterator[Finding]:
-    """Every field is known, of its type and in its range. Protocol(...) in Python does not look, and a batch of 0 would
-    be found out by the run."""
+    """Every field is known, of the right type and in range. Protocol(...) in Python does not check this, and a batch of
+    0 would only fail in the run."""
     if not isinstance(case.rules, (Protocol, Mapping)):
         yield Finding(f"a {type(case.rules).__name__}", "a ganbench.Protocol or a mapping", "return Protocol(...)")
         return
@@ -127,8 +127,8 @@ def rules_are_rules_of_protocols(case: ProtocolCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def name_says_which_version_of_the_rules(case: ProtocolCase) -> Iterator[Finding]:
-    """Rules never change under a name: a record says which it was made by, and other rules get another name. So a name
-    ends in a version, and it is the one that the package announces."""
+    """Rules never change under a name: a record names the rules it was made under, and different rules get a different
+    name. So a name ends in a version, and equals the name that the package installs it under."""
     name = case.protocol.name
     if not re.search(r"-v\d+$", name):
         yield Finding(f"the name {name!r}", "a name that ends in -v1, -v2, ...", f'name="{name}-v1"')
@@ -140,21 +140,25 @@ def name_says_which_version_of_the_rules(case: ProtocolCase) -> Iterator[Finding
 
 @CHECKS.add
 def rules_are_frozen(case: ProtocolCase) -> Iterator[Finding]:
-    """The same rules each time they are built, and after a detour through a file: records of one protocol are compared
-    by its digest."""
+    """Rules are the same each time they are built, and after being written to a file and read back, because records are
+    compared by the digest of their protocol."""
     digest = case.protocol.digest
     if case.again is not None:
         with seeded(1):
             other = _parsed(case.again())
         if other.digest != digest:
             seen = f"digests {digest} and {other.digest}"
-            yield Finding(seen, "the same rules each time", "no clock, no environment and no draws in the rules")
+            yield Finding(
+                seen, "the same rules each time", "use no clock, no environment and no random numbers in the rules"
+            )
     with TemporaryDirectory() as folder:
         file = Path(folder) / "rules.toml"
         file.write_text(to_toml(case.protocol), encoding="utf-8")
         again = read_toml(file)
     if again.digest != digest:
-        yield Finding(f"digest {digest}, from a file {again.digest}", "the same rules", "plain numbers and texts")
+        yield Finding(
+            f"digest {digest}, and {again.digest} from a file", "the same rules", "use plain numbers and strings"
+        )
 
 
 # -- what the rules name -----------------------------------------------------------------------------------------------
@@ -162,8 +166,8 @@ def rules_are_frozen(case: ProtocolCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def everything_that_is_named_is_installed(case: ProtocolCase) -> Iterator[Finding]:
-    """A protocol is refused before anything is trained where its dataset, a metric or its extractor is missing. A
-    package that provides a protocol depends on the packages that provide these."""
+    """A protocol whose dataset, extractor or metrics are not all installed is refused before any training. A package
+    that provides a protocol depends on the packages that provide these."""
     rules = case.protocol.evaluation
     named = [("dataset", case.protocol.dataset), *(("metric", name) for name in rules.metrics)]
     for kind, name in [*named, *([("extractor", rules.extractor)] if rules.extractor else [])]:
@@ -175,11 +179,11 @@ def everything_that_is_named_is_installed(case: ProtocolCase) -> Iterator[Findin
 
 @CHECKS.add
 def headline_is_a_column_that_ranks(case: ProtocolCase) -> Iterator[Finding]:
-    """The table is ranked by the headline: a column of one of the metrics, with a direction."""
+    """The headline ranks the table, so it must be a column of one of the metrics, and have a direction."""
     headline = case.protocol.evaluation.headline
     goals = [metric.columns[headline] for metric in case.metrics.values() if headline in metric.columns]
     if len(case.metrics) < len(case.protocol.evaluation.metrics) and not goals:
-        return  # it may belong to the one that is missing
+        return  # it may belong to a metric that is missing
     if len(goals) != 1 or goals[0] == "info":
         columns = [name for metric in case.metrics.values() for name, goal in metric.columns.items() if goal != "info"]
         what = f"has the goal {goals[0]!r}" if len(goals) == 1 else f"is a column of {len(goals)} metrics"
@@ -188,14 +192,14 @@ def headline_is_a_column_that_ranks(case: ProtocolCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def there_are_enough_samples(case: ProtocolCase) -> Iterator[Finding]:
-    """An evaluation takes its reals without repetition: as many as there are fakes."""
+    """An evaluation takes as many reals as there are fakes, without repetition."""
     if case.dataset is None:
         return
     rules = case.protocol.evaluation
     there = len(case.dataset.part(rules.reference))
     if there < rules.samples:
         yield Finding(
-            seen=f"samples = {rules.samples}, and {case.dataset.name} has {there} in its {rules.reference} part",
+            seen=f"samples = {rules.samples}, but {case.dataset.name} has {there} in its {rules.reference} part",
             expected="no more than there are",
             mend='lower samples, or use reference = "all"',
         )
@@ -203,9 +207,9 @@ def there_are_enough_samples(case: ProtocolCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def real_samples_can_be_judged(case: ProtocolCase) -> Iterator[Finding]:
-    """A trial: reals are scored against other reals, by every metric and under the extractor that the protocol names.
-    What cannot score these data would end every run after it was trained. (Left out where data or weights are not on
-    this machine.)"""
+    """As a trial, every metric scores reals against other reals, under the extractor that the protocol names. A metric
+    or extractor that cannot score these data would end every run after its training. (Left out if data or weights are
+    not on this machine.)"""
     rules = case.protocol.evaluation
     if case.dataset is None or len(case.metrics) < len(rules.metrics):
         return
@@ -226,6 +230,6 @@ def real_samples_can_be_judged(case: ProtocolCase) -> Iterator[Finding]:
         except (GanbenchError, ValueError) as error:
             yield Finding(
                 seen=error.message if isinstance(error, GanbenchError) else str(error),
-                expected=f"scores of {case.dataset.spec} for every metric that is named",
+                expected=f"scores of {case.dataset.spec} from every metric that is named",
                 mend="name another metric, an extractor that reads these data, or a dataset that has labels",
             )

@@ -15,8 +15,8 @@ CHECKS: Checks[Built] = Checks("arch")
 
 @CHECKS.add
 def a_sample_depends_on_its_latent_alone(case: Built) -> Iterator[Finding]:
-    """Samples are judged one by one: with G in eval mode a sample is the same whatever else is in its batch. In train
-    mode batch normalisation would mix the batch, and dropout would draw."""
+    """Samples are judged one by one, so with G in eval mode a sample does not depend on the rest of its batch. In train
+    mode batch normalisation would mix samples, and dropout would draw random numbers."""
     gan = case.copy()
     batch = case.batch(gan)
     with torch.inference_mode(), in_eval_mode(gan):
@@ -27,14 +27,14 @@ def a_sample_depends_on_its_latent_alone(case: Built) -> Iterator[Finding]:
         yield Finding(
             seen=f"the same latents give samples {gap:.2g} apart in a batch of {SAMPLES} and in one of {SAMPLES // 2}",
             expected="the same samples",
-            mend="do not call .train() in sample(); use running statistics; nothing that mixes samples in G",
+            mend="do not call .train() in sample(), use running statistics, and mix no samples in G",
         )
 
 
 @CHECKS.add
 def sampling_changes_nothing(case: Built) -> Iterator[Finding]:
-    """Looking does not touch: a run that is looked at more often is the same run. Sampling moves no batch-norm
-    statistic, no average and no module into another mode."""
+    """Looking does not touch: a run that is sampled more often is the same run. Sampling changes no batch-norm
+    statistic and no average, and switches no module to another mode."""
     gan = case.copy()
     before = {name: value.clone() for name, value in gan.state_dict().items()}
     with torch.inference_mode(), in_eval_mode(gan):
@@ -44,7 +44,7 @@ def sampling_changes_nothing(case: Built) -> Iterator[Finding]:
     changed = [name for name, value in gan.state_dict().items() if not same_values(value, before[name])]
     if changed:
         yield Finding(
-            f"sample() changed {some(changed)}", "the same state before and after", "sample in eval mode as called"
+            f"sample() changed {some(changed)}", "the same state before and after", "keep the eval mode it is called in"
         )
     if now != modes:
         yield Finding(
@@ -56,8 +56,8 @@ def sampling_changes_nothing(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def sampling_draws_from_the_latent_stream_alone(case: Built) -> Iterator[Finding]:
-    """Evaluation latents come from a stream of their own, shared by every combination of a seed. What sampling draws
-    elsewhere makes scores unrepeatable and, from torch's default generator, comes out of the training's stream."""
+    """Evaluation latents come from a stream of their own, shared by every combination of a seed. If sampling draws from
+    elsewhere, scores cannot be repeated, and draws from torch's default generator change the training."""
     gan = case.copy()
     samples = []
     for seed in (1, 2):
@@ -67,8 +67,8 @@ def sampling_draws_from_the_latent_stream_alone(case: Built) -> Iterator[Finding
             drawn = moved(before)
     if drawn or not torch.equal(*samples):
         yield Finding(
-            seen=f"sampling drew from {drawn}" if drawn else "samples change with the seed of the program",
-            expected="samples that follow from latents, labels and sources",
+            seen=f"sampling drew from {drawn}" if drawn else "samples change with the global seed",
+            expected="samples that depend on latents, labels and sources alone",
             mend="draw with the generator that sample_latent is given; in eval mode use a fixed noise buffer",
         )
 
@@ -81,8 +81,8 @@ def latents_follow_from_their_generator(case: Built) -> Iterator[Finding]:
         yield Finding(
             seen=f"{len(one)} latents for {SAMPLES}"
             if len(one) != SAMPLES
-            else "other latents under the same generator",
-            expected=f"{SAMPLES} latents that the generator decides",
+            else "different latents under the same generator",
+            expected=f"{SAMPLES} latents that depend on the generator alone",
             mend="draw every latent with generator=rng",
         )
     elif torch.equal(one, other):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from ganbench.contracts.arch import GAN, Match, Terms
+from ganbench.contracts.arch import GAN, Terms
 from ganbench.contracts.data import Batch, DataSpec
-from ganbench.contracts.loss import Loss
+from ganbench.contracts.loss import Loss, Match
 from ganbench.contracts.trick import Player, Trick, Turn
 from ganbench.errors import Unsupported
 from ganbench.testing.built import Built, total_of, without_gradient
@@ -26,14 +26,14 @@ DATA = (DataSpec((2,), bounded=False), DataSpec((3, 16, 16), classes=10))
 
 @dataclass(frozen=True)
 class TrickCase:
-    """A trick under test; ``ask`` builds it with an argument, or is None where it came ready-made."""
+    """A trick under test; ``ask`` builds it with an argument, or is None if it came ready-made."""
 
     trick: Trick
     ask: Callable[[str], Trick] | None = None
 
     @cached_property
     def stages(self) -> list[Stage]:
-        """Where it plays: it may decline data that it is not made for."""
+        """The stages it plays on; it may decline data that it is not made for."""
         found = []
         for data in DATA:
             with seeded(0):
@@ -58,7 +58,7 @@ class TrickCase:
 
 
 class Stage:
-    """Sound players, as a trick leaves them, on some data; ``built`` is what the checks of an arch look at."""
+    """Sound players under a trick, on some data. The checks of an arch examine ``built``."""
 
     def __init__(self, trick: Trick, data: DataSpec) -> None:
         self.trick, self.data = trick, data
@@ -66,20 +66,20 @@ class Stage:
         self.built = Built(again(), data, None, False, again)
 
     def turn(self, player: Player, gan: GAN, seed: int = 1) -> Turn:
-        """Somebody's turn, with fakes as the core makes them."""
+        """A player's turn, with fakes as the core makes them."""
         batch = self.built.batch(gan, seed=seed)
         fake = without_gradient(gan, batch) if player == "D" else gan.fake(batch)
         return _turn(player, gan, batch, fake)
 
     def matches(self, player: Player, seed: int = 1) -> tuple[GAN, Turn, list[Match]]:
-        """Fresh players, the turn, and its games as the trick shows them."""
+        """Fresh players, the turn, and its matches as the trick changes them."""
         gan = self.built.copy()
         turn = self.turn(player, gan, seed)
         return gan, turn, list(gan.matches(turn.batch, turn.fake))
 
 
 def with_trick(trick: Trick, data: DataSpec) -> GAN:
-    """Sound players under a trick: they play the matches, and G's objective, that it makes of theirs."""
+    """Sound players that play the matches, and G's objective, as a trick changes them."""
     gan = trick.players(toy, data)
     if not isinstance(gan, GAN):
         raise TypeError(f"players() returned a {type(gan).__name__}, not a GAN")
@@ -92,8 +92,15 @@ def with_trick(trick: Trick, data: DataSpec) -> GAN:
             return [trick.match(match, turn) for match in kind.matches(self, batch, fake)]
 
         def g_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
-            objective = partial(kind.g_objective, self, loss, batch, fake)
-            return trick.g_objective(objective, _turn("G", self, batch, fake))
+            turn = _turn("G", self, batch, fake)
+            batch = replace(batch, view=lambda match: trick.match(match, turn))
+            return trick.g_objective(partial(kind.g_objective, self, loss, batch, fake), turn)
+
+        def d_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
+            turn = _turn("D", self, batch, fake)
+            batch = replace(batch, view=lambda match: trick.match(match, turn))
+            terms: Terms = kind.d_objective(self, loss, batch, fake)
+            return terms
 
     gan.__class__ = Tricked
     return gan
@@ -103,7 +110,7 @@ _optimizers: WeakKeyDictionary[GAN, tuple[Optimizer, Optimizer]] = WeakKeyDictio
 
 
 def _turn(player: Player, gan: GAN, batch: Batch, fake: Any) -> Turn:
-    """Somebody's turn in the middle of a run. Players keep their optimisers, whatever weights they are called with."""
+    """A player's turn in the middle of a run. Players keep their optimisers, whatever weights they are called with."""
     if gan not in _optimizers:
         _optimizers[gan] = (
             torch.optim.Adam(gan.discriminator_params(), lr=1e-3),

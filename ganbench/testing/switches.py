@@ -1,4 +1,4 @@
-"""Switches of the whole process, which no plugin may touch: the next plugin, and the core, would feel it."""
+"""Process-wide switches, which no plugin may touch, as they affect the next plugin and the core."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ganbench.testing.finding import Finding
 
 NAME = "global-switches-stay-as-they-are"
 WHY = (
-    "A process plays, judges and builds with many plugins. One that sets torch's default dtype or device, the number "
-    "of threads, the precision of matrix products, grad mode or the working directory changes the bits of every other "
-    "one, or breaks it, and the record does not say so."
+    "One process trains, judges and builds with many plugins. A plugin that sets torch's default dtype or device, the "
+    "number of threads, the precision of matrix products, grad mode or the working directory changes the results of "
+    "the others, or breaks them, and no record says so."
 )
 
 
 class Switch(NamedTuple):
-    """How a switch is read, and how it is put back."""
+    """How to read a switch, and how to put it back."""
 
     read: Callable[[], Any]
     write: Callable[[Any], Any]
 
     def state(self) -> Any:
-        """What it stands at; torch refuses to say while its old and its new names for one precision disagree."""
+        """Its value. torch raises an error while its old and its new names for one precision disagree."""
         try:
             return self.read()
         except RuntimeError:
@@ -45,7 +45,7 @@ def _flushes_denormals() -> bool:
 
 _CUDNN: Any = torch.backends.cudnn  # torch's stubs do not know all of it
 
-# The new names of the precisions stand before the old ones: put back in this order, both agree again.
+# The new names of the precisions come before the old ones: put back in this order, both agree again.
 SWITCHES = {
     "torch's default dtype": Switch(torch.get_default_dtype, torch.set_default_dtype),
     "torch's default device": Switch(torch.get_default_device, torch.set_default_device),
@@ -73,7 +73,7 @@ SWITCHES = {
 
 @contextmanager
 def switches_kept() -> Iterator[list[str]]:
-    """Put every switch back that is changed within; the list names them, afterwards, with both values."""
+    """Put back every switch that is changed within. Afterwards the list names them, with both values."""
     before, changed = {name: switch.state() for name, switch in SWITCHES.items()}, list[str]()
     try:
         yield changed
@@ -86,14 +86,14 @@ def switches_kept() -> Iterator[list[str]]:
 
 
 def findings_of(changed: list[str], where: str = "") -> list[Finding]:
-    """What to say of changed switches."""
+    """The finding for changed switches, if there are any."""
     if not changed:
         return []
     return [
         Finding(
             seen=f"it changed {'; '.join(changed)}",
             expected="every process-wide switch as it was found",
-            mend="state dtype= and device= where a tensor is made, write `with torch.no_grad():`, leave the rest alone",
+            mend="give dtype= and device= where a tensor is made, use `with torch.no_grad():`, leave the rest alone",
             where=where,
             check=NAME,
             why=WHY,

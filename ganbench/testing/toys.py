@@ -1,4 +1,4 @@
-"""Plain players and plain losses, known to be sound: what tricks are tried on, and speed is compared with."""
+"""Plain players and losses, known to be sound. Tricks are tried on them, and speed is compared with theirs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDEST = 1024
 
 
 class Logistic:
-    """The plainest loss, to move both players with."""
+    """The plainest loss that moves both players."""
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         return softplus(-D(real)).mean() + softplus(D(fake)).mean()
@@ -37,7 +37,7 @@ class Demanding(Logistic):
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.9)}
 
     def after_d_step(self, discriminators: object) -> None:
-        """Nothing: it is there to be kept."""
+        """Does nothing, and must survive what a trick does to the loss."""
 
 
 class Penalised(Demanding):
@@ -97,10 +97,10 @@ def _flat(data: DataSpec, width: int) -> GAN:
 
 
 def toy_of_size(data: DataSpec, parameters: int) -> GAN:
-    """The toy whose number of parameters is nearest."""
+    """The toy whose number of parameters is nearest to ``parameters``."""
     widths = [1]
     while widths[-1] < WIDEST:
         widths.append(max(widths[-1] + 1, widths[-1] * 5 // 4))
-    with torch.device("meta"):  # to be counted, not to be filled
+    with torch.device("meta"):  # counted only, never filled
         sizes = {width: count_parameters([toy(data, width)]) for width in widths}
     return toy(data, min(widths, key=lambda width: abs(sizes[width] - parameters)))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Batch
+from ganbench.contracts.loss import Match
 from ganbench.testing.built import Built, flat, gradients_of, sampled, some, total_of, without_gradient
 from ganbench.testing.device import clash
 from ganbench.testing.findings import TORCH, Checks, Finding, global_states, moved, seeded
@@ -25,8 +26,8 @@ CHECKS: Checks[Built] = Checks("arch")
 
 @CHECKS.add
 def gradients_reach_every_weight_of_the_player_whose_turn_it_is(case: Built) -> Iterator[Finding]:
-    """A weight without a gradient is not trained: a module that is never called, or a detach too many. And D's turn
-    must not reach G: its fakes come without a gradient, so whoever reaches G there made them anew."""
+    """A weight without a gradient is not trained: its module is never called, or there is one detach too many. And D's
+    turn must not reach G: its fakes come without a gradient, so an objective that reaches G has made its own."""
     gan = case.copy()
     batch = case.batch(gan)
     turns = (
@@ -47,8 +48,41 @@ def gradients_reach_every_weight_of_the_player_whose_turn_it_is(case: Built) -> 
         yield Finding(
             seen="D's objective has gradients with respect to G's weights",
             expected="none",
-            mend="work with the fakes that d_objective is given",
+            mend="use the fakes that d_objective is given",
         )
+
+
+@CHECKS.add
+def extra_terms_show_d_what_tricks_show_it(case: Built) -> Iterator[Finding]:
+    """Augmentation works because D never sees a sample as it is. A term that shows D plain reals or fakes gives them
+    away, and with packed samples it fails. ``batch.view`` shows a match as the tricks do."""
+    gan, within, past = case.copy(), [False], list[str]()
+
+    def view(match: Match) -> Match:
+        def seen(x: Tensor) -> Tensor:
+            within[0] = True
+            try:
+                return match.D(x)
+            finally:
+                within[0] = False
+
+        return match._replace(D=seen)
+
+    batch = replace(case.batch(gan), view=view)
+    turns = (("d_extra", gan.d_extra, without_gradient(gan, batch)), ("g_extra", gan.g_extra, gan.fake(batch)))
+    modules = {name: m for d in gan.discriminators() for name, m in d.named_modules() if not list(m.children())}
+    for name, module in modules.items():
+        module.register_forward_pre_hook(lambda *_, name=name: None if within[0] else past.append(name))
+    for player, terms, fake in turns:
+        past.clear()
+        if found := terms(batch, fake):
+            total_of(found)
+        if past:
+            yield Finding(
+                seen=f"{player} shows samples to D ({some(past[:1])}) past batch.view",
+                expected="D is called through batch.view",
+                mend="seen = batch.view(Match(D, batch.real, fake)); then seen.D(seen.real) and seen.D(seen.fake)",
+            )
 
 
 def _trained(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
@@ -57,8 +91,9 @@ def _trained(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
 
 @CHECKS.add
 def training_draws_from_torchs_default_generator_alone(case: Built) -> Iterator[Finding]:
-    """Dropout, noise layers, pools and augmentations draw while the players train. The core has seeded torch's default
-    generator for them and keeps its state in the checkpoint: what is drawn elsewhere makes another run of it."""
+    """Dropout, noise layers, pools and augmentations draw random numbers during training. The core seeds torch's
+    default generator for them and stores its state in the checkpoint. Drawing elsewhere makes a repeated or resumed run
+    a different run."""
     gan = case.copy()
     state = copy.deepcopy(gan.state_dict())
     played = []
@@ -72,14 +107,14 @@ def training_draws_from_torchs_default_generator_alone(case: Built) -> Iterator[
         drawn = moved(before, allowed=TORCH)
     if drawn or not torch.equal(*played):
         yield Finding(
-            seen=f"training drew from {drawn}" if drawn else "the same turn was played twice and came out differently",
-            expected="draws from torch's default generator, and nothing remembered but in buffers",
-            mend="torch.rand and its like, without generator=; register what has to last as a buffer",
+            seen=f"training drew from {drawn}" if drawn else "the same turn, played twice, came out differently",
+            expected="draws from torch's default generator only, and no memory except in buffers",
+            mend="use torch.rand and the like without generator=, and register what has to last as a buffer",
         )
 
 
 def _both_turns(gan: GAN, batch: Batch) -> Tensor:
-    """What D and G minimise on a batch, NaN counting as a number."""
+    """What D and G minimise on a batch. NaN becomes a number, so that results can be compared."""
     d_total = total_of(gan.d_objective(Logistic(), batch, without_gradient(gan, batch)))
     g_total = total_of(gan.g_objective(Logistic(), batch, gan.fake(batch)))
     return torch.stack([d_total, g_total]).detach().nan_to_num()
@@ -87,8 +122,8 @@ def _both_turns(gan: GAN, batch: Batch) -> Tensor:
 
 @CHECKS.add
 def weights_and_buffers_are_all_there_is(case: Built) -> Iterator[Finding]:
-    """A checkpoint holds the state_dict and nothing else: what a module remembers otherwise (a batch of reals kept from
-    an earlier update, say) is lost when a run is resumed. The averaged copy is made by deepcopy and shares the
+    """A checkpoint holds the state_dict and nothing else. What a module keeps elsewhere (a batch of reals from an
+    earlier update, say) is lost when a run is resumed. The averaged copy is made by deepcopy and shares the
     discriminators."""
     gan = case.copy()
     with seeded(1):
@@ -106,23 +141,23 @@ def weights_and_buffers_are_all_there_is(case: Built) -> Iterator[Finding]:
             played.append(_both_turns(players, replace(case.batch(players, seed=3), step=1)))
     if not torch.equal(*played):
         yield Finding(
-            seen="a GAN that has played one batch, and one that was restored from its checkpoint, play the next "
+            seen="a GAN that has played one batch and its copy restored from a checkpoint play the next one "
             f"differently: {_numbers(played[0])} and {_numbers(played[1])}",
             expected="the same objectives",
-            mend="keep no batch and no counter in attributes: batch has the step, buffers have the rest",
+            mend="keep no batch and no counter in attributes; take the step from batch, and keep the rest in buffers",
         )
     averaged = gan.averaged_copy()
     shared = {id(p) for p in flat(averaged.discriminator_params())} == {id(p) for p in flat(gan.discriminator_params())}
     if not shared or not _same_samples(case, gan, averaged):
         yield Finding(
             seen="averaged_copy() is not the same G with the same D",
-            expected="separate generators of the same weights, shared discriminators",
+            expected="separate generators with the same weights, and shared discriminators",
             mend="keep modules as attributes of the GAN; hold no generator in a closure",
         )
 
 
 def _restored(case: Built, gan: GAN) -> GAN:
-    """The players built anew, with the weights of a checkpoint."""
+    """The players, built again and given the weights of a checkpoint."""
     torch.manual_seed(99)
     twin = case.again()
     file = BytesIO()
@@ -142,12 +177,12 @@ def _numbers(values: Tensor) -> str:
 
 @CHECKS.add
 def players_follow_their_batch_to_another_device(case: Built) -> Iterator[Finding]:
-    """A run on a GPU moves the GAN there by ``.to(device)``, which finds parameters and buffers and nothing else: a
-    tensor in an attribute, or one made without device=, stays behind. Weights of float64 are many times slower there,
-    and some devices have none. (torch's "meta" device stands in for a GPU here.)"""
+    """A run on a GPU moves the GAN there with ``.to(device)``, which moves parameters and buffers and nothing else. A
+    tensor in an attribute, or one made without device=, stays behind. Weights in float64 are many times slower there,
+    and some devices have no float64. (torch's "meta" device stands in for a GPU here.)"""
     wide = [name for name, p in case.gan.named_parameters() if p.dtype == torch.float64]
     if wide:
-        yield Finding(f"{some(wide)} in float64", "weights of float32", "no .double() in the players")
+        yield Finding(f"{some(wide)} in float64", "weights in float32", "use no .double() in the players")
     gan = case.copy()
     batch = case.batch(gan)
     there: dict[str, Any] = {name: x.to("meta") for name, x in vars(batch).items() if isinstance(x, Tensor)}
@@ -158,5 +193,5 @@ def players_follow_their_batch_to_another_device(case: Built) -> Iterator[Findin
             yield Finding(
                 seen=f"with everything on the device 'meta': {type(error).__name__}: {str(error).splitlines()[0]}",
                 expected="players that .to(device) moves as a whole",
-                mend="register_buffer for constants, device=x.device for tensors that are made on the way",
+                mend="use register_buffer for constants, and device=x.device for tensors made in forward",
             )

@@ -33,11 +33,11 @@ CHECKS: Checks[TrickCase] = Checks("trick")
 Given = Trick | str | Source | ModuleType | Callable[..., Trick]
 PLAYERS: tuple[Player, ...] = ("D", "G")
 NOT_ITS_DOING = ("normalisation-of-d-is-as-asked", "d-judges-each-sample-by-itself")
-"""Checks of an arch that a trick may fail: what normalises, and what compares the samples of a batch, is one."""
+"""Checks of an arch that a trick may fail: normalising D, and comparing the samples of a batch, are tricks."""
 
 
 def trick_findings(trick: Given, skip: Collection[str] = ()) -> list[Finding]:
-    """What is wrong with a trick; nothing is raised for it.
+    """List everything wrong with a trick, without raising.
 
     It is tried on sound players for points and for images, and around sound losses; it may decline some of them.
 
@@ -54,7 +54,7 @@ def trick_findings(trick: Given, skip: Collection[str] = ()) -> list[Finding]:
 
 
 def check_trick(trick: Given, skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything that is wrong with a trick. See ``trick_findings``."""
+    """Raise one ``ConformanceError`` with everything wrong with a trick. See ``trick_findings``."""
     subject = made("trick", trick)
     found = _findings(subject, skip)
     if found:
@@ -73,8 +73,8 @@ def _findings(subject: Made, skip: Collection[str]) -> list[Finding]:
 
 @CHECKS.add_vital
 def trick_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
-    """A trick overrides what it takes of ganbench.Trick; the rest changes nothing. d_norm says how D is built, in the
-    words that an arch is asked with."""
+    """A trick overrides the methods of ganbench.Trick that it needs; the others change nothing. d_norm says how D is
+    built, in the same words that an arch is asked with."""
     if not isinstance(case.trick, Trick):
         yield Finding(f"a {type(case.trick).__name__}", "a ganbench.Trick", "derive the class from ganbench.Trick")
     elif case.trick.d_norm not in (None, "none", "spectral"):
@@ -87,8 +87,8 @@ def trick_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def trick_acts_on_something(case: TrickCase) -> Iterator[Finding]:
-    """A trick raises Unsupported for players, data and losses that it has no meaning for, with a reason. One that
-    declines points and images, or a logistic and a Wasserstein loss, cannot be checked here."""
+    """A trick raises Unsupported, with a reason, for players, data and losses that it has no meaning for. One that
+    declines both points and images, or every loss it is tried with, cannot be checked here."""
     if not case.stages:
         tried = " and ".join(map(str, DATA))
         yield Finding(f"Unsupported for {tried}", "players for one of them", "decline only what does not fit")
@@ -98,8 +98,8 @@ def trick_acts_on_something(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def a_nonsense_argument_is_declined(case: TrickCase) -> Iterator[Finding]:
-    """What stands behind the colon is typed by users. Unsupported tells them in a sentence what would do; any other
-    exception looks like a broken plugin."""
+    """Users type what follows the colon. Unsupported tells them in a sentence what would work; any other exception
+    looks like a broken plugin."""
     if case.ask is None:
         return
     try:
@@ -110,7 +110,7 @@ def a_nonsense_argument_is_declined(case: TrickCase) -> Iterator[Finding]:
         said = error.message if isinstance(error, GanbenchError) else f"{type(error).__name__}: {error}"
         yield Finding(
             seen=f"the argument 'no/such thing': {said}",
-            expected="ganbench.Unsupported, which says what would do",
+            expected="ganbench.Unsupported, which says what would work",
             mend='raise Unsupported(f"\'{argument}\' is not a number", "the default is 0.1")',
         )
 
@@ -143,7 +143,7 @@ def loss_keeps_its_traits(case: TrickCase) -> Iterator[Finding]:
             if kept[name] != value:
                 yield Finding(
                     seen=f"{name} = {kept[name]!r} around a loss with {name} = {value!r}",
-                    expected="the traits of the loss that it was given",
+                    expected="the traits of the loss that it wraps",
                     mend="derive the wrapper from ganbench.LossAround, which copies them",
                     where=f"around {type(before).__name__}",
                 )
@@ -169,27 +169,28 @@ def _inherited(finding: Finding, where: str) -> Finding:
 
 @CHECKS.add
 def match_stays_differentiable(case: TrickCase) -> Iterator[Finding]:
-    """G learns through what D says of its fakes, and a penalty differentiates what D says by the samples, twice. What a
-    trick puts between samples and D lets all of it through: no detach, no no_grad, no rounding."""
+    """G learns through D's logits of its fakes, and a penalty differentiates D's logits twice with respect to the
+    samples. Whatever a trick puts between samples and D must let all of this through: no detach, no no_grad, no
+    rounding."""
     for stage in case.stages:
         for player in PLAYERS:
             gan, _, matches = stage.matches(player)
             for real, fake, D in ((match.real, match.fake, match.D) for match in matches):
                 if real.shape[1:] != fake.shape[1:]:
-                    seen = f"in {player}'s turn real is {tuple(real.shape)} and fake {tuple(fake.shape)}"
+                    seen = f"in {player}'s turn reals are {tuple(real.shape)} and fakes are {tuple(fake.shape)}"
                     yield Finding(seen, "samples of one shape", "treat both alike", where=str(stage.data))
                     return
                 if not _slope(D, real):
                     yield Finding(
                         seen=f"in {player}'s turn D has no gradient with respect to its samples",
-                        expected="one: G learns through it, and so do penalties",
-                        mend="no detach, no no_grad and no rounding of what D is shown",
+                        expected="a gradient: G learns through it, and so do penalties",
+                        mend="use no detach, no no_grad and no rounding on what D is shown",
                         where=str(stage.data),
                     )
                     return
                 if player == "G" and not _reaches(D(fake), flat(gan.generator_params())):
                     yield Finding(
-                        seen="in G's turn nothing that D says of the fakes depends on G",
+                        seen="in G's turn D's logits of the fakes do not depend on G",
                         expected="a gradient for G",
                         mend="do not detach match.fake",
                         where=str(stage.data),
@@ -200,7 +201,7 @@ def match_stays_differentiable(case: TrickCase) -> Iterator[Finding]:
 
 
 def _slope(D: Callable[[Tensor], Tensor], x: Tensor) -> bool:
-    """Whether D's logits have a gradient by the samples."""
+    """Whether D's logits have a gradient with respect to the samples."""
     x = x.detach().clone().requires_grad_(True)
     return _reaches(D(x), [x])
 
@@ -214,8 +215,8 @@ def _reaches(said: Tensor, inputs: Sequence[Tensor]) -> bool:
 
 @CHECKS.add
 def g_objective_is_made_of_named_terms(case: TrickCase) -> Iterator[Finding]:
-    """Terms are added up, watched one by one for the first NaN, and averaged into the history under their names: a
-    mapping of scalars, each of which may be Lazy."""
+    """Terms are added up, watched one by one for the first NaN, and averaged into the history under their names. So
+    g_objective() returns a mapping of scalars, each of which may be Lazy."""
     for stage in case.stages:
         gan = stage.built.copy()
         batch = stage.built.batch(gan)
@@ -238,8 +239,8 @@ def g_objective_is_made_of_named_terms(case: TrickCase) -> Iterator[Finding]:
 @CHECKS.add
 def players_stay_sound(case: TrickCase) -> Iterator[Finding]:
     """What a trick makes of sound players passes the checks of an arch: shapes, owners of weights, gradients, what a
-    checkpoint holds, sampling, divergence. D's normalisation, and whether D compares the samples of a batch, is the
-    trick's own affair."""
+    checkpoint holds, sampling, divergence. D's normalisation is up to the trick, and so is whether D compares the
+    samples of a batch."""
     for stage in case.stages:
         for finding in arch.CHECKS.run(stage.built, skip=NOT_ITS_DOING):
             yield _inherited(finding, str(stage.data))
@@ -247,7 +248,7 @@ def players_stay_sound(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def a_turn_moves_no_weight(case: TrickCase) -> Iterator[Finding]:
-    """Optimisers move weights, once in a player's turn, and nobody else. A trick looks at them, copies them, and leaves
+    """Only optimisers move weights, once in a player's turn. A trick may look at weights and copy them, but leaves
     them, their gradients and the batch as they were."""
     for stage in case.stages:
         for player in PLAYERS:
@@ -266,7 +267,7 @@ def a_turn_moves_no_weight(case: TrickCase) -> Iterator[Finding]:
                 yield Finding(
                     seen=f"in {player}'s turn it changed {some(changed)}",
                     expected="weights, gradients, optimisers and the batch as they were",
-                    mend="work on copies (torch.func.functional_call plays with other weights); no .backward()",
+                    mend="work on copies (torch.func.functional_call plays with other weights), without .backward()",
                     where=str(stage.data),
                 )
                 return
@@ -282,7 +283,7 @@ def _step(optimizer: Optimizer) -> None:
 
 
 def _everything(turn: Turn) -> dict[str, Tensor]:
-    """All that a turn must leave alone, by name: copies."""
+    """Copies of everything that a turn must leave alone, by name."""
     found: dict[str, Tensor] = dict(turn.gan.named_parameters())
     found |= {f"the gradient of {name}": p.grad for name, p in turn.gan.named_parameters() if p.grad is not None}
     found |= {f"batch.{name}": value for name, value in vars(turn.batch).items() if isinstance(value, Tensor)}
@@ -296,9 +297,8 @@ def _everything(turn: Turn) -> dict[str, Tensor]:
 
 @CHECKS.add
 def gradients_are_changed_in_place(case: TrickCase) -> Iterator[Finding]:
-    """gradients() stands between the backward pass and the optimiser's step: it changes p.grad in place, and no weight.
-    A NaN among the gradients stays one, however it is scaled, clipped or cleaned: that is how a run is known to have
-    diverged."""
+    """gradients() runs between the backward pass and the optimiser's step. It changes p.grad in place, and no weight. A
+    NaN among the gradients stays one, however they are scaled, clipped or cleaned: it shows that a run has diverged."""
     for stage in case.stages:
         gan = stage.built.copy()
         for player in PLAYERS:
@@ -307,15 +307,15 @@ def gradients_are_changed_in_place(case: TrickCase) -> Iterator[Finding]:
                 for p in params:
                     p.grad = torch.randn_like(p)
                 if lost:
-                    params[0].grad.view(-1)[0] = math.nan  # type: ignore[union-attr]  # it was set just now
+                    params[0].grad.view(-1)[0] = math.nan  # type: ignore[union-attr]  # set just now
                 given, weights = [p.grad for p in params], [p.detach().clone() for p in params]
                 case.trick.gradients(params, player)
                 seen = _spoilt(params, given, weights, lost)
                 if seen:
                     yield Finding(
-                        seen=f"gradients() of {player} {seen}",
-                        expected="p.grad changed in place, weights as they were, a NaN still one",
-                        mend="p.grad.mul_(...), p.grad.clamp_(...), torch.nn.utils.clip_grad_norm_; no nan_to_num",
+                        seen=f"gradients() for {player} {seen}",
+                        expected="p.grad changed in place, weights as they were, and a NaN still NaN",
+                        mend="use p.grad.mul_(...), p.grad.clamp_(...) or clip_grad_norm_, and no nan_to_num",
                         where=str(stage.data),
                     )
                     return
@@ -327,11 +327,11 @@ def _spoilt(
     if any(not torch.equal(p, was) for p, was in zip(params, weights, strict=True)):
         return "changed weights"
     if any(p.grad is not was for p, was in zip(params, given, strict=True)):
-        return "put other tensors (or None) in the place of p.grad"
+        return "replaced p.grad with other tensors (or None)"
     finite = all(p.grad is None or bool(p.grad.isfinite().all()) for p in params)
     if lost and finite:
-        return "made finite numbers of a NaN"
-    return "made numbers that are not finite" if not lost and not finite else ""
+        return "turned a NaN into finite numbers"
+    return "turned finite gradients into NaN or infinity" if not lost and not finite else ""
 
 
 # -- repeatable --------------------------------------------------------------------------------------------------------
@@ -339,8 +339,8 @@ def _spoilt(
 
 @CHECKS.add
 def random_numbers_come_from_torchs_default_generator(case: TrickCase) -> Iterator[Finding]:
-    """The core seeds torch's default generator for tricks and stores its state in the checkpoint. What is drawn
-    elsewhere makes a repeated or resumed run another run."""
+    """The core seeds torch's default generator for tricks and stores its state in the checkpoint. Drawing elsewhere
+    makes a repeated or resumed run a different run."""
 
     def play(stage: Stage, torch_seed: int, other_seed: int) -> tuple[Tensor, str, bytes]:
         with seeded(other_seed):
@@ -364,7 +364,7 @@ def random_numbers_come_from_torchs_default_generator(case: TrickCase) -> Iterat
             yield Finding(
                 seen=seen,
                 expected="draws from torch's default generator, and nothing else",
-                mend="torch.rand and its like, without generator= and without manual_seed",
+                mend="use torch.rand and the like, without generator= and without manual_seed",
                 where=str(stage.data),
             )
             return
@@ -372,8 +372,8 @@ def random_numbers_come_from_torchs_default_generator(case: TrickCase) -> Iterat
 
 @CHECKS.add
 def trick_keeps_nothing_between_calls(case: TrickCase) -> Iterator[Finding]:
-    """No checkpoint holds a trick. What it counts, averages or keeps of a batch is lost when a run is resumed, which
-    then ends with other bits; what has to last is a buffer of the networks."""
+    """No checkpoint holds a trick. What it counts, averages or keeps from a batch is lost when a run is resumed, which
+    then ends with different bits. What has to last belongs in a buffer of the networks."""
     try:
         twin = copy.deepcopy(case.trick)
     except Exception as error:
@@ -393,7 +393,7 @@ def trick_keeps_nothing_between_calls(case: TrickCase) -> Iterator[Finding]:
                 played.append(_played(one, seed=3))
         if not torch.equal(*played):
             yield Finding(
-                seen=f"a batch is played as {played[0].tolist()} after another one, as {played[1].tolist()} at first",
+                seen=f"a batch gives {played[0].tolist()} after another one, and {played[1].tolist()} as the first",
                 expected="the same",
                 mend="take what changes from turn.progress and turn.batch.step; keep the rest in buffers",
                 where=str(stage.data),

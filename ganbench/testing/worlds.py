@@ -1,4 +1,4 @@
-"""Small worlds in which it is known which samples are better: what metrics are tried on."""
+"""Small worlds to try metrics on, in which it is known which samples are better."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ganbench.testing.findings import rng, seeded
 CLASSES = 10
 SAMPLES = 300
 AT_HOME = 100
-SIDE, BAR = 8, 6  # a class is a bright bar of 6 pixels out of 64, on a dark ground
+SIDE, BAR = 8, 6  # a class is a bright bar of 6 pixels out of 64, on a dark background
 
 
 class Bars(Extractor):
@@ -66,8 +66,8 @@ class Still(Extractor):
 @dataclass(frozen=True)
 class World:
     """Real samples and kinds of fakes: ``other`` reals, ``noise``, reals of ``one_class`` only or of ``half`` of the
-    classes, ``repeated``, one real over and over, and other reals with a quarter or a half of noise among them. All are
-    stored as a dataset stores them. A translator is given negatives, and the reals are its truth."""
+    classes, ``repeated`` (one real over and over), and other reals mixed with a quarter or a half of noise. All are
+    stored as a dataset stores them. The sources for a translator are negatives of the samples."""
 
     name: str
     spec: DataSpec
@@ -181,7 +181,7 @@ def line() -> World:
 
 @cache
 def clips() -> World:
-    """Bright squares on a dark ground that move steadily, ten ways: for metrics of video."""
+    """Bright squares that move steadily over a dark background, in ten ways: for metrics of video."""
     frames, side, edge = 8, 16, 5
 
     def draw(seed: int, kinds: int = CLASSES) -> tuple[Tensor, Tensor]:
@@ -212,7 +212,7 @@ def of_data(data: Dataset, extractor: Extractor) -> World:
     labels = data.train.labels
     kinds = torch.arange(len(data.train)) if labels is None else labels
     half = (kinds < kinds.max() / 2).nonzero().flatten()
-    one, noise = (yardsticks.draw(name, data, like, "test", 0)[0][1] for name in ("one class", "noise"))
+    one, noise = (yardsticks.draw(name, data, like, "test", 0).fake for name in ("one class", "noise"))
     fakes = {
         "other": data.train[torch.arange(n)],
         "noise": noise,
@@ -235,7 +235,7 @@ def _negative(x: Tensor | None) -> Tensor:
 
 
 def _steps(fakes: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
-    """Other reals, of which the first part is noise."""
+    """Other reals whose first part is replaced by noise."""
     (x, kind), (noise, _) = fakes["other"], fakes["noise"]
     parts = {"quarter_noise": len(x) // 4, "half_noise": len(x) // 2}
     return {name: (torch.cat([noise[:n], x[n:]]), kind) for name, n in parts.items()}

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
-from ganbench.contracts.loss import Critic, Loss
+from ganbench.contracts.loss import Critic
 from ganbench.contracts.protocol import Layout, Precision
+from ganbench.contracts.trick import LossAround
 
 
 @contextmanager
@@ -37,19 +38,16 @@ def in_float32(fake: Any) -> Any:
     return tree_map_only(Tensor, Tensor.float, fake)
 
 
-class InFloat32:
+class InFloat32(LossAround):
     """A loss that sees logits in float32, whatever the networks compute in."""
 
-    def __init__(self, loss: Loss) -> None:
-        self.loss = loss
-
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The loss's own ``d_loss``."""
-        return self.loss.d_loss(_widened(D), real, fake)
+        """The inner loss of logits in float32."""
+        return self.inner.d_loss(_widened(D), real, fake)
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The loss's own ``g_loss``."""
-        return self.loss.g_loss(_widened(D), real, fake)
+        """The inner loss of logits in float32."""
+        return self.inner.g_loss(_widened(D), real, fake)
 
 
 def _widened(D: Critic) -> Critic:

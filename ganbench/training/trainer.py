@@ -45,8 +45,8 @@ class Window:
 class Trainer:
     """Trains one GAN under one loss until a budget of D updates is spent.
 
-    The same arguments give the same bits, whatever is evaluated in between and however often it is stopped and
-    resumed: data order, latents and the plugins' own draws (torch's default generator) come from separate streams.
+    The same arguments give the same bits, however often the run is looked at, stopped and resumed. Data order, latents
+    and the plugins' own draws (torch's default generator) come from separate streams.
 
     Args:
         gan: the players, already on their device.
@@ -229,9 +229,9 @@ class Trainer:
 
     def _update_d(self, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
-            fake = self._fake(batch)
+            fake = self.gan.fakes_for_d(self._fake(batch))
         with self._cast():
-            terms = self._evaluated(self.gan.d_objective(self._played("D", batch, fake), batch, fake))
+            terms = self._evaluated(self.gan.d_objective(*self._played("D", batch, fake)))
         self._descend(terms, "D")
         if self.after_d_step:
             self.after_d_step(self.gan.discriminators())
@@ -240,7 +240,7 @@ class Trainer:
     def _update_g(self, batch: Batch) -> dict[str, Tensor]:
         fake = self._fake(batch)
         with self._cast():
-            objective = partial(self.gan.g_objective, self._played("G", batch, fake), batch, fake)
+            objective = partial(self.gan.g_objective, *self._played("G", batch, fake))
             for trick in self.tricks:
                 objective = partial(trick.g_objective, objective, self._turn("G", batch, fake))
             terms = self._evaluated(objective())
@@ -249,14 +249,18 @@ class Trainer:
 
     def _turn(self, player: Player, batch: Batch, fake: Any) -> Turn:
         def d_objective() -> Tensor:  # makes a new turn: one that held itself would keep its fakes until a collection
-            return _total(self._evaluated(self.gan.d_objective(self._played(player, batch, fake), batch, fake)))
+            return _total(self._evaluated(self.gan.d_objective(*self._played(player, batch, fake))))
 
         progress: Any = Hidden() if self._hidden else self.d_done / self.d_updates
-        return Turn(player, progress, batch, fake, self.gan, self.optim_d, self.optim_g, d_objective)
+        optimizers = self.optim_d, self.optim_g
+        return Turn(player, progress, batch, fake, self.gan, *optimizers, d_objective, self.after_d_step)
 
-    def _played(self, player: Player, batch: Batch, fake: Any) -> Loss:
-        """The loss, played on what the tricks show it."""
-        return Shown(self.loss, self.tricks, self._turn(player, batch, fake)) if self.tricks else self.loss
+    def _played(self, player: Player, batch: Batch, fake: Any) -> tuple[Loss, Batch, Any]:
+        """What an objective is made of: the loss and the batch as the tricks show them, and the fakes."""
+        if not self.tricks:
+            return self.loss, batch, fake
+        shown = Shown(self.loss, self.tricks, self._turn(player, batch, fake))
+        return shown, replace(batch, view=shown.seen), fake
 
     def _descend(self, terms: Mapping[str, Tensor], player: Player) -> None:
         """One step on the sum of the terms. Gradients for the other player, and for the points where a penalty is

@@ -1,1 +1,1 @@
-"""The components that come with GANBench, registered through entry points like anybody else's."""
+"""The components that ship with GANBench, registered through entry points like any third party's."""

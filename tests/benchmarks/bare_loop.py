@@ -1,8 +1,8 @@
-"""The same iterations as the engine's, written down for one model by hand: what nobody could leave out.
+"""The same iterations as the engine's, written by hand for one model: only what no loop can leave out.
 
 No watch for the first NaN, no tricks, no lazy terms, no means of the losses, no budget, no checkpoint: the data, the
-latents, the loss, gradients for the player whose turn it is, Adam, and the average of G. From the same seeds it comes
-to the same weights, bit for bit; what the engine takes longer is the price of all the rest.
+latents, the loss, gradients for the player whose turn it is, Adam, and the average of G. From the same seeds it
+reaches the same weights, bit for bit; the extra time of the engine is the price of all the rest.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class BareLoop:
         self.step = 0
 
     def advance(self, iterations: int) -> None:
-        """``d_steps`` updates of D, and one of G, so many times."""
+        """``d_steps`` updates of D and one of G, this many times."""
         for _ in range(iterations):
             for _ in range(self.recipe.d_steps):
                 self.update_d()

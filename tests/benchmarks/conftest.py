@@ -1,4 +1,4 @@
-"""What a benchmark's JSON says of the machine: all that matters for speed, and not what it is called."""
+"""What a benchmark's JSON says about the machine: everything that matters for speed, but not its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that nobody trained, as files like those of real ones: sealed records, to see how large a table may grow."""
+"""Runs that were never trained, as files like real ones: sealed records, to see how large a table may grow."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARCHS = 20
 
 
 def protocol_of(seeds: int) -> Protocol:
-    """``digits-16-v1`` with so many seeds, under a name of its own."""
+    """``digits-16-v1`` with this many seeds, under its own name."""
     return msgspec.structs.replace(load_protocol("digits-16-v1"), name=f"table-{seeds}-v1", seeds=tuple(range(seeds)))
 
 

@@ -66,7 +66,7 @@ class Duel:
         self.ours.advance(self.ours.d_done + self.ours.recipe.d_steps)
 
     def apart(self) -> float:
-        """How far the weights of both loops are from one another, as a share of the way that they have gone."""
+        """The distance between the weights of the two loops, as a share of how far they have moved."""
         theirs = [p.detach() for network in (self.theirs.G, self.theirs.D) for p in network.parameters()]
         ours, before = (
             [as_textbook(p.detach(), q) for p, q in zip((*g.parameters(), *d.parameters()), theirs, strict=True)]

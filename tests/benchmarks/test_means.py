@@ -1,6 +1,6 @@
-"""Every means by which a training loop may get faster, each against the same loop without it, on this machine's core.
+"""Every technique that may make a training loop faster, each against the same loop without it, on one core here.
 
-What pays is in ``ganbench.training``; what does not is measured here all the same, so that nobody has to try it again.
+Those that pay off are in ``ganbench.training``; the others are measured here, so that nobody has to try them again.
 ``tox -e bench`` prints the gains; ``leaderboards/speed/README.md`` holds them for the machines that we had.
 """
 

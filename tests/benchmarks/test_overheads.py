@@ -1,6 +1,7 @@
 """What GANBench costs beside the training itself: its loop, its history and pictures, its start, its tables.
 
-Run with ``tox -e bench``. Two things are timed in turn in one session and their ratio is told; nothing asserts seconds.
+Run with ``tox -e bench``. Two things are timed in turn in one session and their ratio is printed; nothing asserts
+seconds.
 """
 
 from __future__ import annotations

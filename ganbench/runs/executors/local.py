@@ -22,7 +22,7 @@ from typing import Any
 import msgspec
 
 from ganbench.contracts.executor import Event, Job
-from ganbench.errors import PluginWarning, RecordError
+from ganbench.errors import GanbenchWarning, RecordError
 from ganbench.records.record import Status
 from ganbench.records.store import read, write
 from ganbench.runs.executors.work import outcome_of, refusal
@@ -90,7 +90,9 @@ class LocalExecutor:
         for seat in busy:
             event = seat.hear()
             if event is not None and event.kind == "warned":
-                warnings.warn(PluginWarning(event.facts["message"]), stacklevel=1)  # once, however many workers say it
+                warnings.warn(
+                    GanbenchWarning(event.facts["message"]), stacklevel=1
+                )  # once, however many workers say it
             elif event is not None:
                 yield event
             elif seat.hangs:
@@ -229,11 +231,11 @@ def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
 
 
 def _warner(pipe: Connection) -> Callable[..., None]:
-    """``warnings.showwarning`` of a worker: the parent prints warnings about installed packages, once for all."""
+    """``warnings.showwarning`` of a worker: the parent says it, once for all workers."""
     show = warnings.showwarning
 
     def warn(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
-        if issubclass(category, PluginWarning):
+        if issubclass(category, GanbenchWarning):
             _voice(pipe)(Event("warned", "", {"message": str(message)}))
         else:
             show(message, category, *place, **named)

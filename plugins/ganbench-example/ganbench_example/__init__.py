@@ -1,1 +1,1 @@
-"""A GANBench plugin: one file a component, each announced in pyproject.toml."""
+"""A GANBench plugin: one file per component, each declared in pyproject.toml."""

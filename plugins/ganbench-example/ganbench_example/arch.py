@@ -1,4 +1,4 @@
-"""Residual MLP for any data: no normalisation, and blocks that do nothing at first (fixup; Zhang et al. 2019)."""
+"""Residual MLP for any data: no normalisation, and blocks that do nothing at first (Fixup; Zhang et al. 2019)."""
 
 import math
 
@@ -9,7 +9,7 @@ from ganbench import GAN, DataSpec, Unsupported, hookimpl
 
 
 def weighted(layer: nn.Module, spectral: bool) -> nn.Module:
-    """The layer as the loss wants it in D."""
+    """The layer, spectrally normalised if the loss asks for it in D."""
     return spectral_norm(layer) if spectral else layer
 
 
@@ -19,7 +19,7 @@ class Block(nn.Module):
     def __init__(self, width: int, spectral: bool) -> None:
         super().__init__()
         first, last = nn.Linear(width, width), nn.Linear(width, width)
-        if not spectral:  # which would divide by zero
+        if not spectral:  # spectral normalisation would divide by zero
             nn.init.zeros_(last.weight)
         leaky = nn.LeakyReLU(0.2)
         self.f = nn.Sequential(leaky, weighted(first, spectral), leaky, weighted(last, spectral))

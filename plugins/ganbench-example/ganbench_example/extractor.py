@@ -1,4 +1,4 @@
-"""Random Fourier features: what is near under a Gaussian kernel is near here, in any data (Rahimi and Recht 2007)."""
+"""Random Fourier features: inner products approximate a Gaussian kernel, for any data (Rahimi and Recht 2007)."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ WAVES, SEED = 256, 0
 class RandomFourier(Extractor):
     """``x[B, *shape] -> features[B, 2 * WAVES]``; kernel exp(-‖x - y‖² / 2d) for samples of d numbers.
 
-    The waves follow from ``SEED`` and so belong to the version; weights that are trained or loaded would be buffers.
+    The waves depend on ``SEED`` alone and so belong to the version; trained or loaded weights would be buffers.
     """
 
     name, version = "example", "1"

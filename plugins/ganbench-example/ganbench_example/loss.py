@@ -18,7 +18,7 @@ class WassersteinLP:
     weight: float = 10.0
 
     d_steps: ClassVar[int] = 5
-    d_norm: ClassVar[str] = "none"  # the penalty looks at each sample by itself
+    d_norm: ClassVar[str] = "none"  # the penalty needs each sample judged by itself
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.9)}
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:

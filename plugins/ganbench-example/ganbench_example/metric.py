@@ -14,7 +14,7 @@ class SlicedWasserstein:
     """On the protocol's features."""
 
     columns: Mapping[str, Goal] = {"sliced_wasserstein": "min"}
-    version = 1  # raised when the same samples would score differently
+    version = 1  # raise it when the same samples would score differently
     ranges: Mapping[str, tuple[float | None, float | None]] = {"sliced_wasserstein": (0, None)}
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
@@ -28,7 +28,7 @@ class SlicedWasserstein:
 
 
 def quantiles(x: Tensor, n: int) -> Tensor:
-    """``x[N, K] -> [n, K]``: each column sorted, and n of its values evenly chosen."""
+    """``x[N, K] -> [n, K]``: each column sorted, and n evenly spaced values of it."""
     chosen = (torch.arange(n) + 0.5) * len(x) / n
     return x.sort(dim=0).values[chosen.long()]
 

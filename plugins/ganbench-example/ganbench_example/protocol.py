@@ -6,7 +6,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 @hookimpl
 def ganbench_protocol() -> Protocol:
     return Protocol(
-        name="example-v1",  # never change the rules under a name: what is published next is called -v2
+        name="example-v1",  # never change the rules under a name: new rules are called -v2
         dataset="example",  # built in: "ring"
         seeds=(0, 1, 2),
         training=Training(budget_kimg=64, batch=128, lr=1e-3, width=64, z_dim=4),

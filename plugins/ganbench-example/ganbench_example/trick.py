@@ -1,4 +1,4 @@
-"""Blur all that D sees at first, and let it fade: coarse things are learned before fine ones (Karras et al. 2021)."""
+"""Blur everything D sees, less and less: coarse structure is learned before fine detail (Karras et al. 2021)."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ FADED = 0.25  # share of the budget after which D sees clearly
 
 
 class Blur(Trick):
-    """A Gaussian over an eighth of the side at the beginning."""
+    """A Gaussian blur, at first with a standard deviation of an eighth of the side."""
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
         if len(data.shape) != 3:

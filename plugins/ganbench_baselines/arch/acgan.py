@@ -1,7 +1,8 @@
-"""AC-GAN (Odena, Olah and Shlens 2017): D is not told the class; it has to name it, and G is taught by what it names.
+"""AC-GAN (Odena, Olah and Shlens 2017): D is not given the class but predicts it, and G learns from the prediction.
 
 With L_S the adversarial loss and L_C = E log P(C = c | x) + E log P(C = c | G(z, c)) (equations 2 and 3), D maximises
-L_S + L_C and G maximises L_C - L_S. The bodies are DCGAN's; D's last layer is two: the logit, and the classes.
+L_S + L_C and G maximises L_C - L_S. The networks are DCGAN's, except that D ends in two layers: one for the logit, one
+for the classes.
 """
 
 from __future__ import annotations
@@ -24,15 +25,16 @@ from ganbench_baselines.arch.conditional import ConditionalGAN, labelled_dcgan, 
 class Settings:
     """``auxiliary``: weight of the classification terms; 0 leaves the classifier out.
 
-    Without it G still hears something of the labels: the fakes of a batch are of the classes of its reals, which D has
-    just learned to like. That made 61 % of the digits as asked in one run, and 12 % with labels drawn apart.
+    Without it G still learns something about the labels: the fakes of a batch have the classes of its reals, which D
+    has just learned to score highly. In one run 61 % of the digits then had the requested class, against 12 % where the
+    labels of fakes were drawn independently.
     """
 
     auxiliary: Annotated[float, Meta(ge=0)] = 1.0
 
 
 class Discriminator(nn.Module):
-    """``x[B, C, H, W] -> logit[B]``; ``classify``: ``-> logits[B, K]`` from the same features, where K > 0."""
+    """``x[B, C, H, W] -> logit[B]``; ``classify`` gives class ``logits[B, K]`` from the same features, where K > 0."""
 
     def __init__(self, data: DataSpec, width: int, d_norm: str | None, classes: int) -> None:
         super().__init__()
@@ -65,15 +67,21 @@ class ACGAN(ConditionalGAN):
     def d_extra(self, batch: Batch, fake: Any) -> Terms:
         if not self.weight:
             return {}
-        return {"d_auxiliary": self.weight * (self._surprise(batch.real, batch) + self._surprise(fake, batch))}
+        seen = batch.view(Match(self.discriminator.classify, batch.real, fake))
+        surprise = self._surprise(seen.D(seen.real), batch) + self._surprise(seen.D(seen.fake), batch)
+        return {"d_auxiliary": self.weight * surprise}
 
     def g_extra(self, batch: Batch, fake: Any) -> Terms:
-        return {"g_auxiliary": self.weight * self._surprise(fake, batch)} if self.weight else {}
+        if not self.weight:
+            return {}
+        seen = batch.view(Match(self.discriminator.classify, batch.real, fake))
+        return {"g_auxiliary": self.weight * self._surprise(seen.D(seen.fake), batch)}
 
-    def _surprise(self, x: Tensor, batch: Batch) -> Tensor:
+    @staticmethod
+    def _surprise(logits: Tensor, batch: Batch) -> Tensor:
         """-E log P(C = c | x)"""
         assert batch.labels is not None
-        return cross_entropy(self.discriminator.classify(x), batch.labels)
+        return cross_entropy(logits, batch.labels)
 
 
 @hookimpl

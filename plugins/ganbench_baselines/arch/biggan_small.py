@@ -1,9 +1,9 @@
-"""BigGAN (Brock et al. 2019) cut down to small images: all of its parts, and fewer blocks.
+"""BigGAN (Brock et al. 2019) scaled down to small images: every part of it, with fewer blocks.
 
-A shared embedding of the class, a latent in parts of which every block of G gets one, class-conditional batch
-normalisation, projection in D (Miyato and Koyama 2018), self-attention (Zhang et al. 2019), spectral normalisation in
-both players, orthogonal initialisation and regularisation. At 128 px, width 96 and Z = 120 these are the networks of
-appendix B; the truncation of latents, which is no part of training, is left out.
+It has a shared class embedding, a latent split among the blocks of G, class-conditional batch normalisation, projection
+in D (Miyato and Koyama 2018), self-attention (Zhang et al. 2019), spectral normalisation in both players, and
+orthogonal initialisation and regularisation. At 128 px, width 96 and Z = 120 the networks are those of appendix B. The
+truncation of latents is left out, because it is not part of training.
 """
 
 from __future__ import annotations
@@ -33,21 +33,21 @@ from ganbench_baselines.arch.resnet import (
     square_plan,
 )
 
-SHARED = 128  # of the class embedding, whatever the width
+SHARED = 128  # dimensions of the class embedding, at any width
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``attention``: whether both players have self-attention, on the map of half the image's side, which is where the
-    paper has it at 128 px. ``orthogonal``: β of the orthogonal regularisation of G, 0 for none."""
+    """``attention``: self-attention in both players, on the map of half the image's side, where the paper has it at 128
+    px. ``orthogonal``: β, the weight of the orthogonal regularisation of G; 0 for none."""
 
     attention: bool = True
     orthogonal: Annotated[float, Meta(ge=0)] = 1e-4
 
 
 class SelfAttention(nn.Module):
-    """``x[B, C, S, S]`` -> x + γ o(...): each place looks at all places of the map halved, at first (γ = 0) not at all
-    (Zhang et al. 2019, section 3; the halving is their code's)."""
+    """``x[B, C, S, S]`` -> x + γ o(...): each position attends to all positions of the halved map. γ starts at 0, which
+    leaves x unchanged (Zhang et al. 2019, section 3; the halving is from their code)."""
 
     def __init__(self, channels: int, conv: partial[nn.Module]) -> None:
         super().__init__()
@@ -67,15 +67,15 @@ class SelfAttention(nn.Module):
 class Generator(nn.Module):
     """``z[B, Z], labels[B] -> x[B, C, S, S]`` in [-1, 1].
 
-    z is cut into one part for the first layer and one for each block, whose condition is that part beside the class
-    embedding (section 3.1).
+    z is split into one part for the first layer and one for each block. A block is conditioned on its part concatenated
+    with the class embedding (section 3.1).
     """
 
     def __init__(self, data: DataSpec, width: int, z_dim: int, attention: bool) -> None:
         super().__init__()
         colours, doublings = square_plan(data)
         if z_dim <= doublings:
-            raise Unsupported(f"cuts z into {doublings + 1} parts, and it has {z_dim} numbers", "choose a larger z_dim")
+            raise Unsupported(f"splits z into {doublings + 1} parts, but z_dim is {z_dim}", "choose a larger z_dim")
         maps = [width * 2**left for left in reversed(range(doublings))]
         maps = [maps[0], *maps]
         first, *parts = (len(part) for part in torch.arange(z_dim).tensor_split(doublings + 1))
@@ -102,7 +102,7 @@ class Generator(nn.Module):
 
 
 def discriminator(data: DataSpec, width: int, norm: str, attention: bool) -> Discriminator:
-    """``x[B, C, S, S], labels[B] -> logit[B]``: blocks that halve the map down to 4x4, and one more."""
+    """``x[B, C, S, S], labels[B] -> logit[B]``: blocks that halve the map down to 4x4, then one that keeps it."""
     colours, doublings = square_plan(data)
     maps = [width * 2**block for block in range(doublings)]
     conv = partial(convolution, d_norm=norm)
@@ -118,7 +118,7 @@ def discriminator(data: DataSpec, width: int, norm: str, attention: bool) -> Dis
 def convolution(
     kind: type[nn.Conv2d], before: int, after: int, side: int, d_norm: str = "spectral", bias: bool = True
 ) -> nn.Module:
-    """As many pixels as ``kind`` makes of them."""
+    """A padded convolution with ``side`` x ``side`` kernels: only ``kind`` changes the size of the map."""
     return weighted(orthogonal(kind(before, after, side, padding=side // 2, bias=bias)), d_norm)
 
 
@@ -128,7 +128,7 @@ def linear(before: int, after: int, d_norm: str = "spectral", bias: bool = True)
 
 
 def orthogonal(layer: Layer) -> Layer:
-    """Weights as of Saxe et al. (2014), biases 0."""
+    """Orthogonal weights (Saxe et al. 2014), biases 0."""
     nn.init.orthogonal_(layer.weight)
     if not isinstance(layer, nn.Embedding) and layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -136,18 +136,18 @@ def orthogonal(layer: Layer) -> Layer:
 
 
 def overlap(weight: Tensor) -> Tensor:
-    """‖WᵀW ⊙ (1 - I)‖² with a filter in each column of W (equation 3): squared inner products of different filters.
+    """‖WᵀW ⊙ (1 - I)‖² with a filter in each column of W (equation 3): the squared inner products of different filters.
 
-    WWᵀ has the same norm as WᵀW, and whichever is smaller is computed: the paper's first layer has 24,576 columns.
+    WWᵀ and WᵀW have the same norm, so the smaller one is computed: the paper's first layer has 24,576 columns.
     """
     filters = weight.flatten(1)  # [number, size]
-    with torch.autocast(weight.device.type, enabled=False):  # a small difference of large numbers
+    with torch.autocast(weight.device.type, enabled=False):  # it is a small difference of large numbers
         gram = filters @ filters.T if len(filters) <= filters.shape[1] else filters.T @ filters
         return gram.square().sum() - filters.square().sum(1).square().sum()
 
 
 class BigGAN(ConditionalGAN):
-    """With orthogonal regularisation of G: of all its matrices, but for the class embedding."""
+    """Regularises all weight matrices of G except the class embedding."""
 
     generator: Generator
     settings: Settings
@@ -157,7 +157,7 @@ class BigGAN(ConditionalGAN):
         return {"orthogonal": weight * torch.stack([overlap(w) for w in self.matrices()]).sum()} if weight else {}
 
     def matrices(self) -> list[Tensor]:
-        """What is regularised: weights as they are trained, before spectral normalisation."""
+        """The regularised weights, as trained, before spectral normalisation."""
         embedding = self.generator.embedding.weight
         return [w for w in self.generator.parameters() if w.ndim > 1 and w is not embedding]
 

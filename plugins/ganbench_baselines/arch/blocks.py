@@ -1,4 +1,4 @@
-"""What the convolutional and fully connected baselines share: D's normalisation and DCGAN's initialisation."""
+"""Parts that most baselines share: the normalisation of D, and the layers and initialisation of DCGAN."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ def weighted(layer: nn.Module, d_norm: str | None) -> nn.Module:
 
 
 def check_norm(d_norm: str | None, own: str) -> str:
-    """The normalisation to build in D: the loss's wish, or the architecture's own.
+    """The normalisation of D: what the loss asks for, or else the architecture's own.
 
     Raises:
-        Unsupported: the wish is none of ``"none"``, ``"spectral"`` and the architecture's own.
+        Unsupported: the loss asks for something other than ``"none"``, ``"spectral"`` and the architecture's own.
     """
     wish = own if d_norm is None else d_norm
     if wish not in {"none", "spectral", own}:
@@ -31,7 +31,7 @@ def image_plan(data: DataSpec, smallest: int = 4) -> tuple[int, tuple[int, int],
     """(channels, (height, width) of the coarsest map, number of doublings) for an image of ``data.shape``.
 
     Raises:
-        Unsupported: no images, or a side that cannot be halved down to about ``smallest``.
+        Unsupported: the data are not images, or a side cannot be halved down to about ``smallest``.
     """
     if len(data.shape) != 3:
         raise Unsupported(f"needs 2-D images, not {data}")
@@ -40,15 +40,15 @@ def image_plan(data: DataSpec, smallest: int = 4) -> tuple[int, tuple[int, int],
     while min(height, width) >= 2 * smallest and height % 2 == 0 and width % 2 == 0:
         height, width, stages = height // 2, width // 2, stages + 1
     if stages == 0 or max(height, width) >= 2 * smallest:
-        raise Unsupported(f"needs images whose sides halve down to {smallest} to {2 * smallest - 1}, not {data}")
+        raise Unsupported(f"needs images whose sides can be halved down to {smallest}-{2 * smallest - 1}, not {data}")
     return channels, (height, width), stages
 
 
 def grown(data: DataSpec, width: int, z_dim: int, doubled: Callable[[int, int, bool], list[nn.Module]]) -> nn.Module:
-    """A DCGAN's G, ``z[B, Z] -> x[B, C, H, W]`` in [-1, 1]: a 4x4 map, then doublings with batch norm and ReLU between.
+    """DCGAN's G, ``z[B, Z] -> x[B, C, H, W]`` in [-1, 1]: a 4x4 map, then doublings with batch norm and ReLU between.
 
-    The first layer is a Linear and a reshape: the same map as the paper's transposed convolution of a 1x1 image, and
-    several times faster on a CPU.
+    The first layer is a Linear and a reshape. It is the same map as the paper's transposed convolution of a 1x1 image,
+    and several times faster on a CPU.
 
     Args:
         doubled: (channels before, channels after, with bias) -> layers that double the map.
@@ -84,7 +84,7 @@ def init_dcgan(network: nn.Module) -> nn.Module:
 
 def strided_discriminator(data: DataSpec, width: int, d_norm: str | None) -> nn.Module:
     """DCGAN's D, ``x[B, C, H, W] -> logit[B]``: conv 4x4 s2 + LeakyReLU 0.2, batch norm on all but the first layer
-    unless the loss wants another normalisation."""
+    unless the loss asks for another normalisation."""
     channels, (height, breadth), stages = image_plan(data)
     norm = check_norm(d_norm, "batch")
     layers: list[nn.Module] = []

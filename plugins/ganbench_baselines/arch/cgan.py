@@ -1,8 +1,8 @@
-"""Conditional GAN (Mirza and Osindero 2014) on the bodies of DCGAN: both players are told the class.
+"""Conditional GAN (Mirza and Osindero 2014) on DCGAN's networks: both players see the label.
 
-G gets an embedding of the label beside the latent. D gets one beside each pixel of its last map, and a 1x1 convolution
-looks at both, as Reed et al. (2016) do it. An embedding beside the image, as one more channel, learns more slowly: in
-the budget of digits-16-cond-v1 under R1, one seed, intra-FID 2.0 against 1.6.
+G gets an embedding of the label next to the latent. D gets one at each pixel of its last map, followed by a 1x1
+convolution, as in Reed et al. (2016). Giving D the embedding as one more channel of the image learns more slowly:
+intra-FID 2.0 against 1.6 (digits-16-cond-v1, R1, one seed).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What conditional GANs share: a label beside the latent in G, and bound to D where the match is made."""
+"""Parts that conditional GANs share: G gets the label next to the latent, and matches bind the label to D."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ganbench_baselines.arch.dcgan import doubled
 
 
 def refuse_unlabelled(data: DataSpec) -> None:
-    """Raise Unsupported where there are no classes to ask for."""
+    """Raise Unsupported for data with fewer than two classes."""
     if data.classes < 2:
         raise Unsupported(
-            f"needs data of two classes or more, and these {data} have {data.classes or 'none'}",
+            f"needs data of two classes or more, but these {data} have {data.classes or 'none'}",
             "choose another --arch or --protocol",
         )
 
 
 class ConditionalGAN(GAN):
-    """G makes a sample of a class; D, ``x[B, *shape], labels[B] -> logit[B]``, is told which class that should be."""
+    """G makes a sample of a given class; D sees that class too: ``x[B, *shape], labels[B] -> logit[B]``."""
 
     conditional = True
 
@@ -36,7 +36,7 @@ class ConditionalGAN(GAN):
 
 
 class LabelBesideLatent(nn.Module):
-    """``z[B, Z], labels[B] -> x[B, *shape]`` by a G that takes ``[B, Z + E]``: an embedding of the label comes last."""
+    """``z[B, Z], labels[B] -> x[B, *shape]`` by a G that takes ``[B, Z + E]``: z, then an embedding of the label."""
 
     def __init__(self, network: nn.Module, classes: int, size: int) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class LabelBesideLatent(nn.Module):
 
 
 def labelled_dcgan(data: DataSpec, width: int, z_dim: int) -> nn.Module:
-    """DCGAN's G, ``z[B, Z], labels[B] -> x[B, C, H, W]``; the embedding is as large as the latent."""
+    """DCGAN's G, ``z[B, Z], labels[B] -> x[B, C, H, W]`` in [-1, 1]; the embedding is as large as the latent."""
     return LabelBesideLatent(init_dcgan(grown(data, width, 2 * z_dim, doubled)), data.classes, z_dim)
 
 

@@ -1,14 +1,17 @@
-"""CycleGAN (Zhu, Park, Isola and Efros 2017): two translators, G there and F back, that undo each other.
+"""CycleGAN (Zhu, Park, Isola and Efros 2017): two translators, G there and F back, that invert each other.
 
     G, F:  min  L(D_X, G) + L(D_S, F) + λ (E |F(G(s)) - s| + E |G(F(x)) - x|)         (equation 3)
                 + μ (E |G(x) - x| + E |F(s) - s|)                                     (section 5.2)
-    D:     min  half of its own L, on fakes half of which come from a pool of earlier ones    (section 4)
+    D:     min  half of its L, with about half of the fakes from a pool of earlier ones       (section 4)
 
-Any loss plays L, on both matches. D is a PatchGAN: it ends in a map of logits, one for each patch that it looks at, and
-says their mean, for losses and their gradient penalties take one logit a sample. Under a loss that is linear in the
-logit (Wasserstein) that is the paper's game. Under another it is not quite: least squares of the mean are less than the
-mean of least squares by the variance of the logits within an image, so D may be wrong about a patch if it is the more
-right about another.
+λ and μ have the paper's balance, whose L is E (D - 1)². Least squares with a ½ in front are half of that, so under
+`lsgan` both count half: a loss states its scale, and the weights follow it.
+
+Any loss can be L; it applies in both domains. D is a PatchGAN: it ends in a map of logits, one per patch, and returns
+their mean, because losses and gradient penalties take one logit per sample. If the loss is linear in the logit
+(Wasserstein), this is the paper's game. Otherwise it differs slightly. With least squares, for example, the loss of the
+mean is less than the mean of the losses by the variance of the logits within an image, so errors on different patches
+can cancel.
 """
 
 from __future__ import annotations
@@ -22,14 +25,14 @@ import torch
 from msgspec import Meta
 from torch import Tensor, nn
 
-from ganbench import GAN, Batch, DataSpec, Loss, Match, Terms, Unsupported, hookimpl, settings_of
+from ganbench import GAN, Batch, DataSpec, Loss, LossTraits, Match, Terms, Unsupported, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import check_norm, init_dcgan, weighted
 
 POOL = 50  # earlier fakes of each domain
 
 
 class Plan(NamedTuple):
-    """For images of a certain size: how often G halves them, G's residual blocks, and how often D halves them."""
+    """For one size of images: how often G halves them, the residual blocks of G, and how often D halves them."""
 
     halvings: int
     blocks: int
@@ -46,8 +49,8 @@ class Settings:
 
     Args:
         cycle: λ, 0 for none.
-        identity: μ, 0 for none. (The paper's is λ/2 where paintings become photographs, else 0.)
-        d_halvings: how often D halves an image. Its patches have 7x7 pixels if it never does, then 16x16, 34x34, 70x70.
+        identity: μ, 0 for none. (The paper uses λ/2 for paintings to photographs, else 0.)
+        d_halvings: how often D halves an image. Its patches are 7x7 pixels for 0, then 16x16, 34x34 and 70x70.
     """
 
     cycle: Annotated[float, Meta(ge=0)] = 10.0
@@ -58,7 +61,7 @@ class Settings:
 class CycleGAN(GAN):
     """Generators ``there: s[B, *source] -> x[B, *shape]`` and ``back``; discriminators of ``x`` and of ``source``."""
 
-    conditional = True  # on the source: a translation has the label of what it was made of
+    conditional = True  # on the source: a translation has the label of its source
     generator: nn.ModuleDict
     discriminator: nn.ModuleDict
     settings: Settings
@@ -67,16 +70,16 @@ class CycleGAN(GAN):
         self, generators: nn.ModuleDict, discriminators: nn.ModuleDict, data: DataSpec, settings: Settings
     ) -> None:
         recipe = {"betas": (0.5, 0.999), "lr_decay": 0.5}
-        super().__init__(generators, discriminators, z_dim=1, recipe=recipe, settings=settings)  # nothing is made of z
+        super().__init__(generators, discriminators, z_dim=1, recipe=recipe, settings=settings)  # z is not used
         assert data.source is not None
         self.pools = nn.ModuleDict({"x": ImagePool(POOL, data.shape), "source": ImagePool(POOL, data.source)})
 
     def generators(self) -> list[nn.Module]:
-        """Both."""
+        """G and F."""
         return list(self.generator.values())
 
     def discriminators(self) -> list[nn.Module]:
-        """Both: a trick that takes one D alone sees that there are two."""
+        """Both, so that a trick for a single D can see that there are two."""
         return list(self.discriminator.values())
 
     def fake(self, batch: Batch) -> dict[str, Tensor]:
@@ -94,20 +97,30 @@ class CycleGAN(GAN):
         return made
 
     def matches(self, batch: Batch, fake: Mapping[str, Tensor]) -> list[Match]:
-        """One in each domain."""
+        """One per domain."""
         assert batch.source is not None
         real = {"x": batch.real, "source": batch.source}
         return [Match(self.discriminator[domain], real[domain], fake[domain]) for domain in real]
 
+    def fakes_for_d(self, fake: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Half of the fakes from the pools."""
+        return {domain: pool(fake[domain]) for domain, pool in self.pools.items()}
+
     def d_objective(self, loss: Loss, batch: Batch, fake: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Half of the loss, on fakes from the pools."""
-        shown = {domain: pool(fake[domain]) for domain, pool in self.pools.items()}
-        played = super().d_objective(loss, batch, shown)["d_loss"]
-        assert isinstance(played, Tensor)  # and not a lazy term
+        """Half of the loss."""
+        played = super().d_objective(loss, batch, fake)["d_loss"]
+        assert isinstance(played, Tensor)  # not a lazy term
         return {"d_loss": played / 2}
 
+    def g_objective(self, loss: Loss, batch: Batch, fake: Mapping[str, Tensor]) -> Terms:
+        """λ and μ weigh the terms against the paper's E (D - 1)²; a loss of another scale gets them in its own."""
+        scale = LossTraits(loss).scale
+        terms = dict(super().g_objective(loss, batch, fake))
+        played = terms.pop("g_loss")
+        return {"g_loss": played, **{name: scale * term for name, term in terms.items() if isinstance(term, Tensor)}}
+
     def g_extra(self, batch: Batch, fake: Mapping[str, Tensor]) -> Terms:
-        """The terms that have a weight."""
+        """The cycle and identity terms, where their weights are not 0."""
         there, back = self.generator["there"], self.generator["back"]
         x, s, weights = batch.real, batch.source, self.settings
         assert s is not None
@@ -125,10 +138,10 @@ def apart(one: Tensor, other: Tensor) -> Tensor:
 
 
 class ImagePool(nn.Module):
-    """Fakes of earlier iterations, for D to be shown in place of new ones (Shrivastava et al. 2017, section 2.3).
+    """Fakes of earlier iterations, shown to D in place of new ones (Shrivastava et al. 2017, section 2.3).
 
-    The first ``size`` of them are shown as they come, and kept. From then on it is an even chance whether a fake is
-    shown or put by, and then the one whose slot it takes is shown.
+    The first ``size`` fakes are stored and shown as they are. After that, each new fake has an even chance: either it
+    is shown, or it replaces a stored one, which is shown instead.
     """
 
     images: Tensor
@@ -140,9 +153,10 @@ class ImagePool(nn.Module):
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
 
     def forward(self, fresh: Tensor) -> Tensor:
-        """``x[B, *shape] -> x[B, *shape]``; of a batch larger than the pool, the rest is shown as it is.
+        """``x[B, *shape] -> x[B, *shape]``; the part of a batch that exceeds the pool is shown as it is.
 
-        Nothing waits for a number, and no slot is drawn twice: which of two came last would be chance.
+        Nothing is read off the device. No slot is drawn twice, because the order of two writes would not be
+        deterministic.
         """
         size = len(self.images)
         fakes, rest = fresh[:size], fresh[size:]
@@ -162,7 +176,7 @@ def each(sample: Tensor) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """``x[B, C, H, W] -> [B, C, H, W]``: two 3x3 convolutions, added to what they are given."""
+    """``x[B, C, H, W] -> [B, C, H, W]``: two 3x3 convolutions, added to their input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -175,8 +189,8 @@ class ResidualBlock(nn.Module):
 
 
 class Reflection(nn.Module):
-    """``x[B, C, H, W]``, mirrored at its rim by ``reach`` pixels. ``nn.ReflectionPad2d`` has no deterministic gradient
-    on a GPU; nor has ``nn.AdaptiveAvgPool2d``."""
+    """``x[B, C, H, W] -> [B, C, H + 2 reach, W + 2 reach]``, mirrored at the rim. The gradient of
+    ``nn.ReflectionPad2d`` is not deterministic on a GPU."""
 
     def __init__(self, reach: int) -> None:
         super().__init__()
@@ -190,14 +204,14 @@ class Reflection(nn.Module):
 
 
 class MeanOfPatches(nn.Module):
-    """A map of logits ``[B, 1, H, W] -> logit[B]``."""
+    """A map of logits ``[B, 1, H, W] -> logit[B]``; ``nn.AdaptiveAvgPool2d`` has no deterministic gradient on a GPU."""
 
     def forward(self, logits: Tensor) -> Tensor:
         return logits.mean((1, 2, 3))
 
 
 def convolution(before: int, after: int, side: int) -> list[nn.Module]:
-    """As many pixels out as in, by reflection at the rim, and instance normalisation."""
+    """A convolution that keeps the map's size, by reflection at the rim, and instance normalisation."""
     return [Reflection(side // 2), nn.Conv2d(before, after, side), nn.InstanceNorm2d(after)]
 
 
@@ -229,13 +243,13 @@ def patch_discriminator(colours: int, width: int, halvings: int, norm: str) -> n
 
 
 def plan_of(data: DataSpec) -> Plan:
-    """What to build for images of two domains.
+    """The plan for images of two domains.
 
     Raises:
-        Unsupported: these are none, or none that G's layers fit.
+        Unsupported: the data are not images of two domains, or their sides do not suit the layers of G.
     """
     if data.source is None:
-        raise Unsupported(f"translates from one domain to another, and {data} are one", "choose a --protocol with two")
+        raise Unsupported(f"translates between two domains, but {data} have only one", "choose a --protocol with two")
     if len(data.shape) != 3 or not data.bounded or data.shape[1:] != data.source[1:]:
         raise Unsupported(f"needs images of one size in both domains, not {data} and {'x'.join(map(str, data.source))}")
     sides = data.shape[1:]
@@ -246,17 +260,17 @@ def plan_of(data: DataSpec) -> Plan:
 
 
 def settings_for(data: DataSpec, plan: Plan, given: Mapping[str, Any]) -> Settings:
-    """The user's, or else those of the plan.
+    """The user's settings, with the plan's as defaults.
 
     Raises:
         Unsupported: they do not fit the data.
     """
     chosen = settings_of(Settings, {"d_halvings": plan.d_halvings, **given})
     if min(data.shape[1:]) < 3 * 2**chosen.d_halvings:
-        raise Unsupported(f"D cannot halve {data} {chosen.d_halvings} times", "--set arch.d_halvings to fewer")
+        raise Unsupported(f"D cannot halve {data} {chosen.d_halvings} times", "--set a smaller arch.d_halvings")
     if chosen.identity and data.source is not None and data.shape[0] != data.source[0]:
         raise Unsupported(
-            f"an image of {data.shape[0]} channels cannot be its own translation to {data.source[0]}",
+            f"the identity term needs as many channels in both domains, not {data.shape[0]} and {data.source[0]}",
             "leave arch.identity at 0",
         )
     return chosen

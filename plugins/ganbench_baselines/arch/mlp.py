@@ -39,10 +39,11 @@ def discriminator(data: DataSpec, hidden: tuple[int, ...], norm: str, dropout: f
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:
-    """Points get three layers of ``width`` units, images 256-512-1024 in G and back in D with dropout 0.3.
+    """Points get three layers of ``width`` units. Images get 256-512-1024 units in G, and the reverse with dropout 0.3
+    in D.
 
-    Batch norm in G where it makes images: without it, G paints their mean (on digits-16-v1, non-saturating has FID 31
-    and not one class covered; with it 2.5 and all ten).
+    For images G has batch norm. Without it, G learns only their mean (non-saturating on digits-16-v1: FID 31 and no
+    class covered, against 2.5 and all ten).
     """
     norm = check_norm(d_norm, "none")
     if len(data.shape) == 1:
@@ -50,5 +51,5 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) ->
         return GAN(generator(data, hidden, z_dim, False), discriminator(data, hidden, norm, 0.0), z_dim)
     if len(data.shape) == 3:
         g, d = generator(data, IMAGE_HIDDEN, z_dim, True), discriminator(data, IMAGE_HIDDEN[::-1], norm, 0.3)
-        return GAN(g, d, z_dim, recipe={"lr": 2e-4})  # a DCGAN stands ten times that; these layers do not
+        return GAN(g, d, z_dim, recipe={"lr": 2e-4})  # DCGAN tolerates ten times that; these layers do not
     raise Unsupported(f"needs points or images, not {data}")

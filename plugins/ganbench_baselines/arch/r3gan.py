@@ -1,10 +1,9 @@
 """R3GAN (Huang, Gokaslan, Kuleshov and Tompkin 2024), config E: modern ResNets without any normalisation.
 
-G and D mirror each other. A resolution has two residual blocks, each an inverted bottleneck with a grouped
-convolution, and a transition to the next: bilinear resampling and a 1x1 convolution. G begins with a learned map
-whose channels z scales; D ends with one that weighs its last map. The loss that belongs to it is ``rpgan-r1-r2``,
-which brings the paper's momenta along; the paper's learning rate, 2e-4 falling to 5e-5, is for networks of 20
-million parameters.
+G and D mirror each other. Each resolution has two residual blocks (inverted bottlenecks with a grouped convolution) and
+a transition to the next one (bilinear resampling and a 1x1 convolution). G begins with a learned map whose channels are
+scaled by z; D ends with a learned weighting of its last map. The matching loss is ``rpgan-r1-r2``, which also sets the
+paper's momenta. The paper's learning rate, 2e-4 falling to 5e-5, is meant for networks of 20 million parameters.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from ganbench import GAN, Batch, DataSpec, Unsupported, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import image_plan
 
 WIDEST = 768
-"""Channels of no map are more (appendix D, table 9)."""
+"""The most channels that a map may have (appendix D, table 9)."""
 EXPANSION, GROUP = 2, 16
 """A block's 3x3 convolution has twice the channels of its input, in groups of 16 (section 3, config E)."""
 SLOPE = 0.2
@@ -56,11 +55,11 @@ class Plan:
 def planned(data: DataSpec, width: int, blocks: int) -> Plan:
     """A quarter of ``width`` channels at the finest resolution, doubled with each halving up to ``WIDEST``.
 
-    A quarter, because a resolution has six convolutions here where a DCGAN has one. The paper's 96 channels at 256 px
-    are width 384, its 384 at 64 px width 1536, its 768 at 32 px width 3072.
+    It is a quarter because a resolution has six convolutions here and one in DCGAN. The paper's 96 channels at 256 px
+    are width 384, its 384 at 64 px are width 1536, and its 768 at 32 px are width 3072.
 
     Raises:
-        Unsupported: no images, or sides that do not halve.
+        Unsupported: the data are not images, or their sides cannot be halved.
     """
     colours, (height, breadth), doublings = image_plan(data)
     scales = [2 ** (doublings - place) for place in range(doublings + 1)]
@@ -71,8 +70,8 @@ def planned(data: DataSpec, width: int, blocks: int) -> Plan:
 class Block(nn.Module):
     """``x[B, C, H, W] -> x + branch(x)``: 1x1, LeakyReLU, grouped 3x3, LeakyReLU, 1x1 without bias.
 
-    Fix-up initialisation (Zhang, Dauphin and Ma 2019) in place of normalisation: the last convolution begins at zero,
-    so that the block is the identity, and the others at He's scale times L^-1/4.
+    Fixup initialisation (Zhang, Dauphin and Ma 2019) replaces normalisation: the last convolution starts at zero, which
+    makes the block the identity, and the others start at He's scale times L^(-1/4).
 
     Args:
         channels: C.
@@ -108,7 +107,7 @@ def initialised(layer: nn.Conv2d | nn.Linear, gain: float = 1.0) -> nn.Module:
 
 
 def pointwise(before: int, after: int) -> nn.Module:
-    """A 1x1 convolution without bias; nothing where the channels stay."""
+    """A 1x1 convolution without bias, or the identity where the number of channels stays the same."""
     return nn.Identity() if before == after else initialised(nn.Conv2d(before, after, 1, bias=False))
 
 
@@ -116,23 +115,24 @@ def pointwise(before: int, after: int) -> nn.Module:
 
 
 def halving(n: int) -> Tensor:
-    """``[n/2, n]``: the means of pairs after the filter [1, 2, 1]/4, which is [1, 3, 3, 1]/8; at an end, its pixel is
-    taken for its neighbour."""
+    """``[n/2, n]``: the filter [1, 3, 3, 1]/8 at every second pixel, with zeros beyond the border as in the authors'
+    code."""
     return doubling(n // 2).T / 2
 
 
 def doubling(n: int) -> Tensor:
-    """``[2n, n]``: every pixel twice, then the filter [1, 2, 1]/4: bilinear interpolation."""
-    twice = torch.eye(n).repeat_interleave(2, dim=0)
-    before, after = torch.cat([twice[:1], twice[:-1]]), torch.cat([twice[1:], twice[-1:]])
+    """``[2n, n]``: every pixel twice, then the filter [1, 2, 1]/4: bilinear interpolation, with zeros beyond the
+    border."""
+    twice, beyond = torch.eye(n).repeat_interleave(2, dim=0), torch.zeros(1, n)
+    before, after = torch.cat([beyond, twice[:-1]]), torch.cat([twice[1:], beyond])
     return (before + 2 * twice + after) / 4
 
 
 class Resampled(nn.Module):
-    """``x[B, C, H, W] -> rows x columnsᵀ``, each channel by itself; nothing is learned.
+    """``x[B, C, H, W] -> rows x columnsᵀ``, for each channel; it has no parameters.
 
-    Two matrix products: PyTorch's own interpolation takes about twice as long where a gradient penalty differentiates
-    it twice, and on a GPU its gradient is not deterministic.
+    It uses two matrix products because PyTorch's interpolation takes about twice as long under a gradient penalty,
+    which differentiates it twice, and its gradient is not deterministic on a GPU.
 
     Args:
         rows, columns: ``[H', H]`` and ``[W', W]``.
@@ -154,7 +154,7 @@ class Resampled(nn.Module):
 
 
 class Basis(nn.Module):
-    """``z[B, Z] -> x[B, C, H, W]``: a learned map, each of its channels times a linear function of z."""
+    """``z[B, Z] -> x[B, C, H, W]``: a learned map, with each channel scaled by a linear function of z."""
 
     def __init__(self, z_dim: int, channels: int, sides: Sides) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class Basis(nn.Module):
 class Head(nn.Module):
     """``x[B, C, H, W] -> logit[B]``: each channel times a learned map, summed, and a linear function of the sums.
 
-    The first half is the paper's global depthwise convolution, which PyTorch computes more slowly.
+    The first step is the paper's global depthwise convolution, which is slower in PyTorch.
     """
 
     def __init__(self, channels: int, sides: Sides) -> None:
@@ -202,7 +202,9 @@ def discriminator(plan: Plan) -> nn.Module:
 
 
 class R3GAN(GAN):
-    """G is free to leave [-1, 1]; its samples are cut to it."""
+    """The output of G is not bounded; samples are clipped to [-1, 1]."""
+
+    own_init = True  # fix-up initialisation stands in for normalisation
 
     def sample(self, batch: Batch) -> Tensor:
         return self.fake(batch).clamp(-1, 1)
@@ -210,14 +212,14 @@ class R3GAN(GAN):
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
-    """Images whose sides halve down to 4 to 7 pixels; labels are not used."""
+    """For images whose sides can be halved down to 4-7 pixels; labels are not used."""
     if d_norm not in {None, "none"}:
         raise Unsupported(
-            f"cannot build D with {d_norm} normalisation: it has none, and its blocks begin at zero",
+            f"cannot build D with {d_norm} normalisation: it has none, and its blocks start at zero",
             "choose a loss that does not ask for it, such as rpgan-r1-r2",
         )
     chosen = settings_of(Settings, settings)
     if chosen.blocks < 1:
-        raise Unsupported(f"arch.blocks is {chosen.blocks}, and a resolution needs one or more", "--set arch.blocks=1")
+        raise Unsupported(f"arch.blocks is {chosen.blocks}, but a resolution needs at least 1", "--set arch.blocks=1")
     plan = planned(data, width, chosen.blocks)
     return R3GAN(generator(plan, z_dim), discriminator(plan), z_dim, settings=chosen)

@@ -1,4 +1,4 @@
-"""What the ResNet GANs share: residual blocks (Miyato et al. 2018, B.4), and projection (Miyato and Koyama 2018)."""
+"""Parts that ResNet GANs share: residual blocks (Miyato et al. 2018, B.4) and projection (Miyato and Koyama 2018)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def square_plan(data: DataSpec) -> tuple[int, int]:
     """(channels, number of doublings from a 4x4 map) for images of ``data.shape``.
 
     Raises:
-        Unsupported: no square images with one of the sides in ``SIDES``.
+        Unsupported: the data are not square images with a side in ``SIDES``.
     """
     if len(data.shape) != 3 or data.shape[1] != data.shape[2] or data.shape[1] not in SIDES:
         raise Unsupported(f"needs square images with a side of 16, 32, 64 or 128 pixels, not {data}")
@@ -32,18 +32,18 @@ def square_plan(data: DataSpec) -> tuple[int, int]:
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """Batch normalisation that is told no condition, or takes no notice of it."""
+    """Batch normalisation that ignores the condition, if there is one."""
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         return super().forward(x)
 
 
 class ConditionalBatchNorm(nn.Module):
-    """Batch normalisation whose gain and bias follow from a condition (Dumoulin et al. 2017).
+    """Batch normalisation whose gain and bias depend on a condition (Dumoulin et al. 2017).
 
     Args:
         channels: C.
-        project: makes a layer, condition -> ``[B, C]``; one for the bias, and one for the gain less 1.
+        project: makes a layer, condition -> ``[B, C]``; called for the gain minus 1, and for the bias.
     """
 
     def __init__(self, channels: int, project: Callable[[int], nn.Module]) -> None:
@@ -59,7 +59,7 @@ class ConditionalBatchNorm(nn.Module):
 class DoublingConv(nn.Conv2d):
     """``x[B, C, S, S] -> [B, C', 2S, 2S]``: nearest neighbour x2, then a 3x3 convolution.
 
-    Computed as one transposed 4x4 convolution of stride 2, which is the same map for 16 products a pixel instead of 36.
+    Computed as one transposed 4x4 convolution of stride 2: the same map with 16 products per pixel instead of 36.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,8 +80,8 @@ def doubled(x: Tensor) -> Tensor:
 
 
 class UpBlock(nn.Module):
-    """``x[B, C, S, S] -> [B, C', 2S, 2S]``: norm, ReLU, x2, convolution, norm, ReLU, convolution; beside it, x2 and a
-    1x1 convolution."""
+    """``x[B, C, S, S] -> [B, C', 2S, 2S]``: norm, ReLU, x2, convolution, norm, ReLU, convolution; the shortcut is
+    x2 and a 1x1 convolution."""
 
     def __init__(self, before: int, after: int, conv: Conv, norm: Norm) -> None:
         super().__init__()
@@ -96,13 +96,13 @@ class UpBlock(nn.Module):
 
 
 class DownBlock(nn.Module):
-    """``x[B, C, S, S] -> [B, C', S/2, S/2]``: ReLU, convolution, ReLU, convolution, mean over 2x2; beside it, the mean
-    and a 1x1 convolution.
+    """``x[B, C, S, S] -> [B, C', S/2, S/2]``: ReLU, convolution, ReLU, convolution, mean over 2x2; the shortcut is
+    the mean and a 1x1 convolution.
 
     Args:
         before, between, after: channels of the input, between the convolutions, and of the output.
         down: False keeps the size; then the shortcut has a convolution only where the channels change.
-        first: the input is an image, which no ReLU should cut.
+        first: the input is an image, so the first ReLU is left out.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class DownBlock(nn.Module):
 class Generator(nn.Module):
     """``z[B, Z] -> x[B, C, S, S]`` in [-1, 1]: a 4x4 map, blocks that double it, norm, ReLU, convolution, tanh.
 
-    Given labels[B], they are the condition of every block.
+    If ``labels[B]`` are given, they condition every block.
     """
 
     def __init__(self, dense: nn.Linear, blocks: Sequence[nn.Module], last: nn.Conv2d) -> None:
@@ -140,8 +140,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """``x[B, C, S, S] -> logit[B]``: blocks, ReLU, a sum over the map that leaves features h[B, F], and a linear layer.
 
-    Projection (Miyato and Koyama 2018, section 3): where D is built with an ``embedding`` V of the classes and given
-    labels y[B], the inner product of V(y) and h is added to the logit.
+    Projection (Miyato and Koyama 2018, section 3): with an ``embedding`` V of the classes, the inner product of V(y)
+    and h is added to the logit, where y[B] are the ``labels``.
     """
 
     def __init__(self, blocks: nn.Module, head: nn.Module, embedding: nn.Module | None = None) -> None:

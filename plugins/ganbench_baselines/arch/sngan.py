@@ -24,7 +24,7 @@ from ganbench_baselines.arch.resnet import (
     square_plan,
 )
 
-SMALL = 3  # doublings: up to 32 px the networks are those of CIFAR-10, above those of ImageNet
+SMALL = 3  # doublings: up to 32 px the networks are those for CIFAR-10, above that those for ImageNet
 WIDEST = 16
 
 
@@ -36,24 +36,24 @@ class Settings:
 
 
 def spectral_or_none(d_norm: str | None, wanted: bool) -> str:
-    """What D is normalised with: what the loss asks for, or else spectral normalisation where it is ``wanted``.
+    """The normalisation of D: what the loss asks for, or else spectral normalisation if ``wanted``.
 
     Raises:
-        Unsupported: the loss asks for what the user has switched off.
+        Unsupported: the loss asks for spectral normalisation, which the user has switched off.
     """
     if d_norm == "spectral" and not wanted:
         raise Unsupported(
-            "the loss asks for spectral normalisation in D, and arch.spectral=false leaves it out",
-            "take a loss that does not ask for it: --loss non-saturating",
+            "the loss asks for spectral normalisation in D, but arch.spectral=false leaves it out",
+            "choose a loss that does not ask for it: --loss non-saturating",
         )
     return check_norm(d_norm, "spectral" if wanted else "none")
 
 
 def generator(data: DataSpec, width: int, z_dim: int, norm: Norm = BatchNorm) -> Generator:
-    """``z[B, Z] -> x[B, C, S, S]``; the paper's at Z = 128 and width 128 (32 px) or 64 (128 px).
+    """``z[B, Z] -> x[B, C, S, S]`` in [-1, 1]; the paper's at Z = 128 and width 128 (32 px) or 64 (128 px).
 
-    Of appendix B.4: for CIFAR-10 every map has 256 channels, twice the width; at 16 px half as many. For ImageNet the
-    blocks leave 1024, 512, 256, 128 and 64; at 64 px there is one less.
+    In appendix B.4, all maps for CIFAR-10 have 256 channels, twice the width; 16 px images get half as many. The blocks
+    for ImageNet have 1024, 512, 256, 128 and 64 output channels; 64 px images get one block fewer.
     """
     colours, doublings = square_plan(data)
     if doublings <= SMALL:
@@ -68,8 +68,9 @@ def generator(data: DataSpec, width: int, z_dim: int, norm: Norm = BatchNorm) ->
 def discriminator(data: DataSpec, width: int, norm: str, classes: int = 0) -> Discriminator:
     """``x[B, C, S, S] -> logit[B]``; with ``classes`` also a function of labels[B], by projection.
 
-    For CIFAR-10 four blocks of 128 channels, of which the last two leave the map at 8x8; at 16 px the last three. For
-    ImageNet 64, 128, 256, 512, 1024 and 1024, of which the last leaves the map at 4x4; at 64 px there is one less.
+    For CIFAR-10 there are four blocks of 128 channels, of which the last two keep the map at 8x8; at 16 px the last
+    three do. For ImageNet the blocks have 64, 128, 256, 512, 1024 and 1024 channels, and the last one keeps the map at
+    4x4; 64 px images get one block fewer.
     """
     colours, doublings = square_plan(data)
     maps, halvings = [width] * 4, doublings - 1
@@ -85,13 +86,13 @@ def discriminator(data: DataSpec, width: int, norm: str, classes: int = 0) -> Di
 
 
 def convolution(kind: type[nn.Conv2d], before: int, after: int, side: int, d_norm: str = "none") -> nn.Module:
-    """As many pixels as ``kind`` makes of them; a 1x1 one belongs to a shortcut, which no ReLU halves."""
+    """A padded convolution: only ``kind`` changes the map's size. Shortcuts (1x1) have no ReLU, so their gain is 1."""
     conv = kind(before, after, side, padding=side // 2)
     return weighted(initialised(conv, math.sqrt(2) if side > 1 else 1.0), d_norm)
 
 
 def initialised(layer: Layer, gain: float) -> Layer:
-    """Weights as of Glorot and Bengio (2010), biases 0."""
+    """Uniform weights (Glorot and Bengio 2010) times ``gain``, biases 0."""
     nn.init.xavier_uniform_(layer.weight, gain)
     if not isinstance(layer, nn.Embedding) and layer.bias is not None:
         nn.init.zeros_(layer.bias)

@@ -1,4 +1,4 @@
-"""SNGAN with projection (Miyato and Koyama 2018): labels in G's batch normalisation, and in an inner product in D."""
+"""SNGAN with projection (Miyato and Koyama 2018): labels enter G's batch normalisation, and D as an inner product."""
 
 from __future__ import annotations
 
@@ -17,10 +17,16 @@ from ganbench_baselines.arch.sngan import discriminator, generator, spectral_or_
 
 @dataclass(frozen=True)
 class Settings:
-    """``projection``: False hides the label from D, so that only G is told. ``spectral``: as in ``sngan``."""
+    """``projection``: False hides the label from D, so that only G sees it. ``spectral``: as in ``sngan``."""
 
     projection: bool = True
     spectral: bool = True
+
+
+class SNGANProjection(ConditionalGAN):
+    """G's classes begin alike, which other initial weights would undo."""
+
+    own_init = True
 
 
 @hookimpl
@@ -28,7 +34,7 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, se
     refuse_unlabelled(data)
     chosen = settings_of(Settings, settings)
     norm = partial(ConditionalBatchNorm, project=partial(per_class, data.classes))
-    return ConditionalGAN(
+    return SNGANProjection(
         generator(data, width, z_dim, norm),
         discriminator(data, width, spectral_or_none(d_norm, chosen.spectral), data.classes if chosen.projection else 0),
         z_dim,
@@ -37,7 +43,7 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, se
 
 
 def per_class(classes: int, channels: int) -> nn.Module:
-    """``labels[B] -> [B, C]``: a row for each class, all 0 at first, so that all classes begin alike."""
+    """``labels[B] -> [B, C]``: a row for each class, all 0 at first, so that all classes start out equal."""
     table = nn.Embedding(classes, channels)
     nn.init.zeros_(table.weight)
     return table

@@ -1,7 +1,7 @@
 """Layers of StyleGAN2 (Karras et al. 2020): equalised learning rate, modulated convolution, resampling by [1, 3, 3, 1].
 
 Every activation is LeakyReLU with slope 0.2, times √2 to keep the variance. Since LeakyReLU(c u) = c LeakyReLU(u) for
-c > 0, the factor stands in the layer before it (``scale``), where it costs nothing.
+c > 0, the factor is built into the layer before it (``scale``), where it costs nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, linear
 
 ACTIVATED = math.sqrt(2)
-"""``scale`` of a layer that an activation follows."""
+"""``scale`` of a layer before an activation."""
 
 
 def activate(u: Tensor) -> Tensor:
@@ -28,7 +28,7 @@ def activate(u: Tensor) -> Tensor:
 class Equalised(nn.Module):
     """A layer whose stored weights are N(0, 1) and are multiplied by 1/√fan_in whenever they are used.
 
-    Adam's steps do not depend on the size of the gradient: stored at one scale, all weights learn equally fast.
+    Adam's steps do not depend on the size of the gradient, so weights stored at the same scale learn equally fast.
 
     Args:
         shape: of the weight; all but the first axis are the fan-in.
@@ -47,7 +47,7 @@ class Equalised(nn.Module):
         self.bias_gain = scale * lr_multiplier
 
     def scaled(self) -> tuple[Tensor, Tensor | None]:
-        """Weight and bias as they are used."""
+        """Weight and bias as used in the forward pass."""
         return self.weight * self.gain, None if self.bias is None else self.bias * self.bias_gain
 
 
@@ -64,7 +64,7 @@ class EqualisedLinear(Equalised):
 
 
 class EqualisedConv(Equalised):
-    """``x[B, before, H, W] -> [B, after, H, W]``, or half the sides where ``down``: a blur first, then stride 2."""
+    """``x[B, before, H, W] -> [B, after, H, W]``; ``down`` halves the sides by a blur and then stride 2."""
 
     def __init__(
         self, before: int, after: int, kernel: int, *, down: bool = False, bias: bool = True, scale: float = 1.0
@@ -77,7 +77,7 @@ class EqualisedConv(Equalised):
         weight, bias = self.scaled()
         if self.filter is None:
             return conv2d(x, weight, bias, padding=self.padding)
-        if self.padding == 0:  # a 1x1 convolution needs no pixel that the next line would drop
+        if self.padding == 0:  # a 1x1 convolution does not need the pixels that its stride would drop
             return conv2d(self.filter.down(x), weight, bias)
         return conv2d(self.filter.blur(x, 2), weight, bias, stride=2)
 
@@ -86,7 +86,7 @@ class EqualisedConv(Equalised):
 
 
 class Filter(nn.Module):
-    """The binomial filter [1, 3, 3, 1] in both directions, each channel by itself; nothing is learned."""
+    """The binomial filter [1, 3, 3, 1] in both directions, for each channel; it has no parameters."""
 
     kernel: Tensor
 
@@ -96,7 +96,7 @@ class Filter(nn.Module):
         self.register_buffer("kernel", torch.outer(taps, taps), persistent=False)
 
     def blur(self, x: Tensor, padding: int, factor: float = 1.0) -> Tensor:
-        """``[B, C, H, W] -> [B, C, H + 2 padding - 3, ...]``, times ``factor``; zeros around."""
+        """``[B, C, H, W] -> [B, C, H + 2 padding - 3, ...]``, times ``factor``; zero padding."""
         return conv2d(x, self._of(x, factor), padding=padding, groups=x.shape[1])
 
     def down(self, x: Tensor) -> Tensor:
@@ -125,15 +125,15 @@ def modulated_conv(
 ) -> Tensor:
     """Convolve each sample with weights of its own: ``x[B, I, H, W], weight[O, I, K, K], style[B, I] -> [B, O, H, W]``.
 
-        w'_oik = s_i w_oik                                (equation 1; k: the places of the kernel)
+        w'_oik = s_i w_oik                                (equation 1; k: positions in the kernel)
         w''_oik = w'_oik / √(Σ_ik w'_oik² + ε)            (equation 3)
 
-    Convolution is linear, so no weight has to be built for any sample: scale the input's channels by s, convolve all
-    samples with the same w, scale the output's channels by d_o = 1/√(Σ_i s_i² Σ_k w_oik² + ε).
+    Convolution is linear, so the weights of each sample need not be built: scale the input's channels by s, convolve
+    all samples with the same w, and scale the output's channels by d_o = 1/√(Σ_i s_i² Σ_k w_oik² + ε).
 
     Args:
         scale: multiplies the output.
-        upsample: where given, sides are doubled on the way: a transposed convolution, then this filter.
+        upsample: if given, the sides are doubled by a transposed convolution and then this filter.
     """
     x = x * style[:, :, None, None]
     kernel = weight if demodulate else weight * scale
@@ -150,9 +150,9 @@ def modulated_conv(
 class StyledConv(nn.Module):
     """A layer of the synthesis network: modulated 3x3 convolution, noise, bias, activation.
 
-    ``x[B, before, H, W], w[B, W] -> [B, after, side, side]``. The noise is one map of N(0, 1) a sample, the same for
-    all channels, times a strength that is learned and begins at 0. In train mode it is drawn from torch's default
-    generator; in eval mode it is one constant map, so that a sample follows from its latent alone.
+    ``x[B, before, H, W], w[B, W] -> [B, after, side, side]``. The noise is one N(0, 1) map per sample, the same for all
+    channels, times a learned strength that starts at 0. In train mode it is drawn from torch's default generator; in
+    eval mode it is a constant map, so that a sample depends on its latent alone.
     """
 
     noise: Tensor | None
@@ -179,7 +179,7 @@ class StyledConv(nn.Module):
         return activate(x + ACTIVATED * shift)
 
     def noise_for(self, x: Tensor) -> Tensor:
-        """The maps that are added to ``x``: ``[B, 1, side, side]``, or one for all of them."""
+        """The maps added to ``x``: ``[B, 1, side, side]``, or ``[1, 1, side, side]`` in eval mode."""
         return torch.randn_like(x[:, :1]) if self.training else cast(Tensor, self.noise)
 
 

@@ -25,11 +25,11 @@ GROUP = 4
 
 
 def channels_by_side(data: DataSpec, width: int) -> dict[int, int]:
-    """Side of a map -> its number of channels, from 4x4 on: ``width`` at half the image's side, as in DCGAN, twice as
-    many at half of that, at most 512. The paper's 1024 px networks are those of width 64.
+    """Side of each map, from 4 on -> its number of channels: ``width`` at half the image's side, as in DCGAN, and twice
+    as many at every halving, up to 512. The paper's networks for 1024 px have width 64.
 
     Raises:
-        Unsupported: no square images with a side of 8, 16, ... or 1024 pixels.
+        Unsupported: the data are not square images with a side of 8, 16, ... or 1024 pixels.
     """
     if len(data.shape) != 3:
         raise Unsupported(f"needs 2-D images, not {data}")
@@ -44,7 +44,7 @@ def channels_by_side(data: DataSpec, width: int) -> dict[int, int]:
 
 
 class Mapping(nn.Module):
-    """``z[B, Z] -> w[B, Z]``: z is normalised, then goes through layers that learn 0.01 times as fast as the others."""
+    """``z[B, Z] -> w[B, Z]``: z is normalised, then passes through layers with 0.01 times the learning rate."""
 
     def __init__(self, z_dim: int, layers: int) -> None:
         super().__init__()
@@ -60,8 +60,9 @@ class Mapping(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """``w[B, L, W] -> x[B, C, S, S]``: a learned 4x4 map, two layers a resolution, and an image that is the sum of what
-    every resolution adds to it (output skips). The image's own layer shares its w with the next resolution's first."""
+    """``w[B, L, W] -> x[B, C, S, S]``: a learned 4x4 map, two layers per resolution, and an image to which each
+    resolution adds (output skips). The layer that makes the image shares its w with the first layer of the next
+    resolution."""
 
     def __init__(self, channels: dict[int, int], image_channels: int, w_dim: int, *, demodulation: bool, noise: bool):
         super().__init__()
@@ -79,7 +80,7 @@ class Synthesis(nn.Module):
 
     @property
     def styles(self) -> int:
-        """L, the number of styles: one a layer, and one for the last addition to the image."""
+        """L, the number of styles: one per layer, and one for the last addition to the image."""
         return len(self.layers) + 1
 
     def forward(self, w: Tensor) -> Tensor:
@@ -95,11 +96,11 @@ class Synthesis(nn.Module):
 
 
 class Generator(nn.Module):
-    """``z[B, Z] -> x[B, C, S, S]``, not bounded: the image's layers are linear.
+    """``z[B, Z] -> x[B, C, S, S]``, not bounded: the layers that make the image are linear.
 
     Args:
-        mixing: the share of samples that are made of two latents in train mode (style mixing, Karras et al. 2019,
-            section 3.1): one up to a random layer, another, drawn from torch's default generator, from there on.
+        mixing: the share of samples made from two latents in train mode (style mixing, Karras et al. 2019, section
+            3.1). From a random layer on, a second latent, drawn from torch's default generator, replaces the first.
     """
 
     def __init__(self, mapping: Mapping, synthesis: Synthesis, mixing: float) -> None:
@@ -122,9 +123,9 @@ class Generator(nn.Module):
 
 
 class Residual(nn.Module):
-    """``x[B, before, H, W] -> [B, after, H/2, W/2]``: two convolutions, and a linear way around them.
+    """``x[B, before, H, W] -> [B, after, H/2, W/2]``: two convolutions and a linear shortcut.
 
-    The sum of the two ways is divided by √2, to keep the variance; that factor stands in their last layers.
+    The sum of the two is divided by √2 to keep the variance; that factor is built into their last layers.
     """
 
     def __init__(self, before: int, after: int, norm: str | None) -> None:
@@ -153,8 +154,8 @@ class Discriminator(nn.Module):
     """``x[B, C, S, S] -> logit[B]``
 
     Args:
-        shape: of a sample.
-        norm: ``"spectral"``, or None for none: each layer is then equalised instead.
+        shape: of a sample, ``(C, S, S)``.
+        norm: ``"spectral"``, or else layers are equalised instead.
     """
 
     def __init__(self, channels: dict[int, int], shape: tuple[int, ...], *, minibatch_std: bool, norm: str | None):
@@ -180,7 +181,7 @@ class Discriminator(nn.Module):
 
 
 def normed(layer: EqualisedConv | EqualisedLinear, norm: str | None) -> nn.Module:
-    """The layer, spectrally normalised where asked for: then the norm, and not the fan-in, sets its scale."""
+    """The layer, spectrally normalised if ``norm`` says so; its scale then comes from the norm, not the fan-in."""
     if norm == "spectral":
         layer.gain = layer.bias_gain
     return weighted(layer, norm)

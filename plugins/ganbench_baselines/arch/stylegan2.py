@@ -1,7 +1,7 @@
 """StyleGAN2 (Karras et al. 2020): styles that modulate convolutions, noise, skips in G, residuals in D, lazy penalties.
 
-The mapping network and style mixing are Karras et al. 2019's, equalised layers and minibatch standard deviation Karras
-et al. 2018's, the settings of small images those for CIFAR-10 of StyleGAN2-ADA (Karras et al. 2020b, without ADA).
+The mapping network and style mixing are from Karras et al. 2019, equalised layers and minibatch standard deviation from
+Karras et al. 2018. Small images use the CIFAR-10 settings of StyleGAN2-ADA (Karras et al. 2020b), without ADA.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ import torch
 from msgspec import Meta
 from torch import Tensor
 
-from ganbench import GAN, Batch, DataSpec, Lazy, Terms, Unsupported, hookimpl, settings_of
+from ganbench import GAN, Batch, DataSpec, Lazy, Match, Terms, Unsupported, hookimpl, settings_of
 from ganbench_baselines.arch.blocks import check_norm
 from ganbench_baselines.arch.style_networks import Discriminator, Generator, Mapping, Synthesis, channels_by_side
 
 R1_EVERY, PATH_LENGTH_EVERY = 16, 4
 PATH_LENGTH_DECAY = 0.99
-SMALLEST, LARGE = 32, 128  # pixels: settings were published for sides of 32, and of 256 and more
+SMALLEST, LARGE = 32, 128  # pixels: there are published settings for sides of 32, and of 256 and more
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user may change. The defaults are those of small images; ``usual`` has them for every size.
+    """What a user may change. The defaults are those for small images; ``usual`` gives them for every size.
 
     Args:
         demodulation: whether the outputs of modulated convolutions are brought back to unit variance.
         noise: whether every layer of G adds noise.
         mapping_layers: depth of the mapping network.
-        mixing: the share of training samples that are made of two latents.
+        mixing: the share of training samples made from two latents.
         path_length: weight of the path length term, 0 for none.
         r1_gamma: γ of R1, 0 for none.
         minibatch_std: whether D sees how much the samples of a group differ.
@@ -49,11 +49,12 @@ class Settings:
 class StyleGAN2(GAN):
     """Noise in, images out, with two lazy terms.
 
-    A lazy term is added to the loss of every k-th iteration, in one step of the optimiser. The official release takes
-    steps of their own for it, hence k + 1 of them in k iterations, and slows Adam down by k/(k + 1) to make up for
-    that (appendix B); here there is nothing to make up for.
+    A lazy term is added to the loss of every k-th iteration, within the same optimiser step. The official release takes
+    a separate step for it, so k + 1 steps in k iterations, and slows Adam down by k/(k + 1) to compensate (appendix B).
+    Here there is nothing to compensate for.
     """
 
+    own_init = True  # equalised layers draw N(0, 1) and scale it when they are used
     generator: Generator
     discriminator: Discriminator
     settings: Settings
@@ -71,59 +72,60 @@ class StyleGAN2(GAN):
 
     def d_extra(self, batch: Batch, fake: Any) -> Terms:
         gamma = self.settings.r1_gamma
-        return {"r1": Lazy(R1_EVERY, lambda: gamma / 2 * self.slope(batch.real))} if gamma else {}
+        return {"r1": Lazy(R1_EVERY, lambda: gamma / 2 * self.slope(batch, fake))} if gamma else {}
 
     def g_extra(self, batch: Batch, fake: Any) -> Terms:
         weight = self.settings.path_length
         term = Lazy(PATH_LENGTH_EVERY, lambda: weight * self.path_length(batch.z))
         return {"path_length": term} if weight else {}
 
-    def slope(self, real: Tensor) -> Tensor:
-        """E ‖∇D(x)‖² (Mescheder et al. 2018, equation 9). Where D judges packs of samples, it is shown packs."""
-        x = real.detach().reshape(-1, *self.discriminator.shape).requires_grad_(True)
-        (gradient,) = torch.autograd.grad(self.discriminator(x).sum(), x, create_graph=True)
+    def slope(self, batch: Batch, fake: Any) -> Tensor:
+        """E ‖∇D(x)‖² (Mescheder et al. 2018, equation 9) of D as the tricks show it the reals: augmented, packed."""
+        seen = batch.view(Match(self.discriminator, batch.real, fake))
+        x = seen.real.detach().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(seen.D(x).sum(), x, create_graph=True)
         return gradient.square().flatten(1).sum(1).mean()
 
     def path_length(self, z: Tensor) -> Tensor:
-        """E (‖Jᵀy‖ - a)², with J the derivative of the image by w, y ~ N(0, 1) and a the running mean of ‖Jᵀy‖
-        (equation 4).
+        """E (‖Jᵀy‖ - a)², with J the Jacobian of the image with respect to w, y ~ N(0, 1) and a the running mean of
+        ‖Jᵀy‖ (equation 4).
 
-        y is divided by √(number of pixels) and squares are averaged over the L layers. With weight 2 that is the
+        y is divided by √(number of pixels), and squares are averaged over the L layers. With weight 2 this is the
         paper's γ = ln 2 / (r² (ln r - ln 2)), since L = 2 (ln r - ln 2) / ln 2.
         """
         w = self.generator.styles(z)
         x = self.generator.synthesis(w)
         y = torch.randn_like(x) / (x.shape[-2] * x.shape[-1]) ** 0.5
         (gradient,) = torch.autograd.grad((x * y).sum(), w, create_graph=True)
-        length = gradient.to(z.dtype).square().sum(2).mean(1).sqrt()  # w may be computed in bf16, and z is not
+        length = gradient.to(z.dtype).square().sum(2).mean(1).sqrt()  # w may be in bf16, but z is not
         self.mean_length.lerp_(length.mean().detach(), 1 - PATH_LENGTH_DECAY)
         return (length - self.mean_length).square().mean()
 
 
 def usual(side: int, d_norm: str | None) -> Settings:
-    """What was published for images of this size, less what the loss brings itself.
+    """The settings published for images of this size, without what the loss already provides.
 
-    γ = 10 (side/1024)² has both values that were published, 10 at 1024 px and 0.01 for CIFAR-10, and grows with the
-    number of pixels as the rule of thumb of Karras et al. 2020b does. Smaller images than those come in small numbers
-    and with small budgets, which a weak penalty and slow rates do not suit (digits-16-v1, non-saturating, seed 0: FID
-    2.4 with the rule and the published rate, 1.0 with what is set here).
+    γ = 10 (side/1024)² gives both published values, 10 at 1024 px and 0.01 for CIFAR-10, and grows with the number of
+    pixels like the rule of thumb of Karras et al. 2020b. Images smaller than those come in small numbers and with small
+    budgets, for which that penalty is too weak and the published rate too slow (digits-16-v1, non-saturating, seed 0:
+    FID 2.4 with the rule and the published rate, 1.0 with the settings here).
     """
-    alone = d_norm == "none"  # the loss has a penalty of its own, on what D makes of each sample by itself
+    alone = d_norm == "none"  # the loss has its own penalty, for which D must judge each sample by itself
     gamma = 10 * (side / 1024) ** 2 if side >= SMALLEST else 0.1
     own = Settings(r1_gamma=0.0 if alone else gamma, minibatch_std=not alone)
     return replace(own, mapping_layers=8, mixing=0.9, path_length=2.0) if side >= LARGE else own
 
 
 def settings_for(data: DataSpec, d_norm: str | None, given: Map[str, Any]) -> Settings:
-    """The usual settings with what the user set in their place.
+    """The usual settings, except where the user chose others.
 
     Raises:
-        Unsupported: D is to compare samples under a loss that asks for the opposite.
+        Unsupported: D would compare samples under a loss that requires it to judge each by itself.
     """
     read = settings_of(Settings, given)
     chosen = replace(usual(data.shape[-1], d_norm), **{name: getattr(read, name) for name in given})
     if chosen.minibatch_std and d_norm == "none":
-        raise Unsupported("the loss looks at each sample by itself: no minibatch_std", "leave that setting out")
+        raise Unsupported("the loss needs each sample judged by itself, without minibatch_std", "leave the setting out")
     return chosen
 
 

@@ -1,10 +1,10 @@
-"""What video GANs share: two streams and a mask (Vondrick, Pirsiavash and Torralba 2016, section 3), and a 3-D critic.
+"""Parts that video GANs share: two streams and a mask (Vondrick, Pirsiavash and Torralba 2016, section 3), a 3-D D.
 
-The paper's clips have 32 frames of 64x64: four transposed convolutions, 4x4x4 and stride 2, lead there from a map of
-2x4x4 and 512 channels; D goes the same way back. Other clips take as many steps as a frame's side needs from 4 pixels
-on, and begin with as many frames as that leaves.
+The paper's clips have 32 frames of 64x64. Four transposed convolutions, 4x4x4 with stride 2, make them from a map of
+2x4x4 and 512 channels, and D mirrors them. Other clips take as many steps as a frame's side needs to grow from 4
+pixels, and their first map has as many frames as that leaves.
 
-Biases under batch norm, which takes them out again, are left out; the paper's code has them.
+Biases under batch norm, which cancels them, are left out; the paper's code has them.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from ganbench_baselines.arch.dcgan import doubled
 
 
 class Parts(NamedTuple):
-    """A clip ``x[B, C, T, H, W]``, and how it came about: ``foreground[B, C, T, H, W]``, ``mask[B, 1, T, H, W]`` in
-    [0, 1] and ``background[B, C, H, W]``; of a single stream the last two are None."""
+    """A clip ``x[B, C, T, H, W]`` and its parts: ``foreground[B, C, T, H, W]``, ``mask[B, 1, T, H, W]`` in [0, 1] and
+    ``background[B, C, H, W]``. With a single stream the last two are None."""
 
     x: Tensor
     foreground: Tensor
@@ -30,10 +30,10 @@ class Parts(NamedTuple):
 
 
 def frame_spec(data: DataSpec) -> DataSpec:
-    """One frame of a clip.
+    """The spec of one frame of a clip.
 
     Raises:
-        Unsupported: no clips.
+        Unsupported: the data are not clips.
     """
     if len(data.shape) != 4:
         raise Unsupported(f"needs clips of video, not {data}")
@@ -45,7 +45,7 @@ def clip_plan(data: DataSpec) -> tuple[int, tuple[int, int, int], int]:
     """(channels, (frames, height, width) of the coarsest map, number of doublings).
 
     Raises:
-        Unsupported: no clips, sides that cannot be halved down to about 4, or frames that cannot be halved as often.
+        Unsupported: the data are not clips, or sides cannot be halved down to about 4, or frames not as often.
     """
     channels, (height, width), stages = image_plan(frame_spec(data))
     frames = data.shape[1]
@@ -78,7 +78,7 @@ class OneStream(nn.Module):
 class TwoStream(OneStream):
     """``x = m f + (1 - m) b`` (equation 2): a foreground f with its mask m, and a background b that cannot move.
 
-    f and m come out of one layer, as channels: the same as two layers side by side, in half the time.
+    f and m are channels of one layer, which is the same as two layers but takes half the time.
     """
 
     def __init__(self, data: DataSpec, width: int, z_dim: int) -> None:
@@ -94,9 +94,9 @@ class TwoStream(OneStream):
 
 
 def trunk(data: DataSpec, width: int, z_dim: int) -> nn.Module:
-    """All of the foreground stream but its last layer: ``z[B, Z] -> h[B, width, T/2, H/2, W/2]``.
+    """The foreground stream without its last layer: ``z[B, Z] -> h[B, width, T/2, H/2, W/2]``.
 
-    The first layer is a Linear and a reshape: the same map as the paper's transposed convolution of a 1x1x1 clip.
+    The first layer is a Linear and a reshape, the same map as the paper's transposed convolution of a 1x1x1 clip.
     """
     _, coarsest, stages = clip_plan(data)
     before = width * 2 ** (stages - 1)
@@ -116,7 +116,7 @@ def trunk(data: DataSpec, width: int, z_dim: int) -> nn.Module:
 
 def clip_critic(data: DataSpec, width: int, d_norm: str | None) -> nn.Module:
     """``x[B, C, T, H, W] -> logit[B]`` (section 3.3): 3-D convolutions 4x4x4 s2 + LeakyReLU 0.2, batch norm on all but
-    the first unless the loss wants another normalisation, and one more over what is left."""
+    the first unless the loss asks for another normalisation, and a last layer over the whole remaining map."""
     before, coarsest, stages = clip_plan(data)
     norm = check_norm(d_norm, "batch")
     layers: list[nn.Module] = []
@@ -133,7 +133,7 @@ def clip_critic(data: DataSpec, width: int, d_norm: str | None) -> nn.Module:
 
 
 def init_video(network: nn.Module) -> nn.Module:
-    """Weights N(0, 0.02), batch-norm gains N(1, 0.02), biases 0, as DCGAN has them; VideoGAN's code has N(0, 0.01)."""
+    """Weights N(0, 0.02), batch-norm gains N(1, 0.02), biases 0, as in DCGAN; VideoGAN's code uses N(0, 0.01)."""
     for module in network.modules():
         if isinstance(module, (nn.modules.conv._ConvNd, nn.Linear)):
             nn.init.normal_(module.weight, 0.0, 0.02)

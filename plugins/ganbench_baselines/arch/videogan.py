@@ -2,7 +2,7 @@
 
     G(z) = m(z) f(z) + (1 - m(z)) b(z)          (equation 2)
 
-G minimises λ |m(z)| besides, with λ = 0.1 (section 3.2); as in the authors' code, |m| is the mean over all pixels.
+G also minimises λ |m(z)|, with λ = 0.1 (section 3.2). As in the authors' code, |m| is the mean over all pixels.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ganbench_baselines.arch.video_layers import OneStream, Parts, TwoStream, cl
 
 @dataclass(frozen=True)
 class Settings:
-    """``background``: with mask and background stream; without, it is the paper's one-stream model. ``sparsity``: λ."""
+    """``background``: a mask and a background stream; False gives the paper's one-stream model. ``sparsity``: λ."""
 
     background: bool = True
     sparsity: Annotated[float, Meta(ge=0)] = 0.1
 
 
 class VideoGAN(GAN):
-    """Fakes are ``Parts``: the clip, and the streams and the mask that it was made of."""
+    """Fakes are ``Parts``: the clip, and the streams and the mask it was made from."""
 
     generator: OneStream
     settings: Settings
@@ -45,12 +45,12 @@ class VideoGAN(GAN):
         return [Match(self.discriminator, batch.real, fake.x)]
 
     def g_extra(self, batch: Batch, fake: Parts) -> Terms:
-        """The mask is to be small, so that whatever stands still is left to the background."""
+        """Keeps the mask small, so that everything still is left to the background."""
         return {} if fake.mask is None else {"mask": self.settings.sparsity * fake.mask.mean()}
 
 
 def built_generator(data: DataSpec, width: int, z_dim: int, settings: Settings) -> OneStream:
-    """Of two streams, or of one."""
+    """With two streams, or one."""
     built = (TwoStream if settings.background else OneStream)(data, width, z_dim)
     init_video(built)
     return built

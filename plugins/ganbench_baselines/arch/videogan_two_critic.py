@@ -1,6 +1,6 @@
-"""VideoGAN's generator against a critic of frames and a critic of clips (Tulyakov et al. 2018, section 3.2).
+"""VideoGAN's generator against a frame critic and a clip critic (Tulyakov et al. 2018, section 3.2).
 
-The critic of frames sees one frame of every clip, drawn anew each time. Both play the same game on the same fakes.
+The frame critic sees one frame of every clip, drawn anew each time. Both critics use the same loss and the same fakes.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from ganbench_baselines.arch.videogan import Settings, VideoGAN, built_generator
 
 
 class TwoCriticVideoGAN(VideoGAN):
-    """``discriminator`` holds both critics, by the names ``"frame"`` and ``"clip"``."""
+    """``discriminator`` holds both critics, named ``"frame"`` and ``"clip"``."""
 
     discriminator: nn.ModuleDict
 
     def matches(self, batch: Batch, fake: Parts) -> Sequence[Match]:
-        """The game of the frames, and that of the clips."""
+        """One match on frames, and one on clips."""
         n, frames = batch.real.shape[0], batch.real.shape[2]
         at = torch.randint(frames, (n,), device=batch.real.device)
         frame = Match(self.discriminator["frame"], frames_at(batch.real, at), frames_at(fake.x, at))

@@ -1,8 +1,8 @@
 """WaveGAN (Donahue, McAuley and Puckette 2019): DCGAN on raw audio, with convolutions of length 25 and stride 4.
 
-Built as tables 2 and 3 have it for 16,384 samples, a layer fewer for 4,096, a layer more for 65,536. Transposed
-convolutions leave artifacts at fixed frequencies and in a fixed phase, by which D could tell fakes without listening to
-the sound. Phase shuffle (section 3.3) takes that phase from it.
+The layers are those of tables 2 and 3 for 16,384 samples, with one fewer for 4,096 and one more for 65,536. Transposed
+convolutions leave artifacts at fixed frequencies and in a fixed phase, which would give fakes away whatever they sound
+like. Phase shuffle (section 3.3) hides that phase from D.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Settings:
 
 
 class PhaseShuffle(nn.Module):
-    """``x[B, C, T]`` -> each sample shifted by its own -n to n places; what is missing at an end is reflected.
+    """``x[B, C, T] -> [B, C, T]``: each sample is shifted by its own -n to n places, with reflection at the ends.
 
     In eval mode nothing is shifted.
     """
@@ -56,10 +56,10 @@ class WaveGAN(GAN):
 
 
 def stages_of(data: DataSpec) -> int:
-    """The number of layers that lengthen a map of 16 places fourfold.
+    """How many layers, each lengthening the map fourfold, lead from 16 places to the length of the data.
 
     Raises:
-        Unsupported: no audio, or of another length than 16 x 4^k from 1,024 on.
+        Unsupported: the data are not audio, or their length is not 16 x 4^k, at least 1,024.
     """
     if len(data.shape) != 2:
         raise Unsupported(f"needs audio, not {data}")
@@ -72,7 +72,7 @@ def stages_of(data: DataSpec) -> int:
 
 
 def glorot(layer: Layer) -> nn.Module:
-    """Weights uniform after Glorot and Bengio (2010), biases 0: what the authors' framework does unasked."""
+    """Weights uniform after Glorot and Bengio (2010), biases 0, the default of the authors' framework."""
     nn.init.xavier_uniform_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -96,7 +96,7 @@ def generator(data: DataSpec, width: int, z_dim: int) -> nn.Module:
 
 
 def discriminator(data: DataSpec, width: int, norm: str, phase_shuffle: int) -> nn.Module:
-    """``x[B, C, T] -> logit[B]`` (table 3): the phase is shuffled behind every convolution but the last."""
+    """``x[B, C, T] -> logit[B]`` (table 3): the phase is shuffled after every convolution but the last."""
     stages = stages_of(data)
     before, layers = data.shape[0], list[nn.Module]()
     for stage in range(stages):
@@ -111,11 +111,11 @@ def discriminator(data: DataSpec, width: int, norm: str, phase_shuffle: int) -> 
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
-    """``width`` is the paper's model size d: 64 there."""
+    """``width`` is the paper's model size d, which is 64 there."""
     chosen = settings_of(Settings, settings)
     if not 0 <= chosen.phase_shuffle < COARSEST:
         raise Unsupported(
-            f"cannot shuffle the phase by {chosen.phase_shuffle}", f"say 0 (not at all) to {COARSEST - 1}"
+            f"cannot shuffle the phase by {chosen.phase_shuffle}", f"choose 0 (not at all) to {COARSEST - 1}"
         )
     norm = check_norm(d_norm, "none")
     return WaveGAN(

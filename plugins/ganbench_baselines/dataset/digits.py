@@ -1,4 +1,4 @@
-"""Handwritten digits (Alpaydin and Kaynak 1998): the 1,797 8x8 images within scikit-learn, ten classes."""
+"""Handwritten digits (Alpaydin and Kaynak 1998): the 1,797 8x8 images in scikit-learn, ten classes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def load(resolution: int = 16) -> tuple[Split, Split]:
     """(train, test): ``x[N, 1, R, R]`` as uint8 and ``labels[N]``, 1,438 and 359 images.
 
     Raises:
-        Unsupported: a resolution below that of the data.
+        Unsupported: the resolution is below that of the data, 8.
     """
     if resolution < NATIVE:
         raise Unsupported(
@@ -32,14 +32,14 @@ def load(resolution: int = 16) -> tuple[Split, Split]:
     x = raw[:, :-1].float().view(-1, 1, NATIVE, NATIVE) * (255 / 16)  # ink is stored as 0..16
     if resolution != NATIVE:
         x = interpolate(x, size=(resolution, resolution), mode="bilinear", align_corners=False)
-    whole = Split(x.round().clamp(0, 255).to(torch.uint8), raw[:, -1].long())  # rounded once, here
+    whole = Split(x.round().clamp(0, 255).to(torch.uint8), raw[:, -1].long())  # the only rounding
     assert whole.labels is not None
     train, test = stratified_split(whole.labels, TEST_SHARE, SPLIT_SEED)
     return whole[train], whole[test]
 
 
 def _file() -> Path:
-    """What ``sklearn.datasets.load_digits`` reads; to import that takes longer than most short runs wait for torch."""
+    """The file that ``sklearn.datasets.load_digits`` reads, found without importing scikit-learn, which is slow."""
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise DataError("scikit-learn, which the digits come with, is not installed", "pip install scikit-learn")
@@ -53,7 +53,7 @@ def class_frequencies(labels: torch.Tensor) -> torch.Tensor:
 
 @hookimpl
 def ganbench_dataset(resolution: int | None) -> Dataset:
-    """The digits enlarged to ``resolution`` (16 unless said otherwise) by bilinear interpolation."""
+    """The digits enlarged to ``resolution`` (16 by default) by bilinear interpolation."""
     resolution = 16 if resolution is None else resolution
     train, test = load(resolution)
     assert train.labels is not None

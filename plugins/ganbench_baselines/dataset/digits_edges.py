@@ -1,9 +1,9 @@
-"""Digits and edges of digits, unpaired: one half of the digits, and Sobel's gradient (Duda and Hart 1973) of the other.
+"""Unpaired digits and edges: one half of the digits, and the Sobel gradient (Duda and Hart 1973) of the other half.
 
-A translator is given edges (``source``) and makes digits (``x``). No training digit is in both domains, so nothing says
-which edges belong to which digit; of the held-out digits both are known, and translations can be told right or wrong.
-Edges all but determine their digit: a small ResNet that was trained on 630 pairs comes within 0.043 of it, as a mean
-over pixels in [-1, 1]. Yet they are no digits: they are bright where ink begins and dark within it.
+A translator makes digits (``x``) from edges (``source``). No training digit is in both domains, so nothing shows which
+edges belong to which digit. For held-out digits both are known, so translations can be checked. Edges nearly determine
+their digit: a small ResNet trained on 630 pairs comes within 0.043 of it, as a mean over pixels in [-1, 1]. Yet they do
+not look like digits: they are bright where ink begins and dark within it.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from ganbench import Dataset, DataSpec, Oracle, Split, hookimpl, stratified_spli
 from ganbench_baselines.dataset.digits import CLASSES, NATIVE, class_frequencies, load
 from ganbench_baselines.dataset.two_domains import yardsticks
 
-SELECTION_SHARE = 1 / 8  # of the training digits: looks during training are scored on these
+SELECTION_SHARE = 1 / 8  # of the training digits, for evaluations during training
 SELECTION_SEED, HALVES_SEED = 1, 2  # the split belongs to the dataset: no protocol and no run may draw another
 
 
 def edges(x: Tensor) -> Tensor:
-    """``x[N, 1, R, R]`` in uint8 -> the length of its gradient, as uint8.
+    """``x[N, 1, R, R]`` in uint8 -> the magnitude of its gradient, ``[N, 1, R, R]`` in uint8.
 
-    By Sobel's two filters, with the rim repeated outwards; in grey levels per pixel of the 8x8 images that the digits
-    were enlarged from, so that edges are equally bright at every resolution.
+    It comes from the two Sobel filters, with the rim repeated outwards, in grey levels per pixel of the original 8x8
+    images. Edges are thus equally bright at every resolution.
     """
     across = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]]) / 8
     slopes = conv2d(pad(x.float(), (1, 1, 1, 1), mode="replicate"), torch.stack([across, across.T])[:, None])
@@ -39,9 +39,9 @@ def paired(split: Split) -> Split:
 
 @hookimpl
 def ganbench_dataset(resolution: int | None) -> Dataset:
-    """The digits enlarged to ``resolution`` (16 unless said otherwise), and the edges that are seen at that size.
+    """The digits enlarged to ``resolution`` (16 by default), and their edges at that size.
 
-    629 digits and the edges of 630 others to train on, 179 pairs for selection, 359 pairs held out.
+    There are 629 digits and the edges of 630 others to train on, 179 pairs for selection, and 359 held-out pairs.
     """
     resolution = 16 if resolution is None else resolution
     digits, test = load(resolution)

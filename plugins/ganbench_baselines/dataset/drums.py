@@ -1,14 +1,14 @@
-"""Drum sounds from closed forms, six classes: the content of a small drum kit, after that of Donahue et al. (2019).
+"""Synthetic drum sounds from closed forms, in six classes, modelled on the drum data of Donahue et al. (2019).
 
     kick        a sine that falls from 120-220 Hz to 42-65 Hz within some 25 ms
     snare       two modes of a drum head, and noise above 1 kHz
-    closed hat  noise above 2-2.8 kHz that dies within 15-35 ms
+    closed hat  noise above 2-2.8 kHz that dies away within 15-35 ms
     open hat    the same noise, lasting for 100-200 ms
     tom         a sine that falls slowly to 95-210 Hz
     clap        four bursts of noise around 0.9-1.5 kHz, 8-13 ms apart, and a tail
 
-Pitch, decay, mixture and level are drawn for every sound, so that a class is a distribution. Sounds begin at the first
-sample and fade out over the last hundredth of a second at most.
+Pitch, decay, mixture and level are drawn for every sound, so each class is a distribution. Sounds start at the first
+sample, and a fade over the last hundredth of a second ends those that still sound.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ TEST_SHARE = 0.25
 SEED = 0  # the sounds belong to the dataset: no protocol and no run may draw others
 SAMPLES, LEAST, MOST = 4096, 1024, 65_536
 LOW_RATE, HIGH_RATE = 8000, 16_000
-SHORT = 8192  # samples up to which a sound is taken at the low rate where no rate is named
-GRID = 2**15  # amplitudes are those of 16-bit PCM: last bits of sin and exp differ between machines, these do not
+SHORT = 8192  # samples: sounds up to this length have the low rate by default
+GRID = 2**15  # amplitudes are rounded to 16-bit PCM, because the last bits of sin and exp differ between machines
 FADE = 0.01  # seconds
 
 
 class Drummer:
-    """``n`` sounds of each class, ``[n, T]`` in float64 of any level; all of one draw, from one generator."""
+    """Makes ``n`` sounds of each class, ``[n, T]`` in float64 at any level, all drawn from one generator."""
 
     def __init__(self, n: int, samples: int, rate: int, rng: torch.Generator) -> None:
         self.n, self.samples, self.rate, self.rng = n, samples, rate, rng
@@ -71,17 +71,16 @@ class Drummer:
         return low + (high - low) * torch.rand(self.n, 1, generator=self.rng, dtype=torch.float64)
 
     def sine(self, pitch: Tensor, above: Tensor, fall: Tensor | float) -> Tensor:
-        """Of ``pitch + above exp(-t / fall)`` Hz: the phase is that frequency's integral."""
+        """A sine of ``pitch + above exp(-t / fall)`` Hz; its phase is the integral of that frequency."""
         return torch.sin(2 * math.pi * (pitch * self.t + above * fall * (1 - torch.exp(-self.t / fall))))
 
     def fading(self, decay: Tensor | float, start: Tensor | float = 0.0) -> Tensor:
-        """``exp(-(t - start) / decay)`` from ``start`` on, and nothing before; seconds."""
+        """``exp(-(t - start) / decay)`` from ``start`` on, and 0 before; in seconds."""
         after = self.t - start
         return torch.exp(-after.clamp(min=0) / decay) * (after >= 0)
 
     def noise(self, low: Tensor | float, high: Tensor | float | None = None) -> Tensor:
-        """White noise of variance 1, less what lies below ``low`` and above ``high`` Hz (Butterworth slopes of order 4,
-        without a change of phase)."""
+        """White noise of variance 1, from ``low`` to ``high`` Hz (Butterworth slopes of order 4, phase unchanged)."""
         white = torch.randn(self.n, self.samples, generator=self.rng, dtype=torch.float64)
         f = torch.fft.rfftfreq(self.samples, 1 / self.rate, dtype=torch.float64)
         rise = (f / low).square().square()
@@ -105,8 +104,8 @@ def drums(samples: int, rate: int, seed: int = SEED) -> Split:
 
 
 def spectral_noise(train: Split) -> Callable[[Split, int], Split]:
-    """The yardstick: steady noise with the mean magnitude spectrum of the training sounds, right in colour and in
-    nothing else. (A Gaussian fitted to all samples of a sound would need its covariance, as large as the data.)"""
+    """A yardstick: steady noise with the mean magnitude spectrum of the training sounds, right in its spectrum and in
+    nothing else. (A Gaussian fitted to whole sounds would need a covariance as large as the data.)"""
 
     def make(like: Split, seed: int) -> Split:
         rng = torch.Generator().manual_seed(seed)
@@ -119,11 +118,11 @@ def spectral_noise(train: Split) -> Callable[[Split, int], Split]:
 
 
 def parse(argument: str) -> tuple[int, int]:
-    """(samples, samples a second) of ``drums:SAMPLES,RATE``: 4,096 at 8 kHz unless said otherwise, and at 16 kHz where
-    there are more than 8,192 and no rate is named.
+    """(samples, samples a second) of ``drums:SAMPLES,RATE``. The default is 4,096 samples. The default rate is 8 kHz,
+    or 16 kHz for more than 8,192 samples.
 
     Raises:
-        DataError: other words than these, or numbers that make no drum.
+        DataError: the argument has another form, or a number is out of range.
     """
     parts = [part.strip() for part in argument.split(",")] if argument else []
     if len(parts) > 2 or not all(part.isdecimal() for part in parts):
@@ -131,15 +130,15 @@ def parse(argument: str) -> tuple[int, int]:
     samples = int(parts[0]) if parts else SAMPLES
     rate = int(parts[1]) if len(parts) == 2 else LOW_RATE if samples <= SHORT else HIGH_RATE
     if not LEAST <= samples <= MOST:
-        raise DataError(f"drums of {samples} samples are not made", f"name {LEAST} to {MOST}, for example drums:4096")
+        raise DataError(f"drums cannot have {samples} samples", f"choose {LEAST} to {MOST}, for example drums:4096")
     if not LOW_RATE <= rate <= 48_000:
-        raise DataError(f"drums at {rate} samples a second are not made", "name a rate from 8000 to 48000")
+        raise DataError(f"drums cannot have {rate} samples a second", "choose a rate from 8000 to 48000")
     return samples, rate
 
 
 @hookimpl
 def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
-    """1,800 sounds to train on, 600 held out, of each class as many as of the next."""
+    """1,800 sounds to train on and 600 held out, equally many of each class."""
     if resolution is not None:
         raise Unsupported("drums are sounds and have no resolution", "leave it out, and write drums:SAMPLES,RATE")
     samples, rate = parse(argument)

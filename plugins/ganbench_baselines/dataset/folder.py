@@ -1,8 +1,8 @@
 """Your own images: `folder:PATH`, one folder of images, or one sub-folder per class.
 
-Every image is turned upright as its EXIF says, converted to 8-bit RGB (transparency is dropped; a folder
-with nothing but grayscale images keeps one channel), cut to the largest central square, and resized by
-Pillow's Lanczos filter. Without a resolution the images must be squares of one size; they stay as they are.
+Every image is turned upright according to its EXIF data, converted to 8-bit RGB (transparency is dropped; a folder of
+grayscale images alone keeps one channel), cropped to the largest central square, and resized with Pillow's Lanczos
+filter. Without a resolution, the images must be squares of one size and are not resized.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from ganbench import DataError, Dataset, DataSpec, Split, hookimpl, stratified_s
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"}
 GRAY_MODES = {"1", "L", "LA"}
-DEEP_MODES = ("I", "F")  # Pillow clips 16-bit and float pixels to 0..255 where they ought to be scaled
+DEEP_MODES = ("I", "F")  # Pillow clips 16-bit and float pixels to 0..255 instead of scaling them
 TEST_SHARE = 0.2
 SPLIT_SEED = 0
-NAMED = 5  # how many of many a message names
+NAMED = 5  # the most names that a message lists
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The image files in one order on every file system, and the class of each (all 0 in a flat folder)."""
+    """The image files, in the same order on every file system, and the class of each (all 0 in a flat folder)."""
 
     files: list[Path]
     labels: torch.Tensor
@@ -53,7 +53,7 @@ def _first(names: list[str]) -> str:
 
 
 def find_images(folder: Path) -> Listing:
-    """The images of a flat folder, or of its class sub-folders (one without images is no class).
+    """The images of a flat folder, or of its class sub-folders (those without images are skipped).
 
     Raises:
         DataError: the folder is missing, empty, mixed, or deeper than one level of classes.
@@ -108,7 +108,7 @@ def common_size(folder: Path, files: list[Path], pool: ThreadPoolExecutor) -> in
     squares = {width for width, height in sizes if width == height}
     if len(sizes) == len(squares) == 1:
         return squares.pop()
-    if not sizes:  # not one readable header: nothing will decode either, and that message names the files
+    if not sizes:  # no header is readable, so decoding will fail too, with a message that names the files
         return 1
     shapes = [f"{width}x{height}" for width, height in sorted(sizes)]
     raise DataError(
@@ -118,7 +118,7 @@ def common_size(folder: Path, files: list[Path], pool: ThreadPoolExecutor) -> in
 
 
 def _square(image: Image.Image) -> Image.Image:
-    """The largest central square, cut before resizing: unlike with ImageOps.fit nothing bleeds in."""
+    """The largest central square, cropped before resizing: unlike with ImageOps.fit, nothing outside it bleeds in."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.crop((left, top, left + side, top + side))
@@ -132,7 +132,7 @@ def _decode(file: Path, resolution: int) -> tuple[np.ndarray, bool]:
         gray = opened.mode in GRAY_MODES
         image = ImageOps.exif_transpose(opened)
         if "transparency" in image.info:
-            image = image.convert("RGBA")  # a palette with transparency reaches RGB by this road without a warning
+            image = image.convert("RGBA")  # this way, a palette with transparency becomes RGB without a warning
         # gray goes through RGB too: three equal channels, so every image is filtered by the same arithmetic
         rgb = image.convert("RGB")
     return np.asarray(_square(rgb).resize((resolution, resolution), Image.Resampling.LANCZOS)), gray
@@ -151,7 +151,7 @@ def read_images(folder: Path, files: list[Path], resolution: int | None) -> torc
         def read(index: int) -> tuple[bool, str]:
             try:
                 image, gray = _decode(files[index], size)
-            except Exception as error:  # Pillow's decoders raise whatever they stumble over
+            except Exception as error:  # Pillow's decoders may raise anything
                 return False, f"{files[index].relative_to(folder)} ({type(error).__name__}: {error})"
             pixels[index] = image.transpose(2, 0, 1)
             return gray, ""

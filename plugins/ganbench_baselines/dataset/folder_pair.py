@@ -1,9 +1,9 @@
-"""Your own images of two domains: `folder-pair:A,B`, to be translated from those of folder A to those of folder B.
+"""Your own images of two domains: `folder-pair:A,B` translates images like those in folder A to images like those in B.
 
-Files are listed, decoded, cut and resized as `folder` does it; their classes are left aside. Files of the same names in
-both folders are taken for pairs: some are held out, so that translations can be told right or wrong, and some more for
-selection. All others are drawn from each domain independently, as are all images of folders that share no names. If one
-domain is in colour, both are.
+Files are listed, decoded, cropped and resized as by `folder`; classes are ignored. Files with the same name in both
+folders are pairs. Some of them are held out, so that translations can be checked, and some more are for selection. All
+other images are drawn from each domain independently, as are all images of folders that share no names. If one domain
+is in colour, both are.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from ganbench import DataError, Dataset, DataSpec, Split, hookimpl, stratified_s
 from ganbench_baselines.dataset.folder import find_images, read_images
 from ganbench_baselines.dataset.two_domains import yardsticks
 
-TEST_SHARE, SELECTION_SHARE = 1 / 5, 1 / 8  # of all, and of what that leaves
+TEST_SHARE, SELECTION_SHARE = 1 / 5, 1 / 8  # of all, and of the rest
 TEST_SEED, SELECTION_SEED = 0, 1
 FEWEST = 2  # images in a split
 
 
 class Domain(NamedTuple):
-    """The images of a folder, ``[N, C, R, R]`` in uint8, and their names, in one order on every file system."""
+    """The images of a folder, ``[N, C, R, R]`` in uint8, and their names, in the same order on every file system."""
 
     folder: Path
     names: list[str]
     images: Tensor
 
     def of(self, names: Sequence[str]) -> Tensor:
-        """The images of these names, in this order."""
+        """The images with these names, in this order."""
         place = {name: index for index, name in enumerate(self.names)}
         return self.images[[place[name] for name in names]]
 
@@ -42,7 +42,7 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     """The images of ``folder-pair:A,B``: A's are ``source``, B's are ``x``.
 
     Raises:
-        DataError: there are no two folders of images, or their sizes differ and no resolution is named.
+        DataError: these are not two folders of images, or sizes differ and no resolution is given.
     """
     one, other = _alike(*(_read(folder, resolution) for folder in _folders(argument)))
     train, selection, test = _paired_splits(one, other) or _unpaired_splits(one, other)
@@ -61,8 +61,8 @@ def _folders(argument: str) -> list[Path]:
     folders = [Path(part.strip()).expanduser() for part in argument.split(",") if part.strip()]
     if len(folders) != 2:
         raise DataError(
-            f"the dataset 'folder-pair' needs two folders, and '{argument}' names {len(folders)}",
-            "write folder-pair:A,B (their paths may hold no comma)",
+            f"the dataset 'folder-pair' needs two folders, but '{argument}' names {len(folders)}",
+            "write folder-pair:A,B (the paths cannot contain a comma)",
         )
     for folder in folders:
         if not folder.is_dir():
@@ -77,7 +77,7 @@ def _read(folder: Path, resolution: int | None) -> Domain:
 
 
 def _alike(one: Domain, other: Domain) -> tuple[Domain, Domain]:
-    """Both in colour if one is; of one size, or a DataError."""
+    """Both in colour if one is. A DataError if their sizes differ."""
     sides = [domain.images.shape[-1] for domain in (one, other)]
     if sides[0] != sides[1]:
         raise DataError(
@@ -106,12 +106,12 @@ def _paired_splits(one: Domain, other: Domain) -> tuple[Split, Split | None, Spl
 
 
 def _unpaired_splits(one: Domain, other: Domain) -> tuple[Split, None, Split]:
-    """(train, None, test), each domain parted for itself."""
+    """(train, None, test), each domain split on its own."""
     parts = [_parted(domain.names, TEST_SHARE, TEST_SEED) for domain in (one, other)]
     for domain, (_, test) in zip((one, other), parts, strict=True):
         if len(test) < FEWEST:
             raise DataError(
-                f"of the {len(domain.names)} images in '{domain.folder}' too few can be held out",
+                f"too few of the {len(domain.names)} images in '{domain.folder}' can be held out",
                 "put at least 8 images into each folder",
             )
     (source, source_test), (x, x_test) = parts
@@ -119,7 +119,7 @@ def _unpaired_splits(one: Domain, other: Domain) -> tuple[Split, None, Split]:
 
 
 def _parted(names: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
-    """(the others, a seeded choice of a share)"""
+    """(the others, a seeded random share)"""
     if not names:
         return [], []
     others, chosen = stratified_split(torch.zeros(len(names), dtype=torch.int64), share, seed)

@@ -1,9 +1,9 @@
 """Your own sounds: `folder-wav:PATH`, one folder of WAV files, or one sub-folder per class.
 
-``folder-wav:PATH,SAMPLES,RATE`` names length and rate; they are 16,384 samples at 16 kHz unless said otherwise (the
-paper's second, Donahue et al. 2019). PCM of 8, 16, 24 or 32 bits and floats are read, channels are mixed to one, other
-rates are resampled (a polyphase filter, scipy's). What is longer is cut, what is shorter is followed by silence.
-Amplitudes stay as they were recorded; floats beyond full scale are clipped.
+``folder-wav:PATH,SAMPLES,RATE`` sets the length and the rate. The default is 16,384 samples at 16 kHz, as in Donahue et
+al. (2019). PCM of 8, 16, 24 or 32 bits and floats are read. Channels are mixed down to one, and other rates are
+resampled with scipy's polyphase filter. Longer sounds are cut, and shorter ones are followed by silence. Amplitudes
+stay as recorded, but floats beyond full scale are clipped.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ SAMPLES, RATE = 16_384, 16_000
 LEAST_SAMPLES, LEAST_RATE = 16, 100
 TEST_SHARE = 0.2
 SPLIT_SEED = 0
-NAMED = 5  # how many of many a message names
+NAMED = 5  # the most names that a message lists
 USAGE = "write folder-wav:PATH or folder-wav:PATH,SAMPLES,RATE, for example folder-wav:my-sounds,16384,16000"
-BEYOND = 100  # samples after the cut that the resampling filter may look at; it reaches 10 far
+BEYOND = 100  # samples kept after the cut for the resampling filter, which reaches 10
 
 
 class Wanted(NamedTuple):
-    """What stands behind the colon."""
+    """What follows the colon."""
 
     folder: Path
     samples: int
@@ -42,7 +42,7 @@ def parse(argument: str) -> Wanted:
     """``PATH``, ``PATH,SAMPLES`` or ``PATH,SAMPLES,RATE``; other commas belong to the path.
 
     Raises:
-        DataError: there is no path, or hardly a sound in so many samples.
+        DataError: there is no path, or the length or the rate is too small for a sound.
     """
     found = re.fullmatch(r"(.*?)(?:,(\d+)(?:,(\d+))?)?", argument)
     path, samples, rate = found.groups() if found else ("", None, None)
@@ -50,15 +50,15 @@ def parse(argument: str) -> Wanted:
     if not path:
         raise DataError("the dataset 'folder-wav' needs a path", USAGE)
     if wanted.samples < LEAST_SAMPLES or wanted.rate < LEAST_RATE:
-        raise DataError(f"{wanted.samples} samples at {wanted.rate} a second are no sound", USAGE)
+        raise DataError(f"{wanted.samples} samples at {wanted.rate} a second are not enough for a sound", USAGE)
     return wanted
 
 
 def find_sounds(folder: Path) -> dict[str, list[Path]]:
-    """Class -> its files, both sorted by name; a flat folder is the class "" alone. Hidden files are left out.
+    """Class -> its files, both sorted by name; a flat folder is a single class "". Hidden files are left out.
 
     Raises:
-        DataError: the folder is missing, cannot be listed, holds no WAV files, or holds some beside those of classes.
+        DataError: the folder is missing, cannot be listed, has no WAV files, or has some beside its class folders.
     """
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
@@ -95,7 +95,7 @@ def read_sound(file: Path, samples: int, rate: int) -> np.ndarray:
     """``x[samples]`` in [-1, 1] as float32.
 
     Raises:
-        Exception: whatever scipy stumbles over; ValueError for a file that is empty or not finite.
+        Exception: whatever scipy raises; ValueError for a file that is empty or not finite.
     """
     from scipy.io import wavfile  # takes a moment to import
 
@@ -116,7 +116,7 @@ def read_sound(file: Path, samples: int, rate: int) -> np.ndarray:
 
 
 def _full_scale(raw: np.ndarray) -> np.ndarray:
-    """PCM as it is stored -> float64 in [-1, 1]. scipy has 24 bits in the upper part of 32, and 8 bits unsigned."""
+    """PCM as stored -> float64 in [-1, 1]. scipy puts 24 bits into the upper part of 32, and leaves 8 bits unsigned."""
     if raw.dtype.kind == "f":
         return raw.astype(np.float64)
     half = 2.0 ** (8 * raw.dtype.itemsize - 1)
@@ -133,8 +133,8 @@ def read_sounds(folder: Path, files: list[Path], samples: int, rate: int) -> tor
 
     x, bad = np.empty((len(files), 1, samples), dtype=np.float32), []
     with warnings.catch_warnings():
-        warnings.simplefilter("error", WavFileWarning)  # a file that ends too soon
-        warnings.filterwarnings("ignore", "Chunk", WavFileWarning)  # notes of a recorder, beside the sound
+        warnings.simplefilter("error", WavFileWarning)  # a truncated file
+        warnings.filterwarnings("ignore", "Chunk", WavFileWarning)  # metadata next to the sound
         for index, file in enumerate(files):
             try:
                 x[index, 0] = read_sound(file, samples, rate)

@@ -1,4 +1,4 @@
-"""Equal mixtures of round Gaussians: the data whose modes and sample quality are known exactly."""
+"""Equal mixtures of isotropic Gaussians, whose modes and sample quality are known exactly."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def nearest_mode(centres: Tensor, std: float) -> Callable[[Tensor], Tensor]:
         # differences in float64: cdist expands the square and loses the third digit of a std of 0.01
         distance = (x.double().unsqueeze(1) - centres.to(x.device)).norm(dim=2)
         nearest, mode = distance.min(dim=1)
-        return torch.where(nearest <= RADIUS * std, mode, -1)  # a NaN is no mode either
+        return torch.where(nearest <= RADIUS * std, mode, -1)  # a NaN has no mode either
 
     return assign
 
 
 def mixture(name: str, centres: Tensor, std: float, resolution: int | None) -> Dataset:
-    """A dataset of ``centres[K, 2]`` in float64, each as likely as the next."""
+    """A dataset around ``centres[K, 2]`` in float64, all equally likely."""
     if resolution is not None:
         raise Unsupported(f"the {name} is made of points and has no resolution", "leave the resolution out")
     rng = torch.Generator().manual_seed(SEED)

@@ -1,15 +1,16 @@
-"""Moving digits: one digit drifts over a dim, still background and bounces off the borders, after Moving MNIST
-(Srivastava, Mansimov and Salakhutdinov 2015).
+"""Moving digits, after Moving MNIST (Srivastava, Mansimov and Salakhutdinov 2015): one digit per clip, which bounces.
 
-``moving-digits`` has clips of 8 frames, ``moving-digits:16`` of 16. A digit of 3/4 of the frame's side (12 of 16
-pixels) starts anywhere, in any direction, and keeps its speed: per axis its place is the triangular wave
+The digit drifts over a dim, still background and bounces off the borders. ``moving-digits`` has clips of 8 frames,
+``moving-digits:16`` of 16. A digit of 3/4 of the frame's side (12 of 16 pixels) starts anywhere, in any direction, and
+keeps its speed. Its position on each axis is the triangular wave
 
     p(t) = L - |(p(0) + v t  mod  2 L) - L|,    L = side of the frame - side of the digit.
 
-Where there is ink, it covers the background: x = 255 a + (1 - a) b, with a the digit's ink and b < 64 of 255. That is
-how a two-stream generator composes a clip, too, so its mask has something to find.
+Ink covers the background: x = 255 a + (1 - a) b, with a in [0, 1] the digit's ink and b < 64 of 255. A two-stream
+generator composes clips in the same way, so its mask has something to find.
 
-Places are whole numbers of 1/64 pixel: at 16, 32 and 64 pixels all sums are exact, and the arrays the same anywhere.
+Positions are multiples of 1/64 pixel, so all sums are exact at 16, 32 and 64 pixels, and the arrays are the same on
+every machine.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ from ganbench_baselines.dataset import digits
 
 FRAMES, RESOLUTION, RATE = 8, 16, 8.0
 DIGIT = 3 / 4  # of the frame's side
-SLOWEST, FASTEST = 0.02, 0.04  # of the frame's side in a frame: 0.32 to 0.64 of 16 pixels
-DIM, PATCHES = 64, 4  # the background's levels of 255, and how many of them stand side by side
-MOST, MOST_PIXELS = 12_000, 2**27  # training clips, and what they may take of memory; a quarter as many to test
+SLOWEST, FASTEST = 0.02, 0.04  # of the frame's side per frame: 0.32 to 0.64 pixels of 16
+DIM, PATCHES = 64, 4  # grey levels of the background, of 255, and its patches along a side
+MOST, MOST_PIXELS = 12_000, 2**27  # limits on training clips and on their bytes; a quarter as many to test
 SEED = 0  # the clips belong to the dataset, like the split of the digits they show
 CHUNK = 64  # clips whose weights stay in the processor's cache
 
 
 def paths(n: int, frames: int, resolution: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Where ``n`` digits go: (``place[n, T, 2]`` of the upper left corner, (y, x) in pixels, and ``velocity[n, 2]`` at
-    the start in pixels a frame), both in float32."""
+    """Paths of ``n`` digits: (``place[n, T, 2]`` of the upper left corner, (y, x) in pixels, and ``velocity[n, 2]`` at
+    the start, in pixels per frame), both in float32."""
     span = resolution - _side(resolution)
     angle, speed, y, x = torch.rand(4, n, generator=rng, dtype=torch.float64)
     speed = resolution * (SLOWEST + (FASTEST - SLOWEST) * speed)
@@ -45,7 +46,7 @@ def paths(n: int, frames: int, resolution: int, rng: torch.Generator) -> tuple[T
 
 
 def backgrounds(n: int, resolution: int, rng: torch.Generator) -> Tensor:
-    """``[n, R, R]`` from 0 to 63: a few random levels, with slopes between."""
+    """``[n, R, R]`` from 0 to 63: a few random levels, interpolated."""
     levels = torch.randint(DIM, (n, 1, PATCHES, PATCHES), generator=rng).float()
     return interpolate(levels, size=(resolution, resolution), mode="bilinear").squeeze(1)
 
@@ -54,7 +55,7 @@ def filmed(ink: Tensor, place: Tensor, background: Tensor) -> Tensor:
     """``ink[N, T or 1, d, d]``, 0 to 255, at ``place[N, T, 2]`` over ``background[N, R, R]`` -> ``x[N, 1, T, R, R]`` as
     uint8.
 
-    Between pixels ink is shifted by bilinear interpolation: pixel y gets max(0, 1 - |y - p - i|) of row i.
+    Ink falls between pixels by bilinear interpolation: pixel y gets max(0, 1 - |y - p - i|) of row i.
     """
     offset = torch.arange(background.shape[-1])[:, None] - torch.arange(ink.shape[-1])
     rows, columns = ((1 - (offset - p[..., None, None]).abs_()).clamp_(min=0) for p in place.unbind(-1))
@@ -83,7 +84,7 @@ def still(train: Split, like: Split, seed: int) -> Split:
 
 
 def shuffled_frames(train: Split, like: Split, seed: int) -> Split:
-    """A yardstick of perfect frames in no order: training clips, the frames of each shuffled."""
+    """A yardstick of perfect frames in random order: training clips, each with its frames shuffled."""
     x = _some(train, like, seed)
     order = torch.rand(x.shape[0], x.shape[2], generator=torch.Generator().manual_seed(seed + 1)).argsort(dim=1)
     return Split(x.gather(2, order[:, None, :, None, None].expand_as(x)))
@@ -115,16 +116,17 @@ def _frames(argument: str) -> int:
 
 @hookimpl
 def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
-    """Clips of ``argument`` frames (8), 8 a second, and ``resolution`` pixels a side (16). Training clips show training
-    digits, test clips held-out ones. There are 12,000 and 3,000, or as many as fit into 128 and 32 MiB.
+    """Clips of ``argument`` frames (8 by default), 8 a second, with ``resolution`` pixels a side (16 by default).
+    Training clips show training digits, test clips held-out ones. There are 12,000 and 3,000, or as many as fit into
+    128 and 32 MiB.
 
     Raises:
-        Unsupported: no such number of frames, or a resolution below 16.
+        Unsupported: the number of frames is not 2 to 64, or the resolution is below 16.
     """
     frames, resolution = _frames(argument), resolution or RESOLUTION
     if resolution < RESOLUTION:
         raise Unsupported(
-            f"a digit that moves needs frames of {RESOLUTION} pixels, not {resolution}",
+            f"moving digits need frames of at least {RESOLUTION} pixels, not {resolution}",
             f"choose a resolution of {RESOLUTION} or more",
         )
     rng = torch.Generator().manual_seed(SEED)

@@ -1,4 +1,4 @@
-"""What a translator between two domains of images has to beat: one that does nothing, and one that looks at nothing."""
+"""Yardsticks for translators of images: one that does nothing, and one that ignores its input."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Yardsticks = Mapping[str, Callable[[Split, int], Split]]
 
 
 def yardsticks(train: Split) -> Yardsticks:
-    """By name: ``"identity"``, ``"mean image"``. Both domains of ``train`` have images of one shape."""
+    """``"identity"`` and ``"mean image"``, by name. Both domains of ``train`` have images of one shape."""
     assert train.source is not None
     return {"identity": identity, "mean image": partial(mean_image, mean(train.x), mean(train.source))}
 

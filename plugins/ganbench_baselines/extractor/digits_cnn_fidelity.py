@@ -1,4 +1,4 @@
-"""``digits-cnn`` for torch-fidelity; apart from the extractor, since torch-fidelity takes a second to import."""
+"""``digits-cnn`` for torch-fidelity, in a module of its own because torch-fidelity takes a second to import."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""A small classifier of drums by their log-mel spectrograms: 32 standardised features and six classes.
+"""A small classifier of drums from log-mel spectrograms: 32 standardised features and six classes.
 
-It hears at most 1.024 s, taken at 8,000 samples a second (``drums-cnn``) or at 16,000 (``drums-cnn:16000``), in frames
-of 32 ms every 8 ms and 32 bands up to 8 kHz, down to 60 dB below full scale. One network serves both rates; what its
-features are standardised by, and its confusion matrix, are each rate's own.
+It takes at most 1.024 s, at 8,000 samples a second (``drums-cnn``) or at 16,000 (``drums-cnn:16000``). Its spectrograms
+have frames of 32 ms every 8 ms and 32 bands up to 8 kHz, down to 60 dB below full scale. One network serves both rates;
+each rate has its own standardisation of features and its own confusion matrix.
 
-It is right on all 600 held-out drums, and on all 2,400 of another seed. Its gate (confidence of at least 0.9) lets
-99.8 % of the held-out drums pass at 8 kHz and 99.2 % at 16 kHz, 8 % and 4 % of even blends of two classes, and no
+It classifies all 600 held-out drums correctly, and all 2,400 of another seed. Its gate (a confidence of at least 0.9)
+passes 99.8 % of the held-out drums at 8 kHz and 99.2 % at 16 kHz, 8 % and 4 % of even blends of two classes, and no
 white or spectral noise, silence, drums played backwards or output of an untrained generator. ``train_drums_cnn.py``
-made it and measured this; ``drums_cnn.json`` has the whole of it.
+trained it and measured this; ``drums_cnn.json`` has all the numbers and the confusion matrices.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class LogMel(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         spectrum = torch.stft(x, self.size, self.hop, window=self.window, pad_mode="constant", return_complex=True)
         power = (spectrum.abs() * (2 / self.window.sum())).square().transpose(1, 2) @ self.bands
-        level = (power.clamp(min=FLOOR).log10() + 3) / 3  # a NaN stays one
+        level = (power.clamp(min=FLOOR).log10() + 3) / 3  # a NaN stays a NaN
         return pad(level, (0, 0, 0, FRAMES), value=-1.0)[:, :FRAMES].transpose(1, 2).unsqueeze(1)
 
 
@@ -78,7 +78,7 @@ class Network(nn.Module):
         self.head = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.body(x)  # before the nonlinearity: nearer to the Gaussian that a Frechet distance assumes
+        features = self.body(x)  # before the nonlinearity: closer to the Gaussian that a Fréchet distance assumes
         return features, self.head(gelu(features))
 
 
@@ -90,11 +90,12 @@ def _halved(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 class DrumsCNN(Extractor):
     """``x[B, 1, T]`` in float32 [-1, 1] (or uint8), at most 1.024 s -> (``features[B, 32]``, ``logits[B, 6]``).
 
-    Shorter sounds are followed by silence. The rate is part of the weights' hash: scores at 8 kHz and at 16 kHz have
-    different names.
+    Shorter sounds are followed by silence. The rate is part of the weights' hash, so scores at 8 kHz and at 16 kHz
+    have different names.
     """
 
     name, version = "drums-cnn", "1"
+    trained_on = ("drums",)
     gate = 0.9  # chosen by train_drums_cnn.py; another gate is another version
 
     rate: Tensor
@@ -109,7 +110,7 @@ class DrumsCNN(Extractor):
         self.network = Network()
         self.longest = FRAMES * self.heard.hop
         self.register_buffer("rate", torch.tensor(rate))
-        # standardised by the real training drums of this rate: KID is cubic in the norm of the features
+        # standardised on the real training drums of this rate: KID is cubic in the norm of the features
         self.register_buffer("mean", torch.zeros(FEATURES))
         self.register_buffer("std", torch.ones(FEATURES))
         self.register_buffer("confusion_counts", torch.zeros(CLASSES, CLASSES, dtype=torch.int64))
@@ -120,22 +121,22 @@ class DrumsCNN(Extractor):
             raise Unsupported("drums-cnn judges sounds of one channel, float32 or uint8")
         if x.shape[2] > self.longest:
             raise Unsupported(
-                f"drums-cnn hears {self.longest} samples, not {x.shape[2]}",
-                "make them shorter; for sounds that are no drums write extractor = 'raw', or your own",
+                f"drums-cnn judges at most {self.longest} samples, not {x.shape[2]}",
+                "make the sounds shorter; for sounds that are not drums, write extractor = 'raw', or your own",
             )
         features, logits = self.network(self.heard(to_signal(x[:, 0])))
         return (features - self.mean) / self.std, logits
 
 
 OWN = ("mean", "std", "confusion_counts")
-"""Of each rate: in the file under ``<rate>.<name>``."""
+"""Buffers that each rate has for itself, stored as ``<rate>.<name>``."""
 
 
 def load(rate: int = RATES[0], file: Path = WEIGHTS) -> DrumsCNN:
     """The extractor with the weights that ship with it.
 
     Raises:
-        DataError: they are missing or damaged.
+        DataError: the weights are missing or damaged.
     """
     extractor = DrumsCNN(rate)
     try:
@@ -156,7 +157,7 @@ def ganbench_extractor(argument: str) -> Extractor:
     """The weights ship with the package, so there is nothing to fetch."""
     if argument not in ("", *map(str, RATES)):
         raise DataError(
-            f"drums-cnn hears {' or '.join(map(str, RATES))} samples a second, not '{argument}'",
+            f"drums-cnn judges sounds at {' or '.join(map(str, RATES))} samples a second, not '{argument}'",
             "write drums-cnn or drums-cnn:16000",
         )
     return load(int(argument or RATES[0]))

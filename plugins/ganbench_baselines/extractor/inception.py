@@ -1,11 +1,11 @@
-"""Inception v3 with its TensorFlow weights of 2015, through torch-fidelity: the "legacy" FID of most papers.
+"""Inception v3 (Szegedy et al. 2016) with the TensorFlow weights that most papers use for FID, through torch-fidelity.
 
-2,048 features and the unbiased logits of 1,008 classes; images are resized to 299x299 as TensorFlow 1 did it
-(bilinear, no antialias); one channel is repeated to three.
+It has 2,048 features and the unbiased logits of 1,008 classes. Images are resized to 299x299 as in TensorFlow 1
+(bilinear, no antialiasing), and a single channel is repeated to three.
 
-The weights are a file of 96 MB: the one named in ``inception:PATH``, else in the environment variable
-GANBENCH_INCEPTION, else the official one in torch hub's cache, which is fetched where it is missing (unless
-GANBENCH_OFFLINE is set).
+The weights are a file of 96 MB: the one named in ``inception:PATH``, else the one in the environment variable
+GANBENCH_INCEPTION, else the official one in torch hub's cache. If that is missing, it is downloaded, unless
+GANBENCH_OFFLINE is set.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ganbench import DataError, Extractor, Unsupported, hookimpl
 
 VARIABLE = "GANBENCH_INCEPTION"
 OFFLINE = "GANBENCH_OFFLINE"
-HINT = f"fetch {URL_INCEPTION_V3} to {{target}}, or name it: inception:PATH or {VARIABLE}=PATH"
+HINT = f"download {URL_INCEPTION_V3} to {{target}}, or name a copy: inception:PATH or {VARIABLE}=PATH"
 FILE = URL_INCEPTION_V3.rpartition("/")[2]
 SHA256_START = "6726825d"
 MINI_BATCH = 32  # at 299x299 a batch of 500 needs more than 5 GB of activations
@@ -33,21 +33,21 @@ MINI_BATCH = 32  # at 299x299 a batch of 500 needs more than 5 GB of activations
 class Inception(Extractor):
     """``x[B, 1 or 3, H, W]`` in uint8 -> (``features[B, 2048]``, ``logits[B, 1008]``).
 
-    A file other than the official one is taken at its word: its hash stands in the name of every score.
+    Any weights for this network will do: their hash is in the name of every score.
     """
 
     name, version = "inception", "1"
 
     def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__()
-        # torch-fidelity unpickles whatever it is given: a copy of what was already checked, then
+        # torch-fidelity unpickles whatever it gets, so it gets a copy of what was already checked
         copy = BytesIO()
         torch.save(state, copy)
         copy.seek(0)
         self.network = FeatureExtractorInceptionV3(
             "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=copy
         )
-        self.network.to(memory_format=torch.channels_last)  # 1.3 to 1.7 times as fast on a CPU, the same to 6e-7
+        self.network.to(memory_format=torch.channels_last)  # 1.3 to 1.7 times as fast on a CPU, equal to within 6e-7
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.ndim != 4 or x.shape[1] not in (1, 3) or x.dtype != torch.uint8:
@@ -98,21 +98,21 @@ def read_weights(file: Path, official: bool) -> dict[str, Tensor]:
     found = hashlib.sha256(content).hexdigest()
     if official and not found.startswith(SHA256_START):
         raise DataError(
-            f"'{file}' is damaged: its sha256 begins {found[:8]}, not {SHA256_START}",
-            "delete it, and it will be fetched again",
+            f"'{file}' is damaged: its sha256 begins with {found[:8]}, not {SHA256_START}",
+            "delete it, and it will be downloaded again",
         )
     try:
         return torch.load(BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises whatever it stumbles over
+    except Exception as error:  # the unpickler may raise anything
         raise DataError(
             f"'{file}' cannot be read as weights ({type(error).__name__})",
-            f"replace it by {URL_INCEPTION_V3}",
+            f"replace it with {URL_INCEPTION_V3}",
         ) from error
 
 
 @hookimpl
 def ganbench_extractor(argument: str) -> Extractor:
-    """Inception with the weights found; see the module's first lines for where they are looked for."""
+    """Inception with the weights that are found; the module's docstring says where."""
     file, official = find_weights(argument)
     state = read_weights(file, official)
     try:
@@ -120,5 +120,5 @@ def ganbench_extractor(argument: str) -> Extractor:
     except Exception as error:  # not a dictionary, or not this network's
         raise DataError(
             f"'{file}' holds weights of another network ({str(error).splitlines()[0]})",
-            f"Inception v3 as torch-fidelity names its layers is wanted: {URL_INCEPTION_V3}",
+            f"use Inception v3 with torch-fidelity's layer names: {URL_INCEPTION_V3}",
         ) from error

@@ -1,4 +1,4 @@
-"""The data themselves as features, flattened: for points, whose own space is the space to judge them in."""
+"""The data themselves as features, flattened: for points, which are best judged in their own space."""
 
 from __future__ import annotations
 

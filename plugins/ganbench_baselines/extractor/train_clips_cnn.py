@@ -1,12 +1,12 @@
 """How the weights of `clips-cnn` were made: ``python -m ganbench_baselines.extractor.train_clips_cnn``.
 
 Writes ``clips_cnn.safetensors`` and ``clips_cnn.json`` (what was measured) into the working directory, in about five
-minutes on one core. Only clips of training digits are trained on; confusion and gate are measured on held-out digits,
+minutes on one core. Training uses only clips of training digits; confusion and gate are measured on held-out digits,
 each in one clip.
 
-The network is told digit and motion, of clips in order, shuffled and standing still, so that its features have to hold
-both. Like digits-cnn it sees blends of two digits, to be torn between both, and things that are no digit, or not one
-digit, to be at a loss.
+The network learns both digit and motion, from clips in order, shuffled and still, so that its features have to encode
+both. As for digits-cnn, there are also blends of two digits, to be divided between both classes, and clips of no digit
+or of several, to be spread over all classes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Recipe:
     steps: int = 3000
     plain: int = 48  # clips of a batch: one digit, in order
     broken: int = 16  # one digit, half of them shuffled, half of them still
-    odd: int = 32  # half blends of two digits, a quarter no digit, a quarter another one in every frame
+    odd: int = 32  # half blends of two digits, a quarter without a digit, a quarter with another one in every frame
     peak_lr: float = 3e-3
     weight_decay: float = 1e-2
     odd_weight: float = 0.5
@@ -49,7 +49,7 @@ class Recipe:
 
     @property
     def clips(self) -> int:
-        """Of a batch."""
+        """The size of a batch."""
         return self.plain + self.broken + self.odd
 
 
@@ -62,15 +62,15 @@ class Lesson(NamedTuple):
 
 
 def motion_of(place: Tensor) -> Tensor:
-    """``place[N, T, 2]`` -> ``[N, 7]`` in pixels, averaged over time: the place, the ways down, right, up and left in a
-    frame, and the change of the velocity."""
+    """``place[N, T, 2]`` -> ``[N, 7]`` in pixels, averaged over time: the position, the steps down, right, up and left
+    per frame, and the change of velocity."""
     step = place.diff(dim=1)
     turn = step.diff(dim=1).norm(dim=2, keepdim=True)
     return torch.cat([of.mean(dim=1) for of in (place, step.clamp(min=0), (-step).clamp(min=0), turn)], dim=1)
 
 
 def lesson(shown: Split, recipe: Recipe, rng: torch.Generator) -> Lesson:
-    """A batch, as :class:`Recipe` has it."""
+    """One batch, composed as in :class:`Recipe`."""
     n, frames, half = recipe.clips, moving_digits.FRAMES, recipe.odd // 2
     place, _ = moving_digits.paths(n, frames, SIDE, rng)
     order = torch.arange(frames).repeat(n, 1)
@@ -99,7 +99,7 @@ def drawn(shown: Split, n: int, frames: int, recipe: Recipe, rng: torch.Generato
 
 
 def odd(shown: Split, n: int, frames: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(``ink[n, T, d, d]``, ``classes[n, 10]``, all alike): half no digits, half another digit in every frame."""
+    """(``ink[n, T, d, d]``, ``classes[n, 10]``, all equal): half no digit, half another one in every frame."""
     side, half = shown.x.shape[-1], n // 2
     large = interpolate(shown.x.float(), size=(SIDE, SIDE), mode="bilinear").to(torch.uint8)
     none = interpolate(outliers(large, half, rng), size=(side, side), mode="bilinear", antialias=True)
@@ -140,7 +140,7 @@ def train(shown: Split, recipe: Recipe, seed: int) -> Network:
 
 
 def finished(network: Network, real: Tensor) -> ClipsCNN:
-    """The extractor around a network, its features standardised by the clips ``real``."""
+    """The extractor around a network, with its features standardised on the clips ``real``."""
     extractor = ClipsCNN()
     extractor.network.load_state_dict(network.state_dict())
     features, _ = extract(extractor, real, CPU)
@@ -175,7 +175,7 @@ def told_directions(extractor: ClipsCNN, clips: Split, place: Tensor, velocity: 
 
 
 def strangers(data: Dataset, n: int) -> dict[str, Tensor]:
-    """Clips that are not as they should be, ``x[n, 1, T, 16, 16]``: the dataset's yardsticks, and some others."""
+    """Clips that are not real, ``x[n, 1, T, 16, 16]``: the dataset's yardsticks, and some others."""
     rng = torch.Generator().manual_seed(0)
     like, x = data.test[torch.arange(n)], to_signal(data.train.x[:n])
     other = torch.randperm(n, generator=rng)
@@ -197,7 +197,7 @@ def choose_gate(confidence: Tensor) -> float:
 
 
 def measured(extractor: ClipsCNN, held_out: Split, recipe: Recipe) -> dict[str, Any]:
-    """What is published beside the weights; sets the extractor's confusion counts."""
+    """The numbers published with the weights; sets the extractor's confusion counts."""
     data = moving_digits.ganbench_dataset(argument="", resolution=SIDE)
     clips, place, velocity = once(held_out)
     assert clips.labels is not None

@@ -1,12 +1,12 @@
 """How the weights of `digits-cnn` were made: ``python -m ganbench_baselines.extractor.train_digits_cnn``.
 
 Writes ``digits_cnn.safetensors`` and ``digits_cnn.json`` (what was measured) into the working directory, in
-about ten minutes on one core. Only training digits are trained on and chosen by; the test digits are looked at
-once, at the end. Ten further networks, each without a tenth of the training digits, give confusion and gate.
+about ten minutes on one core. Training and all choices use training digits only; the test digits are used once, at
+the end. Confusion and gate come from ten further networks, each trained without a tenth of the training digits.
 
-Besides digits the network sees blends of two (mixup, Zhang et al. 2018), to be torn between both, and things
-that are no digits, to be at a loss (outlier exposure, Hendrycks et al. 2019). Without these, confidence lets
-a quarter of all blends pass for digits of high quality.
+Besides digits, the network sees blends of two (mixup, Zhang et al. 2018), to be divided between both classes, and
+images that are not digits (outlier exposure, Hendrycks et al. 2019), to be spread over all classes. Without these, a
+quarter of all blends would pass for digits of high quality.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def outliers(real: Tensor, n: int, rng: torch.Generator) -> Tensor:
 
 
 def loss(network: Network, split: Split, recipe: Recipe, rng: torch.Generator) -> Tensor:
-    """Cross-entropy on digits, on blends with both labels, and on outliers with all labels alike."""
+    """Cross-entropy on digits, on blends with both labels, and on outliers with all labels equally."""
     assert split.labels is not None
     index, half = torch.randint(len(split), (recipe.batch,), generator=rng), recipe.batch // 2
     x, y = augment(to_signal(split.x[index]), recipe, rng), split.labels[index]
@@ -119,7 +119,7 @@ def train(split: Split, recipe: Recipe, seed: int) -> Network:
 
 
 def finished(network: Network, split: Split) -> DigitsCNN:
-    """The extractor around a network, its features standardised by ``split``."""
+    """The extractor around a network, with its features standardised on ``split``."""
     extractor = DigitsCNN()
     extractor.network.load_state_dict(network.state_dict())
     features, _ = extract(extractor, split.x, CPU)
@@ -139,7 +139,7 @@ def judged(extractor: DigitsCNN, x: Tensor) -> tuple[Tensor, Tensor]:
 def out_of_fold(split: Split, recipe: Recipe) -> tuple[Tensor, Tensor]:
     """:func:`judged` for every training digit, by a network that was trained without it."""
     everyone = torch.arange(len(split))
-    folds = [everyone[k::FOLDS] for k in range(FOLDS)]  # the split comes shuffled
+    folds = [everyone[k::FOLDS] for k in range(FOLDS)]  # the split is already shuffled
     answers = []
     for k, fold in enumerate(folds):
         rest = split[everyone[everyone % FOLDS != k]]
@@ -151,7 +151,7 @@ def out_of_fold(split: Split, recipe: Recipe) -> tuple[Tensor, Tensor]:
 
 
 def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
-    """Samples that are no digits, stored like ``split``. Kinds never trained on: all but noise, blends and blanks."""
+    """Samples that are not digits, stored like ``split``. Only noise, blends and blanks were also trained on."""
     rng = torch.Generator().manual_seed(seed)
     assert split.labels is not None
     x, n = to_signal(split.x), len(split)
@@ -203,7 +203,7 @@ def share(condition: Tensor) -> float:
 
 
 def measured(extractor: DigitsCNN, real: Split, held_out: Split, recipe: Recipe) -> dict[str, Any]:
-    """What is published beside the weights; sets the extractor's confusion counts."""
+    """The numbers published with the weights; sets the extractor's confusion counts."""
     assert real.labels is not None
     assert held_out.labels is not None
     confidence, assigned = out_of_fold(real, recipe)

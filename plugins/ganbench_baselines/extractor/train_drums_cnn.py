@@ -1,12 +1,11 @@
 """How the weights of `drums-cnn` were made: ``python -m ganbench_baselines.extractor.train_drums_cnn``.
 
 Writes ``drums_cnn.safetensors`` and ``drums_cnn.json`` (what was measured) into the working directory, in some five
-minutes on one core. Only training drums are trained on. Drums are made by rule, so that as many as one likes can be
-drawn that nobody has heard: 2,400 of them choose the gate and give the confusion; the held-out drums are looked at
-once, at the end.
+minutes on one core. Training uses only training drums. Drums are synthetic, so any number of new ones can be drawn:
+2,400 of them give the gate and the confusion. The held-out drums are used once, at the end.
 
-Besides drums the network hears blends of two (mixup, Zhang et al. 2018), to be torn between both, and things that are
-no drums, to be at a loss (outlier exposure, Hendrycks et al. 2019).
+Besides drums, the network hears blends of two (mixup, Zhang et al. 2018), to be divided between both classes, and
+sounds that are not drums (outlier exposure, Hendrycks et al. 2019), to be spread over all classes.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from ganbench_baselines.extractor.train_digits_cnn import choose_gate, share
 
 CPU = torch.device("cpu")
 ARGUMENT = {8000: "4096,8000", 16_000: "16384,16000"}
-"""The drums that a rate is trained and measured on."""
+"""The drums that each rate is trained and measured on."""
 UNHEARD_SEED = 1
 
 
@@ -75,8 +74,8 @@ def outliers(real: Tensor, n: int, rate: int, rng: torch.Generator) -> Tensor:
 
 
 class Lesson(NamedTuple):
-    """``x[B, 1, 32, 128]`` as the network hears it: drums, blends of two, and outliers, with the labels of the first,
-    and of the second in shares ``lam`` and ``1 - lam``."""
+    """``x[B, 1, 32, 128]``, the network's input: drums, blends of two, and outliers. Drums have labels ``y``; blends
+    have labels ``y`` and ``other`` with shares ``lam`` and ``1 - lam``."""
 
     x: Tensor
     y: Tensor
@@ -96,7 +95,7 @@ def lesson(heard: LogMel, split: Split, rate: int, recipe: Recipe, rng: torch.Ge
 
 
 def loss(logits: Tensor, given: Lesson, recipe: Recipe) -> Tensor:
-    """Cross-entropy on drums, on blends with both labels, and on outliers with all labels alike."""
+    """Cross-entropy on drums, on blends with both labels, and on outliers with all labels equally."""
     drums_, half = len(given.y), len(given.lam)
     on_drum, on_blend, on_outlier = logits.log_softmax(dim=1).split([drums_, half, half])
     one, two = (on_blend.gather(1, y.unsqueeze(1)).squeeze(1) for y in (given.y[:half], given.other))
@@ -118,7 +117,7 @@ def train(splits: dict[int, Split], recipe: Recipe, seed: int = 0) -> Network:
     averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
     for _ in range(recipe.steps):
         lessons = [lesson(heard[rate], split, rate, recipe, rng) for rate, split in splits.items()]
-        logits = network(torch.cat([each.x for each in lessons]))[1]  # at once: batch norm is to see both rates
+        logits = network(torch.cat([each.x for each in lessons]))[1]  # together, so that batch norm sees both rates
         optimiser.zero_grad()
         parts = zip(logits.chunk(len(lessons)), lessons, strict=True)
         torch.stack([loss(part, each, recipe) for part, each in parts]).sum().backward()
@@ -131,7 +130,7 @@ def train(splits: dict[int, Split], recipe: Recipe, seed: int = 0) -> Network:
 
 
 def finished(network: Network, split: Split, rate: int) -> DrumsCNN:
-    """The extractor around a network, its features standardised by ``split``."""
+    """The extractor around a network, with its features standardised on ``split``."""
     extractor = DrumsCNN(rate)
     extractor.network.load_state_dict(network.state_dict())
     features, _ = extract(extractor, split.x, CPU)
@@ -149,8 +148,8 @@ def judged(extractor: DrumsCNN, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
-    """Samples that are no drums, stored like ``split``. Kinds never trained on: spectral noise, silence, and what an
-    untrained generator makes."""
+    """Samples that are not drums, stored like ``split``. Spectral noise, silence and the output of an untrained
+    generator were never trained on."""
     rng = torch.Generator().manual_seed(seed)
     assert split.labels is not None
     x, n = split.x, len(split)
@@ -176,7 +175,7 @@ def confusion(true: Tensor, assigned: Tensor) -> Tensor:
 
 
 def measured(extractor: DrumsCNN, split: Split, held_out: Split, rate: int) -> dict[str, Any]:
-    """What is published of one rate; sets the extractor's confusion counts."""
+    """The numbers published for one rate; sets the extractor's confusion counts."""
     assert held_out.labels is not None
     unheard = drums.drums(split.x.shape[-1], rate, UNHEARD_SEED)
     assert unheard.labels is not None

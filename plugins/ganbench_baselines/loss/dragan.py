@@ -3,16 +3,16 @@
     D:  min  -E log σ(D(x)) - E log(1 - σ(D(G(z)))) + λ E (‖∇D(x + δ)‖ - 1)²
     G:  min  -E log σ(D(G(z)))                         (the penalty: equation 1)
 
-The paper's last version draws δ ~ N(0, c I), c about 10, on the scale of its pixels. The δ here is the one
-of the authors' code (kodalinaveen3/DRAGAN), which takes its size from the data and so suits any data:
+The paper's last version draws δ ~ N(0, c I), with c about 10, on the scale of its pixels. The δ here is that of the
+authors' code (kodalinaveen3/DRAGAN), which is scaled by the data and so suits any data:
 
     δ = α · ½ std(x) · u,  u ~ U[0, 1] for every element,  α ~ U[0, 1] for every sample
 
-with std over the whole batch. α is what their interpolation between x and the perturbed x amounts to. As
-published, δ is never negative, and x + δ may leave [-1, 1].
+with std over the whole batch. α comes from their interpolation between x and the perturbed x. As published, δ is never
+negative, and x + δ may leave [-1, 1].
 
-The authors' code runs Adam at 1e-4 with (0.5, 0.9). The momenta here are DCGAN's, so that the penalty, and
-the norm of D it asks for, is all that tells this row from the non-saturating one.
+The authors' code uses Adam at 1e-4 with (0.5, 0.9). The momenta here are DCGAN's, so that this loss differs from the
+non-saturating one only in the penalty and the normalisation of D that it needs.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     D:  min  E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))
     G:  min  -E D(G(z))                                (Miyato et al., equations 16 and 17)
 
-Spectral normalisation belongs to the row: it bounds the slope of D, and with it the linear objective of G.
-The setting is C of Miyato et al.: Adam at 2e-4 with (0.5, 0.999), one D update per G update. (Their ResNets
-take (0, 0.9) and five D updates.)
+Spectral normalisation is part of the method: it bounds the slope of D, and with it the linear objective of G. The
+momenta and the single D update per G update are setting C of Miyato et al.: Adam at 2e-4 with (0.5, 0.999). (Their
+ResNets use (0, 0.9) and five D updates.)
 """
 
 from __future__ import annotations

@@ -20,13 +20,14 @@ from ganbench import Critic, Loss, hookimpl
 
 @dataclass(frozen=True)
 class LeastSquares:
-    """``a``: D's target for fakes; ``b``: D's target for real samples; ``c``: what G wants D to say."""
+    """``a``: D's target for fakes; ``b``: D's target for real samples; ``c``: G's target for D on fakes."""
 
     a: float = 0.0
     b: float = 1.0
     c: float = 1.0
 
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.5, 0.999)}
+    scale: ClassVar[float] = 0.5  # CycleGAN and others weigh their terms against E (D(G(z)) - c)²
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """½ E (D(x) - b)² + ½ E (D(G(z)) - a)²"""

@@ -3,8 +3,8 @@
     min_G max_D  E log σ(D(x)) + E log(1 - σ(D(G(z))))    (equation 1, D as a logit)
 
 Written with softplus: ``log σ(t) = -softplus(-t)`` and ``log(1 - σ(t)) = -softplus(t)`` are exact and never
-take the log of 0. G minimises the very term that D maximises, so its gradient vanishes where D is sure of
-itself: that is the game, not a defect.
+take the log of 0. G minimises the very term that D maximises, so its gradient vanishes where D is confident.
+That is the game, not a defect.
 
 The paper names no learning rate; the momenta are DCGAN's (Radford et al., 2015: Adam at 2e-4).
 """

@@ -1,4 +1,4 @@
-"""Penalties on the gradient of D with respect to its input: one norm a sample, not one a batch."""
+"""Penalties on the gradient of D with respect to its input, with one norm per sample, not per batch."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from ganbench import Critic
 
 
 def leaf(x: Tensor) -> Tensor:
-    """The same samples, uncopied, as a leaf of the graph to differentiate D at; ``x`` itself is untouched."""
+    """The same samples, not copied, as a leaf at which to differentiate D; ``x`` itself is untouched."""
     return x.detach().requires_grad_(True)
 
 
 def input_gradient(logit: Tensor, x: Tensor) -> Tensor:
     """``logit = D(x)[B], x[B, *shape] -> grad[B, F]``, differentiable with respect to D's parameters.
 
-    The gradient of the *sum* holds every sample's own gradient, because no sample enters another one's logit:
-    that is why these losses ask for a D without batch normalisation.
+    The gradient of the *sum* holds every sample's own gradient if no sample affects another one's logit. That is why
+    these losses ask for a D without batch normalisation.
     """
     (gradient,) = torch.autograd.grad(logit.sum(), x, create_graph=True)
     return gradient.flatten(1)
 
 
 def zero_centred(logit: Tensor, x: Tensor) -> Tensor:
-    """``E ‖∇D(x)‖²`` from the logits at ``x = leaf(...)``; no root is taken only to be squared."""
+    """``E ‖∇D(x)‖²`` from the logits at ``x = leaf(...)``, without taking a root only to square it."""
     return input_gradient(logit, x).square().sum(1).mean()
 
 
 def one_centred(D: Critic, x: Tensor) -> Tensor:
     """``E (‖∇D(x)‖ - 1)²``.
 
-    At a gradient of exactly zero the root has no derivative, and ``sqrt`` would answer with NaN;
+    At a gradient of exactly zero the root has no derivative, and ``sqrt`` would give NaN;
     ``vector_norm`` takes the subgradient 0 there and, unlike an added epsilon, biases no other point.
     """
     x = leaf(x)

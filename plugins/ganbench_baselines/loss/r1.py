@@ -3,9 +3,9 @@
     D:  min  -E log σ(D(x)) - E log(1 - σ(D(G(z)))) + γ/2 E ‖∇D(x)‖²
     G:  min  -E log σ(D(G(z)))                         (the penalty: equation 9)
 
-D(x) is computed once, for the game and for the penalty. γ is 10 in the authors' image experiments; 1 suits
-small images. They run RMSprop at 1e-4, decay 0.99: but for the bias correction, Adam with the momenta (0,
-0.99).
+D(x) is computed once, for both the game and the penalty. γ is 10 in the authors' image experiments; 1 suits small
+images. They use RMSprop at 1e-4 with decay 0.99, which is Adam with the momenta (0, 0.99) except for the bias
+correction.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""The relativistic pairing loss with R1 alone: R3GAN's loss (Huang et al., 2024) less its penalty on fakes.
+"""The relativistic pairing loss with R1 alone: R3GAN's loss (Huang et al., 2024) without its penalty on fakes.
 
     D:  min  E softplus(-(D(x) - D(G(z)))) + γ/2 E ‖∇D(x)‖²
     G:  min  E softplus(-(D(G(z)) - D(x)))
 
-The paper's section 2 finds that this pair of players may diverge where ``rpgan-r1-r2`` converges: real data constrain D
-where they are, and nothing does where only fakes are. It is here to be compared with that loss.
+Section 2 of the paper finds that this game may diverge where ``rpgan-r1-r2`` converges: the penalty constrains D at
+real data, and nothing constrains it where there are only fakes. The loss is included for comparison with that one.
 """
 
 from __future__ import annotations

@@ -3,9 +3,9 @@
     D:  min  E softplus(-(D(x) - D(G(z)))) + γ/2 E ‖∇D(x)‖² + γ/2 E ‖∇D(G(z))‖²
     G:  min  E softplus(-(D(G(z)) - D(x)))             (section 2)
 
-Sample i is compared with fake i: D is asked which of the two is real, not whether each one is. The game is
-that of Jolicoeur-Martineau (2018), the penalties are those of Mescheder et al. (2018). D(x) and D(G(z)) are
-computed once each, for the game and for the penalties.
+Sample i is compared with fake i: D is asked which of the two is real, not whether each one is. The game is from
+Jolicoeur-Martineau (2018), the penalties from Mescheder et al. (2018). D(x) and D(G(z)) are computed once each, for
+both the game and the penalties.
 
 The paper anneals γ (its size depends on the data), the learning rate (from 2e-4) and beta2 (from 0.9 to
 0.99) during training; here they stay constant.

@@ -41,7 +41,7 @@ class Wasserstein:
     def after_d_step(self, discriminators: Sequence[nn.Module]) -> None:
         """w <- clip(w, -c, c)"""
         for w in (w for D in discriminators for w in D.parameters()):
-            # A clip alone would make an infinite weight a healthy one and hide that the run has diverged.
+            # Clipping alone would make an infinite weight finite and hide that the run has diverged.
             zero_or_nan = w * 0
             w.clamp_(-self.clip, self.clip).add_(zero_or_nan)
 

@@ -1,16 +1,15 @@
-"""CAS, classification accuracy score: learn from fakes alone, be tested on real data (Ravuri and Vinyals 2019).
+"""Classification accuracy score (CAS): train a classifier on fakes, test it on real data (Ravuri and Vinyals 2019).
 
-The share of the dataset's test part, which no GAN was trained on, that a classifier recognises which was
+Accuracy on the dataset's test part, which no GAN was trained on, of a classifier
 
-    cas         trained on the fakes, with the labels they were asked for
+    cas         trained on the fakes, with the labels they were requested for
     cas_real    trained on as many real training samples
     cas_both    trained on both together: do the fakes add anything?
     cas_gain    cas_both - cas_real
 
-All are tested on the dataset's test part, which no GAN was trained on, and none sees more batches than another. The
-paper trains a ResNet-50 for ImageNet; here it is a small network, so that scores compare within one data set only.
-Fakes that are the test part themselves (the yardstick "real data" of a protocol that refers to the training part)
-would learn the answers.
+All classifiers see the same number of batches. The paper trains a ResNet-50 for ImageNet. Here it is a small network,
+so scores are comparable within one dataset only. If the fakes are the test part itself (the yardstick "real data" of a
+protocol that refers to the training part), the classifier learns the answers.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ from ganbench import (
 )
 
 EPOCHS, BATCH, RATE, WIDTH, SMALLEST = 16, 64, 5e-3, 16, 8
-TRAININGS = 3  # cas_real is one number for all rows: what chance does to it would be in every cas_gain
+TRAININGS = 3  # averaged: all rows share one cas_real, and its noise would be in every cas_gain
 KNOWN = Memo()
-"""What follows from the real data: computed once per process, whoever evaluates."""
+"""Results that depend on the real data alone, computed once per process."""
 
 
 class CAS:
-    """On the samples themselves; the protocol's extractor has no part in it."""
+    """On the samples themselves; the protocol's extractor is not used."""
 
     columns: Mapping[str, Goal] = {"cas": "max", "cas_real": "info", "cas_both": "info", "cas_gain": "info"}
     version = 1
@@ -65,7 +64,7 @@ class CAS:
         learn = partial(accuracy, dataset=dataset, updates=EPOCHS * -(-len(fake) // BATCH), device=evaluation.device)
 
         def of_real() -> Results:
-            rng = torch.Generator().manual_seed(0)  # one for all: nothing here depends on the fakes but their number
+            rng = torch.Generator().manual_seed(0)  # fixed: only the number of the fakes matters here
             return {"accuracy": torch.tensor([learn(real, rng=rng) for _ in range(TRAININGS)], dtype=torch.float64)}
 
         known = KNOWN.once(dataset.fingerprint, f"{len(fake)} samples on {evaluation.device}", of_real)
@@ -84,7 +83,7 @@ def _labelled(dataset: Dataset | None) -> Dataset:
 
 
 def some_of(split: Split, n: int) -> Split:
-    """``n`` of the samples, always the same ones; all where there are no more."""
+    """``n`` of the samples, always the same ones; all of them if there are no more."""
     return split[torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:n]]
 
 
@@ -107,7 +106,7 @@ def accuracy(split: Split, dataset: Dataset, updates: int, device: torch.device,
 def trained(
     split: Split, shape: tuple[int, ...], classes: int, updates: int, device: torch.device, rng: torch.Generator
 ) -> nn.Module:
-    """A new classifier after ``updates`` batches, drawn with replacement; Adam, its rate falling linearly to 0."""
+    """A classifier after ``updates`` batches, drawn with replacement; Adam, with a rate falling linearly to 0."""
     assert split.labels is not None
     with preserved_rng(device):
         torch.manual_seed(int(torch.randint(2**62, (1,), generator=rng)))

@@ -1,8 +1,8 @@
-"""Density and coverage: how many fakes the reals' neighbourhoods hold, how many hold any (Naeem et al. 2020).
+"""Density and coverage: how many fakes lie near the reals, and how many reals have one nearby (Naeem et al. 2020).
 
-The neighbourhood of a real ends at its fifth nearest real. Density is the number of neighbourhoods a fake falls
-into, over five (about 1 for equal distributions, more where fakes crowd the densest reals); coverage is the share
-of neighbourhoods with a fake in them, which outliers among the fakes cannot raise.
+The neighbourhood of a real reaches to its fifth nearest real. Density is the mean number of neighbourhoods a fake falls
+into, divided by five: about 1 for equal distributions, more where fakes crowd the densest reals. Coverage is the share
+of neighbourhoods that hold a fake; outlying fakes cannot raise it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ class DensityCoverage:
     """On the protocol's features."""
 
     columns: Mapping[str, Goal] = {"density": "max", "coverage": "max"}
-    version = 1
+    version = 2
     ranges: Mapping[str, tuple[float | None, float | None]] = {"density": (0, None), "coverage": (0, 1)}
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """{"density": neighbourhoods a fake falls into, over five, "coverage": share of them with a fake}."""
+        """{"density": mean number of neighbourhoods per fake / 5, "coverage": share of neighbourhoods with a fake}."""
         real, fake = seen_from_centre(evaluation, NEIGHBOURS)
         held = fakes_held(real, radii_of_reals(evaluation, real)[:, NEAREST.index(NEIGHBOURS)], fake)
         return {
@@ -36,8 +36,13 @@ class DensityCoverage:
 
 
 def fakes_held(real: Samples, radius: Tensor, fake: Samples) -> Tensor:
-    """The number of fakes in the neighbourhood of each real, ``[N]``, its edge left out; ``radius[N]`` is squared."""
-    within = radius - real.rounding(radius)
+    """The number of fakes in the neighbourhood of each real, ``[N]``; ``radius[N]`` is squared.
+
+    The edge of a neighbourhood is left out. One without extent, around a real with five or more copies, holds the fakes
+    that are copies, too.
+    """
+    slack = real.rounding(radius)
+    within = torch.where(radius <= slack, slack, radius - slack)
     held = torch.zeros(len(real), dtype=torch.int64)
     for rows, _, d2 in tiles(real, fake):
         held[rows] += (d2 < within[rows, None]).sum(dim=1)

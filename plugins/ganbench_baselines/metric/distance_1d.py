@@ -1,12 +1,12 @@
-"""Distances of numbers: Wasserstein-1 and Kolmogorov-Smirnov (both: Ramdas, García Trillos and Cuturi 2017).
+"""Distances between numbers: Wasserstein-1 and Kolmogorov-Smirnov (both in Ramdas, García Trillos and Cuturi 2017).
 
 Between the reals' and the fakes' empirical distribution functions F and F':
 
-    W1 = ∫ |F - F'|        how far a unit of probability has to be carried, on average; in the unit of the data
-    KS = max |F - F'|      the largest error of any share P(x ≤ t)
+    W1 = ∫ |F - F'|        how far probability has to move, on average, in the unit of the data
+    KS = max |F - F'|      the largest error of any P(x ≤ t)
 
-On a line both are exact, which they are nowhere else. Of finite samples neither is 0, even where the distributions
-are equal: the yardstick "real data" shows what is left.
+On a line both are exact, unlike in higher dimensions. For finite samples neither is 0, even if the distributions are
+equal; the yardstick "real data" shows how much remains.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     |μ_r - μ_f|² + tr(Σ_r + Σ_f - 2 (Σ_r Σ_f)^½)
 
-The paper's features are VGGish's of music; here they are those of the protocol's extractor, whose name and hash stand
-in the name of the score. Otherwise it is FID: in float64, and comparable at equal numbers of sounds only.
+The paper uses VGGish features of music. Here the features are those of the protocol's extractor, whose name and hash
+are part of the score's name. Otherwise it is FID: in float64, and comparable only at equal numbers of sounds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class FAD:
     ranges: Mapping[str, tuple[float | None, float | None]] = {"fad": (0, None)}
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """{"fad": distance}, cut off at 0."""
+        """{"fad": distance}, at least 0."""
         return {"fad": FID()(evaluation)["fid"]}
 
 

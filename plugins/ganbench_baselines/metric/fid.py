@@ -2,7 +2,7 @@
 
     |μ_r - μ_f|² + tr(Σ_r + Σ_f - 2 (Σ_r Σ_f)^½)
 
-In float64. Its expectation falls with n, so rows compare at equal n only; with fewer samples than features it is
+In float64. Its expectation falls with n, so rows are comparable only at equal n; with fewer samples than features it is
 mostly that bias.
 """
 
@@ -22,10 +22,14 @@ class FID:
     ranges: Mapping[str, tuple[float | None, float | None]] = {"fid": (0, None)}
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """{"fid": distance}, cut off at 0."""
+        """{"fid": distance}, at least 0."""
         real = evaluation.of_reals("frechet moments", lambda: moments(evaluation.blocks("real")))
         fake = real if evaluation.fake is evaluation.real else moments(evaluation.blocks("fake"))
-        return {"fid": max(distance(real, fake), 0.0)}  # rounding leaves equal moments a little below; keeps a NaN
+        n, d = min(int(real["n"]), int(fake["n"])), len(real["mean"])
+        if n <= d:
+            doubt = f"{n} samples are no more than the {d} features, so a Fréchet distance is mostly bias"
+            evaluation.doubts.append(f"{doubt}: compare it at this number of samples only")
+        return {"fid": max(distance(real, fake), 0.0)}  # equal moments round to just below 0; this keeps a NaN
 
 
 @hookimpl

@@ -1,17 +1,17 @@
 """Frames of clips as images: Fréchet distance (Heusel et al. 2017), modes, and whether the digit stays the same.
 
-digits-cnn was trained on digits that fill the image. So the digit of each frame is cut out, of reals and fakes alike:
-ink is what is brighter than a dim ground (see ``motion``); per direction, its middle is midway between the places below
-which 5 % and 95 % of it are; a window of 3/4 of the side around the middle is resized to 16x16. Of held-out moving
-digits, 99.6 % of the frames are then classified rightly, and 96 % pass digits-cnn's gate.
+digits-cnn was trained on digits that fill the image, so the digit is cut out of every frame, real or fake. Ink is what
+is brighter than a dim background (see ``motion``). Its middle in each direction lies midway between the 5th and 95th
+percentiles. A window around it, 3/4 of the side wide, is resized to 16x16. On held-out moving digits, digits-cnn then
+classifies 99.6 % of the frames correctly, and 96 % pass its gate.
 
-    frame_fid     of the features of all frames
-    frame_modes   digits covered, as metric ``modes`` has it, by one frame of each clip: frame i mod T of clip i
+    frame_fid     Fréchet distance between the features of all frames
+    frame_modes   digits covered, as in metric ``modes``, by one frame per clip: frame i mod T of clip i
     frame_hq      share of frames that pass the gate
-    identity      share of clips that show one digit: half of the frames or more pass the gate, and all of these agree
+    identity      share of clips that show one digit: at least half of the frames pass the gate, and all of these agree
 
-The two shares are relative to those of the reals, and at most 1: what digits-cnn does not recognise in real clips is
-not charged to a generator.
+The two shares are relative to those of the reals, and at most 1. A generator is thus not charged for what digits-cnn
+fails to recognise in real clips.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from ganbench_baselines.metric import modes
 from ganbench_baselines.metric.fid import FID
 from ganbench_baselines.metric.motion import check_clips, ink
 
-WINDOW = 3 / 4  # of the frame's side, as moving-digits has them
+WINDOW = 3 / 4  # of the frame's side, as for the digits of moving-digits
 TAIL = 0.05  # of the ink, on either side
 SIDE = digits_cnn.SIDE
-FEWEST = 0.1  # of the reals' frames, or clips, to go by
+FEWEST = 0.1  # share of the real frames, or clips, that must be recognised
 CHUNK = 250
 
 
 class Frames:
-    """Under digits-cnn, whatever the protocol's extractor is."""
+    """Judged by digits-cnn, whatever the protocol's extractor is."""
 
     columns: Mapping[str, Goal] = {"frame_fid": "min", "frame_modes": "max", "frame_hq": "max", "identity": "max"}
     version = 1
@@ -53,7 +53,7 @@ class Frames:
         for x in (evaluation.real, evaluation.fake):
             check_clips(x, fewest=2)
         if evaluation.oracle is None or len(evaluation.oracle.probabilities) != digits_cnn.CLASSES:
-            raise Unsupported("needs clips of digits, ten modes that the dataset knows of")
+            raise Unsupported("needs clips of digits from a dataset that knows their ten modes")
         judge = _judge(evaluation.device)
         real, fake = cut_out(evaluation.real), cut_out(evaluation.fake)
         every = evaluation.view(real.flatten(0, 1), fake.flatten(0, 1), extractor=judge)
@@ -64,23 +64,25 @@ class Frames:
         shown, made = (modes.judge(of, judge.gate).view(-1, fake.shape[1]) for of in (of_reals, of_fakes))
         one_each = made[torch.arange(len(made)), torch.arange(len(made)) % made.shape[1]]
         pi, mistakes = evaluation.oracle.probabilities.double().cpu(), modes.Mistakes(judge.confusion.cpu(), 1)
+        covered = modes.score(one_each, pi, mistakes, ceiling=1.0)["modes_covered"]
+        assert isinstance(covered, float)
         return {
             "frame_fid": FID()(every)["fid"],
-            "frame_modes": modes.score(one_each, pi, mistakes)["modes_covered"],
+            "frame_modes": covered,
             "frame_hq": relative(made >= 0, shown >= 0),
             "identity": relative(keeps_identity(made), keeps_identity(shown)),
         }
 
 
 def relative(fake: Tensor, real: Tensor) -> float:
-    """The share of true entries of ``fake`` over that of ``real``, at most 1.
+    """The share of true entries of ``fake`` divided by that of ``real``, at most 1.
 
     Raises:
-        Unsupported: not even a tenth of the reals' are true.
+        Unsupported: fewer than a tenth of the entries of ``real`` are true.
     """
     share, of_reals = (x.double().mean().item() for x in (fake, real))
     if of_reals < FEWEST:
-        raise Unsupported("needs clips of digits, and digits-cnn does not recognise the real ones")
+        raise Unsupported("needs clips of digits, but digits-cnn does not recognise the real ones")
     return min(share / of_reals, 1.0)
 
 
@@ -90,7 +92,7 @@ def _judge(device: torch.device) -> Extractor:
 
 
 def keeps_identity(digit: Tensor) -> Tensor:
-    """``digit[N, T]``, -1 where the judge is not sure -> whether a clip is sure of one digit, ``[N]``."""
+    """``digit[N, T]``, -1 where the judge is not sure -> whether each clip shows one digit, ``[N]``."""
     sure = digit >= 0
     lowest = digit.where(sure, digits_cnn.CLASSES).amin(dim=1)
     return (2 * sure.sum(dim=1) >= digit.shape[1]) & (lowest == digit.amax(dim=1))
@@ -112,8 +114,8 @@ def _cut_out(x: Tensor) -> Tensor:
 
 
 def middles(a: Tensor, dim: int) -> Tensor:
-    """``ink[N, T, H, W]`` -> ``[N, T]``, along dimension 2 or 3, as a share of the side: midway between the places
-    below which 5 % and 95 % of the ink are; of no ink, the frame's middle."""
+    """``ink[N, T, H, W]`` -> ``[N, T]``, along dimension 2 or 3, as a share of the side: midway between the 5th and
+    95th percentiles of the ink; the frame's middle if there is no ink."""
     profile = a.sum(dim=5 - dim)
     side, below = profile.shape[-1], profile.cumsum(dim=-1)
     total = below[..., -1:]

@@ -1,13 +1,13 @@
 """Fréchet distance of two Gaussians, |μ_r - μ_f|² + tr(Σ_r + Σ_f - 2 (Σ_r Σ_f)^½) (Dowson and Landau 1982), in float64.
 
-Its last term is had in two ways, neither of which takes the root of a matrix:
+Its last term is computed in one of two ways, neither of which takes the square root of a matrix:
 
-* Σ_r Σ_f is similar to L^T Σ_f L with L L^T = Σ_r, which is symmetric and positive: the trace is the sum of the roots
-  of its eigenvalues. (L may be any root of Σ_r; Cholesky's costs least.) Rounding moves an eigenvalue λ by about
-  ε λ_max and so its root by ε λ_max / 2 √λ, which is much where λ is next to nothing.
-* With A^T A = Σ_r and B^T B = Σ_f it is the nuclear norm of A B^T: the sum of its singular values, none of which moves
-  by more than about ε of the largest. That holds at any rank. Of n <= d samples, the centred and scaled features
-  themselves are A and B.
+* Σ_r Σ_f is similar to L^T Σ_f L with L L^T = Σ_r, which is symmetric and positive. So the trace is the sum of the
+  square roots of its eigenvalues. (L may be any root of Σ_r; Cholesky's is the cheapest.) Rounding moves an eigenvalue
+  λ by about ε λ_max, and so its root by ε λ_max / 2 √λ, which is large if λ is close to 0.
+* With A^T A = Σ_r and B^T B = Σ_f it is the nuclear norm of A B^T, the sum of its singular values. Rounding moves each
+  of them by no more than about ε times the largest, at any rank. For n <= d samples, A and B are the centred and scaled
+  features themselves.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from torch import Tensor
 from ganbench import Unsupported
 
 TOLERANCE = 1e-7
-"""Share of the distance that rounding may have moved it by, as estimated (a hundred times what is seen), before the
-slower form is taken."""
+"""The slower form is used where the estimated rounding error exceeds this share of the distance. The estimate is about
+a hundred times the observed error."""
 
 Moments = Mapping[str, Tensor]
 """``n``, ``mean[d]``, and ``covariance[d, d]`` where n > d, else ``root[n, d]``: root^T root is the covariance."""
@@ -34,23 +34,23 @@ Moments = Mapping[str, Tensor]
 
 @contextmanager
 def as_many_threads_as_torch() -> Iterator[None]:
-    """scipy's LAPACK would take every core: it would wait for threads that other runs keep busy (five times as long at
-    d = 32), and last bits would depend on the machine's number of cores."""
+    """scipy's LAPACK would otherwise use every core. It would wait for threads that other runs keep busy (five times as
+    long at d = 32), and the last bits would depend on the number of cores."""
     with _pools().limit(limits=torch.get_num_threads(), user_api="blas"):
         yield
 
 
 @cache
 def _pools() -> ThreadpoolController:
-    return ThreadpoolController()  # looks through all libraries that are loaded, scipy's among them
+    return ThreadpoolController()  # inspects all loaded libraries, scipy's among them
 
 
 @as_many_threads_as_torch()
 def moments(blocks: Iterable[Tensor]) -> Moments:
-    """Moments of the rows of ``x[B, d]``, block by block, none of which is kept but the first d rows at most.
+    """Moments of the rows of ``x[B, d]``, block by block; at most the first d rows are kept.
 
-    Blocks are joined as Chan, Golub and LeVeque (1983) do: each is centred at its own mean, so no digits are lost to an
-    offset.
+    Blocks are combined as in Chan, Golub and LeVeque (1983). Each is centred at its own mean, so an offset costs no
+    precision.
 
     Raises:
         Unsupported: there are fewer than two samples.
@@ -60,12 +60,14 @@ def moments(blocks: Iterable[Tensor]) -> Moments:
     for block in blocks:
         x = block.double().numpy()
         m, d = x.shape
+        if m == 0:
+            continue
         if n == 0:
             mean, scatter = np.zeros(d), np.zeros((d, d), order="F")
         rows = [*rows, x] if n + m <= d else []
         own = x.mean(axis=0)
         step = own - mean
-        deviations = np.vstack([x - own, step * (n * m / (n + m)) ** 0.5])  # that of the block's mean is one more
+        deviations = np.vstack([x - own, step * (n * m / (n + m)) ** 0.5])  # one more row for the block's mean
         scatter = linalg.blas.dsyrk(1.0, deviations.T, beta=1.0, c=scatter, overwrite_c=1)
         n += m
         mean = mean + step * (m / n)
@@ -80,7 +82,7 @@ def moments(blocks: Iterable[Tensor]) -> Moments:
 
 @as_many_threads_as_torch()
 def distance(one: Moments, other: Moments) -> float:
-    """Between the Gaussians of two sets, as it comes out: rounding leaves equal sets a little beside 0.
+    """The distance between the Gaussians of two sets. It is not clipped: for equal sets, rounding may leave it below 0.
 
     Raises:
         ValueError: a moment is not finite.
@@ -99,7 +101,7 @@ def distance(one: Moments, other: Moments) -> float:
 
 
 def by_eigenvalues(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """tr (Σ_r Σ_f)^½ of two positive covariances, and by how much rounding is to be expected to have moved it."""
+    """tr (Σ_r Σ_f)^½ of two positive covariances, and an estimate of its rounding error."""
     try:
         lower = linalg.cholesky(one, lower=True, check_finite=False)
     except np.linalg.LinAlgError:
@@ -116,14 +118,14 @@ def by_eigenvalues(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 def by_singular_values(one: np.ndarray, other: np.ndarray) -> float:
     """tr (Σ_r Σ_f)^½ of roots ``A[*, d], B[*, d]``."""
     product = one @ other.T
-    if product.size == 0:  # a set of one and the same sample has a root of no rows
+    if product.size == 0:  # if all samples are equal, the root has no rows
         return 0.0
     return float(linalg.svdvals(product, check_finite=False).sum())
 
 
 def root(of: Moments) -> np.ndarray:
-    """``A[rank, d]`` with A^T A = Σ: the samples themselves, or Cholesky's with pivoting, which stops where what is
-    left of Σ is nothing but rounding (Higham 1990)."""
+    """``A[rank, d]`` with A^T A = Σ: the samples themselves, or a pivoted Cholesky factor, which stops where only
+    rounding errors are left of Σ (Higham 1990)."""
     if "root" in of:
         return of["root"].numpy()
     upper, order, rank, _ = linalg.lapack.dpstrf(of["covariance"].numpy())

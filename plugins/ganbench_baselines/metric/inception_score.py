@@ -1,8 +1,8 @@
 """Inception score: exp of the mean KL(p(y|x) || p(y)) under the extractor's classes (Salimans et al. 2016).
 
-torch-fidelity's, shuffled by its default seed: 10 splits from 5,000 samples on, else a single one, because each
-split has to estimate p(y). It looks at fakes only. Under another classifier than Inception the score is another
-one, and its name says which.
+Computed by torch-fidelity with its default shuffling seed, in 10 splits from 5,000 samples on and otherwise in one,
+because each split has to estimate p(y). It looks at fakes only. A classifier other than Inception gives another score,
+and its name says which classifier it was.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class InceptionScore:
 
         logits = evaluation.features().fake_logits
         if logits is None:
-            raise Unsupported("needs logits and the protocol's extractor does not classify")
+            raise Unsupported("needs logits, but the protocol's extractor does not classify")
         if logits.ndim != 2:
-            raise Unsupported(f"needs one class a sample and the extractor judges {logits.shape[1]} parts of it")
+            raise Unsupported(f"needs one class per sample, but the extractor judges {logits.shape[1]} parts of it")
         if len(logits) < 2:
-            raise Unsupported("the score of a single sample is 1 whatever it shows")
+            raise Unsupported("needs two samples or more: the score of a single one is always 1")
         if not logits.isfinite().all():
             raise ValueError("logits are not finite")
-        # Where no sample comes near a class, p(y) = 0 and torch-fidelity takes 0 log 0; e^-500 is as good as 0
+        # If no sample comes near a class, p(y) = 0 and torch-fidelity computes 0 log 0; e^-500 is as good as 0
         logits = torch.maximum(logits, logits.amax(dim=1, keepdim=True) - 500)
         splits = 10 if len(logits) >= 5000 else 1
         score = judge.isc_features_to_metric(logits, splits, shuffle=True, rng_seed=SHUFFLE_SEED)

@@ -1,9 +1,9 @@
 """Intra-FID: the Fréchet distance within each class, and its mean over classes (Miyato and Koyama 2018).
 
-The reals of a class are compared with the fakes that were asked to be of it. A generator that takes no notice of the
-label has a small FID and a large intra-FID; so has one that mixes classes up.
+The reals of a class are compared with the fakes that were requested for it. A generator that ignores the label can have
+a small FID but has a large intra-FID; so does one that mixes up classes.
 
-A class has a tenth of the samples, if there are ten: what FID says of small n holds here ten times over.
+With ten classes, each has a tenth of the samples, so FID's bias at small n is ten times as large here.
 """
 
 from __future__ import annotations
@@ -11,29 +11,31 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean
 
-from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
+from ganbench import Absent, Evaluation, Goal, Metric, Unsupported, hookimpl
 from ganbench_baselines.metric.frechet import distance, moments
 
 
 class IntraFID:
-    """On the protocol's features, over the classes that fakes were asked for."""
+    """On the protocol's features, over all classes of the reals."""
 
     columns: Mapping[str, Goal] = {"intra_fid": "min", "intra_fid_worst": "min"}
-    version = 1
+    version = 2
     ranges: Mapping[str, tuple[float | None, float | None]] = {"intra_fid": (0, None), "intra_fid_worst": (0, None)}
     needs = ("labels",)
 
-    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """{"intra_fid": mean over classes, "intra_fid_worst": of the class that came out worst}, cut off at 0."""
+    def __call__(self, evaluation: Evaluation) -> dict[str, float | Absent]:
+        """{"intra_fid": mean over classes, "intra_fid_worst": of the class that came out worst}, cut off at 0; absent
+        where a class has fewer than two samples of either kind."""
         real_labels, fake_labels = evaluation.real_labels, evaluation.fake_labels
         if real_labels is None or fake_labels is None:
             raise Unsupported("needs the labels of reals and of fakes")
         features = evaluation.features()
         found = []
-        for label in fake_labels.unique().tolist():
+        for label in sorted({*real_labels.tolist(), *fake_labels.tolist()}):
             real, fake = features.real[real_labels == label], features.fake[fake_labels == label]
             if min(len(real), len(fake)) < 2:
-                raise Unsupported(f"class {label} has {len(real)} real and {len(fake)} fake samples; both need 2")
+                lacking = Absent(f"class {label} has {len(real)} real and {len(fake)} fake samples; both need 2")
+                return {"intra_fid": lacking, "intra_fid_worst": lacking}
             found.append(max(distance(moments([real]), moments([fake])), 0.0))  # this order keeps a NaN
         return {"intra_fid": fmean(found), "intra_fid_worst": max(found)}
 

@@ -1,8 +1,8 @@
 """Kernel distance: unbiased MMD² of the features under k(x, y) = (x·y/d + 1)³ (Bińkowski et al. 2018).
 
-Over the full sample, in float64, instead of a mean over random subsets: the same estimand with less noise and no
-seed. Being unbiased it is about zero for equal distributions, on either side. ``kid_se`` is the standard error
-from ten disjoint blocks; as blocks are smaller than the sample, it errs on the large side near zero.
+Computed over the full sample in float64, instead of as a mean over random subsets: the same estimand with less noise
+and no seed. It is unbiased, so for equal distributions it is close to zero and may be negative. ``kid_se`` is the
+standard error from ten disjoint blocks; because blocks are smaller than the sample, it is too large near zero.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
 
-ROWS = 512  # and columns of the kernel matrix at a time: 2 MB stay near the processor, however many samples
+ROWS = 512  # and columns of the kernel matrix at a time: 2 MB stay in the cache, however many samples there are
 BLOCKS = 10
 
 
@@ -42,9 +42,9 @@ class KID:
 
 
 def mmd2(x: Tensor, y: Tensor, within_x: float | None = None) -> float:
-    """``x[M, d], y[N, d]`` -> mean of k over distinct pairs within x, plus within y, less twice across.
+    """``x[M, d], y[N, d]`` -> mean of k over distinct pairs within x, plus within y, minus twice across.
 
-    ``within_x`` is ``distinct_sum(x)``, where it is known.
+    ``within_x`` is ``distinct_sum(x)``, if it is known.
     """
     m, n = len(x), len(y)
     sum_x = distinct_sum(x) if within_x is None else within_x
@@ -57,7 +57,7 @@ def kernel_sum(x: Tensor, y: Tensor) -> float:
 
 
 def distinct_sum(x: Tensor) -> float:
-    """Sum of k over all pairs but those of a sample with itself; k is symmetric, so that half of them will do."""
+    """Sum of k over all pairs of different samples; k is symmetric, so only half of the blocks are computed."""
     parts = x.split(ROWS)
     alone = (x.square().sum(dim=1) / x.shape[1] + 1).pow(3).sum().item()
     across = fsum(2 * _sum(a, b) for i, a in enumerate(parts) for b in parts[i + 1 :])
@@ -65,14 +65,14 @@ def distinct_sum(x: Tensor) -> float:
 
 
 def _sum(a: Tensor, b: Tensor) -> float:
-    """Of k over all pairs of two small parts. As a number: a tensor that stays, however small, may sit in the gap that
-    k leaves in memory, and the next k does not fit into it (18 GB at 50,000 samples, of larger parts)."""
+    """Sum of k over all pairs of two small parts. It is a number because a tensor that stays, however small, may sit in
+    the gap that k leaves in memory, where the next k then does not fit (18 GB at 50,000 samples, with larger parts)."""
     k = torch.addmm(a.new_ones(()), a, b.T, alpha=1 / a.shape[1]).flatten()
     return k.square().dot(k).item()
 
 
 def standard_error(real: Tensor, fake: Tensor, blocks: int, rng: torch.Generator) -> float:
-    """Of the mean over disjoint blocks, drawn at random because samples may come sorted by class."""
+    """Standard error of the mean over disjoint blocks, drawn at random because samples may be sorted by class."""
     x, y = (part[torch.randperm(len(part), generator=rng)].tensor_split(blocks) for part in (real, fake))
     return stdev(mmd2(a, b) for a, b in zip(x, y, strict=True)) / blocks**0.5
 

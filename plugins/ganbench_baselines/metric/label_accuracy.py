@@ -1,8 +1,7 @@
-"""Label accuracy: how often a classifier of real data finds in a fake the class that was asked for (Odena et al. 2017).
+"""Label accuracy: how often a classifier of real data finds the requested class in a fake (Odena et al. 2017).
 
-The classifier is the protocol's extractor, whose classes have to be numbered as the dataset's are. What it makes of the
-reals says how much of the rest is the classifier's own mistake. It looks at classes alone: a generator with one sample
-a class is right every time.
+The classifier is the protocol's extractor, whose classes must be numbered like the dataset's. Its accuracy on the reals
+shows how many of the errors are its own. Only classes count: a generator with one sample per class can reach 1.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ class LabelAccuracy:
             raise Unsupported("needs the labels of reals and of fakes")
         _, _, real, fake = evaluation.features()
         if real is None or fake is None:
-            raise Unsupported("needs logits and the protocol's extractor does not classify")
+            raise Unsupported("needs logits, but the protocol's extractor does not classify")
         return {
             "label_accuracy": recognised(fake, evaluation.fake_labels),
             "label_accuracy_real": recognised(real, evaluation.real_labels),
@@ -42,9 +41,9 @@ def recognised(logits: Tensor, labels: Tensor) -> float:
         Unsupported: the classifier judges parts of a sample, or does not know a label.
     """
     if logits.ndim != 2:
-        raise Unsupported(f"needs one class a sample and the extractor judges {logits.shape[1]} parts of it")
+        raise Unsupported(f"needs one class per sample, but the extractor judges {logits.shape[1]} parts of it")
     if int(labels.max()) >= logits.shape[1]:
-        raise Unsupported(f"the extractor knows {logits.shape[1]} classes and a sample is of class {int(labels.max())}")
+        raise Unsupported(f"the extractor knows {logits.shape[1]} classes, but a sample has class {int(labels.max())}")
     if not logits.isfinite().all():
         raise ValueError("logits are not finite")
     return (logits.argmax(dim=1) == labels).double().mean().item()

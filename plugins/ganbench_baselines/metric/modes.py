@@ -1,25 +1,27 @@
 """Mode coverage: modes hit, modes shown to be covered, and their balance (Srivastava et al. 2017; Lin et al. 2018).
 
-Samples of high quality are sorted out first: those the oracle assigns to a mode (within three standard deviations
-of a centre), or those of which the classifier is sure (its gate). Then, with c_k of them in mode k of K,
+Samples of high quality are selected first: those the oracle assigns to a mode (within three standard deviations of a
+centre), or those the classifier is sure of (its gate). Then, with c_k of them in mode k of K,
 
-    modes_hit        modes with c_k >= 1: the literature's number, and nearly free at large n
-    modes_covered    modes with c_k >= m_k, a count that G reaches with a chance below α/K (α = .05) as long as it
-                     gives mode k less than a tenth (τ = .1) of its real share π_k
+    modes_hit        modes with c_k >= 1: the number usually reported, easy to reach at large n
+    modes_covered    modes with c_k >= m_k, a count that is reached with probability below α/K (α = .05) if G gives
+                     mode k less than a tenth (τ = .1) of its real share π_k
     modes_effective  exp(entropy) of the shares of c_k
-    mode_kl          KL(p || π) less its bias, (K-1)/2n for n of high quality; p: shares with confusion undone
-    hq_fraction      share of high quality among all; hq_ceiling: what a perfect sampler, or real data, reaches
+    mode_kl          KL(p || π) minus its bias, (K-1)/2n for n of high quality; p: shares corrected for confusion
+    hq_fraction      share of samples of high quality; hq_ceiling: what a perfect sampler, or real data, reaches
 
-Let C_jk be the rate at which the classifier takes j for k. The null of mode k among n samples, a share hq of them of
-high quality, has mass q0_k = hq Σ_{j≠k} p_j C_jk + τ π_k C_kk. An oracle makes no mistakes: C = 1 and m_k =
-binom.isf(α/K, n, q0_k) + 1.
+Let C_jk be the rate at which the classifier takes j for k. Under the null, each of n samples falls into mode k with
+probability q0_k = hq Σ_{j≠k} p_j C_jk + τ π_k C_kk, where hq is the share of high quality. An oracle makes no mistakes:
+C = 1 and m_k = binom.isf(α/K, n, q0_k) + 1.
 
-A classifier's C is known from so few images (180 a class) that most kinds of mistake were never seen. Whatever number
-stands in for them, a binomial null takes it for exact: too small, and a generator of one mode is credited with its
-neighbours; large enough, and a perfect one loses modes. So each row gets half an image, spread evenly (a Dirichlet
-posterior), and q0 keeps the posterior's variance: the null is negative-binomial. Simulated with three channels,
-n = 26,000 and 200 classifiers of 99.25 % accuracy, their mistakes spread evenly | clustered: modes covered for one mode
-generated (and how often more than one) and for 1000; for 200 modes it was 200 in every run:
+A classifier's C is estimated from so few images (180 per class) that most kinds of mistake were never seen. A binomial
+null treats whatever number stands in for them as exact. If it is too small, a generator of one mode is credited with
+the neighbouring ones; if it is large enough, a perfect generator loses modes. So each row gets half an image, spread
+evenly (a Dirichlet posterior), and q0 keeps the posterior's variance, which makes the null negative-binomial.
+
+The table is from a simulation with three channels, n = 26,000 and 200 classifiers of 99.25 % accuracy, whose mistakes
+are spread evenly | clustered. It shows the modes covered when one mode is generated (and how often more than one), and
+when 1000 are. When 200 are generated, 200 were covered in every run.
 
     C known exactly, binomial           1.00 (.00)   998.3   |   1.00 (.00)   998.1
     half an image a cell, binomial      1.00 (.00)   982.5   |   1.39 (.33)   982.3
@@ -37,15 +39,17 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
+from ganbench import Absent, Evaluation, Goal, Metric, Unsupported, hookimpl
 
 ALPHA = 0.05
 TAU = 0.1
+FEWEST = 0.1
+"""Share of high quality, as a part of what real data reach, below which the balance of modes says nothing."""
 PSEUDO = 0.5  # images added to each row of the confusion matrix
 
 
 class Modes:
-    """By the dataset's oracle where it assigns modes itself, else by the extractor's classifier."""
+    """Modes are assigned by the dataset's oracle if it can, or else by the extractor's classifier."""
 
     columns: Mapping[str, Goal] = {
         "modes_hit": "max",
@@ -56,7 +60,7 @@ class Modes:
         "hq_fraction": "max",
         "hq_ceiling": "info",
     }
-    version = 1
+    version = 2
     ranges: Mapping[str, tuple[float | None, float | None]] = {
         "modes_hit": (0, None),
         "modes_covered": (0, None),
@@ -66,8 +70,8 @@ class Modes:
         "hq_ceiling": (0, 1),
     }
 
-    def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """Every column, finite also where no sample is of high quality: no mode, and the largest KL there is."""
+    def __call__(self, evaluation: Evaluation) -> dict[str, float | Absent]:
+        """Every column; ``mode_kl`` is absent where hardly any sample is of high quality."""
         oracle = evaluation.oracle
         if oracle is None:
             raise Unsupported("the modes of this dataset are not known")
@@ -75,16 +79,16 @@ class Modes:
             raise Unsupported("a single sample says nothing about modes")
         pi = oracle.probabilities.double().cpu()
         if not (pi > 0).all():
-            raise Unsupported("the oracle has a mode without probability, which nothing can cover")
+            raise Unsupported("the oracle has a mode of probability 0, which nothing can cover")
         if oracle.assign is not None:
             seen = Assigned(oracle.assign(evaluation.fake).cpu(), oracle.ceiling, None)
         else:
             seen = by_classifier(evaluation, len(pi))
-        return {**score(seen.mode, pi, seen.mistakes), "hq_ceiling": seen.ceiling}
+        return {**score(seen.mode, pi, seen.mistakes, seen.ceiling), "hq_ceiling": seen.ceiling}
 
 
 class Assigned(NamedTuple):
-    """``mode[n]``, -1 where quality is low; the ceiling of hq; the mistakes of whoever assigned, if any."""
+    """``mode[n]``, -1 where quality is low; the ceiling of hq; the classifier's mistakes, or None."""
 
     mode: Tensor
     ceiling: float
@@ -92,11 +96,11 @@ class Assigned(NamedTuple):
 
 
 def by_classifier(evaluation: Evaluation, modes: int) -> Assigned:
-    """The extractor's opinion of the fakes; the ceiling is the share of reals that pass its gate."""
+    """The modes of the fakes according to the extractor; the ceiling is the share of reals that pass its gate."""
     _, _, real, fake = evaluation.features()
     extractor = evaluation.extractor
     if extractor is None or extractor.confusion is None or real is None or fake is None:
-        raise Unsupported("telling these modes takes a classifier of known confusion, and the extractor is none")
+        raise Unsupported("these modes need a classifier with a known confusion matrix, and the extractor is not one")
     classes, groups = fake.shape[-1], math.prod(fake.shape[1:-1])
     if classes**groups != modes or extractor.confusion.shape != (classes, classes):
         raise Unsupported(f"{groups} x {classes} classes of the extractor are not the dataset's {modes} modes")
@@ -114,33 +118,45 @@ def judge(logits: Tensor, gate: float) -> Tensor:
     return (digit * place).sum(dim=1).where((confidence >= gate).all(dim=1), -1)
 
 
-def score(mode: Tensor, pi: Tensor, mistakes: Mistakes | None) -> dict[str, float]:
-    """``mode[n]`` (-1: low quality) against the real shares ``pi[K]``: every column but the ceiling."""
+def score(mode: Tensor, pi: Tensor, mistakes: Mistakes | None, ceiling: float) -> dict[str, float | Absent]:
+    """``mode[n]`` (-1: low quality) against the real shares ``pi[K]``: every column but the ceiling itself."""
     n, modes = len(mode), len(pi)
     count = torch.bincount(mode[mode >= 0], minlength=modes).double()
     if len(count) > modes:
         raise ValueError(f"a sample was assigned to mode {len(count) - 1} of {modes}")
     good = int(count.sum())
-    if not good:  # as far from the real shares as can be: everything in the rarest mode
-        worst = -pi.min().log().item()
+    few = too_few(good, n, modes, ceiling)
+    if not good:
         none = dict.fromkeys(("modes_hit", "modes_covered", "modes_effective", "hq_fraction"), 0.0)
-        return {**none, "mode_kl": worst, "mode_kl_raw": worst}
+        return {**none, "mode_kl": Absent(few), "mode_kl_raw": Absent(few)}
     q = count / good
     p = mistakes.undo(q) if mistakes else q
-    # (K-1)/2n holds for n above K; below, subtracting it would turn the first few samples into a perfect score
-    kl = torch.xlogy(p, p / pi).sum().item() - (modes - 1) / (2 * max(good, modes))
+    kl = torch.xlogy(p, p / pi).sum().item() - (modes - 1) / (2 * good)
     return {
         "modes_hit": float((count > 0).sum()),
         "modes_covered": float((count >= needed(n, good / n, p, pi, mistakes)).sum()),
         "modes_effective": torch.special.entr(q).sum().exp().item(),
-        "mode_kl": max(kl, 0.0),  # this order keeps a NaN
-        "mode_kl_raw": kl,
+        "mode_kl": Absent(few) if few else max(kl, 0.0),  # this order keeps a NaN
+        "mode_kl_raw": Absent(few) if few else kl,
         "hq_fraction": good / n,
     }
 
 
+def too_few(good: int, n: int, modes: int, ceiling: float) -> str:
+    """Why ``good`` samples of high quality among n tell nothing of the balance of modes; empty where they do.
+
+    They are the exceptions of a generator that makes something else, or they are fewer than the modes: the bias
+    (K-1)/2n of their KL is known for n above K only.
+    """
+    if not good:
+        return "no sample is of high quality"
+    if good < FEWEST * ceiling * n:
+        return f"only {100 * good / n:.2g} % of the samples are of high quality"
+    return f"{good} samples of high quality are fewer than the {modes} modes" if good < modes else ""
+
+
 def needed(n: int, hq: float, p: Tensor, pi: Tensor, mistakes: Mistakes | None) -> Tensor:
-    """The counts m_k from which on modes are covered, ``[K]``."""
+    """The counts m_k, ``[K]``, from which on modes are covered."""
     from scipy.stats import binom, nbinom  # takes a second to import
 
     level = ALPHA / len(pi)
@@ -148,7 +164,7 @@ def needed(n: int, hq: float, p: Tensor, pi: Tensor, mistakes: Mistakes | None) 
         return torch.from_numpy(binom.isf(level, n, (TAU * pi).numpy())) + 1
     leak, variance = mistakes.leak(p)
     q0 = hq * leak + TAU * pi * mistakes.kept()
-    # Poisson counts of a Gamma-distributed mean. A shape above 1e8 is a Poisson and would cost 1 - chance its digits
+    # Poisson counts with a Gamma-distributed mean. Above a shape of 1e8 it is Poisson, and 1 - chance loses its digits
     shape = (q0.square() / (hq**2 * variance)).clamp(max=1e8)
     chance = shape / (shape + n * q0)
     return torch.from_numpy(nbinom.isf(level, shape.numpy(), chance.numpy())) + 1
@@ -157,8 +173,8 @@ def needed(n: int, hq: float, p: Tensor, pi: Tensor, mistakes: Mistakes | None) 
 class Mistakes:
     """A classifier's rates C[i, j] = P(taken for j | is i), for samples of G groups that it judges one by one.
 
-    The rates between modes are the Kronecker product of the groups' rates: with the masses of the modes as an array of
-    G axes, everything is done axis by axis and the 1000 x 1000 matrix of three digits is never built.
+    The rates between modes are the Kronecker product of the groups' rates. With the masses of the modes as an array of
+    G axes, everything is computed axis by axis, and the 1000 x 1000 matrix of three digits is never built.
     """
 
     def __init__(self, confusion: Tensor, groups: int = 1) -> None:
@@ -168,10 +184,10 @@ class Mistakes:
         self.shape = [len(confusion)] * groups
         self.rate = images / total
         self.variance = self.rate * (1 - self.rate) / (total + 1)  # of a Dirichlet distribution
-        self.variance.fill_diagonal_(0)  # no mistake
+        self.variance.fill_diagonal_(0)  # the diagonal is no mistake
 
     def undo(self, q: Tensor) -> Tensor:
-        """Shares assigned -> shares generated: C^T p = q, cut off at 0."""
+        """Shares assigned -> shares generated: C^T p = q, clipped at 0 and normalised."""
         inverse, singular = torch.linalg.inv_ex(self.rate)
         if singular:
             raise Unsupported("the extractor's confusion matrix does not tell its classes apart")
@@ -183,7 +199,7 @@ class Mistakes:
         return reduce(torch.kron, [self.rate.diagonal()] * len(self.axes))
 
     def leak(self, p: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of Σ_{j≠k} p_j C_jk for every mode k; the variance to first order, each group apart."""
+        """Mean and variance of Σ_{j≠k} p_j C_jk for every mode k; the variance to first order, group by group."""
         masses = p.reshape(self.shape)
         mean = self._through(self.rate, masses, self.axes).flatten() - p * self.kept()
         variance = torch.zeros_like(masses)

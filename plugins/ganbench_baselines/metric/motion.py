@@ -1,17 +1,17 @@
 """Temporal consistency: three statistics of a clip, and the Wasserstein-1 distance of each from the reals'.
 
-For clips of one bright thing on a dim, still ground. The ink of a pixel is what it is brighter than the ground may be,
-a = max(0, x - 64) / 191 of 255 levels (channels averaged); c_t is the centre of mass of the ink of frame t, in percent
-of the frame's side (of no ink: the frame's centre).
+For clips of one bright object on a dim, still background. The ink of a pixel is how much brighter it is than any
+background, a = max(0, x - 64) / 191 of 255 levels (channels averaged). c_t is the centre of mass of the ink of frame t,
+in percent of the frame's side (the frame's centre if there is no ink).
 
-    speed      mean of |c_t+2 - c_t| / 2 (jitter is no motion): percent of the side in a frame
-    residual   root of the mean of |c_t - ĉ_t|², where ĉ is steady motion that may bounce: per axis the nearest
-               m + s tri(t), a triangular wave with at least 4 frames from turn to turn, or a straight line
-    flicker    mean of |x_t+1 - x_t| where neither frame has ink nearer than an eighth of the side: levels of 255
+    speed      mean of |c_t+2 - c_t| / 2, which ignores jitter, in percent of the side per frame
+    residual   root mean square of |c_t - ĉ_t|, where ĉ is steady motion that may bounce: per axis the nearest
+               m + s tri(t), a triangular wave with at least 4 frames between turns, or a straight line
+    flicker    mean of |x_t+1 - x_t| where neither frame has ink within an eighth of the side, in levels of 255
 
     speed_w1, residual_w1, flicker_w1:  ∫ |F_real(s) - F_fake(s)| ds over clips
 
-A clip that stands still has a smaller residual than any real one, and a speed that no real one has. So distributions
+A clip that stands still has a smaller residual than any real one, but a speed that no real one has. So distributions
 are compared, and a copy of the reals scores 0.
 """
 
@@ -27,14 +27,14 @@ from torch.nn.functional import max_pool2d
 from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
 
 DIM, FULL = 64, 255
-FEWEST = 3  # frames: of two, any motion is steady
-SHORTEST = 4.0  # frames from turn to turn
-STEP = 0.25  # frames between the turns that are tried
+FEWEST = 3  # frames: in two, any motion is steady
+SHORTEST = 4.0  # frames between turns
+STEP = 0.25  # frames: how finely turns are tried
 CHUNK = 250
 
 
 class Motion:
-    """Of clips as stored: the protocol's extractor plays no part."""
+    """On clips as stored; the protocol's extractor is not used."""
 
     columns: Mapping[str, Goal] = {"speed_w1": "min", "residual_w1": "min", "flicker_w1": "min"}
     version = 1
@@ -50,7 +50,7 @@ class Motion:
 def check_clips(x: Tensor, fewest: int) -> None:
     """
     Raises:
-        Unsupported: ``x`` are no clips of so many frames, ``[N, C, T, H, W]`` as uint8.
+        Unsupported: ``x`` is not made of clips of ``fewest`` or more frames, ``[N, C, T, H, W]`` as uint8.
     """
     if x.ndim != 5 or x.shape[2] < fewest or x.dtype != torch.uint8:
         raise Unsupported(f"needs clips of {fewest} or more frames, stored as uint8")
@@ -74,7 +74,7 @@ def _statistics(x: Tensor) -> dict[str, Tensor]:
 
 
 def ink(signal: Tensor) -> Tensor:
-    """``signal[N, T, H, W]`` from 0 to 255 -> what stands out from a dim ground, 0 to 1."""
+    """``signal[N, T, H, W]`` from 0 to 255 -> what is brighter than the dim background, 0 to 1."""
     return (signal - DIM).clamp(min=0) / (FULL - DIM)
 
 
@@ -111,7 +111,7 @@ def steady(frames: int) -> Tensor:
 
 
 def flickers(signal: Tensor, a: Tensor) -> Tensor:
-    """``[N]``: mean change of the ground from frame to frame; of all of it where ink leaves no ground to look at."""
+    """``[N]``: mean change of the background from frame to frame; of the whole frame if ink leaves no background."""
     reach = 2 * max(1, round(signal.shape[-1] / 8)) + 1
     near = max_pool2d((a > 0).double(), reach, stride=1, padding=reach // 2) > 0
     ground = (~(near[:, 1:] | near[:, :-1])).double()
@@ -120,7 +120,7 @@ def flickers(signal: Tensor, a: Tensor) -> Tensor:
 
 
 def wasserstein(one: Tensor, other: Tensor) -> float:
-    """∫ |F(s) - G(s)| ds of two samples ``[n]``, ``[m]``."""
+    """∫ |F(s) - G(s)| ds between two samples ``[n]``, ``[m]``."""
     every = torch.cat([one, other]).sort().values
     F, G = (torch.searchsorted(of.sort().values, every, right=True).double() / len(of) for of in (one, other))
     return ((F - G).abs()[:-1] * every.diff()).sum().item()

@@ -1,8 +1,8 @@
-"""What the metrics of nearest neighbours share: distances that can be trusted, a tile of their matrix at a time.
+"""Parts that nearest-neighbour metrics share: accurate distances, one tile of their matrix at a time.
 
-|a - b|² = |a|² + |b|² - 2 a·b in float64, around the mean of the reals: the expansion would lose the digits of an
-offset that all features share. A tile of 16 MB stays near the processor, so that looking through it costs little beside
-the product, and is all that is ever held of the matrix.
+|a - b|² = |a|² + |b|² - 2 a·b in float64, around the mean of the reals. Otherwise an offset that all features share
+would cost the expansion its precision. Only one tile of 16 MB is ever held; it stays in the cache, so searching it
+costs little next to the product.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from torch import Tensor
 from ganbench import Evaluation, Unsupported
 
 ROWS, COLUMNS = 512, 4096  # of a tile
-ROUNDING = 1e-13  # of |a|² + |b|²: ten times what products of a thousand terms are seen to be off by
-NEAREST = (3, 5)  # the neighbours that precision and recall, and density and coverage, go by
+ROUNDING = 1e-13  # of |a|² + |b|²: ten times the error observed for products of a thousand terms
+NEAREST = (3, 5)  # the neighbours that precision and recall use, and density and coverage
 
 
 class Samples(NamedTuple):
-    """Features ``x[N, d]`` in float64, to be seen from ``centre[d]``, and their squared distances from it, ``[N]``."""
+    """Features ``x[N, d]`` in float64, their reference ``centre[d]``, and their squared distances to it, ``[N]``."""
 
     x: Tensor
     centre: Tensor
@@ -34,13 +34,13 @@ class Samples(NamedTuple):
         return self.x[place] - self.centre
 
     def rounding(self, radius: Tensor) -> Tensor:
-        """How much nearer or farther than its squared radius ``[N]`` a sample may seem that lies exactly at it, as
-        copies of the neighbour do that the radius was measured to."""
+        """By how much rounding may move a squared distance that equals the squared radius ``[N]``, as it does for
+        copies of the neighbour that defines the radius."""
         return ROUNDING * (self.square + radius)
 
 
 class Tile(NamedTuple):
-    """Squared distances ``[rows, columns]`` and where they belong."""
+    """Squared distances ``[rows, columns]`` and their place in the matrix."""
 
     rows: slice
     columns: slice
@@ -51,8 +51,8 @@ def seen_from_centre(evaluation: Evaluation, neighbours: int) -> tuple[Samples, 
     """Reals and fakes in the protocol's features, around the mean of the reals.
 
     Raises:
-        Unsupported: there are no more samples of a kind than neighbours are asked for.
-        ValueError: a feature is not finite; distances to NaN would score a silent 0.
+        Unsupported: there are too few reals or fakes for that many neighbours.
+        ValueError: a feature is not finite; distances to NaN would silently score 0.
     """
     real, fake = evaluation.features()[:2]
     n = min(len(real), len(fake))
@@ -60,7 +60,7 @@ def seen_from_centre(evaluation: Evaluation, neighbours: int) -> tuple[Samples, 
         raise Unsupported(f"{neighbours} neighbours need {neighbours + 1} samples of each kind, not {n}")
     centre = real.double().mean(dim=0)
     samples = _samples(real.double(), centre), _samples(fake.double(), centre)
-    if not all(one.square.isfinite().all() for one in samples):  # looking at the features takes as much memory again
+    if not all(one.square.isfinite().all() for one in samples):  # checking the features takes as much memory again
         raise ValueError("features are not finite")
     return samples
 
@@ -70,8 +70,8 @@ def _samples(x: Tensor, centre: Tensor) -> Samples:
 
 
 def tiles(a: Samples, b: Samples) -> Iterator[Tile]:
-    """Every tile of the matrix of squared distances, row by row of tiles. What a tile holds is overwritten by the next;
-    rounding may leave a distance of 0 a little below it."""
+    """Every tile of the matrix of squared distances, row by row. Each tile overwrites the one before; rounding may
+    leave a distance of 0 slightly negative."""
     space = a.x.new_empty(ROWS * COLUMNS)
     for top in range(0, len(a), ROWS):
         rows = slice(top, min(top + ROWS, len(a)))
@@ -86,7 +86,7 @@ def tiles(a: Samples, b: Samples) -> Iterator[Tile]:
 
 def radii(x: Samples, neighbours: Sequence[int] = NEAREST) -> Tensor:
     """Squared distance of each sample to its k-th nearest other, ``[N, len(neighbours)]``; inf where there is none."""
-    most = max(neighbours) + 1  # one more, for the nearest of all is the sample itself
+    most = max(neighbours) + 1  # one more, because the nearest of all is the sample itself
     nearest = x.x.new_full((len(x), most), torch.inf)
     for rows, _, d2 in tiles(x, x):
         few = d2.topk(min(most, d2.shape[1]), dim=1, largest=False).values

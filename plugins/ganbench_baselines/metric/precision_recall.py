@@ -1,7 +1,7 @@
 """Improved precision and recall: fakes among the reals, reals among the fakes (Kynkäänniemi et al. 2019).
 
-A sample is among a set when some member is no farther from it than from that member's own third neighbour.
-In float64. Recall depends on n: rows compare at equal n only.
+A sample is among a set if it is no farther from some member than that member's third nearest neighbour in the set.
+In float64. Recall depends on n, so rows are comparable only at equal n.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""digits-16-v1 with ten times the budget: who wins once everybody has had time."""
+"""digits-16-v1 with ten times the budget: which GAN wins given enough time?"""
 
 from __future__ import annotations
 

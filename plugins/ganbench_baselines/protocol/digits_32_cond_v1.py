@@ -10,9 +10,9 @@ def ganbench_protocol() -> Protocol:
     return Protocol(
         name="digits-32-cond-v1",
         description=(
-            "Real handwritten digits by class, 32x32. At this width and latent sngan-projection has the networks of "
-            "its paper for CIFAR-10. Each class of fakes is compared with the same class of the 1,438 training digits, "
-            "in the features of digits-cnn, which looks at them at 16x16."
+            "Real handwritten digits by class, 32x32. At this width and latent size, sngan-projection has its paper's "
+            "networks for CIFAR-10. Each class of fakes is compared with the same class of the 1,438 training digits "
+            "in the features of digits-cnn, which sees them at 16x16."
         ),
         dataset="digits",
         resolution=32,

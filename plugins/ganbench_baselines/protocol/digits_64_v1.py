@@ -14,8 +14,8 @@ def ganbench_protocol() -> Protocol:
         PROTOCOL,
         name="digits-64-v1",
         description=(
-            "Real handwritten digits, 64x64, one channel; at this width sngan has the paper's blocks for ImageNet. "
-            "Judged as in digits-16-v1, by digits-cnn, which looks at all images at 16x16."
+            "Real handwritten digits, 64x64, one channel. At this width, sngan has its paper's blocks for ImageNet. "
+            "Judged as in digits-16-v1, by digits-cnn, which sees all images at 16x16."
         ),
         resolution=64,
         training=Training(budget_kimg=3200, batch=64, lr=2e-4, betas=(0.5, 0.999), ema=0.999, width=64, z_dim=128),

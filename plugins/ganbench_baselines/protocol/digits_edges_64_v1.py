@@ -10,8 +10,8 @@ def ganbench_protocol() -> Protocol:
     return Protocol(
         name="digits-edges-64-v1",
         description=(
-            "Unpaired translation, 64x64: from edges of digits to digits, and back. As digits-edges-v1, at four times "
-            "the resolution and with the paper's width and learning rate."
+            "Unpaired translation, 64x64: from edges of digits to digits, and back. Like digits-edges-v1, but at four "
+            "times the resolution and with the paper's width and learning rate."
         ),
         dataset="digits-edges",
         resolution=64,

@@ -11,8 +11,8 @@ def ganbench_protocol() -> Protocol:
         name="digits-edges-v1",
         description=(
             "Unpaired translation, 16x16: from edges of digits to digits, and back. Training draws digits, and edges "
-            "of other digits; 359 held-out pairs tell how far translations are from the truth, as a mean over pixels "
-            "in [-1, 1]. label_accuracy: how often a digit classifier finds in it the digit whose edges they were."
+            "of other digits. On 359 held-out pairs, errors are mean distances from the truth, over pixels in [-1, 1]. "
+            "label_accuracy is how often a digit classifier recognises the digit that the edges came from."
         ),
         dataset="digits-edges",
         resolution=16,

@@ -1,4 +1,4 @@
-"""A second of drums at 16 kHz, WaveGAN at the paper's size (Donahue et al. 2019, table 6): for a GPU."""
+"""One second of drums at 16 kHz, with WaveGAN at the paper's size (Donahue et al. 2019, table 6): for a GPU."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def ganbench_protocol() -> Protocol:
     return Protocol(
         name="drums-16k-v1",
         description=(
-            "Six kinds of drum sounds made by rule, 16,384 samples at 16 kHz, and the settings of WaveGAN's paper: d = "
-            "64, batches of 64, Adam at 1e-4. Its budget is that of 20,000 G updates under WGAN-GP."
+            "Six kinds of synthetic drum sounds, 16,384 samples at 16 kHz, with the settings of the WaveGAN paper: "
+            "d = 64, batches of 64, Adam at 1e-4. The budget allows 20,000 G updates under WGAN-GP."
         ),
         dataset="drums:16384,16000",
         seeds=(0, 1, 2),

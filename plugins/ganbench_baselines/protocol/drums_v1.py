@@ -10,8 +10,8 @@ def ganbench_protocol() -> Protocol:
     return Protocol(
         name="drums-v1",
         description=(
-            "Six kinds of drum sounds made by rule, 4,096 samples at 8 kHz. Fakes and reals are compared in the "
-            "features of a small classifier of drums (drums-cnn): 2,400 fakes against all 2,400 real sounds."
+            "Six kinds of synthetic drum sounds, 4,096 samples at 8 kHz. Fakes and reals are compared in the features "
+            "of a small drum classifier (drums-cnn): 2,400 fakes against all 2,400 real sounds."
         ),
         dataset="drums",
         seeds=(0, 1, 2),

@@ -1,4 +1,4 @@
-"""The classic tutorial: one Gaussian on a line, learned by two small networks."""
+"""The classic tutorial (Nag 2017): two small networks learn one Gaussian on a line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ def ganbench_protocol() -> Protocol:
     return Protocol(
         name="gaussian-1d-v1",
         description=(
-            'The numbers of N(4, 1.25), as in "GANs in 50 lines" (Nag 2017). 25,000 fakes are compared with half of '
-            "the 50,000 held-out numbers; w1 is how far a fake has to be moved, on average, until the distributions "
-            "are equal."
+            'Numbers drawn from N(4, 1.25), as in "GANs in 50 lines" (Nag 2017). 25,000 fakes are compared with half '
+            "of the 50,000 held-out numbers; w1 is how far fakes have to move, on average, to make the distributions "
+            "equal."
         ),
         dataset="gaussian-1d",
         seeds=(0, 1, 2, 3, 4),

@@ -1,4 +1,4 @@
-"""Video on a GPU: 16 frames of 64x64, half as many as in the paper, by networks of the paper's width."""
+"""Video on a GPU: 16 frames of 64x64, half as many as in Vondrick et al. 2016, for networks as wide as theirs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ def ganbench_protocol() -> Protocol:
     return Protocol(
         name="moving-digits-64-v1",
         description=(
-            "The larger moving-digits: clips of 16 frames, 64x64, two seconds, for networks of the paper's width "
-            "(Vondrick et al. 2016: 64 channels at the largest map, 100 latents, batches of 64). Made for a GPU."
+            "The larger moving-digits: two-second clips of 16 frames, 64x64, for networks of the paper's width "
+            "(Vondrick et al. 2016: 64 channels at the largest map, z of size 100, batches of 64). Meant for a GPU."
         ),
         dataset="moving-digits:16",
         resolution=64,

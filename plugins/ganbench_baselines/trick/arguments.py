@@ -1,4 +1,4 @@
-"""What stands behind the colon of a trick: ``pacgan:2``, ``instance-noise:0.1``."""
+"""Reads what follows the colon of a trick: ``pacgan:2``, ``instance-noise:0.1``."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ganbench import Unsupported
 
 
 def number(argument: str, default: float, low: float, high: float = math.inf) -> float:
-    """A number from ``low`` to ``high``; ``default`` where nothing was said.
+    """A number from ``low`` to ``high``; ``default`` if the argument is empty.
 
     Raises:
-        Unsupported: it is none.
+        Unsupported: the argument is not such a number.
     """
     try:
         value = float(argument or default)
@@ -24,10 +24,10 @@ def number(argument: str, default: float, low: float, high: float = math.inf) ->
 
 
 def whole(argument: str, default: int, low: int) -> int:
-    """A whole number of ``low`` or more; ``default`` where nothing was said.
+    """A whole number of ``low`` or more; ``default`` if the argument is empty.
 
     Raises:
-        Unsupported: it is none.
+        Unsupported: the argument is not such a number.
     """
     value = number(argument, default, low)
     if not value.is_integer():

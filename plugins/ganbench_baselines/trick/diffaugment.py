@@ -1,4 +1,4 @@
-"""DiffAugment: random colour, shift and cutout of all that D sees; G learns through them (Zhao et al. 2020)."""
+"""DiffAugment: random colour, shift and cutout of all that D sees, differentiable for G (Zhao et al. 2020)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganbench import GAN, DataSpec, Match, Trick, Turn, Unsupported, hookimpl
 
 
 def color(x: Tensor) -> Tensor:
-    """Brightness by U[-½, ½], saturation by U[0, 2], contrast by U[½, 3/2]; ``x[B, C, H, W]``, each sample its own."""
+    """Brightness by U[-½, ½], saturation by U[0, 2], contrast by U[½, 3/2], drawn per sample of ``x[B, C, H, W]``."""
     x = x + uniform(x) - 0.5
     grey = x.mean(1, keepdim=True)
     x = grey + (x - grey) * 2 * uniform(x)
@@ -21,7 +21,7 @@ def color(x: Tensor) -> Tensor:
 
 
 def translation(x: Tensor) -> Tensor:
-    """A shift by up to an eighth of the side in each direction; what comes in is 0."""
+    """``x[B, C, H, W]`` shifted by up to an eighth of the side in each direction, and filled up with 0."""
     rows, columns = (
         (torch.arange(side, device=x.device) + shifts(side, share)[:, None] + 1).clamp(0, side + 1)
         for side, share in zip(x.shape[-2:], torch.rand(2, len(x), device=x.device), strict=True)
@@ -37,10 +37,10 @@ def shifts(side: int, share: Tensor) -> Tensor:
 
 
 def cutout(x: Tensor) -> Tensor:
-    """A box of half the side, anywhere, becomes 0."""
+    """``x[B, C, H, W]`` with a box of half the side, rounded up, anywhere, set to 0."""
     inside = []
     for dim, side in zip((-2, -1), x.shape[-2:], strict=True):
-        half = side // 2
+        half = int(side * 0.5 + 0.5)
         first = torch.randint(side + 1 - half % 2, (len(x), 1), device=x.device) - half // 2
         place = torch.arange(side, device=x.device)
         inside.append(((place >= first) & (place < first + half)).unsqueeze(-1 if dim == -2 else 1))
@@ -48,7 +48,7 @@ def cutout(x: Tensor) -> Tensor:
 
 
 def uniform(x: Tensor) -> Tensor:
-    """U[0, 1] per sample, as it multiplies ``x[B, C, H, W]``."""
+    """``U[0, 1)`` of shape ``[B, 1, 1, 1]``: one draw for each sample of ``x[B, C, H, W]``."""
     return torch.rand(len(x), 1, 1, 1, device=x.device, dtype=x.dtype)
 
 
@@ -77,7 +77,7 @@ class DiffAugment(Trick):
 
 @hookimpl
 def ganbench_trick(argument: str) -> Trick:
-    """Build the trick; the argument names augmentations with a + between them, all three by default."""
+    """Build the trick; the argument names augmentations joined by +, all three by default."""
     chosen = tuple(argument.split("+")) if argument else tuple(AUGMENTATIONS)
     for name in chosen:
         if name not in AUGMENTATIONS:

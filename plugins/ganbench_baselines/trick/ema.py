@@ -1,4 +1,4 @@
-"""The decay of the averaged generator (Yazici et al. 2019); 0 judges G as it was trained last."""
+"""The decay of the averaged generator (Yazici et al. 2019); 0 means that G is judged without averaging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instance noise: D sees all samples through Gaussian noise that fades (Sønderby et al. 2017)."""
+"""Instance noise: Gaussian noise on all samples that D sees, fading with time (Sønderby et al. 2017)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganbench_baselines.trick.arguments import number
 
 
 class InstanceNoise(Trick):
-    """``sigma``: standard deviation at the beginning; it falls linearly to 0 at the end of the budget."""
+    """``sigma``: the initial standard deviation; it falls linearly to 0 at the end of the budget."""
 
     def __init__(self, sigma: float) -> None:
         self.sigma = sigma
@@ -26,5 +26,5 @@ class InstanceNoise(Trick):
 
 @hookimpl
 def ganbench_trick(argument: str) -> Trick:
-    """Build the trick; the argument is the first standard deviation, 0.1 by default."""
+    """Build the trick; the argument is the initial standard deviation, 0.1 by default."""
     return InstanceNoise(number(argument, 0.1, 0.0))

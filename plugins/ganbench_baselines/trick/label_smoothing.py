@@ -1,9 +1,9 @@
 """One-sided label smoothing: D's target for real samples is 0.9 instead of 1 (Salimans et al. 2016, section 3.4).
 
 For the sigmoid cross-entropy, target s instead of 1 adds (1 - s) E D(x) to the loss, since softplus(t) - softplus(-t)
-= t; for least squares with targets 0 and 1 it adds the same and a constant. So that term *is* the trick, for any loss
-that pulls D's logit to a value of its own. One that only compares logits (a Wasserstein or a relativistic loss) has no
-target to smooth: the term would drive all logits to minus infinity.
+= t; for least squares with targets 0 and 1 it adds the same plus a constant. So that term *is* the trick, for any loss
+that has a target for D's logit. A loss that only compares logits (Wasserstein, relativistic) has no target to smooth:
+the term would drive all logits to minus infinity.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Smoothed(LossAround):
 
 
 class LabelSmoothing(Trick):
-    """``target``: s, what D is to say of a real sample, as a probability."""
+    """``target``: s, the probability that D should give a real sample."""
 
     def __init__(self, target: float) -> None:
         self.target = target
@@ -45,12 +45,12 @@ class LabelSmoothing(Trick):
     def loss(self, loss: Loss) -> Loss:
         smoothed = Smoothed(loss, self.target)
         if constant_d(smoothed, -1e4) < constant_d(smoothed, 0.0):
-            raise Unsupported("it only compares what D says of real and fake, and has no target to smooth")
+            raise Unsupported("it only compares D's logits of real and fake samples, so there is no target to smooth")
         return smoothed
 
 
 def constant_d(loss: Loss, logit: float) -> float:
-    """D's loss where D says the same of everything."""
+    """D's loss if D gives every sample this logit."""
     x = torch.zeros(2, 1, requires_grad=True)
 
     def D(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The end of D: where what a layer says of a whole minibatch is put beside the features of each sample."""
+"""Inserts a layer before the last one of D, to add statistics of the minibatch to the features of each sample."""
 
 from __future__ import annotations
 
@@ -9,14 +9,26 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.nn.utils.parametrize import is_parametrized
 
-from ganbench import GAN, Unsupported
+from ganbench import GAN, Loss, LossTraits, Unsupported
 
 MakeLayer = Callable[[int], tuple[nn.Module, int]]
 """Number of features F -> a layer ``f[B, F] -> g[B, F + extra]``, and extra."""
 
 
+def refuse_per_sample(loss: Loss) -> None:
+    """
+    Raises:
+        Unsupported: the loss penalises D's gradient at each sample, and a D that compares samples has none of its own.
+    """
+    if LossTraits(loss).d_norm == "none":
+        raise Unsupported(
+            "the loss looks at each sample by itself, and this D would compare the samples of a batch",
+            "choose a loss without a per-sample penalty, or leave the trick out",
+        )
+
+
 def widen(gan: GAN, make: MakeLayer) -> GAN:
-    """Put a layer before the last linear layer of each D, and give that one the inputs for it.
+    """Insert a layer before the last linear layer of each D, and widen that last layer to match.
 
     Raises:
         Unsupported: a D does not end in a linear layer with one output.
@@ -25,7 +37,7 @@ def widen(gan: GAN, make: MakeLayer) -> GAN:
         name, last = _last_linear(network)
         layer, extra = make(last.in_features)
         wider = nn.Linear(last.in_features + extra, 1, bias=last.bias is not None)
-        with torch.no_grad():  # the old inputs keep their weights; a column for each new one, of the same scale
+        with torch.no_grad():  # old inputs keep their weights; new ones get random weights of the same scale
             wider.weight[:, : last.in_features] = last.weight
             nn.init.normal_(wider.weight[:, last.in_features :], std=last.weight.std().item())
             if last.bias is not None:

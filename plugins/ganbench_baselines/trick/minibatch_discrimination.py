@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ganbench import GAN, DataSpec, Trick, hookimpl
+from ganbench import GAN, DataSpec, Loss, Trick, hookimpl
 from ganbench_baselines.trick.arguments import whole
-from ganbench_baselines.trick.last_layer import widen
+from ganbench_baselines.trick.last_layer import refuse_per_sample, widen
 
 KERNEL_DIM = 5
 
@@ -28,10 +28,14 @@ class Closeness(nn.Module):
 
 
 class MinibatchDiscrimination(Trick):
-    """``kernels``: K, how many ways of being close there are."""
+    """``kernels``: K, the number of measures of closeness."""
 
     def __init__(self, kernels: int) -> None:
         self.kernels = kernels
+
+    def loss(self, loss: Loss) -> Loss:
+        refuse_per_sample(loss)
+        return loss
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
         return widen(build(data), lambda features: (Closeness(features, self.kernels), self.kernels))

@@ -1,4 +1,4 @@
-"""Minibatch standard deviation: D is told how much the samples of a group differ (Karras et al. 2018, section 3)."""
+"""Minibatch standard deviation: D sees how much the samples of a group differ (Karras et al. 2018, section 3)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from ganbench import GAN, DataSpec, Trick, hookimpl
+from ganbench import GAN, DataSpec, Loss, Trick, hookimpl
 from ganbench_baselines.trick.arguments import whole
-from ganbench_baselines.trick.last_layer import widen
+from ganbench_baselines.trick.last_layer import refuse_per_sample, widen
 
 
 class StandardDeviation(nn.Module):
@@ -28,10 +28,14 @@ class StandardDeviation(nn.Module):
 
 
 class MinibatchStddev(Trick):
-    """``group``: samples that are compared."""
+    """``group``: the number of samples that are compared."""
 
     def __init__(self, group: int) -> None:
         self.group = group
+
+    def loss(self, loss: Loss) -> Loss:
+        refuse_per_sample(loss)
+        return loss
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
         return widen(build(data), lambda features: (StandardDeviation(self.group), 1))

@@ -1,4 +1,4 @@
-"""PacGAN: D judges m samples at once, as channels of one, and so sees when they are all alike (Lin et al. 2018)."""
+"""PacGAN: D judges m samples at once, stacked as channels, and so sees if they are all alike (Lin et al. 2018)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PacGAN(Trick):
         if list(gan.discriminators()) != [gan.discriminator]:
             raise Unsupported("needs an architecture with one discriminator")
         if gan.conditional:
-            raise Unsupported("packs samples of different classes, and this D is told the class of each")
+            raise Unsupported("packs samples of different classes, but this D takes the class of each sample")
         wide = replace(data, shape=(data.shape[0] * self.m, *data.shape[1:]))
         gan.discriminator = build(wide).discriminator
         return gan
@@ -37,7 +37,7 @@ class PacGAN(Trick):
             Unsupported: m does not divide B.
         """
         if len(x) % self.m:
-            raise Unsupported(f"packs of {self.m} do not divide a batch of {len(x)}", "choose an m that does")
+            raise Unsupported(f"packs of {self.m} do not fit into a batch of {len(x)}", "choose an m that divides it")
         return x.reshape(len(x) // self.m, self.m * x.shape[1], *x.shape[2:])
 
 

@@ -1,0 +1,75 @@
+"""Published rows: what their records say of the code is what is installed, wherever the versions agree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+from toy import make
+
+from ganbench import plugins
+from ganbench._version import __version__
+from ganbench.leaderboards.published import installed_source
+from ganbench.records.record import Component, Record
+from ganbench.records.store import read_all
+
+FOLDER = Path(__file__).parents[1] / "leaderboards"
+RECORDS = sorted(FOLDER.glob("*/records/*.json"))
+
+
+def components(record: Record) -> Iterable[tuple[str, Component]]:
+    named = [("arch", record.arch), ("loss", record.loss), *(("trick", trick) for trick in record.tricks)]
+    named += [*(("metric", metric) for metric in record.metrics.values()), *record.parts.items()]
+    return ((kind, part) for kind, part in named if part)
+
+
+def compared(records: Iterable[Record]) -> tuple[Counter[str], list[str]]:
+    """How many components of which version were compared with the installed one, and those that differ."""
+    counted, edited = Counter[str](), []
+    for record in records:
+        for kind, part in components(record):
+            if source := installed_source(kind, part):
+                counted[part.version] += 1
+                if part.source != source:
+                    edited.append(f"{record.protocol}: {kind} {part.name} {part.version}")
+    return counted, sorted(set(edited))
+
+
+@pytest.fixture(scope="module")
+def published() -> list[Record]:
+    records, errors = read_all(RECORDS)
+    assert errors == []
+    assert len(records) == len(RECORDS) > 0
+    return records
+
+
+def test_no_published_row_of_the_installed_version_was_made_of_other_code(published) -> None:
+    counted, edited = compared(published)
+    of_this = [record for record in published if record.environment.ganbench == __version__]
+    print(f"{len(of_this)} of {len(published)} published records are of {__version__}: {counted.total()} components")
+    assert edited == []
+    assert counted[__version__] >= sum(1 for record in of_this for _ in components(record))
+
+
+def test_a_published_row_of_other_code_would_be_found() -> None:
+    source = plugins.find("loss", "hinge")
+    right = Component("hinge", "ganbench", __version__, source.source_hash)
+    assert compared([replace(make(), loss=right)]) == (Counter({__version__: 1}), [])
+    wrong = replace(right, source="ast1:0123456789ab")
+    assert compared([replace(make(), loss=wrong)])[1] == [f"toy-v1: loss hinge {__version__}"]
+    older = replace(wrong, version="0.1.0")
+    assert compared([replace(make(), loss=older)]) == (Counter(), [])
+
+
+def test_records_of_an_earlier_version_are_rows_of_that_version_and_none_is_edited(published) -> None:
+    from ganbench.leaderboards.published import rules_of
+    from ganbench.leaderboards.table import build
+
+    for name in sorted({record.protocol for record in published}):
+        table = build([], rules_of(name, Path("runs")), published=[r for r in published if r.protocol == name],
+                      installed=installed_source)  # fmt: skip
+        assert table.rows, name
+        assert not table.block("edited"), name
