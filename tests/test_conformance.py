@@ -23,7 +23,7 @@ from planted import assert_found
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
-from ganbench import GAN, DataError, Dataset, DataSpec, Match, Oracle, Split, Unsupported, plugins
+from ganbench import GAN, Absent, DataError, Dataset, DataSpec, Match, Oracle, Split, Unsupported, plugins
 from ganbench.errors import PluginError
 from ganbench.plugins import hookspecs
 from ganbench.testing import (
@@ -644,6 +644,7 @@ BROKEN_METRICS: dict[str, Any] = {
     "columns-are-declared": metric(columns={"gap": "lower"}),
     "metric-scores-something": metric(declines),
     "declared-columns-are-returned": metric(lambda e: {"other": 0.0}),
+    "absent-columns-give-a-reason": metric(lambda e: {"gap": Absent("")}),
     "scores-are-finite-and-in-range": metric(ranges={"gap": (0, 1e-9)}),
     "sure-classifiers-leave-the-score-finite": metric(unguarded),
     "what-cannot-be-scored-is-declined": metric(two_kinds),

@@ -173,13 +173,13 @@ def test_a_torch_that_cannot_be_imported_silences_nothing_else(tmp_path):
     assert "Traceback" not in result.stdout + result.stderr
 
 
-def test_whoever_makes_the_report_imports_neither_torch_nor_a_plugin(tmp_path):
+def test_the_process_that_makes_the_report_imports_neither_torch_nor_a_plugin(tmp_path):
     provide(tmp_path / "site", "ganbench-good", "1.2", "loss", "plain", LOSS)
     script = tmp_path / "script.py"
     script.write_text(
-        "import sys\nfrom pathlib import Path\nfrom ganbench import doctor\n"
+        "import sys\nfrom pathlib import Path\nfrom ganbench.cli import diagnosis\n"
         "if __name__ == '__main__':\n"
-        "    doctor.look(Path('runs'), lambda what: None)\n"
+        "    diagnosis.look(Path('runs'), lambda what: None)\n"
         "    print(sorted({'torch', 'numpy', 'ganbench_good_plain'} & set(sys.modules)))"
     )
     environment = {**surroundings(tmp_path), "GANBENCH_PLUGINS": "ganbench-good"}

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import avg_pool2d, conv2d, interpolate, pad
+from torch.nn.functional import conv2d, interpolate, pad
 from torch.testing import assert_close
 
 from ganbench import plugins
@@ -113,23 +113,27 @@ def test_the_depth_is_that_of_the_whole_network():
 
 
 @pytest.mark.parametrize("n", [4, 6, 14, 32])
-def test_resampling_keeps_constants_to_the_edge(n):
+def test_resampling_keeps_constants_away_from_the_border_and_fades_towards_the_zeros_beyond_it(n):
     x = torch.full((2, 3, n, n), 0.7)
-    assert_close(Resampled(halving(n), halving(n))(x), torch.full((2, 3, n // 2, n // 2), 0.7))
-    assert_close(Resampled(doubling(n), doubling(n))(x), torch.full((2, 3, 2 * n, 2 * n), 0.7))
+    small, large = Resampled(halving(n), halving(n))(x), Resampled(doubling(n), doubling(n))(x)
+    assert small.shape[-2:] == (n // 2, n // 2)
+    assert_close(small[..., 1:-1, 1:-1], torch.full_like(small[..., 1:-1, 1:-1], 0.7))
+    assert_close(large[..., 1:-1, 1:-1], torch.full_like(large[..., 1:-1, 1:-1], 0.7))
+    assert_close(small[..., 0, n // 4], torch.full((2, 3), 0.7 * (7 / 8 if n > 4 else 49 / 64)))
+    assert_close(large[..., 0, n], torch.full((2, 3), 0.7 * 3 / 4))
 
 
-def test_doubling_is_bilinear_interpolation():
+def test_doubling_is_bilinear_interpolation_among_zeros():
     x = torch.randn(2, 3, 7, 4)
-    expected = interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
-    assert_close(Resampled(doubling(7), doubling(4))(x), expected)
+    around = interpolate(pad(x, (1, 1, 1, 1)), scale_factor=2, mode="bilinear", align_corners=False)
+    assert_close(Resampled(doubling(7), doubling(4))(x), around[..., 2:-2, 2:-2])
 
 
 def test_halving_is_the_mean_of_four_pixels_after_a_low_pass_filter():
-    """Appendix E: bilinear resampling is averaging after the kernel [1, 2, 1]."""
+    """Appendix E: bilinear resampling is averaging after the kernel [1, 2, 1]; the authors' code pads with zeros."""
     x = torch.randn(5, 1, 8, 6)
-    kernel = torch.outer(torch.tensor([1.0, 2.0, 1.0]), torch.tensor([1.0, 2.0, 1.0])) / 16
-    expected = avg_pool2d(conv2d(pad(x, (1, 1, 1, 1), mode="replicate"), kernel[None, None]), 2)
+    four = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    expected = conv2d(pad(x, (1, 1, 1, 1)), torch.outer(four, four)[None, None] / 64, stride=2)
     assert_close(Resampled(halving(8), halving(6))(x), expected)
 
 

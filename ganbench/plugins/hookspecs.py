@@ -28,7 +28,7 @@ hookspec = pluggy.HookspecMarker("ganbench")
 hookimpl = pluggy.HookimplMarker("ganbench")
 
 KINDS = ("arch", "loss", "trick", "metric", "dataset", "protocol", "extractor")
-API_VERSION = 2
+API_VERSION = 3
 """The version that plugins are written against; raised whenever a hook gains an argument, or a contract a member."""
 
 

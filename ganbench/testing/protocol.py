@@ -226,10 +226,13 @@ def real_samples_can_be_judged(case: ProtocolCase) -> Iterator[Finding]:
     judge = Judge(case.dataset, real, case.metrics, extractor, torch.device("cpu"))
     for name in case.metrics:
         try:
-            judge.score(fake, seed=1, only=[name])
+            verdict = judge.score(fake, seed=1, only=[name])
+            seen = "" if verdict.scores else f"the metric '{name}' has no score: {next(iter(verdict.absent.values()))}"
         except (GanbenchError, ValueError) as error:
+            seen = error.message if isinstance(error, GanbenchError) else str(error)
+        if seen:
             yield Finding(
-                seen=error.message if isinstance(error, GanbenchError) else str(error),
+                seen=seen,
                 expected=f"scores of {case.dataset.spec} from every metric that is named",
                 mend="name another metric, an extractor that reads these data, or a dataset that has labels",
             )
