@@ -210,7 +210,7 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
 ) -> Scores:
-    """Score any samples by the judge of a protocol: column -> score, without the columns that have none.
+    """Score any samples with a protocol's judge: column -> score, without the columns that have none.
 
     Args:
         samples: ``x[N, *shape]`` in the shape of the protocol's data, with the protocol's N: images as uint8 0..255

@@ -60,7 +60,7 @@ class Diverged(Exception):
 
 
 class GanbenchWarning(UserWarning):
-    """What the command line says in one line, and goes on."""
+    """A warning that the command line prints on one line before it continues."""
 
 
 class Doubt(GanbenchWarning):
@@ -68,7 +68,7 @@ class Doubt(GanbenchWarning):
 
 
 class PluginWarning(GanbenchWarning):
-    """What the author of an installed package should know; names the package, and the plugin where it is one."""
+    """News for the author of an installed package; names the package, and the plugin if it is about one."""
 
 
 def told(error: BaseException) -> str:

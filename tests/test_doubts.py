@@ -240,7 +240,7 @@ def test_a_target_beyond_what_real_data_reach_is_said() -> None:
     data = dataset()
     judge = Judge(data, data.train, {"fid": fid.ganbench_metric()}, Raw(), CPU)
     (doubt,) = SelfCheck(judge, "train", "fid", 0, "fid", 1e-9).doubts
-    assert doubt.startswith("the target fid 1e-09 is out of reach, for real data score 0.0")
+    assert doubt.startswith("the target fid 1e-09 is out of reach: real data score 0.0")
     assert SelfCheck(judge, "train", "fid", 0, "fid", 5.0).doubts == []
 
 
@@ -251,7 +251,7 @@ def test_an_extractor_made_for_other_data_is_said_with_its_classes() -> None:
     logits = torch.zeros(2, 10)
     first, second = doubts_of(Digits(), "folder", DataSpec((1, 16, 16), classes=9), logits)
     assert first == "the extractor digits-cnn was made for digits, so its scores of folder may mean little"
-    assert second == "the extractor digits-cnn tells 10 classes apart, and folder has 9"
+    assert second == "the extractor digits-cnn tells 10 classes apart, but folder has 9"
     assert doubts_of(Digits(), "digits", DataSpec((1, 16, 16), classes=10), logits) == []
     assert doubts_of(Raw(), "folder", DataSpec((1, 16, 16), classes=9), logits) == []
 

@@ -65,7 +65,7 @@ def caution(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """``warnings.showwarning``: what concerns an installed package is one line, without the place in its source."""
+    """``warnings.showwarning``: GANBench's own warnings are one line, without a place in the source."""
     if issubclass(category, GanbenchWarning) and file is None:
         Console(stderr=True, soft_wrap=True, highlight=False).print(f"[yellow]warning:[/] {escape(str(message))}")
     else:

@@ -56,7 +56,7 @@ def look(runs: Path, say: Callable[[str], None]) -> Report:
     """Look at everything; each installed plugin is looked at in its own process.
 
     Args:
-        runs: the folder that runs would be kept in.
+        runs: the folder for runs.
         say: called with a sentence for each step.
     """
     report = Report()

@@ -43,7 +43,7 @@ class GAN(nn.Module):
     """
 
     own_init = False
-    """Whether the weights that it is built with are part of the architecture; then no trick may draw them anew."""
+    """Whether the initial weights are part of the architecture, so that no trick may draw new ones."""
     conditional = False
     """Whether ``batch.labels``, or a ``batch.source`` of that label, decides what ``sample`` returns. If so, metrics
     see these labels as those of the fakes."""
@@ -106,7 +106,7 @@ class GAN(nn.Module):
         return [Match(self.discriminator, batch.real, fake)]
 
     def fakes_for_d(self, fake: Any) -> Any:
-        """The fakes that D is shown in its own turn: a GAN with an image pool puts these in and takes earlier ones out.
+        """The fakes that D is shown in its own turn; a GAN with an image pool adds these and returns earlier ones.
 
         Called once in each of D's turns; a look-ahead at D's later updates does not call it.
         """

@@ -33,9 +33,9 @@ class Extractor(nn.Module):
         confusion: ``[K, K]`` counts, row = true class, column = assigned class, on images the classifier never saw;
             None where there is no classifier. Mode coverage uses it to discount the classifier's mistakes.
         gate: smallest softmax confidence at which a sample counts as high quality.
-        sample_rate: of the sounds that it hears, in samples a second; data of another rate are refused.
-        trained_on: names of the datasets that it was made for; scores on others come with a doubt. Empty for a general
-            one, such as Inception.
+        sample_rate: of the sounds it accepts, in samples per second; data with another rate are refused.
+        trained_on: names of the datasets it was made for; scores on others come with a doubt. Empty for a general
+            extractor, such as Inception.
     """
 
     name: str

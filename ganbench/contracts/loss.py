@@ -14,7 +14,7 @@ Critic = Callable[["Tensor"], "Tensor"]
 
 
 class Match(NamedTuple):
-    """One game: ``D`` (conditions bound) has to tell ``real`` from ``fake``."""
+    """One game: ``D`` (conditions bound) must tell ``real`` from ``fake``."""
 
     D: Critic
     real: Tensor
@@ -35,8 +35,8 @@ class Loss(Protocol):
       penalties), ``"spectral"``, or None for no opinion.
     * ``recipe = {}``: optimiser settings the paper prescribes, e.g. ``{"betas": (0.0, 0.9)}``.
     * ``after_d_step(discriminators) -> None``: called after each D update (weight clipping).
-    * ``scale = 1.0``: by which factor its terms are smaller than in the form that architectures weigh theirs against
-      (0.5 for least squares with a ½ in front). Weights such as CycleGAN's λ are multiplied by it.
+    * ``scale = 1.0``: its terms relative to the form that architectures weigh their own terms against (0.5 for least
+      squares with a ½ in front). Weights such as CycleGAN's λ are multiplied by it.
 
     A loss that is a dataclass lets users change its fields with ``--set loss.<field>=<value>``.
     """

@@ -44,6 +44,6 @@ class Metric(Protocol):
         costs neither the others nor the run. A NaN is a defect and ends the run.
 
         Raises:
-            Unsupported: none of the columns exists; the message becomes the reason of them all.
+            Unsupported: none of the columns exists; the message becomes the reason for all.
         """
         ...

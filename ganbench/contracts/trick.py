@@ -24,9 +24,9 @@ class Turn:
     """Whose turn it is, and everything in play.
 
     ``progress`` is the share of the budget that is spent, 0 to 1. ``batch`` is what this update sees and ``fake`` the
-    fakes made of it: without a gradient in D's turn, with G's in G's. ``optimizer_d`` and ``optimizer_g`` are for
-    looking at; a trick does not step them. ``d_objective()`` evaluates all that D minimises on this batch and these
-    fakes, a scalar. ``after_d_step`` is what the loss does to D's weights after each of its updates (clipping), if any.
+    fakes made from it: without a gradient in D's turn, with G's in G's. ``optimizer_d`` and ``optimizer_g`` are for
+    reading; a trick does not step them. ``d_objective()`` evaluates everything D minimises on this batch and these
+    fakes, a scalar. ``after_d_step`` is the loss's change of D's weights after each update (clipping), if any.
     """
 
     player: Player

@@ -29,7 +29,7 @@ class SelfCheck:
         part: the name of that split.
         metric: the headline's metric.
         seed: of the draws that the floor needs.
-        headline, target: the column that ranks, and what of it is a target, if anything.
+        headline, target: the column that ranks, and its target, if any.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class SelfCheck:
         self.real_effective, self.real_spread = effective_samples(real - self.centre), _spread(real)
 
     def _doubts_of_target(self, headline: str, target: float | None) -> list[str]:
-        """A target left over from other data may be beyond what real data reach."""
+        """A target left over from other data may be beyond the score of real data."""
         return [
-            f"the target {headline} {target:g} is out of reach, for real data score {score:.4g}"
+            f"the target {headline} {target:g} is out of reach: real data score {score:.4g}"
             for name, score in self.floor.items()
             if target is not None and name.partition("@")[0] == headline and _worse(score, target, self.goals[name])
         ]

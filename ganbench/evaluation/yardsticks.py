@@ -20,17 +20,17 @@ from ganbench.errors import ProtocolError, Unsupported
 Drawing = tuple[Split, Split]
 """(reals, fakes)"""
 LARGEST = 3072
-"""Features of a sample up to which a Gaussian has a full covariance: 32 x 32 pixels in colour."""
+"""The most features of a sample for which a Gaussian has a full covariance: 32 x 32 pixels in colour."""
 RANK, SPARE, ROUNDS, ROWS = 256, 16, 4, 500
 """Above that: principal directions that a Gaussian keeps, and how they are found (Halko, Martinsson and Tropp 2011)."""
 
 
 def real(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """Real against real: the floor, at the number of samples that rows are scored at wherever the data suffice.
+    """Real against real: the floor, on as many samples as rows are scored on if the data suffice.
 
     The reference against the other part if that has as many samples. Else two random halves of the part, class by
-    class, against each other; where these are smaller, so is the number, and the score a little worse. Of pairs, real
-    samples that belong to other sources.
+    class, against each other; if these are smaller, the score is a little worse. For pairs, real samples that belong to
+    other sources.
     """
     if reference.paired:
         others = _pick(reference, len(reference), seed)
@@ -52,8 +52,8 @@ def gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawin
 
 
 def low_rank_gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """A Gaussian of the training data's means and variances whose covariance has rank 256 besides its diagonal. It
-    takes memory in proportion to the features of a sample, where a full covariance takes their square."""
+    """A Gaussian with the training data's means and variances, whose covariance has rank 256 besides its diagonal. Its
+    memory grows with the number of features, that of a full covariance with its square."""
     return reference, _low_rank(dataset.train.x, reference, _rng(seed))
 
 
@@ -71,7 +71,7 @@ def class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) ->
 
 
 def low_rank_class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """``low_rank_gaussian``, fitted to each class apart.
+    """``low_rank_gaussian``, fitted to each class separately.
 
     Raises:
         Unsupported: the data have no classes.
@@ -128,13 +128,13 @@ YARDSTICKS: dict[str, Callable[[Dataset, Split, str, int], Drawing]] = {
     "low-rank class gaussians": low_rank_class_gaussians,
 }
 IN_PLACE_OF = {"gaussian fit": "low-rank gaussian fit", "class gaussians": "low-rank class gaussians"}
-"""What is drawn, and recorded under its own name, where samples have too many features for a full covariance."""
+"""Drawn instead, and recorded under their own names, if samples have too many features for a full covariance."""
 Remake = Callable[[Split], Split]
 
 
 class Drawn(NamedTuple):
-    """Reals and the fakes to score against them, under the name of what was drawn, and, where the yardstick works by
-    rule, how it makes samples for other conditions."""
+    """The name of the yardstick drawn, reals, the fakes to score against them, and, if it works by rule, a function
+    that makes samples for other conditions."""
 
     name: str
     real: Split
@@ -143,7 +143,7 @@ class Drawn(NamedTuple):
 
 
 def draw(name: str, dataset: Dataset, reference: Split, part: str, seed: int) -> Drawn:
-    """A drawing of the yardstick ``name``.
+    """Draw the yardstick ``name``.
 
     Raises:
         ProtocolError: neither the core nor the dataset knows it.
@@ -181,8 +181,8 @@ def _normal_like(x: Tensor, n: int, rng: torch.Generator) -> Tensor:
 
 
 def _low_rank(x: Tensor, like: Split, rng: torch.Generator) -> Split:
-    """As many samples as ``like`` has, of N(mean, L Lᵀ + ψ) for the data ``x[N, *shape]``: L holds the leading
-    principal directions, ψ is what they leave of each variance."""
+    """As many samples as ``like`` has from N(mean, L Lᵀ + ψ), fitted to ``x[N, *shape]``: L holds the leading
+    principal directions, ψ is the rest of each variance."""
     mean, variance = _moments(x)
     loadings = _principal(x, mean, rng)
     rest = (variance - loadings.square().sum(1)).clamp(min=0).sqrt()

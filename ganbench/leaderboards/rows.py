@@ -108,7 +108,7 @@ class Row:
     reached: Reached | None = None
     edits: tuple[Edit, ...] = ()
     unscored: int = 0
-    """How many runs ended well but have no score in the headline."""
+    """The number of successful runs without a score in the headline."""
     rank: int | None = None
     here: bool = False
 
@@ -161,7 +161,7 @@ class Row:
 
     @property
     def tier(self) -> tuple[int, int]:
-        """Complete rows stand before rows with failures or without a headline, those before rows that lack runs."""
+        """Complete rows come before rows with failures or without a headline, those before rows that lack runs."""
         lacking = self.failures or self.missing or self.unscored
         place = 2 if self.missing else 1 if lacking else 0
         return place, self.unscored - self.ok if lacking else 0

@@ -261,7 +261,7 @@ def _doubts(rows: Sequence[Row]) -> list[str]:
 
 
 def _absences(rows: Sequence[Row]) -> list[str]:
-    """Scores that do not exist, with the reason and how many records lack them."""
+    """Scores that do not exist, with the reason and the number of records that lack them."""
     where: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
     for row in rows:
         for record in row.records:

@@ -172,9 +172,9 @@ class Record(Struct, frozen=True, kw_only=True):
     draws: list[dict[str, float]] = field(default_factory=list)
     columns: dict[str, Column] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
-    """Columns, in short, that have no score here, and why."""
+    """Short column name -> why it has no score here."""
     doubts: tuple[str, ...] = ()
-    """Why scores may not mean what they seem to: sentences."""
+    """Sentences on why scores may not mean what they seem to."""
     dataset: str
     dataset_hash: str
     extractor: str = ""

@@ -26,7 +26,7 @@ DEFAULT_PROTOCOL = "digits-16-v1"
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs to carry out, and those whose records stand."""
+    """The jobs to do, and those already done, whose records are kept."""
 
     protocol: Protocol
     todo: list[Job]

@@ -160,8 +160,8 @@ def build_trick(reference: str) -> Trick:
 
 
 def refuse_unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> None:
-    """Raise Unsupported where the headline scores what these data have not, or what this arch does not do. Columns of
-    other metrics are absent then."""
+    """Raise Unsupported if the headline scores something that these data lack or this arch does not do. Columns of
+    other metrics are then absent."""
     metrics = {name: metric for name, metric in metrics.items() if job.protocol.evaluation.headline in metric.columns}
     met = {"labels": gan.conditional, "back": type(gan).sample_back is not GAN.sample_back}
     what = {"labels": "takes no labels", "back": "does not translate both ways"}

@@ -198,7 +198,7 @@ class Run:
     def _seed(self, stream: str) -> int:
         return self.protocol.seed(self.job.seed, stream)
 
-    # -- files -------------------------------------------------------------------------------------------------------
+    # -- checkpoint and record ---------------------------------------------------------------------------------------
 
     def _checkpoint(self, only: tuple[str, ...] = ()) -> None:
         """Save everything needed to resume, or ``only`` some of it."""

@@ -72,14 +72,14 @@ class Bench:
 
 
 def doubts_of(extractor: Extractor, name: str, spec: DataSpec, logits: Tensor | None) -> list[str]:
-    """Why an extractor may be no judge of data called ``name``: sentences. ``logits`` are those of a few samples."""
+    """Sentences on why an extractor may not suit the data called ``name``. ``logits`` are those of a few samples."""
     if not extractor.trained_on or name in extractor.trained_on:
         return []
     known = " and ".join(extractor.trained_on)
     found = [f"the extractor {extractor.name} was made for {known}, so its scores of {name} may mean little"]
     classes = None if logits is None or logits.ndim != 2 else logits.shape[1]
     if classes and spec.classes and classes != spec.classes:
-        found.append(f"the extractor {extractor.name} tells {classes} classes apart, and {name} has {spec.classes}")
+        found.append(f"the extractor {extractor.name} tells {classes} classes apart, but {name} has {spec.classes}")
     return found
 
 
@@ -126,14 +126,14 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
 
 
 def _refuse_constant(dataset: Dataset) -> None:
-    """Raise DataError where all training samples are one and the same: any score of such data is a perfect one."""
+    """Raise DataError if all training samples are the same: any score of such data would be perfect."""
     x = dataset.train.x
     if len(x) > 1 and all(bool((part == x[0]).all()) for part in x.split(1000)):
         raise DataError(f"all samples of '{dataset.name}' are alike", "choose data that vary")
 
 
 def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset) -> Tensor | None:
-    """One look at two samples, before anything is paid for; their logits, if the extractor classifies.
+    """Try two samples before any training; returns their logits, if the extractor classifies.
 
     Raises:
         Unsupported: the extractor is not made for these data.

@@ -20,12 +20,12 @@ from ganbench.runs.setup import Bench
 
 
 def _fewer(name: str, real: Split, bench: Bench) -> tuple[str, ...]:
-    """Where the data do not suffice to score the floor at the rows' own number of samples: says so."""
+    """A sentence if there are too few data to score the floor on as many samples as rows."""
     n = len(bench.judge.reference)
     if len(real) == n:
         return ()
     return (
-        f"{name}: scored at {len(real)} samples, and rows at {n}, because there are no more; a floor comes out high",
+        f"{name}: scored on {len(real)} samples, but rows on {n}, as there are no more; so the floor comes out high",
     )
 
 

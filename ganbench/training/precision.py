@@ -42,11 +42,11 @@ class InFloat32(LossAround):
     """A loss that sees logits in float32, whatever the networks compute in."""
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The inner loss of logits in float32."""
+        """The inner loss on logits in float32."""
         return self.inner.d_loss(_widened(D), real, fake)
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The inner loss of logits in float32."""
+        """The inner loss on logits in float32."""
         return self.inner.g_loss(_widened(D), real, fake)
 
 

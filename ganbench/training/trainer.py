@@ -256,7 +256,7 @@ class Trainer:
         return Turn(player, progress, batch, fake, self.gan, *optimizers, d_objective, self.after_d_step)
 
     def _played(self, player: Player, batch: Batch, fake: Any) -> tuple[Loss, Batch, Any]:
-        """What an objective is made of: the loss and the batch as the tricks show them, and the fakes."""
+        """The arguments of an objective: the loss and the batch as the tricks show them, and the fakes."""
         if not self.tricks:
             return self.loss, batch, fake
         shown = Shown(self.loss, self.tricks, self._turn(player, batch, fake))

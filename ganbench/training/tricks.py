@@ -20,11 +20,11 @@ class Shown(LossAround):
         self.tricks, self.turn = tricks, turn
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The inner loss of what the tricks show."""
+        """The inner loss on what the tricks show."""
         return self.inner.d_loss(*self.seen(Match(D, real, fake)))
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The inner loss of what the tricks show."""
+        """The inner loss on what the tricks show."""
         return self.inner.g_loss(*self.seen(Match(D, real, fake)))
 
     def seen(self, match: Match) -> Match:
