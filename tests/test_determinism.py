@@ -26,7 +26,7 @@ TINY = replace(
     TINY,
     name="tiny-v1",
     training=replace(TINY.training, budget_kimg=0.32),
-    evaluation=replace(TINY.evaluation, samples=60, metrics=("fid",)),
+    evaluation=replace(TINY.evaluation, samples=60, metrics=("fid",), target=None),
 )
 
 

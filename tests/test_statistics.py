@@ -499,7 +499,7 @@ def _welch_p(a: np.ndarray, b: np.ndarray) -> float:
 # -- speed ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", ["table", "comparison"])
+@pytest.mark.parametrize("module", ["leaderboards.table", "leaderboards.comparison"])
 def test_a_leaderboard_comes_up_without_torch_pandas_or_scipy(module):
     code = f"import sys, ganbench.{module}; print({{'torch', 'pandas', 'scipy', 'rich'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -24,6 +24,7 @@ from ganbench_baselines.arch.style_layers import EqualisedConv, EqualisedLinear,
 from ganbench_baselines.arch.style_networks import MinibatchStd, Residual, channels_by_side
 from ganbench_baselines.arch.stylegan2 import StyleGAN2, ganbench_arch, usual
 from ganbench_baselines.loss.non_saturating import NonSaturating
+from ganbench_baselines.trick import pacgan
 
 
 def built(side: int = 8, channels: int = 1, width: int = 4, z_dim: int = 6, d_norm: str | None = None, **settings):
@@ -329,7 +330,9 @@ def test_lazy_r1_of_a_linear_d_is_half_gamma_times_its_squared_weights_every_six
 def test_r1_shows_packs_to_a_d_that_judges_packs():
     gan = built(r1_gamma=1)
     gan.discriminator = built(channels=2).discriminator
-    value = gan.d_extra(Batch(torch.randn(4, 1, 8, 8), torch.randn(4, 6)), None)["r1"].compute()
+    packs = pacgan.ganbench_trick("2")
+    batch = Batch(torch.randn(4, 1, 8, 8), torch.randn(4, 6), view=lambda match: packs.match(match, None))
+    value = gan.d_extra(batch, torch.randn(4, 1, 8, 8))["r1"].compute()
     assert value.isfinite()
 
 
