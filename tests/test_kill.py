@@ -26,7 +26,7 @@ from ganbench.plugins.protocols import load_protocol
 from ganbench.records import record as records
 from ganbench.records.record import Record
 from ganbench.records.store import read
-from ganbench.runs import runner
+from ganbench.runs import run, runner
 from ganbench.runs.plan import make_plan
 from ganbench.runs.run import Run
 from ganbench.runs.setup import prepare
@@ -96,7 +96,7 @@ def die_at(fatal: int, act: Callable[[], object]) -> int:
 @pytest.fixture(autouse=True)
 def _no_checkpoint_because_time_has_passed(monkeypatch) -> None:
     """Files are counted here: a machine that is slow must not add any."""
-    monkeypatch.setattr(runner, "CHECKPOINT_SECONDS", math.inf)
+    monkeypatch.setattr(run, "CHECKPOINT_SECONDS", math.inf)
 
 
 @pytest.fixture(scope="module")
