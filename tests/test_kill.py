@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from ganbench import plugins
 from ganbench.leaderboards.publishing import check_folder, write_folder
 from ganbench.plugins.protocols import load_protocol
-from ganbench.records import record as records
+from ganbench.records import files
 from ganbench.records.record import Record
 from ganbench.records.store import read
 from ganbench.runs import run, runner
@@ -84,7 +84,7 @@ def die_at(fatal: int, act: Callable[[], object]) -> int:
 
             return call
 
-        records.os.fsync, Path.replace = counting(os.fsync), counting(Path.replace)
+        files.os.fsync, Path.replace = counting(os.fsync), counting(Path.replace)
         act()
 
     process = mp.get_context("fork").Process(target=doomed)
