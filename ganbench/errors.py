@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 class GanbenchError(Exception):
     """Base of every error the command line prints as a sentence, with exit code 2.

@@ -5,14 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number, plural
 from ganbench.leaderboards.rows import Kind, machine_of
 from ganbench.leaderboards.table import Table
-
-if TYPE_CHECKING:
-    pass
-from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number, plural
 
 
 def to_markdown(table: Table) -> str:
