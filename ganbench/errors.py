@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class GanbenchError(Exception):
     """Base of every error the command line prints as a sentence, with exit code 2.
@@ -64,6 +66,11 @@ class Doubt(GanbenchWarning):
 
 class PluginWarning(GanbenchWarning):
     """News for the author of an installed package; names the package, and the plugin if it is about one."""
+
+
+def listed(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``"""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def told(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ganbench.contracts.protocol import Protocol
+from ganbench.errors import listed
 from ganbench.leaderboards.rows import Edit, Entry, Row, entry_of
 from ganbench.records.record import FINISHED, Component, Record
 
@@ -269,7 +270,7 @@ def _absences(rows: Sequence[Row]) -> list[str]:
                 columns = tuple(column for column, why in record.absent.items() if why == reason)
                 where[columns, one_line(reason)].append(row.entry.name)
     return [
-        f"no {' and '.join(columns)} in {_plural(len(names), 'record')} ({', '.join(dict.fromkeys(names))}): {reason}"
+        f"no {listed(columns)} in {_plural(len(names), 'record')} ({', '.join(dict.fromkeys(names))}): {reason}"
         for (columns, reason), names in where.items()
     ]
 

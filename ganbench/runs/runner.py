@@ -28,6 +28,7 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
         return record
     if job.yardstick:
         return judge_yardstick(job, bench)
+    _ = bench.self_check  # what makes scores doubtful, or impossible, is said before anything is trained
     run = Run(job, bench, emit)
     with _alone_in(run.folder, lambda: emit(Event("waiting", job.key, {})), should_stop) as waited:
         if waited is None:

@@ -16,7 +16,7 @@ from ganbench.contracts.extractor import Extractor
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import DataError, Doubt, GanbenchError, PluginError, Unsupported
+from ganbench.errors import DataError, Doubt, GanbenchError, PluginError, Unsupported, listed
 from ganbench.evaluation.cache import Cache, surroundings
 from ganbench.evaluation.judge import Judge, metric_of_column
 from ganbench.evaluation.sampling import draw_reference
@@ -75,7 +75,7 @@ def doubts_of(extractor: Extractor, name: str, spec: DataSpec, logits: Tensor | 
     """Sentences on why an extractor may not suit the data called ``name``. ``logits`` are those of a few samples."""
     if not extractor.trained_on or name in extractor.trained_on:
         return []
-    known = " and ".join(extractor.trained_on)
+    known = listed(extractor.trained_on)
     found = [f"the extractor {extractor.name} was made for {known}, so its scores of {name} may mean little"]
     classes = None if logits is None or logits.ndim != 2 else logits.shape[1]
     if classes and spec.classes and classes != spec.classes:
