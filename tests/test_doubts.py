@@ -19,6 +19,7 @@ from ganbench.evaluation import yardsticks
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.selfcheck import SelfCheck
 from ganbench.leaderboards.table import build
+from ganbench.records.record import Record
 from ganbench.runs.setup import _refuse_constant, doubts_of
 from ganbench_baselines.metric import density_coverage, fid, intra_fid, modes, translation
 
@@ -125,16 +126,24 @@ def test_a_fid_of_no_samples_is_absent() -> None:
     assert verdict.absent == {"fid": "a covariance needs 2 samples of each kind, not 0"}
 
 
+def without(record: Record, column: str, reason: str) -> Record:
+    """The record, as it were if the score ``column``, in full, did not exist."""
+
+    def rest(facts: Mapping) -> dict:
+        return {name: value for name, value in facts.items() if name != column}
+
+    kept = {
+        "scores": rest(record.scores),
+        "draws": [rest(draw) for draw in record.draws],
+        "columns": rest(record.columns),
+    }
+    return replace(record, **kept, absent={column.partition("@")[0]: reason})
+
+
 def test_a_table_says_which_score_is_missing_why_and_of_how_many() -> None:
     records = seeds("dcgan+hinge", 0.5)
     tag = next(name for name in records[0].scores if name.startswith("fid@"))
-
-    def without(record):
-        drop = lambda facts: {name: value for name, value in facts.items() if name != tag}  # noqa: E731
-        kept = {"scores": drop(record.scores), "draws": [*map(drop, record.draws)], "columns": drop(record.columns)}
-        return replace(record, **kept, absent={"fid": "no samples"})
-
-    table = build([*records[:3], *map(without, records[3:])], TOY)
+    table = build([*records[:3], *(without(record, tag, "no samples") for record in records[3:])], TOY)
     (row,) = table.block("entry")
     assert row.scores[tag].n == 3
     assert "no fid in 2 records (dcgan+hinge): no samples" in table.notes
@@ -143,13 +152,8 @@ def test_a_table_says_which_score_is_missing_why_and_of_how_many() -> None:
 def test_a_row_without_a_headline_in_some_seed_stands_below_the_complete_ones_and_says_so() -> None:
     records = seeds("dcgan+hinge", 0.9)
     headline = next(name for name in records[0].scores if name.startswith("coverage@"))
-
-    def without(record):
-        drop = lambda facts: {name: value for name, value in facts.items() if name != headline}  # noqa: E731
-        kept = {"scores": drop(record.scores), "draws": [*map(drop, record.draws)], "columns": drop(record.columns)}
-        return replace(record, **kept, absent={"coverage": "no neighbours"})
-
-    table = build([*records[:4], without(records[4]), *seeds("mlp+hinge", 0.1)], TOY)
+    lacking = without(records[4], headline, "no neighbours")
+    table = build([*records[:4], lacking, *seeds("mlp+hinge", 0.1)], TOY)
     best, worst = table.block("entry")
     assert (best.entry.name, worst.entry.name) == ("mlp+hinge", "dcgan+hinge")
     assert (best.rank, worst.rank) == (1, 2)
