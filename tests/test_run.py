@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 import textwrap
+import warnings
+from io import StringIO
 from pathlib import Path
 
 import msgspec
@@ -13,13 +15,16 @@ import pytest
 import torch
 from msgspec.structs import replace
 from PIL import Image
+from rich.console import Console
 
 from ganbench import plugins
-from ganbench.errors import PluginError, ProtocolError, Unsupported
+from ganbench.errors import Doubt, PluginError, ProtocolError, Unsupported
 from ganbench.evaluation.yardsticks import YARDSTICKS
 from ganbench.plugins.protocols import load_protocol
+from ganbench.records.record import FORMAT
 from ganbench.records.store import read, write
 from ganbench.runs.changes import parse_changes
+from ganbench.runs.display import PlainDisplay
 from ganbench.runs.plan import make_plan
 from ganbench.runs.runner import execute
 
@@ -149,6 +154,35 @@ def test_a_finished_run_is_not_repeated_unless_forced_or_its_code_changed(tmp_pa
     edited = msgspec.structs.replace(record, loss=msgspec.structs.replace(record.loss, source="0" * 12))
     write(edited, job.record_file)
     assert job.key in {j.key for j in plan_of(tmp_path).changed}
+
+
+def test_a_finished_run_of_an_older_record_format_stands_and_that_is_said(tmp_path) -> None:
+    job = only_run(tmp_path)
+    record, _ = carry_out(job)
+    old = replace(record, format=FORMAT - 1, loss=replace(record.loss, source="0" * 12))
+    write(old, job.record_file)
+    plan = plan_of(tmp_path)
+    assert (job.key in {j.key for j in plan.finished}, plan.changed) == (True, [])
+    version = record.environment.ganbench
+    assert plan.older == {version: 1}
+    console = Console(file=StringIO(), width=200)
+    with PlainDisplay(console, plan):
+        pass
+    assert f"; 1 made by ganbench {version} are kept as results of that version" in console.file.getvalue()
+    assert carry_out(job) == (old, []), "nothing is trained"
+    write(replace(old, format=FORMAT), job.record_file)
+    assert carry_out(job)[1] != [], "hashes of this format do compare"
+
+
+def test_a_doubt_is_said_before_training_begins(tmp_path) -> None:
+    job = only_run(tmp_path)
+    hopeless = replace(job.protocol, evaluation=replace(job.protocol.evaluation, target=1e-9))
+    events = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Doubt)
+        with pytest.raises(Doubt, match="the target fid 1e-09 is out of reach: real data score"):
+            execute(replace(job, protocol=hopeless), events.append, lambda: False)
+    assert (events, Path(job.folder).exists()) == ([], False)
 
 
 def test_runs_under_other_rules_of_the_same_name_are_not_overwritten(tmp_path) -> None:
