@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from typing import ClassVar
 
+import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
+from PIL import Image
 from torch import Tensor
 from toy import TOY, make, seeds
 
@@ -19,8 +22,9 @@ from ganbench.evaluation import yardsticks
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.selfcheck import SelfCheck
 from ganbench.leaderboards.table import build
+from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Record
-from ganbench.runs.setup import _refuse_constant, doubts_of
+from ganbench.runs.setup import _refuse_constant, doubts_of, prepare
 from ganbench_baselines.metric import density_coverage, fid, intra_fid, modes, translation
 
 CPU = torch.device("cpu")
@@ -177,6 +181,23 @@ def test_data_without_any_variance_are_refused() -> None:
     with pytest.raises(DataError, match="all samples of 'plain' are alike"):
         _refuse_constant(Dataset("plain", DataSpec((2,), bounded=False), same, same))
     _refuse_constant(dataset(50))
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_pictures_are_looked_at_before_a_run_of_them_begins(alike, tmp_path) -> None:
+    numbers = np.random.default_rng(0)
+    for i in range(40):
+        pixels = np.full((8, 8), 90) if alike else numbers.integers(0, 256, (8, 8))
+        (tmp_path / f"class{i % 2}").mkdir(exist_ok=True)
+        Image.fromarray(pixels.astype("uint8")).save(tmp_path / f"class{i % 2}" / f"{i}.png")
+    smoke = load_protocol("smoke-v1")
+    rules = replace(smoke, dataset=f"folder:{tmp_path}", resolution=16)
+    rules = replace(rules, evaluation=replace(rules.evaluation, samples=10))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        with pytest.raises(DataError, match=r"all samples of 'folder:.*' are alike") if alike else nullcontext():
+            assert prepare(rules, "cpu").doubts == tuple(str(one.message) for one in said)
+    assert any("tells 10 classes apart, but folder has 2" in str(one.message) for one in said) != alike
 
 
 # -- floors ------------------------------------------------------------------------------------------------------------
