@@ -643,6 +643,7 @@ BROKEN_METRICS: dict[str, Any] = {
     "global-switches-stay-as-they-are": metric(wide_metric),
     "columns-are-declared": metric(columns={"gap": "lower"}),
     "metric-scores-something": metric(declines),
+    "the-reals-have-not-collapsed": metric(collapsed_at=lambda self, e: {"gap": 0.0}),
     "declared-columns-are-returned": metric(lambda e: {"other": 0.0}),
     "absent-columns-give-a-reason": metric(lambda e: {"gap": Absent("")}),
     "scores-are-finite-and-in-range": metric(ranges={"gap": (0, 1e-9)}),

@@ -48,20 +48,14 @@ def test_real_digits_pass_every_check(bench) -> None:
     assert checks.failed == ()
     assert (checks.real, checks.fake) == (500, 500)
     assert checks.effective_samples > 5
-    assert bench.self_check.collapse(checks, {"modes_covered@x": 10.0}) == ""
+    assert checks.spread == pytest.approx(1)
 
 
-def test_one_sample_over_and_over_is_a_collapse(bench) -> None:
+def test_one_sample_over_and_over_has_no_spread(bench) -> None:
     same = Split(bench.judge.reference.x[:1].expand(500, -1, -1, -1).contiguous())
     checks = bench.self_check(same)
     assert checks.effective_samples == pytest.approx(1, abs=1e-3)
-    assert "effective samples 1.00" in bench.self_check.collapse(checks, {"modes_covered@x": 1.0})
-
-
-def test_no_mode_covered_is_a_collapse(bench) -> None:
-    checks = bench.self_check(bench.judge.reference)
-    assert bench.self_check.collapse(checks, {"modes_covered@digits-cnn:1": 0.0}) == "modes_covered is 0"
-    assert bench.self_check.collapse(checks, {"modes_covered": 0.0}) == "modes_covered is 0"
+    assert checks.spread == 0
 
 
 def test_another_number_of_fakes_than_reals_is_a_failed_check(bench) -> None:
@@ -117,28 +111,22 @@ def test_too_few_samples_are_told_with_a_step_that_helps(part, hint, bench) -> N
     assert ('reference = "all"' in caught.value.hint) is hint
 
 
-def test_opposite_clusters_are_no_collapse_and_one_point_is() -> None:
-    """A sample and its opposite have similar cosines; the spread tells two modes from one."""
+def test_opposite_clusters_have_spread_and_one_point_has_none() -> None:
+    """A sample and its opposite have similar cosines, so effective samples do not tell two modes from one."""
     bench = prepare(load_protocol("grid-v1"), "cpu")
-    assert bench.goal == "max"
     two = torch.tensor([[-4.0, -4.0], [4.0, 4.0]]).repeat(1250, 1)
     checks = bench.self_check(Split(two))
     assert checks.effective_samples < 1.1
-    assert bench.self_check.collapse(checks, {"coverage": 0.1}) == ""
-    one = bench.self_check(Split(two[:1].repeat(2500, 1)))
-    assert "effective samples 1.00" in bench.self_check.collapse(one, {"coverage": 0.0})
+    assert checks.spread > 1
+    assert bench.self_check(Split(two[:1].repeat(2500, 1))).spread == 0
 
 
-def test_on_a_line_the_spread_tells_a_collapse() -> None:
+def test_the_spread_is_the_share_of_the_reals_variance() -> None:
     rules = load_protocol("ring-v1")
     line = replace(
         rules, dataset="gaussian-1d", evaluation=replace(rules.evaluation, metrics=("density-coverage",), samples=500)
     )
     bench = prepare(line, "cpu")
-    same = Split(bench.judge.reference.x[:1].repeat(500, 1))
-    assert bench.self_check.collapse(bench.self_check(same), {}) == "samples are all alike"
-    assert bench.self_check.collapse(bench.self_check(bench.judge.reference), {}) == ""
-    near = Split(4 + 0.2 * (bench.judge.reference.x - 4))
-    assert bench.self_check.collapse(bench.self_check(near), {}) == "samples are all alike"
-    narrow = Split(4 + 0.3 * (bench.judge.reference.x - 4))
-    assert bench.self_check.collapse(bench.self_check(narrow), {}) == ""
+    for scale in (0.0, 0.2, 1.0):
+        fakes = Split(4 + scale * (bench.judge.reference.x - 4))
+        assert bench.self_check(fakes).spread == pytest.approx(scale**2, abs=1e-5)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ganbench.cli.base import app, console
 from ganbench.errors import RecordError
+from ganbench.records.collapse import collapses_of
 from ganbench.records.record import Cost, Record
 from ganbench.records.store import read
 
@@ -119,7 +120,9 @@ def _check_rows(record: Record) -> list[tuple[str, str, str]]:
         ("compared", f"{checks.fake:,} fakes with {checks.real:,} reals", ""),
         *(("other reals", f"{name} {value:.4g}", "in place of fakes") for name, value in checks.floor.items()),
         *(("the same reals", f"{name} {value:.4g}", "") for name, value in checks.identical.items()),
-        ("effective samples", f"{checks.effective_samples:.3g}", record.collapse and f"collapsed: {record.collapse}"),
+        ("effective samples", f"{checks.effective_samples:.3g}", ""),
+        ("spread", f"{checks.spread:.3g}", "variance, as a share of the reals'"),
+        ("collapsed", "; ".join(way.told for way in collapses_of(record)), ""),
         ("failed", "; ".join(checks.failed), ""),
     ]
 

@@ -30,6 +30,9 @@ class Metric(Protocol):
     * ``version``: raised whenever the same samples would score differently.
     * ``ranges`` (optional): column -> (lowest, highest) possible value, None for open. Intervals are clipped to it; a
       column in ``(0, None)`` is compared on the log scale.
+    * ``collapsed_at`` (optional): a method ``evaluation -> {column: limit}``. A trained generator that scores no better
+      than the limit (at most it for ``"max"`` and ``"info"``, at least it for ``"min"``) counts as collapsed: its row
+      is not ranked. Name a limit that only samples without any use reach, such as a single mode hit.
     * ``needs`` (optional): what the GAN must have: ``"labels"`` (it is ``conditional``) or ``"back"`` (it translates
       both ways: ``sample_back``). A GAN without it is refused if the headline needs it; else the columns are absent.
 

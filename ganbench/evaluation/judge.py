@@ -17,9 +17,10 @@ from ganbench.contracts.data import Dataset, Split, to_signal
 from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor, extract
 from ganbench.contracts.memo import Memo
-from ganbench.contracts.metric import Absent, Goal, Metric
+from ganbench.contracts.metric import Absent, Metric
 from ganbench.errors import PluginError, Unsupported
 from ganbench.evaluation.sampling import sample
+from ganbench.records.record import Column
 
 FEW = 2000
 """How many samples of each set of fakes a judge remembers the features of: enough to see a collapse."""
@@ -31,7 +32,7 @@ class Verdict:
     columns (in short) without a score, and why; ``doubts`` are sentences."""
 
     scores: dict[str, float] = field(default_factory=dict)
-    columns: dict[str, tuple[Goal, float | None, float | None]] = field(default_factory=dict)
+    columns: dict[str, Column] = field(default_factory=dict)
     metric_of: dict[str, str] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
     doubts: list[str] = field(default_factory=list)
@@ -94,7 +95,9 @@ class Judge:
             # a stream of its own: what a metric draws depends on no other metric, and on no latent
             own = hashlib.sha256(f"{seed}|metric|{name}".encode()).digest()[:8]
             evaluation.rng.manual_seed(int.from_bytes(own, "big") >> 1)
-            self._note(verdict, name, metric, self._apply(name, metric, evaluation), evaluation.named_after)
+            values = self._apply(name, metric, evaluation)
+            columns = _columns(name, metric, evaluation)
+            self._note(verdict, name, columns, values, evaluation.named_after)
         if (features := evaluation.known_features) is not None:
             self._seen = {key: seen for key, seen in self._seen.items() if seen[0]() is not None}
             self._seen[id(fake.x)] = weakref.ref(fake.x), features.fake[:FEW].clone()
@@ -126,7 +129,7 @@ class Judge:
         self,
         verdict: Verdict,
         name: str,
-        metric: Metric,
+        columns: Mapping[str, Column],
         values: Mapping[str, float | Absent],
         named_after: Extractor | None,
     ) -> None:
@@ -136,9 +139,7 @@ class Judge:
                 verdict.absent[column] = value.reason
                 continue
             title = f"{column}@{self._tag_of(named_after)}" if named_after else column
-            low, high = getattr(metric, "ranges", {}).get(column, (None, None))
-            verdict.scores[title], verdict.columns[title] = value, (metric.columns[column], low, high)
-            verdict.metric_of[title] = name
+            verdict.scores[title], verdict.columns[title], verdict.metric_of[title] = value, columns[column], name
 
     def _tag_of(self, extractor: Extractor) -> str:
         return self.tag if extractor is self.extractor else extractor.tag
@@ -170,6 +171,32 @@ class Judge:
             if not isinstance(value, Absent) and not math.isfinite(value):
                 raise PluginError(f"the metric '{name}' returned {column} = {value}, which is not finite")
         return values
+
+
+def _columns(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, Column]:
+    """What a metric's columns mean for these data.
+
+    Raises:
+        PluginError: it states a limit of collapse for a column that it does not declare, or one that is not finite.
+    """
+    limits: Mapping[str, float] = {}
+    if hasattr(metric, "collapsed_at"):
+        try:
+            limits = {column: float(limit) for column, limit in metric.collapsed_at(evaluation).items()}
+        except Unsupported:
+            limits = {}
+        except Exception as error:
+            raise PluginError(f"the metric '{name}' failed in collapsed_at: {type(error).__name__}: {error}") from error
+    for column, limit in limits.items():
+        if column not in metric.columns or not math.isfinite(limit):
+            raise PluginError(
+                f"the metric '{name}' states collapsed_at {column} = {limit}", "it is no limit of a column"
+            )
+    ranges = getattr(metric, "ranges", {})
+    return {
+        column: Column(goal, *ranges.get(column, (None, None)), limits.get(column))
+        for column, goal in metric.columns.items()
+    }
 
 
 def metric_of_column(metrics: Mapping[str, Metric], column: str) -> str:

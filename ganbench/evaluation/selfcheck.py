@@ -14,11 +14,6 @@ from ganbench.records.record import SelfChecks
 TOLERANCE = 0.02
 """The share by which the reference against itself may score worse than other reals do (sampling noise, if a metric
 looks at the fakes alone)."""
-COLLAPSED = 1.1
-VARIED = 1.5
-NARROW = 0.05
-"""Fakes count as copies of one sample if their share of the reals' variance is below ``NARROW``, and they have fewer
-than ``COLLAPSED`` effective samples or the reals themselves have at most ``VARIED``."""
 
 
 class SelfCheck:
@@ -42,11 +37,11 @@ class SelfCheck:
         identical = judge.score(judge.reference, seed, only=[metric])
         self.floor, self.identical, self.absent = floor.scores, identical.scores, identical.absent
         self.doubts = identical.doubts
-        self.goals: dict[str, Goal] = {name: column[0] for name, column in floor.columns.items()}
+        self.goals: dict[str, Goal] = {name: column.goal for name, column in floor.columns.items()}
         self.doubts += self._doubts_of_target(headline, target)
         real = judge.signal(judge.reference)
         self.centre = real.mean(dim=0)
-        self.real_effective, self.real_spread = effective_samples(real - self.centre), _spread(real)
+        self.real_spread = _spread(real)
 
     def _doubts_of_target(self, headline: str, target: float | None) -> list[str]:
         """A target left over from other data may be beyond the score of real data."""
@@ -71,18 +66,6 @@ class SelfCheck:
         return SelfChecks(
             real_n, fake_n, self.floor, self.identical, round(effective, 4), round(spread, 6), tuple(failed)
         )
-
-    def collapse(self, checks: SelfChecks, scores: dict[str, float]) -> str:
-        """How the samples collapsed, or an empty text."""
-        if any(value == 0 for name, value in scores.items() if name.partition("@")[0] == "modes_covered"):
-            return "modes_covered is 0"
-        if checks.spread >= NARROW:
-            return ""
-        if self.real_effective <= VARIED:  # on a line, say, where directions tell nothing
-            return "samples are all alike"
-        if checks.effective_samples < COLLAPSED:
-            return f"effective samples {checks.effective_samples:.2f} (reals: {self.real_effective:.1f})"
-        return ""
 
 
 def effective_samples(x: Tensor) -> float:

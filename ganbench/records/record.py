@@ -37,11 +37,13 @@ class Component(Struct, frozen=True):
 
 
 class Column(Struct, frozen=True):
-    """What a score means: ``min``, ``max`` or ``info``, and the values it can take (None: open)."""
+    """What a score means: ``min``, ``max`` or ``info``, and the values it can take (None: open). A trained generator
+    whose score is no better than ``collapsed_at`` has collapsed (None: the score does not tell)."""
 
     goal: Goal
     low: float | None = None
     high: float | None = None
+    collapsed_at: float | None = None
 
     @property
     def log(self) -> bool:
@@ -184,8 +186,6 @@ class Record(Struct, frozen=True, kw_only=True):
     bits: Fingerprints = Fingerprints()
     best: Best | None = None
     curve: tuple[Look, ...] = ()
-    collapse: str = ""
-    """How the samples collapsed, if they did."""
     self_checks: SelfChecks | None = None
     speed: Speed = Speed()
     cost: Cost = Cost()

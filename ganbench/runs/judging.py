@@ -15,7 +15,7 @@ from ganbench.contracts.arch import GAN
 from ganbench.evaluation.best import BestSoFar
 from ganbench.evaluation.judge import Verdict
 from ganbench.evaluation.sampling import sample
-from ganbench.records.record import Best, Column, SelfChecks
+from ganbench.records.record import Best, SelfChecks
 from ganbench.runs.setup import Bench
 
 
@@ -35,7 +35,7 @@ class Judgement:
             return {"scores": {}}
         draws = [verdict.scores for verdict in self.verdicts]
         scores = means(draws)
-        meanings = {name: Column(*meaning) for name, meaning in self.verdicts[0].columns.items() if name in scores}
+        meanings = {name: column for name, column in self.verdicts[0].columns.items() if name in scores}
         return {"scores": scores, "draws": draws, "columns": meanings, "absent": self._absent()}
 
     @property

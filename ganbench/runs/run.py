@@ -255,7 +255,6 @@ class Run:
             bits=Fingerprints(self.trainer.fingerprint() if status == "ok" else "", judgement.samples, recording.trace),
             best=judgement.best,
             curve=tuple(self.best.looks),
-            collapse=self.bench.self_check.collapse(checks, scored["scores"]) if checks else "",
             self_checks=checks,
             speed=recording.speed(self.trainer, judgement.rate),
             cost=recording.cost(self.trainer.images),

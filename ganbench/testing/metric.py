@@ -449,6 +449,29 @@ def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding
                 )
 
 
+@CHECKS.add
+def the_reals_have_not_collapsed(case: MetricCase) -> Iterator[Finding]:
+    """A row of which a seed collapsed is not ranked. The limits in ``collapsed_at`` must name declared columns, and be
+    out of reach of real data."""
+    limits_of = getattr(case.metric, "collapsed_at", None)
+    for world in case.worlds if limits_of else ():
+        evaluation = world.evaluation("real")
+        scores = _numbers(case.metric(evaluation))
+        for name, limit in limits_of(evaluation).items() if limits_of else ():
+            goal = case.metric.columns.get(name)
+            if goal is None or not math.isfinite(limit):
+                yield Finding(
+                    f"collapsed_at = {{{name!r}: {limit!r}}}", "a finite limit of a declared column", "correct it"
+                )
+            elif name in scores and (scores[name] >= limit if goal == "min" else scores[name] <= limit):
+                yield Finding(
+                    seen=f"{name} of a copy of the reals: {scores[name]:.4g}; collapsed at {limit:g}",
+                    expected="a limit that only useless samples reach",
+                    mend="a limit is at most for max and info, at least for min",
+                    where=world.name,
+                )
+
+
 # -- small things ------------------------------------------------------------------------------------------------------
 
 

@@ -202,7 +202,6 @@ def facts_of(record: Record) -> dict[str, Any]:
         "best": record.get("best"),
         "self-checks": checks,
         "failed checks": failed,
-        "collapse": numbers_in(record.get("collapse", "")),
         "images": (record.get("cost") or {}).get("images"),
     }
 

@@ -45,6 +45,8 @@ ALPHA = 0.05
 TAU = 0.1
 FEWEST = 0.1
 """Share of high quality, as a part of what real data reach, below which the balance of modes says nothing."""
+HARDLY_ANY = 0.02
+"""Share of the modes up to which a generator counts as collapsed, if it hits no more; a single mode always does."""
 PSEUDO = 0.5  # images added to each row of the confusion matrix
 
 
@@ -85,6 +87,12 @@ class Modes:
         else:
             seen = by_classifier(evaluation, len(pi))
         return {**score(seen.mode, pi, seen.mistakes, seen.ceiling), "hq_ceiling": seen.ceiling}
+
+    def collapsed_at(self, evaluation: Evaluation) -> dict[str, float]:
+        """One mode of a few, or 20 of a thousand. ``modes_covered`` would not do: in a short training of a thousand
+        modes, good generators hit hundreds and cover none."""
+        modes = len(evaluation.oracle.probabilities) if evaluation.oracle is not None else 0
+        return {"modes_hit": max(1.0, HARDLY_ANY * modes)} if modes > 1 else {}
 
 
 class Assigned(NamedTuple):
