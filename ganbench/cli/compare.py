@@ -66,8 +66,9 @@ def compare(
     column = table.column(metric) if metric else table.headline
     if column not in table.columns:
         raise GanbenchError(f"no run of {a} has a score", "see `ganbench leaderboard`")
-    label = table.label(column)
-    found = compare_rows((first, other), (a, b), column, table.columns[column], label)
+    label, whole = table.label(column), _whole(sources)
+    standing = whole.standing(column) if whole is not None else None
+    found = compare_rows((first, other), (a, b), column, table.columns[column], label, standing)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
     else:
@@ -110,6 +111,15 @@ def _sources(protocol: str, given: Iterable[Record], runs: Path, published: bool
     return Sources(rules, local, others)
 
 
+def _whole(sources: Sources) -> Table | None:
+    """The table that `ganbench leaderboard` prints; None if there are no records."""
+    from ganbench.leaderboards.table import build
+
+    if not sources.local and not sources.published:
+        return None
+    return build(sources.local, sources.rules, published=sources.published, installed=installed_source)
+
+
 def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row, Table]:
     """The row that ``text`` names, and the table it is in.
 
@@ -119,10 +129,10 @@ def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row,
     from ganbench.leaderboards.table import build
 
     if folder is None:
-        if not sources.local and not sources.published:
+        whole = _whole(sources)
+        if whole is None:
             raise RecordError(f"there are no records to look up the row '{text}' in", "see `ganbench leaderboard`")
-        table = build(sources.local, sources.rules, published=sources.published, installed=installed_source)
-        return _named(text, table), table
+        return _named(text, whole), whole
     same = sources.rules is not None and all(record.digest == sources.rules.digest for record in folder)
     rules, published = (sources.rules, sources.published) if same else (None, [])
     table = build(folder, rules, published=published, installed=installed_source)
@@ -162,7 +172,7 @@ def _print(found: Comparison) -> None:
 
 def _methods(found: Comparison) -> RichTable:
     """Both summaries, and every run's score."""
-    from ganbench.leaderboards.cells import DASH, interval
+    from ganbench.leaderboards.cells import DASH, extremes, interval
     from ganbench.leaderboards.comparison import precise
 
     def known(value: float | None) -> str:
@@ -170,7 +180,12 @@ def _methods(found: Comparison) -> RichTable:
 
     sides = found.a, found.b
     table = _plain("", *(side.name for side in sides))
-    table.add_row("mean [95 % interval]", *(interval(side.summary) for side in sides))
+    mean = "geometric mean" if found.a.summary.log and found.b.summary.log else "mean"
+    centres = (f"median {extremes(side.summary)}" if side.trouble else interval(side.summary) for side in sides)
+    table.add_row(f"{mean} [95 % interval]", *centres)
+    if found.in_table:
+        ranks = (found.in_table.rank_a, found.in_table.rank_b)
+        table.add_row("rank", *(f"{rank} of {found.in_table.entries}" for rank in ranks))
     table.add_row("sd between seeds", *(known(side.summary.sd) for side in sides))
     table.add_row("sd of one evaluation", *(f"{known(side.noise)} ({side.draws} per run)" for side in sides))
     table.add_row("runs", *(side.runs for side in sides))
@@ -185,14 +200,23 @@ def _answers(found: Comparison) -> RichTable:
     from ganbench.leaderboards.comparison import apart_text, p_value
     from ganbench.leaderboards.statistics import MANY
 
+    def bare(p: float) -> str:
+        return p_value(p).removeprefix("p ").removeprefix("= ")
+
     apart, chance = found.difference, found.chance
     what, _, ends = apart_text(apart).partition(" ")
     effect = "none: no spread" if apart.effect is None else f"{number(apart.effect)} standard deviations (Hedges' g)"
-    more = {0: "none: it is settled", None: f"more than {MANY}: call it a tie"}.get(found.more_seeds)
+    untested = "untested: a seed failed or collapsed"
+    never = f"more than {MANY}: call it a tie" if found.tested else untested
+    more = {0: "none: it is settled", None: never}.get(found.more_seeds)
     table = _plain("", "A against B")
-    table.add_row(f"{what.replace('ratio', 'ratio of geometric means')} [95 % interval]", ends)
-    table.add_row("test", found.test)
-    table.add_row("p", p_value(apart.p).removeprefix("p ").removeprefix("= "))
+    if found.tested:
+        table.add_row(f"{what.replace('ratio', 'ratio of geometric means')} [95 % interval]", ends)
+    table.add_row("test", found.test if found.tested else untested)
+    if found.tested:
+        table.add_row("p of this pair alone", bare(apart.p))
+    if found.in_table:
+        table.add_row("p adjusted for all pairs", bare(found.in_table.adjusted))
     table.add_row("probability that A is better", f"{chance.estimate:.2f} [{chance.low:.2f}, {chance.high:.2f}]")
     table.add_row("size of the difference", effect)
     table.add_row("seeds still needed, each", more or str(found.more_seeds))

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ganbench.leaderboards.table import Table
 
 
+WIDE = 300
+"""Characters; enough for every column."""
+
+
 class Format(StrEnum):
     """How a table is written."""
 
@@ -49,6 +53,9 @@ def leaderboard(
     metric: Annotated[
         list[str] | None, typer.Option(help="Score columns to show (repeat, or separate by commas).")
     ] = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="Show every column, and the noise of seeds and of evaluations.")
+    ] = False,
     as_format: Annotated[Format, typer.Option("--format", help="How to print the table.")] = Format.terminal,
     write: Annotated[
         bool, typer.Option("--write", help="Publish your runs: write table and records to leaderboards/PROTOCOL/.")
@@ -61,7 +68,7 @@ def leaderboard(
         if write:
             _publish(protocol, runs, out)
         else:
-            _show(protocol, runs, published, sort, shown, as_format)
+            _show(protocol, runs, published, sort, shown, as_format, wide)
 
 
 @contextmanager
@@ -75,12 +82,14 @@ def _no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def _show(protocol: str, runs: Path, published: bool, sort: str, metrics: list[str], as_format: Format) -> None:
+def _show(
+    protocol: str, runs: Path, published: bool, sort: str, metrics: list[str], as_format: Format, wide: bool
+) -> None:
     from ganbench.leaderboards.publishing import gather
 
     table, errors = gather(protocol, runs, published=published, sort=sort, metrics=metrics)
     if table is not None:
-        _print(table, as_format)
+        _print(table, as_format, wide)
     for error in errors:
         complain(error)
     if table is None and not errors:
@@ -108,7 +117,7 @@ def _publish(protocol: str, runs: Path, out: Path) -> None:
     console().print(f"[bold]{folder}[/]: {len(changed)} files written", soft_wrap=True)
 
 
-def _print(table: Table, as_format: Format) -> None:
+def _print(table: Table, as_format: Format, wide: bool) -> None:
     from ganbench.leaderboards.export import to_csv, to_json
     from ganbench.leaderboards.html import to_page
     from ganbench.leaderboards.markdown import to_markdown
@@ -116,7 +125,9 @@ def _print(table: Table, as_format: Format) -> None:
 
     if as_format is Format.terminal:
         terminal = console()
-        terminal.print(to_rich(table, terminal.width))
+        if wide:  # lines longer than the terminal are for a pager: | less -S
+            terminal.width = max(terminal.width, WIDE)
+        terminal.print(to_rich(table, None if wide else terminal.width, noises=wide), soft_wrap=wide)
     else:
         renderers = {
             Format.md: to_markdown,

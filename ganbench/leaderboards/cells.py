@@ -7,12 +7,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
-from ganbench.leaderboards.rows import Kind, Row
+from ganbench.leaderboards.rows import Part, Row
 from ganbench.leaderboards.statistics import LOW_N, Summary
-from ganbench.leaderboards.table import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table, short_name
+from ganbench.leaderboards.table import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table, centre_of, short_name
 
 DASH = "–"
-
+SEED_SD, EVALUATION_SD = "seed sd", "eval sd"
+NOT_BEATEN = "‡"
 
 NOTHING = 1e-12
 """Anything smaller is rounding error, such as the distance of a set from itself."""
@@ -32,15 +33,23 @@ def number(value: float) -> str:
 def interval(summary: Summary) -> str:
     """``0.712 [0.64, 0.78]``: with as many digits as the width of the interval makes meaningful."""
     if summary.low is None or summary.high is None:
-        return number(summary.mean)
-    half = max(summary.mean - summary.low, summary.high - summary.mean)
+        return number(summary.centre)
+    half = max(summary.centre - summary.low, summary.high - summary.centre)
     if half < NOTHING:
-        return f"{number(summary.mean)} [{number(summary.low)}, {number(summary.high)}]"
+        return f"{number(summary.centre)} [{number(summary.low)}, {number(summary.high)}]"
     if half < 1e-5 or half >= 1e7:
-        return f"{summary.mean:.3g} [{summary.low:.3g}, {summary.high:.3g}]"
+        return f"{summary.centre:.3g} [{summary.low:.3g}, {summary.high:.3g}]"
     digits, ends = 1 - math.floor(math.log10(half)), -math.floor(math.log10(half / 2))
-    low, high = _fixed(summary.low, max(0, ends)), _fixed(summary.high, max(0, ends))
-    return f"{_fixed(summary.mean, max(0, digits))} [{low}, {high}]"
+    first = -math.floor(math.log10(summary.low)) if summary.log else 0  # a positive low end is not to read 0
+    low, high = _fixed(summary.low, max(0, ends, first)), _fixed(summary.high, max(0, ends))
+    return f"{_fixed(summary.centre, max(0, digits))} [{low}, {high}]"
+
+
+def extremes(summary: Summary) -> str:
+    """``17.4 (0.9 to 65.7)``: the median, and the smallest and the largest value."""
+    if summary.n < 2:
+        return number(summary.centre)
+    return f"{number(summary.median)} ({number(min(summary.values))} to {number(max(summary.values))})"
 
 
 def count(value: float | None) -> str:
@@ -58,19 +67,18 @@ def _fixed(value: float, digits: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
-def headings_of(table: Table, kind: Kind) -> dict[str, str]:
-    """Column -> its heading in one block of the table."""
+def headings_of(table: Table, part: Part, *, noises: bool = True) -> dict[str, str]:
+    """Column -> its heading in one part of the table; ``noises`` adds those of seeds and of evaluations."""
     scores = {f"score {name}": _heading(table, name) for name in table.shown}
-    if kind == "yardstick":
-        return {"arch": "yardstick", **scores, "ok": "draws"}
     device = ["device"] if len(table.machines) > 1 else []
-    rank = ["rank"] if kind == "entry" else []
-    names = [*rank, "arch", "loss", *scores, *table.extras, "images/s", "params G/D", "D norm", "ok", *device]
+    rank = [] if part in ("custom", "edited") else ["rank"]
+    sds = [SEED_SD, EVALUATION_SD] if noises else []
+    names = [*rank, "arch", "loss", *scores, *sds, *table.extras, "images/s", "params G/D", "D norm", "ok", *device]
     return {name: scores.get(name, name) for name in names}
 
 
 def is_number(key: str) -> bool:
-    numbers = ("rank", "images/s", "params G/D", KIMG_TO_TARGET, SECONDS_TO_TARGET)
+    numbers = ("rank", "images/s", "params G/D", KIMG_TO_TARGET, SECONDS_TO_TARGET, SEED_SD, EVALUATION_SD)
     return key.startswith(("score ", "best ")) or key in numbers
 
 
@@ -83,16 +91,18 @@ def _heading(table: Table, column: str) -> str:
 def cells_of(table: Table, row: Row) -> dict[str, str]:
     """A text for every heading."""
     scores = {f"score {name}": _score(table, row, name) for name in table.shown}
+    noises = _noises(table, row)
     if row.kind == "yardstick":
-        return {"arch": row.entry.yardstick, **scores, "ok": str(row.ok)}
+        return {"arch": row.entry.yardstick, "loss": "yardstick", **scores, **noises, "ok": f"{row.ok} drawn"}
     low_n = "†" if 0 < row.ok < LOW_N else ""
     more = [*(f"+{trick}" for trick in table.tricks(row)), *(f"{name}={value}" for name, value in row.entry.changes)]
     return {
         "rank": row.kind if row.kind in ("custom", "edited") else str(row.rank or DASH),
-        "arch": table.part(row, "arch"),
+        "arch": table.part(row, "arch") + (f" {NOT_BEATEN}" if row.not_beaten else ""),
         "loss": " ".join([table.part(row, "loss"), *more]),
         **scores,
-        table.best_label: _mean(row, row.best.score) if row.best else DASH,
+        **noises,
+        table.best_label: number(centre_of(row, row.best.score)) if row.best else DASH,
         KIMG_TO_TARGET: _to_target(row, row.reached.kimg) if row.reached else DASH,
         SECONDS_TO_TARGET: _to_target(row, row.reached.seconds) if row.reached else DASH,
         "images/s": f"{row.costs['images/s']:.0f}" if "images/s" in row.costs else DASH,
@@ -104,16 +114,25 @@ def cells_of(table: Table, row: Row) -> dict[str, str]:
 
 
 def _score(table: Table, row: Row, name: str) -> str:
-    """A mean, with its interval in headline and chosen columns; in parentheses if runs failed."""
+    """A mean, or the median of a row with failed or collapsed seeds; in headline and chosen columns also the interval,
+    or the extremes."""
     if name not in row.scores:
         return DASH
-    detailed = table.chosen or name == table.headline
-    text = interval(row.scores[name]) if detailed and not row.failures else _mean(row, row.scores[name])
-    return text if row.scores[name].n == row.ok else f"{text} ({row.scores[name].n}/{row.ok})"
+    summary, text = row.scores[name], number(centre_of(row, row.scores[name]))
+    if table.chosen or name == table.headline:
+        text = extremes(summary) if row.trouble else interval(summary)
+    return text if summary.n == row.ok else f"{text} ({summary.n}/{row.ok})"
 
 
-def _mean(row: Row, summary: Summary) -> str:
-    return f"({number(summary.mean)})" if row.failures else number(summary.mean)
+def _noises(table: Table, row: Row) -> dict[str, str]:
+    """The headline's standard deviations between seeds, and between evaluations of one run."""
+    summary, judging = row.scores.get(table.headline), row.noise.get(table.headline)
+    seeds = summary.sd if summary else None
+    return {SEED_SD: _known(seeds), EVALUATION_SD: _known(judging)}
+
+
+def _known(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2g}" if value >= NOTHING else "0"
 
 
 def _to_target(row: Row, median: float | None) -> str:
@@ -125,34 +144,56 @@ def _to_target(row: Row, median: float | None) -> str:
     return (number(median) if math.isfinite(median) else DASH) + some
 
 
-def _how_ranked(table: Table) -> str:
+def _how_ranked(table: Table) -> list[str]:
+    label = table.label(table.headline)
     better = {"max": "higher is better", "min": "lower is better", "info": "no direction"}[table.goal]
-    scale = " on the log scale" if table.log else ""
-    return (
-        f"rank: 1 + the number of entries with a significantly better {table.label(table.headline)} ({better}; "
-        f"Welch's t-test over seeds{scale}, Holm, 5 %); equal ranks are ties"
-    )
+    scale = " of the logarithms" if table.log else ""
+    logs = [table.label(name) for name in table.shown if name in table.logs]
+    plain = [table.label(name) for name in table.shown if name not in table.logs]
+    means = [f"{', '.join(logs)}: geometric mean over seeds"] if logs else []
+    means += [f"{', '.join(plain)}: mean over seeds"] if plain else []
+    return [
+        f"rank: the range that the seeds allow: 1 + the rows with a significantly better {label}, to the number of all "
+        f"less those with a significantly worse one ({better}; Welch's t-test{scale}, Holm over all pairs, 5 %)",
+        f"{'; '.join(means)}; in brackets: its Student-t 95 % interval, on the scale of the test",
+    ]
 
 
-def footnotes_of(table: Table, dropped: Sequence[str] = ()) -> list[str]:
-    """Explanations of the cells, without failures and notes, and without extra columns that were dropped."""
-    notes = [_how_ranked(table), "in brackets: Student-t 95 % interval of the mean over seeds"]
+def footnotes_of(table: Table, dropped: Sequence[str] = (), *, noises: bool = True) -> list[str]:
+    """Explanations of the cells, without failures and notes, and without columns that were dropped."""
+    notes = _how_ranked(table)
     spaces: dict[str, list[str]] = defaultdict(list)
     for name in table.shown:
         if "@" in name:
             spaces[name.partition("@")[2]].append(short_name(name))
     notes += [f"{', '.join(names)}: in the feature space of {space}" for space, names in spaces.items()]
+    if noises:
+        label = table.label(table.headline)
+        notes.append(f"{SEED_SD}, {EVALUATION_SD}: sd of {label} between seeds, and between evaluations of one run")
     notes += _about_extras(table, [name for name in table.extras if name not in dropped])
     if len(table.machines) == 1:
         notes.append(f"images/s: real images shown to D per second of training, on {table.machines[0]}")
     elif table.machines:
         notes.append("images/s: real images shown to D per second of training; never compare it across devices")
-    if any(row.failures for row in table.rows):
-        notes.append("in parentheses: mean of the surviving runs; an entry with failures ranks below all complete ones")
+    return notes + _about_rows(table)
+
+
+def _about_rows(table: Table) -> list[str]:
+    """Explanations of the marks and of the parts of the table."""
+    notes = []
+    for name in sorted({row.not_beaten for row in table.rows if row.not_beaten}):
+        notes.append(
+            f"{NOT_BEATEN}: not better than {name} (Welch, Holm over the rows, 5 %; by the median where there is no test)"
+        )
+    if any(row.trouble for row in table.rows):
+        notes.append(
+            "rows with a failed or collapsed seed: median (smallest to largest) of the runs with a score. They stand "
+            "below all complete rows, by the number of such seeds, untested: that is a rule, not a finding"
+        )
     if any(row.missing for row in table.rows):
         notes.append("missing: seeds without a finished run; until they have one, the entry has no rank")
     if any(0 < row.ok < LOW_N for row in table.rows if row.kind != "yardstick"):
-        notes.append(f"†: fewer than {LOW_N} runs, so intervals are wide and ties likely; a single run has no rank")
+        notes.append(f"†: fewer than {LOW_N} runs, so intervals and ranges are wide; a single run has no rank")
     return notes
 
 

@@ -24,6 +24,7 @@ from ganbench.leaderboards.statistics import (
     pairing,
     seeds_needed,
 )
+from ganbench.leaderboards.table import Standing
 from ganbench.records.record import Column
 
 
@@ -37,6 +38,8 @@ class Side(Struct, frozen=True):
     noise: float | None
     draws: int
     runs: str
+    trouble: int
+    """How many of its runs failed, collapsed, or have no score in the headline."""
 
     @property
     def noise_share(self) -> float | None:
@@ -46,9 +49,27 @@ class Side(Struct, frozen=True):
         return self.noise**2 / self.draws / self.summary.sd**2
 
 
+class InTable(Struct, frozen=True):
+    """What the table says of two of its complete entries: the p-value of their difference, adjusted for all ``pairs`` of
+    the table's ``entries``, and the ranges of their ranks."""
+
+    adjusted: float
+    rank_a: str
+    rank_b: str
+    entries: int
+
+    @property
+    def pairs(self) -> int:
+        return self.entries * (self.entries - 1) // 2
+
+
 class Comparison(Struct, frozen=True):
-    """A against B by one column. ``more_seeds`` more of each would settle it with a chance of 80 %: 0 if it is settled,
-    None if it would take more than ``MANY`` each in all."""
+    """A against B by one column. ``settled`` says whether a test tells them apart: the table's where both are ranked in
+    it (``in_table``), else one of these two alone; a row with a failed or collapsed seed is not ``tested``.
+
+    ``more_seeds`` more of each would settle it with a chance of 80 %: 0 if it is settled, None if it would take more
+    than ``MANY`` each in all, or if there is no test.
+    """
 
     protocol: str
     digest: str
@@ -60,14 +81,24 @@ class Comparison(Struct, frozen=True):
     difference: Difference
     pairing: Pairing
     chance: Chance
+    in_table: InTable | None
+    tested: bool
+    settled: bool
     more_seeds: int | None
     test: str
     verdict: str
     notes: tuple[str, ...]
 
 
-def compare(rows: tuple[Row, Row], names: tuple[str, str], column: str, about: Column, label: str) -> Comparison:
-    """Compare two rows by a column; ``label`` is its short name.
+def compare(
+    rows: tuple[Row, Row],
+    names: tuple[str, str],
+    column: str,
+    about: Column,
+    label: str,
+    standing: Standing | None = None,
+) -> Comparison:
+    """Compare two rows by a column; ``label`` is its short name, ``standing`` the ranking of the table by it.
 
     Raises:
         GanbenchError: the rows were run or judged under different rules, the column has no direction, or a row has
@@ -79,12 +110,18 @@ def compare(rows: tuple[Row, Row], names: tuple[str, str], column: str, about: C
         )
     _check_rules(rows, names)
     a, b = (_side(row, name, column, label) for row, name in zip(rows, names, strict=True))
-    pairs = pairing(a.values, b.values, about.log)
-    seeds = [sorted(a.values.keys() & b.values.keys())] * 2 if pairs.worth else [sorted(a.values), sorted(b.values)]
+    in_table = _in_table(rows, standing)
+    log = about.log if in_table is None or standing is None else standing.ranking.log
+    pairs = pairing(a.values, b.values, log)
+    paired = pairs.worth and in_table is None  # the table does not pair, and is not to be contradicted
+    seeds = [sorted(a.values.keys() & b.values.keys())] * 2 if paired else [sorted(a.values), sorted(b.values)]
     ours, theirs = ([side.values[seed] for seed in those] for side, those in zip((a, b), seeds, strict=True))
-    apart = difference(ours, theirs, about.log, pairs.worth)
-    more = _more_seeds(apart, min(len(ours), len(theirs)))
-    return Comparison(
+    apart = difference(ours, theirs, log, paired)
+    tested = not any(row.trouble for row in rows)
+    settled = tested and (in_table.adjusted if in_table else apart.p) <= ALPHA
+    level = ALPHA / in_table.pairs if in_table else ALPHA
+    more = 0 if settled else _more_seeds(apart, min(len(ours), len(theirs)), level) if tested else None
+    found = Comparison(
         protocol=rows[0].records[0].protocol,
         digest=rows[0].records[0].digest,
         column=column,
@@ -95,11 +132,27 @@ def compare(rows: tuple[Row, Row], names: tuple[str, str], column: str, about: C
         difference=apart,
         pairing=pairs,
         chance=improvement(a.summary.values, b.summary.values, about.goal),
+        in_table=in_table,
+        tested=tested,
+        settled=settled,
         more_seeds=more,
-        test=_test(apart, pairs, about),
-        verdict=_verdict(a, b, apart, about.goal, label, more),
-        notes=(*_unlike(rows, names), *_doubts((a, b), apart, label)),
+        test=_test(apart, pairs, about, in_table),
+        verdict="",
+        notes=(*_unlike(rows, names), *_doubts((a, b), apart)),
     )
+    return structs.replace(found, verdict=_verdict(found) if tested else _untested(found, rows))
+
+
+def _in_table(rows: tuple[Row, Row], standing: Standing | None) -> InTable | None:
+    """None unless both rows are ranked in the table."""
+    if standing is None:
+        return None
+    places = [i for row in rows for i, ranked in enumerate(standing.rows) if ranked.records == row.records]
+    if len(places) != 2:
+        return None
+    one, other = places
+    ranges, adjusted = standing.ranking.ranges, float(standing.ranking.adjusted[one, other])
+    return InTable(adjusted, str(ranges[one]), str(ranges[other]), len(standing.rows))
 
 
 def _check_rules(rows: tuple[Row, Row], names: tuple[str, str]) -> None:
@@ -122,24 +175,24 @@ def _side(row: Row, name: str, column: str, label: str) -> Side:
         n = f"{len(values)} run{'s' * (len(values) != 1)}"
         raise GanbenchError(f"{name} has {n} with a score for {label}: a comparison needs two", "run more seeds")
     draws = min(len(record.draws) for record in row.well)
-    return Side(name, row.scores[column], values, row.noise.get(column), max(1, draws), row.verdict)
+    return Side(name, row.scores[column], values, row.noise.get(column), max(1, draws), row.verdict, row.trouble)
 
 
-def _more_seeds(apart: Difference, have: int) -> int | None:
-    if apart.p <= ALPHA:
-        return 0
-    needed = seeds_needed(apart.shift, apart.freedom)
+def _more_seeds(apart: Difference, have: int, level: float) -> int | None:
+    needed = seeds_needed(apart.shift, apart.freedom, alpha=level)
     return None if needed is None else max(1, needed - have)
 
 
 # -- sentences -----------------------------------------------------------------------------------------------
 
 
-def _test(apart: Difference, pairs: Pairing, about: Column) -> str:
+def _test(apart: Difference, pairs: Pairing, about: Column, in_table: InTable | None) -> str:
     """Which test was used, and why."""
     scale = " of the logarithms" if apart.log else ""
     if about.log and not apart.log:
         scale = " (not of the logarithms: a value is not positive)"
+    if in_table:
+        return f"Welch's t-test{scale}, as in the table"
     common = f"over {pairs.n} common seeds the scores correlate with r = {pairs.correlation or 0:.2f}"
     if apart.paired:
         return f"paired t-test{scale}: {common}"
@@ -171,35 +224,55 @@ def _turned(apart: Difference) -> Difference:
     return structs.replace(apart, estimate=turn(apart.estimate), low=turn(apart.high), high=turn(apart.low))
 
 
-def _verdict(a: Side, b: Side, apart: Difference, goal: Goal, label: str, more: int | None) -> str:
-    """One sentence."""
-    if apart.p <= ALPHA:
+def _how_sure(found: Comparison) -> str:
+    """``p = 0.034``, or in the table ``p = 0.034, adjusted for the 496 pairs of the table``"""
+    table = found.in_table
+    if table is None:
+        return p_value(found.difference.p)
+    return f"{p_value(table.adjusted)} adjusted for the {table.pairs} pairs of the table"
+
+
+def _verdict(found: Comparison) -> str:
+    """One sentence on two rows that were tested."""
+    a, b, apart, label = found.a, found.b, found.difference, found.label
+    if found.settled:
         a_is_lower = apart.estimate < (1 if apart.log else 0)
-        if a_is_lower != (goal == "min"):
+        if a_is_lower != (found.goal == "min"):
             a, b, apart = b, a, _turned(apart)
-        means = f"{precise(a.summary.mean)} against {precise(b.summary.mean)}"
-        better = "lower" if goal == "min" else "higher"
-        return f"{a.name} has the {better} {label}: {means} ({apart_text(apart)}), {p_value(apart.p)}"
-    alike = f"these seeds cannot tell {a.name} and {b.name} apart by {label} ({p_value(apart.p)})"
-    if more is None:
+        means = f"{precise(a.summary.centre)} against {precise(b.summary.centre)}"
+        better = "lower" if found.goal == "min" else "higher"
+        return f"{a.name} has the {better} {label}: {means} ({apart_text(apart)}), {_how_sure(found)}"
+    alike = f"these seeds cannot tell {a.name} and {b.name} apart by {label} ({_how_sure(found)})"
+    if found.more_seeds is None:
         return f"{alike}; even {MANY} seeds each would hardly do: call it a tie"
-    seeds = f"about {more} more seed{'s' * (more != 1)} each"
+    seeds = f"about {found.more_seeds} more seed{'s' * (found.more_seeds != 1)} each"
     return f"{alike}; {seeds} would, with a chance of 80 %, if the difference is as large as it looks"
+
+
+def _untested(found: Comparison, rows: tuple[Row, Row]) -> str:
+    """One sentence on two rows of which at least one has a failed or collapsed seed."""
+    sides = [(row, side) for row, side in zip(rows, (found.a, found.b), strict=True) if row.trouble]
+    told = " and ".join(f"{row.trouble} of {row.seeds} seeds of {side.name}" for row, side in sides)
+    medians = f"median {found.label} {precise(found.a.summary.median)} against {precise(found.b.summary.median)}"
+    where = ""
+    if len(sides) == 1 and all(row.kind == "entry" for row in rows):
+        where = f"; in the table {sides[0][1].name} stands below all complete rows, by a rule"
+    return f"not tested, as {told} failed or collapsed: {medians}{where}"
 
 
 def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
     """How the two rows differ beyond their names, and what they lack."""
     notes = []
     for row, name in zip(rows, names, strict=True):
-        if row.failures:
-            notes.append(
-                f"{name}: {row.verdict}; only the successful runs are compared here, but the leaderboard ranks an "
-                "entry with failures below all complete ones"
-            )
+        if row.trouble:
+            notes.append(f"{name}: {row.verdict}; what is said of it concerns the runs with a score")
         if row.missing:
             notes.append(f"{name}: seeds {', '.join(map(str, row.missing))} of the protocol are missing")
-        if row.collapsed:
-            notes.append(f"{name}: {len(row.collapsed)}/{row.seeds} collapsed: {row.collapsed[0].collapse}")
+        if row.collapses:
+            ways = sorted({collapse.way for found in row.collapses.values() for collapse in found})
+            notes.append(f"{name}: {len(row.collapses)}/{row.seeds} collapsed: {'; '.join(ways)}")
+        if row.not_beaten:
+            notes.append(f"{name} is not better than {row.not_beaten}")
         if row.entry.custom:
             notes.append(f"{name} is custom: made with changed settings, or with code that is in no package")
         notes += [
@@ -216,7 +289,7 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
     return notes
 
 
-def _doubts(sides: Sequence[Side], apart: Difference, label: str) -> list[str]:
+def _doubts(sides: Sequence[Side], apart: Difference) -> list[str]:
     """Reasons not to trust the numbers too much."""
     notes = []
     for side in sides:
@@ -226,17 +299,8 @@ def _doubts(sides: Sequence[Side], apart: Difference, label: str) -> list[str]:
                 f"{side.name}: most of the spread between seeds is noise of the evaluation ({precise(side.noise)} "
                 f"each, {side.draws} per run); more samples or draws would tell more than more seeds"
             )
-    if 0.001 < apart.p <= ALPHA:
-        notes.append(
-            "p is for this comparison alone; ranks correct for all those of a table, so the two may still share a rank"
-        )
     if min(side.summary.n for side in sides) < LOW_N:
         notes.append(f"fewer than {LOW_N} runs: intervals are wide, and only large differences can be found")
-    a, b = (side.summary for side in sides)
-    if apart.log and (a.mean - b.mean) * (apart.estimate - 1) < 0:
-        notes.append(
-            f"the mean {label} contradicts the ratio: outlying seeds pull a mean more than they pull the logarithms"
-        )
     if apart.paired and len({*sides[0].values, *sides[1].values}) > len(
         sides[0].values.keys() & sides[1].values.keys()
     ):

@@ -24,7 +24,9 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
     entry, statuses = row.entry, Counter(record.status for record in row.failures)
     flat: dict[str, Any] = {
         "kind": row.kind,
-        "rank": row.rank,
+        "part": row.part,
+        "rank": row.rank and row.rank.best,
+        "rank worst": row.rank and row.rank.worst,
         "arch": entry.arch,
         "arch package": _provenance(row, "arch"),
         "loss": entry.loss,
@@ -45,15 +47,15 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
         flat |= {**best, "best kimg": row.best and row.best.kimg}
     if table.target is not None:
         flat |= _target_parts(row)
-    if any(other.collapsed for other in table.rows):
-        flat["collapsed"] = len(row.collapsed)
+    flat["collapsed"] = len(row.collapses)
+    flat["not better than"] = row.not_beaten
     flat |= {name: _whole(row.costs.get(name)) if name in _WHOLE else row.costs.get(name) for name in COSTS}
     spaces = {name.partition("@")[2] for name in table.columns if "@" in name}
     return flat | {"extractor": " ".join(sorted(spaces)), "device": " + ".join(row.machines)}
 
 
 _WHOLE = ("params_g", "params_d")
-_COUNTS = ("rank", "ok", "seeds", "missing", "reached target", "collapsed", *_WHOLE)
+_COUNTS = ("rank", "rank worst", "ok", "seeds", "missing", "reached target", "collapsed", *_WHOLE)
 
 
 def _parts(row: Row, name: str) -> dict[str, float | int | None]:
@@ -62,7 +64,10 @@ def _parts(row: Row, name: str) -> dict[str, float | int | None]:
 
 
 def _summary(summary: Summary | None) -> dict[str, float | int | None]:
-    parts: dict[str, Any] = {part: getattr(summary, part, None) for part in ("mean", "sd", "low", "high")}
+    """``centre`` with ``low`` and ``high`` is on the scale of the test (the geometric mean where logarithms are
+    compared), ``sd`` that of the plain values."""
+    parts: dict[str, Any] = {part: getattr(summary, part, None) for part in ("centre", "sd", "low", "high", "median")}
+    parts |= {"min": min(summary.values), "max": max(summary.values)} if summary else {"min": None, "max": None}
     return parts | {"n": summary.n if summary else 0}
 
 
@@ -88,7 +93,7 @@ def _whole(value: float | None) -> int | None:
 
 
 def to_frame(table: Table) -> pd.DataFrame:
-    """One row per entry with every column: ``fid mean``, ``fid sd``, ``fid low``, ``images/s`` ..."""
+    """One row per entry with every column: ``fid centre``, ``fid sd``, ``fid low``, ``images/s`` ..."""
     import pandas as pd
 
     rows = [_flat(table, row) for row in table.rows]
@@ -119,6 +124,7 @@ def to_json(table: Table) -> str:
         "digest": table.digest,
         "headline": table.headline,
         "seeds": table.seeds,
+        "log_scale": sorted(table.logs),
         "columns": {name: msgspec.to_builtins(column) for name, column in table.columns.items()},
         "rows": [_tree(table, row) for row in table.rows],
         "left_out": table.left_out,
@@ -139,7 +145,8 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
     first = row.records[0] if row.records else None
     return {
         "kind": row.kind,
-        "rank": row.rank,
+        "part": row.part,
+        "rank": row.rank and row.rank._asdict(),
         "name": table.title(row),
         "arch": msgspec.to_builtins(first.arch) if first else None,
         "loss": msgspec.to_builtins(first.loss) if first else None,
@@ -151,7 +158,10 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
         "missing": row.missing,
         "failures": [{"seed": r.seed, "status": r.status, "reason": r.reason} for r in row.failures],
         "absent": [{"seed": r.seed, **r.absent} for r in row.records if r.absent],
-        "collapsed": [{"seed": r.seed, "reason": r.collapse} for r in row.collapsed],
+        "collapsed": [
+            {"seed": seed, "reason": "; ".join(way.told for way in ways)} for seed, ways in row.collapses.items()
+        ],
+        "not_better_than": row.not_beaten,
         "edited": [edit._asdict() for edit in row.edits],
         "scores": scores,
         "best": _best(table, row),

@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from html import escape
 
 from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number
-from ganbench.leaderboards.rows import KINDS, Kind, Row
+from ganbench.leaderboards.rows import PARTS, Part, Row
 from ganbench.leaderboards.table import Table
 
-TITLES: dict[Kind, str] = {
-    "entry": "Ranking",
+TITLES: dict[Part, str] = {
+    "ranked": "Ranking",
+    "unstable": "A seed failed or collapsed: below all complete rows, by a rule, untested",
+    "incomplete": "Seeds are missing: no rank yet",
     "custom": "Custom runs: changed settings, never ranked",
     "edited": "Edited runs: code that differs from the known code of its version, never ranked",
-    "yardstick": "Yardsticks: nothing was trained",
 }
 STYLE = """
 .ganbench table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5em 0 1.5em; }
@@ -21,7 +22,8 @@ STYLE = """
 .ganbench th, .ganbench td { border-bottom: 1px solid #8884; }
 .ganbench th.number, .ganbench td.number { text-align: right; }
 .ganbench thead th { border-bottom: 2px solid #8888; }
-.ganbench tr.failed { opacity: .55; }
+.ganbench tr.trouble { opacity: .7; }
+.ganbench tr.yardstick { font-style: italic; background: #8881; }
 .ganbench caption { text-align: left; font-weight: bold; padding: .3em 0; }
 .ganbench li { max-width: 60em; }
 """
@@ -47,8 +49,8 @@ for (const head of document.querySelectorAll('.ganbench th')) head.onclick = () 
 
 
 def to_html(table: Table) -> str:
-    """A fragment: one table for each kind of row, and the notes below."""
-    blocks = [_block(table, kind) for kind in KINDS if table.block(kind)]
+    """A fragment: one table for each part, and the notes below."""
+    blocks = [_block(table, part) for part in PARTS if table.rows_of(part)]
     notes = [*footnotes_of(table), *table.failures, *table.collapses, *table.left_out, *table.notes]
     listing = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f'<div class="ganbench"><style>{STYLE}</style>{"".join(blocks)}<ul>{listing}</ul></div>'
@@ -66,18 +68,18 @@ def to_page(table: Table) -> str:
     )
 
 
-def _block(table: Table, kind: Kind) -> str:
-    headings = headings_of(table, kind)
+def _block(table: Table, part: Part) -> str:
+    headings = headings_of(table, part)
     head = "".join(f"<th{_side(key)}>{escape(text)}</th>" for key, text in headings.items())
-    rows = "\n".join(_row(table, row, headings) for row in table.block(kind))
-    return f"<table><caption>{TITLES[kind]}</caption><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>\n"
+    rows = "\n".join(_row(table, row, headings) for row in table.rows_of(part))
+    return f"<table><caption>{TITLES[part]}</caption><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>\n"
 
 
 def _row(table: Table, row: Row, keys: Iterable[str]) -> str:
     cells = cells_of(table, row)
-    failed = ' class="failed"' if row.failures else ""
+    marked = "yardstick" if row.kind == "yardstick" else "trouble" if row.trouble else ""
     shown = "".join(f"<td{_side(key)}>{escape(cells.get(key, ''))}</td>" for key in keys)
-    return f"<tr{failed}>{shown}</tr>"
+    return f'<tr class="{marked}">{shown}</tr>' if marked else f"<tr>{shown}</tr>"
 
 
 def _side(key: str) -> str:

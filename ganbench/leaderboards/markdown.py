@@ -7,32 +7,37 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number, plural
-from ganbench.leaderboards.rows import Kind, machine_of
+from ganbench.leaderboards.rows import Part, machine_of
 from ganbench.leaderboards.table import Table
+
+TOLD: dict[Part, tuple[str, str]] = {
+    "unstable": (
+        "Rows with a failed or collapsed seed",
+        "Below all complete rows, by the number of such seeds, then by the median. They are not tested: that they stand "
+        "here is a rule, not a finding.",
+    ),
+    "incomplete": ("Rows that lack seeds", "No rank until every seed has run."),
+    "custom": ("Custom runs", "Made with changed settings: never ranked."),
+    "edited": (
+        "Edited runs",
+        "Made with code that differs from the known code of its version (see the notes): never ranked.",
+    ),
+}
+"""The title of each part below the ranking, and what a reader should know about it."""
 
 
 def to_markdown(table: Table) -> str:
     """The README of a published leaderboard."""
     rule = table.protocol.description if table.protocol else ""
     parts = [f"# {table.name}", _prose(rule), _rules(table), "## How to read this", _reading(table)]
-    ranking = _pipes(table, "entry") or "No runs yet."
-    parts += ["## Ranking", ranking, _bullets(footnotes_of(table))]
-    if table.block("yardstick"):
-        parts += ["## Yardsticks", "Scored by the same code; nothing was trained.", _pipes(table, "yardstick")]
-    if table.block("custom"):
-        parts += ["## Custom runs", "Made with changed settings: never ranked.", _pipes(table, "custom")]
-    if table.block("edited"):
-        told = "Made with code that differs from the known code of its version (see the notes): never ranked."
-        parts += ["## Edited runs", told, _pipes(table, "edited")]
-    if table.failures:
-        parts += ["## Failures", _bullets(table.failures)]
-    if table.collapses:
-        told = (
-            "These runs finished and their scores count, but their samples are all alike (effective samples about 1, "
-            "or hardly any spread), or no mode has even a tenth of its fair share of high-quality samples "
-            "(modes_covered is 0)."
-        )
-        parts += ["## Collapsed", told, _bullets(table.collapses)]
+    ranking = _pipes(table, "ranked") or ("No complete rows yet." if table.rows else "No runs yet.")
+    parts += ["## Ranking", ranking]
+    for part, (title, told) in TOLD.items():
+        if rows := _pipes(table, part):
+            parts += [f"## {title}", told, rows]
+    parts += ["## Columns", _bullets(footnotes_of(table))]
+    if table.failures or table.collapses:
+        parts += ["## Failures", _bullets([*table.failures, *table.collapses])]
     if table.left_out or table.notes:
         parts += ["## Notes", _bullets([*table.left_out, *table.notes])]
     parts += ["## Reproduce", *_reproduce(table), "## Machines", _bullets(_machines(table)) or "None yet."]
@@ -63,13 +68,13 @@ def _rules(table: Table) -> str:
 
 
 def _reading(table: Table) -> str:
-    floor = any(row.entry.yardstick == "real data" for row in table.block("yardstick"))
-    perfect = ": real data score what a perfect generator would" if floor else ""
+    drawn = {row.entry.yardstick for row in table.block("yardstick")}
+    yardsticks = " Yardsticks, in italics, were not trained; the same code scores them." if drawn else ""
+    perfect = " Real data score what a perfect generator would." if "real data" in drawn else ""
     return (
         "Every row had the same data and the same number of real images shown to its discriminator, and was "
-        "scored at the end of the budget. Its rank is 1 + the number of rows that are significantly better by "
-        f"{table.label(table.headline)}: rows that these seeds cannot tell apart share a rank, and ranks need "
-        f"not follow the order of the means. Yardsticks give the numbers a scale{perfect}."
+        f"scored at the end of the budget. Its rank by {table.label(table.headline)} is a range: it could be any of "
+        "these, as far as the seeds tell. A wide range belongs to a row whose seeds differ much." + yardsticks + perfect
     )
 
 
@@ -98,12 +103,16 @@ def _machines(table: Table) -> list[str]:
     return [f"{machine} ({plural(range(n), 'record')})" for machine, n in sorted(found.items())]
 
 
-def _pipes(table: Table, kind: Kind) -> str:
-    """One block as a Markdown table."""
-    headings = headings_of(table, kind)
+def _pipes(table: Table, part: Part) -> str:
+    """One part as a Markdown table; yardsticks in italics."""
+    headings = headings_of(table, part)
     ruler = ["---:" if is_number(key) else "---" for key in headings]
-    rows = [[cells_of(table, row)[key] for key in headings] for row in table.block(kind)]
-    lines = [[*map(_escape, headings.values())], ruler, *([*map(_escape, row)] for row in rows)]
+    lines = [[*map(_escape, headings.values())], ruler]
+    rows = table.rows_of(part)
+    for row in rows:
+        cells = cells_of(table, row)
+        texts = [_escape(cells.get(key, "")) for key in headings]
+        lines.append([f"*{text}*" if text else "" for text in texts] if row.kind == "yardstick" else texts)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
 
 

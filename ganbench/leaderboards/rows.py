@@ -12,11 +12,14 @@ from typing import Literal, NamedTuple
 
 from ganbench.contracts.executor import UNPACKAGED, entry_name
 from ganbench.contracts.metric import Goal
-from ganbench.leaderboards.statistics import Summary, pooled_sd, summarise
+from ganbench.leaderboards.statistics import Range, Summary, pooled_sd, summarise
+from ganbench.records.collapse import Collapse, collapses_of
 from ganbench.records.record import FINISHED, Column, Record
 
 Kind = Literal["entry", "custom", "edited", "yardstick"]
-KINDS: tuple[Kind, ...] = ("entry", "custom", "edited", "yardstick")
+Part = Literal["ranked", "unstable", "incomplete", "custom", "edited"]
+PARTS: tuple[Part, ...] = ("ranked", "unstable", "incomplete", "custom", "edited")
+"""The parts of a table, in their order. Yardsticks stand among the ranked rows, without a rank."""
 
 
 class Entry(NamedTuple):
@@ -109,7 +112,9 @@ class Row:
     edits: tuple[Edit, ...] = ()
     unscored: int = 0
     """The number of successful runs without a score in the headline."""
-    rank: int | None = None
+    rank: Range | None = None
+    not_beaten: str = ""
+    """The yardstick that this row does not beat, where it should."""
     here: bool = False
 
     @property
@@ -133,9 +138,10 @@ class Row:
         return tuple(record for record in self.records if record.status != "ok")
 
     @cached_property
-    def collapsed(self) -> tuple[Record, ...]:
-        """The successful runs whose samples hardly differ from one another."""
-        return tuple(record for record in self.well if record.collapse)
+    def collapses(self) -> Mapping[int, tuple[Collapse, ...]]:
+        """Seed -> how the samples of a successful run collapsed."""
+        found = {record.seed: collapses_of(record) for record in self.well}
+        return {seed: ways for seed, ways in found.items() if ways}
 
     @cached_property
     def noise(self) -> Mapping[str, float | None]:
@@ -160,20 +166,26 @@ class Row:
         return ", ".join(sorted({record.d_norm for record in self.records if record.d_norm}))
 
     @property
-    def tier(self) -> tuple[int, int]:
-        """Complete rows come before rows with failures or without a headline, those before rows that lack runs."""
-        lacking = self.failures or self.missing or self.unscored
-        place = 2 if self.missing else 1 if lacking else 0
-        return place, self.unscored - self.ok if lacking else 0
+    def trouble(self) -> int:
+        """How many runs failed, collapsed, or have no score in the headline."""
+        return len(self.failures) + len(self.collapses) + self.unscored
+
+    @property
+    def part(self) -> Part:
+        """Where in its table the row stands."""
+        if self.kind in {"custom", "edited"}:
+            return "custom" if self.kind == "custom" else "edited"
+        return "incomplete" if self.missing else "unstable" if self.trouble and self.kind == "entry" else "ranked"
 
     @property
     def verdict(self) -> str:
-        """``5/5``, ``3/5 (2 diverged)``, ``3/5 (2 missing)``"""
+        """``5/5``, ``3/5, 2 diverged``, ``2/5, 1 collapsed, 2 missing``"""
         wrong = Counter(record.status for record in self.failures)
-        reasons = [f"{count} {status}" for status, count in sorted(wrong.items())]
+        reasons = [f"{len(self.collapses)} collapsed"] if self.collapses else []
+        reasons += [f"{count} {status}" for status, count in sorted(wrong.items())]
         reasons += [f"{self.unscored} without a headline"] if self.unscored else []
         reasons += [f"{len(self.missing)} missing"] if self.missing else []
-        return f"{self.ok}/{self.seeds}" + (f" ({', '.join(reasons)})" if reasons else "")
+        return ", ".join([f"{self.ok - len(self.collapses)}/{self.seeds}", *reasons])
 
 
 def _positive(values: Iterable[float]) -> float | None:
@@ -208,12 +220,14 @@ def machine_of(record: Record) -> str:
 
 
 class Rules(NamedTuple):
-    """What a row is summarised by: the table's columns, headline and seeds, and the headline's target."""
+    """What a row is summarised by: the table's columns, headline and seeds, the headline's target, and the columns that
+    are averaged on the log scale."""
 
     columns: Mapping[str, Column]
     headline: str
     seeds: Sequence[int]
     target: float | None = None
+    logs: frozenset[str] = frozenset()
 
 
 def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Iterable[Edit], here: bool) -> Row:
@@ -221,25 +235,30 @@ def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Itera
     finished = tuple(sorted((r for r in records if r.status in FINISHED), key=lambda r: r.seed))
     there = {record.seed for record in finished}
     well = [record for record in finished if record.status == "ok"]
-    scores = {}
-    for name, column in rules.columns.items():
-        values = [record.scores[name] for record in well if name in record.scores]
-        if values:
-            scores[name] = summarise(values, column.low, column.high)
     machines = tuple(sorted({machine_of(record) for record in finished}))
     return Row(
         entry,
         finished,
         missing=() if entry.yardstick else tuple(seed for seed in rules.seeds if seed not in there),
-        scores=scores,
+        scores=scores_of(well, rules),
         costs=_costs(well or finished, len(machines) == 1),
         machines=machines,
-        best=_best(well, rules),
+        best=best_of(well, rules),
         reached=_reached(finished, rules, len(machines) == 1),
         edits=tuple(edits),
         here=here,
         unscored=sum(rules.headline not in record.scores for record in well),
     )
+
+
+def scores_of(well: Sequence[Record], rules: Rules) -> dict[str, Summary]:
+    """The scores of successful runs, summarised."""
+    scores = {}
+    for name, column in rules.columns.items():
+        values = [record.scores[name] for record in well if name in record.scores]
+        if values:
+            scores[name] = summarise(values, column.low, column.high, name in rules.logs)
+    return scores
 
 
 def _costs(records: Iterable[Record], one_machine: bool) -> dict[str, float]:
@@ -251,13 +270,14 @@ def _costs(records: Iterable[Record], one_machine: bool) -> dict[str, float]:
     }
 
 
-def _best(well: Iterable[Record], rules: Rules) -> BestSoFar | None:
+def best_of(well: Iterable[Record], rules: Rules) -> BestSoFar | None:
     """None if no record kept its best generator's headline."""
     found = [record.best for record in well if record.best and rules.headline in record.best.scores]
     column = rules.columns.get(rules.headline)
     if not found or column is None:
         return None
-    score = summarise([best.scores[rules.headline] for best in found], column.low, column.high)
+    values = [best.scores[rules.headline] for best in found]
+    score = summarise(values, column.low, column.high, rules.headline in rules.logs)
     return BestSoFar(score, median(best.kimg for best in found))
 
 

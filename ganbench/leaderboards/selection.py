@@ -171,7 +171,7 @@ def edits_of(records: Iterable[Record], known: References) -> list[Edit]:
 def notes_on(rows: Iterable[Row]) -> list[str]:
     """What a reader should know about where the numbers come from."""
     rows = list(rows)
-    return [*_surroundings(rows), *_judges(rows), *_versions(rows), *_edited(rows), *_doubts(rows), *_absences(rows)]
+    return [*_surroundings(rows), *_versions(rows), *_edited(rows), *_doubts(rows), *_absences(rows)]
 
 
 def _surroundings(rows: Sequence[Row]) -> list[str]:
@@ -202,17 +202,6 @@ def _surroundings(rows: Sequence[Row]) -> list[str]:
             f"repeat bit for bit: {', '.join(names)}"
         )
     return notes
-
-
-def _judges(rows: Sequence[Row]) -> list[str]:
-    judges: dict[str, dict[str, set[tuple[str, str, int, str]]]] = defaultdict(lambda: defaultdict(set))
-    for row in rows:
-        for record in row.records:
-            for name, metric in record.metrics.items():
-                version = metric.package, metric.version, metric.revision, metric.source
-                judges[name][_hashed_as(metric, record)].add(version)
-    most = {name: max(map(len, found.values())) for name, found in judges.items()}
-    return [f"the metric {name} changed between runs: {n} sources" for name, n in most.items() if n > 1]
 
 
 def _versions(rows: Sequence[Row]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Statistics of a few seeds: Student-t intervals, Welch's test, Holm's correction, and ranks that admit ties.
+"""Statistics of a few seeds: Student-t intervals, Welch's test, Holm's correction, and ranges of ranks.
 
 To compare two methods, also their difference, how often either is better, and the seeds that would tell them apart.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from statistics import correlation, fmean
+from statistics import correlation, fmean, median
+from typing import NamedTuple
 
 import numpy as np
 from msgspec import Struct
@@ -30,29 +31,42 @@ Array = NDArray[np.float64]
 
 
 class Summary(Struct, frozen=True):
-    """A score over seeds. ``sd`` has n - 1 in its denominator, ``low`` and ``high`` bound the 95 % interval of
-    the mean; one value has neither."""
+    """A score over seeds. ``centre`` is the mean, on the log scale the geometric one; ``low`` and ``high`` bound its
+    95 % interval, which one value does not have. ``sd``, with n - 1 in its denominator, is that of the plain values."""
 
-    mean: float
+    centre: float
     sd: float | None
     n: int
     low: float | None
     high: float | None
     values: tuple[float, ...]
+    log: bool = False
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
 
 
-def summarise(values: Sequence[float], low: float | None = None, high: float | None = None) -> Summary:
+def summarise(
+    values: Sequence[float], low: float | None = None, high: float | None = None, log: bool = False
+) -> Summary:
     """Mean, sd and Student-t 95 % interval, clipped to the range ``low`` .. ``high`` that the score can take.
 
-    A percentile bootstrap, the usual alternative, covers 75 % instead of 95 % at n = 3.
+    With ``log``, and values that are all positive, mean and interval are those of the logarithms, taken back. A
+    percentile bootstrap, the usual alternative, covers 75 % instead of 95 % at n = 3.
     """
-    mean, variance = _moments(values)
+    log = on_log_scale([values], log)
+    sd = math.sqrt(_moments(values)[1])
+    mean, variance = _moments([math.log(v) for v in values] if log else values)
+    back = math.exp if log else float
+    centre = float(values[0]) if min(values) == max(values) else back(mean)  # a constant is not to be rounded
     if len(values) < 2:
-        return Summary(mean, None, len(values), None, None, tuple(values))
+        return Summary(centre, None, len(values), None, None, tuple(values), log)
     half = _t_quantile(len(values) - 1) * math.sqrt(variance / len(values))
-    lowest = mean - half if low is None else min(mean, max(mean - half, low))
-    highest = mean + half if high is None else max(mean, min(mean + half, high))
-    return Summary(mean, math.sqrt(variance), len(values), lowest, highest, tuple(values))
+    ends = (centre, centre) if not half else (back(mean - half), back(mean + half))
+    lowest = ends[0] if low is None else min(centre, max(ends[0], low))
+    highest = ends[1] if high is None else max(centre, min(ends[1], high))
+    return Summary(centre, sd, len(values), lowest, highest, tuple(values), log)
 
 
 def pooled_sd(groups: Iterable[Sequence[float]]) -> float | None:
@@ -90,23 +104,51 @@ def holm(p: ArrayLike) -> Array:
     return adjusted
 
 
-def ranks(groups: Sequence[Sequence[float]], goal: Goal, log: bool = False, alpha: float = ALPHA) -> list[int | None]:
-    """Rank of each entry: 1 + the number of entries that are significantly better; ties share a rank.
+class Range(NamedTuple):
+    """The ranks that an entry may have: a wide range is the honest answer for scores that spread."""
 
-    Welch's test with Holm's correction over the pairs that involve the entry. An entry with fewer than two
-    values has no rank and takes no part; without a direction (``goal`` "info") no entry has one.
+    best: int
+    worst: int
+
+    def __str__(self) -> str:
+        return str(self.best) if self.best == self.worst else f"{self.best}-{self.worst}"
+
+
+class Ranking(NamedTuple):
+    """``ranges`` of all entries, and ``adjusted[E, E]``, the p-values of their differences, corrected for all pairs (1
+    on the diagonal). ``log`` says whether logarithms were compared."""
+
+    ranges: tuple[Range, ...]
+    adjusted: Array
+    log: bool
+
+
+def rank(groups: Sequence[Sequence[float]], goal: Goal, log: bool = False, alpha: float = ALPHA) -> Ranking:
+    """Ranges of ranks, ``1 + #significantly better .. E - #significantly worse``.
+
+    Welch's test with Holm's correction over all pairs: the chance of any false claim in the whole table is at most
+    ``alpha``, so with that confidence every range holds the true rank of its entry. Ranges are not made to follow the
+    order of the means: where spreads differ, that would cost their confidence.
+
+    Raises:
+        ValueError: an entry has fewer than two values, or the score has no direction (``goal`` is "info").
     """
-    taking_part = [i for i, group in enumerate(groups) if len(group) > 1]
-    result: list[int | None] = [None] * len(groups)
-    if goal == "info" or not taking_part:
-        return result
-    compared = [groups[i] for i in taking_part]
-    n, mean, variance = _all_moments(compared, on_log_scale(compared, log))
+    if goal == "info" or any(len(group) < 2 for group in groups):
+        raise ValueError("ranks need a direction, and two values of every entry")
+    log = on_log_scale(groups, log)
+    if not groups:
+        return Ranking((), np.ones((0, 0)), log)
+    n, mean, variance = _all_moments(groups, log)
+    pairs = np.triu_indices(len(n), 1)
+    adjusted: Array = np.ones((len(n), len(n)))
+    adjusted[pairs] = holm(_p_values(n, mean, variance)[pairs])
+    adjusted.T[pairs] = adjusted[pairs]
     merit = mean if goal == "max" else -mean
-    for i, row, p in zip(taking_part, range(len(n)), _p_values(n, mean, variance), strict=True):
-        better = np.delete(merit, row) > merit[row]
-        result[i] = 1 + int(np.count_nonzero(better & (holm(np.delete(p, row)) <= alpha)))
-    return result
+    apart = adjusted <= alpha
+    better = (apart & (merit[None] > merit[:, None])).sum(1)
+    worse = (apart & (merit[None] < merit[:, None])).sum(1)
+    ranges = (Range(1 + int(b), len(n) - int(w)) for b, w in zip(better, worse, strict=True))
+    return Ranking(tuple(ranges), adjusted, log)
 
 
 class Difference(Struct, frozen=True):
@@ -129,7 +171,7 @@ class Difference(Struct, frozen=True):
 
 
 def difference(a: Sequence[float], b: Sequence[float], log: bool = False, paired: bool = False) -> Difference:
-    """Compare two means by Welch's t-test (Welch 1947), or by Student's paired one: ``a[i]`` belongs to ``b[i]``.
+    """Compare two means by Welch's t-test (Welch 1947), or by Student's paired one, where ``a[i]`` belongs to ``b[i]``.
 
     On the log scale where ``log`` is set and every value is positive.
 
@@ -239,29 +281,29 @@ def improvement(a: Sequence[float], b: Sequence[float], goal: Goal) -> Chance:
     return Chance(share, end(share, 0.0), end(share, 1.0))
 
 
-def seeds_needed(shift: float, freedom: float = 2.0, power: float = 0.8) -> int | None:
-    """Seeds per method for a two-sided t-test at 5 % to find a difference with probability ``power``.
+def seeds_needed(shift: float, freedom: float = 2.0, power: float = 0.8, alpha: float = ALPHA) -> int | None:
+    """Seeds per method for a two-sided t-test at the level ``alpha`` to find a difference with probability ``power``.
 
     ``shift`` and ``freedom`` as in ``Difference``: for two methods of one standard deviation that lie d of them apart,
-    d / sqrt(2) and 2 (d = 1: 17 seeds each). None: more than ``MANY``.
+    d / sqrt(2) and 2 (at 5 % and d = 1: 17 seeds each). None: more than ``MANY``.
     """
     few, enough = 1, 2
-    while _power(enough, shift, freedom) < power:
+    while _power(enough, shift, freedom, alpha) < power:
         few, enough = enough, 2 * enough
         if few > MANY:
             return None
     while enough - few > 1:
         middle = (few + enough) // 2
-        few, enough = (few, middle) if _power(middle, shift, freedom) >= power else (middle, enough)
+        few, enough = (few, middle) if _power(middle, shift, freedom, alpha) >= power else (middle, enough)
     return enough if enough <= MANY else None
 
 
-def _power(n: int, shift: float, freedom: float) -> float:
+def _power(n: int, shift: float, freedom: float, alpha: float) -> float:
     """The power of a two-sided t-test, from the noncentral t distribution."""
     from scipy.special import nctdtr
 
     df, distance = freedom * (n - 1), shift * math.sqrt(n)
-    quantile = _t_quantile(df)
+    quantile = _t_quantile(df, alpha)
     if distance > 2 * quantile + 6:
         return 1.0  # beyond doubt, and scipy's function has no value out there
     wrong_side = nctdtr(df, distance, -quantile) if distance < 4 else 0.0
@@ -312,7 +354,7 @@ def _p_values(n: Array, mean: Array, variance: Array) -> Array:
 
 
 @cache
-def _t_quantile(df: float) -> float:
+def _t_quantile(df: float, alpha: float = ALPHA) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(df, 1 - ALPHA / 2))
+    return float(stdtrit(df, 1 - alpha / 2))

@@ -12,13 +12,25 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError
-from ganbench.leaderboards.rows import COSTS, KINDS, Entry, Kind, Row, Rules, entry_of, make_row
+from ganbench.leaderboards.rows import (
+    COSTS,
+    PARTS,
+    Entry,
+    Kind,
+    Part,
+    Row,
+    Rules,
+    best_of,
+    entry_of,
+    make_row,
+    scores_of,
+)
 from ganbench.leaderboards.selection import (
     Found,
     Installed,
@@ -30,13 +42,22 @@ from ganbench.leaderboards.selection import (
     references,
     select,
 )
-from ganbench.leaderboards.statistics import on_log_scale, ranks
+from ganbench.leaderboards.statistics import ALPHA, Ranking, Summary, holm, on_log_scale, rank, welch
 from ganbench.records.record import Column, Record
 
 USUAL = ("fid", "is", "modes_covered", "coverage")
 """Scores shown beside the headline by default."""
+TRIVIAL = ("gaussian fit", "low-rank gaussian fit")
+"""The yardstick that every row should beat: right in two moments of the pixels, and nothing else."""
 HEADINGS = {"modes_covered": "modes"}
 KIMG_TO_TARGET, SECONDS_TO_TARGET = "kimg to target", "s to target"
+
+
+class Standing(NamedTuple):
+    """The complete entries of a table, and their ranking by one column."""
+
+    rows: tuple[Row, ...]
+    ranking: Ranking
 
 
 @dataclass(frozen=True)
@@ -45,7 +66,8 @@ class Table:
 
     ``headline`` and the keys of ``columns`` are names in full (``fid@digits-cnn:1a2b3c4d``). ``shown`` are the
     score columns for the terminal and Markdown; ``chosen`` says whether the user chose them. ``rows`` holds every
-    row in the order asked for; ``left_out`` and ``notes`` are sentences.
+    row in the order asked for; ``left_out`` and ``notes`` are sentences; ``logs`` are the columns that are compared and
+    averaged on the log scale.
     """
 
     name: str
@@ -59,10 +81,19 @@ class Table:
     rows: tuple[Row, ...]
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
+    logs: frozenset[str] = frozenset()
 
     def block(self, kind: Kind) -> list[Row]:
-        """The rows of one kind: entries are ranked, the others never."""
+        """The rows of one kind."""
         return [row for row in self.rows if row.kind == kind]
+
+    def rows_of(self, part: Part) -> list[Row]:
+        """The rows of one part of the table."""
+        return [row for row in self.rows if row.part == part]
+
+    def standing(self, column: str) -> Standing | None:
+        """Ranks by any score column; None if there are none."""
+        return standing_of(self.rows, column, self.columns.get(column), self.seeds)
 
     def label(self, column: str) -> str:
         """``fid`` for ``fid@digits-cnn:1a2b3c4d``; in full where two columns would share the short name."""
@@ -105,10 +136,8 @@ class Table:
 
     @property
     def log(self) -> bool:
-        """Whether entries were compared on the log scale."""
-        column = self.columns.get(self.headline)
-        groups = [r.scores[self.headline].values for r in self.block("entry") if _competes(r, self.headline)]
-        return on_log_scale(groups, column is not None and column.log)
+        """Whether the headline is compared, and averaged, on the log scale."""
+        return self.headline in self.logs
 
     @property
     def target(self) -> float | None:
@@ -128,13 +157,13 @@ class Table:
 
     @property
     def collapses(self) -> list[str]:
-        """``collapsed, modes_covered is 0: mlp+minimax 2/5, dcgan+wgan 1/5``; one sentence per kind of collapse."""
+        """``collapsed, modes_hit at most 1: mlp+hinge 4/5, mlp+dragan 1/5``; one sentence per kind of collapse."""
         ways: dict[str, list[str]] = {}
         for row in self.rows:
-            found = Counter("effective samples about 1" if "(" in r.collapse else r.collapse for r in row.collapsed)
+            found = Counter(way for each in row.collapses.values() for way in {collapse.way for collapse in each})
             for way, count in found.items():
                 ways.setdefault(way, []).append(f"{self.title(row)} {count}/{row.seeds}")
-        return [f"collapsed, {one_line(way)}: {', '.join(where)}" for way, where in sorted(ways.items())]
+        return [f"collapsed, {way}: {', '.join(where)}" for way, where in sorted(ways.items())]
 
     def _told(self, row: Row, what: str, why: Sequence[str]) -> str:
         reasons = list(dict.fromkeys(one_line(reason) for reason in why if reason))
@@ -208,6 +237,8 @@ def build(
     rules = Rules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
     sources = references([*found, *(Found(record, False) for record in known)], installed)
     rows, beside = merge(_rows(found, rules, sources))
+    logs = _logs(rows, columns)
+    rows = [_on_scale(row, rules._replace(logs=logs)) for row in rows]
     table = Table(
         name=protocol.name if protocol else kept[0].protocol,
         digest=protocol.digest if protocol else kept[0].digest,
@@ -217,9 +248,10 @@ def build(
         columns=columns,
         shown=(headline, *_shown(columns, headline, metrics, protocol.evaluation.shown if protocol else ())),
         chosen=bool(metrics),
-        rows=tuple(_ranked(rows, headline, columns.get(headline), len(seeds))),
+        rows=tuple(_judged(rows, headline, columns.get(headline), seeds)),
         left_out=tuple(left_out),
         notes=(*beside, *notes_on(rows)),
+        logs=logs,
     )
     return _sorted(table, sort or headline)
 
@@ -275,29 +307,68 @@ def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = 
     raise GanbenchError(f"no column called '{asked}'{meant}", f"columns: {', '.join(known) or 'none'}")
 
 
-def _competes(row: Row, headline: str) -> bool:
-    """Ranks are for complete entries in which every seed has the headline's score."""
-    return row.kind == "entry" and headline in row.scores and row.scores[headline].n == row.seeds
+def _logs(rows: Sequence[Row], columns: Mapping[str, Column]) -> frozenset[str]:
+    """The columns to be averaged on the log scale: every score of every complete entry has a logarithm."""
+    complete = [row for row in rows if row.kind == "entry" and row.part == "ranked"]
+    return frozenset(
+        name
+        for name, column in columns.items()
+        if on_log_scale((row.scores[name].values for row in complete if name in row.scores), column.log)
+    )
 
 
-def _ranked(rows: Sequence[Row], headline: str, column: Column | None, seeds: int) -> list[Row]:
-    """Give ranks: complete entries by significance; those with failures share the rank below all of them."""
-    rivals = [row for row in rows if _competes(row, headline)]
-    if column is None or column.goal == "info" or not rivals or seeds < 2:
-        return list(rows)
-    given = ranks([row.scores[headline].values for row in rivals], column.goal, column.log)
-    rank_of = {row.key: rank for row, rank in zip(rivals, given, strict=True)}
-    rank_of |= {row.key: len(rivals) + 1 for row in rows if row.kind == "entry" and row.tier[0] == 1}
-    return [replace(row, rank=rank_of.get(row.key)) for row in rows]
+def _on_scale(row: Row, rules: Rules) -> Row:
+    return replace(row, scores=scores_of(row.well, rules), best=best_of(row.well, rules))
+
+
+def standing_of(rows: Iterable[Row], column: str, about: Column | None, seeds: Sequence[int]) -> Standing | None:
+    """Ranks for the complete entries of which every seed has a score in the column."""
+    rivals = tuple(
+        row
+        for row in rows
+        if row.kind == "entry" and row.part == "ranked" and column in row.scores and row.scores[column].n == row.seeds
+    )
+    if about is None or about.goal == "info" or not rivals or len(seeds) < 2:
+        return None
+    return Standing(rivals, rank([row.scores[column].values for row in rivals], about.goal, about.log))
+
+
+def _judged(rows: Sequence[Row], headline: str, column: Column | None, seeds: Sequence[int]) -> list[Row]:
+    """Give complete entries their ranks, and mark the rows that do not beat the trivial yardstick."""
+    standing = standing_of(rows, headline, column, seeds)
+    ranges = (
+        {row.key: given for row, given in zip(standing.rows, standing.ranking.ranges, strict=True)} if standing else {}
+    )
+    rows = [replace(row, rank=ranges.get(row.key)) for row in rows]
+    trivial = next((r for name in TRIVIAL for r in rows if r.entry.yardstick == name and headline in r.scores), None)
+    if trivial is None or column is None or column.goal == "info":
+        return rows
+    beaten = _beaten(rows, trivial, headline, column)
+    name = trivial.entry.yardstick
+    return [replace(row, not_beaten="" if row.key in beaten or row.kind == "yardstick" else name) for row in rows]
+
+
+def _beaten(rows: Sequence[Row], trivial: Row, headline: str, column: Column) -> set[tuple[Entry, bool]]:
+    """The rows that are better than a yardstick: significantly so, where a row can be tested, else by the median."""
+    bar = trivial.scores[headline]
+    scored = [row for row in rows if headline in row.scores and row.kind != "yardstick"]
+    tested = [row for row in scored if not row.trouble and row.scores[headline].n > 1 and bar.n > 1]
+    p = holm([welch(row.scores[headline].values, bar.values, column.log) for row in tested])
+    sure = {row.key for row, adjusted in zip(tested, p, strict=True) if adjusted <= ALPHA}
+    untested = {row.key for row in scored} - {row.key for row in tested}
+    sign = _sign(column)
+    ahead = {row.key for row in scored if sign * row.scores[headline].median < sign * bar.median}
+    return ahead & (sure | untested)
 
 
 def _sorted(table: Table, by: str) -> Table:
-    """Entries, custom, edited, yardsticks; complete rows first; then by a column, the better before the worse."""
+    """Part by part; rows with failed or collapsed seeds by their number; then by a column, the better before the worse,
+    with the yardsticks in their places."""
     value = _sort_value(table, by)
 
     def key(row: Row) -> tuple[Any, ...]:
         place = value(row)
-        return KINDS.index(row.kind), row.tier, place is None, place or ()
+        return PARTS.index(row.part), row.trouble if row.part == "unstable" else 0, place is None, place or ()
 
     return replace(table, rows=tuple(sorted(table.rows, key=key)))  # ties stay in the order of names
 
@@ -305,7 +376,7 @@ def _sorted(table: Table, by: str) -> Table:
 def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None]:
     """What a row is sorted by. Timings sort within machines only."""
     if by in ("arch", "loss"):
-        return lambda row: (getattr(row.entry, by),)
+        return lambda row: None if row.entry.yardstick else (getattr(row.entry, by),)
     if by == "rank":
         return lambda row: None if row.rank is None else (row.rank,)
     if by in COSTS:
@@ -317,7 +388,7 @@ def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None
         return _sort_extra(table, by)
     name = _resolve(table.columns, by, ["rank", "arch", "loss", *COSTS, *table.extras])[0]
     sign = _sign(table.columns[name])
-    return lambda row: (sign * row.scores[name].mean,) if name in row.scores else None
+    return lambda row: (sign * centre_of(row, row.scores[name]),) if name in row.scores else None
 
 
 def _sort_extra(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None]:
@@ -326,7 +397,12 @@ def _sort_extra(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None
     if by == SECONDS_TO_TARGET:
         return lambda row: (row.machines, row.reached.seconds) if row.reached and row.reached.seconds else None
     sign = _sign(table.columns[table.headline])
-    return lambda row: (sign * row.best.score.mean,) if row.best else None
+    return lambda row: (sign * centre_of(row, row.best.score),) if row.best else None
+
+
+def centre_of(row: Row, summary: Summary) -> float:
+    """What stands for a row: the mean on the scale of the test, or the median if a seed failed or collapsed."""
+    return summary.median if row.trouble else summary.centre
 
 
 def _sign(column: Column) -> int:

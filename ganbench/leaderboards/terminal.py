@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
-from ganbench.leaderboards.rows import KINDS
+from ganbench.leaderboards.rows import PARTS
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
-from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number, plural
+from ganbench.leaderboards.cells import EVALUATION_SD, SEED_SD, cells_of, footnotes_of, headings_of, is_number, plural
 
 
-def to_rich(table: Table, width: int | None = None) -> RichTable:
-    """For the terminal: entries, custom and edited runs and yardsticks in blocks, and footnotes as the caption.
+def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> RichTable:
+    """For the terminal: the parts of the table, divided by lines, and footnotes as the caption.
 
     If ``width`` characters are too few for every column, the least telling ones are dropped, and a footnote says so.
     """
@@ -24,10 +24,16 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
 
     cells = {row.key: cells_of(table, row) | {"here": "here" if row.here else ""} for row in table.rows}
     mixed = {row.here for row in table.rows} == {True, False}
-    headings = headings_of(table, "entry") | ({"here": ""} if mixed else {})
+    headings = headings_of(table, "ranked", noises=noises) | ({"here": ""} if mixed else {})
     widths = {key: _narrowest(table, key, text, cells.values()) for key, text in headings.items()}
     dropped = _too_many(widths, width)
-    notes = [*footnotes_of(table, dropped), *table.failures, *table.collapses, *table.left_out, *table.notes]
+    notes = [
+        *footnotes_of(table, dropped, noises=noises),
+        *table.failures,
+        *table.collapses,
+        *table.left_out,
+        *table.notes,
+    ]
     if dropped:
         gone = [text for key, text in headings.items() if key in dropped]
         notes.append(f"not shown for lack of width: {', '.join(gone)}")
@@ -40,9 +46,9 @@ def to_rich(table: Table, width: int | None = None) -> RichTable:
         side: Literal["left", "right"] = "right" if is_number(key) else "left"
         fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells.values())
         shown.add_column(Text(headings[key]), justify=side, min_width=widths[key], no_wrap=fits, overflow="fold")
-    ends = {block[-1].key for block in map(table.block, KINDS) if block}
+    ends = {part[-1].key for part in map(table.rows_of, PARTS) if part}
     for row in table.rows:
-        style = "dim" if row.failures else "italic" if row.kind == "yardstick" else ""
+        style = "dim" if row.trouble else "italic" if row.kind == "yardstick" else ""
         texts = [Text(cells[row.key].get(key, "")) for key in keys]
         shown.add_row(*texts, style=style, end_section=row.key in ends)
     return shown
@@ -66,7 +72,9 @@ def _too_many(widths: Mapping[str, int], width: int | None) -> list[str]:
     dropped: list[str] = []
     extras = [key for key in (SECONDS_TO_TARGET, KIMG_TO_TARGET) if key in widths]
     extras += [key for key in widths if key.startswith("best ")]
-    for key in ["D norm", "params G/D", *extras, *scores[:0:-1], "images/s", "device"]:
+    for key in ["D norm", "params G/D", *extras, EVALUATION_SD, SEED_SD, *scores[:0:-1], "images/s", "device"]:
+        if key not in widths:
+            continue
         kept = [value for name, value in widths.items() if name not in dropped]
         if width is None or sum(kept) + 2 * len(kept) + 1 <= width:
             break

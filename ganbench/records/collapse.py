@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ganbench.contracts.metric import Goal
 from ganbench.records.record import Column, Record
 
 ALIKE = 0.05
@@ -21,13 +22,21 @@ class Collapse(NamedTuple):
     column: str
     score: float
     limit: float
+    goal: Goal = "max"
+
+    @property
+    def way(self) -> str:
+        """``samples all alike (spread at most 0.05 of the reals')``, ``modes_hit at most 1``"""
+        side = "at least" if self.goal == "min" else "at most"
+        if self.column == SPREAD:
+            return f"samples all alike (spread {side} {self.limit:g} of the reals')"
+        return f"{self.column.partition('@')[0]} {side} {self.limit:g}"
 
     @property
     def told(self) -> str:
-        """``samples all alike (spread 0.0075 of the reals')``, ``modes_hit 0 (collapsed at 1)``"""
-        if self.column == SPREAD:
-            return f"samples all alike (spread {self.score:.2g} of the reals')"
-        return f"{self.column.partition('@')[0]} {self.score:.3g} (collapsed at {self.limit:g})"
+        """``modes_hit 0 (collapsed: at most 1)``"""
+        side = "at least" if self.goal == "min" else "at most"
+        return f"{self.column.partition('@')[0]} {self.score:.3g} (collapsed: {side} {self.limit:g})"
 
 
 def collapses_of(record: Record) -> tuple[Collapse, ...]:
@@ -37,7 +46,7 @@ def collapses_of(record: Record) -> tuple[Collapse, ...]:
     checks = record.self_checks
     alike = [Collapse(SPREAD, checks.spread, ALIKE)] if checks is not None and checks.spread <= ALIKE else []
     fallen = [
-        Collapse(name, record.scores[name], column.collapsed_at)
+        Collapse(name, record.scores[name], column.collapsed_at, column.goal)
         for name, column in record.columns.items()
         if column.collapsed_at is not None and name in record.scores and _fallen(column, record.scores[name])
     ]
