@@ -42,7 +42,7 @@ def test_samples_that_are_all_alike_are_a_collapse(spread, fallen) -> None:
 def test_a_score_no_better_than_its_columns_limit_is_a_collapse(goal, score, limit, fallen) -> None:
     record = make("a+x", 0, 0.5)
     record = replace(record, scores={"m@x": score}, columns={"m@x": Column(goal, collapsed_at=limit)})
-    assert collapses_of(record) == ((Collapse("m@x", score, limit),) if fallen else ())
+    assert collapses_of(record) == ((Collapse("m@x", score, limit, goal),) if fallen else ())
 
 
 def test_yardsticks_and_failed_runs_have_not_collapsed() -> None:
@@ -51,8 +51,15 @@ def test_yardsticks_and_failed_runs_have_not_collapsed() -> None:
 
 
 def test_a_collapse_is_told_with_the_score_and_the_limit() -> None:
-    assert Collapse("spread", 0.00754, ALIKE).told == "samples all alike (spread 0.0075 of the reals')"
-    assert Collapse("modes_hit@digits-cnn:1", 19.0, 20.0).told == "modes_hit 19 (collapsed at 20)"
+    alike, few, far = (
+        Collapse("spread", 0.00754, ALIKE),
+        Collapse("modes_hit@x:1", 19.0, 20.0),
+        Collapse("w1", 9, 8, "min"),
+    )
+    assert alike.told == "spread 0.00754 (collapsed: at most 0.05)"
+    assert alike.way == "samples all alike (spread at most 0.05 of the reals')"
+    assert (few.told, few.way) == ("modes_hit 19 (collapsed: at most 20)", "modes_hit at most 20")
+    assert (far.told, far.way) == ("w1 9 (collapsed: at least 8)", "w1 at least 8")
 
 
 @pytest.mark.parametrize(("protocol", "limit"), [("ring-v1", 1), ("grid-v1", 1), ("stacked-digits-v1", 20)])

@@ -57,7 +57,8 @@ def test_a_clear_winner_is_named_with_ratio_and_p():
     assert (found.difference.estimate, found.difference.p) == pytest.approx((ratio, p))
     low, high = np.exp(stats.ttest_ind(np.log(LOW), np.log(HIGH), equal_var=False).confidence_interval(0.95))
     ends = f"ratio {ratio:.3g} [{low:.3g}, {high:.3g}]"
-    assert found.verdict == f"a+x has the lower fid: 0.8 against 1.60 ({ends}), p < 0.0001"
+    assert found.verdict == f"a+x has the lower fid: 0.8 against 1.59 ({ends}), p < 0.0001"
+    assert (found.in_table, found.tested, found.settled) == (None, True, True)
     assert (found.more_seeds, found.chance.estimate) == (0, 1)
 
 
@@ -130,12 +131,13 @@ def test_a_score_that_is_not_positive_is_compared_as_it_is_and_that_is_said():
 
 def test_failures_missing_seeds_collapse_changes_and_edits_are_told():
     failing = [*scored("a+x", LOW[:3]), diverged("a+x", 3)]
-    odd = [make("b+x", seed, 0.5, collapse="modes_covered is 0", changes={"lr": "1"}) for seed in range(5)]
+    alike = msgspec.structs.replace(make().self_checks, spread=0.01)
+    odd = [make("b+x", seed, 0.5, self_checks=alike, changes={"lr": "1"}) for seed in range(5)]
     odd[4] = msgspec.structs.replace(odd[4], arch=Component("b", "ganbench", "0.1.0", "zz"), environment=GPU)
     notes = " | ".join(against(failing, odd).notes)
-    assert "a+x: 3/5 (1 diverged, 1 missing); only the successful runs are compared" in notes
+    assert "a+x: 3/5, 1 diverged, 1 missing; what is said of it concerns the runs with a score" in notes
     assert "a+x: seeds 4 of the protocol are missing" in notes
-    assert "b+x lr=1: 5/5 collapsed: modes_covered is 0" in notes
+    assert "b+x lr=1: 5/5 collapsed: samples all alike (spread at most 0.05 of the reals')" in notes
     assert "b+x lr=1 is custom" in notes
     assert "b+x lr=1 is edited: the source of its arch is zz (most runs: a1)" in notes
     assert "they differ in the machine: Some CPU, 1 thread and Some CPU, 1 thread, Some GPU" in notes
@@ -154,18 +156,70 @@ def test_where_judging_is_as_noisy_as_seeds_that_is_said():
     assert once.a.noise_share is None
 
 
-def test_a_mean_that_contradicts_the_logarithms_is_told():
-    found = against(scored("a+x", [0.1, 0.1, 0.1, 0.1, 90.0]), scored("b+x", [9.0, 9.1, 9.2, 8.9, 9.3]))
-    assert found.difference.estimate < 1
-    assert found.a.summary.mean > found.b.summary.mean
-    assert any("contradicts the ratio" in note for note in found.notes)
+# -- beside the table ----------------------------------------------------------------------------------------
 
 
-def test_a_narrow_decision_reminds_of_the_other_comparisons():
-    found = against(scored("a+x", [1.0, 1.1, 1.2, 0.9, 1.0]), scored("b+x", [1.2, 1.3, 1.1, 1.25, 1.2]))
-    assert 0.001 < found.difference.p < 0.05
-    assert any("this comparison alone" in note for note in found.notes)
-    assert not any("this comparison alone" in note for note in against(scored("a+x", LOW), scored("b+x", HIGH)).notes)
+def in_one_table(a: str, b: str, *groups: list[Record], column: str = FID) -> Comparison:
+    table = build([record for group in groups for record in group], TOY)
+    rows = {table.title(row): row for row in table.rows}
+    label = column.partition("@")[0]
+    return compare((rows[a], rows[b]), (a, b), column, COLUMNS[column], label, table.standing(column))
+
+
+NARROW, ABOVE = [1.0, 1.1, 1.2, 0.9, 1.0], [1.2, 1.3, 1.1, 1.25, 1.2]
+
+
+def test_rows_of_a_table_have_its_adjusted_p_and_its_ranges():
+    groups = [scored(f"{name}+x", [v * factor for v in LOW]) for name, factor in (("c", 2.0), ("d", 3.0), ("e", 4.0))]
+    found = in_one_table("a+x", "b+x", scored("a+x", NARROW), scored("b+x", ABOVE), *groups)
+    logs = [np.log(values) for values in (NARROW, ABOVE, *([v * f for v in LOW] for f in (2.0, 3.0, 4.0)))]
+    p = sorted(stats.ttest_ind(a, b, equal_var=False).pvalue for i, a in enumerate(logs) for b in logs[:i])
+    mine = stats.ttest_ind(logs[0], logs[1], equal_var=False).pvalue
+    assert p.index(pytest.approx(mine)) == 9  # the largest of ten: it is not multiplied, but never falls
+    adjusted = max(min(1.0, value * (10 - step)) for step, value in enumerate(p))
+    assert (found.in_table.adjusted, found.difference.p) == pytest.approx((adjusted, mine))
+    assert (found.in_table.rank_a, found.in_table.rank_b, found.in_table.pairs) == ("1", "2", 10)
+
+
+def test_what_the_table_does_not_tell_apart_is_not_settled_by_a_test_of_two():
+    groups = [
+        scored(f"{name}+x", [v * factor for v in ABOVE]) for name, factor in zip("cdefgh", range(2, 8), strict=True)
+    ]
+    alone = against(scored("a+x", NARROW), scored("b+x", ABOVE))
+    near = scored("z+x", [v * 1.02 for v in NARROW])
+    found = in_one_table("a+x", "b+x", scored("a+x", NARROW), scored("b+x", ABOVE), near, *groups)
+    assert alone.settled
+    assert found.difference.p == pytest.approx(alone.difference.p)
+    assert not found.settled
+    assert found.in_table.rank_a == "1-3"
+    assert f"p = {found.in_table.adjusted:.3f} adjusted for the 36 pairs of the table" in found.verdict
+    assert found.more_seeds > 0
+
+
+def test_a_comparison_of_ranked_rows_never_contradicts_the_table():
+    rng = np.random.default_rng(4)
+    for _ in range(20):
+        groups = [scored(f"{i}+x", np.exp(rng.normal(i / 6, 0.15, 5)).tolist()) for i in range(6)]
+        table = build([record for group in groups for record in group], TOY)
+        standing = table.standing(f"fid@{TAG}")
+        for i, one in enumerate(standing.rows):
+            for j, other in enumerate(standing.rows[:i]):
+                found = compare((one, other), ("a", "b"), FID, COLUMNS[FID], "fid", standing)
+                assert found.settled == (standing.ranking.adjusted[i, j] <= 0.05)
+                assert not found.difference.paired
+                disjoint = standing.ranking.ranges[i].best > standing.ranking.ranges[j].worst
+                assert found.settled or not disjoint
+
+
+def test_a_row_with_a_collapsed_seed_is_not_tested():
+    alike = msgspec.structs.replace(make().self_checks, spread=0.01)
+    fallen = [*scored("b+x", HIGH[:4]), msgspec.structs.replace(scored("b+x", HIGH)[4], self_checks=alike)]
+    found = in_one_table("a+x", "b+x", scored("a+x", LOW), fallen, scored("c+x", NEAR))
+    assert (found.tested, found.settled, found.more_seeds, found.in_table) == (False, False, None, None)
+    assert found.verdict == (
+        "not tested, as 1 of 5 seeds of b+x failed or collapsed: median fid 0.8 against 1.60; in the table b+x stands "
+        "below all complete rows, by a rule"
+    )
 
 
 # -- what is refused -----------------------------------------------------------------------------------------
@@ -235,12 +289,12 @@ def test_folders_of_runs_are_compared_and_the_report_says_everything(home, ganbe
     done = ganbench_command("compare", folder("dcgan+r1"), folder("dcgan+hinge"), env={"COLUMNS": "80"})
     assert (done.returncode, done.stderr) == (0, "")
     assert max(map(len, done.stdout.splitlines())) <= 80
-    for word in ("mean [95 % interval]", "sd of one evaluation", "seed 4", "test", "Welch's t-test"):
+    for word in ("geometric mean", "sd of one evaluation", "seed 4", "test", "Welch's t-test"):
         assert word in done.stdout
     plain = " ".join(done.stdout.split())
     assert re.search(r"probability that A is better 1.00 \[0.64, 1.00\]", plain)
     assert "seeds still needed, each none: it is settled" in plain
-    assert "runs/digits-16-v1/dcgan+r1 has the lower fid: 0.8 against 1.60" in plain
+    assert "runs/digits-16-v1/dcgan+r1 has the lower fid: 0.8 against 1.59" in plain
 
 
 def test_rows_are_found_by_name_among_the_runs_here(home, ganbench_command):

@@ -160,8 +160,8 @@ def test_a_row_without_a_headline_in_some_seed_stands_below_the_complete_ones_an
     table = build([*records[:4], lacking, *seeds("mlp+hinge", 0.1)], TOY)
     best, worst = table.block("entry")
     assert (best.entry.name, worst.entry.name) == ("mlp+hinge", "dcgan+hinge")
-    assert (best.rank, worst.rank) == (1, 2)
-    assert worst.verdict == "5/5 (1 without a headline)"
+    assert (best.rank, worst.rank, worst.part) == ((1, 1), None, "unstable")
+    assert worst.verdict == "5/5, 1 without a headline"
 
 
 # -- radii of nothing --------------------------------------------------------------------------------------------------

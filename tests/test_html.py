@@ -62,7 +62,7 @@ def test_a_row_with_failures_is_greyed_and_others_are_not():
     records = [make("a+x", seed) for seed in range(5)] + [make("b+y", seed) for seed in range(4)]
     records.append(make("b+y", 4, status="diverged", reason="d_loss", scores={}))
     page = to_html(build(records, TOY))
-    assert len(re.findall(r'<tr class="failed">', page)) == 1
+    assert len(re.findall(r'<tr class="trouble">', page)) == 1
 
 
 def test_the_page_needs_nothing_from_elsewhere():

@@ -319,9 +319,9 @@ def test_a_row_that_does_not_beat_the_gaussian_fit_says_so(mixed):
     ]
     assert p[0] > 0.05
     text = to_markdown(table)
-    assert "| mlp ‡ | hinge |" in text
+    assert "| mlp‡ | hinge |" in text
     assert "| dcgan | wgan |" in text
-    assert "‡: not better than gaussian fit" in text
+    assert "‡: not significantly better than gaussian fit" in text
     assert "‡" in shown(table)
     assert "‡" not in to_markdown(build(mixed, TOY))
     assert [r["name"] for r in json.loads(to_json(table))["rows"] if r["not_better_than"] == "gaussian fit"] == [

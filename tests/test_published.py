@@ -13,6 +13,7 @@ from toy import make
 from ganbench import plugins
 from ganbench._version import __version__
 from ganbench.leaderboards.published import installed_source
+from ganbench.leaderboards.publishing import gather
 from ganbench.records.record import Component, Record
 from ganbench.records.store import read_all
 
@@ -73,3 +74,13 @@ def test_records_of_an_earlier_version_are_rows_of_that_version_and_none_is_edit
                       installed=installed_source)  # fmt: skip
         assert table.rows, name
         assert not table.block("edited"), name
+
+
+@pytest.mark.parametrize("folder", sorted(FOLDER.glob("*-v*")), ids=lambda folder: folder.name)
+def test_the_default_columns_of_a_published_table_tell_its_rows_apart(folder, tmp_path) -> None:
+    table, _ = gather(folder.name, tmp_path)
+    rows = [row for row in table.rows_of("ranked") if row.kind == "entry"]
+    values = {name: [row.scores[name].centre for row in rows] for name in table.shown}
+    alike = [table.label(name) for name, those in values.items() if len(set(those)) < len(rows) / 2]
+    assert len(table.shown) >= 4
+    assert alike == []

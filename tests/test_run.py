@@ -525,8 +525,9 @@ def test_a_plugin_edited_under_its_old_version_has_no_rank_beside_its_published_
     assert again.returncode == 0, again.stderr
     assert "the loss mine (third-party 1.0) was edited without a new version" in " ".join(again.stdout.split())
     table = json.loads(ganbench_command("leaderboard", "two.toml", "--format", "json").stdout)
-    kinds = {(row["kind"], row["rank"] is None) for row in table["rows"] if not row["yardstick"]}
-    assert kinds == {("entry", False), ("edited", True)}
+    kinds = {(row["kind"], row["here"], row["rank"] is None) for row in table["rows"] if not row["yardstick"]}
+    assert {("edited", True, True)} < kinds
+    assert {(kind, here) for kind, here, _ in kinds} == {("edited", True), ("entry", False)}
     (site / "mine.py").unlink()
     (site / "third_party-1.0.dist-info/entry_points.txt").unlink()
     without = ganbench_command("leaderboard", "two.toml", "--format", "json")

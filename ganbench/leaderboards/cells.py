@@ -98,7 +98,7 @@ def cells_of(table: Table, row: Row) -> dict[str, str]:
     more = [*(f"+{trick}" for trick in table.tricks(row)), *(f"{name}={value}" for name, value in row.entry.changes)]
     return {
         "rank": row.kind if row.kind in ("custom", "edited") else str(row.rank or DASH),
-        "arch": table.part(row, "arch") + (f" {NOT_BEATEN}" if row.not_beaten else ""),
+        "arch": table.part(row, "arch") + (NOT_BEATEN if row.not_beaten else ""),
         "loss": " ".join([table.part(row, "loss"), *more]),
         **scores,
         **noises,
@@ -153,8 +153,8 @@ def _how_ranked(table: Table) -> list[str]:
     means = [f"{', '.join(logs)}: geometric mean over seeds"] if logs else []
     means += [f"{', '.join(plain)}: mean over seeds"] if plain else []
     return [
-        f"rank: the range that the seeds allow: 1 + the rows with a significantly better {label}, to the number of all "
-        f"less those with a significantly worse one ({better}; Welch's t-test{scale}, Holm over all pairs, 5 %)",
+        f"rank: from 1 + the number of rows with a significantly better {label} to the number of all rows less those "
+        f"with a significantly worse one ({better}; Welch's t-test{scale}, Holm over all pairs, 5 %)",
         f"{'; '.join(means)}; in brackets: its Student-t 95 % interval, on the scale of the test",
     ]
 
@@ -183,7 +183,8 @@ def _about_rows(table: Table) -> list[str]:
     notes = []
     for name in sorted({row.not_beaten for row in table.rows if row.not_beaten}):
         notes.append(
-            f"{NOT_BEATEN}: not better than {name} (Welch, Holm over the rows, 5 %; by the median where there is no test)"
+            f"{NOT_BEATEN}: not significantly better than {name} (Welch, Holm over the rows, 5 %), or, where there is "
+            "no test, not better by the median"
         )
     if any(row.trouble for row in table.rows):
         notes.append(

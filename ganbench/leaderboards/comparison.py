@@ -50,8 +50,8 @@ class Side(Struct, frozen=True):
 
 
 class InTable(Struct, frozen=True):
-    """What the table says of two of its complete entries: the p-value of their difference, adjusted for all ``pairs`` of
-    the table's ``entries``, and the ranges of their ranks."""
+    """What the table says of two of its complete entries: the p-value of their difference, adjusted for all ``pairs``
+    of the table's ``entries``, and the ranges of their ranks."""
 
     adjusted: float
     rank_a: str
@@ -272,7 +272,7 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
             ways = sorted({collapse.way for found in row.collapses.values() for collapse in found})
             notes.append(f"{name}: {len(row.collapses)}/{row.seeds} collapsed: {'; '.join(ways)}")
         if row.not_beaten:
-            notes.append(f"{name} is not better than {row.not_beaten}")
+            notes.append(f"{name} is not significantly better than {row.not_beaten}")
         if row.entry.custom:
             notes.append(f"{name} is custom: made with changed settings, or with code that is in no package")
         notes += [

@@ -13,8 +13,8 @@ from ganbench.leaderboards.table import Table
 TOLD: dict[Part, tuple[str, str]] = {
     "unstable": (
         "Rows with a failed or collapsed seed",
-        "Below all complete rows, by the number of such seeds, then by the median. They are not tested: that they stand "
-        "here is a rule, not a finding.",
+        "Below all complete rows, by the number of such seeds, then by the median. They are not tested: that they "
+        "stand here is a rule, not a finding.",
     ),
     "incomplete": ("Rows that lack seeds", "No rank until every seed has run."),
     "custom": ("Custom runs", "Made with changed settings: never ranked."),

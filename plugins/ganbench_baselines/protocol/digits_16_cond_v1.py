@@ -23,7 +23,7 @@ PROTOCOL = Protocol(
         extractor="digits-cnn",
         metrics=("fid", "intra-fid", "label-accuracy", "cas", "is", "density-coverage", "modes"),
         headline="intra_fid",
-        shown=("fid", "label_accuracy", "cas", "cas_gain", "coverage"),
+        shown=("fid", "intra_fid_worst", "label_accuracy", "cas", "coverage"),
         yardsticks=("training data", "class gaussians", "gaussian fit", "one class", "noise"),
     ),
 )

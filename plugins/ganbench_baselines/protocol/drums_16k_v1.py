@@ -22,7 +22,7 @@ def ganbench_protocol() -> Protocol:
             extractor="drums-cnn:16000",
             metrics=("fad", "is", "density-coverage", "modes"),
             headline="fad",
-            shown=("is", "modes_covered", "coverage"),
+            shown=("is", "modes_covered", "hq_fraction"),
             yardsticks=("real data", "spectral noise", "one class", "noise"),
         ),
     )

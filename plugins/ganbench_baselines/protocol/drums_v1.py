@@ -24,7 +24,7 @@ def ganbench_protocol() -> Protocol:
             extractor="drums-cnn",
             metrics=("fad", "is", "density-coverage", "modes"),
             headline="fad",
-            shown=("is", "modes_covered", "coverage"),
+            shown=("is", "modes_covered", "hq_fraction"),
             checks=4,
             yardsticks=("real data", "spectral noise", "one class", "noise"),
         ),
