@@ -22,10 +22,26 @@ def checked(spread: float) -> SelfChecks:
     return SelfChecks(100, 100, {}, {}, 5.0, spread)
 
 
-@pytest.mark.parametrize(("spread", "fallen"), [(0.0, True), (ALIKE, True), (0.051, False), (1.0, False)])
+@pytest.mark.parametrize(("spread", "fallen"), [(0.0, True), (ALIKE, True), (0.021, False), (1.0, False)])
 def test_samples_that_are_all_alike_are_a_collapse(spread, fallen) -> None:
     found = collapses_of(make("a+x", 0, 0.5, self_checks=checked(spread)))
     assert found == ((Collapse("spread", spread, ALIKE),) if fallen else ())
+
+
+@pytest.mark.parametrize(
+    ("effective", "real", "spread", "fallen"),
+    [
+        (1.19, 10.8, 0.15, True),
+        (1.21, 10.8, 0.15, False),
+        (1.0, 10.8, 1.0, False),  # two opposite clusters
+        (1.0, 1.0, 0.15, False),  # on a line
+        (1.0, 0.0, 0.15, False),  # an older record
+    ],
+)
+def test_samples_that_all_point_one_way_are_a_collapse(effective, real, spread, fallen) -> None:
+    checks = SelfChecks(100, 100, {}, {}, effective, spread, real_effective=real)
+    found = collapses_of(make("a+x", 0, 0.5, self_checks=checks))
+    assert [way.column for way in found] == (["effective samples"] if fallen else [])
 
 
 @pytest.mark.parametrize(
@@ -56,8 +72,8 @@ def test_a_collapse_is_told_with_the_score_and_the_limit() -> None:
         Collapse("modes_hit@x:1", 19.0, 20.0),
         Collapse("w1", 9, 8, "min"),
     )
-    assert alike.told == "spread 0.00754 (collapsed: at most 0.05)"
-    assert alike.way == "samples all alike (spread at most 0.05 of the reals')"
+    assert alike.told == "spread 0.00754 (collapsed: at most 0.02)"
+    assert alike.way == "samples all alike (spread at most 0.02 of the reals')"
     assert (few.told, few.way) == ("modes_hit 19 (collapsed: at most 20)", "modes_hit at most 20")
     assert (far.told, far.way) == ("w1 9 (collapsed: at least 8)", "w1 at least 8")
 

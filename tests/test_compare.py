@@ -137,7 +137,7 @@ def test_failures_missing_seeds_collapse_changes_and_edits_are_told():
     notes = " | ".join(against(failing, odd).notes)
     assert "a+x: 3/5, 1 diverged, 1 missing; what is said of it concerns the runs with a score" in notes
     assert "a+x: seeds 4 of the protocol are missing" in notes
-    assert "b+x lr=1: 5/5 collapsed: samples all alike (spread at most 0.05 of the reals')" in notes
+    assert "b+x lr=1: 5/5 collapsed: samples all alike (spread at most 0.02 of the reals')" in notes
     assert "b+x lr=1 is custom" in notes
     assert "b+x lr=1 is edited: the source of its arch is zz (most runs: a1)" in notes
     assert "they differ in the machine: Some CPU, 1 thread and Some CPU, 1 thread, Some GPU" in notes

@@ -664,7 +664,7 @@ def test_a_row_with_a_collapsed_seed_keeps_its_scores_and_loses_its_rank():
     alike = msgspec.structs.replace(make().self_checks, spread=0.01)
     records = seeds("a+x", 0.5, n=3) + [make("a+x", s, 0.5, self_checks=alike) for s in (3, 4)]
     table = build(records + seeds("b+x", 0.3), TOY)
-    sentence = "collapsed, samples all alike (spread at most 0.05 of the reals'): a+x 2/5"
+    sentence = "collapsed, samples all alike (spread at most 0.02 of the reals'): a+x 2/5"
     assert table.collapses == [sentence]
     assert names(table) == ["b+x", "a+x"]
     fallen = row(table, "a+x")
@@ -953,6 +953,17 @@ def test_a_folder_is_written_and_equals_what_its_records_give(mixed, tmp_path):
     assert (tmp_path / "table.csv").read_bytes() == to_csv(build(mixed, TOY)).encode()
     assert check_folder(tmp_path, TOY) == []
     assert write_folder([], TOY, tmp_path) == []
+
+
+def test_what_a_folders_notes_say_stands_under_its_table(mixed, tmp_path):
+    (tmp_path / "NOTES.md").write_text("# Notes\n\n* The rows of `mlp` await a rerun,\n  for a *reason*.\n* Another.\n")
+    write_folder(mixed, TOY, tmp_path)
+    text = (tmp_path / "README.md").read_text()
+    assert "\n* The rows of \\`mlp\\` await a rerun, for a \\*reason\\*.\n* Another.\n" in text
+    assert "await a rerun" in (tmp_path / "index.html").read_text()
+    assert check_folder(tmp_path, TOY) == []
+    (tmp_path / "NOTES.md").unlink()
+    assert check_folder(tmp_path, TOY) == ["README.md", "index.html"]
 
 
 def test_writing_a_folder_twice_writes_nothing(mixed, tmp_path):

@@ -49,6 +49,7 @@ def test_real_digits_pass_every_check(bench) -> None:
     assert (checks.real, checks.fake) == (500, 500)
     assert checks.effective_samples > 5
     assert checks.spread == pytest.approx(1)
+    assert checks.real_effective == pytest.approx(checks.effective_samples)
 
 
 def test_one_sample_over_and_over_has_no_spread(bench) -> None:

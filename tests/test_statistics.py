@@ -542,7 +542,7 @@ def _is_ranked(line: dict[str, str], records: list[dict]) -> bool:
 
 def _collapsed(record: dict) -> bool:
     limits = {name: column["collapsed_at"] for name, column in record["columns"].items() if column.get("collapsed_at")}
-    return record["self_checks"]["spread"] <= 0.05 or any(record["scores"][name] <= at for name, at in limits.items())
+    return record["self_checks"]["spread"] <= 0.02 or any(record["scores"][name] <= at for name, at in limits.items())
 
 
 def _ranges(groups: list[np.ndarray], goal: str) -> list[tuple[int, int]]:

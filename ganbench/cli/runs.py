@@ -12,7 +12,7 @@ from rich.table import Table
 from ganbench.cli.base import app, console
 from ganbench.errors import RecordError
 from ganbench.records.collapse import collapses_of
-from ganbench.records.record import Cost, Record
+from ganbench.records.record import Cost, Record, SelfChecks
 from ganbench.records.store import read
 
 EXAMPLE = "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
@@ -112,6 +112,10 @@ def _way_rows(record: Record) -> list[tuple[str, str, str]]:
     return rows
 
 
+def _of_reals(checks: SelfChecks) -> str:
+    return f"reals: {checks.real_effective:.3g}" if checks.real_effective else ""
+
+
 def _check_rows(record: Record) -> list[tuple[str, str, str]]:
     checks = record.self_checks
     if checks is None:
@@ -120,7 +124,7 @@ def _check_rows(record: Record) -> list[tuple[str, str, str]]:
         ("compared", f"{checks.fake:,} fakes with {checks.real:,} reals", ""),
         *(("other reals", f"{name} {value:.4g}", "in place of fakes") for name, value in checks.floor.items()),
         *(("the same reals", f"{name} {value:.4g}", "") for name, value in checks.identical.items()),
-        ("effective samples", f"{checks.effective_samples:.3g}", ""),
+        ("effective samples", f"{checks.effective_samples:.3g}", _of_reals(checks)),
         ("spread", f"{checks.spread:.3g}", "variance, as a share of the reals'"),
         ("collapsed", "; ".join(way.told for way in collapses_of(record)), ""),
         ("failed", "; ".join(checks.failed), ""),

@@ -192,11 +192,11 @@ def _columns(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, Col
             raise PluginError(
                 f"the metric '{name}' states collapsed_at {column} = {limit}", "it is no limit of a column"
             )
-    ranges = getattr(metric, "ranges", {})
-    return {
-        column: Column(goal, *ranges.get(column, (None, None)), limits.get(column))
-        for column, goal in metric.columns.items()
-    }
+    columns = {}
+    for column, goal in metric.columns.items():
+        low, high = getattr(metric, "ranges", {}).get(column, (None, None))
+        columns[column] = Column(goal, low, high, limits.get(column))
+    return columns
 
 
 def metric_of_column(metrics: Mapping[str, Metric], column: str) -> str:

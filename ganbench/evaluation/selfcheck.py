@@ -41,7 +41,7 @@ class SelfCheck:
         self.doubts += self._doubts_of_target(headline, target)
         real = judge.signal(judge.reference)
         self.centre = real.mean(dim=0)
-        self.real_spread = _spread(real)
+        self.real_effective, self.real_spread = effective_samples(real - self.centre), _spread(real)
 
     def _doubts_of_target(self, headline: str, target: float | None) -> list[str]:
         """A target left over from other data may be beyond the score of real data."""
@@ -64,7 +64,14 @@ class SelfCheck:
         signal = self.judge.signal(fake)
         effective, spread = effective_samples(signal - self.centre), _spread(signal) / max(self.real_spread, 1e-12)
         return SelfChecks(
-            real_n, fake_n, self.floor, self.identical, round(effective, 4), round(spread, 6), tuple(failed)
+            real_n,
+            fake_n,
+            self.floor,
+            self.identical,
+            round(effective, 4),
+            round(spread, 6),
+            tuple(failed),
+            round(self.real_effective, 4),
         )
 
 

@@ -148,8 +148,8 @@ def _how_ranked(table: Table) -> list[str]:
     label = table.label(table.headline)
     better = {"max": "higher is better", "min": "lower is better", "info": "no direction"}[table.goal]
     scale = " of the logarithms" if table.log else ""
-    logs = [table.label(name) for name in table.shown if name in table.logs]
-    plain = [table.label(name) for name in table.shown if name not in table.logs]
+    logs = [_heading(table, name) for name in table.shown if name in table.logs]
+    plain = [_heading(table, name) for name in table.shown if name not in table.logs]
     means = [f"{', '.join(logs)}: geometric mean over seeds"] if logs else []
     means += [f"{', '.join(plain)}: mean over seeds"] if plain else []
     return [

@@ -23,6 +23,21 @@ from ganbench.records.files import write_atomically
 from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read, read_all, write
 
+REMARKS = "NOTES.md"
+"""What a reader of a published table must know and its records do not tell: a list, written by hand."""
+
+
+def remarks_in(folder: Path | None) -> list[str]:
+    """The items of the list in a folder's ``NOTES.md``, as sentences; none without that file."""
+    text = _text(folder / REMARKS) if folder is not None else None
+    found: list[str] = []
+    for line in (text or "").splitlines():
+        if line.startswith("* "):
+            found.append(line[2:].strip())
+        elif found and line.startswith("  "):
+            found[-1] += f" {line.strip()}"
+    return found
+
 
 def records_in(folder: Path) -> list[Path]:
     """Record files of a published leaderboard, ``records/*.json``, or of runs, ``*/seed*/record.json``."""
@@ -45,12 +60,22 @@ def gather(
     others, more = read_all(records_in(folder)) if folder else ([], [])
     if not local and not others:
         return None, [*errors, *more]
-    table = build(local, rules, published=others, installed=installed_source, sort=sort, metrics=metrics)
+    table = build(
+        local,
+        rules,
+        published=others,
+        installed=installed_source,
+        sort=sort,
+        metrics=metrics,
+        remarks=remarks_in(folder),
+    )
     return table, [*errors, *more]
 
 
 def write_folder(records: Iterable[Record], protocol: Protocol, folder: Path) -> list[str]:
     """Publish finished records of a protocol: ``README.md``, ``table.csv``, ``index.html`` and ``records/*.json``.
+
+    What the folder's ``NOTES.md`` says is repeated under the table.
 
     Records that the folder already has stay, unless a new one of the same entry and seed replaces them.
     Returns the files that were written or removed; each is written whole or not at all.
@@ -71,7 +96,7 @@ def write_folder(records: Iterable[Record], protocol: Protocol, folder: Path) ->
     removed = [path for path in present if path not in wanted]
     for path in removed:
         path.unlink()
-    for name, text in _derived(wanted.values(), protocol).items():
+    for name, text in _derived(wanted.values(), protocol, folder).items():
         if _text(folder / name) != text:
             write_atomically(folder / name, text.encode())
             changed.append(folder / name)
@@ -86,7 +111,7 @@ def check_folder(folder: Path, protocol: Protocol) -> list[str]:
         return sorted(path.relative_to(folder).as_posix() for path in paths if not _readable(path))
     names = {f"records/{name}" for name in file_names(records)}
     wrong = {path.relative_to(folder).as_posix() for path in paths} ^ names
-    wrong |= {name for name, text in _derived(records, protocol).items() if _text(folder / name) != text}
+    wrong |= {name for name, text in _derived(records, protocol, folder).items() if _text(folder / name) != text}
     return sorted(wrong)
 
 
@@ -108,8 +133,8 @@ def _stored(record: Record) -> Record:
     return msgspec.json.decode(msgspec.json.encode(record), type=Record)
 
 
-def _derived(records: Iterable[Record], protocol: Protocol) -> dict[str, str]:
-    table = build(records, protocol)
+def _derived(records: Iterable[Record], protocol: Protocol, folder: Path) -> dict[str, str]:
+    table = build(records, protocol, remarks=remarks_in(folder))
     return {"README.md": to_markdown(table), "table.csv": to_csv(table), "index.html": to_page(table)}
 
 

@@ -209,6 +209,7 @@ def build(
     installed: Installed | None = None,
     sort: str = "",
     metrics: Sequence[str] = (),
+    remarks: Sequence[str] = (),
 ) -> Table:
     """The table of one protocol.
 
@@ -221,6 +222,7 @@ def build(
         installed: returns the source of an installed plugin; rows made here from other source are marked *edited*.
         sort: a column to sort by, ``fid`` or ``images/s``; if empty, the headline.
         metrics: score columns to show beside the headline instead of the usual ones.
+        remarks: sentences by whoever published the table, which records cannot tell.
 
     Raises:
         GanbenchError: no such column, or there is neither a record nor a protocol.
@@ -250,7 +252,7 @@ def build(
         chosen=bool(metrics),
         rows=tuple(_judged(rows, headline, columns.get(headline), seeds)),
         left_out=tuple(left_out),
-        notes=(*beside, *notes_on(rows)),
+        notes=(*remarks, *beside, *notes_on(rows)),
         logs=logs,
     )
     return _sorted(table, sort or headline)

@@ -5,19 +5,22 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ganbench.contracts.metric import Goal
-from ganbench.records.record import Column, Record
+from ganbench.records.record import Column, Record, SelfChecks
 
-ALIKE = 0.05
-"""Samples are all alike if their variance is at most this share of the reals'. In the published records, runs that make
-a single sample lie below .01, runs with a fault of another kind above .1; the docs list them.
-
-The number of effective samples, which stands beside the spread, does not decide: it is 1 for two opposite clusters, and
-2 for a point on a plane."""
-SPREAD = "spread"
+ALIKE = 0.02
+"""Samples are all alike if their variance is at most this share of the reals'. In the published records, generators of
+a single sample lie below .01 and the next ones above .048; the docs list them."""
+ONE_WAY, NARROW = 0.02, 0.2
+"""They are alike, too, if they all point one way from the reals' centre: their effective samples exceed 1 by at most
+the share ``ONE_WAY`` of what the reals' do, and their variance is at most ``NARROW`` of the reals'. Without the second
+condition, two opposite clusters would count, for the cosine of opposite directions is as far from 0."""
+VARIED = 1.5
+"""Where the reals have fewer effective samples, as on a line, directions tell nothing."""
+SPREAD, EFFECTIVE = "spread", "effective samples"
 
 
 class Collapse(NamedTuple):
-    """One way in which a run collapsed: ``column`` is a score's name in full, or ``spread`` of the self-checks."""
+    """One way in which a run collapsed: ``column`` is a score's name in full, or names a number of the self-checks."""
 
     column: str
     score: float
@@ -26,11 +29,13 @@ class Collapse(NamedTuple):
 
     @property
     def way(self) -> str:
-        """``samples all alike (spread at most 0.05 of the reals')``, ``modes_hit at most 1``"""
-        side = "at least" if self.goal == "min" else "at most"
+        """``samples all alike (spread at most 0.02 of the reals')``, ``modes_hit at most 1``"""
+        limit = f"{'at least' if self.goal == 'min' else 'at most'} {self.limit:.3g}"
         if self.column == SPREAD:
-            return f"samples all alike (spread {side} {self.limit:g} of the reals')"
-        return f"{self.column.partition('@')[0]} {side} {self.limit:g}"
+            return f"samples all alike (spread {limit} of the reals')"
+        if self.column == EFFECTIVE:
+            return f"samples all alike (effective samples {limit})"
+        return f"{self.column.partition('@')[0]} {limit}"
 
     @property
     def told(self) -> str:
@@ -43,14 +48,22 @@ def collapses_of(record: Record) -> tuple[Collapse, ...]:
     """The ways in which a trained run collapsed, ``()`` if it did not. A yardstick is what it is meant to be."""
     if record.yardstick or record.status != "ok":
         return ()
-    checks = record.self_checks
-    alike = [Collapse(SPREAD, checks.spread, ALIKE)] if checks is not None and checks.spread <= ALIKE else []
+    alike = _alike(record.self_checks) if record.self_checks is not None else None
     fallen = [
         Collapse(name, record.scores[name], column.collapsed_at, column.goal)
         for name, column in record.columns.items()
         if column.collapsed_at is not None and name in record.scores and _fallen(column, record.scores[name])
     ]
-    return (*alike, *fallen)
+    return (*([alike] if alike else []), *fallen)
+
+
+def _alike(checks: SelfChecks) -> Collapse | None:
+    if checks.spread <= ALIKE:
+        return Collapse(SPREAD, checks.spread, ALIKE)
+    most = 1 + ONE_WAY * (checks.real_effective - 1)
+    if checks.real_effective >= VARIED and checks.effective_samples <= most and checks.spread <= NARROW:
+        return Collapse(EFFECTIVE, checks.effective_samples, most)
+    return None
 
 
 def _fallen(column: Column, score: float) -> bool:

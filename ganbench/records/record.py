@@ -118,8 +118,8 @@ class SelfChecks(Struct, frozen=True):
 
     ``real`` and ``fake`` are the numbers of samples compared, ``floor`` scores reals against other reals, ``identical``
     the reference against itself (both with the headline's metric). ``effective_samples`` is the fakes' Vendi score
-    (Friedman and Dieng 2023), about 1 if all point the same way, ``spread`` their variance as a share of the reals'.
-    ``failed`` are sentences.
+    (Friedman and Dieng 2023), about 1 if all point the same way, ``real_effective`` that of the reals (0: unknown, in
+    records before 0.2), ``spread`` the fakes' variance as a share of the reals'. ``failed`` are sentences.
     """
 
     real: int
@@ -129,6 +129,7 @@ class SelfChecks(Struct, frozen=True):
     effective_samples: float
     spread: float = 1.0
     failed: tuple[str, ...] = ()
+    real_effective: float = 0.0
 
 
 class Environment(Struct, frozen=True):
