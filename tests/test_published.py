@@ -84,3 +84,11 @@ def test_the_default_columns_of_a_published_table_tell_its_rows_apart(folder, tm
     alike = [table.label(name) for name, those in values.items() if len(set(those)) < len(rows) / 2]
     assert len(table.shown) >= 4
     assert alike == []
+
+
+def test_the_docs_list_the_published_rows_that_the_rules_of_collapse_mark(tmp_path) -> None:
+    lines = (FOLDER.parent / "docs" / "tables.md").read_text("utf-8").splitlines()
+    for folder in sorted(FOLDER.glob("*-v*")):
+        table, _ = gather(folder.name, tmp_path)
+        rows = [f"`{table.title(row)}` {len(row.collapses)}/{row.seeds}" for row in table.rows if row.collapses]
+        assert f"* `{folder.name}`: {', '.join(rows) or 'none'}" in lines
