@@ -165,6 +165,12 @@ class Environment(Struct, frozen=True):
     nondeterministic: tuple[str, ...] = ()
     workers: int = 1
 
+    @property
+    def machine(self) -> str:
+        """A description of the machine; timings may be compared only within one."""
+        threads = "" if self.cuda else f", {self.threads} thread{'s' * (self.threads != 1)}"
+        return f"{self.device}{threads}" + (f", {self.precision}" if self.precision != "float32" else "")
+
 
 class Record(Struct, frozen=True, kw_only=True):
     """One run, or one yardstick draw. Tables are computed from records and nothing else."""

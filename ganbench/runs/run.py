@@ -15,7 +15,7 @@ import torch
 
 from ganbench.contracts.executor import Event, Job
 from ganbench.device import memory
-from ganbench.device.determinism import noting_nondeterminism, settings
+from ganbench.device.determinism import noting_nondeterminism, refuse_changed, settings
 from ganbench.device.untouched import preserved_rng
 from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError
 from ganbench.evaluation.best import BestSoFar
@@ -77,7 +77,7 @@ class Run:
                 status, reason = self._train(should_stop)
                 if status == "ok":
                     judgement = self._judge()
-            _check_settings(before)
+            refuse_changed(before)
         except Diverged as error:
             status, reason = "diverged", str(error)
         except RecordError:  # a full disk is no result: the run must be repeated
@@ -240,10 +240,3 @@ class Run:
         """``speed`` with the arithmetic behind it, where something was timed and the operations can be counted."""
         counted = account_of(self.job, self.bench, self.trainer) if speed.train else None
         return speed if counted is None else with_account(speed, counted)
-
-
-def _check_settings(before: Mapping[str, Any]) -> None:
-    """A plugin that changes torch's settings changes the rules: its run cannot be compared with others."""
-    changed = [f"{name} {before[name]} -> {now}" for name, now in settings().items() if now != before[name]]
-    if changed:
-        raise PluginError(f"a plugin changed torch's settings ({', '.join(changed)})", "it must leave them alone")
