@@ -185,9 +185,9 @@ def _below(timings: Sequence[Timing]) -> list[str]:
     where, rounds = timings[0].environment, [one for timing in timings for one in timing.rounds]
     peak = timings[0].peak_flops_per_second
     share = f"; {in_units(peak, 'FLOP/s')} is the peak, in a {where.precision} matrix product" if peak else ""
-    busy = max(one.pressure for one in rounds)
+    few, busy = min(len(timing.rounds) for timing in timings), max(one.pressure for one in rounds)
     return [
-        f"medians of {min(len(timing.rounds) for timing in timings)} rounds or more; images are reals shown to D{share}",
-        f"{where.machine}; {where.system}; Python {where.python}, torch {where.torch}; in the busiest round a task waited "
-        f"for a CPU {busy:.1%} of the time",
+        f"medians of {few} rounds or more; images are reals shown to D{share}",
+        f"{where.machine}; {where.system}; Python {where.python}, torch {where.torch}; "
+        f"in the busiest round a task waited for a CPU {busy:.1%} of the time",
     ]

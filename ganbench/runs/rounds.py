@@ -75,7 +75,7 @@ def unsteady(row: str, found: Iterable[Deviation], tolerance: float, needed: int
     }
     far = listed([f"{what} by up to {share:.0%}" for what, share in worst.items() if share > tolerance])
     return Unsteady(
-        f"{len(bad)} of {len(found)} rounds of {row} were off ({far}; up to {tolerance:.0%} counts as steady), so fewer "
-        f"than {needed} are left and nothing was written",
+        f"{len(bad)} of {len(found)} rounds of {row} were off by more than {tolerance:.0%} ({far}), so fewer than "
+        f"{needed} are left and nothing was written",
         "stop other work on this machine and time again, or raise --rounds",
     )

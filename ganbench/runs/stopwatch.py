@@ -37,8 +37,8 @@ PRODUCTS = 5
 """As many are timed before and again after each round; their median is the round's."""
 SIZE = {"cpu": 512}
 LARGE = 2048
-"""Rows and columns of the matrices: on a CPU they fit in its cache, like a small network; elsewhere they keep the device
-busy."""
+"""Rows and columns of the matrices: on a CPU they fit in its cache, like a small network; elsewhere they keep the
+device busy."""
 BUDGET = 2**40
 """D updates that no timing comes to the end of: learning rates and tricks stay as they are at the beginning."""
 
