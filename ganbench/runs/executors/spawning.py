@@ -1,4 +1,4 @@
-"""Worker processes of this machine: how they start, which signals they leave to their parent, how their end is told."""
+"""Worker processes of this machine: how they start, which signals they leave to their parent, and how they ended."""
 
 from __future__ import annotations
 
