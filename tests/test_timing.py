@@ -126,7 +126,7 @@ class Scripted:
         self.rounds: list[Round] = []
         self.on_cpu, self.facts, self.refusal = True, None, None
 
-    def hear(self) -> None: ...
+    def begin(self) -> None: ...
 
     def ask(self, question: str) -> None:
         self.asked.append(f"{question} {self.row}")

@@ -145,7 +145,8 @@ def _sources(entry: Entry) -> tuple[list[Source], list[Source], list[Source]]:
 def _report(timed: Timed, runs: Path, terminal: Console, as_json: bool) -> None:
     """Write the timings, print them, and report whatever went wrong in a sentence and an exit code."""
     for row, error in timed.left_out.items():
-        terminal.print(f"[red]left out:[/] {escape(f'{row}: {error.message}; {error.hint}')}", soft_wrap=True)
+        why = "; ".join(filter(None, [error.message, error.hint]))
+        terminal.print(f"[red]left out:[/] {escape(f'{row}: {why}')}", soft_wrap=True)
     if not timed.timings:
         raise list(timed.left_out.values())[-1]
     folder = write_all(timed.timings, runs)

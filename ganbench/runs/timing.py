@@ -101,9 +101,9 @@ class _Session:
         """Start a process for each row and wait until it is warm, one after another."""
         for number, job in enumerate(jobs, 1):
             worker = _Worker(job)
-            self.workers.append(worker)
+            self.workers.append(worker)  # before it starts: whatever happens, its process will be ended
             self.say(f"preparing {worker.row} ({number} of {len(jobs)})")
-            worker.hear()
+            worker.begin()
 
     def play(self) -> None:
         """Give every row its rounds, and repeat those that were off for as long as attempts are left.
@@ -114,10 +114,7 @@ class _Session:
         turn, waiting = 0, self.rows
         while waiting:
             turn += 1
-            more = (
-                f" of {self.rounds}" if turn <= self.rounds else f": again for {len(waiting)} of {len(self.rows)} rows"
-            )
-            self.say(f"round {turn}{more}")
+            self.say(f"round {turn}, {len(waiting)} of {len(self.rows)} rows")
             for worker in waiting if turn % 2 else reversed(waiting):  # so that no row always comes after the same one
                 worker.ask("round")
             waiting = self.rows if turn < self.rounds else self._lacking()
@@ -134,8 +131,9 @@ class _Session:
         )
 
     def _deviations(self) -> dict[str, list[Deviation]]:
-        on_cpu = all(worker.on_cpu for worker in self.rows)
-        return deviations({worker.row: worker.rounds for worker in self.rows}, self.tolerance, on_cpu=on_cpu)
+        """Of all rounds; the products beside a row that was left out in the end tell as much about the machine."""
+        on_cpu = any(worker.on_cpu for worker in self.workers)
+        return deviations({worker.row: worker.rounds for worker in self.workers}, self.tolerance, on_cpu=on_cpu)
 
     def _lacking(self) -> list[_Worker]:
         """The rows with too few good rounds."""
@@ -192,10 +190,18 @@ class _Worker:
         self.refusal: GanbenchError | None = None
         self.on_cpu = False
         context = mp.get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(theirs, job, THREADS), daemon=True)
+        self.pipe, self._theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(self._theirs, job, THREADS), daemon=True)
+
+    def begin(self) -> None:
+        """Start the process and wait until the row is warm.
+
+        Raises:
+            Lost: the process died.
+        """
         start(self.process, THREADS)
-        theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
+        self._theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
+        self.hear()
 
     def ask(self, question: Question) -> None:
         """Wait for the answer to a question.
@@ -219,7 +225,8 @@ class _Worker:
             self.process.join()
             why = told_exit(self.process.exitcode or 0)
             raise Lost(
-                f"{self.row}: its process died while it was timed: {why}", "nothing was written; time the rows again"
+                f"{self.row}: its process died while it was timed: {why}",
+                "nothing was written; if memory ran out (all rows stay in it), time fewer at once: --arch, --loss",
             ) from None
         if isinstance(answer, Refusal):
             self.refusal = GanbenchError(answer.message, answer.hint)
@@ -233,6 +240,7 @@ class _Worker:
 
     def end(self) -> None:
         """End the process, whatever it does."""
-        self.process.kill()
-        self.process.join()
+        if self.process.pid is not None:
+            self.process.kill()
+            self.process.join()
         self.pipe.close()
