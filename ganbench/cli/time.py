@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import msgspec
 import typer
@@ -21,8 +21,6 @@ from ganbench.cli.runs import in_units
 from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError, listed
-from ganbench.leaderboards.publishing import gather
-from ganbench.leaderboards.rows import Entry
 from ganbench.plugins.names import refuse_without
 from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.source import Source
@@ -30,6 +28,9 @@ from ganbench.records.timing import Timing
 from ganbench.runs.plan import DEFAULT_PROTOCOL, make_plan
 from ganbench.runs.rounds import Unsteady
 from ganbench.runs.timing import ROUNDS, Lost, Timed, time_rows, write_all
+
+if TYPE_CHECKING:
+    from ganbench.leaderboards.rows import Entry
 
 
 @app.command()
@@ -109,6 +110,8 @@ def _named(where: _Where, archs: list[str], losses: list[str], tricks: list[str]
 
 def _rows_of(where: _Where, protocol: str, terminal: Console) -> tuple[list[Job], dict[str, GanbenchError]]:
     """Jobs for the complete rows of the table, and the rows whose plugins are missing."""
+    from ganbench.leaderboards.publishing import gather
+
     table, errors = gather(protocol, where.runs)
     for error in errors:
         complain(error)
