@@ -47,6 +47,8 @@ def tab(site: Path, tmp_path: Path) -> Tab:
     [
         ("ganbench lead", ["leaderboard"]),
         ("ganbench leaderboard smo", ["smoke-v1"]),
+        ("ganbench time smo", ["smoke-v1"]),
+        ("ganbench time --loss wgan-gp,r1,hi", ["wgan-gp,r1,hinge"]),
         ("ganbench compare --protocol ri", ["ring-v1"]),
         ("ganbench reproduce --protocol ri", ["ring-v1"]),
         ("ganbench reproduce --device c", ["cpu", "cuda"]),

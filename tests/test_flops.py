@@ -24,7 +24,7 @@ from ganbench.contracts.trick import Trick
 from ganbench.device import energy
 from ganbench.device.energy import Energy, counter_of, nvml_counter
 from ganbench.plugins.protocols import load_protocol
-from ganbench.records.record import Cost, Record, Speed
+from ganbench.records.record import Company, Cost, Record, Speed
 from ganbench.records.store import read, write
 from ganbench.runs import recording, run, runner
 from ganbench.runs.plan import make_plan
@@ -359,13 +359,16 @@ def test_quantities_are_told_in_three_digits(value, text) -> None:
 def test_show_tells_the_arithmetic_the_rate_and_the_energy_of_a_run(ganbench_command, tmp_path) -> None:
     speed = Speed(
         train=4000, train_iqr=80, windows=4, d_flops=8.1e6, g_flops=4.2e6, flops_per_second=4.92e10,
-        peak_flops_per_second=9.4e10, peak_share=0.5234, mode="eager: [a plugin]",
+        peak_flops_per_second=9.4e10, peak_share=0.5234, mode="eager: [a plugin]", train_cpu=4100,
     )  # fmt: skip
-    write(make(speed=speed, cost=Cost(100_000, 25.0, 3.0, 1234.0)), tmp_path / "counted.json")
+    cost, company = Cost(100_000, 25.0, 3.0, 1234.0, 24.4), Company(load=1.25, steal=0.031, pressure=0.052)
+    write(make(speed=speed, cost=cost, company=company), tmp_path / "counted.json")
     write(make(), tmp_path / "uncounted.json")
     shown = " ".join(ganbench_command("show", "counted.json").stdout.split())
     for said in (
         "median of 4 windows (too few to trust), IQR 80",
+        "by CPU time 4,100 images/CPU s 24.4 CPU s",
+        "company load 1.25 3.1% of CPU time stolen, 5.2% of the time a task waited for a CPU",
         "eager: [a plugin]",
         "12.3 MFLOP per image D 8.1 MFLOP, G 4.2 MFLOP",
         "49.2 GFLOP/s 52.3% of the 94 GFLOP/s that a float32 matrix product reached here, 1 thread(s)",
@@ -375,5 +378,6 @@ def test_show_tells_the_arithmetic_the_rate_and_the_energy_of_a_run(ganbench_com
     plain = ganbench_command("show", "uncounted.json").stdout
     assert "FLOP" not in plain
     assert "energy" not in plain
+    assert "company" not in plain
     stored = msgspec.json.decode(ganbench_command("show", "counted.json", "--json").stdout)
     assert (stored["speed"]["d_flops"], stored["cost"]["device_joules"]) == (8.1e6, 1234.0)

@@ -31,6 +31,9 @@ from ganbench.runs.plan import make_plan
 from ganbench.runs.run import Run
 from ganbench.runs.setup import prepare
 
+TIMES = {"seconds", "cpu_seconds", "images_per_second", "images_per_cpu_second", "load"}
+"""Fields of a history that no two runs share."""
+
 
 def plan_of(out: Path, **options):
     return make_plan(
@@ -60,7 +63,7 @@ def bits(record: Record) -> tuple:
 
 def history(folder: Path) -> list[dict]:
     rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows]
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import statistics
 import subprocess
 import sys
 import textwrap
@@ -18,15 +20,19 @@ from PIL import Image
 from rich.console import Console
 
 from ganbench import plugins
+from ganbench.device.load import Load
 from ganbench.errors import Doubt, PluginError, ProtocolError, Unsupported
 from ganbench.evaluation.yardsticks import YARDSTICKS
 from ganbench.plugins.protocols import load_protocol
-from ganbench.records.record import FORMAT
+from ganbench.records.record import FORMAT, Company
 from ganbench.records.store import read, write
+from ganbench.runs import recording
 from ganbench.runs.changes import parse_changes
 from ganbench.runs.display import PlainDisplay
 from ganbench.runs.plan import make_plan
+from ganbench.runs.recording import Recording
 from ganbench.runs.runner import execute
+from ganbench.training.trainer import Window
 
 
 def plan_of(
@@ -125,6 +131,38 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path) -> None:
     assert history == [
         json.loads(line)["step"] for line in Path(whole.folder, "history.jsonl").read_text().splitlines()
     ]
+
+
+def test_cpu_seconds_stand_beside_seconds_and_survive_a_resumption(tmp_path) -> None:
+    job = only_run(tmp_path)
+    stopped, _ = carry_out(job, stop_after=3)
+    resumed, _ = carry_out(job)
+    rows = [json.loads(line) for line in Path(job.folder, "history.jsonl").read_text().splitlines()]
+    spent = [row["cpu_seconds"] for row in rows]
+    assert spent == sorted(spent)
+    assert 0 < stopped.cost.train_cpu_seconds < resumed.cost.train_cpu_seconds == spent[-1]
+    assert stopped.cost.train_cpu_seconds in spent, "what was spent before the interruption counts"
+    rates = [row["images_per_cpu_second"] for row in rows[2:]]
+    assert resumed.speed.train_cpu == pytest.approx(statistics.median(rates), abs=0.1)
+    assert [look.cpu_seconds in spent for look in resumed.curve] == [True] * len(resumed.curve)
+
+
+def test_what_kept_the_machine_busy_is_recorded_over_both_parts_of_a_resumed_run(tmp_path, monkeypatch) -> None:
+    readings = (Load(wall=t, ticks=10 * t, stolen=t, waiting=t / 2) for t in itertools.count(1.0))
+    monkeypatch.setattr(Load, "now", lambda: next(readings))
+    monkeypatch.setattr(recording, "load_average", lambda: 1.5)
+    job = only_run(tmp_path)
+    carry_out(job, stop_after=3)
+    resumed, _ = carry_out(job)
+    assert resumed.company == Company(load=1.5, steal=0.1, pressure=0.5)
+    kept = Recording(Path(job.folder), torch.device("cpu"), alone=True)
+    kept.spend(Window(1, 32, 2.0, 1.5, 32, {}))
+    with kept.watched():
+        pass
+    again = Recording(Path(job.folder), torch.device("cpu"), alone=True)
+    again.restore(kept.state())
+    assert again.cost(32) == kept.cost(32)
+    assert again.company() == kept.company() != Company()
 
 
 def test_looking_more_often_leaves_the_weights_bit_identical(tmp_path) -> None:

@@ -251,7 +251,9 @@ def test_a_lazy_term_comes_every_kth_iteration_with_k_times_the_weight(images) -
     gan = tiny()
     gan.__class__ = WithPenalty
     trainer = trainer_of(images, Counting(), gan, updates=8, d_steps=1)
+    assert trainer.cycle == 1
     assert trainer.advance(1).losses["penalty"] == 4.0
+    assert trainer.cycle == 4
     assert "penalty" not in trainer.advance(4).losses
     assert trainer.advance(8).losses["penalty"] == pytest.approx(1.0)  # a window's mean is the term's mean strength
 

@@ -19,6 +19,7 @@ from ganbench.cli import (
     run,
     runs,
     sample,
+    time,
 )
 from ganbench.cli.base import app, caution, complain
 from ganbench.errors import GanbenchError
@@ -37,6 +38,7 @@ __all__ = [
     "run",
     "runs",
     "sample",
+    "time",
 ]
 
 

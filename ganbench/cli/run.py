@@ -75,7 +75,7 @@ def run(
         archs,
         losses,
         load_protocol(protocol),
-        tricks=_tricks(trick or []),
+        tricks=tricks_of(trick or []),
         seeds=_seeds(seed or []),
         changes=parse_changes(settings or []),
         out=out,
@@ -147,7 +147,12 @@ def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None
         terminal.print(line, soft_wrap=True)
 
 
-def _tricks(texts: list[str]) -> list[Source]:
+def tricks_of(texts: list[str]) -> list[Source]:
+    """The tricks that ``--trick`` names.
+
+    Raises:
+        GanbenchError: one has no such name, or all are asked for.
+    """
     if "all" in (name.strip() for text in texts for name in text.split(",")):
         raise GanbenchError(
             "--trick all: tricks are applied together, but not all are compatible", "name the ones you want"

@@ -139,12 +139,27 @@ def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
     windows = f"median of {speed.windows} windows{few}, IQR {speed.train_iqr:,.0f}"
     return [
         ("training", f"{speed.train:,.0f} images/s" if speed.windows else "", windows),
+        *_cpu_rows(record),
         ("sampling", f"{speed.sample:,.0f} images/s" if speed.sample else "", ""),
         ("iteration", f"{speed.step_ms:.2f} ms" if speed.windows else "", escape(speed.mode)),
         *_arithmetic_rows(record),
         ("peak memory", f"{speed.peak_memory_mb:,.0f} MB", ""),
         ("cost", f"{cost.images:,} images", f"{cost.train_seconds:.1f} s training, {cost.judge_seconds:.1f} s judging"),
         *_energy_rows(cost),
+    ]
+
+
+def _cpu_rows(record: Record) -> list[tuple[str, str, str]]:
+    """The rate per second of CPU time, which other programs hardly change, and what else kept the machine busy."""
+    speed, cost, company = record.speed, record.cost, record.company
+    beside = f"{company.steal:.1%} of CPU time stolen, {company.pressure:.1%} of the time a task waited for a CPU"
+    return [
+        (
+            "by CPU time",
+            f"{speed.train_cpu:,.0f} images/CPU s" if speed.train_cpu else "",
+            f"{cost.train_cpu_seconds:.1f} CPU s",
+        ),
+        ("company", f"load {company.load:.2f}" if company.load else "", beside),
     ]
 
 

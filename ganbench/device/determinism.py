@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch.utils import deterministic
+
+from ganbench.errors import PluginError
 
 _MARK = "does not have a deterministic implementation"
 
@@ -64,6 +66,14 @@ def settings() -> dict[str, Any]:
         "matmul.allow_tf32": _matmul_tf32(),
         "a denormal": (torch.tensor(1e-39) * 1).item(),
     }
+
+
+def refuse_changed(before: Mapping[str, Any]) -> None:
+    """Raise PluginError if the settings are not those of ``before`` any more: a plugin that changes them changes the
+    rules, and its run cannot be compared with others."""
+    changed = [f"{name} {before[name]} -> {now}" for name, now in settings().items() if now != before[name]]
+    if changed:
+        raise PluginError(f"a plugin changed torch's settings ({', '.join(changed)})", "it must leave them alone")
 
 
 def _matmul_tf32() -> bool | str:

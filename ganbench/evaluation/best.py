@@ -49,7 +49,7 @@ class BestSoFar:
 
     def state(self) -> dict[str, Any]:
         """Plain values and tensors, loadable with ``weights_only``."""
-        looks = [[look.kimg, look.seconds, look.score] for look in self.looks]
+        looks = [[look.kimg, look.seconds, look.score, look.cpu_seconds] for look in self.looks]
         best = self.looks.index(self.best) if self.best else None
         return {"looks": looks, "best": best, "weights": self._weights}
 

@@ -10,6 +10,9 @@ from ganbench.contracts.data import Batch, Dataset, Split, quantise, to_signal
 from ganbench.device.untouched import in_eval_mode
 from ganbench.errors import DataError, Diverged
 
+BATCH = 500
+"""Samples that are generated at a time."""
+
 
 def draw_reference(dataset: Dataset, part: str, samples: int, seed: int) -> Split:
     """``samples`` reals of one part, without repetition, chosen by a seeded permutation.
@@ -27,7 +30,7 @@ def draw_reference(dataset: Dataset, part: str, samples: int, seed: int) -> Spli
     return split[order[:samples].sort().values]
 
 
-def sample(gan: GAN, like: Split, seed: int, device: torch.device, batch: int = 500) -> Split:
+def sample(gan: GAN, like: Split, seed: int, device: torch.device, batch: int = BATCH) -> Split:
     """As many fakes as ``like`` has reals, in its storage type, from the averaged generator in eval mode.
 
     Latents come from their own random generator. Conditional models get the reals' labels, translators their sources;

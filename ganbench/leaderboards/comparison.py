@@ -9,7 +9,7 @@ from msgspec import Struct, structs
 from ganbench.contracts.metric import Goal
 from ganbench.errors import GanbenchError
 from ganbench.leaderboards.cells import interval, number
-from ganbench.leaderboards.rows import Row, machine_of
+from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.selection import judgement
 from ganbench.leaderboards.statistics import (
     ALPHA,
@@ -281,7 +281,7 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
         ]
     for what, of in (
         ("torch", lambda record: record.environment.torch),
-        ("the machine", machine_of),
+        ("the machine", lambda r: r.environment.machine),
     ):
         one, other = (sorted({of(record) for record in row.records}) for row in rows)
         if one != other:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number, plural
-from ganbench.leaderboards.rows import Part, machine_of
+from ganbench.leaderboards.rows import Part
 from ganbench.leaderboards.table import Table
 
 TOLD: dict[Part, tuple[str, str]] = {
@@ -99,7 +99,7 @@ def _machines(table: Table) -> list[str]:
             where = record.environment
             cuda = f", CUDA {where.cuda}, cuDNN {where.cudnn}" if where.cuda else ""
             versions = f"Python {where.python}, torch {where.torch}{cuda}, ganbench {where.ganbench}"
-            found[f"{machine_of(record)}; {where.system}; {versions}"] += 1
+            found[f"{where.machine}; {where.system}; {versions}"] += 1
     return [f"{machine} ({plural(range(n), 'record')})" for machine, n in sorted(found.items())]
 
 

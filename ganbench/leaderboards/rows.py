@@ -212,13 +212,6 @@ COSTS: dict[str, _Cost] = {
 """The cost columns (images shown to D per second, images generated per second ...), as medians."""
 
 
-def machine_of(record: Record) -> str:
-    """A description of the machine; timings may be compared only within one."""
-    where = record.environment
-    threads = "" if where.cuda else f", {where.threads} thread{'s' * (where.threads != 1)}"
-    return f"{where.device}{threads}" + (f", {where.precision}" if where.precision != "float32" else "")
-
-
 class Rules(NamedTuple):
     """What a row is summarised by: the table's columns, headline and seeds, the headline's target, and the columns that
     are averaged on the log scale."""
@@ -235,7 +228,7 @@ def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Itera
     finished = tuple(sorted((r for r in records if r.status in FINISHED), key=lambda r: r.seed))
     there = {record.seed for record in finished}
     well = [record for record in finished if record.status == "ok"]
-    machines = tuple(sorted({machine_of(record) for record in finished}))
+    machines = tuple(sorted({record.environment.machine for record in finished}))
     return Row(
         entry,
         finished,

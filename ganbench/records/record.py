@@ -53,8 +53,10 @@ class Column(Struct, frozen=True):
 
 class Speed(Struct, frozen=True):
     """Throughput on warmed-up windows. ``train`` is real images shown to D per second of training (median over
-    ``windows`` windows, ``train_iqr`` their interquartile range), ``sample`` generated images per second, ``step_ms``
-    one iteration (every D update and the G update), ``peak_memory_mb`` of the process (CPU) or the device (CUDA).
+    ``windows`` windows, ``train_iqr`` their interquartile range), ``train_cpu`` the same per second of the process's
+    CPU time (0 where another device computes), ``sample`` generated images per second, ``step_ms`` one iteration (every
+    D update and the G update), ``peak_memory_mb`` of the process (CPU) or the device (CUDA). What else runs on the
+    machine changes ``train`` far more than ``train_cpu``.
 
     ``d_flops`` and ``g_flops`` are the floating-point operations of D's and of G's updates per real image shown to D
     (matrix products and convolutions, a multiply-add counting as two; lazy terms weighted by how often they come).
@@ -75,16 +77,29 @@ class Speed(Struct, frozen=True):
     peak_flops_per_second: float = 0.0
     peak_share: float = 0.0
     mode: str = ""
+    train_cpu: float = 0.0
+
+
+class Company(Struct, frozen=True):
+    """What else kept the machine busy during training: the mean ``load`` average of a minute, the share of all CPU time
+    that a hypervisor gave to other machines (``steal``), and the share of the time in which some task waited for a CPU
+    (``pressure``). A run alone on a CPU has a load of about its number of threads; 0 where the system does not say."""
+
+    load: float = 0.0
+    steal: float = 0.0
+    pressure: float = 0.0
 
 
 class Cost(Struct, frozen=True):
-    """What was spent: real images shown to D, seconds of training and of judging; and the energy of the whole device
-    during training, in joules, where its driver counts it and no other run of the same command ran beside this one."""
+    """What was spent: real images shown to D, seconds of training and of judging, and the process's CPU seconds in
+    training; and the energy of the whole device during training, in joules, where its driver counts it and no other run
+    of the same command ran beside this one."""
 
     images: int = 0
     train_seconds: float = 0.0
     judge_seconds: float = 0.0
     device_joules: float | None = None
+    train_cpu_seconds: float = 0.0
 
 
 class Fingerprints(Struct, frozen=True):
@@ -106,11 +121,13 @@ class Best(Struct, frozen=True):
 
 
 class Look(Struct, frozen=True):
-    """The headline on the selection split after ``kimg`` thousand images and ``seconds`` of training."""
+    """The headline on the selection split after ``kimg`` thousand images, ``seconds`` of training, and ``cpu_seconds``
+    of the process's CPU time in training."""
 
     kimg: float
     seconds: float
     score: float
+    cpu_seconds: float = 0.0
 
 
 class SelfChecks(Struct, frozen=True):
@@ -151,6 +168,12 @@ class Environment(Struct, frozen=True):
     nondeterministic: tuple[str, ...] = ()
     workers: int = 1
 
+    @property
+    def machine(self) -> str:
+        """A description of the machine; timings may be compared only within one."""
+        threads = "" if self.cuda else f", {self.threads} thread{'s' * (self.threads != 1)}"
+        return f"{self.device}{threads}" + (f", {self.precision}" if self.precision != "float32" else "")
+
 
 class Record(Struct, frozen=True, kw_only=True):
     """One run, or one yardstick draw. Tables are computed from records and nothing else."""
@@ -189,6 +212,7 @@ class Record(Struct, frozen=True, kw_only=True):
     curve: tuple[Look, ...] = ()
     self_checks: SelfChecks | None = None
     speed: Speed = Speed()
+    company: Company = Company()
     cost: Cost = Cost()
     environment: Environment
     started: str = ""

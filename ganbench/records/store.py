@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import msgspec
 
@@ -15,6 +13,7 @@ from ganbench._version import __version__
 from ganbench.errors import RecordError
 from ganbench.records.files import write_atomically
 from ganbench.records.record import FORMAT, Record
+from ganbench.records.sealing import as_text, is_sealed, sealed
 
 
 def write(record: Record, path: Path) -> None:
@@ -26,8 +25,8 @@ def write(record: Record, path: Path) -> None:
     facts = msgspec.to_builtins(record)
     if record.format >= 2:
         _check_provenance(record)
-        facts["seal"] = _seal(facts)
-    write_atomically(path, msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n")
+        facts = sealed(facts)
+    write_atomically(path, as_text(facts))
 
 
 def read(path: Path) -> Record:
@@ -48,7 +47,7 @@ def read(path: Path) -> Record:
         record = msgspec.convert(facts, Record)
     except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
         raise RecordError(f"{path} is not a readable record: {error}", "delete it and run again") from error
-    if record.format >= 2 and facts.get("seal") != _seal(facts):
+    if record.format >= 2 and not is_sealed(facts):
         raise RecordError(
             f"{path} was changed after it was written: its seal does not match", "restore the file, or run again"
         )
@@ -62,12 +61,6 @@ def _check_means(record: Record, path: Path) -> None:
         draws = [draw.get(name, math.nan) for draw in record.draws]
         if draws and not math.isclose(score, fmean(draws), rel_tol=1e-9, abs_tol=1e-12):
             raise RecordError(f"{path} was changed: {name} is not the mean of its draws", "restore the file")
-
-
-def _seal(facts: dict[str, Any]) -> str:
-    """A hash over the plain values, so that fields of later formats change no older seal."""
-    content = {name: value for name, value in facts.items() if name != "seal"}
-    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]
 
 
 def _check_provenance(record: Record) -> None:

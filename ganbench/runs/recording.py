@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,12 @@ from ganbench.contracts.arch import count_parameters, normalisation
 from ganbench.contracts.executor import Job
 from ganbench.device import memory
 from ganbench.device.energy import Energy, counter_of
+from ganbench.device.load import Load, load_average
 from ganbench.errors import GanbenchError, told
 from ganbench.plugins.source import core_hash
 from ganbench.records.files import append_line, write_atomically
 from ganbench.records.provenance import environment
-from ganbench.records.record import FORMAT, Cost, Speed
+from ganbench.records.record import FORMAT, Company, Cost, Speed
 from ganbench.runs.players import Players
 from ganbench.runs.setup import Bench, component_of
 from ganbench.training.flops import Account
@@ -45,7 +47,21 @@ class Recording:
         self.energy = Energy(counter_of(device) if alone else None)
         self.history: list[dict[str, Any]] = []
         self.nondeterministic: set[str] = set()
-        self.train_seconds = self.judge_seconds = 0.0
+        self.train_seconds = self.train_cpu_seconds = self.judge_seconds = 0.0
+        self._load = Load()
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Note the energy used inside the block, and what else keeps the machine busy."""
+        before = Load.now()
+        with self.energy.watched():
+            yield
+        self._load = self._load.plus(Load.now().since(before))
+
+    def spend(self, window: Window) -> None:
+        """Add the time that a stretch of training took."""
+        self.train_seconds += window.seconds
+        self.train_cpu_seconds += window.cpu_seconds
 
     def row(self, window: Window, fingerprint: str) -> dict[str, Any]:
         """A line of the history; ``bits`` shows the first window in which two runs differ."""
@@ -54,7 +70,10 @@ class Recording:
             "step": window.step,
             "kimg": window.images / 1000,
             "seconds": round(self.train_seconds, 3),
-            "images_per_second": round(window.window_images / window.seconds, 1),
+            "cpu_seconds": round(self.train_cpu_seconds, 3),
+            "images_per_second": _rate(window.window_images, window.seconds),
+            "images_per_cpu_second": _rate(window.window_images, window.cpu_seconds),
+            "load": round(load_average(), 2),
             "bits": hashlib.sha256(content.encode()).hexdigest()[:8],
             **window.losses,
         }
@@ -82,11 +101,21 @@ class Recording:
             round(self.train_seconds, 3),
             round(self.judge_seconds, 3),
             None if joules is None else round(joules, 1),
+            round(self.train_cpu_seconds, 3),
         )
+
+    def company(self) -> Company:
+        """What else kept the machine busy during training."""
+        loads = [row["load"] for row in self.history]
+        mean = statistics.fmean(loads) if loads else 0.0
+        return Company(round(mean, 2), round(self._load.steal, 4), round(self._load.pressure, 4))
 
     def speed(self, trainer: Trainer, sample_rate: float) -> Speed:
         """Throughput over the windows after the warm-up; ``sample_rate`` in generated images per second."""
-        rates = [row["images_per_second"] for row in self.history][WARM_UP_WINDOWS:]
+        timed = self.history[WARM_UP_WINDOWS:]
+        rates = [row["images_per_second"] for row in timed]
+        computes = self.device.type == "cpu"
+        by_cpu = [row["images_per_cpu_second"] for row in timed] if computes else []
         quartiles = statistics.quantiles(rates, n=4) if len(rates) > 1 else [0.0, 0.0, 0.0]
         rate = statistics.median(rates) if rates else 0.0
         return Speed(
@@ -97,6 +126,7 @@ class Recording:
             step_ms=round(1000 * trainer.stream.batch * trainer.recipe.d_steps / rate, 3) if rate else 0.0,
             peak_memory_mb=memory.peak_mb(self.device),
             mode=trainer.mode,
+            train_cpu=round(statistics.median(by_cpu), 1) if by_cpu else 0.0,
         )
 
     # -- checkpoint and resume ---------------------------------------------------------------------------------------
@@ -105,7 +135,8 @@ class Recording:
         """Plain values, loadable with ``weights_only``."""
         return {
             "history": self.history,
-            "seconds": [self.train_seconds, self.judge_seconds],
+            "seconds": [self.train_seconds, self.train_cpu_seconds, self.judge_seconds],
+            "load": list(dataclasses.astuple(self._load)),
             "joules": self.energy.joules,
             "started": self.started,
             "nondeterministic": sorted(self.nondeterministic),
@@ -114,7 +145,8 @@ class Recording:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Resume from ``state()``."""
         self.history, self.started = state["history"], state["started"]
-        self.train_seconds, self.judge_seconds = state["seconds"]
+        self.train_seconds, self.train_cpu_seconds, self.judge_seconds = state["seconds"]
+        self._load = Load(*state["load"])
         self.energy.resume(state["joules"])
         self.nondeterministic |= set(state["nondeterministic"])
 
@@ -200,6 +232,11 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, GanbenchError):
         return "; ".join(filter(None, [error.message, error.hint]))
     return told(error)
+
+
+def _rate(images: int, seconds: float) -> float:
+    """Images per second; 0 where the clock saw no time pass."""
+    return round(images / seconds, 1) if seconds else 0.0
 
 
 def now() -> str:

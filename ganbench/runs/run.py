@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import time
 import traceback
@@ -14,10 +13,9 @@ from typing import Any
 import msgspec
 import torch
 
-from ganbench.contracts.data import Split
 from ganbench.contracts.executor import Event, Job
 from ganbench.device import memory
-from ganbench.device.determinism import noting_nondeterminism, settings
+from ganbench.device.determinism import noting_nondeterminism, refuse_changed, settings
 from ganbench.device.untouched import preserved_rng
 from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError
 from ganbench.evaluation.best import BestSoFar
@@ -30,14 +28,11 @@ from ganbench.records.store import write
 from ganbench.report import pictures
 from ganbench.runs import checkpoint
 from ganbench.runs.judging import Judgement, judge
-from ganbench.runs.players import Players, build_players, refuse_unmet
+from ganbench.runs.players import build_players, refuse_unmet
 from ganbench.runs.recording import Recording, column_named, player_fields, protocol_fields, reason_of, with_account
 from ganbench.runs.reuse import basis_now, is_finished
 from ganbench.runs.setup import Bench
-from ganbench.training.batches import Stream
-from ganbench.training.flops import Meter, account
-from ganbench.training.precision import MEMORY_FORMATS, lay_out
-from ganbench.training.trainer import Trainer
+from ganbench.runs.trainers import account_of, build_trainer
 
 WINDOWS = 40
 """A run is timed in at least about this many windows. At the end of each, progress is reported and losses are read."""
@@ -63,31 +58,9 @@ class Run:
         refuse_unmet(self.job, self.players.gan, self.bench.dataset, self.bench.judge.metrics)
         self.gan, self.recipe = self.players.gan, self.players.recipe
         memory.reset_peak(self.device)
-        self.trainer = self._trainer(self.players, self.bench.dataset.train)
+        self.trainer = build_trainer(self.job, self.bench, self.players)
         self.best = BestSoFar(self.bench.goal)
         self.recording = Recording(self.folder, self.device, alone=self.job.workers == 1)
-
-    def _trainer(self, players: Players, data: Split) -> Trainer:
-        rules = self.protocol.training
-        lay_out(players.gan.to(self.device), rules.layout)
-        return Trainer(
-            players.gan,
-            players.played,
-            Stream(data, rules.batch, self._seed("data"), self.device, MEMORY_FORMATS[rules.layout]),
-            players.recipe,
-            rules.d_updates,
-            self._seed("latent"),
-            self._seed("penalty"),
-            players.tricks,
-            rules.precision,
-        )
-
-    def _metered(self, meter: Meter) -> Trainer:
-        """A trainer like this run's at its beginning, with its own players and one D update per G update."""
-        players = build_players(self.job, self.bench.dataset)
-        recipe = msgspec.structs.replace(players.recipe, d_steps=1)
-        players = dataclasses.replace(players, tricks=(*players.tricks, meter), recipe=recipe)
-        return self._trainer(players, self.trainer.stream.split)
 
     def carry_out(self, should_stop: Callable[[], bool]) -> Record:
         """Train, look, judge. Whatever happens is written down, and a record exists from the first moment on.
@@ -104,7 +77,7 @@ class Run:
                 status, reason = self._train(should_stop)
                 if status == "ok":
                     judgement = self._judge()
-            _check_settings(before)
+            refuse_changed(before)
         except Diverged as error:
             status, reason = "diverged", str(error)
         except RecordError:  # a full disk is no result: the run must be repeated
@@ -131,9 +104,9 @@ class Run:
             self._picture(0)
         while not trainer.done:
             before = trainer.d_done
-            with recording.energy.watched():
+            with recording.watched():
                 window = trainer.advance((before // size + 1) * size)
-            recording.train_seconds += window.seconds
+            recording.spend(window)
             row = recording.row(window, trainer.fingerprint())
             checked = trainer.done or before * checks // total != trainer.d_done * checks // total
             if checked:
@@ -182,9 +155,9 @@ class Run:
         headline = column_named(scores, self.protocol.evaluation.headline)
         if headline is None:
             return {**scores, "not scored": verdict.absent[self.protocol.evaluation.headline]}
-        self.best.add(
-            Look(images / 1000, round(self.recording.train_seconds, 3), scores[headline]), self.trainer.averaged
-        )
+        spent = self.recording.cost(images)
+        look = Look(images / 1000, spent.train_seconds, scores[headline], spent.train_cpu_seconds)
+        self.best.add(look, self.trainer.averaged)
         return dict(scores)
 
     def _judge(self) -> Judgement:
@@ -258,17 +231,11 @@ class Run:
             self_checks=checks,
             speed=recording.speed(self.trainer, judgement.rate),
             cost=recording.cost(self.trainer.images),
+            company=recording.company(),
             started=recording.started,
         )
 
     def _accounted(self, speed: Speed) -> Speed:
         """``speed`` with the arithmetic behind it, where something was timed and the operations can be counted."""
-        counted = account(self.trainer, self._metered) if speed.train else None
+        counted = account_of(self.job, self.bench, self.trainer) if speed.train else None
         return speed if counted is None else with_account(speed, counted)
-
-
-def _check_settings(before: Mapping[str, Any]) -> None:
-    """A plugin that changes torch's settings changes the rules: its run cannot be compared with others."""
-    changed = [f"{name} {before[name]} -> {now}" for name, now in settings().items() if now != before[name]]
-    if changed:
-        raise PluginError(f"a plugin changed torch's settings ({', '.join(changed)})", "it must leave them alone")

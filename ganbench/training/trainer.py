@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -33,13 +34,25 @@ WARM_UP_WINDOWS = 2
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of training between two looks: mean losses, and the time it took, synchronised at both ends only."""
+    """A stretch of training between two looks: mean losses, and the time it took, synchronised at both ends only.
+
+    ``cpu_seconds`` is the CPU time of the process meanwhile, of all its threads. Other programs on the machine hardly
+    change it, while ``seconds`` grows with every wait for a core.
+    """
 
     step: int
     images: int
     seconds: float
+    cpu_seconds: float
     window_images: int
     losses: dict[str, float]
+
+
+class _Moment(NamedTuple):
+    """``wall`` and ``cpu`` are in seconds, each since some moment in the past."""
+
+    wall: float
+    cpu: float
 
 
 class Trainer:
@@ -130,10 +143,11 @@ class Trainer:
                 if self._waits_anyway:
                     self._check()
             self.noise = default_rng_states(self.device)
-        seconds = self._clock() - began
+        ended = self._clock()
         self._check()
         losses = {name: (total / (self.step - first)).item() for name, total in self._sums.items() if name in heard}
-        return Window(self.step, self.images, seconds, self.images - images, losses)
+        seconds, cpu_seconds = ended.wall - began.wall, ended.cpu - began.cpu
+        return Window(self.step, self.images, seconds, cpu_seconds, self.images - images, losses)
 
     @property
     def mode(self) -> str:
@@ -205,6 +219,11 @@ class Trainer:
     def kind(self) -> Hashable:
         """Which of the lazy terms the next iteration includes."""
         return tuple(self.step % every == 0 for every in sorted(self._periods))
+
+    @property
+    def cycle(self) -> int:
+        """After how many iterations the lazy terms seen so far are due in the same order again."""
+        return math.lcm(*self._periods)
 
     def counters(self) -> tuple[int, int]:
         """D updates and iterations done."""
@@ -305,10 +324,10 @@ class Trainer:
     def _z(self) -> Tensor:
         return self.gan.sample_latent(self.stream.batch, self.latents)
 
-    def _clock(self) -> float:
+    def _clock(self) -> _Moment:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
-        return time.perf_counter()
+        return _Moment(time.perf_counter(), time.process_time())
 
     def _check(self) -> None:
         fault = self.watch.first()

@@ -9,11 +9,10 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
-import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -25,11 +24,11 @@ from ganbench.contracts.executor import Event, Job
 from ganbench.errors import GanbenchWarning, RecordError
 from ganbench.records.record import Status
 from ganbench.records.store import read, write
+from ganbench.runs.executors.spawning import leave_signals_to_the_parent, parent_is_gone, start, told_exit
 from ganbench.runs.executors.work import outcome_of, refusal
 
 GRACE_SECONDS = 30.0
 """How much longer than the protocol's time-out a run may be silent."""
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 _KILLED = {int(signal.Signals[name]) for name in ("SIGKILL", "SIGTERM", "SIGINT") if name in signal.Signals.__members__}
 
 
@@ -80,8 +79,7 @@ class LocalExecutor:
             rank = self._seats.index(seat)
             arguments = (theirs, self._stop, self._threads, rank)
             seat.process = self._context.Process(target=_work, args=arguments, daemon=True)
-            with _threads_in_environment(self._threads), _main_left_out():
-                seat.process.start()
+            start(seat.process, self._threads)
             theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
         seat.take(msgspec.structs.replace(job, workers=len(self._seats)))
 
@@ -104,7 +102,7 @@ class LocalExecutor:
                 # If it crashed, that is the run's result.
                 code = seat.process.exitcode or 0
                 status: Status = "interrupted" if -code in _KILLED else "error"
-                yield self._give_up(seat, status, f"the worker process died: {_told(code)}")
+                yield self._give_up(seat, status, f"the worker process died: {told_exit(code)}")
 
     def _give_up(self, seat: _Seat, status: Status, reason: str) -> Event:
         """Write down what became of a job whose worker cannot report it."""
@@ -174,53 +172,16 @@ class _Seat:
         self.end()
 
 
-def _told(exit_code: int) -> str:
-    """``killed by SIGKILL``, ``exit code 3``"""
-    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
-
-
-class _threads_in_environment:
-    """Native libraries read their thread count when they load, so the child must inherit it."""
-
-    def __init__(self, threads: int) -> None:
-        self.wanted = dict.fromkeys(_THREADS, str(threads))
-
-    def __enter__(self) -> None:
-        self.before = {name: os.environ.get(name) for name in self.wanted}
-        os.environ.update(self.wanted)
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self.before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-@contextmanager
-def _main_left_out() -> Iterator[None]:
-    """A spawned process first imports its parent's main module: the whole command line, which a worker does not need
-    (0.15 s), or a user's script, which would start again. So this hides it."""
-    main = vars(sys.modules["__main__"])
-    before: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
-    main.update(dict.fromkeys(before))
-    try:
-        yield
-    finally:
-        main.update(before)
-
-
 def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
     """A worker's life: jobs until None. Ctrl-C and SIGTERM reach the parent, which asks for an orderly stop."""
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, signal.SIG_IGN)
+    leave_signals_to_the_parent()
     import torch
 
     from ganbench.device.determinism import configure
 
     os.dup2(2, 1)  # what a plugin prints must not mix with the results
     warnings.showwarning = _warner(pipe)
-    orphaned = _parent_is_gone()
+    orphaned = parent_is_gone()
     while (job := _next_job(pipe, orphaned)) is not None:
         if job.device in {"auto", "cuda"} and torch.cuda.is_available():
             job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
@@ -249,11 +210,6 @@ def _voice(pipe: Connection) -> Callable[[Event], None]:
             pipe.send(event)
 
     return say
-
-
-def _parent_is_gone() -> Callable[[], bool]:
-    parent = mp.parent_process()
-    return lambda: parent is not None and not parent.is_alive()
 
 
 def _next_job(pipe: Connection, orphaned: Callable[[], bool]) -> Job | None:

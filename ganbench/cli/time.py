@@ -1,0 +1,197 @@
+"""``ganbench time``: how fast the rows of a table train and sample, each timed alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ganbench import plugins
+from ganbench.cli import completion
+from ganbench.cli.base import app, complain, console
+from ganbench.cli.run import tricks_of
+from ganbench.cli.runs import in_units
+from ganbench.contracts.executor import Job
+from ganbench.contracts.protocol import Protocol
+from ganbench.errors import GanbenchError, PluginError, RecordError, listed
+from ganbench.plugins.names import refuse_without
+from ganbench.plugins.protocols import load_protocol
+from ganbench.plugins.source import Source
+from ganbench.records.timing import Timing
+from ganbench.runs.plan import DEFAULT_PROTOCOL, make_plan
+from ganbench.runs.rounds import Unsteady
+from ganbench.runs.timing import ROUNDS, Lost, Timed, time_rows, write_all
+
+if TYPE_CHECKING:
+    from ganbench.leaderboards.rows import Entry
+
+
+@app.command()
+def time(
+    protocol: Annotated[
+        str, typer.Argument(help="A protocol's name, or your own TOML file.", autocompletion=completion.tables)
+    ] = DEFAULT_PROTOCOL,
+    arch: Annotated[
+        list[str] | None,
+        typer.Option(help="Architecture; repeat, separate by commas, or use all.", autocompletion=completion.archs),
+    ] = None,
+    loss: Annotated[
+        list[str] | None,
+        typer.Option(help="Loss; repeat, separate by commas, or use all.", autocompletion=completion.losses),
+    ] = None,
+    trick: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Trick applied to every combination; repeat, or separate by commas.",
+            autocompletion=completion.tricks,
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.", autocompletion=completion.devices)
+    ] = "auto",
+    rounds: Annotated[int, typer.Option(min=2, help="Good rounds that each row needs.")] = ROUNDS,
+    runs: Annotated[Path, typer.Option(help="Where runs are kept, and timings beside them.")] = Path("runs"),
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the timings as JSON on standard output.")] = False,
+) -> None:
+    """Time the rows of a table, or the combinations named: each alone, in turn, on a machine that does nothing else."""
+    terminal = console(stderr=as_json)
+    rules = load_protocol(protocol)
+    where = _Where(rules, runs, device)
+    if arch or loss or trick:
+        jobs, gone = _named(where, arch or [], loss or [], trick or []), dict[str, GanbenchError]()
+    else:
+        jobs, gone = _rows_of(where, protocol, terminal)
+    say = _silent if quiet or as_json else partial(terminal.print, style="dim", markup=False, soft_wrap=True)
+    try:
+        timed = time_rows(jobs, rounds, say)
+    except KeyboardInterrupt:
+        terminal.print("[yellow]interrupted:[/] nothing was written")
+        raise typer.Exit(130) from None
+    except (Unsteady, Lost) as error:
+        complain(error)
+        raise typer.Exit(1) from error
+    timed.left_out = {**gone, **timed.left_out}
+    _report(timed, runs, terminal, as_json)
+
+
+def _silent(line: str) -> None: ...
+
+
+# -- what is timed ----------------------------------------------------------------------------------------------------
+
+
+class _Where(NamedTuple):
+    rules: Protocol
+    runs: Path
+    device: str
+
+    def jobs(self, archs: Sequence[Source], losses: Sequence[Source], tricks: Sequence[Source]) -> list[Job]:
+        """One run of each combination, of which nothing but the players and the rules is used."""
+        seeds = self.rules.seeds[:1]
+        plan = make_plan(
+            archs, losses, self.rules, tricks=tricks, seeds=seeds, out=self.runs, device=self.device, force=True
+        )
+        return [job for job in plan.todo if not job.yardstick]
+
+
+def _named(where: _Where, archs: list[str], losses: list[str], tricks: list[str]) -> list[Job]:
+    refuse_without("arch", archs)
+    refuse_without("loss", losses)
+    return where.jobs(plugins.find_many("arch", archs), plugins.find_many("loss", losses), tricks_of(tricks))
+
+
+def _rows_of(where: _Where, protocol: str, terminal: Console) -> tuple[list[Job], dict[str, GanbenchError]]:
+    """Jobs for the complete rows of the table, and the rows whose plugins are missing."""
+    from ganbench.leaderboards.publishing import gather
+
+    table, errors = gather(protocol, where.runs)
+    for error in errors:
+        complain(error)
+    rows = [row for row in table.rows if not row.entry.yardstick] if table else []
+    entries = {row.entry: None for row in rows if row.kind == "entry" and not row.missing}
+    others = dict.fromkeys(row.entry.name for row in rows if row.entry not in entries)
+    if others:
+        what = "custom, edited or incomplete rows are not timed"
+        terminal.print(f"[yellow]left out:[/] {what}: {escape(listed(list(others)))}", soft_wrap=True)
+    jobs, gone = list[Job](), dict[str, GanbenchError]()
+    for entry in entries:
+        try:
+            jobs += where.jobs(*_sources(entry))
+        except PluginError as error:
+            gone[entry.name] = error
+    if not entries:
+        name = where.rules.name
+        raise RecordError(
+            f"there are no complete rows of {name} to time in {where.runs} and none published",
+            f"name what to time: ganbench time {protocol} --arch ... --loss ...",
+        )
+    return jobs, gone
+
+
+def _sources(entry: Entry) -> tuple[list[Source], list[Source], list[Source]]:
+    arch = plugins.find("arch", f"{entry.arch_package}:{entry.arch}")
+    loss = plugins.find("loss", f"{entry.loss_package}:{entry.loss}")
+    return [arch], [loss], [plugins.find("trick", f"{package}:{name}") for name, package in entry.tricks]
+
+
+# -- what is printed ---------------------------------------------------------------------------------------------------
+
+
+def _report(timed: Timed, runs: Path, terminal: Console, as_json: bool) -> None:
+    """Write the timings, print them, and report whatever went wrong in a sentence and an exit code."""
+    for row, error in timed.left_out.items():
+        why = "; ".join(filter(None, [error.message, error.hint]))
+        terminal.print(f"[red]left out:[/] {escape(f'{row}: {why}')}", soft_wrap=True)
+    if not timed.timings:
+        raise list(timed.left_out.values())[-1]
+    folder = write_all(timed.timings, runs)
+    if as_json:
+        typer.echo(msgspec.json.encode({"timings": timed.timings}))
+    else:
+        terminal.print(_table(timed.timings))
+        for line in _below(timed.timings):
+            terminal.print(line, style="dim", markup=False, soft_wrap=True)
+        terminal.print(f"timing records: [bold]{folder}[/]", soft_wrap=True)
+    if timed.left_out:
+        raise typer.Exit(1)
+
+
+def _table(timings: Sequence[Timing]) -> Table:
+    table = Table(title=f"{timings[0].protocol}: each row timed alone", title_justify="left")
+    table.add_column("row")
+    for heading in ("images/s", "IQR", "samples/s", "ms/step", "per image", "of peak", "MiB", "repeated"):
+        table.add_column(heading, justify="right")
+    for timing in sorted(timings, key=lambda timing: -timing.train):
+        table.add_row(
+            escape(timing.entry),
+            f"{timing.train:,.0f}",
+            f"{timing.train_iqr:,.0f}",
+            f"{timing.sample:,.0f}",
+            f"{timing.step_ms:.2f}",
+            in_units(timing.d_flops + timing.g_flops, "FLOP") if timing.d_flops else "–",
+            f"{timing.peak_share:.1%}" if timing.peak_share else "–",
+            f"{timing.peak_memory_mb:,.0f}" if timing.peak_memory_mb else "–",
+            str(timing.repeated),
+        )
+    return table
+
+
+def _below(timings: Sequence[Timing]) -> list[str]:
+    """What the columns mean, and the machine."""
+    where, rounds = timings[0].environment, [one for timing in timings for one in timing.rounds]
+    peak = timings[0].peak_flops_per_second
+    share = f"; {in_units(peak, 'FLOP/s')} is the peak, in a {where.precision} matrix product" if peak else ""
+    few, busy = min(len(timing.rounds) for timing in timings), max(one.pressure for one in rounds)
+    return [
+        f"medians of {few} rounds or more; images are reals shown to D{share}",
+        f"{where.machine}; {where.system}; Python {where.python}, torch {where.torch}; "
+        f"in the busiest round a task waited for a CPU {busy:.1%} of the time",
+    ]

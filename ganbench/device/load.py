@@ -1,0 +1,74 @@
+"""What else keeps the machine busy, from the counters of Linux; 0 where there are none."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from pathlib import Path
+
+_STAT, _PRESSURE = Path("/proc/stat"), Path("/proc/pressure/cpu")
+_TICKS = 8
+"""user, nice, system, idle, iowait, irq, softirq and steal; the guests' ticks that follow are in the first two."""
+
+
+@dataclass(frozen=True)
+class Load:
+    """The machine's counters at a moment, or how far they moved between two moments.
+
+    ``wall`` is in seconds. ``ticks`` is the time of all CPUs, idle or not, and ``stolen`` the part of it that a
+    hypervisor gave to other machines; both are in the kernel's ticks. ``waiting`` is the number of seconds in which
+    some task waited for a CPU.
+    """
+
+    wall: float = 0.0
+    ticks: float = 0.0
+    stolen: float = 0.0
+    waiting: float = 0.0
+
+    @classmethod
+    def now(cls) -> Load:
+        """Read the counters; takes some 50 microseconds."""
+        ticks = _ticks()
+        return cls(time.monotonic(), sum(ticks), ticks[-1] if ticks else 0.0, _waiting())
+
+    def since(self, earlier: Load) -> Load:
+        """How far the counters moved since ``earlier``."""
+        return Load(*(now - then for now, then in zip(astuple(self), astuple(earlier), strict=True)))
+
+    def plus(self, other: Load) -> Load:
+        """Two stretches together."""
+        return Load(*(one + another for one, another in zip(astuple(self), astuple(other), strict=True)))
+
+    @property
+    def steal(self) -> float:
+        """Of a stretch: the share of the CPUs' time that a hypervisor gave to other machines."""
+        return self.stolen / self.ticks if self.ticks > 0 else 0.0
+
+    @property
+    def pressure(self) -> float:
+        """Of a stretch: the share of its time in which some task waited for a CPU."""
+        return self.waiting / self.wall if self.wall > 0 else 0.0
+
+
+def load_average() -> float:
+    """The mean number of tasks that ran or waited in the last minute; 0 where the system does not count them."""
+    with suppress(OSError, AttributeError):
+        return os.getloadavg()[0]
+    return 0.0
+
+
+def _ticks() -> list[float]:
+    with suppress(OSError, ValueError, IndexError):
+        counts = [float(word) for word in _STAT.read_text().splitlines()[0].split()[1 : _TICKS + 1]]
+        return counts if len(counts) == _TICKS else []
+    return []
+
+
+def _waiting() -> float:
+    with suppress(OSError, ValueError):
+        for line in _PRESSURE.read_text().splitlines():
+            if line.startswith("some"):
+                return float(line.rpartition("total=")[2]) / 1e6
+    return 0.0

@@ -1,0 +1,69 @@
+"""Worker processes of this machine: how they start, which signals they leave to their parent, and how they ended."""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def start(process: BaseProcess, threads: int) -> None:
+    """Start a spawned process whose native libraries will use this number of threads, without the parent's main
+    module."""
+    with _ThreadsInEnvironment(threads), _main_left_out():
+        process.start()
+
+
+def leave_signals_to_the_parent() -> None:
+    """In a worker: Ctrl-C and SIGTERM reach the parent, which ends its workers in good order."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
+
+
+def parent_is_gone() -> Callable[[], bool]:
+    """In a worker: a function that says whether the process that started it has ended."""
+    parent = mp.parent_process()
+    return lambda: parent is not None and not parent.is_alive()
+
+
+def told_exit(exit_code: int) -> str:
+    """``killed by SIGKILL``, ``exit code 3``"""
+    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
+
+
+class _ThreadsInEnvironment:
+    """Native libraries read their thread count when they load, so the child must inherit it."""
+
+    def __init__(self, threads: int) -> None:
+        self.wanted = dict.fromkeys(_THREADS, str(threads))
+
+    def __enter__(self) -> None:
+        self.before = {name: os.environ.get(name) for name in self.wanted}
+        os.environ.update(self.wanted)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self.before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def _main_left_out() -> Iterator[None]:
+    """A spawned process first imports its parent's main module: the whole command line, which a worker does not need
+    (0.15 s), or a user's script, which would start again. So this hides it."""
+    main = vars(sys.modules["__main__"])
+    before: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
+    main.update(dict.fromkeys(before))
+    try:
+        yield
+    finally:
+        main.update(before)

@@ -1,0 +1,81 @@
+"""Which rounds of a timing count. A round in which something disturbed the machine is off, and is repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from ganbench.errors import GanbenchError, listed
+from ganbench.records.timing import Round
+
+TOLERANCE = 0.05
+"""A good round's matrix product is no further than this from the median of all products, its step no further from the
+median of its row, and on a CPU no larger share of its step was spent waiting for a core. Left alone, the product of one
+machine varies by 1 to 3 %; a second program on the same core costs 30 to 50 %."""
+ATTEMPTS = 3
+"""Rounds that a row may take, for each that it needs: where two of three are off, the machine is not idle."""
+
+
+class Unsteady(GanbenchError):
+    """Too many rounds were off: nothing that was measured may be published."""
+
+
+class Deviation(NamedTuple):
+    """How far a round is from where it should be, as shares: its product and its step from their medians, and how much
+    of the step the process did not compute."""
+
+    product: float
+    step: float
+    waited: float
+
+    def off(self, tolerance: float) -> bool:
+        """Whether the round does not count."""
+        return max(map(abs, self)) > tolerance
+
+
+def deviations(
+    attempts: Mapping[str, Sequence[Round]], tolerance: float, *, on_cpu: bool
+) -> dict[str, list[Deviation]]:
+    """How far each round of each row is off.
+
+    The median step of a row is taken over the rounds whose product is good, where there are any: half of its rounds may
+    have been disturbed.
+
+    Args:
+        attempts: row -> its rounds so far.
+        tolerance: the share up to which a product is good.
+        on_cpu: whether the process itself computes, so that it should never wait.
+    """
+    products = [one.product_ms for rounds in attempts.values() for one in rounds]
+    product = median(products) if products else 0.0
+    found = {}
+    for row, rounds in attempts.items():
+        quiet = [one.step_ms for one in rounds if abs(one.product_ms / product - 1) <= tolerance]
+        step = median(quiet or [one.step_ms for one in rounds]) if rounds else 0.0
+        found[row] = [
+            Deviation(
+                one.product_ms / product - 1,
+                one.step_ms / step - 1,
+                max(0.0, 1 - one.step_cpu_ms / one.step_ms) if on_cpu else 0.0,
+            )
+            for one in rounds
+        ]
+    return found
+
+
+def unsteady(row: str, found: Iterable[Deviation], tolerance: float, needed: int) -> Unsteady:
+    """The error that says how many of a row's rounds were off, by how much, and what helps."""
+    found = list(found)
+    bad = [far for far in found if far.off(tolerance)]
+    worst = {
+        "its matrix product": max((abs(far.product) for far in bad), default=0.0),
+        "its step": max((abs(far.step) for far in bad), default=0.0),
+        "the time it waited for a core": max((far.waited for far in bad), default=0.0),
+    }
+    far = listed([f"{what} by up to {share:.0%}" for what, share in worst.items() if share > tolerance])
+    return Unsteady(
+        f"{len(bad)} of {len(found)} rounds of {row} were off by more than {tolerance:.0%} ({far}), so fewer than "
+        f"{needed} are left and nothing was written",
+        "stop other work on this machine and time again, or raise --rounds",
+    )

@@ -1,0 +1,179 @@
+"""One row under the clock: its players in this process, warmed up, and rounds of equal work."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+
+import torch
+from msgspec import Struct
+
+from ganbench import plugins
+from ganbench.contracts.executor import Job
+from ganbench.device import memory
+from ganbench.device.determinism import noting_nondeterminism, refuse_changed, settings
+from ganbench.device.load import Load
+from ganbench.device.untouched import preserved_rng
+from ganbench.evaluation.sampling import BATCH, sample
+from ganbench.plugins.source import core_hash
+from ganbench.records.provenance import environment
+from ganbench.records.record import Component, Environment
+from ganbench.records.timing import Round
+from ganbench.runs.players import build_players, refuse_unmet
+from ganbench.runs.setup import component_of, prepare
+from ganbench.runs.trainers import account_of, build_trainer
+from ganbench.training.trainer import Window
+
+WARM_UP_SECONDS = 0.5
+"""Of training, before anything is timed: caches fill, optimisers get their moments, a device records its graph."""
+TRAIN_SECONDS = 0.5
+"""About as long a round trains. Shorter ones feel every interrupt; in longer ones something more often disturbs."""
+SAMPLE_SECONDS = 0.15
+"""About as long a round samples, in whole batches like those that a run is judged by."""
+PRODUCT_SECONDS = 0.015
+"""About as long the matrix products take that are timed as one."""
+PRODUCTS = 5
+"""As many are timed before and again after each round; their median is the round's."""
+SIZE = {"cpu": 512}
+LARGE = 2048
+"""Rows and columns of the matrices: on a CPU they fit in its cache, like a small network; elsewhere they keep the
+device busy."""
+BUDGET = 2**40
+"""D updates that no timing comes to the end of: learning rates and tricks stay as they are at the beginning."""
+
+
+class Facts(Struct, frozen=True):
+    """What does not change from round to round: the code, the machine, and the arithmetic (0 where it cannot be
+    counted). ``images`` is the number of real images shown to D in one iteration."""
+
+    arch: Component
+    loss: Component
+    tricks: tuple[Component, ...]
+    environment: Environment
+    on_cpu: bool
+    images: int
+    d_flops: float
+    g_flops: float
+    peak_flops_per_second: float
+    peak_memory_mb: float
+    mode: str
+
+
+class Stopwatch:
+    """A row that is ready for its rounds.
+
+    Raises:
+        Unsupported: arch, loss, tricks and data do not fit together.
+        PluginError: a plugin is broken.
+        Diverged: a weight or a loss is not finite while it warms up.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.bench = job, prepare(job.protocol, job.device)
+        self.device, self.settings = self.bench.device, settings()
+        self.on_cpu = self.device.type == "cpu"
+        self.nondeterministic: set[str] = set()
+        players = build_players(job, self.bench.dataset)
+        refuse_unmet(job, players.gan, self.bench.dataset, self.bench.judge.metrics)
+        memory.reset_peak(self.device)
+        self.trainer = build_trainer(job, self.bench, players, d_updates=BUDGET)
+        self.product = _Product(self.device)
+        self.iterations = self._calibrated()
+        self.batches = 1
+        self.batches = math.ceil(SAMPLE_SECONDS / min(self._sample(), self._sample()))
+        self.round()
+
+    def round(self) -> Round:
+        """Train and sample once, with the machine's product before and after.
+
+        Raises:
+            Diverged: a weight, a loss or a sample is not finite.
+            PluginError: a plugin changed torch's settings.
+        """
+        before, products = Load.now(), self.product.several()
+        window = self._train(self.iterations)
+        sampling = self._sample()
+        products += self.product.several()
+        refuse_changed(self.settings)
+        meanwhile = Load.now().since(before)
+        return Round(
+            step_ms=round(1000 * window.seconds / self.iterations, 4),
+            step_cpu_ms=round(1000 * window.cpu_seconds / self.iterations, 4),
+            samples_per_second=round(self.batches * BATCH / sampling, 1),
+            product_ms=round(1000 * statistics.median(products), 5),
+            steal=round(meanwhile.steal, 4),
+            pressure=round(meanwhile.pressure, 4),
+        )
+
+    def facts(self) -> Facts:
+        """Everything else about the row. It counts operations on trainers of their own, so no round may follow."""
+        peak_memory = memory.peak_mb(self.device)  # before the counting needs more
+        account = account_of(self.job, self.bench, self.trainer)
+        free = tuple(sorted(self.nondeterministic))
+        precision = self.job.protocol.training.precision
+        return Facts(
+            arch=component_of(plugins.find("arch", self.job.arch)),
+            loss=component_of(plugins.find("loss", self.job.loss)),
+            tricks=tuple(component_of(plugins.find("trick", trick)) for trick in self.job.tricks),
+            environment=environment(self.device, free, 1, precision, core_hash()),
+            on_cpu=self.on_cpu,
+            images=self.trainer.stream.batch * self.trainer.recipe.d_steps,
+            d_flops=round(account.flops.d, 1) if account else 0.0,
+            g_flops=round(account.flops.g, 1) if account else 0.0,
+            peak_flops_per_second=account.peak if account else 0.0,
+            peak_memory_mb=peak_memory,
+            mode=self.trainer.mode,
+        )
+
+    def _calibrated(self) -> int:
+        """Warm up; the iterations of a round, in which every lazy term comes as often as it should."""
+        self._train(1)  # shows which terms are lazy
+        spent, cycle = 0.0, self.trainer.cycle
+        while spent < WARM_UP_SECONDS:
+            window = self._train(cycle)
+            spent += window.seconds
+        return cycle * math.ceil(TRAIN_SECONDS / window.seconds)
+
+    def _train(self, iterations: int) -> Window:
+        with noting_nondeterminism(self.nondeterministic):
+            return self.trainer.advance(self.trainer.d_done + iterations * self.trainer.recipe.d_steps)
+
+    def _sample(self) -> float:
+        """Seconds that the samples of a round take."""
+        reals = self.bench.judge.reference
+        like = reals[torch.arange(self.batches * BATCH) % len(reals)]
+        seed = self.job.protocol.seed(self.job.seed, "timing")
+        with preserved_rng(self.device), noting_nondeterminism(self.nondeterministic):
+            _wait(self.device)
+            began = time.perf_counter()
+            sample(self.trainer.averaged, like, seed, self.device)  # comes back to the CPU: nothing is left to wait for
+            return time.perf_counter() - began
+
+
+class _Product:
+    """Two fixed matrices, whose product takes the same time whenever the device is left alone."""
+
+    def __init__(self, device: torch.device) -> None:
+        size, rng = SIZE.get(device.type, LARGE), torch.Generator(device).manual_seed(0)
+        self.device = device
+        self.a, self.b = (torch.randn(size, size, generator=rng, device=device) for _ in range(2))
+        self.out = torch.empty_like(self.a)
+        self.repeats = 1
+        self.repeats = math.ceil(PRODUCT_SECONDS / min(self.several()))
+
+    def several(self) -> list[float]:
+        """Seconds of one product, measured several times."""
+        return [self._once() for _ in range(PRODUCTS)]
+
+    def _once(self) -> float:
+        _wait(self.device)
+        began = time.perf_counter()
+        for _ in range(self.repeats):
+            torch.mm(self.a, self.b, out=self.out)
+        _wait(self.device)
+        return (time.perf_counter() - began) / self.repeats
+
+
+def _wait(device: torch.device) -> None:
+    torch.get_device_module(device).synchronize()

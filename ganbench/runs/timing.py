@@ -1,0 +1,246 @@
+"""Timing the rows of a table: each alone, in turn, round by round, on one machine.
+
+Every row has a process of its own, so that neither the memory nor the caches of another row count for it. The processes
+stay alive and wait, and only one works at a time. Whatever slows the machine down for a while slows down a round of
+several rows and not all the rounds of one; ``rounds.py`` decides which of them count.
+"""
+
+from __future__ import annotations
+
+import multiprocessing as mp
+import statistics
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ganbench.contracts.executor import Job
+from ganbench.errors import GanbenchError
+from ganbench.records.timing import TIMING_FORMAT, Round, Timing, write_timing
+from ganbench.runs.executors.spawning import start, told_exit
+from ganbench.runs.rounds import ATTEMPTS, TOLERANCE, Deviation, deviations, unsteady
+from ganbench.runs.timing_worker import Question, Ready, Refusal, serve
+
+if TYPE_CHECKING:
+    from ganbench.runs.stopwatch import Facts
+
+ROUNDS = 7
+"""As many good rounds each row needs by default: the median of seven is steady to about 1 %."""
+THREADS = 1
+"""Of a row's process on a CPU, as in ``ganbench run``."""
+Say = Callable[[str], None]
+
+
+@dataclass
+class Timed:
+    """What became of the rows: those that were timed, and those that were left out, with the reason."""
+
+    timings: list[Timing] = field(default_factory=list)
+    left_out: dict[str, GanbenchError] = field(default_factory=dict)
+
+
+class Lost(GanbenchError):
+    """A row's process died while it was timed: nothing that was measured may be published."""
+
+
+def time_rows(jobs: Sequence[Job], rounds: int, say: Say, *, tolerance: float = TOLERANCE) -> Timed:
+    """Time the rows of some jobs, one job per row.
+
+    Args:
+        jobs: one run of each row; none of them is carried out.
+        rounds: how many good rounds each row needs.
+        say: gets a line on what happens next; no row works meanwhile.
+        tolerance: how far a round may be off, as a share.
+
+    Raises:
+        Unsteady: a row has too few good rounds after ``ATTEMPTS`` times as many.
+        Lost: a row's process died.
+    """
+    with _Session(rounds, say, tolerance) as session:
+        session.prepare(jobs)
+        session.play()
+        return session.result()
+
+
+def write_all(timings: Sequence[Timing], runs: Path) -> Path:
+    """Store timings of one protocol in ``runs``, each in place of an older one of the same code and machine; returns
+    their folder.
+
+    Raises:
+        RecordError: a file cannot be written.
+    """
+    folder = runs / timings[0].protocol / "timings"
+    for timing in timings:
+        write_timing(timing, folder / timing.file_name)
+    return folder
+
+
+class _Session:
+    """All the rows on one machine, in turn. Leaving it ends their processes."""
+
+    def __init__(self, rounds: int, say: Say, tolerance: float) -> None:
+        self.rounds, self.say, self.tolerance = rounds, say, tolerance
+        self.began = datetime.now(UTC).isoformat(timespec="seconds")
+        self.workers: list[_Worker] = []
+
+    def __enter__(self) -> _Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.end()
+
+    @property
+    def rows(self) -> list[_Worker]:
+        """The rows that can be timed."""
+        return [worker for worker in self.workers if worker.refusal is None]
+
+    def prepare(self, jobs: Sequence[Job]) -> None:
+        """Start a process for each row and wait until it is warm, one after another."""
+        for number, job in enumerate(jobs, 1):
+            worker = _Worker(job)
+            self.workers.append(worker)  # before it starts: whatever happens, its process will be ended
+            self.say(f"preparing {worker.row} ({number} of {len(jobs)})")
+            worker.begin()
+
+    def play(self) -> None:
+        """Give every row its rounds, and repeat those that were off for as long as attempts are left.
+
+        Raises:
+            Unsteady: none are left.
+        """
+        turn, waiting = 0, self.rows
+        while waiting:
+            turn += 1
+            self.say(f"round {turn}, {len(waiting)} of {len(self.rows)} rows")
+            for worker in waiting if turn % 2 else reversed(waiting):  # so that no row always comes after the same one
+                worker.ask("round")
+            waiting = self.rows if turn < self.rounds else self._lacking()
+
+    def result(self) -> Timed:
+        """What was measured."""
+        for worker in self.rows:
+            worker.ask("facts")
+        peak = max((worker.facts.peak_flops_per_second for worker in self.rows if worker.facts), default=0.0)
+        far = self._deviations()
+        return Timed(
+            [self._timing(worker, far[worker.row], peak) for worker in self.rows],
+            {worker.row: worker.refusal for worker in self.workers if worker.refusal is not None},
+        )
+
+    def _deviations(self) -> dict[str, list[Deviation]]:
+        """Of all rounds; the products beside a row that was left out in the end tell as much about the machine."""
+        on_cpu = any(worker.on_cpu for worker in self.workers)
+        return deviations({worker.row: worker.rounds for worker in self.workers}, self.tolerance, on_cpu=on_cpu)
+
+    def _lacking(self) -> list[_Worker]:
+        """The rows with too few good rounds."""
+        far, lacking = self._deviations(), []
+        for worker in self.rows:
+            good = sum(not one.off(self.tolerance) for one in far[worker.row])
+            if good < self.rounds:
+                lacking.append(worker)
+                if len(worker.rounds) >= ATTEMPTS * self.rounds:
+                    raise unsteady(worker.row, far[worker.row], self.tolerance, self.rounds)
+        return lacking
+
+    def _timing(self, worker: _Worker, far: Sequence[Deviation], peak: float) -> Timing:
+        facts, job = worker.facts, worker.job
+        assert facts is not None
+        pairs = zip(worker.rounds, far, strict=True)
+        good = tuple(one for one, deviation in pairs if not deviation.off(self.tolerance))
+        rates = [1000 * facts.images / one.step_ms for one in good]
+        by_cpu = [1000 * facts.images / one.step_cpu_ms for one in good] if facts.on_cpu else [0.0]
+        quartiles = statistics.quantiles(rates, n=4)
+        train = statistics.median(rates)
+        return Timing(
+            format=TIMING_FORMAT,
+            protocol=job.protocol.name,
+            digest=job.digest,
+            arch=facts.arch,
+            loss=facts.loss,
+            tricks=facts.tricks,
+            environment=facts.environment,
+            train=round(train, 1),
+            train_iqr=round(quartiles[2] - quartiles[0], 1),
+            train_cpu=round(statistics.median(by_cpu), 1),
+            sample=round(statistics.median(one.samples_per_second for one in good), 1),
+            step_ms=round(statistics.median(one.step_ms for one in good), 4),
+            d_flops=facts.d_flops,
+            g_flops=facts.g_flops,
+            peak_flops_per_second=float(f"{peak:.4g}"),
+            peak_share=round((facts.d_flops + facts.g_flops) * train / peak, 4) if peak else 0.0,
+            peak_memory_mb=facts.peak_memory_mb,
+            mode=facts.mode,
+            rounds=good,
+            repeated=len(worker.rounds) - len(good),
+            started=self.began,
+        )
+
+
+class _Worker:
+    """A row, its process, and what it has answered."""
+
+    def __init__(self, job: Job) -> None:
+        self.job, self.row = job, Path(job.folder).parent.name.replace("~", ":")
+        self.rounds: list[Round] = []
+        self.facts: Facts | None = None
+        self.refusal: GanbenchError | None = None
+        self.on_cpu = False
+        context = mp.get_context("spawn")
+        self.pipe, self._theirs = context.Pipe()
+        self.process = context.Process(target=serve, args=(self._theirs, job, THREADS), daemon=True)
+
+    def begin(self) -> None:
+        """Start the process and wait until the row is warm.
+
+        Raises:
+            Lost: the process died.
+        """
+        start(self.process, THREADS)
+        self._theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
+        self.hear()
+
+    def ask(self, question: Question) -> None:
+        """Wait for the answer to a question.
+
+        Raises:
+            Lost: the process died.
+        """
+        with suppress(OSError):  # hearing notices a process that has just died
+            self.pipe.send(question)
+        self.hear()
+
+    def hear(self) -> None:
+        """Wait for the next answer, and keep it.
+
+        Raises:
+            Lost: the process died.
+        """
+        try:
+            answer: Any = self.pipe.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            why = told_exit(self.process.exitcode or 0)
+            raise Lost(
+                f"{self.row}: its process died while it was timed: {why}",
+                "nothing was written; if memory ran out (all rows stay in it), time fewer at once: --arch, --loss",
+            ) from None
+        if isinstance(answer, Refusal):
+            self.refusal = GanbenchError(answer.message, answer.hint)
+            self.end()
+        elif isinstance(answer, Ready):
+            self.on_cpu = answer.on_cpu
+        elif isinstance(answer, Round):
+            self.rounds.append(answer)
+        else:
+            self.facts = answer
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        if self.process.pid is not None:
+            self.process.kill()
+            self.process.join()
+        self.pipe.close()
