@@ -130,8 +130,8 @@ def _score_lines(then: Record, now: Record, found: Comparison) -> list[str]:
         beyond = [one for one in found.judged if one.beyond_noise]
         what = "beyond seed noise" if beyond else "largest difference"
         return [
-            f"{what}: {one.column}, {one.then:.6g} then, {one.now:.6g} now (p = {one.adjusted:.2g}, "
-            f"Holm over {len(found.judged)} scores)"
+            f"{what}: {one.column}, {one.then:.6g} then, {one.now:.6g} now (p = {one.adjusted:.2g} by {one.seeds} "
+            f"other seeds, Holm over {len(found.judged)} scores)"
             for one in beyond or found.judged[:1]
         ]
     column, apart = largest_difference(then, now)

@@ -14,12 +14,13 @@ from ganbench.runs.siblings import ENOUGH
 
 @dataclass(frozen=True)
 class Judged:
-    """One score, then and now. ``p`` is the chance of a difference at least this large under seed noise alone,
-    ``adjusted`` the same after Holm's correction over all columns compared."""
+    """One score, then and now. ``p`` is the chance of a difference at least this large under the noise of so many other
+    ``seeds`` alone, ``adjusted`` the same after Holm's correction over all columns compared."""
 
     column: str
     then: float
     now: float
+    seeds: int
     p: float
     adjusted: float
 
@@ -52,16 +53,16 @@ def judge(then: Record, now: Record, others: Sequence[Record]) -> list[Judged]:
     Returns:
         The columns compared, the smallest ``p`` first; none if no column has two other seeds.
     """
-    compared = [
-        name
+    having = {
+        name: [other for other in others if name in other.scores]
         for name, column in now.columns.items()
-        if column.goal != "info" and name in then.scores and sum(name in other.scores for other in others) >= ENOUGH
-    ]
-    p = [_p(name, then, now, [other for other in others if name in other.scores]) for name in compared]
-    adjusted = holm(p).tolist() if p else []
+        if column.goal != "info" and name in then.scores
+    }
+    having = {name: those for name, those in having.items() if len(those) >= ENOUGH}
+    p = [_p(name, then, now, those) for name, those in having.items()]
     judged = [
-        Judged(name, then.scores[name], now.scores[name], *values)
-        for name, *values in zip(compared, p, adjusted, strict=True)
+        Judged(name, then.scores[name], now.scores[name], len(those), chance, adjusted)
+        for (name, those), chance, adjusted in zip(having.items(), p, holm(p).tolist(), strict=True)
     ]
     return sorted(judged, key=lambda one: one.p)
 
@@ -105,4 +106,4 @@ def _step(column: Column, values: Sequence[float], now: Record, log: bool) -> fl
 
 def _whole(values: Iterable[float], draws: int) -> bool:
     """Whether all values are counts, or means of as many counts as there are draws."""
-    return all(math.isclose(value * draws, round(value * draws), abs_tol=1e-6) for value in values)
+    return all(math.isclose(value * draws, round(value * draws), rel_tol=0, abs_tol=1e-6) for value in values)
