@@ -127,6 +127,8 @@ def _score_lines(then: Record, now: Record, found: Comparison) -> list[str]:
     from ganbench.runs.reproduce import largest_difference
 
     if found.judged:
+        if all(one.then == one.now for one in found.judged):
+            return ["the scores are the same"]
         beyond = [one for one in found.judged if one.beyond_noise]
         what = "beyond seed noise" if beyond else "largest difference"
         return [
@@ -136,6 +138,6 @@ def _score_lines(then: Record, now: Record, found: Comparison) -> list[str]:
         ]
     column, apart = largest_difference(then, now)
     if not column:
-        return []
+        return ["the scores are the same"] if "score" not in found.first else []
     a, b = then.scores[column], now.scores[column]
     return [f"largest difference: {column}, {a:.6g} then, {b:.6g} now ({apart:.2g} relative)"]

@@ -43,15 +43,17 @@ def _surroundings(then: Record, now: Record) -> Iterator[Change]:
 
 
 def _sources(then: Record, now: Record) -> Iterator[Change]:
-    """A new version number of the same source is no change. A metric's new revision is one, however code was hashed."""
-    if not comparable(then, now):
+    """A new version number of the same source is no change. Where hashes do not compare, a metric's new revision is all
+    that is known: it is named, but whether it matters for these samples is for the scores to show."""
+    same_kind = comparable(then, now)
+    if not same_kind:
         yield Change("code", "code: its hash was computed differently then, so changes cannot be detected")
     for kind, before, after in _pairs(then, now):
         what = f"{kind} {before.name}"
-        if max(1, before.revision) != max(1, after.revision):
-            yield _change(what, f"revision {before.revision}", f"revision {after.revision}", source=True)
-        elif before.source != after.source and comparable(then, now):
-            yield _change(what, f"source {_code(before)}", f"{_code(after)}", source=True)
+        if same_kind and before.source != after.source:
+            yield _change(what, f"source {_code(before)}", _code(after), source=True)
+        elif max(1, before.revision) != max(1, after.revision):
+            yield _change(what, f"revision {before.revision}", f"revision {after.revision}", source=same_kind)
 
 
 def _pairs(then: Record, now: Record) -> Iterator[tuple[str, Component, Component]]:

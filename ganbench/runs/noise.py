@@ -89,7 +89,7 @@ def _scaled(values: Iterable[float], log: bool) -> list[float]:
 
 
 def _step(column: Column, values: Sequence[float], now: Record, log: bool) -> float:
-    """The smallest change of a mean over draws that can be told: no noise is smaller, even if all seeds agree.
+    """The smallest change that the mean over draws can show: noise is not smaller, even if all seeds agree.
 
     A count (a column in 0 .. ∞ with whole numbers in every draw, such as ``modes_hit``) changes by 1 in one draw. Any
     other score of N samples changes by the weight of one sample in one draw, 1 / (N * draws): of the unit for a score
