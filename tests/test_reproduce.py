@@ -182,7 +182,8 @@ def test_equal_scores_of_other_weights_are_not_identical_bits(done) -> None:
 def test_other_samples_of_the_same_weights_are_told(done) -> None:
     record, kimg = done
     other = replace(record, bits=replace(record.bits, samples=("0" * 16,)))
-    assert "the samples of evaluation draw 0 differ" in compare(record, other, [], [], kimg).first
+    first = compare(record, other, [], [], kimg).first
+    assert first == "the weights are the same, but the samples of evaluation draw 0 differ"
 
 
 def test_another_end_is_different_even_if_other_seeds_failed_as_well(done) -> None:
@@ -247,7 +248,8 @@ def test_a_new_version_of_the_same_source_is_no_change_but_a_new_revision_is(don
 
 def test_sources_hashed_in_another_way_cannot_be_ruled_out_and_are_not_called_changed(done) -> None:
     record, _ = done
-    old = replace(record, format=2, loss=replace(record.loss, source="0" * 12))
+    core = replace(record.environment, core="0" * 12)
+    old = replace(record, format=2, loss=replace(record.loss, source="0" * 12), environment=core)
     (change,) = conditions(old, record)
     assert not change.source
     assert change.sentence == "code: its hash was computed differently then, so changes cannot be detected"
@@ -381,6 +383,18 @@ def test_other_bits_of_another_machine_are_judged_by_the_seeds_beside_the_record
     found = ganbench_here("reproduce", file, "-q")
     assert (found.returncode, found.stdout.splitlines()[1]) == (1, "noise, seed 0: different")
     assert f"  beyond seed noise: {fid}, {record.scores[fid] * 9:.6g} then" in found.stdout
+
+
+def test_other_weights_with_the_same_scores_are_said_to_be_just_that(ganbench_here, runs, tmp_path) -> None:
+    record = read(runs / "noise/seed0/record.json")
+    file = stored(tmp_path / "row", [elsewhere(record), *seeds(record, *ROW)])
+    found = ganbench_here("reproduce", file, "-q")
+    assert found.returncode == 0
+    assert found.stdout.splitlines()[1:] == [
+        "noise, seed 0: other bits, within seed noise",
+        "  the samples of evaluation draw 0 differ",
+        "  no score that has a direction differs",
+    ]
 
 
 def test_a_record_that_stands_alone_is_not_judged_by_noise(ganbench_here, runs, tmp_path) -> None:

@@ -20,7 +20,7 @@ from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError, listed
 from ganbench.plugins.protocols import load_protocol
-from ganbench.records.record import Record
+from ganbench.records.record import Fingerprints, Record
 from ganbench.records.store import read
 from ganbench.runs.display import PlainDisplay
 from ganbench.runs.executors.local import LocalExecutor
@@ -67,7 +67,7 @@ def reproduce(
     for change in changes:
         terminal.print(f"[yellow]changed:[/] {escape(change.sentence)}", soft_wrap=True)
     found = compare(then, now, changes, others, [row["kimg"] for row in rows])
-    colour = "red" if not found.reproduced else "green" if found.verdict == "identical bits" else "yellow"
+    colour = "red" if not found.reproduced else "green" if found.exact else "yellow"
     terminal.print(f"{escape(then.entry)}, seed {then.seed}: [bold {colour}]{found.verdict}[/]", soft_wrap=True)
     for line in _details(then, now, found):
         terminal.print(f"  {line}", soft_wrap=True, markup=False)
@@ -117,8 +117,9 @@ def _details(then: Record, now: Record, found: Comparison) -> list[str]:
         for one, other, whose in ((then, now, "record"), (now, then, "repetition")):
             alone = [name for name in one.scores if name not in other.scores]
             lines += [f"only the {whose} has {listed(alone)}"] if alone else []
-    if not then.bits.samples and then.status == "ok":
-        lines.append("the record holds no fingerprints, so only scores could be compared")
+    if then.bits == Fingerprints():
+        what = "scores" if then.status == "ok" else "how it ended"
+        lines.append(f"the record holds no fingerprints, so only {what} could be compared")
     return lines
 
 
@@ -126,9 +127,10 @@ def _score_lines(then: Record, now: Record, found: Comparison) -> list[str]:
     """The scores beyond seed noise, or else the one that differs most."""
     from ganbench.runs.reproduce import largest_difference
 
+    column, apart = largest_difference(then, now)
+    if not column:
+        return [] if found.exact else ["no score that has a direction differs"]
     if found.judged:
-        if all(one.then == one.now for one in found.judged):
-            return ["the scores are the same"]
         beyond = [one for one in found.judged if one.beyond_noise]
         what = "beyond seed noise" if beyond else "largest difference"
         return [
@@ -136,8 +138,5 @@ def _score_lines(then: Record, now: Record, found: Comparison) -> list[str]:
             f"other seeds, Holm over {len(found.judged)} scores)"
             for one in beyond or found.judged[:1]
         ]
-    column, apart = largest_difference(then, now)
-    if not column:
-        return ["the scores are the same"] if "score" not in found.first else []
     a, b = then.scores[column], now.scores[column]
     return [f"largest difference: {column}, {a:.6g} then, {b:.6g} now ({apart:.2g} relative)"]

@@ -27,18 +27,14 @@ Verdict = Literal[
     "other bits, and too few other seeds to judge them by",
     "different",
 ]
-REPRODUCED: tuple[Verdict, ...] = (
-    "identical bits",
-    "the same, as far as the record tells",
-    "other bits, within seed noise",
-)
+EXACT: tuple[Verdict, ...] = ("identical bits", "the same, as far as the record tells")
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A record and its repetition.
 
-    ``first`` says where the two runs first differ (empty if they do not, or if the record holds no fingerprints).
+    ``first`` says where the two runs first differ, as far as both records tell (empty if they do not).
     ``why`` are sentences on how the verdict came about. ``judged`` are the scores that were compared by seed noise, the
     least likely difference first.
     """
@@ -49,9 +45,14 @@ class Comparison:
     judged: tuple[Judged, ...] = ()
 
     @property
+    def exact(self) -> bool:
+        """Whether nothing differs of all that both records hold."""
+        return self.verdict in EXACT
+
+    @property
     def reproduced(self) -> bool:
         """Whether nothing speaks against the record."""
-        return self.verdict in REPRODUCED
+        return self.exact or self.verdict == "other bits, within seed noise"
 
 
 def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job:
@@ -186,7 +187,8 @@ def _first_difference(then: Record, now: Record, kimg: Sequence[float]) -> str:
         return "the final weights differ"
     for draw, (a, b) in enumerate(zip(then.bits.samples, now.bits.samples, strict=False)):
         if a != b:
-            return f"the weights are the same, but the samples of evaluation draw {draw} differ"
+            so_far = "the weights are the same, but " if then.bits.weights else ""
+            return f"{so_far}the samples of evaluation draw {draw} differ"
     if not _same_scores(then, now):
         return "the samples are the same, but their scores differ" if then.bits.samples else "the scores differ"
     return ""
