@@ -1,4 +1,4 @@
-"""Reproducing a record: identical bits, the same within x, or different, and where the first difference appears."""
+"""Reproducing a record: identical bits, other bits within seed noise, or different, and where they first differ."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+import toy
 from msgspec.structs import replace
 
 from ganbench import plugins
@@ -14,9 +16,11 @@ from ganbench.errors import PluginError, ProtocolError, RecordError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Component, Fingerprints, Record
 from ganbench.records.store import read, write
+from ganbench.runs.conditions import Change, conditions
 from ganbench.runs.plan import make_plan
-from ganbench.runs.reproduce import compare, conditions, job_of
+from ganbench.runs.reproduce import Comparison, compare, job_of, largest_difference
 from ganbench.runs.runner import execute
+from ganbench.runs.siblings import other_seeds
 
 OLD = Path(__file__).parent / "data" / "record-format-1.json"
 
@@ -24,6 +28,7 @@ OLD = Path(__file__).parent / "data" / "record-format-1.json"
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
     """A folder with a run of mlp+hinge and a yardstick, under smoke-v1."""
+    torch.set_num_threads(1)  # as commands have it
     out = tmp_path_factory.mktemp("runs")
     archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
     for job in make_plan(archs, losses, load_protocol("smoke-v1"), out=out, device="cpu").jobs:
@@ -39,8 +44,26 @@ def done(runs) -> tuple[Record, list[float]]:
     return read(folder / "record.json"), [json.loads(row)["kimg"] for row in rows]
 
 
-def scaled(record: Record, factor: float) -> Record:
-    return replace(record, draws=[{name: value * factor for name, value in d.items()} for d in record.draws])
+def scaled(record: Record, factor: float, **changed) -> Record:
+    """The record with all its scores multiplied."""
+    draws = [{name: value * factor for name, value in draw.items()} for draw in record.draws]
+    means = {name: value * factor for name, value in record.scores.items()}
+    return replace(record, scores=means, draws=draws, **changed)
+
+
+def seeds(record: Record, *factors: float, **changed) -> list[Record]:
+    """Other seeds of the record's row, by how their scores relate to its own."""
+    return [scaled(record, factor, seed=seed, **changed) for seed, factor in enumerate(factors, 1)]
+
+
+def without(record: Record, gone: str) -> Record:
+    """The record, as if it had never had that score."""
+    return replace(
+        record,
+        scores={name: value for name, value in record.scores.items() if name != gone},
+        draws=[{name: value for name, value in draw.items() if name != gone} for draw in record.draws],
+        columns={name: value for name, value in record.columns.items() if name != gone},
+    )
 
 
 def traced(record: Record, window: int) -> Record:
@@ -49,31 +72,101 @@ def traced(record: Record, window: int) -> Record:
     return replace(record, bits=replace(record.bits, trace=" ".join(trace), weights="0" * 16))
 
 
-def test_a_record_is_identical_to_itself(done) -> None:
-    assert compare(*[done[0]] * 2, done[1], 0.01).verdict == "identical bits"
+ELSEWHERE = [Change("torch", "torch: 1 then, 2 now")]
+EDITED = [*ELSEWHERE, Change("arch mlp", "arch mlp: source a then, b now", source=True)]
+ROW = (0.95, 1.0, 1.02, 1.05)
+DIVERGED = {"status": "diverged", "reason": "d_loss is not finite at iteration 3", "draws": [], "scores": {}}
+
+
+@pytest.mark.parametrize("changes", [[], ELSEWHERE, EDITED])
+def test_a_record_is_identical_to_itself_wherever(changes, done) -> None:
+    record, kimg = done
+    assert compare(record, record, changes, [], kimg) == Comparison("identical bits")
 
 
 def test_without_fingerprints_nobody_claims_identical_bits(done) -> None:
-    bare = replace(done[0], bits=Fingerprints())
-    found = compare(bare, done[0], done[1], 0.01)
-    assert (found.verdict, found.largest, found.first) == ("same within", 0.0, "")
-
-
-@pytest.mark.parametrize(("factor", "verdict"), [(1.005, "same within"), (0.995, "same within"), (1.02, "different")])
-def test_scores_are_the_same_within_the_tolerance_or_different(factor, verdict, done) -> None:
     record, kimg = done
-    found = compare(record, scaled(record, factor), kimg, 0.01)
-    assert found.verdict == verdict
-    assert found.largest == pytest.approx(abs(factor - 1), rel=0.05)
+    bare = replace(record, bits=Fingerprints())
+    found = compare(bare, record, ELSEWHERE, [], kimg)
+    assert (found.verdict, found.reproduced) == ("the same, as far as the record tells", True)
+    assert compare(bare, scaled(record, 2), ELSEWHERE, [], kimg).first == "the scores differ"
+
+
+def test_on_the_same_machine_only_identical_bits_will_do(done) -> None:
+    record, kimg = done
+    found = compare(record, scaled(record, 1.001), [], seeds(record, *ROW), kimg)
+    assert (found.verdict, found.reproduced, found.judged) == ("different", False, ())
     assert found.first == "the samples are the same, but their scores differ"
+    assert found.why == ("machine, versions and sources are as they were, so the bits should be as well",)
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [(1.02, "other bits, within seed noise"), (5, "different")])
+def test_elsewhere_scores_are_compared_by_seed_noise(factor, verdict, done) -> None:
+    record, kimg = done
+    found = compare(record, scaled(record, factor), ELSEWHERE, seeds(record, *ROW), kimg)
+    assert (found.verdict, found.reproduced) == (verdict, factor < 5)
+    assert found.judged[0].beyond_noise == (factor == 5)
+    assert found.judged[0].seeds == 4
+
+
+def test_operations_without_a_deterministic_form_allow_other_bits_on_one_machine(done) -> None:
+    record, kimg = done
+    free = replace(record, environment=replace(record.environment, nondeterministic=("scatter_add",)))
+    found = compare(record, scaled(free, 1.02), [], seeds(record, *ROW), kimg)
+    assert found.verdict == "other bits, within seed noise"
+    assert found.why == ("operations without a deterministic form were used: scatter_add",)
+
+
+def test_a_changed_source_is_never_called_noise(done) -> None:
+    record, kimg = done
+    found = compare(record, scaled(record, 1.001), EDITED, seeds(record, *ROW), kimg)
+    assert (found.verdict, found.judged) == ("different", ())
+    assert found.why == ("arch mlp has changed, which may be the reason",)
+
+
+@pytest.mark.parametrize(
+    ("others", "said"),
+    [
+        ((), "there is no other seed of this row, so noise cannot be judged"),
+        ((1.0,), "there is only one other seed of this row, so noise cannot be judged"),
+    ],
+)
+def test_without_other_seeds_noise_cannot_be_judged(others, said, done) -> None:
+    record, kimg = done
+    found = compare(record, scaled(record, 1.02), ELSEWHERE, seeds(record, *others), kimg)
+    assert found.verdict == "other bits, and too few other seeds to judge them by"
+    assert (found.why, found.reproduced) == ((said,), False)
+    name, apart = largest_difference(record, scaled(record, 1.02))
+    assert record.columns[name].goal != "info"
+    assert apart == pytest.approx(0.02 / 1.02)
+
+
+def test_failed_seeds_do_not_count_towards_noise(done) -> None:
+    record, kimg = done
+    others = [*seeds(record, 1.0), replace(record, seed=2, **DIVERGED)]
+    assert "only one other seed" in compare(record, scaled(record, 1.02), ELSEWHERE, others, kimg).why[0]
+    strangers = seeds(replace(record, scores={}, draws=[]), 1.0, 1.0)
+    found = compare(record, scaled(record, 1.02), ELSEWHERE, strangers, kimg)
+    assert found.why == ("there is no score that other seeds of this row share, so noise cannot be judged",)
+
+
+def test_scores_that_only_one_of_them_has_do_not_count(done) -> None:
+    record, kimg = done
+    gone = next(iter(record.scores))
+    fewer = without(record, gone)
+    for then, now in ((record, fewer), (fewer, record)):
+        assert compare(then, now, ELSEWHERE, [], kimg).verdict == "identical bits"
+        found = compare(then, scaled(now, 1.02), ELSEWHERE, seeds(record, *ROW), kimg)
+        assert found.verdict == "other bits, within seed noise"
+        assert gone not in [one.column for one in found.judged]
 
 
 def test_the_first_window_that_differs_is_named_by_its_images(done) -> None:
     record, kimg = done
-    assert compare(record, traced(record, 0), kimg, 0.01).first.startswith(
+    assert compare(record, traced(record, 0), [], [], kimg).first.startswith(
         "weights or losses differ between 0 and 0.032"
     )
-    assert compare(record, traced(record, 12), kimg, 0.01).first == (
+    assert compare(record, traced(record, 12), [], [], kimg).first == (
         "weights or losses differ between 0.384 and 0.416 kimg (window 13)"
     )
 
@@ -81,21 +174,51 @@ def test_the_first_window_that_differs_is_named_by_its_images(done) -> None:
 def test_equal_scores_of_other_weights_are_not_identical_bits(done) -> None:
     record, kimg = done
     other = replace(record, bits=replace(record.bits, weights="0" * 16))
-    found = compare(record, other, kimg, 0.01)
-    assert (found.verdict, found.first) == ("same within", "the final weights differ")
+    found = compare(record, other, ELSEWHERE, seeds(record, *ROW), kimg)
+    assert (found.verdict, found.first) == ("other bits, within seed noise", "the final weights differ")
+    assert largest_difference(record, other) == ("", 0.0)
 
 
 def test_other_samples_of_the_same_weights_are_told(done) -> None:
     record, kimg = done
     other = replace(record, bits=replace(record.bits, samples=("0" * 16,)))
-    assert "the samples of evaluation draw 0 differ" in compare(record, other, kimg, 0.01).first
+    first = compare(record, other, [], [], kimg).first
+    assert first == "the weights are the same, but the samples of evaluation draw 0 differ"
 
 
-def test_another_end_is_different_whatever_the_scores(done) -> None:
+def test_another_end_is_different_even_if_other_seeds_failed_as_well(done) -> None:
     record, kimg = done
-    diverged = replace(record, status="diverged", reason="d_loss is not finite at iteration 3", draws=[], scores={})
-    assert compare(record, diverged, kimg, 1e9).verdict == "different"
-    assert compare(diverged, replace(diverged, reason="... at iteration 4"), kimg, 1.0).verdict != "identical bits"
+    diverged = replace(record, **DIVERGED)
+    ends = "then ok (to the end of the budget), now diverged (d_loss is not finite at iteration 3)"
+    found = compare(record, diverged, ELSEWHERE, seeds(record, *ROW), kimg)
+    assert (found.verdict, found.why) == ("different", (ends,))
+    others = [*seeds(record, *ROW), replace(diverged, seed=5)]
+    found = compare(record, diverged, ELSEWHERE, others, kimg)
+    assert (found.verdict, found.why) == ("different", (ends, "1 of 5 other seeds of this row failed as well"))
+
+
+def test_a_failure_elsewhere_is_the_same_outcome_at_another_iteration(done) -> None:
+    record, kimg = done
+    diverged = replace(record, **DIVERGED)
+    later = replace(diverged, reason="d_loss is not finite at iteration 4")
+    assert compare(diverged, diverged, [], [], kimg).verdict == "identical bits"
+    assert compare(diverged, later, [], [], kimg).verdict == "different"
+    assert compare(diverged, later, EDITED, [], kimg).verdict == "different"
+    found = compare(diverged, later, ELSEWHERE, [], kimg)
+    assert found.verdict == "other bits, within seed noise"
+    assert found.why == (
+        "both ended alike: then diverged (d_loss is not finite at iteration 3), "
+        "now diverged (d_loss is not finite at iteration 4)",
+    )
+
+
+def test_a_run_that_timed_out_a_window_later_has_the_same_bits(done) -> None:
+    record, kimg = done
+    bits = replace(record.bits, trace=" ".join(record.bits.trace.split()[:5]))
+    then = replace(record, **DIVERGED | {"status": "timeout", "reason": "61 s of training"}, bits=bits)
+    now = replace(then, reason="62 s of training", bits=record.bits)
+    assert compare(then, now, [], [], kimg).verdict == "identical bits"
+    assert compare(then, traced(now, 2), [], [], kimg).verdict == "different"
 
 
 def test_every_condition_that_is_not_as_it_was_is_told(done) -> None:
@@ -103,13 +226,37 @@ def test_every_condition_that_is_not_as_it_was_is_told(done) -> None:
     assert conditions(record, record) == []
     elsewhere = replace(
         record,
-        environment=replace(record.environment, torch="1.0", threads=64),
+        environment=replace(record.environment, torch="1.0", threads=64, ganbench="0.0", core="ast1:other"),
         loss=replace(record.loss, source="edited"),
         dataset_hash="other",
     )
-    told = " ".join(conditions(record, elsewhere))
-    for word in ("torch", "threads", "loss hinge: source", "dataset hash"):
-        assert word in told
+    found = {change.what: change.source for change in conditions(record, elsewhere)}
+    assert found == {
+        "torch": False, "threads": False, "ganbench": False, "core": False, "loss hinge": True, "dataset hash": True,
+    }  # fmt: skip
+    assert "torch: 1.0 then" in conditions(elsewhere, record)[0].sentence
+
+
+def test_a_new_version_of_the_same_source_is_no_change_but_a_new_revision_is(done) -> None:
+    record, _ = done
+    assert conditions(record, replace(record, loss=replace(record.loss, version="9.0"))) == []
+    metrics = {**record.metrics, "fid": replace(record.metrics["fid"], revision=9)}
+    (change,) = conditions(record, replace(record, metrics=metrics))
+    assert (change.what, change.source) == ("metric fid", True)
+    assert change.sentence.endswith("then, revision 9 now")
+
+
+def test_sources_hashed_in_another_way_cannot_be_ruled_out_and_are_not_called_changed(done) -> None:
+    record, _ = done
+    core = replace(record.environment, core="0" * 12)
+    old = replace(record, format=2, loss=replace(record.loss, source="0" * 12), environment=core)
+    (change,) = conditions(old, record)
+    assert not change.source
+    assert change.sentence == "code: its hash was computed differently then, so changes cannot be detected"
+    metrics = {**record.metrics, "fid": replace(record.metrics["fid"], revision=9)}
+    assert [(change.what, change.source) for change in conditions(old, replace(record, metrics=metrics))] == [
+        ("code", False), ("metric fid", False),
+    ]  # fmt: skip
 
 
 def test_a_record_of_other_rules_is_refused(done, tmp_path) -> None:
@@ -133,6 +280,50 @@ def test_changes_of_the_user_are_repeated(done, tmp_path) -> None:
     job = job_of(changed, load_protocol("smoke-v1"), tmp_path, "cpu")
     assert (job.recipe_changes, job.loss_changes) == ({"lr": 1e-4}, {"margin": 2})
     assert job.protocol.training.budget_kimg == 0.5
+
+
+# -- other seeds -----------------------------------------------------------------------------------------------------
+
+
+def stored(folder: Path, records: list[Record]) -> Path:
+    """Records in folders of runs; the first one's file."""
+    for record in records:
+        write(record, folder / f"seed{record.seed}/record.json")
+    return folder / f"seed{records[0].seed}/record.json"
+
+
+def test_other_seeds_are_those_of_the_same_row_under_the_same_rules(tmp_path) -> None:
+    row = toy.seeds("mlp+hinge", 0.5, n=4)
+    strangers = [
+        toy.make("mlp+hinge", 4, digest="other"),
+        toy.make("mlp+lsgan", 5),
+        toy.make("mlp+hinge", 6, dataset_hash="other"),
+        toy.make("mlp+hinge", 7, status="interrupted"),
+        toy.make("mlp+hinge", 8, changes={"lr": "1"}),
+    ]
+    file = stored(tmp_path, [*row, toy.diverged("mlp+hinge", 9), *strangers])
+    assert [record.seed for record in other_seeds(file, row[0])] == [1, 2, 3, 9]
+
+
+def test_other_seeds_are_found_in_the_folder_of_a_file_and_for_yardsticks(tmp_path) -> None:
+    for record in [*toy.yardstick("noise", 0.1), *toy.yardstick("real data", 0.9)]:
+        write(record, tmp_path / record.file_name)
+    (tmp_path / "other.json").write_text("[1]")
+    record = toy.yardstick("noise", 0.1)[2]
+    found = other_seeds(tmp_path / record.file_name, record)
+    assert [(other.seed, other.yardstick) for other in found] == [(seed, "noise") for seed in (0, 1, 3, 4)]
+
+
+def test_published_seeds_help_out_where_a_record_stands_alone(tmp_path, monkeypatch) -> None:
+    published = tmp_path / "leaderboards/toy-v1/records"
+    row = toy.seeds("mlp+hinge", 0.5)
+    for record in row:
+        write(record, published / record.file_name)
+    monkeypatch.chdir(tmp_path)
+    alone = stored(tmp_path / "runs", [row[0], toy.diverged("mlp+hinge", 3)])
+    assert [record.seed for record in other_seeds(alone, row[0])] == [1, 2, 3, 4]
+    near = stored(tmp_path / "more", [row[0], *toy.seeds("mlp+hinge", 0.6)[1:3]])
+    assert [record.scores["hq_fraction"] > 0.29 for record in other_seeds(near, row[0])] == [True, True]
 
 
 # -- through the command line ----------------------------------------------------------------------------------------
@@ -159,6 +350,70 @@ def test_the_command_runs_a_record_again_and_finds_the_same_bits(ganbench_comman
     assert found.returncode == 1
     assert "different" in found.stdout
     assert first in found.stdout
+
+
+def elsewhere(record: Record, **changed) -> Record:
+    """The record, as if it had been made on another machine."""
+    where = replace(record.environment, device="Another CPU")
+    return replace(record, environment=where, bits=replace(record.bits, samples=("0" * 16,)), **changed)
+
+
+def test_a_yardstick_is_repeated_like_a_run(ganbench_here, runs) -> None:
+    again = ganbench_here("reproduce", runs / "noise/seed0")
+    assert again.returncode == 0, again.stdout + again.stderr
+    first, last = again.stdout.splitlines()
+    assert first.endswith(": 1 yardstick on digits")
+    assert last == "noise, seed 0: identical bits"
+
+
+def test_other_bits_of_another_machine_are_judged_by_the_seeds_beside_the_record(ganbench_here, runs, tmp_path) -> None:
+    record = read(runs / "noise/seed0/record.json")
+    fid, kid = (name for name in record.scores if name.startswith(("fid@", "kid@")))
+    file = stored(tmp_path / "row", [elsewhere(without(scaled(record, 1.01), kid)), *seeds(record, *ROW)])
+    found = ganbench_here("reproduce", file, "-q")
+    assert found.returncode == 0, found.stdout + found.stderr
+    changed, verdict, _, largest, alone = found.stdout.splitlines()
+    assert changed.startswith("changed: device: Another CPU then")
+    assert verdict == "noise, seed 0: other bits, within seed noise"
+    name = largest.removeprefix("  largest difference: ").partition(",")[0]
+    a, b = record.scores[name] * 1.01, record.scores[name]
+    assert largest.endswith(f"{name}, {a:.6g} then, {b:.6g} now (p = 1 by 4 other seeds, Holm over 10 scores)")
+    assert alone == f"  only the repetition has {kid}"
+    write(elsewhere(scaled(record, 9)), file)
+    found = ganbench_here("reproduce", file, "-q")
+    assert (found.returncode, found.stdout.splitlines()[1]) == (1, "noise, seed 0: different")
+    assert f"  beyond seed noise: {fid}, {record.scores[fid] * 9:.6g} then" in found.stdout
+
+
+def test_other_weights_with_the_same_scores_are_said_to_be_just_that(ganbench_here, runs, tmp_path) -> None:
+    record = read(runs / "noise/seed0/record.json")
+    file = stored(tmp_path / "row", [elsewhere(record), *seeds(record, *ROW)])
+    found = ganbench_here("reproduce", file, "-q")
+    assert found.returncode == 0
+    assert found.stdout.splitlines()[1:] == [
+        "noise, seed 0: other bits, within seed noise",
+        "  the samples of evaluation draw 0 differ",
+        "  no score that has a direction differs",
+    ]
+
+
+def test_a_record_that_stands_alone_is_not_judged_by_noise(ganbench_here, runs, tmp_path) -> None:
+    record = read(runs / "noise/seed0/record.json")
+    file = stored(tmp_path / "alone", [elsewhere(scaled(record, 1.01))])
+    found = ganbench_here("reproduce", file, "-q")
+    assert found.returncode == 1
+    assert "noise, seed 0: other bits, and too few other seeds to judge them by" in found.stdout
+    assert "there is no other seed of this row" in found.stdout
+    assert "now (0.0099 relative)" in found.stdout
+
+
+def test_a_record_without_fingerprints_says_that_only_scores_could_be_compared(ganbench_here, runs, tmp_path) -> None:
+    record = read(runs / "noise/seed0/record.json")
+    write(replace(record, format=1, bits=Fingerprints()), tmp_path / "record.json")
+    found = ganbench_here("reproduce", tmp_path / "record.json", "-q")
+    assert found.returncode == 0
+    assert "noise, seed 0: the same, as far as the record tells" in found.stdout
+    assert "the record holds no fingerprints, so only scores could be compared" in found.stdout
 
 
 def test_what_cannot_be_reproduced_is_one_sentence(ganbench_here) -> None:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from ganbench import plugins
 from ganbench.cli import completion
@@ -18,13 +18,16 @@ from ganbench.cli.base import app, console
 from ganbench.cli.runs import run_folders
 from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Protocol
-from ganbench.errors import GanbenchError, PluginError, RecordError
+from ganbench.errors import GanbenchError, PluginError, RecordError, listed
 from ganbench.plugins.protocols import load_protocol
-from ganbench.records.record import Record
+from ganbench.records.record import Fingerprints, Record
 from ganbench.records.store import read
 from ganbench.runs.display import PlainDisplay
 from ganbench.runs.executors.local import LocalExecutor
 from ganbench.runs.plan import Plan
+
+if TYPE_CHECKING:
+    from ganbench.runs.reproduce import Comparison
 
 
 @app.command()
@@ -39,34 +42,36 @@ def reproduce(
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.", autocompletion=completion.devices)
     ] = "auto",
-    tolerance: Annotated[
-        float, typer.Option(min=0, help="Relative difference up to which scores count as the same.")
-    ] = 0.01,
     out: Annotated[Path | None, typer.Option(help="Keep the repetition here; by default it is deleted.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the outcome.")] = False,
 ) -> None:
-    """Repeat a record's run: *identical bits*, *same within x*, or *different* (exit code 1), and where they differ."""
-    from ganbench.runs.reproduce import compare, conditions, job_of
+    """Repeat a record's run: *identical bits*; *other bits, within seed noise*, if the machine or a version changed; or
+    *different* (exit code 1), and where they differ."""
+    from ganbench.runs.conditions import conditions
+    from ganbench.runs.reproduce import compare, job_of
+    from ganbench.runs.siblings import other_seeds
 
-    then, terminal = read(_file(record)), console()
+    file, terminal = _file(record), console()
+    then = read(file)
     rules = _rules(then, protocol)
     with ExitStack() as stack:
         folder = out or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="ganbench-")))
         job = job_of(then, rules, folder, device)
         if job.record_file.exists():
             raise RecordError(f"{job.folder} already holds a run", "give an empty folder with --out")
+        others = other_seeds(file, then)
         now = _run(job, terminal, quiet)
         history = Path(job.folder, "history.jsonl")
         rows = [json.loads(line) for line in history.read_text("utf-8").splitlines()] if history.exists() else []
-    for sentence in conditions(then, now):
-        terminal.print(f"[yellow]changed:[/] {sentence}", soft_wrap=True)
-    found = compare(then, now, [row["kimg"] for row in rows], tolerance)
-    colour = {"identical bits": "green", "same within": "yellow", "different": "red"}[found.verdict]
-    within = f" {found.largest:.2g}" if found.verdict == "same within" else ""
-    terminal.print(f"{then.entry}, seed {then.seed}: [bold {colour}]{found.verdict}{within}[/]")
-    for line in _details(then, now, found.largest, found.column, found.first):
+    changes = conditions(then, now)
+    for change in changes:
+        terminal.print(f"[yellow]changed:[/] {escape(change.sentence)}", soft_wrap=True)
+    found = compare(then, now, changes, others, [row["kimg"] for row in rows])
+    colour = "red" if not found.reproduced else "green" if found.exact else "yellow"
+    terminal.print(f"{escape(then.entry)}, seed {then.seed}: [bold {colour}]{found.verdict}[/]", soft_wrap=True)
+    for line in _details(then, now, found):
         terminal.print(f"  {line}", soft_wrap=True, markup=False)
-    if found.verdict == "different":
+    if not found.reproduced:
         raise typer.Exit(1)
 
 
@@ -105,14 +110,33 @@ def _run(job: Job, terminal: Console, quiet: bool) -> Record:
     return read(job.record_file)
 
 
-def _details(then: Record, now: Record, largest: float, column: str, first: str) -> list[str]:
-    lines = [first] if first else []
-    if then.status != now.status:
-        ends = [f"{end.status} ({end.reason or 'to the end of the budget'})" for end in (then, now)]
-        lines.append(f"then {ends[0]}, now {ends[1]}")
-    if not math.isinf(largest) and column:
-        a, b = then.scores[column], now.scores[column]
-        lines.append(f"the scores differ by up to {largest:.2g} (relative); {column}: {a:.6g} then, {b:.6g} now")
-    if not then.bits.samples:
-        lines.append("the record holds no fingerprints, so only scores could be compared")
+def _details(then: Record, now: Record, found: Comparison) -> list[str]:
+    lines = [*filter(None, [found.first]), *found.why]
+    if then.status == now.status == "ok":
+        lines += _score_lines(then, now, found)
+        for one, other, whose in ((then, now, "record"), (now, then, "repetition")):
+            alone = [name for name in one.scores if name not in other.scores]
+            lines += [f"only the {whose} has {listed(alone)}"] if alone else []
+    if then.bits == Fingerprints():
+        what = "scores" if then.status == "ok" else "how it ended"
+        lines.append(f"the record holds no fingerprints, so only {what} could be compared")
     return lines
+
+
+def _score_lines(then: Record, now: Record, found: Comparison) -> list[str]:
+    """The scores beyond seed noise, or else the one that differs most."""
+    from ganbench.runs.reproduce import largest_difference
+
+    column, apart = largest_difference(then, now)
+    if not column:
+        return [] if found.exact else ["no score that has a direction differs"]
+    if found.judged:
+        beyond = [one for one in found.judged if one.beyond_noise]
+        what = "beyond seed noise" if beyond else "largest difference"
+        return [
+            f"{what}: {one.column}, {one.then:.6g} then, {one.now:.6g} now (p = {one.adjusted:.2g} by {one.seeds} "
+            f"other seeds, Holm over {len(found.judged)} scores)"
+            for one in beyond or found.judged[:1]
+        ]
+    a, b = then.scores[column], now.scores[column]
+    return [f"largest difference: {column}, {a:.6g} then, {b:.6g} now ({apart:.2g} relative)"]

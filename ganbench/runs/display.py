@@ -154,10 +154,11 @@ def half_blocks(pixels: Pixels, width: int) -> Text:
 def _opening(plan: Plan) -> str:
     protocol, runs = plan.protocol, [job for job in plan.jobs if not job.yardstick]
     finished = sum(not job.yardstick for job in plan.finished)
-    text = (
-        f"{protocol.name} ({protocol.digest}): {len(runs)} run{'s' * (len(runs) != 1)} of "
-        f"{runs[0].protocol.training.budget_kimg:g} kimg on {protocol.dataset}"
-    )
+    if runs:
+        what = f"{len(runs)} run{'s' * (len(runs) != 1)} of {runs[0].protocol.training.budget_kimg:g} kimg"
+    else:
+        what = f"{len(plan.jobs)} yardstick{'s' * (len(plan.jobs) != 1)}"
+    text = f"{protocol.name} ({protocol.digest}): {what} on {protocol.dataset}"
     if finished:
         text += f"; {finished} already finished (--force repeats them)"
     for version, number in plan.older.items():

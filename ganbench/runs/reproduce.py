@@ -1,39 +1,58 @@
-"""Whether a record can be reproduced: its run, repeated, is compared with it bit by bit and score by score."""
+"""Whether a record can be reproduced: its run, repeated, is compared with it, bit by bit and by the noise of seeds."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import pstdev
 from typing import Literal
 
 from ganbench import plugins
 from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Protocol
-from ganbench.errors import PluginError, ProtocolError, RecordError
+from ganbench.errors import PluginError, ProtocolError, RecordError, listed
 from ganbench.evaluation.yardsticks import IN_PLACE_OF
 from ganbench.plugins.source import Source
 from ganbench.records.record import Component, Fingerprints, Record
 from ganbench.runs.changes import parse_changes
+from ganbench.runs.conditions import Change
+from ganbench.runs.noise import Judged, judge
 from ganbench.runs.plan import make_plan
+from ganbench.runs.siblings import ENOUGH
 
-Verdict = Literal["identical bits", "same within", "different"]
+Verdict = Literal[
+    "identical bits",
+    "the same, as far as the record tells",
+    "other bits, within seed noise",
+    "other bits, and too few other seeds to judge them by",
+    "different",
+]
+EXACT: tuple[Verdict, ...] = ("identical bits", "the same, as far as the record tells")
 
 
 @dataclass(frozen=True)
 class Comparison:
     """A record and its repetition.
 
-    ``largest`` is the largest relative difference of a score, and ``column`` the score. ``first`` says where the two
-    runs first differ (empty if they do not, or if the record holds no fingerprints).
+    ``first`` says where the two runs first differ, as far as both records tell (empty if they do not).
+    ``why`` are sentences on how the verdict came about. ``judged`` are the scores that were compared by seed noise, the
+    least likely difference first.
     """
 
     verdict: Verdict
-    largest: float
-    column: str
-    first: str
+    first: str = ""
+    why: tuple[str, ...] = ()
+    judged: tuple[Judged, ...] = ()
+
+    @property
+    def exact(self) -> bool:
+        """Whether nothing differs of all that both records hold."""
+        return self.verdict in EXACT
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether nothing speaks against the record."""
+        return self.exact or self.verdict == "other bits, within seed noise"
 
 
 def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job:
@@ -65,48 +84,84 @@ def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job
     return next(job for job in plan.jobs if (job.yardstick, job.seed) == (asked, record.seed))
 
 
-def conditions(then: Record, now: Record) -> list[str]:
-    """Sentences on what has changed since the record; each change may change bits."""
-    before, after = then.environment, now.environment
-    comparable = min(then.format, 3) == min(now.format, 3)  # since format 3 hashes of code are of one kind
-    told = [
-        f"{name}: {getattr(before, name) or 'none'} then, {getattr(after, name) or 'none'} now"
-        for name in ("device", "torch", "cuda", "cudnn", "python", "threads", "precision", "system", "ganbench", "core")
-        if getattr(before, name)
-        and getattr(before, name) != getattr(after, name)
-        and not (name == "core" and not comparable)
-    ]
-    pairs = [("arch", then.arch, now.arch), ("loss", then.loss, now.loss)]
-    pairs += [("trick", *both) for both in zip(then.tricks, now.tricks, strict=False)]
-    pairs += [("metric", part, now.metrics.get(name)) for name, part in then.metrics.items()]
-    pairs += [(kind, part, now.parts.get(kind)) for kind, part in then.parts.items()]
-    if comparable:
-        told += [
-            f"{kind} {a.name}: source {_code(a)} then, {_code(b)} now" for kind, a, b in pairs if a and b and a != b
-        ]
-    else:
-        told.append("code: its hash was computed differently then, so changes cannot be detected")
-    for what in ("dataset_hash", "extractor"):
-        if getattr(then, what) != getattr(now, what):
-            told.append(f"{what.replace('_', ' ')}: {getattr(then, what)} then, {getattr(now, what)} now")
-    return told
-
-
-def compare(then: Record, now: Record, kimg: Sequence[float], tolerance: float) -> Comparison:
+def compare(
+    then: Record, now: Record, changes: Sequence[Change], others: Sequence[Record], kimg: Sequence[float]
+) -> Comparison:
     """Judge a repetition.
+
+    With the same sources, the same machine and the same versions, only identical bits will do. If the surroundings
+    changed, bits may change too, and scores are compared by seed noise (``noise.judge``). A changed source or other
+    data may change the result itself, so that a difference is never called noise.
 
     Args:
         then, now: the record and its repetition.
+        changes: what changed in between (``conditions``).
+        others: finished records of the same row with other seeds (``siblings.other_seeds``).
         kimg: thousands of images at the end of each window of the repetition.
-        tolerance: the relative difference up to which scores count as the same.
     """
-    largest, column = _largest_difference(then, now)
     first = _first_difference(then, now, kimg)
-    ended_alike = (then.status, then.reason) == (now.status, now.reason) or then.status == now.status == "ok"
-    if ended_alike and then.bits != Fingerprints() and not first and largest == 0:
-        return Comparison("identical bits", 0.0, "", "")
-    same = then.status == now.status and largest <= tolerance
-    return Comparison("same within" if same else "different", largest, column, first)
+    if not first and _ended_alike(then, now):
+        known = then.bits != Fingerprints()
+        return Comparison("identical bits" if known else "the same, as far as the record tells")
+    why = _not_noise(then, now, changes)
+    if then.status != now.status:
+        why = (*why, _ends(then, now), *_failed(others))
+    if why:
+        return Comparison("different", first, why)
+    if then.status != "ok":
+        return Comparison("other bits, within seed noise", first, (f"both ended alike: {_ends(then, now)}",))
+    return _by_noise(then, now, others, first)
+
+
+def largest_difference(then: Record, now: Record) -> tuple[str, float]:
+    """The column with a direction whose scores differ most, relative to the larger of both; ("", 0) if none does."""
+    apart = {
+        name: abs(then.scores[name] - now.scores[name]) / max(abs(then.scores[name]), abs(now.scores[name]))
+        for name in _shared(then.scores, now.scores)
+        if now.columns[name].goal != "info" and then.scores[name] != now.scores[name]
+    }
+    return max(apart.items(), key=lambda item: item[1], default=("", 0.0))
+
+
+def _by_noise(then: Record, now: Record, others: Sequence[Record], first: str) -> Comparison:
+    """The verdict on two successful runs of the same sources in other surroundings."""
+    free = sorted({*then.environment.nondeterministic, *now.environment.nondeterministic})
+    why = (f"operations without a deterministic form were used: {', '.join(free)}",) if free else ()
+    well = [other for other in others if other.status == "ok"]
+    judged = tuple(judge(then, now, well))
+    if not judged:
+        few = "no other seed" if not well else "only one other seed" if len(well) < ENOUGH else "no score"
+        lack = "of this row" if len(well) < ENOUGH else "that other seeds of this row share"
+        why = (*why, f"there is {few} {lack}, so noise cannot be judged")
+        return Comparison("other bits, and too few other seeds to judge them by", first, why)
+    beyond = any(one.beyond_noise for one in judged)
+    return Comparison("different" if beyond else "other bits, within seed noise", first, why, judged)
+
+
+def _not_noise(then: Record, now: Record, changes: Sequence[Change]) -> tuple[str, ...]:
+    """Why seed noise cannot explain a difference, if so."""
+    sources = [change.what for change in changes if change.source]
+    if sources:
+        verb = "has" if len(sources) == 1 else "have"
+        return (f"{listed(sources)} {verb} changed, which may be the reason",)
+    if changes or then.environment.nondeterministic or now.environment.nondeterministic:
+        return ()
+    return ("machine, versions and sources are as they were, so the bits should be as well",)
+
+
+def _ended_alike(then: Record, now: Record) -> bool:
+    """A time-out states seconds, and these are never the same."""
+    return then.status == now.status and (then.status in ("ok", "timeout") or then.reason == now.reason)
+
+
+def _ends(then: Record, now: Record) -> str:
+    ends = [f"{end.status} ({end.reason or 'to the end of the budget'})" for end in (then, now)]
+    return f"then {ends[0]}, now {ends[1]}"
+
+
+def _failed(others: Sequence[Record]) -> tuple[str, ...]:
+    failed = sum(other.status != "ok" for other in others)
+    return (f"{failed} of {len(others)} other seeds of this row failed as well",) if failed else ()
 
 
 def _installed(kind: str, part: Component) -> Source:
@@ -119,31 +174,6 @@ def _installed(kind: str, part: Component) -> Source:
         ) from error
 
 
-def _code(part: Component) -> str:
-    return f"{part.source or 'unknown'} ({part.version})"
-
-
-def _largest_difference(then: Record, now: Record) -> tuple[float, str]:
-    """The largest relative difference between draws of one score; infinite where a score is missing.
-
-    A score near zero (KID, say) is measured by its spread over the record's draws instead.
-    """
-    largest, column = 0.0, ""
-    pairs = [*zip(then.draws, now.draws, strict=False), (then.scores, now.scores)]
-    if then.best and now.best:
-        pairs.append((then.best.scores, now.best.scores))
-    for old, new in pairs:
-        for name in {**old, **new}:
-            a, b = old.get(name, math.nan), new.get(name, math.nan)
-            spread = pstdev(draw[name] for draw in then.draws) if name in old and then.draws else 0.0
-            difference = 0.0 if a == b else abs(a - b) / max(abs(a), abs(b), spread, 1e-6)
-            if not difference <= largest:
-                largest, column = (math.inf if math.isnan(difference) else difference), name
-    if len(then.draws) != len(now.draws):
-        return math.inf, "the number of evaluation draws"
-    return largest, column
-
-
 def _first_difference(then: Record, now: Record, kimg: Sequence[float]) -> str:
     """Where the two runs first differ, as far as both records tell."""
     old, new = then.bits.trace.split(), now.bits.trace.split()
@@ -151,13 +181,26 @@ def _first_difference(then: Record, now: Record, kimg: Sequence[float]) -> str:
         if a != b:
             since = kimg[window - 1] if window else 0.0
             return f"weights or losses differ between {since:g} and {kimg[window]:g} kimg (window {window + 1})"
-    if old and len(old) != len(new):
+    if old and len(old) != len(new) and not then.status == now.status == "timeout":
         return f"one ended after {len(old)} windows of training, the other after {len(new)}"
     if then.bits.weights != now.bits.weights and then.bits.weights:
         return "the final weights differ"
     for draw, (a, b) in enumerate(zip(then.bits.samples, now.bits.samples, strict=False)):
         if a != b:
-            return f"the weights are the same, but the samples of evaluation draw {draw} differ"
-    if (then.draws, then.scores, then.best) != (now.draws, now.scores, now.best or then.best):
-        return "the samples are the same, but their scores differ"
+            so_far = "the weights are the same, but " if then.bits.weights else ""
+            return f"{so_far}the samples of evaluation draw {draw} differ"
+    if not _same_scores(then, now):
+        return "the samples are the same, but their scores differ" if then.bits.samples else "the scores differ"
     return ""
+
+
+def _same_scores(then: Record, now: Record) -> bool:
+    """Whether all scores that both records have are equal, of every draw, at the end and at the best."""
+    pairs = [(then.scores, now.scores), *zip(then.draws, now.draws, strict=False)]
+    if then.best and now.best:
+        pairs += [(then.best.scores, now.best.scores), *zip(then.best.draws, now.best.draws, strict=False)]
+    return all(old[name] == new[name] for old, new in pairs for name in _shared(old, new))
+
+
+def _shared(then: Mapping[str, float], now: Mapping[str, float]) -> list[str]:
+    return [name for name in then if name in now]

@@ -1,0 +1,80 @@
+"""What is not as it was when a record was made: its surroundings, which may change bits, and its sources."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ganbench.records.record import Component, Record
+
+SURROUNDINGS = ("device", "torch", "cuda", "cudnn", "python", "threads", "precision", "system", "ganbench", "core")
+STATED = 3
+"""Since this record format, hashes of code are of one kind; older ones do not compare with them."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Something that changed since the record: ``what``, and a sentence on it.
+
+    ``source`` says that it is the code of a plugin, or the data. Such a change may alter the result itself. Any other
+    change alters rounding alone.
+    """
+
+    what: str
+    sentence: str
+    source: bool = False
+
+
+def conditions(then: Record, now: Record) -> list[Change]:
+    """Everything that changed between a record and its repetition and may change bits."""
+    return [*_surroundings(then, now), *_sources(then, now), *_data(then, now)]
+
+
+def comparable(then: Record, now: Record) -> bool:
+    """Whether the hashes of code in both records were computed in the same way."""
+    return min(then.format, STATED) == min(now.format, STATED)
+
+
+def _surroundings(then: Record, now: Record) -> Iterator[Change]:
+    for what in SURROUNDINGS:
+        before, after = getattr(then.environment, what), getattr(now.environment, what)
+        if before and before != after and (what != "core" or comparable(then, now)):
+            yield _change(what, before, after or "none")
+
+
+def _sources(then: Record, now: Record) -> Iterator[Change]:
+    """A new version number of the same source is no change. Where hashes do not compare, a metric's new revision is all
+    that is known."""
+    same_kind = comparable(then, now)
+    if not same_kind:
+        yield Change("code", "code: its hash was computed differently then, so changes cannot be detected")
+    for kind, before, after in _pairs(then, now):
+        what = f"{kind} {before.name}"
+        if same_kind and before.source != after.source:
+            yield _change(what, f"source {_code(before)}", _code(after), source=True)
+        elif max(1, before.revision) != max(1, after.revision):
+            yield _change(what, f"revision {before.revision}", f"revision {after.revision}", source=True)
+
+
+def _pairs(then: Record, now: Record) -> Iterator[tuple[str, Component, Component]]:
+    pairs = [("arch", then.arch, now.arch), ("loss", then.loss, now.loss)]
+    pairs += [("trick", *both) for both in zip(then.tricks, now.tricks, strict=False)]
+    pairs += [("metric", part, now.metrics.get(name)) for name, part in then.metrics.items()]
+    pairs += [(kind, part, now.parts.get(kind)) for kind, part in then.parts.items()]
+    yield from ((kind, before, after) for kind, before, after in pairs if before and after)
+
+
+def _data(then: Record, now: Record) -> Iterator[Change]:
+    """Other data, or an extractor with other weights."""
+    for field in ("dataset_hash", "extractor"):
+        before, after = getattr(then, field), getattr(now, field)
+        if before != after:
+            yield _change(field.replace("_", " "), before or "none", after or "none", source=True)
+
+
+def _change(what: str, before: object, after: object, source: bool = False) -> Change:
+    return Change(what, f"{what}: {before} then, {after} now", source)
+
+
+def _code(part: Component) -> str:
+    return f"{part.source or 'unknown'} ({part.version})"
