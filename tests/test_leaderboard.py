@@ -26,8 +26,9 @@ from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.statistics import Summary
 from ganbench.leaderboards.table import Table, build
 from ganbench.leaderboards.terminal import to_rich
-from ganbench.records.record import Best, Column, Component, Fingerprints, Look, Record, Speed
+from ganbench.records.record import Best, Column, Component, Cost, Fingerprints, Look, Record, Speed
 from ganbench.records.store import read, write
+from ganbench.records.timing import Timing
 
 
 @pytest.fixture
@@ -139,13 +140,11 @@ def test_costs_are_medians_over_seeds(mixed):
     costs = row(build(mixed, TOY), "dcgan+wgan-gp").costs
     assert costs == {
         "images/s": 4002,
-        "samples/s": 20_000,
-        "step_ms": 16,
         "memory_mb": 400,
         "params_g": 99_123,
         "params_d": 34_210,
         "kimg": 100,
-        "train_s": 27,
+        "cpu_s": 27,
     }
 
 
@@ -540,7 +539,7 @@ def looked(entry: str, level: float, first: dict[int, int], n: int = 5, **change
     records = []
     for seed in range(n):
         scores = [0.6 if seed in first and look >= first[seed] else 0.4 for look in range(4)]
-        curve = tuple(Look(10.0 * (i + 1), 2.0 * (i + 1) + seed, score) for i, score in enumerate(scores))
+        curve = tuple(Look(10.0 * (i + 1), 99.0, score, 2.0 * (i + 1) + seed) for i, score in enumerate(scores))
         records.append(make(entry, seed, level, **({"curve": curve} | changed)))
     return records
 
@@ -601,7 +600,7 @@ def test_time_to_target_is_the_median_of_the_first_looks_that_reach_it():
     assert (reached.kimg, reached.seconds, reached.hits, reached.runs) == (20, 6, 5, 5)
     line = next(line for line in to_markdown(table).splitlines() if "| a | x |" in line)
     cells = dict(zip(_markdown_headings(table), [c.strip() for c in line.strip("|").split("|")], strict=True))
-    assert (cells["kimg to target"], cells["s to target"]) == ("20", "6")
+    assert (cells["kimg to target"], cells["s to target"]) == ("20", "~6")
     assert "first look (on the selection split) with coverage >= 0.5" in to_markdown(table)
     assert to_frame(table).loc[0, "kimg to target"] == 20
 
@@ -715,7 +714,7 @@ def test_the_row_of_survivors_is_grey_in_the_terminal(mixed):
 
 
 def test_any_column_can_be_sorted_by_in_its_own_direction():
-    slow = msgspec.structs.replace(make().speed, train=10.0)
+    slow = msgspec.structs.replace(make().speed, train_cpu=10.0)
     records = seeds("a+x", 0.5) + seeds("b+x", 0.9, speed=slow) + seeds("c+x", 0.7)
     assert names(build(records, TOY)) == ["b+x", "c+x", "a+x"]
     assert names(build(records, TOY, sort="fid")) == ["b+x", "c+x", "a+x"]
@@ -792,7 +791,7 @@ def test_two_columns_of_one_short_name_are_shown_in_full():
 
 def test_the_machine_is_named_where_there_is_one(mixed):
     text = to_markdown(build(mixed, TOY))
-    assert "per second of training, on Some CPU, 1 thread" in text
+    assert "~: by the run's own CPU time; images/s: real images shown to D per second, on Some CPU, 1 thread" in text
     assert "device" not in _markdown_headings(build(mixed, TOY))
 
 
@@ -800,10 +799,115 @@ def test_throughput_is_never_compared_across_devices(mixed):
     fast = seeds("gpu+x", 0.5, environment=GPU, speed=Speed(train=90_000.0))
     table = build(mixed + fast, TOY)
     assert _markdown_headings(table)[-1] == "device"
-    assert "never compare it across devices" in to_markdown(table)
+    assert "never compare it across machines" in to_markdown(table)
     assert "Some GPU" in shown(table)
     complete = [r for r in build(mixed + fast, TOY, sort="images/s").block("entry") if r.part == "ranked"]
     assert [r.machines for r in complete] == [("Some CPU, 1 thread",)] * 3 + [("Some GPU",)]
+
+
+def test_a_runs_own_figure_is_by_cpu_time_and_marked_and_wall_time_is_not_shown(mixed):
+    """The toy's wall time gives 1000 to 5000 images a second, its CPU time 4000 to 4004."""
+    text = to_markdown(build(mixed, TOY))
+    assert "| ~4002 |" in next(line for line in text.splitlines() if "| wgan-gp |" in line)
+    assert "3000" not in text + to_csv(build(mixed, TOY))
+    assert "~4002" in shown(build(mixed, TOY))
+
+
+@pytest.mark.parametrize(("workers", "text"), [(1, "~3000"), (4, "–")])
+def test_on_a_gpu_wall_time_counts_where_a_run_was_alone(workers, text):
+    alone = msgspec.structs.replace(GPU, workers=workers)
+    records = [
+        make("a+x", seed, environment=alone, speed=Speed(train=3000.0), cost=Cost(100_000, 25.0, 3.0, None, 24.0))
+        for seed in range(5)
+    ]
+    assert f"| {text} |" in to_markdown(build(records, TOY))
+
+
+def test_records_without_cpu_time_show_no_speed_and_say_so():
+    records = [make("a+x", s, speed=Speed(train=3000.0), cost=Cost(100_000, 25.0, 3.0)) for s in range(5)]
+    text = to_markdown(build(records, TOY))
+    assert "3000" not in text
+    assert "images/s –: the records hold no CPU time" in text
+
+
+def timing(entry: str, rate: float, **changed) -> Timing:
+    record, where = make(entry), changed.pop("environment", CPU)
+    facts = {
+        "format": 1, "protocol": TOY.name, "digest": TOY.digest, "arch": record.arch, "loss": record.loss,
+        "environment": where, "train": rate, "train_iqr": 10.0, "train_cpu": rate, "sample": 9000.0, "step_ms": 4.0,
+        "d_flops": 1e6, "g_flops": 1e6, "peak_flops_per_second": 1e11, "peak_share": 0.12, "peak_memory_mb": 300.0,
+        "mode": "eager", "rounds": (), "repeated": 1, "started": "2026-01-09",
+    }  # fmt: skip
+    return Timing(**(facts | changed))
+
+
+ALL_THREE = [("dcgan+wgan-gp", 900.0), ("dcgan+hinge", 2100.0), ("mlp+hinge", 5000.0), ("dcgan+wgan", 1200.0)]
+
+
+def test_timings_of_one_machine_that_cover_the_rows_make_the_speed_columns(mixed):
+    table = build(mixed, TOY, timings=[timing(entry, rate) for entry, rate in ALL_THREE])
+    assert table.timed_on == "Some CPU, 1 thread"
+    text = to_markdown(table)
+    assert "| 2100 |" in next(line for line in text.splitlines() if "| dcgan | hinge |" in line)
+    assert "each row timed alone on Some CPU, 1 thread" in text
+    frame = to_frame(table).set_index(["arch", "loss", "changes"])
+    first = frame.loc[("dcgan", "wgan-gp", "")]
+    assert (first["images/s"], first["samples/s"], first["step_ms"], first["peak_share"]) == (900, 9000, 4, 0.12)
+    assert first["timed on"] == "Some CPU, 1 thread"
+    by_speed = [
+        table.title(r) for r in build(mixed, TOY, timings=[timing(*t) for t in ALL_THREE], sort="images/s").rows
+    ]
+    assert by_speed[:3] == ["mlp+hinge", "dcgan+hinge", "dcgan+wgan-gp"]
+
+
+@pytest.mark.parametrize(
+    "stale",
+    [
+        {"digest": "ffffffffffff"},
+        {"environment": msgspec.structs.replace(CPU, core="c1")},
+        {"loss": Component("hinge", "ganbench", "0.1.0", "b2")},
+        {"environment": msgspec.structs.replace(CPU, device="Another CPU")},
+    ],
+)
+def test_a_timing_of_other_code_rules_or_machine_shows_nothing(mixed, stale):
+    others = [timing(entry, rate) for entry, rate in ALL_THREE if entry != "dcgan+hinge"]
+    table = build(mixed, TOY, timings=[*others, timing("dcgan+hinge", 2100.0, **stale)])
+    assert table.timed_on == ""
+    assert "2100" not in to_markdown(table)
+    assert "| ~4002 |" in to_markdown(table)
+
+
+def test_of_two_timings_the_newer_counts_and_of_two_machines_the_one_used_last(mixed):
+    other = msgspec.structs.replace(CPU, device="Another CPU")
+    old = [timing(entry, rate) for entry, rate in ALL_THREE]
+    new = [timing(entry, 2 * rate, environment=other, started="2026-02-01") for entry, rate in ALL_THREE]
+    newest = timing("dcgan+hinge", 77.0, environment=other, started="2026-03-01")
+    for given in ([*old, *new, newest], [newest, *new, *old]):
+        table = build(mixed, TOY, timings=given)
+        assert table.timed_on == "Another CPU, 1 thread"
+        assert row(table, "dcgan+hinge").costs["images/s"] == 77
+        assert row(table, "mlp+hinge").costs["images/s"] == 10_000
+
+
+def test_seconds_to_target_follow_from_a_timing():
+    records = timed(looked("a+x", 0.7, {0: 0, 1: 1, 2: 1, 3: 3, 4: 3}))
+    (line,) = build(records, TIMED, timings=[timing("a+x", 500.0)]).rows
+    assert (line.reached.kimg, line.reached.seconds) == (20, 40)
+    assert "| 40 |" in to_markdown(build(records, TIMED, timings=[timing("a+x", 500.0)]))
+
+
+def test_timings_are_published_beside_the_records(mixed, tmp_path):
+    given = [timing(entry, rate) for entry, rate in ALL_THREE]
+    written = write_folder(mixed, TOY, tmp_path, [*given, timing("x+y", 1.0, digest="ffff")])
+    assert sum(name.startswith("timings/") for name in written) == 4
+    assert "each row timed alone" in (tmp_path / "README.md").read_text()
+    assert check_folder(tmp_path, TOY) == []
+    assert write_folder([], TOY, tmp_path, given) == []
+    (path, *_) = sorted((tmp_path / "timings").iterdir())
+    path.write_text(path.read_text().replace('"train": ', '"train": 1'))
+    assert check_folder(tmp_path, TOY) == [f"timings/{path.name}"]
+    with pytest.raises(RecordError, match="was changed after it was written"):
+        write_folder([], TOY, tmp_path)
 
 
 def test_an_entry_whose_seeds_ran_on_two_devices_has_no_throughput():

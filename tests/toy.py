@@ -115,8 +115,8 @@ def make(entry: str = "dcgan+hinge", seed: int = 0, level: float = 0.5, **change
         "parts": {kind: PLUGINS[kind] for kind in ("dataset", "extractor")},
         "bits": Fingerprints("w0", ("s0", "s1"), "t0"),
         "self_checks": SelfChecks(1000, 1000, {f"fid@{TAG}": 0.1}, {f"fid@{TAG}": 0.0}, 500.0),
-        "speed": Speed(train=4000.0 + seed, sample=20_000.0, step_ms=16.0, peak_memory_mb=400.0),
-        "cost": Cost(100_000, 25.0 + seed, 3.0),
+        "speed": Speed(train=1000.0 * (seed + 1), sample=20_000.0, peak_memory_mb=400.0, train_cpu=4000.0 + seed),
+        "cost": Cost(100_000, 100.0 / (seed + 1), 3.0, train_cpu_seconds=25.0 + seed),
         "environment": CPU,
         "started": f"2026-01-0{seed + 1}T00:00:00+00:00",
     }

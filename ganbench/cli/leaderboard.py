@@ -102,18 +102,20 @@ def _show(
 
 
 def _publish(protocol: str, runs: Path, out: Path) -> None:
-    from ganbench.leaderboards.publishing import records_in, write_folder
+    from ganbench.leaderboards.publishing import records_in, timings_in, write_folder
+    from ganbench.records.timing import read_timings
 
     rules = rules_of(protocol, runs)
     if rules is None:
         raise GanbenchError(f"the protocol '{protocol}' is not installed", "install the package that provides it")
     records, errors = read_all(records_in(runs / rules.name))
-    if errors:
-        raise errors[0]
+    timings, bad = read_timings(timings_in(runs / rules.name))
+    for error in (*errors, *bad):
+        raise error
     folder = out / rules.name
     if not records and not folder.is_dir():
         raise RecordError(f"there are no runs of {rules.name} to publish", f"ganbench run --protocol {protocol} ...")
-    changed = write_folder(records, rules, folder)
+    changed = write_folder(records, rules, folder, timings)
     console().print(f"[bold]{folder}[/]: {len(changed)} files written", soft_wrap=True)
 
 

@@ -137,11 +137,13 @@ def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
         return []
     few = "" if speed.windows >= TRUSTED_WINDOWS else " (too few to trust)"
     windows = f"median of {speed.windows} windows{few}, IQR {speed.train_iqr:,.0f}"
+    alone = record.environment.workers == 1  # wall time in company measures the company
     return [
-        ("training", f"{speed.train:,.0f} images/s" if speed.windows else "", windows),
+        ("training", f"{speed.train:,.0f} images/s" if speed.windows and alone else "", windows),
         *_cpu_rows(record),
-        ("sampling", f"{speed.sample:,.0f} images/s" if speed.sample else "", ""),
-        ("iteration", f"{speed.step_ms:.2f} ms" if speed.windows else "", escape(speed.mode)),
+        ("sampling", f"{speed.sample:,.0f} images/s" if speed.sample and alone else "", ""),
+        ("iteration", f"{speed.step_ms:.2f} ms" if speed.windows and alone else "", ""),
+        ("mode", escape(speed.mode), "how iterations were carried out"),
         *_arithmetic_rows(record),
         ("peak memory", f"{speed.peak_memory_mb:,.0f} MB", ""),
         ("cost", f"{cost.images:,} images", f"{cost.train_seconds:.1f} s training, {cost.judge_seconds:.1f} s judging"),

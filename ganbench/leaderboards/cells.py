@@ -13,7 +13,7 @@ from ganbench.leaderboards.table import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TAR
 
 DASH = "–"
 SEED_SD, EVALUATION_SD = "seed sd", "eval sd"
-NOT_BEATEN = "‡"
+NOT_BEATEN, OWN = "‡", "~"
 
 NOTHING = 1e-12
 """Anything smaller is rounding error, such as the distance of a set from itself."""
@@ -104,8 +104,8 @@ def cells_of(table: Table, row: Row) -> dict[str, str]:
         **noises,
         table.best_label: number(centre_of(row, row.best.score)) if row.best else DASH,
         KIMG_TO_TARGET: _to_target(row, row.reached.kimg) if row.reached else DASH,
-        SECONDS_TO_TARGET: _to_target(row, row.reached.seconds) if row.reached else DASH,
-        "images/s": f"{row.costs['images/s']:.0f}" if "images/s" in row.costs else DASH,
+        SECONDS_TO_TARGET: _own(row, _to_target(row, row.reached.seconds)) if row.reached else DASH,
+        "images/s": _own(row, f"{row.costs['images/s']:.0f}") if "images/s" in row.costs else DASH,
         "params G/D": "/".join(count(row.costs.get(name)) for name in ("params_g", "params_d")),
         "D norm": row.d_norm or DASH,
         "ok": row.verdict + low_n,
@@ -133,6 +133,11 @@ def _noises(table: Table, row: Row) -> dict[str, str]:
 
 def _known(value: float | None) -> str:
     return DASH if value is None else f"{value:.2g}" if value >= NOTHING else "0"
+
+
+def _own(row: Row, text: str) -> str:
+    """A figure of the runs themselves is marked; one that was timed alone is not."""
+    return text if row.timing or text.startswith(DASH) else f"{OWN}{text}"
 
 
 def _to_target(row: Row, median: float | None) -> str:
@@ -171,11 +176,25 @@ def footnotes_of(table: Table, dropped: Sequence[str] = (), *, noises: bool = Tr
         label = table.label(table.headline)
         notes.append(f"{SEED_SD}, {EVALUATION_SD}: sd of {label} between seeds, and between evaluations of one run")
     notes += _about_extras(table, [name for name in table.extras if name not in dropped])
-    if len(table.machines) == 1:
-        notes.append(f"images/s: real images shown to D per second of training, on {table.machines[0]}")
-    elif table.machines:
-        notes.append("images/s: real images shown to D per second of training; never compare it across devices")
-    return notes + _about_rows(table)
+    return notes + _about_speed(table) + _about_rows(table)
+
+
+def _about_speed(table: Table) -> list[str]:
+    trained = [row for row in table.rows if row.records and not row.entry.yardstick]
+    own = [row for row in trained if "images/s" in row.costs and not row.timing]
+    notes = []
+    if table.timed_on:
+        notes.append(
+            f"images/s: real images shown to D per second of training, each row timed alone on {table.timed_on}"
+        )
+    if own:
+        elsewhere = all(record.environment.cuda for row in own for record in row.records)
+        clock = "wall time, alone on its device" if elsewhere else "the run's own CPU time"
+        where = f", on {table.machines[0]}" if len(table.machines) == 1 else "; never compare it across machines"
+        notes.append(f"{OWN}: by {clock}; images/s: real images shown to D per second{where}")
+    if len(own) + sum(bool(row.timing) for row in trained) < len(trained):
+        notes.append(f"images/s {DASH}: the records hold no CPU time, or the seeds ran on several machines")
+    return notes
 
 
 def _about_rows(table: Table) -> list[str]:
@@ -212,8 +231,7 @@ def _about_extras(table: Table, extras: Sequence[str]) -> list[str]:
         reached = f"{table.label(table.headline)} {'>=' if table.goal == 'max' else '<='} {table.target or 0:g}"
         notes.append(
             f"to target: until the first look (on the selection split) with {reached}, median over seeds; (4/5) means "
-            f"that one of five never gets there and counts as infinite. {SECONDS_TO_TARGET} is a timing; never compare "
-            "it across machines"
+            "that one of five never gets there and counts as infinite"
         )
     return notes
 

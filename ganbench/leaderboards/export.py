@@ -49,11 +49,14 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
         flat |= _target_parts(row)
     flat["collapsed"] = len(row.collapses)
     flat["not better than"] = row.not_beaten
-    flat |= {name: _whole(row.costs.get(name)) if name in _WHOLE else row.costs.get(name) for name in COSTS}
+    flat |= {name: _whole(row.costs.get(name)) if name in _WHOLE else row.costs.get(name) for name in (*COSTS, *TIMED)}
+    flat["timed on"] = row.timing.environment.machine if row.timing else ""
     spaces = {name.partition("@")[2] for name in table.columns if "@" in name}
     return flat | {"extractor": " ".join(sorted(spaces)), "device": " + ".join(row.machines)}
 
 
+TIMED = ("samples/s", "step_ms", "peak_share")
+"""Columns that only a timing fills."""
 _WHOLE = ("params_g", "params_d")
 _COUNTS = ("rank", "rank worst", "ok", "seeds", "missing", "reached target", "collapsed", *_WHOLE)
 
@@ -167,6 +170,7 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
         "best": _best(table, row),
         "target": {"value": table.target, **_target_parts(row)} if table.target is not None else None,
         "costs": row.costs,
+        "timed_on": row.timing.environment.machine if row.timing else None,
         "devices": row.machines,
         "here": row.here,
     }

@@ -22,6 +22,7 @@ from ganbench.leaderboards.table import Table, build
 from ganbench.records.files import write_atomically
 from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read, read_all, write
+from ganbench.records.timing import Timing, read_timing, read_timings, write_timing
 
 REMARKS = "NOTES.md"
 """What a reader of a published table must know and its records do not tell: a list, written by hand."""
@@ -37,6 +38,11 @@ def remarks_in(folder: Path | None) -> list[str]:
         elif found and line.startswith("  "):
             found[-1] += f" {line.strip()}"
     return found
+
+
+def timings_in(folder: Path) -> list[Path]:
+    """Timing records of a published leaderboard, or of a protocol's runs."""
+    return sorted(folder.glob("timings/*.json"))
 
 
 def records_in(folder: Path) -> list[Path]:
@@ -58,8 +64,10 @@ def gather(
     local, errors = read_all(records_in(runs / name))
     folder = published_folder(name) if published else None
     others, more = read_all(records_in(folder)) if folder else ([], [])
+    timings, bad = read_timings([*timings_in(runs / name), *(timings_in(folder) if folder else [])])
+    errors = [*errors, *more, *bad]
     if not local and not others:
-        return None, [*errors, *more]
+        return None, errors
     table = build(
         local,
         rules,
@@ -68,14 +76,16 @@ def gather(
         sort=sort,
         metrics=metrics,
         remarks=remarks_in(folder),
+        timings=timings,
     )
-    return table, [*errors, *more]
+    return table, errors
 
 
-def write_folder(records: Iterable[Record], protocol: Protocol, folder: Path) -> list[str]:
-    """Publish finished records of a protocol: ``README.md``, ``table.csv``, ``index.html`` and ``records/*.json``.
-
-    What the folder's ``NOTES.md`` says is repeated under the table.
+def write_folder(
+    records: Iterable[Record], protocol: Protocol, folder: Path, timings: Iterable[Timing] = ()
+) -> list[str]:
+    """Publish finished records of a protocol, and timings of its rows: ``README.md``, ``table.csv``, ``index.html``,
+    ``records/*.json`` and ``timings/*.json``. What the folder's ``NOTES.md`` says is repeated under the table.
 
     Records that the folder already has stay, unless a new one of the same entry and seed replaces them.
     Returns the files that were written or removed; each is written whole or not at all.
@@ -96,11 +106,23 @@ def write_folder(records: Iterable[Record], protocol: Protocol, folder: Path) ->
     removed = [path for path in present if path not in wanted]
     for path in removed:
         path.unlink()
+    changed += _write_timings(timings, protocol, folder)
     for name, text in _derived(wanted.values(), protocol, folder).items():
         if _text(folder / name) != text:
             write_atomically(folder / name, text.encode())
             changed.append(folder / name)
     return sorted(path.relative_to(folder).as_posix() for path in [*changed, *removed])
+
+
+def _write_timings(timings: Iterable[Timing], protocol: Protocol, folder: Path) -> list[Path]:
+    """Add timings under a protocol's rules; returns the files that changed."""
+    changed = []
+    for timing in timings:
+        path = folder / "timings" / timing.file_name
+        if timing.digest == protocol.digest and not (path.exists() and read_timing(path) == timing):
+            write_timing(timing, path)
+            changed.append(path)
+    return changed
 
 
 def check_folder(folder: Path, protocol: Protocol) -> list[str]:
@@ -110,6 +132,9 @@ def check_folder(folder: Path, protocol: Protocol) -> list[str]:
     if errors:
         return sorted(path.relative_to(folder).as_posix() for path in paths if not _readable(path))
     names = {f"records/{name}" for name in file_names(records)}
+    _, unread = read_timings(timings_in(folder))
+    if unread:
+        return sorted(path.relative_to(folder).as_posix() for path in timings_in(folder) if read_timings([path])[1])
     wrong = {path.relative_to(folder).as_posix() for path in paths} ^ names
     wrong |= {name for name, text in _derived(records, protocol, folder).items() if _text(folder / name) != text}
     return sorted(wrong)
@@ -134,7 +159,10 @@ def _stored(record: Record) -> Record:
 
 
 def _derived(records: Iterable[Record], protocol: Protocol, folder: Path) -> dict[str, str]:
-    table = build(records, protocol, remarks=remarks_in(folder))
+    timings, errors = read_timings(timings_in(folder))
+    if errors:
+        raise errors[0]
+    table = build(records, protocol, remarks=remarks_in(folder), timings=timings)
     return {"README.md": to_markdown(table), "table.csv": to_csv(table), "index.html": to_page(table)}
 
 

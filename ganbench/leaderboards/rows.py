@@ -14,7 +14,8 @@ from ganbench.contracts.executor import UNPACKAGED, entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.leaderboards.statistics import Range, Summary, pooled_sd, summarise
 from ganbench.records.collapse import Collapse, collapses_of
-from ganbench.records.record import FINISHED, Column, Record
+from ganbench.records.record import FINISHED, Column, Look, Record
+from ganbench.records.timing import Timing
 
 Kind = Literal["entry", "custom", "edited", "yardstick"]
 Part = Literal["ranked", "unstable", "incomplete", "custom", "edited"]
@@ -84,7 +85,8 @@ class BestSoFar(NamedTuple):
 
 class Reached(NamedTuple):
     """When the headline's target was first met: medians over seeds, in which a seed that never met it counts as
-    infinite. ``seconds`` is None where the seeds ran on several machines; ``hits`` of ``runs`` met it."""
+    infinite. ``seconds`` are CPU seconds (see ``own_speed``), None where the seeds ran on several machines or records
+    do not say; ``hits`` of ``runs`` met it."""
 
     kimg: float
     seconds: float | None
@@ -116,6 +118,8 @@ class Row:
     not_beaten: str = ""
     """The yardstick that this row does not beat, where it should."""
     here: bool = False
+    timing: Timing | None = None
+    """How fast the row is, timed alone; None unless the whole table is shown by timings."""
 
     @property
     def kind(self) -> Kind:
@@ -199,17 +203,26 @@ class _Cost(NamedTuple):
     timing: bool = True
 
 
+def own_speed(record: Record) -> float:
+    """Real images shown to D per second of the run's own CPU time; where another device computes, of wall time if no
+    other run of the same command ran beside it. 0 where neither is known. Wall time in company is no measurement."""
+    elsewhere = not record.speed.train_cpu and record.cost.train_cpu_seconds > 0
+    if elsewhere or record.environment.cuda:
+        return record.speed.train if record.environment.workers == 1 else 0.0
+    return record.speed.train_cpu
+
+
 COSTS: dict[str, _Cost] = {
-    "images/s": _Cost("max", lambda record: record.speed.train),
-    "samples/s": _Cost("max", lambda record: record.speed.sample),
-    "step_ms": _Cost("min", lambda record: record.speed.step_ms),
+    "images/s": _Cost("max", own_speed),
+    "flops": _Cost("min", lambda record: record.speed.d_flops + record.speed.g_flops, timing=False),
     "memory_mb": _Cost("min", lambda record: record.speed.peak_memory_mb, timing=False),
     "params_g": _Cost("min", lambda record: record.parameters.get("G", 0), timing=False),
     "params_d": _Cost("min", lambda record: record.parameters.get("D", 0), timing=False),
     "kimg": _Cost("max", lambda record: record.cost.images / 1000, timing=False),
-    "train_s": _Cost("min", lambda record: record.cost.train_seconds),
+    "cpu_s": _Cost("min", lambda record: record.cost.train_cpu_seconds),
 }
-"""The cost columns (images shown to D per second, images generated per second ...), as medians."""
+"""The cost columns, as medians over seeds: images shown to D per second, FLOPs per such image, CPU seconds of training
+and so on."""
 
 
 class Rules(NamedTuple):
@@ -284,11 +297,19 @@ def _reached(finished: Sequence[Record], rules: Rules, one_machine: bool) -> Rea
         return None
     sign = 1 if column.goal == "min" else -1
     firsts = [
-        next((look for look in record.curve if sign * look.score <= sign * rules.target), None)
+        (record, next((look for look in record.curve if sign * look.score <= sign * rules.target), None))
         for record in trained
         if record.status == "ok"
     ]
-    hits = [look for look in firsts if look]
+    hits = [(record, look) for record, look in firsts if look]
     never = [math.inf] * (len(trained) - len(hits))
-    seconds = median([*(look.seconds for look in hits), *never]) if one_machine else None
-    return Reached(median([*(look.kimg for look in hits), *never]), seconds, len(hits), len(trained))
+    times = [_own_seconds(record, look) for record, look in hits]
+    seconds = median([*times, *never]) if one_machine and all(times) else None
+    return Reached(median([*(look.kimg for _, look in hits), *never]), seconds, len(hits), len(trained))
+
+
+def _own_seconds(record: Record, look: Look) -> float:
+    """The time until a look, by the clock of ``own_speed``; 0 where that is not known."""
+    if not own_speed(record):
+        return 0.0
+    return look.cpu_seconds if record.speed.train_cpu else look.seconds

@@ -42,8 +42,10 @@ from ganbench.leaderboards.selection import (
     references,
     select,
 )
+from ganbench.leaderboards.speeds import with_timings
 from ganbench.leaderboards.statistics import ALPHA, Ranking, Summary, holm, on_log_scale, rank, welch
 from ganbench.records.record import Column, Record
+from ganbench.records.timing import Timing
 
 USUAL = ("fid", "is", "modes_covered", "coverage")
 """Scores shown beside the headline by default."""
@@ -135,6 +137,11 @@ class Table:
         return tuple(sorted({machine for row in self.rows if not row.entry.yardstick for machine in row.machines}))
 
     @property
+    def timed_on(self) -> str:
+        """The machine on which every row was timed alone; empty where each row shows its runs' own figure."""
+        return next((row.timing.environment.machine for row in self.rows if row.timing), "")
+
+    @property
     def log(self) -> bool:
         """Whether the headline is compared, and averaged, on the log scale."""
         return self.headline in self.logs
@@ -210,6 +217,7 @@ def build(
     sort: str = "",
     metrics: Sequence[str] = (),
     remarks: Sequence[str] = (),
+    timings: Iterable[Timing] = (),
 ) -> Table:
     """The table of one protocol.
 
@@ -223,6 +231,7 @@ def build(
         sort: a column to sort by, ``fid`` or ``images/s``; if empty, the headline.
         metrics: score columns to show beside the headline instead of the usual ones.
         remarks: sentences by whoever published the table, which records cannot tell.
+        timings: of rows timed alone; they make the speed columns if one machine covers the table's rows.
 
     Raises:
         GanbenchError: no such column, or there is neither a record nor a protocol.
@@ -241,9 +250,11 @@ def build(
     rows, beside = merge(_rows(found, rules, sources))
     logs = _logs(rows, columns)
     rows = [_on_scale(row, rules._replace(logs=logs)) for row in rows]
+    digest = protocol.digest if protocol else kept[0].digest
+    rows = with_timings(rows, timings, digest)
     table = Table(
         name=protocol.name if protocol else kept[0].protocol,
-        digest=protocol.digest if protocol else kept[0].digest,
+        digest=digest,
         protocol=protocol,
         seeds=seeds,
         headline=headline,
@@ -383,7 +394,7 @@ def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None
         return lambda row: None if row.rank is None else (row.rank,)
     if by in COSTS:
         sign, timing = (-1 if COSTS[by].goal == "max" else 1), COSTS[by].timing
-        return lambda row: (row.machines if timing else (), sign * row.costs[by]) if by in row.costs else None
+        return lambda row: (_clock(row) if timing else (), sign * row.costs[by]) if by in row.costs else None
     if by == table.headline and by not in table.columns:
         return lambda row: None
     if by in table.extras:
@@ -393,11 +404,16 @@ def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None
     return lambda row: (sign * centre_of(row, row.scores[name]),) if name in row.scores else None
 
 
+def _clock(row: Row) -> tuple[str, ...]:
+    """What a row's timings were measured by: they compare within it only."""
+    return ("",) if row.timing else row.machines
+
+
 def _sort_extra(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None]:
     if by == KIMG_TO_TARGET:
         return lambda row: (row.reached.kimg, -row.reached.hits) if row.reached else None
     if by == SECONDS_TO_TARGET:
-        return lambda row: (row.machines, row.reached.seconds) if row.reached and row.reached.seconds else None
+        return lambda row: (_clock(row), row.reached.seconds) if row.reached and row.reached.seconds else None
     sign = _sign(table.columns[table.headline])
     return lambda row: (sign * centre_of(row, row.best.score),) if row.best else None
 

@@ -60,9 +60,10 @@ class Speed(Struct, frozen=True):
 
     ``d_flops`` and ``g_flops`` are the floating-point operations of D's and of G's updates per real image shown to D
     (matrix products and convolutions, a multiply-add counting as two; lazy terms weighted by how often they come).
-    ``flops_per_second`` is their sum times ``train``, ``peak_flops_per_second`` what the same process reached in a
-    matrix product of the run's precision, and ``peak_share`` the former as a share of the latter; 0 where they cannot
-    be counted. ``mode`` is how iterations were carried out: ``"eager"``, ``"eager: <why>"`` or ``"graph"``.
+    ``flops_per_second`` is their sum times ``train_cpu`` (``train`` where another device computes),
+    ``peak_flops_per_second`` what the same process reached in a matrix product of the run's precision, and
+    ``peak_share`` the former as a share of the latter; 0 where they cannot be counted. ``mode`` is how iterations were
+    carried out: ``"eager"``, ``"eager: <why>"`` or ``"graph"``.
     """
 
     train: float = 0.0

@@ -197,9 +197,10 @@ def player_fields(job: Job, players: Players) -> dict[str, Any]:
 
 
 def with_account(speed: Speed, account: Account) -> Speed:
-    """``speed``, with the operations per image, the rate that they come to, and its share of the device's peak."""
+    """``speed``, with the operations per image, the rate that they come to, and its share of the device's peak. On a
+    CPU the rate is that of the process's own time: other programs are not to count."""
     flops, peak = account
-    rate = (flops.d + flops.g) * speed.train
+    rate = (flops.d + flops.g) * (speed.train_cpu or speed.train)
     return msgspec.structs.replace(
         speed,
         d_flops=round(flops.d, 1),

@@ -1,0 +1,54 @@
+"""The speed columns of a table: every row timed alone on one machine, or each run's own figure, marked ``~``."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from ganbench.leaderboards.rows import Row
+from ganbench.records.timing import Timing
+
+
+def with_timings(rows: Sequence[Row], timings: Iterable[Timing], digest: str) -> list[Row]:
+    """The rows with their timings, if one machine has timed all of them that are entries and lack no seed; of several
+    machines, the one that was used last. Timings of other rules or of other code than the records' count for nothing.
+    """
+    of_machine: dict[str, dict[int, Timing]] = defaultdict(dict)
+    for timing in sorted(timings, key=lambda timing: timing.started):
+        for place, row in enumerate(rows):
+            if timing.digest == digest and _is_fresh(timing, row):
+                of_machine[timing.environment.machine][place] = timing
+    needed = {place for place, row in enumerate(rows) if row.kind == "entry" and not row.missing}
+    covering = {machine: found for machine, found in of_machine.items() if needed and needed <= found.keys()}
+    if not covering:
+        return list(rows)
+    chosen = covering[max(covering, key=lambda machine: (_latest(covering[machine]), machine))]
+    return [_timed(row, chosen[place]) if place in chosen else row for place, row in enumerate(rows)]
+
+
+def _latest(timings: Mapping[int, Timing]) -> str:
+    return max(timing.started for timing in timings.values())
+
+
+def _is_fresh(timing: Timing, row: Row) -> bool:
+    """Whether the very code of the row's records was timed, the core included."""
+    if row.entry.changes or row.entry.yardstick or not row.records:
+        return False
+    timed = [(part.package, part.name, part.source) for part in (timing.arch, timing.loss, *timing.tricks)]
+    return all(
+        [(part.package, part.name, part.source) for part in (record.arch, record.loss, *record.tricks) if part] == timed
+        and record.environment.core == timing.environment.core
+        for record in row.records
+    )
+
+
+def _timed(row: Row, timing: Timing) -> Row:
+    """The row with a timing in place of its runs' own figures."""
+    costs = {**row.costs, "images/s": timing.train, "samples/s": timing.sample, "step_ms": timing.step_ms}
+    costs |= {"peak_share": timing.peak_share} if timing.peak_share else {}
+    costs |= {"memory_mb": timing.peak_memory_mb} if timing.peak_memory_mb else {}
+    reached = row.reached
+    if reached is not None and timing.train:
+        reached = reached._replace(seconds=1000 * reached.kimg / timing.train)
+    return replace(row, timing=timing, costs=costs, reached=reached)
