@@ -96,7 +96,9 @@ def _tensor(value: float):
     return torch.tensor([value])
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/plugins.md", "docs/systems.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/plugins.md", "docs/systems.md", "docs/tables.md"]
+)
 def test_every_relative_link_leads_somewhere(page: str) -> None:
     prose = re.sub(r"```.*?```", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
     links = re.findall(r"\]\(([^)#:]+)\)", prose)

@@ -230,7 +230,7 @@ def build(
         installed: returns the source of an installed plugin; rows made here from other source are marked *edited*.
         sort: a column to sort by, ``fid`` or ``images/s``; if empty, the headline.
         metrics: score columns to show beside the headline instead of the usual ones.
-        remarks: sentences by whoever published the table, which records cannot tell.
+        remarks: sentences of the published folder on what its records cannot tell.
         timings: of rows timed alone; they make the speed columns if one machine covers the table's rows.
 
     Raises:

@@ -179,7 +179,7 @@ def _closing(event: Event, headline: str, seconds: float) -> str:
 
 
 def _speed(event: Event) -> str:
-    return f"{event.facts['images_per_second']:,.0f} img/s"
+    return f"~{event.facts['rate']:,.0f} img/s"
 
 
 def _losses(event: Event) -> str:

@@ -117,7 +117,8 @@ class Run:
             if checked or stopped or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 self._checkpoint()
                 saved = time.monotonic()
-            self.emit(Event("progress", self.job.key, {**row, "share": trainer.d_done / total}))
+            facts = {**row, "share": trainer.d_done / total, "rate": recording.rate(row)}
+            self.emit(Event("progress", self.job.key, facts))
             if stopped:
                 budget = self.protocol.training.budget_kimg
                 return "interrupted", f"stopped at {window.images / 1000:g} of {budget:g} kimg"
