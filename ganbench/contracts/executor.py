@@ -65,10 +65,10 @@ class Job(Struct, frozen=True, kw_only=True):
 
 
 class Event(Struct, frozen=True):
-    """A message from a worker: ``progress`` (a history row, ``share`` and ``rate``), ``picture`` (a thumbnail's ``pixels``),
-    ``judging``, ``started``, ``resumed`` (after ``kimg`` of ``budget``), ``waiting`` (for another process that is
-    working on this run), ``done`` (``status``, ``reason``), ``refused`` (``message``, ``hint``); or, about no run in
-    particular, ``stopping`` and ``warned`` (``message``)."""
+    """A message from a worker: ``progress`` (a history row, ``share`` and ``rate``), ``picture`` (a thumbnail's
+    ``pixels``), ``judging``, ``started``, ``resumed`` (after ``kimg`` of ``budget``), ``waiting`` (for another process
+    that is working on this run), ``done`` (``status``, ``reason``), ``refused`` (``message``, ``hint``); or, about no
+    run in particular, ``stopping`` and ``warned`` (``message``)."""
 
     kind: Literal[
         "started", "resumed", "waiting", "progress", "picture", "judging", "done", "refused", "stopping", "warned"
