@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import median
 from typing import Literal, NamedTuple
@@ -237,7 +237,7 @@ class Rules(NamedTuple):
 
 
 def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Iterable[Edit], here: bool) -> Row:
-    """Summarise the records of one entry."""
+    """Group the records of one entry; ``summarised`` adds its scores, once the scales of the columns are known."""
     finished = tuple(sorted((r for r in records if r.status in FINISHED), key=lambda r: r.seed))
     there = {record.seed for record in finished}
     well = [record for record in finished if record.status == "ok"]
@@ -246,10 +246,8 @@ def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Itera
         entry,
         finished,
         missing=() if entry.yardstick else tuple(seed for seed in rules.seeds if seed not in there),
-        scores=scores_of(well, rules),
         costs=_costs(well or finished, len(machines) == 1),
         machines=machines,
-        best=best_of(well, rules),
         reached=_reached(finished, rules, len(machines) == 1),
         edits=tuple(edits),
         here=here,
@@ -257,8 +255,12 @@ def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Itera
     )
 
 
-def scores_of(well: Sequence[Record], rules: Rules) -> dict[str, Summary]:
-    """The scores of successful runs, summarised."""
+def summarised(row: Row, rules: Rules) -> Row:
+    """The row with its scores, each on the scale of its column."""
+    return replace(row, scores=_scores(row.well, rules), best=_best(row.well, rules))
+
+
+def _scores(well: Sequence[Record], rules: Rules) -> dict[str, Summary]:
     scores = {}
     for name, column in rules.columns.items():
         values = [record.scores[name] for record in well if name in record.scores]
@@ -276,7 +278,7 @@ def _costs(records: Iterable[Record], one_machine: bool) -> dict[str, float]:
     }
 
 
-def best_of(well: Iterable[Record], rules: Rules) -> BestSoFar | None:
+def _best(well: Iterable[Record], rules: Rules) -> BestSoFar | None:
     """None if no record kept its best generator's headline."""
     found = [record.best for record in well if record.best and rules.headline in record.best.scores]
     column = rules.columns.get(rules.headline)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from ganbench.leaderboards.rows import Row
+from ganbench.leaderboards.rows import Entry, Row
 from ganbench.records.timing import Timing
 
 
@@ -14,10 +14,13 @@ def with_timings(rows: Sequence[Row], timings: Iterable[Timing], digest: str) ->
     """The rows with their timings, if one machine has timed all of them that are entries and lack no seed; of several
     machines, the one that was used last. Timings of other rules or of other code than the records' count for nothing.
     """
+    places: dict[Entry, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        places[row.entry].append(place)
     of_machine: dict[str, dict[int, Timing]] = defaultdict(dict)
     for timing in sorted(timings, key=lambda timing: timing.started):
-        for place, row in enumerate(rows):
-            if timing.digest == digest and _is_fresh(timing, row):
+        for place in places.get(_entry_of(timing), ()):
+            if timing.digest == digest and _is_fresh(timing, rows[place]):
                 of_machine[timing.environment.machine][place] = timing
     needed = {place for place, row in enumerate(rows) if row.kind == "entry" and not row.missing}
     covering = {machine: found for machine, found in of_machine.items() if needed and needed <= found.keys()}
@@ -27,17 +30,21 @@ def with_timings(rows: Sequence[Row], timings: Iterable[Timing], digest: str) ->
     return [_timed(row, chosen[place]) if place in chosen else row for place, row in enumerate(rows)]
 
 
+def _entry_of(timing: Timing) -> Entry:
+    arch, loss = timing.arch, timing.loss
+    tricks = tuple((trick.name, trick.package) for trick in timing.tricks)
+    return Entry("", arch.name, loss.name, arch.package, loss.package, (), tricks)
+
+
 def _latest(timings: Mapping[int, Timing]) -> str:
     return max(timing.started for timing in timings.values())
 
 
 def _is_fresh(timing: Timing, row: Row) -> bool:
     """Whether the very code of the row's records was timed, the core included."""
-    if row.entry.changes or row.entry.yardstick or not row.records:
-        return False
-    timed = [(part.package, part.name, part.source) for part in (timing.arch, timing.loss, *timing.tricks)]
-    return all(
-        [(part.package, part.name, part.source) for part in (record.arch, record.loss, *record.tricks) if part] == timed
+    timed = [part.source for part in (timing.arch, timing.loss, *timing.tricks)]
+    return bool(row.records) and all(
+        [part.source for part in (record.arch, record.loss, *record.tricks) if part] == timed
         and record.environment.core == timing.environment.core
         for record in row.records
     )

@@ -26,10 +26,9 @@ from ganbench.leaderboards.rows import (
     Part,
     Row,
     Rules,
-    best_of,
     entry_of,
     make_row,
-    scores_of,
+    summarised,
 )
 from ganbench.leaderboards.selection import (
     Found,
@@ -249,7 +248,7 @@ def build(
     sources = references([*found, *(Found(record, False) for record in known)], installed)
     rows, beside = merge(_rows(found, rules, sources))
     logs = _logs(rows, columns)
-    rows = [_on_scale(row, rules._replace(logs=logs)) for row in rows]
+    rows = [summarised(row, rules._replace(logs=logs)) for row in rows]
     digest = protocol.digest if protocol else kept[0].digest
     rows = with_timings(rows, timings, digest)
     table = Table(
@@ -326,12 +325,8 @@ def _logs(rows: Sequence[Row], columns: Mapping[str, Column]) -> frozenset[str]:
     return frozenset(
         name
         for name, column in columns.items()
-        if on_log_scale((row.scores[name].values for row in complete if name in row.scores), column.log)
+        if on_log_scale(([r.scores[name] for r in row.well if name in r.scores] for row in complete), column.log)
     )
-
-
-def _on_scale(row: Row, rules: Rules) -> Row:
-    return replace(row, scores=scores_of(row.well, rules), best=best_of(row.well, rules))
 
 
 def standing_of(rows: Iterable[Row], column: str, about: Column | None, seeds: Sequence[int]) -> Standing | None:
