@@ -26,7 +26,7 @@ from ganbench.device.energy import Energy, counter_of, nvml_counter
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Company, Cost, Record, Speed
 from ganbench.records.store import read, write
-from ganbench.runs import recording, run, runner
+from ganbench.runs import recording, run, runner, trainers
 from ganbench.runs.plan import make_plan
 from ganbench.runs.players import build_players
 from ganbench.runs.setup import prepare
@@ -185,7 +185,7 @@ def tensors(job: Job) -> list[torch.Tensor]:
 def test_a_run_has_the_same_bits_with_and_without_accounting(tmp_path, monkeypatch) -> None:
     (first,), (second,), (third,) = (jobs(tmp_path / name, "dcgan", "non-saturating") for name in "abc")
     with_it, after_it = carry_out(first), carry_out(second)
-    monkeypatch.setattr(run, "account", lambda *_: None)
+    monkeypatch.setattr(trainers, "account", lambda *_: None)
     without = carry_out(third)
     assert with_it.speed.d_flops > 0 == without.speed.d_flops
     assert bits(with_it) == bits(after_it) == bits(without)
@@ -205,7 +205,7 @@ def test_accounting_touches_neither_the_trained_players_nor_a_random_number(tmp_
         seen.append((before, state(trained)))
         return counted
 
-    monkeypatch.setattr(run, "account", watched)
+    monkeypatch.setattr(trainers, "account", watched)
     (job,) = jobs(tmp_path, "dcgan", "non-saturating")  # batch norm in both players
     record = carry_out(job)
     ((before, after),) = seen
@@ -232,7 +232,7 @@ def test_what_cannot_be_counted_is_left_out_and_ends_no_run(tmp_path, monkeypatc
 
 def test_nothing_is_counted_where_nothing_was_timed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(run, "WINDOWS", 1)
-    monkeypatch.setattr(run, "account", lambda *_: pytest.fail("counted"))
+    monkeypatch.setattr(trainers, "account", lambda *_: pytest.fail("counted"))
     record = carry_out(*jobs(tmp_path, "mlp", "non-saturating"))
     assert (record.status, record.speed.windows, record.speed.d_flops) == ("ok", 0, 0)
 
