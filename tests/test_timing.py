@@ -59,6 +59,12 @@ TIMING = Timing(
 )
 
 
+@pytest.fixture(autouse=True)
+def _no_pause(monkeypatch) -> None:
+    """Nothing waits for a disturbance to pass."""
+    monkeypatch.setattr(timing, "PASS_SECONDS", 0.0)
+
+
 def off(*rounds: Round, on_cpu: bool = True, others: Sequence[Round] = ()) -> list[bool]:
     """Which rounds of a row are off by more than 5 %."""
     found = deviations({"row": rounds, "others": others}, 0.05, on_cpu=on_cpu)
@@ -175,6 +181,7 @@ def test_a_round_that_is_off_is_repeated_and_only_by_its_row(scripted, tmp_path)
     timed = time_rows(jobs_of(tmp_path, "mlp+hinge", "dcgan+r1"), 3, lambda line: None)
     assert [scripted.asked.count(f"round {row}") for row in ("mlp+hinge", "dcgan+r1")] == [4, 3]
     assert [(len(one.rounds), one.repeated) for one in timed.timings] == [(3, 1), (3, 0)]
+    assert len({one.started for one in timed.timings}) == 1, "rows of one session are known by its beginning"
     assert slow not in timed.timings[0].rounds
 
 
@@ -186,6 +193,15 @@ def test_what_is_published_is_the_median_of_good_rounds(scripted, tmp_path) -> N
     assert one.train == one.train_cpu == 32_000 / 10.0
     assert 0 < one.train_iqr < 150
     assert one.peak_share == round(3e6 * one.train / 1e11, 4)
+
+
+def test_a_round_of_few_rows_is_followed_by_a_pause_but_not_the_last(scripted, monkeypatch, tmp_path) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(timing, "PASS_SECONDS", 3600.0)
+    monkeypatch.setattr(timing.time, "sleep", pauses.append)
+    scripted.script = {"mlp+hinge": [STEADY]}
+    time_rows(jobs_of(tmp_path, "mlp+hinge"), 3, lambda line: None)
+    assert [pause > 3000 for pause in pauses] == [True, True]
 
 
 def test_a_machine_that_stays_busy_ends_the_session_after_three_times_the_rounds(scripted, tmp_path) -> None:

@@ -48,6 +48,10 @@ class Timing(Struct, frozen=True, kw_only=True):
     device reached in a matrix product; 0 where they cannot be counted. ``peak_memory_mb`` is in MiB, of the process
     (CPU) or the device (CUDA). ``mode`` is how iterations were carried out. ``rounds`` are the good ones; ``repeated``
     others were off.
+
+    ``started`` is when the session began, the same for all its rows. Rows of one session were timed in turn and can be
+    compared. Between two sessions, a machine whose memory or caches other programs or other virtual machines use may
+    have become slower or faster for all of its rows, by much more than ``train_iqr``.
     """
 
     format: int

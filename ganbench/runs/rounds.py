@@ -11,8 +11,10 @@ from ganbench.records.timing import Round
 
 TOLERANCE = 0.05
 """A good round's matrix product is no further than this from the median of all products, its step no further from the
-median of its row, and on a CPU no larger share of its step was spent waiting for a core. Left alone, the product of one
-machine varies by 1 to 3 %; a second program on the same core costs 30 to 50 %."""
+median of its row, and on a CPU no larger share of its step was spent waiting for a core.
+
+On a virtual machine of two cores, left alone, products vary by 1 to 4 % and steps by 3 to 10 %, so that a third of the
+rounds may be off; a second program on the same core takes 30 to 50 % of its time."""
 ATTEMPTS = 3
 """Rounds that a row may take, for each that it needs: where two of three are off, the machine is not idle."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing as mp
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 ROUNDS = 7
 """As many good rounds each row needs by default: the median of seven is steady to about 1 %."""
+PASS_SECONDS = 5.0
+"""A round of all rows takes at least this long; the rest is idle. What disturbs a machine often lasts for seconds: the
+rounds of a single row must not all lie within it."""
 THREADS = 1
 """Of a row's process on a CPU, as in ``ganbench run``."""
 Say = Callable[[str], None]
@@ -113,11 +117,13 @@ class _Session:
         """
         turn, waiting = 0, self.rows
         while waiting:
-            turn += 1
+            turn, began = turn + 1, time.monotonic()
             self.say(f"round {turn}, {len(waiting)} of {len(self.rows)} rows")
             for worker in waiting if turn % 2 else reversed(waiting):  # so that no row always comes after the same one
                 worker.ask("round")
             waiting = self.rows if turn < self.rounds else self._lacking()
+            if waiting:
+                time.sleep(max(0.0, began + PASS_SECONDS - time.monotonic()))
 
     def result(self) -> Timed:
         """What was measured."""
