@@ -22,7 +22,8 @@ from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Recipe
 from ganbench.contracts.trick import Trick
 from ganbench.device import energy
-from ganbench.device.energy import Energy, counter_of, nvml_counter
+from ganbench.device.energy import Energy, counter_of
+from ganbench.device.nvml import energy_counter, sm_clock
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Company, Cost, Record, Speed
 from ganbench.records.store import read, write
@@ -295,6 +296,10 @@ class StandIn:
             handle[0] = 7
             return 0 if uuid == b"GPU-one" else 6
 
+        def clock(handle: int, kind: int, megahertz) -> int:
+            megahertz[0] = 1755
+            return 0 if supported and handle == 7 and kind == 1 else 3
+
         def consumption(handle: int, millijoules) -> int:
             millijoules[0] = next(left, 0)
             return 0 if supported and handle == 7 else 3
@@ -306,17 +311,27 @@ class StandIn:
         self.nvmlDeviceGetTotalEnergyConsumption = ctypes.CFUNCTYPE(
             ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_ulonglong)
         )(consumption)
+        self.nvmlDeviceGetClockInfo = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_uint)
+        )(clock)
+
+
+def test_the_clock_of_the_multiprocessors_is_read_in_megahertz() -> None:
+    clock = sm_clock(StandIn([]), "GPU-one")
+    assert (clock(), clock()) == (1755, 1755)
+    assert sm_clock(StandIn([], supported=False), "GPU-one") is None
+    assert sm_clock(object(), "GPU-one") is None
 
 
 def test_the_drivers_counter_is_read_in_joules() -> None:
-    counter = nvml_counter(StandIn([0, 5_000_000_000_500, 5_000_000_002_000]), "GPU-one")
+    counter = energy_counter(StandIn([0, 5_000_000_000_500, 5_000_000_002_000]), "GPU-one")
     assert (counter(), counter()) == (5_000_000_000.5, 5_000_000_002.0)
 
 
 def test_there_is_no_energy_without_a_counter() -> None:
-    assert nvml_counter(StandIn([1], supported=False), "GPU-one") is None
-    assert nvml_counter(StandIn([1]), "GPU-other") is None
-    assert nvml_counter(object(), "GPU-one") is None, "a library that has no such function"
+    assert energy_counter(StandIn([1], supported=False), "GPU-one") is None
+    assert energy_counter(StandIn([1]), "GPU-other") is None
+    assert energy_counter(object(), "GPU-one") is None, "a library that has no such function"
     assert counter_of(CPU) is None
 
 

@@ -887,6 +887,7 @@ def test_of_two_timings_the_newer_counts_and_of_two_machines_the_one_used_last(m
         assert table.timed_on == "Another CPU, 1 thread"
         assert row(table, "dcgan+hinge").costs["images/s"] == 77
         assert row(table, "mlp+hinge").costs["images/s"] == 10_000
+        assert "in 2 sessions, between which speeds compare less well" in to_markdown(table)
 
 
 def test_seconds_to_target_follow_from_a_timing():

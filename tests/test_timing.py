@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch
 import toy
 from msgspec.structs import replace
 
@@ -28,7 +29,7 @@ from ganbench.runs import timing
 from ganbench.runs.plan import make_plan
 from ganbench.runs.rounds import Deviation, Unsteady, deviations, unsteady
 from ganbench.runs.setup import component_of
-from ganbench.runs.stopwatch import Facts
+from ganbench.runs.stopwatch import Facts, by_device
 from ganbench.runs.timing import Timed, time_rows
 
 STEADY = Round(step_ms=10.0, step_cpu_ms=10.0, samples_per_second=5000.0, product_ms=2.5, steal=0.0, pressure=0.0)
@@ -106,6 +107,37 @@ def test_a_process_that_waited_for_a_core_is_off_although_every_round_did() -> N
     waited = replace(STEADY, step_cpu_ms=9.0)
     assert off(waited, waited, waited) == [True] * 3
     assert off(waited, waited, waited, on_cpu=False) == [False] * 3
+
+
+def test_a_gpu_whose_clock_fell_is_off() -> None:
+    fast, slow = replace(STEADY, clock_mhz=1755.0), replace(STEADY, clock_mhz=1600.0)
+    assert off(fast, fast, slow, on_cpu=False) == [False, False, True]
+    assert off(fast, fast, STEADY, on_cpu=False) == [False] * 3, "a clock that is not known"
+
+
+def test_on_a_gpu_a_stretch_is_timed_by_its_own_events(monkeypatch) -> None:
+    said: list[str] = []
+
+    class Event:
+        def __init__(self, *, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self) -> None:
+            said.append("record")
+
+        def synchronize(self) -> None:
+            said.append("wait")
+
+        def elapsed_time(self, other: object) -> float:
+            return 12.5  # milliseconds
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    with by_device(torch.device("cuda")) as stretch:
+        said.append("work")
+    assert (said, stretch.seconds) == (["record", "work", "record", "wait"], 0.0125)
+    with by_device(torch.device("cpu")) as stretch:
+        pass
+    assert stretch.seconds == 0
 
 
 def test_the_error_says_how_many_rounds_were_off_by_how_much_and_what_helps() -> None:

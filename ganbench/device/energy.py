@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
-Counter = Callable[[], float | None]
-"""Joules since some moment in the past, or None if the driver does not say."""
+from ganbench.device.nvml import Reading, energy_counter, library, uuid_of
 
 
 class Energy:
     """Joules that a whole device used while it was watched, for any process. ``joules`` is None once any part of the
     total is unknown."""
 
-    def __init__(self, counter: Counter | None) -> None:
+    def __init__(self, counter: Reading | None) -> None:
         self._counter = counter
         self.joules: float | None = 0.0 if counter else None
 
@@ -40,29 +37,7 @@ class Energy:
         return self._counter() if self._counter else None
 
 
-def counter_of(device: torch.device) -> Counter | None:
-    """The counter of an NVIDIA GPU (Volta or later), through its driver's library; None for anything else."""
-    if device.type != "cuda" or torch.version.hip:
-        return None
-    with suppress(OSError, AttributeError):  # no such library; a GPU that has no UUID
-        return nvml_counter(ctypes.CDLL("libnvidia-ml.so.1"), f"GPU-{torch.cuda.get_device_properties(device).uuid}")
-    return None
-
-
-def nvml_counter(nvml: Any, uuid: str) -> Counter | None:
-    """``nvmlDeviceGetTotalEnergyConsumption`` of the GPU with this UUID, in joules; None where that is not supported.
-
-    It calls the driver's library itself, without the package nvidia-ml-py; torch's own functions give momentary power
-    only.
-    """
-    handle, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
-
-    def read() -> float | None:
-        failed = nvml.nvmlDeviceGetTotalEnergyConsumption(handle, ctypes.byref(millijoules))
-        return None if failed else millijoules.value / 1000
-
-    with suppress(AttributeError):  # a library older than the counter
-        if nvml.nvmlInit_v2() or nvml.nvmlDeviceGetHandleByUUID(uuid.encode(), ctypes.byref(handle)):
-            return None
-        return None if read() is None else read
-    return None
+def counter_of(device: torch.device) -> Reading | None:
+    """The driver's counter of an NVIDIA GPU; None for anything else."""
+    uuid, nvml = uuid_of(device), library()
+    return energy_counter(nvml, uuid) if uuid and nvml is not None else None

@@ -184,9 +184,9 @@ def _about_speed(table: Table) -> list[str]:
     own = [row for row in trained if "images/s" in row.costs and not row.timing]
     notes = []
     if table.timed_on:
-        notes.append(
-            f"images/s: real images shown to D per second of training, each row timed alone on {table.timed_on}"
-        )
+        sessions = len({row.timing.started for row in table.rows if row.timing})
+        apart = f", in {sessions} sessions, between which speeds compare less well" if sessions > 1 else ""
+        notes.append(f"images/s: real images shown to D per second, each row timed alone on {table.timed_on}{apart}")
     if own:
         elsewhere = all(record.environment.cuda for row in own for record in row.records)
         clock = "wall time, alone on its device" if elsewhere else "the run's own CPU time"

@@ -28,6 +28,8 @@ class Round(Struct, frozen=True):
     ``step_ms`` is one iteration (every D update and the G update), ``step_cpu_ms`` the process's CPU time for it,
     ``product_ms`` the product of two fixed matrices just before and after. ``steal`` is the share of all CPU time that
     a hypervisor gave to other machines, ``pressure`` the share of the time in which some task waited for a CPU.
+    ``clock_mhz`` is the clock of a GPU's multiprocessors at the round's end (0: unknown). On a GPU, ``step_ms`` is by
+    the device's own clock (CUDA events).
     """
 
     step_ms: float
@@ -36,6 +38,7 @@ class Round(Struct, frozen=True):
     product_ms: float
     steal: float
     pressure: float
+    clock_mhz: float = 0.0
 
 
 class Timing(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from ganbench.records.timing import Round
 
 TOLERANCE = 0.05
 """A good round's matrix product is no further than this from the median of all products, its step no further from the
-median of its row, and on a CPU no larger share of its step was spent waiting for a core.
+median of its row, and on a CPU no larger share of its step was spent waiting for a core; a GPU's clock is as steady.
 
 On a virtual machine of two cores, left alone, products vary by 1 to 4 % and steps by 3 to 10 %, so that a third of the
 rounds may be off; a second program on the same core takes 30 to 50 % of its time."""
@@ -24,12 +24,13 @@ class Unsteady(GanbenchError):
 
 
 class Deviation(NamedTuple):
-    """How far a round is from where it should be, as shares: its product and its step from their medians, and how much
-    of the step the process did not compute."""
+    """How far a round is from where it should be, as shares: its product and its step from their medians, how much of
+    the step the process did not compute, and a GPU's clock from its median."""
 
     product: float
     step: float
     waited: float
+    clock: float = 0.0
 
     def off(self, tolerance: float) -> bool:
         """Whether the round does not count."""
@@ -51,6 +52,8 @@ def deviations(
     """
     products = [one.product_ms for rounds in attempts.values() for one in rounds]
     product = median(products) if products else 0.0
+    clocks = [one.clock_mhz for rounds in attempts.values() for one in rounds if one.clock_mhz]
+    clock = median(clocks) if clocks else 0.0
     found = {}
     for row, rounds in attempts.items():
         quiet = [one.step_ms for one in rounds if abs(one.product_ms / product - 1) <= tolerance]
@@ -60,6 +63,7 @@ def deviations(
                 one.product_ms / product - 1,
                 one.step_ms / step - 1,
                 max(0.0, 1 - one.step_cpu_ms / one.step_ms) if on_cpu else 0.0,
+                one.clock_mhz / clock - 1 if clock and one.clock_mhz else 0.0,
             )
             for one in rounds
         ]
@@ -74,6 +78,7 @@ def unsteady(row: str, found: Iterable[Deviation], tolerance: float, needed: int
         "its matrix product": max((abs(far.product) for far in bad), default=0.0),
         "its step": max((abs(far.step) for far in bad), default=0.0),
         "the time it waited for a core": max((far.waited for far in bad), default=0.0),
+        "the GPU's clock": max((abs(far.clock) for far in bad), default=0.0),
     }
     far = listed([f"{what} by up to {share:.0%}" for what, share in worst.items() if share > tolerance])
     return Unsteady(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from msgspec import Struct
@@ -14,6 +17,7 @@ from ganbench.contracts.executor import Job
 from ganbench.device import memory
 from ganbench.device.determinism import noting_nondeterminism, refuse_changed, settings
 from ganbench.device.load import Load
+from ganbench.device.nvml import library, sm_clock, uuid_of
 from ganbench.device.untouched import preserved_rng
 from ganbench.evaluation.sampling import BATCH, sample
 from ganbench.plugins.source import core_hash
@@ -78,7 +82,8 @@ class Stopwatch:
         refuse_unmet(job, players.gan, self.bench.dataset, self.bench.judge.metrics)
         memory.reset_peak(self.device)
         self.trainer = build_trainer(job, self.bench, players, d_updates=BUDGET)
-        self.product = _Product(self.device)
+        self.product, uuid, nvml = _Product(self.device), uuid_of(self.device), library()
+        self.clock = sm_clock(nvml, uuid) if uuid and nvml is not None else None
         self.iterations = self._calibrated()
         self.batches = 1
         self.batches = math.ceil(SAMPLE_SECONDS / min(self._sample(), self._sample()))
@@ -92,18 +97,21 @@ class Stopwatch:
             PluginError: a plugin changed torch's settings.
         """
         before, products = Load.now(), self.product.several()
-        window = self._train(self.iterations)
+        with by_device(self.device) as clock:
+            window = self._train(self.iterations)
+        megahertz = self.clock() if self.clock else None
         sampling = self._sample()
         products += self.product.several()
         refuse_changed(self.settings)
         meanwhile = Load.now().since(before)
         return Round(
-            step_ms=round(1000 * window.seconds / self.iterations, 4),
+            step_ms=round(1000 * (clock.seconds or window.seconds) / self.iterations, 4),
             step_cpu_ms=round(1000 * window.cpu_seconds / self.iterations, 4),
             samples_per_second=round(self.batches * BATCH / sampling, 1),
             product_ms=round(1000 * statistics.median(products), 5),
             steal=round(meanwhile.steal, 4),
             pressure=round(meanwhile.pressure, 4),
+            clock_mhz=megahertz or 0.0,
         )
 
     def facts(self) -> Facts:
@@ -149,6 +157,28 @@ class Stopwatch:
             began = time.perf_counter()
             sample(self.trainer.averaged, like, seed, self.device)  # comes back to the CPU: nothing is left to wait for
             return time.perf_counter() - began
+
+
+@dataclass
+class Stretch:
+    """How long a stretch of work took on a device, by its own clock; 0 where it has none."""
+
+    seconds: float = 0.0
+
+
+@contextmanager
+def by_device(device: torch.device) -> Iterator[Stretch]:
+    """Time the work inside the block with CUDA events, on a device that has them. The device is idle at both ends."""
+    stretch = Stretch()
+    if device.type != "cuda":
+        yield stretch
+        return
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    begin.record()
+    yield stretch
+    end.record()
+    end.synchronize()
+    stretch.seconds = begin.elapsed_time(end) / 1000
 
 
 class _Product:
