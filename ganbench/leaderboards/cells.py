@@ -7,9 +7,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+from ganbench.leaderboards.ranking import centre_of
 from ganbench.leaderboards.rows import Part, Row
 from ganbench.leaderboards.statistics import LOW_N, Summary
-from ganbench.leaderboards.table import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table, centre_of, short_name
+from ganbench.leaderboards.table import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table, short_name
 
 DASH = "–"
 SEED_SD, EVALUATION_SD = "seed sd", "eval sd"

@@ -9,6 +9,7 @@ from msgspec import Struct, structs
 from ganbench.contracts.metric import Goal
 from ganbench.errors import GanbenchError
 from ganbench.leaderboards.cells import interval, number
+from ganbench.leaderboards.ranking import Standing
 from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.selection import judgement
 from ganbench.leaderboards.statistics import (
@@ -24,7 +25,6 @@ from ganbench.leaderboards.statistics import (
     pairing,
     seeds_needed,
 )
-from ganbench.leaderboards.table import Standing
 from ganbench.records.record import Column
 
 

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError
+from ganbench.leaderboards.ranking import Standing, centre_of, judged, log_columns, sign_of, standing_of
 from ganbench.leaderboards.rows import (
     COSTS,
     PARTS,
@@ -42,23 +43,13 @@ from ganbench.leaderboards.selection import (
     select,
 )
 from ganbench.leaderboards.speeds import with_timings
-from ganbench.leaderboards.statistics import ALPHA, Ranking, Summary, holm, on_log_scale, rank, welch
 from ganbench.records.record import Column, Record
 from ganbench.records.timing import Timing
 
 USUAL = ("fid", "is", "modes_covered", "coverage")
 """Scores shown beside the headline by default."""
-TRIVIAL = ("gaussian fit", "low-rank gaussian fit")
-"""The yardstick that every row should beat: right in two moments of the pixels, and nothing else."""
 HEADINGS = {"modes_covered": "modes"}
 KIMG_TO_TARGET, SECONDS_TO_TARGET = "kimg to target", "s to target"
-
-
-class Standing(NamedTuple):
-    """The complete entries of a table, and their ranking by one column."""
-
-    rows: tuple[Row, ...]
-    ranking: Ranking
 
 
 @dataclass(frozen=True)
@@ -247,7 +238,7 @@ def build(
     rules = Rules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
     sources = references([*found, *(Found(record, False) for record in known)], installed)
     rows, beside = merge(_rows(found, rules, sources))
-    logs = _logs(rows, columns)
+    logs = log_columns(rows, columns)
     rows = [summarised(row, rules._replace(logs=logs)) for row in rows]
     digest = protocol.digest if protocol else kept[0].digest
     rows = with_timings(rows, timings, digest)
@@ -260,7 +251,7 @@ def build(
         columns=columns,
         shown=(headline, *_shown(columns, headline, metrics, protocol.evaluation.shown if protocol else ())),
         chosen=bool(metrics),
-        rows=tuple(_judged(rows, headline, columns.get(headline), seeds)),
+        rows=tuple(judged(rows, headline, columns.get(headline), seeds)),
         left_out=tuple(left_out),
         notes=(*remarks, *beside, *notes_on(rows)),
         logs=logs,
@@ -319,56 +310,6 @@ def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = 
     raise GanbenchError(f"no column called '{asked}'{meant}", f"columns: {', '.join(known) or 'none'}")
 
 
-def _logs(rows: Sequence[Row], columns: Mapping[str, Column]) -> frozenset[str]:
-    """The columns to be averaged on the log scale: every score of every complete entry has a logarithm."""
-    complete = [row for row in rows if row.kind == "entry" and row.part == "ranked"]
-    return frozenset(
-        name
-        for name, column in columns.items()
-        if on_log_scale(([r.scores[name] for r in row.well if name in r.scores] for row in complete), column.log)
-    )
-
-
-def standing_of(rows: Iterable[Row], column: str, about: Column | None, seeds: Sequence[int]) -> Standing | None:
-    """Ranks for the complete entries of which every seed has a score in the column."""
-    rivals = tuple(
-        row
-        for row in rows
-        if row.kind == "entry" and row.part == "ranked" and column in row.scores and row.scores[column].n == row.seeds
-    )
-    if about is None or about.goal == "info" or not rivals or len(seeds) < 2:
-        return None
-    return Standing(rivals, rank([row.scores[column].values for row in rivals], about.goal, about.log))
-
-
-def _judged(rows: Sequence[Row], headline: str, column: Column | None, seeds: Sequence[int]) -> list[Row]:
-    """Give complete entries their ranks, and mark the rows that do not beat the trivial yardstick."""
-    standing = standing_of(rows, headline, column, seeds)
-    ranges = (
-        {row.key: given for row, given in zip(standing.rows, standing.ranking.ranges, strict=True)} if standing else {}
-    )
-    rows = [replace(row, rank=ranges.get(row.key)) for row in rows]
-    trivial = next((r for name in TRIVIAL for r in rows if r.entry.yardstick == name and headline in r.scores), None)
-    if trivial is None or column is None or column.goal == "info":
-        return rows
-    beaten = _beaten(rows, trivial, headline, column)
-    name = trivial.entry.yardstick
-    return [replace(row, not_beaten="" if row.key in beaten or row.kind == "yardstick" else name) for row in rows]
-
-
-def _beaten(rows: Sequence[Row], trivial: Row, headline: str, column: Column) -> set[tuple[Entry, bool]]:
-    """The rows that are better than a yardstick: significantly so, where a row can be tested, else by the median."""
-    bar = trivial.scores[headline]
-    scored = [row for row in rows if headline in row.scores and row.kind != "yardstick"]
-    tested = [row for row in scored if not row.trouble and row.scores[headline].n > 1 and bar.n > 1]
-    p = holm([welch(row.scores[headline].values, bar.values, column.log) for row in tested])
-    sure = {row.key for row, adjusted in zip(tested, p, strict=True) if adjusted <= ALPHA}
-    untested = {row.key for row in scored} - {row.key for row in tested}
-    sign = _sign(column)
-    ahead = {row.key for row in scored if sign * row.scores[headline].median < sign * bar.median}
-    return ahead & (sure | untested)
-
-
 def _sorted(table: Table, by: str) -> Table:
     """Part by part; rows with failed or collapsed seeds by their number; then by a column, the better before the worse,
     with the yardsticks in their places."""
@@ -395,7 +336,7 @@ def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None
     if by in table.extras:
         return _sort_extra(table, by)
     name = _resolve(table.columns, by, ["rank", "arch", "loss", *COSTS, *table.extras])[0]
-    sign = _sign(table.columns[name])
+    sign = sign_of(table.columns[name])
     return lambda row: (sign * centre_of(row, row.scores[name]),) if name in row.scores else None
 
 
@@ -409,14 +350,5 @@ def _sort_extra(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None
         return lambda row: (row.reached.kimg, -row.reached.hits) if row.reached else None
     if by == SECONDS_TO_TARGET:
         return lambda row: (_clock(row), row.reached.seconds) if row.reached and row.reached.seconds else None
-    sign = _sign(table.columns[table.headline])
+    sign = sign_of(table.columns[table.headline])
     return lambda row: (sign * centre_of(row, row.best.score),) if row.best else None
-
-
-def centre_of(row: Row, summary: Summary) -> float:
-    """What stands for a row: the mean on the scale of the test, or the median if a seed failed or collapsed."""
-    return summary.median if row.trouble else summary.centre
-
-
-def _sign(column: Column) -> int:
-    return -1 if column.goal == "max" else 1
