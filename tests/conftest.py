@@ -158,6 +158,8 @@ class Patience:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # a shell starts jobs in the background with SIGINT ignored, and every process below them inherits that
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
         )
         self.started.append(process)
         return process

@@ -1031,6 +1031,21 @@ def test_every_line_of_a_markdown_table_has_as_many_cells(mixed):
     assert blocks == {14, 13}
 
 
+def test_at_80_columns_long_settings_fold_and_neither_verdicts_nor_notes_are_cut():
+    changes = {"arch.demodulation": "false"}
+    records = seeds("dcgan-upsample+rpgan-r1-r2", 0.6, n=3, changes=changes)
+    records += [msgspec.structs.replace(diverged("dcgan-upsample+rpgan-r1-r2", 3), changes=changes)]
+    text = shown(build(records + seeds("a+x", 0.5), TOY), 80)
+    for words in (
+        "diverged",
+        "missing",
+        "0.600 (0.592 to 0.608)",
+        "to the number of",
+        "those with a significantly worse",
+    ):
+        assert words in " ".join(text.split())
+
+
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_the_terminal_table_keeps_names_headline_and_verdict_at_any_width(mixed, width):
     text = shown(build(mixed, TOY), width)

@@ -94,7 +94,7 @@ def cells_of(table: Table, row: Row) -> dict[str, str]:
     scores = {f"score {name}": _score(table, row, name) for name in table.shown}
     noises = _noises(table, row)
     if row.kind == "yardstick":
-        return {"arch": row.entry.yardstick, "loss": "yardstick", **scores, **noises, "ok": f"{row.ok} drawn"}
+        return {"arch": row.entry.yardstick, "loss": "yardstick", **scores, **noises, "ok": str(row.ok)}
     low_n = "†" if 0 < row.ok < LOW_N else ""
     more = [*(f"+{trick}" for trick in table.tricks(row)), *(f"{name}={value}" for name, value in row.entry.changes)]
     return {

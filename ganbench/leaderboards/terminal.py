@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from ganbench.leaderboards.rows import PARTS
@@ -27,6 +27,8 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
     headings = headings_of(table, "ranked", noises=noises) | ({"here": ""} if mixed else {})
     widths = {key: _narrowest(table, key, text, cells.values()) for key, text in headings.items()}
     dropped = _too_many(widths, width)
+    excess = _excess(widths, dropped, width)
+    widths["loss"] -= excess  # changed settings fold before anything is cut off
     notes = [
         *footnotes_of(table, dropped, noises=noises),
         *table.failures,
@@ -45,7 +47,11 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
     for key in keys:
         side: Literal["left", "right"] = "right" if is_number(key) else "left"
         fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells.values())
-        shown.add_column(Text(headings[key]), justify=side, min_width=widths[key], no_wrap=fits, overflow="fold")
+        # without an upper limit, what a column folds would widen the table and its caption beyond the terminal
+        most = widths[key] if excess and not fits else None
+        shown.add_column(
+            Text(headings[key]), justify=side, min_width=widths[key], max_width=most, no_wrap=fits, overflow="fold"
+        )
     ends = {part[-1].key for part in map(table.rows_of, PARTS) if part}
     for row in table.rows:
         style = "dim" if row.trouble else "italic" if row.kind == "yardstick" else ""
@@ -75,8 +81,13 @@ def _too_many(widths: Mapping[str, int], width: int | None) -> list[str]:
     for key in ["D norm", "params G/D", *extras, EVALUATION_SD, SEED_SD, *scores[:0:-1], "images/s", "device"]:
         if key not in widths:
             continue
-        kept = [value for name, value in widths.items() if name not in dropped]
-        if width is None or sum(kept) + 2 * len(kept) + 1 <= width:
+        if not _excess(widths, dropped, width):
             break
         dropped.append(key)
     return dropped
+
+
+def _excess(widths: Mapping[str, int], dropped: Sequence[str], width: int | None) -> int:
+    """How many characters the columns that are left are too wide, with a blank on either side of each."""
+    kept = [value for name, value in widths.items() if name not in dropped]
+    return 0 if width is None else max(0, sum(kept) + 2 * len(kept) + 1 - width)
