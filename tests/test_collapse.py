@@ -28,6 +28,17 @@ def test_samples_that_are_all_alike_are_a_collapse(spread, fallen) -> None:
     assert found == ((Collapse("spread", spread, ALIKE),) if fallen else ())
 
 
+@pytest.mark.parametrize(("raw", "fallen"), [(0.01, True), (0.9, False), (None, True)])
+def test_noise_that_looks_alike_to_the_extractor_is_no_collapse(raw, fallen) -> None:
+    """The features of a digit classifier hardly vary over noise; the samples do."""
+    found = collapses_of(make("a+x", 0, 0.5, self_checks=SelfChecks(100, 100, {}, {}, 1.1, 0.013, raw_spread=raw)))
+    assert bool(found) is fallen
+
+
+def test_a_spread_that_is_not_known_is_no_collapse() -> None:
+    assert collapses_of(make("a+x", 0, 0.5, self_checks=SelfChecks(100, 100, {}, {}, 1.1))) == ()
+
+
 @pytest.mark.parametrize(
     ("effective", "real", "spread", "fallen"),
     [

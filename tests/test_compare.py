@@ -57,8 +57,8 @@ def test_a_clear_winner_is_named_with_ratio_and_p():
     assert (found.difference.estimate, found.difference.p) == pytest.approx((ratio, p))
     low, high = np.exp(stats.ttest_ind(np.log(LOW), np.log(HIGH), equal_var=False).confidence_interval(0.95))
     ends = f"ratio {ratio:.3g} [{low:.3g}, {high:.3g}]"
-    assert found.verdict == f"a+x has the lower fid: 0.8 against 1.59 ({ends}), p < 0.0001"
-    assert (found.in_table, found.tested, found.settled) == (None, True, True)
+    assert found.verdict == f"a+x has the lower fid: 0.800 against 1.59 ({ends}), p < 0.0001"
+    assert (found.in_table, found.settled) == (None, True)
     assert (found.more_seeds, found.chance.estimate) == (0, 1)
 
 
@@ -134,7 +134,9 @@ def test_failures_missing_seeds_collapse_changes_and_edits_are_told():
     alike = msgspec.structs.replace(make().self_checks, spread=0.01)
     odd = [make("b+x", seed, 0.5, self_checks=alike, changes={"lr": "1"}) for seed in range(5)]
     odd[4] = msgspec.structs.replace(odd[4], arch=Component("b", "ganbench", "0.1.0", "zz"), environment=GPU)
-    notes = " | ".join(against(failing, odd).notes)
+    found = against(failing, odd)
+    assert found.difference is None
+    notes = " | ".join(found.notes)
     assert "a+x: 3/5, 1 diverged, 1 missing; what is said of it concerns the runs with a score" in notes
     assert "a+x: seeds 4 of the protocol are missing" in notes
     assert "b+x lr=1: 5/5 collapsed: samples all alike (spread at most 0.02 of the reals')" in notes
@@ -178,7 +180,7 @@ def test_rows_of_a_table_have_its_adjusted_p_and_its_ranges():
     assert p.index(pytest.approx(mine)) == 9  # the largest of ten: it is not multiplied, but never falls
     adjusted = max(min(1.0, value * (10 - step)) for step, value in enumerate(p))
     assert (found.in_table.adjusted, found.difference.p) == pytest.approx((adjusted, mine))
-    assert (found.in_table.rank_a, found.in_table.rank_b, found.in_table.pairs) == ("1", "2", 10)
+    assert (found.in_table.ranks, found.in_table.tests) == (("1", "2"), 10)
 
 
 def test_what_the_table_does_not_tell_apart_is_not_settled_by_a_test_of_two():
@@ -191,7 +193,7 @@ def test_what_the_table_does_not_tell_apart_is_not_settled_by_a_test_of_two():
     assert alone.settled
     assert found.difference.p == pytest.approx(alone.difference.p)
     assert not found.settled
-    assert found.in_table.rank_a == "1-3"
+    assert found.in_table.ranks[0] == "1-3"
     assert f"p = {found.in_table.adjusted:.3f} adjusted for the 36 pairs of the table" in found.verdict
     assert found.more_seeds > 0
 
@@ -215,11 +217,33 @@ def test_a_row_with_a_collapsed_seed_is_not_tested():
     alike = msgspec.structs.replace(make().self_checks, spread=0.01)
     fallen = [*scored("b+x", HIGH[:4]), msgspec.structs.replace(scored("b+x", HIGH)[4], self_checks=alike)]
     found = in_one_table("a+x", "b+x", scored("a+x", LOW), fallen, scored("c+x", NEAR))
-    assert (found.tested, found.settled, found.more_seeds, found.in_table) == (False, False, None, None)
+    assert (found.difference, found.settled, found.more_seeds, found.in_table) == (None, False, None, None)
+    assert found.test == "none: a seed failed or collapsed"
     assert found.verdict == (
-        "not tested, as 1 of 5 seeds of b+x failed or collapsed: median fid 0.8 against 1.60; in the table b+x stands "
-        "below all complete rows, by a rule"
+        "not tested, as 1 of 5 seeds of b+x failed or collapsed: median fid 0.800 against 1.60; in the table b+x "
+        "stands below all complete rows, by a rule"
     )
+
+
+def test_against_the_gaussian_fit_the_tables_own_test_decides():
+    """Four rows and a fit: what is significant alone is not among four."""
+    fit = [msgspec.structs.replace(r, arch=None, loss=None, yardstick="gaussian fit") for r in scored("g+f", ABOVE)]
+    rules = msgspec.structs.replace(TOY, evaluation=msgspec.structs.replace(TOY.evaluation, headline="fid"))
+    groups = [scored("a+x", NARROW), *(scored(f"{n}+x", [v * 1.02 for v in ABOVE]) for n in "bcd"), fit]
+    records = [msgspec.structs.replace(r, digest=rules.digest, headline="fid") for group in groups for r in group]
+    table = build(records, rules)
+    rows = {table.title(row): row for row in table.rows}
+    assert rows["a+x"].not_beaten == "gaussian fit"
+    found = compare(
+        (rows["a+x"], rows["gaussian fit"]), ("a+x", "gaussian fit"), FID, COLUMNS[FID], "fid", table.standing(FID)
+    )
+    assert found.difference.p < 0.05 < found.in_table.adjusted == pytest.approx(4 * found.difference.p)
+    assert not found.settled
+    assert "adjusted for the 4 rows tested against gaussian fit" in found.verdict
+    by_another = compare(
+        (rows["a+x"], rows["gaussian fit"]), ("a+x", "gaussian fit"), f"is@{TAG}", COLUMNS[f"is@{TAG}"], "is", None
+    )
+    assert by_another.in_table is None
 
 
 # -- what is refused -----------------------------------------------------------------------------------------
@@ -294,7 +318,7 @@ def test_folders_of_runs_are_compared_and_the_report_says_everything(home, ganbe
     plain = " ".join(done.stdout.split())
     assert re.search(r"probability that A is better 1.00 \[0.64, 1.00\]", plain)
     assert "seeds still needed, each none: it is settled" in plain
-    assert "runs/digits-16-v1/dcgan+r1 has the lower fid: 0.8 against 1.59" in plain
+    assert "runs/digits-16-v1/dcgan+r1 has the lower fid: 0.800 against 1.59" in plain
 
 
 def test_rows_are_found_by_name_among_the_runs_here(home, ganbench_command):

@@ -161,7 +161,7 @@ def test_a_row_without_a_headline_in_some_seed_stands_below_the_complete_ones_an
     best, worst = table.block("entry")
     assert (best.entry.name, worst.entry.name) == ("mlp+hinge", "dcgan+hinge")
     assert (best.rank, worst.rank, worst.part) == ((1, 1), None, "unstable")
-    assert worst.verdict == "5/5, 1 without a headline"
+    assert worst.verdict == "4/5, 1 without a headline"
 
 
 # -- radii of nothing --------------------------------------------------------------------------------------------------

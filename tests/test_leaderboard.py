@@ -185,6 +185,7 @@ def test_an_entry_with_failures_stands_below_every_complete_one_however_good_its
     text = to_markdown(table)
     assert text.index("| dcgan | wgan |") > text.index("## Rows with a failed or collapsed seed")
     assert "a rule, not a finding" in text
+    assert "a rule, not a finding" in shown(table)
 
 
 def test_the_survivors_show_their_median_and_extremes_in_place_of_an_interval(mixed):
@@ -943,6 +944,46 @@ def test_a_page_speaks_of_real_data_only_where_they_are_a_row(mixed):
     without = [record for record in mixed if record.yardstick != "real data"]
     assert told not in to_markdown(build(without, TOY))
     assert "Yardsticks, in italics" in to_markdown(build(without, TOY))
+
+
+def test_a_page_says_where_the_floor_is_scored_on_fewer_samples_than_rows():
+    few = msgspec.structs.replace(make().self_checks, real=500, fake=500)
+    floor = [msgspec.structs.replace(r, self_checks=few) for r in yardstick("real data", 0.97)]
+    text = to_markdown(build(seeds("a+x", 0.5) + floor, TOY))
+    assert "there are only 500 on either side, while rows are scored on 1000." in text
+
+
+def test_a_seed_that_collapsed_and_has_no_headline_counts_once():
+    alike = msgspec.structs.replace(make().self_checks, spread=0.01)
+    bare = {k: v for k, v in make().scores.items() if not k.startswith("coverage")}
+    odd = make("a+x", 4, self_checks=alike, scores=bare, draws=[])
+    table = build([*seeds("a+x", 0.5, n=4), odd, *seeds("b+x", 0.3)], TOY)
+    fallen = row(table, "a+x")
+    assert (fallen.trouble, fallen.verdict) == (1, "4/5, 1 collapsed")
+
+
+def test_reasons_that_differ_in_a_number_only_are_one_note():
+    def lacking(entry: str, seed: int, share: str) -> Record:
+        why = f"only {share} % of the samples are of high quality"
+        return make(entry, seed, absent={"mode_kl": why, "mode_kl_raw": why})
+
+    shares = ("0.44", "1.3", "2", "5.5", "9")
+    table = build([lacking("a+x", seed, share) for seed, share in enumerate(shares)] + seeds("b+x", 0.3), TOY)
+    assert table.notes == (
+        "no mode_kl and mode_kl_raw in 5 records (a+x), for example: only 0.44 % of the samples are of high quality",
+    )
+
+
+def test_a_row_with_a_collapsed_seed_has_no_interval_in_any_format():
+    alike = msgspec.structs.replace(make().self_checks, spread=0.01)
+    records = [*seeds("a+x", 0.5, n=4), make("a+x", 4, 0.9, self_checks=alike), *seeds("b+x", 0.3)]
+    table = build(records, TOY)
+    fallen = next(r for r in json.loads(to_json(table))["rows"] if r["name"] == "a+x")["scores"][table.headline]
+    assert (fallen["centre"], fallen["low"], fallen["high"]) == (None, None, None)
+    assert fallen["median"] == pytest.approx(0.5, abs=0.01)
+    line = to_frame(table).set_index("arch").loc["a"]
+    assert line[["coverage centre", "coverage low", "fid high"]].isna().all()
+    assert line["fid max"] > line["fid median"] > line["fid min"]
 
 
 @pytest.mark.parametrize(

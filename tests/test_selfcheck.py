@@ -49,6 +49,11 @@ def test_real_digits_pass_every_check(bench) -> None:
     assert (checks.real, checks.fake) == (500, 500)
     assert checks.effective_samples > 5
     assert checks.spread == pytest.approx(1)
+    assert checks.raw_spread == pytest.approx(1)
+    rng = torch.Generator().manual_seed(0)
+    noise = Split(torch.randint(256, bench.judge.reference.x.shape, generator=rng, dtype=torch.uint8))
+    assert bench.self_check(noise).spread < 0.05
+    assert bench.self_check(noise).raw_spread > 1
     assert checks.real_effective == pytest.approx(checks.effective_samples)
 
 

@@ -182,10 +182,10 @@ def _methods(found: Comparison) -> RichTable:
     table = _plain("", *(side.name for side in sides))
     mean = "geometric mean" if found.a.summary.log and found.b.summary.log else "mean"
     centres = (f"median {extremes(side.summary)}" if side.trouble else interval(side.summary) for side in sides)
-    table.add_row(f"{mean} [95 % interval]", *centres)
-    if found.in_table:
-        ranks = (found.in_table.rank_a, found.in_table.rank_b)
-        table.add_row("rank", *(f"{rank} of {found.in_table.entries}" for rank in ranks))
+    told = "score" if any(side.trouble for side in sides) else f"{mean} [95 % interval]"
+    table.add_row(told, *centres)
+    if found.in_table and found.in_table.ranks:
+        table.add_row("rank", *(f"{rank} of {found.in_table.entries}" for rank in found.in_table.ranks))
     table.add_row("sd between seeds", *(known(side.summary.sd) for side in sides))
     table.add_row("sd of one evaluation", *(f"{known(side.noise)} ({side.draws} per run)" for side in sides))
     table.add_row("runs", *(side.runs for side in sides))
@@ -204,22 +204,23 @@ def _answers(found: Comparison) -> RichTable:
         return p_value(p).removeprefix("p ").removeprefix("= ")
 
     apart, chance = found.difference, found.chance
-    what, _, ends = apart_text(apart).partition(" ")
-    effect = "none: no spread" if apart.effect is None else f"{number(apart.effect)} standard deviations (Hedges' g)"
-    untested = "untested: a seed failed or collapsed"
-    never = f"more than {MANY}: call it a tie" if found.tested else untested
-    more = {0: "none: it is settled", None: never}.get(found.more_seeds)
     table = _plain("", "A against B")
-    if found.tested:
+    if apart is not None:
+        what, _, ends = apart_text(apart).partition(" ")
         table.add_row(f"{what.replace('ratio', 'ratio of geometric means')} [95 % interval]", ends)
-    table.add_row("test", found.test if found.tested else untested)
-    if found.tested:
+    table.add_row("test", found.test)
+    if apart is not None:
         table.add_row("p of this pair alone", bare(apart.p))
     if found.in_table:
-        table.add_row("p adjusted for all pairs", bare(found.in_table.adjusted))
+        table.add_row(f"p adjusted for {found.in_table.family}", bare(found.in_table.adjusted))
     table.add_row("probability that A is better", f"{chance.estimate:.2f} [{chance.low:.2f}, {chance.high:.2f}]")
-    table.add_row("size of the difference", effect)
-    table.add_row("seeds still needed, each", more or str(found.more_seeds))
+    if apart is not None:
+        more = {0: "none: it is settled", None: f"more than {MANY}: call it a tie"}.get(found.more_seeds)
+        effect = (
+            "none: no spread" if apart.effect is None else f"{number(apart.effect)} standard deviations (Hedges' g)"
+        )
+        table.add_row("size of the difference", effect)
+        table.add_row("seeds still needed, each", more or str(found.more_seeds))
     table.add_row("")
     return table
 

@@ -16,6 +16,7 @@ from ganbench.records.record import Cost, Record, SelfChecks
 from ganbench.records.store import read
 
 EXAMPLE = "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
+SPREAD = "variance of the features / of the samples, as a share of the reals'"
 TRUSTED_WINDOWS = 5
 """The median of fewer says little."""
 
@@ -125,7 +126,11 @@ def _check_rows(record: Record) -> list[tuple[str, str, str]]:
         *(("other reals", f"{name} {value:.4g}", "in place of fakes") for name, value in checks.floor.items()),
         *(("the same reals", f"{name} {value:.4g}", "") for name, value in checks.identical.items()),
         ("effective samples", f"{checks.effective_samples:.3g}", _of_reals(checks)),
-        ("spread", f"{checks.spread:.3g}", "variance, as a share of the reals'"),
+        (
+            "spread",
+            " / ".join(f"{share:.3g}" for share in (checks.spread, checks.raw_spread) if share is not None),
+            SPREAD,
+        ),
         ("collapsed", "; ".join(way.told for way in collapses_of(record)), ""),
         ("failed", "; ".join(checks.failed), ""),
     ]

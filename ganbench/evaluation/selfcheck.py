@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ganbench.contracts.data import Split
+from ganbench.contracts.data import Split, to_signal
 from ganbench.contracts.metric import Goal
-from ganbench.evaluation.judge import Judge
+from ganbench.evaluation.judge import FEW, Judge
 from ganbench.evaluation.yardsticks import real as real_against_real
 from ganbench.records.record import SelfChecks
 
@@ -42,6 +42,7 @@ class SelfCheck:
         real = judge.signal(judge.reference)
         self.centre = real.mean(dim=0)
         self.real_effective, self.real_spread = effective_samples(real - self.centre), _spread(real)
+        self.real_raw_spread = _spread(_raw(judge.reference))
 
     def _doubts_of_target(self, headline: str, target: float | None) -> list[str]:
         """A target left over from other data may be beyond the score of real data."""
@@ -63,6 +64,7 @@ class SelfCheck:
             failed.append(f"{fake_n} fakes were compared with {real_n} reals")
         signal = self.judge.signal(fake)
         effective, spread = effective_samples(signal - self.centre), _spread(signal) / max(self.real_spread, 1e-12)
+        raw_spread = _spread(_raw(fake)) / max(self.real_raw_spread, 1e-12)
         return SelfChecks(
             real_n,
             fake_n,
@@ -72,6 +74,7 @@ class SelfCheck:
             round(spread, 6),
             tuple(failed),
             round(self.real_effective, 4),
+            round(raw_spread, 6),
         )
 
 
@@ -83,6 +86,11 @@ def effective_samples(x: Tensor) -> float:
     share = torch.linalg.eigvalsh(gram / len(unit)).clamp(min=0)
     share = share / share.sum().clamp(min=1e-12)
     return float(torch.special.entr(share).sum().exp())
+
+
+def _raw(split: Split) -> Tensor:
+    """``[n, d]`` of at most the first ``FEW`` samples, as they are."""
+    return to_signal(split.x[:FEW]).flatten(1)
 
 
 def _spread(x: Tensor) -> float:

@@ -9,15 +9,12 @@ from typing import Any
 
 from ganbench.leaderboards.ranking import centre_of
 from ganbench.leaderboards.rows import Part, Row
-from ganbench.leaderboards.statistics import LOW_N, Summary
+from ganbench.leaderboards.statistics import LOW_N, NOTHING, Summary
 from ganbench.leaderboards.table import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table, short_name
 
 DASH = "–"
 SEED_SD, EVALUATION_SD = "seed sd", "eval sd"
 NOT_BEATEN, OWN = "‡", "~"
-
-NOTHING = 1e-12
-"""Anything smaller is rounding error, such as the distance of a set from itself."""
 
 
 def number(value: float) -> str:
@@ -158,11 +155,12 @@ def _how_ranked(table: Table) -> list[str]:
     plain = [_heading(table, name) for name in table.shown if name not in table.logs]
     means = [f"{', '.join(logs)}: geometric mean over seeds"] if logs else []
     means += [f"{', '.join(plain)}: mean over seeds"] if plain else []
-    return [
+    ranked = [
         f"rank: from 1 + the number of rows with a significantly better {label} to the number of all rows less those "
-        f"with a significantly worse one ({better}; Welch's t-test{scale}, Holm over all pairs, 5 %)",
-        f"{'; '.join(means)}; in brackets: its Student-t 95 % interval, on the scale of the test",
+        f"with a significantly worse one ({better}; Welch's t-test{scale}, Holm over all pairs, 5 %)"
     ]
+    bracket = "; in brackets: its Student-t 95 % interval, on the scale of the test" if len(table.seeds) > 1 else ""
+    return [*(ranked if any(row.rank for row in table.rows) else []), f"{'; '.join(means)}{bracket}"]
 
 
 def footnotes_of(table: Table, dropped: Sequence[str] = (), *, noises: bool = True) -> list[str]:
@@ -207,9 +205,10 @@ def _about_rows(table: Table) -> list[str]:
             "no test, not better by the median"
         )
     if any(row.trouble for row in table.rows):
+        below = " They stand below all complete rows, untested: that is a rule, not a finding"
         notes.append(
-            "rows with a failed or collapsed seed: median (smallest to largest) of the runs with a score. They stand "
-            "below all complete rows, by the number of such seeds, untested: that is a rule, not a finding"
+            "rows with a failed or collapsed seed: median (smallest to largest) of the runs with a score."
+            + (below if table.rows_of("unstable") else "")
         )
     if any(row.missing for row in table.rows):
         notes.append("missing: seeds without a finished run; until they have one, the entry has no rank")
@@ -231,8 +230,8 @@ def _about_extras(table: Table, extras: Sequence[str]) -> list[str]:
     if {KIMG_TO_TARGET, SECONDS_TO_TARGET} & {*extras}:
         reached = f"{table.label(table.headline)} {'>=' if table.goal == 'max' else '<='} {table.target or 0:g}"
         notes.append(
-            f"to target: until the first look (on the selection split) with {reached}, median over seeds; (4/5) means "
-            "that one of five never gets there and counts as infinite"
+            f"to target: until the first look (on the selection split) with {reached}, median over seeds; a seed that "
+            "never gets there counts as infinite, and (4/5) tells how many do get there"
         )
     return notes
 

@@ -9,23 +9,27 @@ from msgspec import Struct, structs
 from ganbench.contracts.metric import Goal
 from ganbench.errors import GanbenchError
 from ganbench.leaderboards.cells import interval, number
-from ganbench.leaderboards.ranking import Standing
+from ganbench.leaderboards.ranking import Standing, step_of
 from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.selection import judgement
 from ganbench.leaderboards.statistics import (
     ALPHA,
     LOW_N,
     MANY,
+    NOTHING,
     Chance,
     Difference,
     Pairing,
     Summary,
     difference,
     improvement,
+    on_log_scale,
     pairing,
     seeds_needed,
 )
 from ganbench.records.record import Column
+
+UNTESTED = "none: a seed failed or collapsed"
 
 
 class Side(Struct, frozen=True):
@@ -50,22 +54,20 @@ class Side(Struct, frozen=True):
 
 
 class InTable(Struct, frozen=True):
-    """What the table says of two of its complete entries: the p-value of their difference, adjusted for all ``pairs``
-    of the table's ``entries``, and the ranges of their ranks."""
+    """What the table says of two of its rows: the p-value of their difference, adjusted for all ``tests`` of
+    ``family``, and the ranges of the ranks of two complete entries among all ``entries``."""
 
     adjusted: float
-    rank_a: str
-    rank_b: str
-    entries: int
-
-    @property
-    def pairs(self) -> int:
-        return self.entries * (self.entries - 1) // 2
+    tests: int
+    family: str
+    ranks: tuple[str, str] | None = None
+    entries: int = 0
 
 
 class Comparison(Struct, frozen=True):
-    """A against B by one column. ``settled`` says whether a test tells them apart: the table's where both are ranked in
-    it (``in_table``), else one of these two alone; a row with a failed or collapsed seed is not ``tested``.
+    """A against B by one column. ``settled`` says whether a test tells them apart: the table's where it has one
+    (``in_table``), else one of these two alone. A row with a failed or collapsed seed is not tested: ``difference`` is
+    None.
 
     ``more_seeds`` more of each would settle it with a chance of 80 %: 0 if it is settled, None if it would take more
     than ``MANY`` each in all, or if there is no test.
@@ -78,11 +80,10 @@ class Comparison(Struct, frozen=True):
     goal: Goal
     a: Side
     b: Side
-    difference: Difference
+    difference: Difference | None
     pairing: Pairing
     chance: Chance
     in_table: InTable | None
-    tested: bool
     settled: bool
     more_seeds: int | None
     test: str
@@ -110,17 +111,19 @@ def compare(
         )
     _check_rules(rows, names)
     a, b = (_side(row, name, column, label) for row, name in zip(rows, names, strict=True))
-    in_table = _in_table(rows, standing)
-    log = about.log if in_table is None or standing is None else standing.ranking.log
+    tested = not any(row.trouble for row in rows)
+    in_table = (_in_table(rows, standing) or _against_trivial(rows, column)) if tested else None
+    log = standing.ranking.log if in_table and in_table.ranks and standing else about.log
+    log = on_log_scale([tuple(a.values.values()), tuple(b.values.values())], log)
     pairs = pairing(a.values, b.values, log)
     paired = pairs.worth and in_table is None  # the table does not pair, and is not to be contradicted
     seeds = [sorted(a.values.keys() & b.values.keys())] * 2 if paired else [sorted(a.values), sorted(b.values)]
     ours, theirs = ([side.values[seed] for seed in those] for side, those in zip((a, b), seeds, strict=True))
-    apart = difference(ours, theirs, log, paired)
-    tested = not any(row.trouble for row in rows)
-    settled = tested and (in_table.adjusted if in_table else apart.p) <= ALPHA
-    level = ALPHA / in_table.pairs if in_table else ALPHA
-    more = 0 if settled else _more_seeds(apart, min(len(ours), len(theirs)), level) if tested else None
+    one, other = (step_of(row, column, about, log=log) for row in rows)
+    apart = difference(ours, theirs, log, paired, (one, other)) if tested else None
+    settled = apart is not None and (in_table.adjusted if in_table else apart.p) <= ALPHA
+    level = ALPHA / in_table.tests if in_table else ALPHA
+    more = 0 if settled else _more_seeds(apart, min(len(ours), len(theirs)), level) if apart else None
     found = Comparison(
         protocol=rows[0].records[0].protocol,
         digest=rows[0].records[0].digest,
@@ -133,14 +136,13 @@ def compare(
         pairing=pairs,
         chance=improvement(a.summary.values, b.summary.values, about.goal),
         in_table=in_table,
-        tested=tested,
         settled=settled,
         more_seeds=more,
-        test=_test(apart, pairs, about, in_table),
+        test=_test(apart, pairs, about, in_table) if apart else UNTESTED,
         verdict="",
         notes=(*_unlike(rows, names), *_doubts((a, b), apart)),
     )
-    return structs.replace(found, verdict=_verdict(found) if tested else _untested(found, rows))
+    return structs.replace(found, verdict=_verdict(found, apart) if apart else _untested(found, rows))
 
 
 def _in_table(rows: tuple[Row, Row], standing: Standing | None) -> InTable | None:
@@ -152,7 +154,19 @@ def _in_table(rows: tuple[Row, Row], standing: Standing | None) -> InTable | Non
         return None
     one, other = places
     ranges, adjusted = standing.ranking.ranges, float(standing.ranking.adjusted[one, other])
-    return InTable(adjusted, str(ranges[one]), str(ranges[other]), len(standing.rows))
+    n = len(standing.rows)
+    tests = n * (n - 1) // 2
+    return InTable(adjusted, tests, f"the {tests} pairs of the table", (str(ranges[one]), str(ranges[other])), n)
+
+
+def _against_trivial(rows: tuple[Row, Row], column: str) -> InTable | None:
+    """The table's test of a row against the trivial yardstick, by the headline."""
+    for row, other in (rows, rows[::-1]):
+        against = row.trivial
+        by_headline = row.records[0].headline in (column, column.partition("@")[0])
+        if against and against.p is not None and other.entry.yardstick == against.name and by_headline:
+            return InTable(against.p, against.tests, f"the {against.tests} rows tested against {against.name}")
+    return None
 
 
 def _check_rules(rows: tuple[Row, Row], names: tuple[str, str]) -> None:
@@ -202,13 +216,14 @@ def _test(apart: Difference, pairs: Pairing, about: Column, in_table: InTable | 
 
 
 def p_value(p: float) -> str:
-    """``p = 0.034``, ``p < 0.0001``"""
-    return "p < 0.0001" if p < 1e-4 else f"p = {p:.1g}" if p < 0.001 else f"p = {p:.3f}"
+    """``p = 0.034``, ``p < 0.0001``; with one more digit where three would hide on which side of 5 % it lies."""
+    digits = 4 if f"{p:.3f}" == f"{ALPHA:.3f}" else 3
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.1g}" if p < 0.001 else f"p = {p:.{digits}f}"
 
 
 def precise(value: float) -> str:
     """Three significant digits, of small numbers too: ``0.00104``, ``9.60``, ``1043``."""
-    return number(value) if abs(value) >= 1 or not value else f"{value:.3g}"
+    return number(value) if abs(value) >= 0.1 or abs(value) < NOTHING else f"{value:.3g}"
 
 
 def apart_text(apart: Difference) -> str:
@@ -224,25 +239,23 @@ def _turned(apart: Difference) -> Difference:
     return structs.replace(apart, estimate=turn(apart.estimate), low=turn(apart.high), high=turn(apart.low))
 
 
-def _how_sure(found: Comparison) -> str:
-    """``p = 0.034``, or in the table ``p = 0.034, adjusted for the 496 pairs of the table``"""
+def _how_sure(found: Comparison, apart: Difference) -> str:
+    """``p = 0.034``, or in the table ``p = 0.034 adjusted for the 496 pairs of the table``"""
     table = found.in_table
-    if table is None:
-        return p_value(found.difference.p)
-    return f"{p_value(table.adjusted)} adjusted for the {table.pairs} pairs of the table"
+    return f"{p_value(table.adjusted)} adjusted for {table.family}" if table else p_value(apart.p)
 
 
-def _verdict(found: Comparison) -> str:
+def _verdict(found: Comparison, apart: Difference) -> str:
     """One sentence on two rows that were tested."""
-    a, b, apart, label = found.a, found.b, found.difference, found.label
+    a, b, label, sure = found.a, found.b, found.label, _how_sure(found, apart)
     if found.settled:
         a_is_lower = apart.estimate < (1 if apart.log else 0)
         if a_is_lower != (found.goal == "min"):
             a, b, apart = b, a, _turned(apart)
         means = f"{precise(a.summary.centre)} against {precise(b.summary.centre)}"
         better = "lower" if found.goal == "min" else "higher"
-        return f"{a.name} has the {better} {label}: {means} ({apart_text(apart)}), {_how_sure(found)}"
-    alike = f"these seeds cannot tell {a.name} and {b.name} apart by {label} ({_how_sure(found)})"
+        return f"{a.name} has the {better} {label}: {means} ({apart_text(apart)}), {sure}"
+    alike = f"these seeds cannot tell {a.name} and {b.name} apart by {label} ({sure})"
     if found.more_seeds is None:
         return f"{alike}; even {MANY} seeds each would hardly do: call it a tie"
     seeds = f"about {found.more_seeds} more seed{'s' * (found.more_seeds != 1)} each"
@@ -264,7 +277,7 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
     """How the two rows differ beyond their names, and what they lack."""
     notes = []
     for row, name in zip(rows, names, strict=True):
-        if row.trouble:
+        if row.failures:
             notes.append(f"{name}: {row.verdict}; what is said of it concerns the runs with a score")
         if row.missing:
             notes.append(f"{name}: seeds {', '.join(map(str, row.missing))} of the protocol are missing")
@@ -289,7 +302,7 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
     return notes
 
 
-def _doubts(sides: Sequence[Side], apart: Difference) -> list[str]:
+def _doubts(sides: Sequence[Side], apart: Difference | None) -> list[str]:
     """Reasons not to trust the numbers too much."""
     notes = []
     for side in sides:
@@ -301,8 +314,10 @@ def _doubts(sides: Sequence[Side], apart: Difference) -> list[str]:
             )
     if min(side.summary.n for side in sides) < LOW_N:
         notes.append(f"fewer than {LOW_N} runs: intervals are wide, and only large differences can be found")
-    if apart.paired and len({*sides[0].values, *sides[1].values}) > len(
-        sides[0].values.keys() & sides[1].values.keys()
+    if (
+        apart
+        and apart.paired
+        and len({*sides[0].values, *sides[1].values}) > len(sides[0].values.keys() & sides[1].values.keys())
     ):
         notes.append("the paired test leaves out the seeds that only one of them has")
     return notes

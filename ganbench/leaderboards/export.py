@@ -43,7 +43,9 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
     for name in table.columns:
         flat |= {f"{table.label(name)} {part}": value for part, value in _parts(row, name).items()}
     if table.best_label in table.extras:
-        best = {f"{table.best_label} {part}": value for part, value in _summary(row.best and row.best.score).items()}
+        best = {
+            f"{table.best_label} {part}": value for part, value in _summary(row, row.best and row.best.score).items()
+        }
         flat |= {**best, "best kimg": row.best and row.best.kimg}
     if table.target is not None:
         flat |= _target_parts(row)
@@ -63,13 +65,14 @@ _COUNTS = ("rank", "rank worst", "ok", "seeds", "missing", "reached target", "co
 
 def _parts(row: Row, name: str) -> dict[str, float | int | None]:
     """``eval_sd`` is the noise of one evaluation, ``sd`` that of one seed (its evaluations averaged)."""
-    return _summary(row.scores.get(name)) | {"eval_sd": row.noise.get(name)}
+    return _summary(row, row.scores.get(name)) | {"eval_sd": row.noise.get(name)}
 
 
-def _summary(summary: Summary | None) -> dict[str, float | int | None]:
+def _summary(row: Row, summary: Summary | None) -> dict[str, float | int | None]:
     """``centre`` with ``low`` and ``high`` is on the scale of the test (the geometric mean where logarithms are
-    compared), ``sd`` that of the plain values."""
+    compared), and absent where a seed failed or collapsed; ``sd`` is that of the plain values."""
     parts: dict[str, Any] = {part: getattr(summary, part, None) for part in ("centre", "sd", "low", "high", "median")}
+    parts |= dict.fromkeys(("centre", "low", "high")) if row.trouble else {}
     parts |= {"min": min(summary.values), "max": max(summary.values)} if summary else {"min": None, "max": None}
     return parts | {"n": summary.n if summary else 0}
 
@@ -183,4 +186,4 @@ def _best(table: Table, row: Row) -> dict[str, Any] | None:
     values = {
         str(r.seed): r.best.scores[table.headline] for r in row.well if r.best and table.headline in r.best.scores
     }
-    return {**_summary(row.best.score), "kimg": row.best.kimg, "values": values}
+    return {**_summary(row, row.best.score), "kimg": row.best.kimg, "values": values}

@@ -13,8 +13,7 @@ from ganbench.leaderboards.table import Table
 TOLD: dict[Part, tuple[str, str]] = {
     "unstable": (
         "Rows with a failed or collapsed seed",
-        "Below all complete rows, by the number of such seeds, then by the median. They are not tested: that they "
-        "stand here is a rule, not a finding.",
+        "By the number of such seeds, then by the median. Not tested, not ranked.",
     ),
     "incomplete": ("Rows that lack seeds", "No rank until every seed has run."),
     "custom": ("Custom runs", "Made with changed settings: never ranked."),
@@ -56,7 +55,7 @@ def _rules(table: Table) -> str:
         draws = f"{judging.draws} x " if judging.draws > 1 else ""
         rules = [
             f"data: `{protocol.dataset}`{size}",
-            f"budget: {training.budget_kimg:g} thousand real images shown to D, {training.batch} at a time",
+            f"budget: {training.budget_kimg:g} thousand real samples shown to D, {training.batch} at a time",
             f"judged at the end of the budget on {draws}{judging.samples} samples{space}",
         ]
     rules += [
@@ -70,12 +69,28 @@ def _rules(table: Table) -> str:
 def _reading(table: Table) -> str:
     drawn = {row.entry.yardstick for row in table.block("yardstick")}
     yardsticks = " Yardsticks, in italics, were not trained; the same code scores them." if drawn else ""
-    perfect = " Real data score what a perfect generator would." if "real data" in drawn else ""
     return (
         "Every row had the same data and the same number of real images shown to its discriminator, and was "
         f"scored at the end of the budget. Its rank by {table.label(table.headline)} is a range: it could be any of "
-        "these, as far as the seeds tell. A wide range belongs to a row whose seeds differ much." + yardsticks + perfect
+        "these, as far as the seeds tell. A wide range belongs to a row whose seeds differ much."
+        + yardsticks
+        + _floor(table)
     )
+
+
+def _floor(table: Table) -> str:
+    """What the score of real data is good for."""
+    rows = [record.self_checks.fake for row in table.block("entry") for record in row.well if record.self_checks]
+    real = [row for row in table.block("yardstick") if row.entry.yardstick == "real data"]
+    few = min((record.self_checks.fake for row in real for record in row.records if record.self_checks), default=0)
+    if not real:
+        return ""
+    if rows and few < max(rows):
+        return (
+            f" Real data score a little worse than a perfect generator would: there are only {few} on either side, "
+            f"while rows are scored on {max(rows)}."
+        )
+    return " Real data score what a perfect generator would."
 
 
 def _reproduce(table: Table) -> list[str]:

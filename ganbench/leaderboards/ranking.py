@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ganbench.leaderboards.rows import Entry, Row
-from ganbench.leaderboards.statistics import ALPHA, Ranking, Summary, holm, on_log_scale, rank, welch
+from ganbench.leaderboards.rows import AgainstTrivial, Entry, Row
+from ganbench.leaderboards.statistics import ALPHA, Ranking, Summary, holm, on_log_scale, rank, smallest_step, welch
 from ganbench.records.record import Column
 
 TRIVIAL = ("gaussian fit", "low-rank gaussian fit")
@@ -51,7 +51,18 @@ def standing_of(rows: Iterable[Row], column: str, about: Column | None, seeds: S
     )
     if about is None or about.goal == "info" or not rivals or len(seeds) < 2:
         return None
-    return Standing(rivals, rank([row.scores[column].values for row in rivals], about.goal, about.log))
+    groups = [row.scores[column].values for row in rivals]
+    log = on_log_scale(groups, about.log)
+    least = [step_of(row, column, about, log=log) for row in rivals]
+    return Standing(rivals, rank(groups, about.goal, log, least))
+
+
+def step_of(row: Row, column: str, about: Column, *, log: bool) -> float:
+    """The least standard deviation that a row is credited with in a column: one step of the score."""
+    checks = [record.self_checks.fake for record in row.well if record.self_checks]
+    draws = max(1, min((len(record.draws) for record in row.well), default=1))
+    values = row.scores[column].values
+    return smallest_step(values, low=about.low, counted=about.log, draws=draws, samples=min(checks, default=1), log=log)
 
 
 def judged(rows: Sequence[Row], headline: str, column: Column | None, seeds: Sequence[int]) -> list[Row]:
@@ -63,16 +74,29 @@ def judged(rows: Sequence[Row], headline: str, column: Column | None, seeds: Seq
     trivial = next((r for name in TRIVIAL for r in rows if r.entry.yardstick == name and headline in r.scores), None)
     if trivial is None or column is None or column.goal == "info":
         return rows
-    better, name = _better_than(trivial, rows, headline, column), trivial.entry.yardstick
-    return [replace(row, not_beaten="" if row.key in better or row.kind == "yardstick" else name) for row in rows]
+    against = _against(trivial, rows, headline, column)
+    return [row if row.kind == "yardstick" else replace(row, trivial=against[row.key]) for row in rows]
 
 
-def _better_than(trivial: Row, rows: Sequence[Row], headline: str, column: Column) -> set[tuple[Entry, bool]]:
-    """The rows that beat a yardstick: significantly, where a row can be tested, else by the median."""
-    bar, sign = trivial.scores[headline], sign_of(column)
-    scored = [row for row in rows if headline in row.scores and row.kind != "yardstick"]
-    ahead = [r for r in scored if sign * centre_of(r, r.scores[headline]) < sign * centre_of(trivial, bar)]
-    tested = [row for row in scored if not row.trouble and row.scores[headline].n > 1 and bar.n > 1]
-    p = holm([welch(row.scores[headline].values, bar.values, column.log) for row in tested])
-    unsure = {row.key for row, adjusted in zip(tested, p, strict=True) if adjusted > ALPHA}
-    return {row.key for row in ahead if row.key not in unsure}
+def _against(
+    trivial: Row, rows: Sequence[Row], headline: str, column: Column
+) -> dict[tuple[Entry, bool], AgainstTrivial]:
+    """Every row against a yardstick: significantly better, where it can be tested, else better by the median."""
+    name, bar, sign = trivial.entry.yardstick, trivial.scores[headline], sign_of(column)
+    trained = [row for row in rows if row.kind != "yardstick"]
+    tested = [r for r in trained if not r.trouble and headline in r.scores and min(r.scores[headline].n, bar.n) > 1]
+    p = holm([_p(row, trivial, headline, column) for row in tested])
+    adjusted = {row.key: float(value) for row, value in zip(tested, p, strict=True)}
+    found = {}
+    for row in trained:
+        score, sure = row.scores.get(headline), adjusted.get(row.key)
+        ahead = score is not None and sign * centre_of(row, score) < sign * centre_of(trivial, bar)
+        found[row.key] = AgainstTrivial(name, ahead and (sure is None or sure <= ALPHA), sure, len(tested))
+    return found
+
+
+def _p(row: Row, trivial: Row, headline: str, column: Column) -> float:
+    values = row.scores[headline].values, trivial.scores[headline].values
+    log = on_log_scale(values, column.log)
+    one, other = (step_of(side, headline, column, log=log) for side in (row, trivial))
+    return welch(*values, log, (one, other))

@@ -94,6 +94,16 @@ class Reached(NamedTuple):
     runs: int
 
 
+class AgainstTrivial(NamedTuple):
+    """A row against the trivial yardstick ``name``: whether it beats it, and the p-value of their difference, adjusted
+    for all ``tests`` of this kind in the table (None: not tested, so medians decide)."""
+
+    name: str
+    beaten: bool
+    p: float | None
+    tests: int
+
+
 @dataclass(frozen=True)
 class Row:
     """One entry, custom run or yardstick over its seeds.
@@ -112,11 +122,11 @@ class Row:
     best: BestSoFar | None = None
     reached: Reached | None = None
     edits: tuple[Edit, ...] = ()
-    unscored: int = 0
-    """The number of successful runs without a score in the headline."""
+    unscored: tuple[int, ...] = ()
+    """The seeds of successful runs without a score in the headline."""
     rank: Range | None = None
-    not_beaten: str = ""
-    """The yardstick that this row does not beat, where it should."""
+    trivial: AgainstTrivial | None = None
+    """How the row fares against the trivial yardstick; None if the table has none."""
     here: bool = False
     timing: Timing | None = None
     """How fast the row is, timed alone; None unless the whole table is shown by timings."""
@@ -170,9 +180,14 @@ class Row:
         return ", ".join(sorted({record.d_norm for record in self.records if record.d_norm}))
 
     @property
+    def not_beaten(self) -> str:
+        """The trivial yardstick, if this row does not beat it."""
+        return self.trivial.name if self.trivial and not self.trivial.beaten else ""
+
+    @property
     def trouble(self) -> int:
-        """How many runs failed, collapsed, or have no score in the headline."""
-        return len(self.failures) + len(self.collapses) + self.unscored
+        """How many seeds failed, collapsed, or have no score in the headline."""
+        return len({record.seed for record in self.failures} | {*self.collapses, *self.unscored})
 
     @property
     def part(self) -> Part:
@@ -187,9 +202,10 @@ class Row:
         wrong = Counter(record.status for record in self.failures)
         reasons = [f"{len(self.collapses)} collapsed"] if self.collapses else []
         reasons += [f"{count} {status}" for status, count in sorted(wrong.items())]
-        reasons += [f"{self.unscored} without a headline"] if self.unscored else []
+        silent = [seed for seed in self.unscored if seed not in self.collapses]
+        reasons += [f"{len(silent)} without a headline"] if silent else []
         reasons += [f"{len(self.missing)} missing"] if self.missing else []
-        return ", ".join([f"{self.ok - len(self.collapses)}/{self.seeds}", *reasons])
+        return ", ".join([f"{len(self.records) - self.trouble}/{self.seeds}", *reasons])
 
 
 def _positive(values: Iterable[float]) -> float | None:
@@ -251,7 +267,7 @@ def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Itera
         reached=_reached(finished, rules, len(machines) == 1),
         edits=tuple(edits),
         here=here,
-        unscored=sum(rules.headline not in record.scores for record in well),
+        unscored=tuple(record.seed for record in well if rules.headline not in record.scores),
     )
 
 

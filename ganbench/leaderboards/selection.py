@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -251,17 +252,21 @@ def _doubts(rows: Sequence[Row]) -> list[str]:
 
 
 def _absences(rows: Sequence[Row]) -> list[str]:
-    """Scores that do not exist, with the reason and the number of records that lack them."""
-    where: dict[tuple[tuple[str, ...], str], list[str]] = defaultdict(list)
+    """Scores that do not exist, with the reason and the number of records that lack them. Reasons that differ in their
+    numbers only are one."""
+    where: dict[tuple[tuple[str, ...], str], list[tuple[str, str]]] = defaultdict(list)
     for row in rows:
         for record in row.records:
             for reason in dict.fromkeys(record.absent.values()):
                 columns = tuple(column for column, why in record.absent.items() if why == reason)
-                where[columns, one_line(reason)].append(row.entry.name)
-    return [
-        f"no {listed(columns)} in {_plural(len(names), 'record')} ({', '.join(dict.fromkeys(names))}): {reason}"
-        for (columns, reason), names in where.items()
-    ]
+                where[columns, re.sub(r"\d+(\.\d+)?", "#", reason)].append((row.entry.name, one_line(reason)))
+    notes = []
+    for (columns, _), found in where.items():
+        names, reasons = (list(dict.fromkeys(part)) for part in zip(*found, strict=True))
+        more = ", for example" if len(reasons) > 1 else ""
+        count = _plural(len(found), "record")
+        notes.append(f"no {listed(columns)} in {count} ({', '.join(names)}){more}: {reasons[0]}")
+    return notes
 
 
 def _plural(n: int, noun: str) -> str:

@@ -25,6 +25,8 @@ MIN_PAIRS, MIN_CORRELATION = 5, 0.3
 """The fewest common seeds, and the lowest correlation, for which two methods are compared in pairs."""
 MANY = 1000
 """Methods that need more seeds than this to be told apart count as alike."""
+NOTHING = 1e-12
+"""Anything smaller is rounding error, such as the distance of a set from itself."""
 _Z = 1.959963984540054
 
 Array = NDArray[np.float64]
@@ -79,18 +81,48 @@ def pooled_sd(groups: Iterable[Sequence[float]]) -> float | None:
     return math.sqrt(squares / freedom) if freedom else None
 
 
-def welch(a: Sequence[float], b: Sequence[float], log: bool = False) -> float:
+def smallest_step(
+    values: Sequence[float], *, low: float | None, counted: bool, draws: int, samples: int, log: bool
+) -> float:
+    """The smallest change that a mean over draws can show: noise is not smaller, even if all seeds agree.
+
+    A count (whole numbers in every draw, such as ``modes_hit``) changes by 1 in one draw. Any other score of N samples
+    changes by the weight of one sample in one draw, 1 / (N * draws): of the unit for a score that begins at 0 (a share,
+    a density), relative to the score for any other, and on the log scale.
+
+    Args:
+        values: the scores compared.
+        low: the score's lowest possible value; None for open.
+        counted: whether the score may be a count: its values are in 0 .. infinity.
+        draws, samples: evaluations of a run, and samples in each.
+        log: whether the step is that of the logarithm.
+    """
+    if counted and _whole(values, draws):
+        return math.log1p(1 / draws / min(values)) if log else 1 / draws
+    one = 1 / (draws * samples)
+    if log:
+        return math.log1p(one)
+    return one if low == 0 else one * max(map(abs, values))
+
+
+def _whole(values: Iterable[float], draws: int) -> bool:
+    """Whether all values are counts, or means of as many counts as there are draws."""
+    return all(math.isclose(value * draws, round(value * draws), rel_tol=0, abs_tol=1e-6) for value in values)
+
+
+def welch(a: Sequence[float], b: Sequence[float], log: bool = False, least: tuple[float, float] = (0.0, 0.0)) -> float:
     """Two-sided p of Welch's t-test (Welch 1947): equal means, whatever the variances.
 
-    On the log scale where ``log`` is set and every value is positive. Without any variance the p-value is 1
-    for equal values and 0 for different ones.
+    On the log scale where ``log`` is set and every value is positive. ``least`` are the smallest standard deviations
+    that the groups are credited with, on that scale. Without any variance the p-value is 1 for equal values and 0 for
+    different ones.
 
     Raises:
         ValueError: a group has fewer than two values.
     """
     if min(len(a), len(b)) < 2:
         raise ValueError("Welch's test needs two values in each group")
-    return float(_p_values(*_all_moments([a, b], on_log_scale([a, b], log)))[0, 1])
+    return float(_p_values(*_all_moments([a, b], on_log_scale([a, b], log), least))[0, 1])
 
 
 def holm(p: ArrayLike) -> Array:
@@ -123,12 +155,16 @@ class Ranking(NamedTuple):
     log: bool
 
 
-def rank(groups: Sequence[Sequence[float]], goal: Goal, log: bool = False, alpha: float = ALPHA) -> Ranking:
+def rank(
+    groups: Sequence[Sequence[float]], goal: Goal, log: bool = False, least: Sequence[float] = (), alpha: float = ALPHA
+) -> Ranking:
     """Ranges of ranks, ``1 + #significantly better .. E - #significantly worse``.
 
     Welch's test with Holm's correction over all pairs: the chance of any false claim in the whole table is at most
     ``alpha``, so with that confidence every range holds the true rank of its entry. Ranges are not made to follow the
-    order of the means: where spreads differ, that would cost their confidence.
+    order of the means: where spreads differ, that would cost their confidence. ``least`` are the smallest standard
+    deviations that the entries are credited with, on the scale of the test: seeds that happen to agree on a count of
+    modes are no proof that all would.
 
     Raises:
         ValueError: an entry has fewer than two values, or the score has no direction (``goal`` is "info").
@@ -138,7 +174,7 @@ def rank(groups: Sequence[Sequence[float]], goal: Goal, log: bool = False, alpha
     log = on_log_scale(groups, log)
     if not groups:
         return Ranking((), np.ones((0, 0)), log)
-    n, mean, variance = _all_moments(groups, log)
+    n, mean, variance = _all_moments(groups, log, least)
     pairs = np.triu_indices(len(n), 1)
     adjusted: Array = np.ones((len(n), len(n)))
     adjusted[pairs] = holm(_p_values(n, mean, variance)[pairs])
@@ -170,10 +206,16 @@ class Difference(Struct, frozen=True):
     freedom: float
 
 
-def difference(a: Sequence[float], b: Sequence[float], log: bool = False, paired: bool = False) -> Difference:
+def difference(
+    a: Sequence[float],
+    b: Sequence[float],
+    log: bool = False,
+    paired: bool = False,
+    least: tuple[float, float] = (0.0, 0.0),
+) -> Difference:
     """Compare two means by Welch's t-test (Welch 1947), or by Student's paired one, where ``a[i]`` belongs to ``b[i]``.
 
-    On the log scale where ``log`` is set and every value is positive.
+    On the log scale where ``log`` is set and every value is positive. ``least`` as in ``welch``; pairs do without.
 
     Raises:
         ValueError: a group has fewer than two values, or pairs are not complete.
@@ -183,7 +225,8 @@ def difference(a: Sequence[float], b: Sequence[float], log: bool = False, paired
     log = on_log_scale([a, b], log)
     if log:
         a, b = [math.log(v) for v in a], [math.log(v) for v in b]
-    (mean_a, var_a), (mean_b, var_b) = _moments(a), _moments(b)
+    _, means, variances = _all_moments([a, b], False, () if paired else least)
+    (mean_a, mean_b), (var_a, var_b) = means.tolist(), variances.tolist()
     if paired:
         apart, variance = _moments([x - y for x, y in zip(a, b, strict=True)])
         error, df, freedom = math.sqrt(variance / len(a)), len(a) - 1.0, 1.0
@@ -197,7 +240,7 @@ def difference(a: Sequence[float], b: Sequence[float], log: bool = False, paired
     ends = (apart, apart - half, apart + half)
     estimate, low, high = map(math.exp, ends) if log else ends
     shift = abs(apart) / math.sqrt(variance) if variance else math.inf if apart else 0.0
-    p = _one_sample(apart, error, df) if paired else welch(a, b)
+    p = _one_sample(apart, error, df) if paired else welch(a, b, least=least)
     return Difference(estimate, low, high, p, paired, log, hedges_g(a, b), shift, freedom)
 
 
@@ -311,8 +354,8 @@ def _power(n: int, shift: float, freedom: float, alpha: float) -> float:
 
 
 def on_log_scale(groups: Iterable[Sequence[float]], log: bool) -> bool:
-    """Whether to compare logarithms: the column asks for it, and every value has one."""
-    return log and all(value > 0 for group in groups for value in group)
+    """Whether to compare logarithms: the column asks for it, and every value has one that is no rounding error's."""
+    return log and all(value > NOTHING for group in groups for value in group)
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float]:
@@ -325,11 +368,14 @@ def _moments(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.fsum([(value - mean) ** 2 for value in values]) / (len(values) - 1)
 
 
-def _all_moments(groups: Sequence[Sequence[float]], log: bool) -> tuple[Array, Array, Array]:
-    """n, mean and variance of every group."""
+def _all_moments(
+    groups: Sequence[Sequence[float]], log: bool, least: Sequence[float] = ()
+) -> tuple[Array, Array, Array]:
+    """n, mean and variance of every group, the variance not below the square of ``least``."""
     moments = [_moments([math.log(v) for v in group] if log else group) for group in groups]
     n = np.array([len(group) for group in groups], np.float64)
-    return n, np.array([m for m, _ in moments]), np.array([v for _, v in moments])
+    mean, variance = np.array([m for m, _ in moments]), np.array([v for _, v in moments])
+    return n, mean, np.maximum(variance, np.square(least)) if len(least) else variance
 
 
 def _p_values(n: Array, mean: Array, variance: Array) -> Array:

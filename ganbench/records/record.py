@@ -136,8 +136,9 @@ class SelfChecks(Struct, frozen=True):
 
     ``real`` and ``fake`` are the numbers of samples compared, ``floor`` scores reals against other reals, ``identical``
     the reference against itself (both with the headline's metric). ``effective_samples`` is the fakes' Vendi score
-    (Friedman and Dieng 2023), about 1 if all point the same way, ``real_effective`` that of the reals (0: unknown, in
-    records before 0.2), ``spread`` the fakes' variance as a share of the reals'. ``failed`` are sentences.
+    (Friedman and Dieng 2023), about 1 if all point the same way, ``real_effective`` that of the reals (0: unknown).
+    ``spread`` is the fakes' variance in the features as a share of the reals', ``raw_spread`` the same of the samples
+    themselves (None: unknown; in records before 0.2, a spread of exactly 1 is unknown, too). ``failed`` are sentences.
     """
 
     real: int
@@ -145,9 +146,10 @@ class SelfChecks(Struct, frozen=True):
     floor: dict[str, float]
     identical: dict[str, float]
     effective_samples: float
-    spread: float = 1.0
+    spread: float | None = None
     failed: tuple[str, ...] = ()
     real_effective: float = 0.0
+    raw_spread: float | None = None
 
 
 class Environment(Struct, frozen=True):

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import stdev
 
-from ganbench.leaderboards.statistics import ALPHA, holm, on_log_scale, pooled_sd
-from ganbench.records.record import Column, Record
+from ganbench.leaderboards.statistics import ALPHA, holm, on_log_scale, pooled_sd, smallest_step
+from ganbench.records.record import Record
 from ganbench.runs.siblings import ENOUGH
 
 
@@ -42,9 +42,9 @@ def judge(then: Record, now: Record, others: Sequence[Record]) -> list[Judged]:
     σ is too large if anything, so the test errs on the side of noise.
 
     s is at least the noise of evaluating one run (standard deviation between draws of the other seeds, pooled, over the
-    root of the number of draws) and at least one step of the score (see ``_step``). It is on the log scale for columns
-    that tables compare there, if all their values are positive. Holm's correction covers all columns compared: those
-    with a direction that the record, its repetition and at least two other seeds have.
+    root of the number of draws) and at least one step of the score (``smallest_step``). It is on the log scale for
+    columns that tables compare there, if all their values are positive. Holm's correction covers all columns compared:
+    those with a direction that the record, its repetition and at least two other seeds have.
 
     Args:
         then, now: the record and its repetition, both successful.
@@ -79,31 +79,17 @@ def _p(name: str, then: Record, now: Record, others: Sequence[Record]) -> float:
     if before == after:
         return 1.0
     evaluation = pooled_sd(_scaled(values, log) for values in draws) or 0.0
-    step = _step(column, [*means, *(value for values in draws for value in values)], now, log)
+    step = smallest_step(
+        [*means, *(value for values in draws for value in values)],
+        low=column.low,
+        counted=column.log,
+        draws=len(now.draws),
+        samples=now.self_checks.fake if now.self_checks else 1,
+        log=log,
+    )
     s = max(stdev(seeds), evaluation / math.sqrt(len(now.draws)), step)
     return float(2 * stdtr(len(seeds) - 1, -abs(after - before) / (math.sqrt(2) * s)))
 
 
 def _scaled(values: Iterable[float], log: bool) -> list[float]:
     return [math.log(value) if log else value for value in values]
-
-
-def _step(column: Column, values: Sequence[float], now: Record, log: bool) -> float:
-    """The smallest change that the mean over draws can show: noise is not smaller, even if all seeds agree.
-
-    A count (a column in 0 .. ∞ with whole numbers in every draw, such as ``modes_hit``) changes by 1 in one draw. Any
-    other score of N samples changes by the weight of one sample in one draw, 1 / (N * draws): of the unit for a score
-    that begins at 0 (a share, a density), relative to the score for any other, and on the log scale.
-    """
-    draws = len(now.draws)
-    if column.log and _whole(values, draws):
-        return math.log1p(1 / draws / min(values)) if log else 1 / draws
-    one = 1 / (draws * (now.self_checks.fake if now.self_checks else 1))
-    if log:
-        return math.log1p(one)
-    return one if column.low == 0 else one * max(map(abs, values))
-
-
-def _whole(values: Iterable[float], draws: int) -> bool:
-    """Whether all values are counts, or means of as many counts as there are draws."""
-    return all(math.isclose(value * draws, round(value * draws), rel_tol=0, abs_tol=1e-6) for value in values)

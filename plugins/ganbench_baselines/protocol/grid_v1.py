@@ -23,7 +23,7 @@ def ganbench_protocol() -> Protocol:
             extractor="raw",
             metrics=("modes", "density-coverage"),
             headline="coverage",
-            shown=("hq_fraction", "modes_covered", "modes_effective", "mode_kl"),
+            shown=("hq_fraction", "modes_covered", "modes_effective"),
             target=0.5,
         ),
     )
