@@ -101,8 +101,8 @@ def test_the_limit_of_collapse_travels_with_the_verdicts_columns() -> None:
     bench = prepare(load_protocol("ring-v1"), "cpu")
     one = Split(bench.judge.reference.x[:1].repeat(2500, 1))
     verdict = bench.judge.score(one, 0)
-    assert verdict.columns["modes_hit"] == Column("max", 0, None, 1.0)
-    assert verdict.columns["hq_fraction"] == Column("max", 0, 1)
+    assert verdict.columns["modes_hit"] == Column("max", 0, None, 1.0, "modes")
+    assert verdict.columns["hq_fraction"] == Column("max", 0, 1, None, "modes")
 
 
 @pytest.mark.parametrize("limits", [{"other": 1.0}, {"score": float("nan")}])

@@ -348,6 +348,42 @@ def test_scores_of_another_judge_or_other_data_never_share_a_table(mixed, other)
     assert table.left_out == ("1 record judged on other data or by another extractor left out",)
 
 
+def revised(records: list[Record], **revisions: int) -> list[Record]:
+    """Records that were judged by these revisions of two metrics, and say which column is whose."""
+    owner = {
+        f"fid@{TAG}": "fid",
+        f"is@{TAG}": "is",
+        f"coverage@{TAG}": "near",
+        "modes_covered": "m",
+        "hq_fraction": "m",
+    }
+    parts = {name: Component(name, "ganbench", "0.1.0", "s", revisions.get(name, 1)) for name in ("fid", "near", "m")}
+    columns = {name: replace(column, metric=owner[name]) for name, column in COLUMNS.items()}
+    return [replace(record, metrics=parts, columns=columns) for record in records]
+
+
+def test_of_records_judged_by_another_revision_of_a_metric_only_its_columns_are_left_out():
+    table = build(revised(seeds("b+x", 0.6), m=2), TOY, published=revised(seeds("a+x", 0.5) + seeds("c+x", 0.4)))
+    mine = row(table, "b+x")
+    assert (mine.rank, mine.here) == ((1, 1), True)
+    assert set(mine.scores) == {f"fid@{TAG}", f"is@{TAG}", f"coverage@{TAG}"}
+    assert "hq_fraction" in row(table, "a+x").scores
+    assert table.left_out == ("5 records judged by another revision of m: its scores left out",)
+
+
+def test_records_whose_headline_is_of_another_revision_are_left_out_with_the_reason():
+    table = build(revised(seeds("b+x", 0.6), near=2), TOY, published=revised(seeds("a+x", 0.5) + seeds("c+x", 0.4)))
+    assert names(table) == ["a+x", "c+x"]
+    sentence = "5 records judged by another revision of near left out (`--no-published` shows them)"
+    assert table.left_out == (sentence,)
+
+
+def test_records_that_do_not_say_whose_their_columns_are_do_not_share_a_table_with_another_revision():
+    old = [replace(record, columns=COLUMNS) for record in revised(seeds("b+x", 0.6), m=2)]
+    table = build(old, TOY, published=revised(seeds("a+x", 0.5) + seeds("c+x", 0.4)))
+    assert names(table) == ["a+x", "c+x"]
+
+
 def test_seeds_that_the_protocol_does_not_have_do_not_narrow_an_interval():
     table = build([*seeds("a+x", 0.5), make("a+x", 99, 0.5)], TOY)
     assert table.rows[0].scores[table.headline].n == 5
@@ -719,9 +755,23 @@ def test_any_column_can_be_sorted_by_in_its_own_direction():
     records = seeds("a+x", 0.5) + seeds("b+x", 0.9, speed=slow) + seeds("c+x", 0.7)
     assert names(build(records, TOY)) == ["b+x", "c+x", "a+x"]
     assert names(build(records, TOY, sort="fid")) == ["b+x", "c+x", "a+x"]
-    assert names(build(records, TOY, sort="images/s")) == ["a+x", "c+x", "b+x"]
+    assert names(build(records, TOY, sort="images/s")) == ["c+x", "a+x", "b+x"]  # of equals, the better by the headline
     assert names(build(records, TOY, sort="arch")) == ["a+x", "b+x", "c+x"]
     assert names(build(records, TOY, sort="rank")) == ["b+x", "c+x", "a+x"]
+
+
+def test_what_a_user_chose_or_sorted_by_is_shown_before_other_columns(mixed):
+    chosen = shown(build(mixed, TOY, metrics=["hq_fraction"]), 92)
+    assert "hq_fraction" in chosen.split("rank:")[0]
+    by_speed = shown(build(mixed, TOY, sort="images/s"), 75)
+    assert "images/s" in by_speed.split("rank:")[0]
+    assert "images/s" not in shown(build(mixed, TOY), 65).split("rank:")[0]
+
+
+def test_sorted_by_rank_equal_ranges_and_yardsticks_stay_in_the_order_of_the_headline(mixed):
+    records = seeds("a+x", 0.5) + seeds("b+x", 0.501) + yardstick("noise", 0.01) + yardstick("gaussian fit", 0.2)
+    table = build(records, TOY, sort="rank")
+    assert [table.title(r) for r in table.rows] == ["b+x", "a+x", "gaussian fit", "noise"]
 
 
 def test_an_unknown_column_is_refused_with_a_suggestion(mixed):
@@ -1053,7 +1103,7 @@ def test_the_json_holds_every_raw_value(mixed):
         str(r.seed): r.scores[f"coverage@{TAG}"] for r in mixed if r.entry == "dcgan+wgan-gp"
     }
     assert [len(draws) for draws in best["scores"][f"fid@{TAG}"]["draws"].values()] == [2] * 5
-    assert whole["columns"][f"fid@{TAG}"] == {"goal": "min", "low": 0, "high": None, "collapsed_at": None}
+    assert whole["columns"][f"fid@{TAG}"] == {"goal": "min", "low": 0, "high": None, "collapsed_at": None, "metric": ""}
 
 
 def test_the_readme_says_what_was_compared_and_how_to_repeat_it(mixed):

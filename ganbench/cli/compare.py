@@ -126,6 +126,7 @@ def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row,
     Raises:
         GanbenchError: there is none, or a folder holds several.
     """
+    from ganbench.leaderboards.selection import judgement
     from ganbench.leaderboards.table import build
 
     if folder is None:
@@ -134,7 +135,8 @@ def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row,
             raise RecordError(f"there are no records to look up the row '{text}' in", "see `ganbench leaderboard`")
         return _named(text, whole), whole
     same = sources.rules is not None and all(record.digest == sources.rules.digest for record in folder)
-    rules, published = (sources.rules, sources.published) if same else (None, [])
+    alike = [record for record in sources.published if judgement(record) == judgement(folder[0])]
+    rules, published = (sources.rules, alike) if same else (None, [])
     table = build(folder, rules, published=published, installed=installed_source)
     mine = [row for row in table.rows if row.here]
     if len(mine) != 1:
@@ -153,7 +155,8 @@ def _named(text: str, table: Table) -> Row:
     close = get_close_matches(text, titles, 1)
     meant = f" - did you mean '{close[0]}'?" if close else ""
     known = ", ".join(dict.fromkeys(table.title(row) for row in table.rows))
-    raise GanbenchError(f"no row of {table.name} is called '{text}'{meant}", f"rows: {known or 'none'}")
+    hint = "; ".join([f"rows: {known or 'none'}", *table.left_out])
+    raise GanbenchError(f"no row of {table.name} is called '{text}'{meant}", hint)
 
 
 # -- what is printed -----------------------------------------------------------------------------------------

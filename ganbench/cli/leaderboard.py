@@ -94,7 +94,7 @@ def _show(
         complain(error)
     if table is None and not errors:
         raise RecordError(
-            f"there are no records of {protocol} in {runs} and none published",
+            f"there are no records of {protocol} in {runs}" + (" and none published" if published else ""),
             f"ganbench run --protocol {protocol} ...",
         )
     if errors:

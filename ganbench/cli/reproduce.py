@@ -64,7 +64,7 @@ def reproduce(
         history = Path(job.folder, "history.jsonl")
         rows = [json.loads(line) for line in history.read_text("utf-8").splitlines()] if history.exists() else []
     changes = conditions(then, now)
-    for change in changes:
+    for change in changes if not quiet else ():
         terminal.print(f"[yellow]changed:[/] {escape(change.sentence)}", soft_wrap=True)
     found = compare(then, now, changes, others, [row["kimg"] for row in rows])
     colour = "red" if not found.reproduced else "green" if found.exact else "yellow"

@@ -135,16 +135,33 @@ def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None
     ]
     name = [] if protocol == DEFAULT_PROTOCOL else [protocol]
     runs = [] if out == Path("runs") else ["--runs", str(out)]
-    command = shlex.join(["ganbench", "leaderboard", *name, *runs])
+    among = _are_among_published(plan)
+    alone = ["--no-published"] if published_folder(plan.protocol.name) and not among else []
+    command = shlex.join(["ganbench", "leaderboard", *name, *runs, *alone])
     if trained and (samples := sorted((trained[0] / "samples").glob("*.png"))):
         lines.append(f"the last samples of {trained[0].parent.name}, {trained[0].name}: [bold]{samples[-1]}[/]")
-    among = "shows this among the published rows" if published_folder(plan.protocol.name) else "prints this table again"
-    lines.append(f"next: [bold]{command}[/] {among}")
+    lines.append(
+        f"next: [bold]{command}[/] {'shows this among the published rows' if among else 'prints this table again'}"
+    )
     if trained:
         drawing = shlex.join(["ganbench", "sample", str(trained[0]), "-n", "64", "--out", "grid.png"])
         lines.append(f"      [bold]{drawing}[/] draws new samples")
     for line in lines:
         terminal.print(line, soft_wrap=True)
+
+
+def _are_among_published(plan: Plan) -> bool:
+    """Whether the runs and the published rows may share a table."""
+    from ganbench.leaderboards.publishing import records_in
+    from ganbench.leaderboards.selection import fitted_to, judgement
+    from ganbench.records.store import read, read_all
+
+    folder = published_folder(plan.protocol.name)
+    published, _ = read_all(records_in(folder)[:1]) if folder else ([], [])
+    mine = next((job.record_file for job in plan.jobs if job.record_file.exists()), None)
+    if not published or mine is None:
+        return False
+    return not isinstance(fitted_to(judgement(published[0]), read(mine)), str)
 
 
 def tricks_of(texts: list[str]) -> list[Source]:

@@ -66,7 +66,10 @@ def show(
 def _describe(record: Record, path: Path) -> None:
     terminal = console()
     colour = "green" if record.status == "ok" else "red"
-    terminal.print(f"[bold]{record.entry}[/], seed {record.seed}, on {record.protocol}: [{colour}]{record.status}[/]")
+    collapsed = ", [red]collapsed[/]" if collapses_of(record) else ""
+    terminal.print(
+        f"[bold]{record.entry}[/], seed {record.seed}, on {record.protocol}: [{colour}]{record.status}[/]{collapsed}"
+    )
     if record.reason:
         terminal.print(f"  {record.reason}", markup=False)
     sections = {
@@ -177,7 +180,7 @@ def _arithmetic_rows(record: Record) -> list[tuple[str, str, str]]:
         return []
     total, d, g = (in_units(n, "FLOP") for n in (speed.d_flops + speed.g_flops, speed.d_flops, speed.g_flops))
     peak = in_units(speed.peak_flops_per_second, "FLOP/s")
-    means = "" if env.cuda else f", {env.threads} thread(s)"
+    means = "" if env.cuda else f", {env.threads} thread{'s' * (env.threads != 1)}"
     beside = f"{speed.peak_share:.1%} of the {peak} that a {env.precision} matrix product reached here{means}"
     return [
         ("arithmetic", f"{total} per image", f"D {d}, G {g}"),
@@ -212,9 +215,9 @@ def _provenance_rows(record: Record) -> list[tuple[str, str, str]]:
         ("dataset", f"{record.dataset}", record.dataset_hash),
         ("extractor", record.extractor, ""),
         ("ganbench", f"{env.ganbench}", f"commit {env.commit}{dirty}" if env.commit else ""),
-        ("torch", f"{env.torch}", f"{env.precision}, {env.threads} thread(s)"),
+        ("torch", f"{env.torch}", f"{env.precision}, {env.threads} thread{'s' * (env.threads != 1)}"),
         ("device", f"{env.device}", f"{env.system}, Python {env.python}"),
-        ("started", record.started, f"{env.workers} run(s) at a time"),
+        ("started", record.started, f"{env.workers} run{'s' * (env.workers != 1)} at a time"),
         ("nondeterministic", ", ".join(env.nondeterministic), ""),
         ("weights", record.bits.weights, f"samples {' '.join(record.bits.samples)}" if record.bits.samples else ""),
     ]

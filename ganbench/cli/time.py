@@ -97,7 +97,15 @@ class _Where(NamedTuple):
         """One run of each combination, of which nothing but the players and the rules is used."""
         seeds = self.rules.seeds[:1]
         plan = make_plan(
-            archs, losses, self.rules, tricks=tricks, seeds=seeds, out=self.runs, device=self.device, force=True
+            archs,
+            losses,
+            self.rules,
+            tricks=tricks,
+            seeds=seeds,
+            out=self.runs,
+            device=self.device,
+            force=True,
+            where="--runs",
         )
         return [job for job in plan.todo if not job.yardstick]
 
@@ -156,7 +164,7 @@ def _report(timed: Timed, runs: Path, terminal: Console, as_json: bool) -> None:
     if as_json:
         typer.echo(msgspec.json.encode({"timings": timed.timings}))
     else:
-        terminal.print(_table(timed.timings))
+        terminal.print(_table(timed.timings, terminal.width))
         for line in _below(timed.timings):
             terminal.print(line, style="dim", markup=False, soft_wrap=True)
         terminal.print(f"timing records: [bold]{folder}[/]", soft_wrap=True)
@@ -164,24 +172,36 @@ def _report(timed: Timed, runs: Path, terminal: Console, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _table(timings: Sequence[Timing]) -> Table:
+def _table(timings: Sequence[Timing], width: int) -> Table:
+    """As many columns as ``width`` characters hold; the rows' names and their speeds always stay."""
+    from rich import box
+
+    texts = {timing.entry: _texts(timing) for timing in sorted(timings, key=lambda timing: -timing.train)}
+    widths = {name: max(len(name), *(len(cells[name]) for cells in texts.values())) for name in _texts(timings[0])}
+    for name in ("IQR", "per image", "repeated", "ms/step", "of peak", "MiB", "samples/s"):
+        if max(map(len, texts)) + sum(widths.values()) + 2 * len(widths) + 3 > width:
+            del widths[name]
     table = Table(title=f"{timings[0].protocol}: each row timed alone", title_justify="left")
-    table.add_column("row")
-    for heading in ("images/s", "IQR", "samples/s", "ms/step", "per image", "of peak", "MiB", "repeated"):
-        table.add_column(heading, justify="right")
-    for timing in sorted(timings, key=lambda timing: -timing.train):
-        table.add_row(
-            escape(timing.entry),
-            f"{timing.train:,.0f}",
-            f"{timing.train_iqr:,.0f}",
-            f"{timing.sample:,.0f}",
-            f"{timing.step_ms:.2f}",
-            in_units(timing.d_flops + timing.g_flops, "FLOP") if timing.d_flops else "–",
-            f"{timing.peak_share:.1%}" if timing.peak_share else "–",
-            f"{timing.peak_memory_mb:,.0f}" if timing.peak_memory_mb else "–",
-            str(timing.repeated),
-        )
+    table.box, table.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
+    table.add_column("row", overflow="fold")
+    for heading in widths:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for entry, cells in texts.items():
+        table.add_row(escape(entry), *(cells[heading] for heading in widths))
     return table
+
+
+def _texts(timing: Timing) -> dict[str, str]:
+    return {
+        "images/s": f"{timing.train:,.0f}",
+        "IQR": f"{timing.train_iqr:,.0f}",
+        "samples/s": f"{timing.sample:,.0f}",
+        "ms/step": f"{timing.step_ms:.2f}",
+        "per image": in_units(timing.d_flops + timing.g_flops, "FLOP") if timing.d_flops else "–",
+        "of peak": f"{timing.peak_share:.1%}" if timing.peak_share else "–",
+        "MiB": f"{timing.peak_memory_mb:,.0f}" if timing.peak_memory_mb else "–",
+        "repeated": str(timing.repeated),
+    }
 
 
 def _below(timings: Sequence[Timing]) -> list[str]:
@@ -193,5 +213,5 @@ def _below(timings: Sequence[Timing]) -> list[str]:
     return [
         f"medians of {few} rounds or more; images are reals shown to D{share}",
         f"{where.machine}; {where.system}; Python {where.python}, torch {where.torch}; "
-        f"in the busiest round a task waited for a CPU {busy:.1%} of the time",
+        f"in the busiest good round some task of this machine waited for a CPU {busy:.1%} of the time",
     ]

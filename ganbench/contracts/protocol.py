@@ -155,7 +155,8 @@ def read_toml(path: Path) -> Protocol:
     try:
         rules = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"cannot read the protocol file {path}: {error}", "give the path of a TOML file") from error
+        why = getattr(error, "strerror", None) or error
+        raise ProtocolError(f"cannot read the protocol file {path}: {why}", "give the path of a TOML file") from error
     except tomllib.TOMLDecodeError as error:
         raise ProtocolError(f"{path} is not valid TOML: {error}", _EXAMPLE) from error
     head, _, folder = str(rules.get("dataset", "")).partition(":")

@@ -195,7 +195,7 @@ def _columns(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, Col
     columns = {}
     for column, goal in metric.columns.items():
         low, high = getattr(metric, "ranges", {}).get(column, (None, None))
-        columns[column] = Column(goal, low, high, limits.get(column))
+        columns[column] = Column(goal, low, high, limits.get(column), name)
     return columns
 
 

@@ -156,7 +156,13 @@ def _in_table(rows: tuple[Row, Row], standing: Standing | None) -> InTable | Non
     ranges, adjusted = standing.ranking.ranges, float(standing.ranking.adjusted[one, other])
     n = len(standing.rows)
     tests = n * (n - 1) // 2
-    return InTable(adjusted, tests, f"the {tests} pairs of the table", (str(ranges[one]), str(ranges[other])), n)
+    return InTable(
+        adjusted,
+        tests,
+        f"the {tests} pairs of the table" if tests > 1 else "the only pair of the table",
+        (str(ranges[one]), str(ranges[other])),
+        n,
+    )
 
 
 def _against_trivial(rows: tuple[Row, Row], column: str) -> InTable | None:

@@ -36,8 +36,13 @@ def select(found: Iterable[Found], protocol: Protocol | None) -> tuple[list[Foun
     digest = protocol.digest if protocol else _most_common(f.record.digest for f in found)
     found = keep((f for f in found if f.record.digest == digest), len(found), "of another protocol digest")
     judged = _most_common(judgement(f.record) for f in found)
-    why = "judged on other data or by another extractor"
-    found = keep((f for f in found if judgement(f.record) == judged), len(found), why)
+    fitting = [(f, fitted_to(judged, f.record)) for f in found]
+    for why in dict.fromkeys(fit for _, fit in fitting if isinstance(fit, str)):
+        gone = [f for f, fit in fitting if fit == why]
+        alone = " (`--no-published` shows them)" if all(f.here for f in gone) and len(gone) < len(found) else ""
+        left_out.append(f"{_plural(len(gone), 'record')} {why} left out{alone}")
+    found = [f._replace(record=fit) for f, fit in fitting if isinstance(fit, Record)]
+    left_out += _bared(fitting)
     if protocol:
         seeds = set(protocol.seeds)
         inside = (f for f in found if f.record.yardstick or f.record.seed in seeds)
@@ -54,10 +59,55 @@ def _most_common(values: Iterable[Any]) -> Any:
     return min(counts, key=lambda value: (-counts[value], value), default=None)
 
 
-def judgement(record: Record) -> tuple[str, str, tuple[tuple[str, str, int], ...]]:
-    """Scores on other data, in another feature space, or by another revision of a metric are not the same quantity."""
+class Judgement(NamedTuple):
+    """What a record was judged by: scores on other data, in another feature space, or by another revision of a metric
+    are not the same quantity. ``metrics`` are names, packages and revisions."""
+
+    dataset: str
+    extractor: str
+    metrics: tuple[tuple[str, str, int], ...]
+
+
+def judgement(record: Record) -> Judgement:
+    """What a record was judged by."""
     metrics = ((name, part.package, max(1, part.revision)) for name, part in record.metrics.items())
-    return record.dataset_hash, record.extractor, tuple(sorted(metrics))
+    return Judgement(record.dataset_hash, record.extractor, tuple(sorted(metrics)))
+
+
+def fitted_to(judged: Judgement, record: Record) -> Record | str:
+    """The record as it may share a table with others, or why it may not. Columns of metrics of another revision are
+    left out; if the headline's is among them, the record is."""
+    mine = judgement(record)
+    if mine == judged:
+        return record
+    if (mine.dataset, mine.extractor) != (judged.dataset, judged.extractor):
+        return "judged on other data or by another extractor"
+    others = {name for name, *_ in {*mine.metrics} ^ {*judged.metrics}}
+    headline = next((c for c in record.columns if record.headline in (c, c.partition("@")[0])), None)
+    if any(not column.metric for column in record.columns.values()) or (
+        headline and record.columns[headline].metric in others
+    ):
+        return f"judged by another revision of {listed(sorted(others))}"
+    kept = {name: column for name, column in record.columns.items() if column.metric not in others}
+    return msgspec.structs.replace(
+        record,
+        columns=kept,
+        scores={name: value for name, value in record.scores.items() if name in kept},
+        draws=[{name: value for name, value in draw.items() if name in kept} for draw in record.draws],
+    )
+
+
+def _bared(fitting: Iterable[tuple[Found, Record | str]]) -> list[str]:
+    """A sentence on the columns that were left out of records."""
+    bared: Counter[str] = Counter()
+    for one, fit in fitting:
+        if isinstance(fit, Record):
+            gone = {column.metric for name, column in one.record.columns.items() if name not in fit.columns}
+            bared.update([listed(sorted(gone))] if gone else [])
+    return [
+        f"{_plural(n, 'record')} judged by another revision of {which}: its scores left out"
+        for which, n in bared.items()
+    ]
 
 
 def newest(records: Iterable[Record]) -> list[Record]:
@@ -96,7 +146,8 @@ def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
 
 def _replaces(ours: Row, published: Row) -> bool:
     if ours.entry.yardstick:
-        return len(ours.records) >= len(published.records)
+        scored, known = ({name for record in row.records for name in record.columns} for row in (ours, published))
+        return len(ours.records) >= len(published.records) and known <= scored
     return not ours.missing and not ours.edits
 
 

@@ -58,8 +58,8 @@ class Table:
 
     ``headline`` and the keys of ``columns`` are names in full (``fid@digits-cnn:1a2b3c4d``). ``shown`` are the
     score columns for the terminal and Markdown; ``chosen`` says whether the user chose them. ``rows`` holds every
-    row in the order asked for; ``left_out`` and ``notes`` are sentences; ``logs`` are the columns that are compared and
-    averaged on the log scale.
+    row in the order asked for (``sorted_by`` a column); ``left_out`` and ``notes`` are sentences; ``logs`` are the
+    columns that are compared and averaged on the log scale.
     """
 
     name: str
@@ -74,6 +74,7 @@ class Table:
     left_out: tuple[str, ...]
     notes: tuple[str, ...]
     logs: frozenset[str] = frozenset()
+    sorted_by: str = ""
 
     def block(self, kind: Kind) -> list[Row]:
         """The rows of one kind."""
@@ -313,13 +314,16 @@ def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = 
 def _sorted(table: Table, by: str) -> Table:
     """Part by part; rows with failed or collapsed seeds by their number; then by a column, the better before the worse,
     with the yardsticks in their places."""
-    value = _sort_value(table, by)
+    value, usual = _sort_value(table, by), _sort_value(table, table.headline)
 
     def key(row: Row) -> tuple[Any, ...]:
-        place = value(row)
-        return PARTS.index(row.part), row.trouble if row.part == "unstable" else 0, place is None, place or ()
+        place, otherwise = value(row), usual(row)
+        trouble = row.trouble if row.part == "unstable" else 0
+        return PARTS.index(row.part), trouble, place is None, place or (), otherwise is None, otherwise or ()
 
-    return replace(table, rows=tuple(sorted(table.rows, key=key)))  # ties stay in the order of names
+    named = [name for name in table.columns if by in (name, short_name(name), HEADINGS.get(short_name(name)))]
+    # ties stay in the order of the headline, then of names
+    return replace(table, rows=tuple(sorted(table.rows, key=key)), sorted_by=named[0] if named else by)
 
 
 def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None]:

@@ -26,9 +26,8 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
     mixed = {row.here for row in table.rows} == {True, False}
     headings = headings_of(table, "ranked", noises=noises) | ({"here": ""} if mixed else {})
     widths = {key: _narrowest(table, key, text, cells.values()) for key, text in headings.items()}
-    dropped = _too_many(widths, width)
-    excess = _excess(widths, dropped, width)
-    widths["loss"] -= excess  # changed settings fold before anything is cut off
+    dropped = _too_many(widths, width, table)
+    widths["loss"] += _left(widths, dropped, width)  # changed settings fold before anything is cut off
     notes = [
         *footnotes_of(table, dropped, noises=noises),
         *table.failures,
@@ -47,8 +46,8 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
     for key in keys:
         side: Literal["left", "right"] = "right" if is_number(key) else "left"
         fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells.values())
-        # without an upper limit, what a column folds would widen the table and its caption beyond the terminal
-        most = widths[key] if excess and not fits else None
+        # without upper limits, rich would shorten columns that cannot fold, and widen the caption beyond the terminal
+        most = None if fits or width is None else max(widths[key], len(headings[key]))
         shown.add_column(
             Text(headings[key]), justify=side, min_width=widths[key], max_width=most, no_wrap=fits, overflow="fold"
         )
@@ -72,22 +71,27 @@ def _narrowest(table: Table, key: str, heading: str, cells: Iterable[Mapping[str
     return min(longest, 24) if key in ("arch", "loss", "device") else longest
 
 
-def _too_many(widths: Mapping[str, int], width: int | None) -> list[str]:
-    """Columns to drop so that the others fit; arch, loss, headline and ok always stay."""
-    scores = [key for key in widths if key.startswith("score ")]
-    dropped: list[str] = []
+def _too_many(widths: Mapping[str, int], width: int | None, table: Table) -> list[str]:
+    """Columns to drop so that the others fit, the least telling first; what the user chose or sorted by goes last, and
+    arch, loss, headline and ok always stay."""
+    scores = [key for key in widths if key.startswith("score ")][:0:-1]
     extras = [key for key in (SECONDS_TO_TARGET, KIMG_TO_TARGET) if key in widths]
     extras += [key for key in widths if key.startswith("best ")]
-    for key in ["D norm", "params G/D", *extras, EVALUATION_SD, SEED_SD, *scores[:0:-1], "images/s", "device"]:
-        if key not in widths:
-            continue
-        if not _excess(widths, dropped, width):
+    noises = [key for key in (EVALUATION_SD, SEED_SD) if key in widths]
+    order = ["D norm", "params G/D", *extras, *noises, *([] if table.chosen else scores), "images/s", "device"]
+    order += scores if table.chosen else []
+    order.sort(
+        key=lambda key: key in (table.sorted_by, f"score {table.sorted_by}")
+    )  # stable: the rest keep their order
+    dropped: list[str] = []
+    for key in order:
+        if _left(widths, dropped, width) >= 0:
             break
-        dropped.append(key)
+        dropped += [key] if key in widths else []
     return dropped
 
 
-def _excess(widths: Mapping[str, int], dropped: Sequence[str], width: int | None) -> int:
-    """How many characters the columns that are left are too wide, with a blank on either side of each."""
+def _left(widths: Mapping[str, int], dropped: Sequence[str], width: int | None) -> int:
+    """How many characters the columns that are left leave of ``width``, with a blank on either side of each."""
     kept = [value for name, value in widths.items() if name not in dropped]
-    return 0 if width is None else max(0, sum(kept) + 2 * len(kept) + 1 - width)
+    return 0 if width is None else width - sum(kept) - 2 * len(kept) - 1

@@ -38,12 +38,14 @@ class Component(Struct, frozen=True):
 
 class Column(Struct, frozen=True):
     """What a score means: ``min``, ``max`` or ``info``, and the values it can take (None: open). A trained generator
-    whose score is no better than ``collapsed_at`` has collapsed (None: the score does not tell)."""
+    whose score is no better than ``collapsed_at`` has collapsed (None: the score does not tell). ``metric`` names the
+    metric that gave it ("": unknown, in records before 0.2)."""
 
     goal: Goal
     low: float | None = None
     high: float | None = None
     collapsed_at: float | None = None
+    metric: str = ""
 
     @property
     def log(self) -> bool:

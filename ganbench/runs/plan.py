@@ -61,9 +61,10 @@ def make_plan(
     out: Path = Path("runs"),
     device: str = "auto",
     force: bool = False,
+    where: str = "--out",
 ) -> Plan:
     """Every (arch, loss, seed), with all the tricks, and the yardsticks; jobs with a valid record of the same code are
-    not repeated.
+    not repeated. ``where`` is the option that chose ``out``.
 
     Raises:
         GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
@@ -76,7 +77,7 @@ def make_plan(
     for seed in seeds:
         if not 0 <= seed < 2**31:
             raise ProtocolError(f"--seed {seed}: a seed is a whole number from 0 to 2147483647")
-    check_writable(out)
+    check_writable(out, where)
     home, tricks = out / protocol.name, sorted(tricks, key=lambda trick: (trick.label, trick.package))
     yardsticks = _yardsticks(protocol, home, device)
     jobs = []
@@ -120,8 +121,8 @@ def _yardsticks(protocol: Protocol, home: Path, device: str) -> list[Job]:
     ]
 
 
-def check_writable(folder: Path) -> None:
-    """Raise RecordError now, not after an hour of training, if nothing can be written there."""
+def check_writable(folder: Path, option: str = "--out") -> None:
+    """Raise RecordError now, not after an hour of training, if nothing can be written there; ``option`` chose it."""
     probe = folder / f".ganbench-probe-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -129,7 +130,7 @@ def check_writable(folder: Path) -> None:
         probe.unlink(missing_ok=True)
     except OSError as error:
         raise RecordError(
-            f"cannot write to {folder}: {error.strerror or error}", "choose another folder with --out"
+            f"cannot write to {folder}: {error.strerror or error}", f"choose another folder with {option}"
         ) from error
 
 
