@@ -386,7 +386,7 @@ def test_show_tells_the_arithmetic_the_rate_and_the_energy_of_a_run(ganbench_com
         "company load 1.25 3.1% of CPU time stolen, 5.2% of the time a task waited for a CPU",
         "eager: [a plugin]",
         "12.3 MFLOP per image D 8.1 MFLOP, G 4.2 MFLOP",
-        "49.2 GFLOP/s 52.3% of the 94 GFLOP/s that a float32 matrix product reached here, 1 thread(s)",
+        "49.2 GFLOP/s 52.3% of the 94 GFLOP/s that a float32 matrix product reached here, 1 thread",
         "device energy 1.23 kJ 12.3 J per 1,000 images",
     ):
         assert said in shown

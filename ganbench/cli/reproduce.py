@@ -43,7 +43,7 @@ def reproduce(
         str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.", autocompletion=completion.devices)
     ] = "auto",
     out: Annotated[Path | None, typer.Option(help="Keep the repetition here; by default it is deleted.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the outcome.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what changed and the outcome.")] = False,
 ) -> None:
     """Repeat a record's run: *identical bits*; *other bits, within seed noise*, if the machine or a version changed; or
     *different* (exit code 1), and where they differ."""
@@ -64,7 +64,7 @@ def reproduce(
         history = Path(job.folder, "history.jsonl")
         rows = [json.loads(line) for line in history.read_text("utf-8").splitlines()] if history.exists() else []
     changes = conditions(then, now)
-    for change in changes if not quiet else ():
+    for change in changes:
         terminal.print(f"[yellow]changed:[/] {escape(change.sentence)}", soft_wrap=True)
     found = compare(then, now, changes, others, [row["kimg"] for row in rows])
     colour = "red" if not found.reproduced else "green" if found.exact else "yellow"
