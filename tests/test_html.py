@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
-from toy import TOY, make
+from toy import TOY, make, yardstick
 
 from ganbench.leaderboards.html import to_html, to_page
 from ganbench.leaderboards.table import build
@@ -63,6 +63,11 @@ def test_a_row_with_failures_is_greyed_and_others_are_not():
     records.append(make("b+y", 4, status="diverged", reason="d_loss", scores={}))
     page = to_html(build(records, TOY))
     assert len(re.findall(r'<tr class="trouble">', page)) == 1
+
+
+def test_yardsticks_stand_in_their_places_set_apart():
+    page = to_html(build([make("a+x", seed) for seed in range(5)] + yardstick("real data", 0.9), TOY))
+    assert re.findall(r"<tr( class=\"\w+\")?><td[^>]*>", page.split("<tbody>")[1]) == [' class="yardstick"', ""]
 
 
 def test_the_page_needs_nothing_from_elsewhere():

@@ -202,6 +202,31 @@ def test_rows_with_failures_stand_in_the_order_of_how_many_then_of_the_median():
     assert names(build(records, TOY)) == ["c+x", "b+x", "a+x", "d+x"]
 
 
+def test_below_the_line_the_median_decides_and_not_the_mean():
+    def failing(entry: str, levels: tuple[float, ...]) -> list[Record]:
+        return [make(entry, s, level) for s, level in enumerate(levels)] + [diverged(entry, 4)]
+
+    high_mean, high_median = failing("a+x", (0.1, 0.2, 0.3, 0.99)), failing("b+x", (0.01, 0.3, 0.31, 0.32))
+    table = build(high_mean + high_median, TOY)
+    assert names(table) == ["b+x", "a+x"]
+    means = [r.scores[table.headline].centre for r in table.rows]
+    assert means[0] < means[1]
+
+
+def test_seeds_that_agree_on_a_count_of_modes_share_ranks_with_those_of_one_mode_less():
+    """Without the least deviation of one count, three seeds of 100 modes and three of 99 would differ for sure."""
+    evaluation = msgspec.structs.replace(TOY.evaluation, headline="modes_hit")
+    rules = msgspec.structs.replace(TOY, seeds=(0, 1, 2), evaluation=evaluation)
+    columns = {"modes_hit": Column("max", 0, None)}
+
+    def hits(entry: str, modes: float) -> list[Record]:
+        scores = {"modes_hit": modes}
+        return seeds(entry, 0.5, 3, digest=rules.digest, scores=scores, draws=[scores], columns=columns)
+
+    table = build(hits("a+x", 100.0) + hits("b+x", 99.0) + hits("c+x", 20.0), rules)
+    assert [(table.title(r), str(r.rank)) for r in table.rows] == [("a+x", "1-2"), ("b+x", "1-2"), ("c+x", "3")]
+
+
 def test_a_failure_is_told_with_its_reason_everywhere(mixed):
     table = build(mixed, TOY)
     sentence = "dcgan+wgan: 2/5 diverged: d_loss is not finite at iteration 120"
