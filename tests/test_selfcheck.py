@@ -135,4 +135,5 @@ def test_the_spread_is_the_share_of_the_reals_variance() -> None:
     bench = prepare(line, "cpu")
     for scale in (0.0, 0.2, 1.0):
         fakes = Split(4 + scale * (bench.judge.reference.x - 4))
-        assert bench.self_check(fakes).spread == pytest.approx(scale**2, abs=1e-5)
+        checks = bench.self_check(fakes)
+        assert (checks.spread, checks.raw_spread) == pytest.approx((scale**2, scale**2), abs=1e-5)

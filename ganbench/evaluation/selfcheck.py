@@ -14,6 +14,8 @@ from ganbench.records.record import SelfChecks
 TOLERANCE = 0.02
 """The share by which the reference against itself may score worse than other reals do (sampling noise, if a metric
 looks at the fakes alone)."""
+CHUNK = 64
+"""Samples whose raw values are looked at together."""
 
 
 class SelfCheck:
@@ -42,7 +44,7 @@ class SelfCheck:
         real = judge.signal(judge.reference)
         self.centre = real.mean(dim=0)
         self.real_effective, self.real_spread = effective_samples(real - self.centre), _spread(real)
-        self.real_raw_spread = _spread(_raw(judge.reference))
+        self.real_raw_spread = _raw_spread(judge.reference)
 
     def _doubts_of_target(self, headline: str, target: float | None) -> list[str]:
         """A target left over from other data may be beyond the score of real data."""
@@ -64,7 +66,7 @@ class SelfCheck:
             failed.append(f"{fake_n} fakes were compared with {real_n} reals")
         signal = self.judge.signal(fake)
         effective, spread = effective_samples(signal - self.centre), _spread(signal) / max(self.real_spread, 1e-12)
-        raw_spread = _spread(_raw(fake)) / max(self.real_raw_spread, 1e-12)
+        raw_spread = _raw_spread(fake) / max(self.real_raw_spread, 1e-12)
         return SelfChecks(
             real_n,
             fake_n,
@@ -88,9 +90,13 @@ def effective_samples(x: Tensor) -> float:
     return float(torch.special.entr(share).sum().exp())
 
 
-def _raw(split: Split) -> Tensor:
-    """``[n, d]`` of at most the first ``FEW`` samples, as they are."""
-    return to_signal(split.x[:FEW]).flatten(1)
+def _raw_spread(split: Split) -> float:
+    """Total variance of at most the first ``FEW`` samples as they are, a few at a time: images may be large."""
+    chunks = split.x[:FEW].split(CHUNK)
+    n = sum(map(len, chunks))
+    mean = torch.stack([to_signal(chunk).flatten(1).double().sum(0) for chunk in chunks]).sum(0) / n
+    squares = (float((to_signal(chunk).flatten(1).double() - mean).square().sum()) for chunk in chunks)
+    return sum(squares) / (n - 1) if n > 1 else 0.0
 
 
 def _spread(x: Tensor) -> float:
