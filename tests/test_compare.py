@@ -394,6 +394,17 @@ def test_an_incomplete_row_made_here_does_not_stand_for_the_published_one(tmp_pa
     assert json.loads(done.stdout)["a"]["values"] == dict(zip("01234", LOW, strict=True))
 
 
+def test_runs_that_no_published_row_shares_a_judge_with_are_ranked_among_themselves(home, ganbench_command):
+    other = {"fid": Component("fid", "ganbench", "0.1.0", "f1", revision=2)}
+    for entry, values in (("mlp+hinge", LOW), ("mlp+lsgan", HIGH), ("sngan+hinge", NEAR), ("sngan+r1", HIGH)):
+        for record in own(entry, values, metrics=other):
+            write(record, home / "leaderboards" / RULES.name / "records" / record.file_name)
+    done = ganbench_command("compare", folder("dcgan+r1"), folder("dcgan+hinge"), "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["in_table"]["ranks"], found["in_table"]["tests"]) == (["1-2", "3"], 3)
+
+
 def test_compare_starts_without_torch_pandas_or_scipy_stats(home, ganbench_command):
     code = (
         "import sys; sys.argv = ['ganbench', 'compare', 'dcgan+r1', 'mlp+r1', '--protocol', 'digits-16-v1', '--json']\n"

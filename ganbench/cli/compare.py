@@ -24,6 +24,7 @@ from ganbench.runs.plan import DEFAULT_PROTOCOL
 
 if TYPE_CHECKING:
     from ganbench.leaderboards.comparison import Comparison
+    from ganbench.leaderboards.ranking import Standing
     from ganbench.leaderboards.rows import Row
     from ganbench.leaderboards.table import Table
 
@@ -66,8 +67,7 @@ def compare(
     column = table.column(metric) if metric else table.headline
     if column not in table.columns:
         raise GanbenchError(f"no run of {a} has a score", "see `ganbench leaderboard`")
-    label, whole = table.label(column), _whole(sources)
-    standing = whole.standing(column) if whole is not None else None
+    label, standing = table.label(column), _standing((first, other), column, sources)
     found = compare_rows((first, other), (a, b), column, table.columns[column], label, standing)
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
@@ -109,6 +109,16 @@ def _sources(protocol: str, given: Iterable[Record], runs: Path, published: bool
     for error in errors + more:
         complain(error)
     return Sources(rules, local, others)
+
+
+def _standing(rows: tuple[Row, Row], column: str, sources: Sources) -> Standing | None:
+    """The ranking that both rows are part of: of the whole table, or of what was run here alone."""
+    for table in (_whole(sources), _whole(sources._replace(published=[]))):
+        standing = table.standing(column) if table is not None else None
+        ranked = [row.records for row in standing.rows] if standing is not None else []
+        if all(row.records in ranked for row in rows):
+            return standing
+    return None
 
 
 def _whole(sources: Sources) -> Table | None:
