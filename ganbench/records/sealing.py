@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
+
+from ganbench._version import __version__
+from ganbench.errors import RecordError
+
+T = TypeVar("T")
 
 
 def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -14,9 +20,36 @@ def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**facts, "seal": _seal(facts)}
 
 
-def is_sealed(facts: Mapping[str, Any]) -> bool:
-    """Whether the values are those that were sealed."""
-    return bool(facts.get("seal") == _seal(facts))
+def read_sealed(path: Path, shape: type[T], newest: int, what: str, again: str, *, since: int = 1) -> T:
+    """Load what a file holds.
+
+    Args:
+        path: of the file.
+        shape: the structure of its content.
+        newest: the newest format that can be read.
+        what, again: what the file is called, and how to make it again, in messages.
+        since: the format that introduced the seal.
+
+    Raises:
+        RecordError: the file cannot be read, holds something else, was changed since it was written, or was written by
+            a newer GANBench.
+    """
+    try:
+        facts = msgspec.json.decode(path.read_bytes())
+        number = facts.get("format", 0) if isinstance(facts, dict) else 0
+        if isinstance(number, int) and number > newest:
+            raise RecordError(
+                f"{path} has {what} format {number}, but GANBench {__version__} reads formats up to {newest}",
+                "upgrade: pip install -U ganbench",
+            )
+        found = msgspec.convert(facts, shape)
+    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise RecordError(f"{path} is not a readable {what}: {error}", f"delete it and {again}") from error
+    if number >= since and facts.get("seal") != _seal(facts):
+        raise RecordError(
+            f"{path} was changed after it was written: its seal does not match", f"restore the file, or {again}"
+        )
+    return found
 
 
 def as_text(facts: Mapping[str, Any]) -> bytes:

@@ -9,11 +9,10 @@ from statistics import fmean
 
 import msgspec
 
-from ganbench._version import __version__
 from ganbench.errors import RecordError
 from ganbench.records.files import write_atomically
 from ganbench.records.record import FORMAT, Record
-from ganbench.records.sealing import as_text, is_sealed, sealed
+from ganbench.records.sealing import as_text, read_sealed, sealed
 
 
 def write(record: Record, path: Path) -> None:
@@ -36,21 +35,7 @@ def read(path: Path) -> Record:
         RecordError: the file cannot be read, is not a record, was changed since it was written, or was written by a
             newer GANBench.
     """
-    try:
-        facts = msgspec.json.decode(path.read_bytes())
-        number = facts.get("format", 0) if isinstance(facts, dict) else 0
-        if isinstance(number, int) and number > FORMAT:
-            raise RecordError(
-                f"{path} has record format {number}, but GANBench {__version__} reads formats up to {FORMAT}",
-                "upgrade: pip install -U ganbench",
-            )
-        record = msgspec.convert(facts, Record)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise RecordError(f"{path} is not a readable record: {error}", "delete it and run again") from error
-    if record.format >= 2 and not is_sealed(facts):
-        raise RecordError(
-            f"{path} was changed after it was written: its seal does not match", "restore the file, or run again"
-        )
+    record = read_sealed(path, Record, FORMAT, "record", "run again", since=2)
     _check_means(record, path)
     return record
 

@@ -10,12 +10,11 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from ganbench._version import __version__
 from ganbench.contracts.executor import entry_name
 from ganbench.errors import RecordError
 from ganbench.records.files import write_atomically
 from ganbench.records.record import Component, Environment
-from ganbench.records.sealing import as_text, is_sealed, sealed
+from ganbench.records.sealing import as_text, read_sealed, sealed
 
 TIMING_FORMAT = 1
 _LONGEST = 120
@@ -110,23 +109,7 @@ def read_timing(path: Path) -> Timing:
         RecordError: the file cannot be read, is no timing, was changed since it was written, or was written by a newer
             GANBench.
     """
-    try:
-        facts = msgspec.json.decode(path.read_bytes())
-        number = facts.get("format", 0) if isinstance(facts, dict) else 0
-        if isinstance(number, int) and number > TIMING_FORMAT:
-            raise RecordError(
-                f"{path} has timing format {number}, but GANBench {__version__} reads formats up to {TIMING_FORMAT}",
-                "upgrade: pip install -U ganbench",
-            )
-        timing = msgspec.convert(facts, Timing)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise RecordError(f"{path} is not a readable timing: {error}", "delete it and time the row again") from error
-    if not is_sealed(facts):
-        raise RecordError(
-            f"{path} was changed after it was written: its seal does not match",
-            "restore the file, or time the row again",
-        )
-    return timing
+    return read_sealed(path, Timing, TIMING_FORMAT, "timing", "time the row again")
 
 
 def read_timings(paths: Iterable[Path]) -> tuple[list[Timing], list[RecordError]]:
