@@ -1163,6 +1163,16 @@ def test_at_80_columns_long_settings_fold_and_neither_verdicts_nor_notes_are_cut
         assert words in " ".join(text.split())
 
 
+@pytest.mark.parametrize("width", [50, 56, 57, 64, 72])
+def test_in_a_narrow_terminal_no_figure_is_cut(mixed, width):
+    """A column that does not fit is named as not shown; names fold."""
+    text = shown(build(mixed, TOY), width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "0.8000 [0.792, 0.808]" in text
+    gone = re.search(r"lack of width:[^:]*\bok\b", " ".join(text.split()))
+    assert ("5/5" in text) is (gone is None)
+
+
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_the_terminal_table_keeps_names_headline_and_verdict_at_any_width(mixed, width):
     text = shown(build(mixed, TOY), width)

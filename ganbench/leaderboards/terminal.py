@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from rich.table import Table as RichTable
 from ganbench.leaderboards.cells import EVALUATION_SD, SEED_SD, cells_of, footnotes_of, headings_of, is_number, plural
 
+NARROWEST = 10
+"""Characters that a name keeps in a narrow terminal."""
+
 
 def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> RichTable:
     """For the terminal: the parts of the table, divided by lines, and footnotes as the caption.
@@ -27,7 +30,12 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
     headings = headings_of(table, "ranked", noises=noises) | ({"here": ""} if mixed else {})
     widths = {key: _narrowest(table, key, text, cells.values()) for key, text in headings.items()}
     dropped = _too_many(widths, width, table)
-    widths["loss"] += _left(widths, dropped, width)  # changed settings fold before anything is cut off
+    for key in ("loss", "arch"):  # names fold before figures are cut off, and settings have what room is left
+        longest = max(len(cell.get(key, "")) for cell in cells.values()) if cells else 0
+        widths[key] = min(max(NARROWEST, widths[key] + _left(widths, dropped, width)), max(longest, len(key)))
+    for key in ("ok", "rank"):
+        if _left(widths, dropped, width) < 0:
+            dropped.append(key)
     notes = [
         *footnotes_of(table, dropped, noises=noises),
         *table.failures,
