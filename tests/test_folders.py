@@ -88,9 +88,9 @@ def test_files_of_other_formats_are_counted_by_suffix_and_lost_classes_named(tmp
     data = load(tmp_path)
     assert data.spec.classes == 2
     assert data.notes == (
-        f"20 of 26 files in the folder {tmp_path.name} are used, and 6 are left out (3 .heic, 1 hidden, 1 without a "
-        "suffix, 1 .svg; the first is a/.preview.png); the sub-folders c, d are no classes, as they hold no images "
-        "that can be read",
+        f"20 of 26 files in the folder {tmp_path.name} are used, and 6 left out (3 .heic, 1 hidden, 1 without a "
+        "suffix, 1 .svg; the first is a/.preview.png)",
+        f"c, d in the folder {tmp_path.name} are no classes: they hold no images that can be read",
     )
 
 
@@ -438,7 +438,7 @@ def test_notes_are_warnings_before_training_and_doubts_in_records(tmp_path):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         bench = prepare(rules, "cpu")
-    assert "1 are left out (1 .heic; the first is a/phone.heic)" in bench.doubts[0]
+    assert "1 left out (1 .heic; the first is a/phone.heic)" in bench.doubts[0]
     assert [str(one.message) for one in said] == list(bench.doubts)
     assert str(tmp_path.parent) not in bench.doubts[0]
 

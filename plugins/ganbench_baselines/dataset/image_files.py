@@ -211,20 +211,18 @@ def _refuse_empty(folder: Path, unread: list[tuple[Path, str]]) -> None:
 
 
 def _left_out(folder: Path, used: int, unread: list[tuple[Path, str]], lost: list[str]) -> tuple[str, ...]:
-    """At most one sentence. Its folder is named as the dataset is: paths do not belong into records."""
-    name = f"folder {shown(folder.resolve().name)}"
-    parts = []
+    """A sentence on files, one on classes. The folder is named as the dataset is: paths do not belong into records."""
+    name = f"the folder {shown(folder.resolve().name)}"
+    notes = []
     if unread:
-        parts.append(
-            f"{used} of {used + len(unread)} files in the {name} are used, and {len(unread)} are left out "
+        notes.append(
+            f"{used} of {used + len(unread)} files in {name} are used, and {len(unread)} left out "
             f"({_reasons(unread)}; the first is {shown(unread[0][0].relative_to(folder))})"
         )
     if lost:
-        whose = "" if unread else f" of the {name}"
-        what = "the sub-folder" if len(lost) == 1 else "the sub-folders"
-        verb = "is no class, as it holds" if len(lost) == 1 else "are no classes, as they hold"
-        parts.append(f"{what} {first(lost)}{whose} {verb} no images that can be read")
-    return ("; ".join(parts),) if parts else ()
+        holds = "is no class: it holds" if len(lost) == 1 else "are no classes: they hold"
+        notes.append(f"{first(lost)} in {name} {holds} no images that can be read")
+    return tuple(notes)
 
 
 def _reasons(unread: list[tuple[Path, str]]) -> str:
