@@ -94,7 +94,7 @@ def _folders(argument: str) -> list[Path]:
         number = len([text for text in texts if text.strip()])
         raise DataError(
             f"the dataset 'folder-pair' needs two folders, but '{shown(argument)}' names {number}",
-            "write folder-pair:A,B",
+            "write folder-pair:A,B; paths may hold commas only if both folders are there",
         )
     for folder in (pair := (there or folders)[0]):
         if not folder.is_dir():
