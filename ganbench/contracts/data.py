@@ -86,7 +86,8 @@ class Dataset:
 
     ``selection`` is the split that looks during training are scored on, if it is neither of the two. ``yardsticks``
     are fakes made without training, besides those that the core knows: name -> ``make(like, seed)``, which returns as
-    many samples as ``like`` has reals (for translators with a ``source``), as stored.
+    many samples as ``like`` has reals (for translators with a ``source``), as stored. ``notes`` are sentences on what
+    was left out, cut off or converted; each is a warning before training, and stands in records and under tables.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Dataset:
     oracle: Oracle | None = None
     selection: Split | None = None
     yardsticks: Mapping[str, Callable[[Split, int], Split]] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:

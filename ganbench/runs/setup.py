@@ -102,13 +102,13 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
     dataset: Dataset = plugins.build(dataset_source, argument=dataset_source.argument, resolution=protocol.resolution)
     _refuse_constant(dataset)
     parts = {"dataset": component_of(dataset_source)}
-    extractor, doubts = None, list[str]()
+    extractor, doubts = None, list(dataset.notes)
     if rules.extractor:
         source = plugins.find_for(protocol.name, "extractor", rules.extractor)
         extractor = plugins.build(source, argument=source.argument)
         parts["extractor"] = component_of(source)
         logits = _check_extractor(extractor, protocol, dataset)
-        doubts = doubts_of(extractor, dataset_source.name, dataset.spec, logits)
+        doubts += doubts_of(extractor, dataset_source.name, dataset.spec, logits)
     metrics = {name: plugins.build(source) for name, source in metric_sources.items()}
     headline = metric_of_column(metrics, rules.headline)
     reference = draw_reference(dataset, rules.reference, rules.samples, protocol.seed(0, "reference"))
@@ -127,9 +127,9 @@ def _prepare(encoded: bytes, device_name: str) -> Bench:
 
 def _refuse_constant(dataset: Dataset) -> None:
     """Raise DataError if all training samples are the same: any score of such data would be perfect."""
-    x = dataset.train.x
-    if len(x) > 1 and all(bool((part == x[0]).all()) for part in x.split(1000)):
-        raise DataError(f"all samples of '{dataset.name}' are alike", "choose data that vary")
+    for what, x in (("samples", dataset.train.x), ("inputs", dataset.train.source)):
+        if x is not None and len(x) > 1 and all(bool((part == x[0]).all()) for part in x.split(1000)):
+            raise DataError(f"all {what} of '{dataset.name}' are alike", "choose data that vary")
 
 
 def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset) -> Tensor | None:

@@ -1,22 +1,25 @@
 """Your own images of two domains: `folder-pair:A,B` translates images like those in folder A to images like those in B.
 
 Files are listed, decoded, cropped and resized as by `folder`; classes are ignored. Files with the same name in both
-folders are pairs. Some of them are held out, so that translations can be checked, and some more are for selection. All
-other images are drawn from each domain independently, as are all images of folders that share no names. If one domain
-is in colour, both are.
+folders are pairs, whatever their suffixes and the Unicode form of their names. Some of them are held out, so that
+translations can be checked, and some more are for selection. All other images are drawn from each domain independently,
+as are all images of folders that share no names. If one domain is in colour, both are.
 """
 
 from __future__ import annotations
 
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from ganbench import DataError, Dataset, DataSpec, Split, hookimpl, stratified_split
-from ganbench_baselines.dataset.folder import find_images, read_images
+from ganbench_baselines.dataset.image_files import counted, find_images, first, shown
+from ganbench_baselines.dataset.image_pixels import read_images
 from ganbench_baselines.dataset.two_domains import yardsticks
 
 TEST_SHARE, SELECTION_SHARE = 1 / 5, 1 / 8  # of all, and of the rest
@@ -25,11 +28,15 @@ FEWEST = 2  # images in a split
 
 
 class Domain(NamedTuple):
-    """The images of a folder, ``[N, C, R, R]`` in uint8, and their names, in the same order on every file system."""
+    """The images of a folder, ``[N, C, R, R]`` in uint8, and their names, in the same order on every file system.
+
+    ``notes`` are sentences on what was left out or converted.
+    """
 
     folder: Path
     names: list[str]
     images: Tensor
+    notes: tuple[str, ...] = ()
 
     def of(self, names: Sequence[str]) -> Tensor:
         """The images with these names, in this order."""
@@ -37,43 +44,107 @@ class Domain(NamedTuple):
         return self.images[[place[name] for name in names]]
 
 
+class Parts(NamedTuple):
+    """Three splits, the last two of pairs where there are enough of them."""
+
+    train: Split
+    selection: Split | None
+    test: Split
+
+
 @hookimpl
 def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     """The images of ``folder-pair:A,B``: A's are ``source``, B's are ``x``.
 
     Raises:
-        DataError: these are not two folders of images, or sizes differ and no resolution is given.
+        DataError: these are not two folders of images, sizes differ and no resolution is given, or a name has several
+            partners.
     """
     one, other = _alike(*(_read(folder, resolution) for folder in _folders(argument)))
-    train, selection, test = _paired_splits(one, other) or _unpaired_splits(one, other)
+    pairs = partners(one, other)
+    parts = _paired_splits(one, other, pairs)
+    said = _how_paired(one, other, pairs, held_out=parts is not None)
+    train, selection, test = parts or _unpaired_splits(one, other)
     shape = tuple(train.x.shape[1:])
     return Dataset(
-        name=f"folder-pair:{one.folder.resolve().name},{other.folder.resolve().name}",
+        name=f"folder-pair:{_name(one)},{_name(other)}",
         spec=DataSpec(shape, source=shape),
         train=train,
         test=test,
         selection=selection,
         yardsticks=yardsticks(train),
+        notes=(said, *one.notes, *other.notes),
     )
 
 
+def _name(domain: Domain) -> str:
+    return shown(domain.folder.resolve().name)
+
+
 def _folders(argument: str) -> list[Path]:
-    folders = [Path(part.strip()).expanduser() for part in argument.split(",") if part.strip()]
-    if len(folders) != 2:
+    """Split at a comma. If there are several, the paths hold some: then two folders must be there on one reading."""
+    texts = argument.split(",")
+    readings = [(",".join(texts[:i]).strip(), ",".join(texts[i:]).strip()) for i in range(1, len(texts))]
+    folders = [[Path(part).expanduser() for part in reading] for reading in readings if all(reading)]
+    there = [pair for pair in folders if all(folder.is_dir() for folder in pair)]
+    if len(there) > 1:
+        ways = " or ".join(f"'{shown(a)}' and '{shown(b)}'" for a, b in there)
+        raise DataError(f"'{shown(argument)}' may mean {ways}", "rename a folder, so that one reading is left")
+    if len(there) != 1 and len(folders) != 1:
+        number = len([text for text in texts if text.strip()])
         raise DataError(
-            f"the dataset 'folder-pair' needs two folders, but '{argument}' names {len(folders)}",
-            "write folder-pair:A,B (the paths cannot contain a comma)",
+            f"the dataset 'folder-pair' needs two folders, but '{shown(argument)}' names {number}",
+            "write folder-pair:A,B; paths may hold commas only if both folders are there",
         )
-    for folder in folders:
+    for folder in (pair := (there or folders)[0]):
         if not folder.is_dir():
             what = "is not a folder" if folder.exists() else "does not exist"
-            raise DataError(f"the image folder '{folder}' {what}", "check the paths after 'folder-pair:'")
-    return folders
+            raise DataError(f"the image folder '{shown(folder)}' {what}", "check the paths after 'folder-pair:'")
+    return pair
 
 
 def _read(folder: Path, resolution: int | None) -> Domain:
-    files = find_images(folder).files
-    return Domain(folder, [str(file.relative_to(folder)) for file in files], read_images(folder, files, resolution))
+    listing = find_images(folder)
+    images, notes = read_images(folder, listing.files, resolution)
+    return Domain(folder, [str(file.relative_to(folder)) for file in listing.files], images, listing.notes + notes)
+
+
+def partners(one: Domain, other: Domain) -> dict[str, str]:
+    """Name in ``one`` -> name in ``other``, in the order of ``one``: the same name, or else all but the suffix.
+
+    Raises:
+        DataError: a name has several partners.
+    """
+    exact = set(one.names) & set(other.names)
+    free = [[name for name in domain.names if name not in exact] for domain in (one, other)]
+    keys = [Counter(map(_key, names)) for names in free]
+    found = {_key(name): name for name in free[1]}
+    for domain, names, here, there in zip((one, other), free, keys, reversed(keys), strict=True):
+        several = [name for name in names if here[_key(name)] > 1 and there[_key(name)]]
+        if several:
+            raise DataError(
+                f"the pairs of '{shown(one.folder)}' and '{shown(other.folder)}' are unclear, as files in "
+                f"'{shown(domain.folder)}' differ in their suffixes only: {first(several)}",
+                "keep one of them, or rename the others",
+            )
+    pairs = {name: name if name in exact else found.get(_key(name), "") for name in one.names}
+    return {name: partner for name, partner in pairs.items() if partner}
+
+
+def _key(name: str) -> str:
+    """A path without its suffix, in one Unicode form: disks of Macs hold decomposed letters."""
+    return unicodedata.normalize("NFC", str(PurePath(name).with_suffix("")))
+
+
+def _how_paired(one: Domain, other: Domain, partner: dict[str, str], held_out: bool) -> str:
+    """Said even of folders where every name has a partner: nobody else counts the pairs."""
+    taken = set(partner.values())
+    alone = [name for name in one.names if name not in partner] + [name for name in other.names if name not in taken]
+    pairs = counted(len(partner), "pair") if partner else "no pairs"
+    without = f"{counted(len(alone), 'name')} without a partner (the first is {shown(alone[0])})" if alone else ""
+    few = "; that is too few to hold any out, so no pairs are used" if partner and not held_out else ""
+    said = without or "no name without a partner"
+    return f"the folders {_name(one)} and {_name(other)} have {pairs}, {said}{few}"
 
 
 def _alike(one: Domain, other: Domain) -> tuple[Domain, Domain]:
@@ -81,7 +152,8 @@ def _alike(one: Domain, other: Domain) -> tuple[Domain, Domain]:
     sides = [domain.images.shape[-1] for domain in (one, other)]
     if sides[0] != sides[1]:
         raise DataError(
-            f"the images in '{one.folder}' have {sides[0]} pixels a side, those in '{other.folder}' {sides[1]}",
+            f"the images in '{shown(one.folder)}' have {sides[0]} pixels a side, "
+            f"those in '{shown(other.folder)}' {sides[1]}",
             "name the resolution to resize them to",
         )
     if one.images.shape[1] == other.images.shape[1]:
@@ -90,32 +162,36 @@ def _alike(one: Domain, other: Domain) -> tuple[Domain, Domain]:
     return one, other
 
 
-def _paired_splits(one: Domain, other: Domain) -> tuple[Split, Split | None, Split] | None:
-    """(train, selection, test), the last two of pairs; None where there are too few of them."""
-    common = set(one.names) & set(other.names)
-    left, test = _parted([name for name in one.names if name in common], TEST_SHARE, TEST_SEED)
+def _paired_splits(one: Domain, other: Domain, partner: dict[str, str]) -> Parts | None:
+    """The last two of pairs; None where there are too few of them."""
+    left, test = _parted(list(partner), TEST_SHARE, TEST_SEED)
     left, selection = _parted(left, SELECTION_SHARE, SELECTION_SEED)
     if len(test) < FEWEST:
         return None
     if len(selection) < FEWEST:
         selection = []
     held = {*test, *selection}
-    drawn = [domain.of([name for name in domain.names if name not in held]) for domain in (one, other)]
-    pairs = [Split(other.of(names), source=one.of(names), paired=True) for names in (selection, test)]
-    return Split(drawn[1], source=drawn[0]), pairs[0] if selection else None, pairs[1]
+    source = one.of([name for name in one.names if name not in held])
+    taken = {partner[name] for name in held}
+    x = other.of([name for name in other.names if name not in taken])
+    pairs = [
+        Split(other.of([partner[name] for name in names]), source=one.of(names), paired=True)
+        for names in (selection, test)
+    ]
+    return Parts(Split(x, source=source), pairs[0] if selection else None, pairs[1])
 
 
-def _unpaired_splits(one: Domain, other: Domain) -> tuple[Split, None, Split]:
-    """(train, None, test), each domain split on its own."""
+def _unpaired_splits(one: Domain, other: Domain) -> Parts:
+    """Each domain split on its own."""
     parts = [_parted(domain.names, TEST_SHARE, TEST_SEED) for domain in (one, other)]
     for domain, (_, test) in zip((one, other), parts, strict=True):
         if len(test) < FEWEST:
             raise DataError(
-                f"too few of the {len(domain.names)} images in '{domain.folder}' can be held out",
+                f"too few of the {len(domain.names)} images in '{shown(domain.folder)}' can be held out",
                 "put at least 8 images into each folder",
             )
     (source, source_test), (x, x_test) = parts
-    return Split(other.of(x), source=one.of(source)), None, Split(other.of(x_test), source=one.of(source_test))
+    return Parts(Split(other.of(x), source=one.of(source)), None, Split(other.of(x_test), source=one.of(source_test)))
 
 
 def _parted(names: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
