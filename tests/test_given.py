@@ -84,7 +84,7 @@ def test_floats_from_0_to_1_are_taken_with_their_range_and_score_as_the_same_byt
 def test_floats_above_0_are_scored_as_they_are_if_the_usual_range_is_given(reals):
     brighter = signal(reals).clip(0)
     assert "range=(-1, 1)" in refusal(brighter)
-    assert score(brighter, range=(-1, 1)) == score((127.5 * (brighter + 1)).round().to(torch.uint8))
+    assert score(brighter, range=(-1, 1)) == score((127.5 * (brighter + 1)).round().to(torch.uint8), range=(0, 255))
 
 
 def test_masks_of_0_and_1_are_refused_and_taken_with_a_range(reals):
@@ -159,6 +159,16 @@ def test_a_single_fake_below_0_is_enough_to_tell_the_scale(reals):
     x = reals.float() / 255
     x[7, 0, 3, 3] = -0.5
     assert score(x)
+
+
+def test_images_that_only_just_go_below_0_are_scored_with_a_doubt(reals):
+    resized = reals.float() / 255 * 1.04 - 0.02
+    told = "read from -1 to 1, the images go from -0.02 to 1, but 500 of 500 reals of smoke-v1 go below -0.5; if the"
+    with pytest.warns(Doubt, match=told):
+        score(resized.clip(max=1))
+    with pytest.warns(Doubt, match="the images go from 0.0039 to 1, but 500 of 500"):
+        score((127.5 * (reals.float() / 255 + 1)).round().to(torch.uint8))
+    assert score(signal(reals) * 0.05)  # hardly any contrast is a failure of its own
 
 
 def test_sounds_keep_their_bits_and_silence_is_a_legal_collapse():
@@ -252,7 +262,7 @@ CLASSES = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
 LABELLED = Judge(PHOTOS, classes=3, needs=("labels",))
 
 
-@pytest.mark.parametrize("given", [CLASSES, CLASSES.float(), CLASSES.numpy().astype(np.uint8), CLASSES.tolist()])
+@pytest.mark.parametrize("given", [CLASSES, CLASSES.float(), CLASSES.numpy().astype(np.uint64), CLASSES.tolist()])
 def test_labels_are_whole_numbers_of_any_type(given):
     wanted = LABELLED.takes(PHOTOS, given).labels
     assert wanted.dtype == torch.int64
@@ -271,6 +281,7 @@ def test_labels_are_whole_numbers_of_any_type(given):
         (CLASSES + 1, "the labels go from 1 to 3, but those of mine-v1 from 0 to 2", "give labels - 1"),
         (CLASSES - 1, "the labels go from -1 to 1, but those of mine-v1 from 0 to 2", "as the data do"),
         (["cat"] * 8, "labels must be integers from 0 to 2, but these are names such as 'cat'", "the number of"),
+        (CLASSES.to(torch.complex64), "labels must be integers from 0 to 2, but these are complex", "labels.real"),
         ([None] * 8, "the labels are no array of numbers, but a list", "give one tensor"),
     ],
 )

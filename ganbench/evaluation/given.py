@@ -70,8 +70,6 @@ def _from_numpy(given: Any, what: str) -> Tensor:
             f"{int(np.ma.getmaskarray(array).sum())} of {array.size} values of the {what} are masked",
             f"give numbers for them, such as {what}.filled(0)",
         )
-    if isinstance(given, (list, tuple)) and array.dtype == np.float64:
-        array = array.astype(np.float32)  # as torch reads Python's numbers
     native = array.astype(array.dtype.newbyteorder("="), copy=False)
     if any(stride < 0 or stride % native.itemsize for stride in native.strides):  # torch cannot read these
         native = native.copy(order="C")
@@ -97,26 +95,32 @@ def _as_labels(given: Any, n: int, classes: int, name: str) -> Tensor:
     expected = f"from 0 to {classes - 1}" if classes else "from 0"
     values = _refuse_names(given, expected)
     if tuple(values.shape) != (n,):
-        told = f"the labels have shape {tuple(values.shape)}, but {n} samples need {(n,)}"
-        if values.ndim == 2 and values.shape == (n, 1):
-            raise DataError(told, "give labels[:, 0]")
-        if values.ndim == 2 and values.shape == (n, classes):
-            raise DataError(told, "if each row marks its class, give labels.argmax(1)")
-        raise DataError(told, "give one label for each sample")
-    fractions = values != values.round() if values.is_floating_point() else torch.zeros(n, dtype=torch.bool)
-    fractions |= ~values.isfinite()
-    if values.is_complex() or fractions.any():
+        hints: dict[tuple[int, ...], str] = {
+            (n, 1): "give labels[:, 0]",
+            (n, classes): "if each row marks its class, give labels.argmax(1)",
+        }
         raise DataError(
-            f"labels must be integers {expected}, but {int(fractions.sum())} of {n} are not, the first is "
-            f"{values[fractions][0].item():g}",
-            "give the number of each sample's class",
+            f"the labels have shape {tuple(values.shape)}, but {n} samples need {(n,)}",
+            hints.get(tuple(values.shape), "give one label for each sample"),
         )
+    if values.is_floating_point():
+        _refuse_fractions(values, expected)
     labels = values.long()
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or (classes and high >= classes):
         hint = "they begin at 1: give labels - 1" if (low, high) == (1, classes) else "number classes as the data do"
         raise DataError(f"the labels go from {low} to {high}, but those of {name} {expected}", hint)
     return labels
+
+
+def _refuse_fractions(values: Tensor, expected: str) -> None:
+    wrong = (values != values.round()) | ~values.isfinite()
+    if wrong.any():
+        raise DataError(
+            f"labels must be integers {expected}, but {int(wrong.sum())} of {len(values)} are not, the first is "
+            f"{values[wrong][0].item():g}",
+            "give the number of each sample's class",
+        )
 
 
 def _refuse_names(given: Any, expected: str) -> Tensor:
@@ -126,4 +130,7 @@ def _refuse_names(given: Any, expected: str) -> Tensor:
         if array.dtype.kind in "USO" and array.size and isinstance(array.flat[0], str):
             told = f"labels must be integers {expected}, but these are names such as '{array.flat[0]}'"
             raise DataError(told, "give the number of each sample's class")
-    return as_tensor(given, "labels")
+    values = as_tensor(given, "labels")
+    if values.is_complex():
+        raise DataError(f"labels must be integers {expected}, but these are complex", "give labels.real")
+    return values

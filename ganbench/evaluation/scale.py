@@ -7,13 +7,15 @@ import math
 import torch
 from torch import Tensor
 
-from ganbench.contracts.data import DataSpec, quantise
+from ganbench.contracts.data import DataSpec, quantise, to_signal
 from ganbench.errors import DataError
 
 OVERSHOOT = 0.001
 """How far beyond -1 and 1 a sample may go; as an 8-bit image it is the same."""
 NEARLY_ALL = 0.99
 """The share of reals that has to go where no fake goes before the scale of the fakes is in doubt."""
+PALE = 0.1
+"""How far below 0 images made from 0 to 1 may go, and how near 1 they come."""
 RESIZED = 1.5
 """Up to here, numbers beyond 1 may come from smooth resizing."""
 BYTE = 255
@@ -53,7 +55,8 @@ def rescaled(x: Tensor, like: Tensor, spec: DataSpec, name: str, span: Span | No
             f"{kind} must be {needed}, but these are {told} {_found(x)}", _hint(x, low, high, audio=kind == "sounds")
         )
     doubts = _of_another_scale(x, like, kind, name, bytes_are_meant=bytes_are_meant)
-    return quantise(x, like), doubts
+    stored = quantise(x, like)
+    return stored, doubts or _pale(stored, like, kind, name)
 
 
 def _comparable(x: Tensor) -> Tensor:
@@ -134,6 +137,22 @@ def _of_another_scale(x: Tensor, like: Tensor, kind: str, name: str, *, bytes_ar
         f"the {len(x)} {kind} are {found}, but {reals} of {len(like)} reals of {name} do",
         f"pass range=(0, 1) if they are on the scale from 0 to 1, or range={usual} if they are right as they are",
     )
+
+
+def _pale(x: Tensor, like: Tensor, kind: str, name: str) -> list[str]:
+    """A doubt about images that vary, get as bright as any and hardly go below 0, where nearly all reals are dark: they
+    look like 0..1 with the overshoot of resizing, or made bytes as if it were -1..1. ``x`` and ``like`` are as stored.
+    """
+    low, high = to_signal(torch.stack([x.min(), x.max()])).tolist()
+    if kind not in ("images", "clips") or low < -PALE or high < 1 - PALE or low == high:
+        return []
+    reals = int((like < BYTE // 4 if like.dtype == torch.uint8 else like < -0.5).flatten(1).any(1).sum())
+    if reals < NEARLY_ALL * len(like):
+        return []
+    return [
+        f"read from -1 to 1, the {kind} go from {low:.2g} to {high:.2g}, but {reals} of {len(like)} reals of {name} go "
+        "below -0.5; if the generator makes 0..1, give what it makes, samples.clip(0, 1), with range=(0, 1)"
+    ]
 
 
 def _beyond(like: Tensor, *, bytes_are_meant: bool) -> Tensor:
