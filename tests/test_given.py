@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from msgspec.structs import replace
 
 import ganbench
 from ganbench import DataSpec
@@ -316,3 +317,14 @@ def test_what_is_handed_over_is_not_changed(reals):
         score((given + 1) / 2, range=(0, 1))
     assert torch.equal(x, given)
     assert as_tensor(given, "samples").data_ptr() == given.data_ptr()
+
+
+def test_fewer_samples_than_features_are_mentioned_with_the_scores(reals):
+    rules = load_protocol("smoke-v1")
+    small = replace(rules, evaluation=replace(rules.evaluation, samples=30))
+    x = prepare(small, "cpu").judge.reference.x
+    with pytest.warns(
+        Doubt, match="30 samples are no more than the 32 features.*compare it at this number of samples only"
+    ) as caught:
+        assert ganbench.evaluate(x, small, device="cpu")
+    assert {warning.filename for warning in caught} == {__file__}
