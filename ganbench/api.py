@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from ganbench.contracts.data import Split, quantise
 from ganbench.contracts.executor import UNPACKAGED
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.determinism import configured
-from ganbench.errors import DataError, GanbenchError, RecordError
+from ganbench.errors import Doubt, GanbenchError, RecordError
+from ganbench.evaluation.given import split_of
 from ganbench.leaderboards.export import to_frame
 from ganbench.leaderboards.html import to_html
 from ganbench.leaderboards.publishing import gather
@@ -207,51 +206,42 @@ def evaluate(
     protocol: str | Path | Protocol = DEFAULT_PROTOCOL,
     *,
     labels: Tensor | np.ndarray | None = None,
+    range: tuple[float, float] | None = None,
     seed: int = 0,
     device: str = "auto",
 ) -> Scores:
     """Score any samples with a protocol's judge: column -> score, without the columns that have none.
 
     Args:
-        samples: ``x[N, *shape]`` in the shape of the protocol's data, with the protocol's N: images as uint8 0..255
-            or as floats in [-1, 1], points as floats.
+        samples: ``x[N, *shape]`` in the shape of the protocol's data, channels first, with the protocol's N. Images
+            and video are uint8 0..255 or floats in [-1, 1], sounds are floats in [-1, 1], points any finite numbers.
+            Floats of any precision are rounded once, to uint8 or float32. Colours come in the order of the data's,
+            red, green, blue; another order, such as OpenCV's BGR, cannot be noticed.
         protocol: a name, a TOML file, or the rules themselves.
-        labels: ``[N]``, the labels that the samples were generated for; metrics for conditional models use them.
+        labels: ``[N]``, integers from 0 to the number of classes - 1: what the samples were generated for. Metrics for
+            conditional models use them.
+        range: the numbers in ``samples`` that stand for the least and the greatest value (black and white), where they
+            are others: ``(0, 1)`` for ``to_tensor``, a sigmoid or a mask. It also confirms the usual range of samples
+            that are refused because they all lie in 0..1: ``(-1, 1)`` for floats, ``(0, 255)`` for uint8.
         seed: of the metrics' random draws.
         device: where features are computed.
 
     Raises:
-        DataError: the samples have the wrong shape, number, type or range.
+        DataError: the samples have the wrong shape, number, type or range, or the labels the wrong number, type or
+            range. The message says what was found.
         GanbenchError: the protocol's data, metrics or extractor cannot be loaded here.
+
+    Warns:
+        Doubt: the samples may be on another scale, labels are not needed, or scores may not mean what they seem to.
     """
     rules = protocol if isinstance(protocol, Protocol) else load_protocol(str(protocol))
     bench = prepare(rules, device)
-    fake = _as_stored(torch.as_tensor(samples).detach().cpu(), bench.judge.reference, rules)
-    wanted = None if labels is None else torch.as_tensor(labels).long()
+    fake, doubts = split_of(samples, labels, bench.judge, rules.name, range)
     with configured(1):
-        verdict = bench.judge.score(Split(fake, wanted), seed)
+        verdict = bench.judge.score(fake, seed)
+    for doubt in (*doubts, *verdict.doubts):
+        warnings.warn(Doubt(doubt), stacklevel=2)
     return Scores(verdict.scores, verdict.absent)
-
-
-def _as_stored(x: Tensor, like: Split, rules: Protocol) -> Tensor:
-    shape = tuple(like.x.shape)
-    if tuple(x.shape[1:]) != shape[1:]:
-        raise DataError(
-            f"the samples have shape {tuple(x.shape)}, {rules.name} needs {shape}", "reshape or resize them"
-        )
-    if len(x) != shape[0]:
-        raise DataError(
-            f"{len(x)} samples were given, but {rules.name} compares {shape[0]}: scores depend on the number",
-            f"give exactly {shape[0]}",
-        )
-    if like.x.dtype == torch.uint8 and x.dtype != torch.uint8:
-        if not x.is_floating_point() or not x.isfinite().all() or x.abs().max() > 1.001:
-            raise DataError(
-                "images must be uint8 from 0 to 255, or floats from -1 to 1", "these are neither: rescale them"
-            )
-    elif not x.isfinite().all():
-        raise DataError("some samples are not finite", "look for NaN")
-    return quantise(x, like.x)
 
 
 def leaderboard(

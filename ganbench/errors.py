@@ -29,7 +29,7 @@ class ProtocolError(GanbenchError):
 
 
 class DataError(GanbenchError):
-    """Real data that cannot be read."""
+    """Real data that cannot be read, or samples from Python that do not fit them."""
 
 
 class RecordError(GanbenchError):
