@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import warnings
 from pathlib import Path
@@ -241,7 +242,7 @@ def test_floats_a_little_beyond_full_scale_are_clipped_and_said(tmp_path):
     fill(tmp_path)
     (tmp_path / "2.wav").write_bytes(riff(form(3, bits=32), chunk(b"data", floats(X * 3))))
     assert said(tmp_path) == [
-        "of 6 WAV files in 'sounds', 1 is clipped at full scale (2.wav, peak 1.5)",
+        "of 6 WAV files in 'sounds', 1 is clipped at full scale (2.wav, peak 1.5, 0.51 of its samples)",
     ]
     assert load_quietly(tmp_path).part("all").x.max() == 1
 
@@ -313,15 +314,25 @@ def test_sounds_in_other_formats_are_counted_by_suffix_and_said(tmp_path):
     for name in ("a/x.flac", "a/y.FLAC", "b/z.mp3", "b/notes.txt"):
         (tmp_path / name).write_bytes(b"")
     assert said(tmp_path) == [
-        "'sounds' gives 12 WAV files; left out are 3 files (2 .flac, 1 .mp3; the first is a/x.flac), which must be "
-        "converted to .wav first"
+        "'sounds' gives 12 WAV files; left out are 3 files (2 .flac, 1 .mp3; the first is a/x.flac), because "
+        "only .wav is read"
     ]
 
 
 def test_one_sound_in_another_format_is_said_in_the_singular(tmp_path):
     (fill(tmp_path) / "x.flac").write_bytes(b"")
     assert said(tmp_path) == [
-        "'sounds' gives 6 WAV files; left out is 1 .flac file (x.flac), which must be converted to .wav first"
+        "'sounds' gives 6 WAV files; left out is 1 .flac file (x.flac), because only .wav is read"
+    ]
+
+
+def test_sub_folders_without_sounds_are_said(tmp_path):
+    for name in "abcd":
+        (fill(tmp_path / name) if name < "c" else tmp_path / name).mkdir(exist_ok=True)
+    (tmp_path / "a" / "x.flac").write_bytes(b"")
+    assert said(tmp_path) == [
+        "'sounds' gives 12 WAV files; left out are the sub-folders c, d without sounds and 1 .flac file (a/x.flac), "
+        "because only .wav is read"
     ]
 
 
@@ -368,12 +379,40 @@ def test_sounds_below_the_class_folders_are_refused(tmp_path, name):
     assert refusal(tmp_path) == f"'sounds' has 1 sound more than one level down, {name}"
 
 
-def test_ten_thousand_files_are_listed_at_once(tmp_path):
+def test_wav_files_under_other_names_are_known_by_their_content(tmp_path):
+    fill(tmp_path / "a")
+    for name in ("a/x", "a/6.wav~", "a/7.wav.part"):
+        (tmp_path / name).write_bytes(PLAYABLE["plain"])
+    assert said(tmp_path) == [
+        "'sounds' gives 6 WAV files; left out are 3 files (1 .wav~, 1 .part, 1 suffix-less; the first is a/6.wav~), "
+        "because only .wav is read"
+    ]
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x").write_bytes(PLAYABLE["plain"])
+    assert refusal(tmp_path) == "no file of the class 'b' in 'sounds' can be read: 1 suffix-less file (b/x)"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_among_sounds_is_refused_and_not_waited_for(tmp_path):
+    fill(tmp_path)
+    os.mkfifo(tmp_path / "6.wav")
+    assert refusal(tmp_path).endswith("cannot be read: 6.wav (it is a device or a pipe, not a file)")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the administrator may read everything")
+def test_a_file_without_permission_is_named(tmp_path):
+    fill(tmp_path)
+    (tmp_path / "2.wav").chmod(0)
+    assert refusal(tmp_path) == "1 of 6 WAV files in 'sounds' cannot be read: 2.wav (Permission denied)"
+
+
+def test_thousands_of_mixed_files_are_listed(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
         for k in range(500):
             (tmp_path / name / f"{k}.wav").touch()
             (tmp_path / name / f"{k}.txt").touch()
+            (tmp_path / name / f"{k}.opus").touch()
     listing = folder_wav.find_sounds(tmp_path)
     assert {name: len(files) for name, files in listing.groups.items()} == {"a": 500, "b": 500}
-    assert listing.others == []
+    assert len(listing.others) == 1000

@@ -22,11 +22,11 @@ import torch
 from ganbench import DataError, Dataset, DataSpec, GanbenchWarning, Split, Unsupported, hookimpl, stratified_split
 from ganbench_baselines.dataset.drums import spectral_noise
 from ganbench_baselines.dataset.listing import Kind, Listing, counted, first, list_files, not_used
-from ganbench_baselines.dataset.wav import Header, Unplayable, read_frames, read_header
+from ganbench_baselines.dataset.wav import Header, Unplayable, is_wav, read_frames, read_header
 
 OTHERS = """.flac .mp3 .ogg .oga .opus .m4a .m4b .aac .wma .aif .aiff .aifc .caf .au .snd .sph .sd2 .w64 .rf64 .bwf .amr
 .awb .ape .wv .tta .ac3 .dts .mp2 .mka .mpc .spx .alac .3gp .gsm .voc .raw .pcm .mp4 .webm .mid .midi"""
-SOUNDS = Kind("sounds", "WAV files", frozenset({".wav", ".wave"}), frozenset(OTHERS.split()))
+SOUNDS = Kind("sounds", "WAV files", frozenset({".wav", ".wave"}), frozenset(OTHERS.split()), is_wav)
 SAMPLES, RATE = 16_384, 16_000
 LEAST_SAMPLES, LEAST_RATE = 16, 100
 TEST_SHARE = 0.2
@@ -109,9 +109,9 @@ def read_sound(file: Path, samples: int, rate: int, say: Say = lambda change, de
         Refused: the file cannot be read, or holds what cannot be meant.
     """
     try:
+        if not file.is_file():
+            raise Unplayable("it is a device or a pipe, not a file")
         with file.open("rb") as stream:
-            if not file.is_file():
-                raise Unplayable("it is not a regular file")
             header = read_header(stream)
             up, down = rate // gcd(rate, header.rate), header.rate // gcd(rate, header.rate)
             if max(up, down) > LONGEST_FILTER:
@@ -184,7 +184,7 @@ def say_level(x: np.ndarray, say: Say) -> None:
     """Of the samples that are used: whether they are too loud or too quiet."""
     peak, swing = np.abs(x).max(), x.max() - x.min()
     if peak > 1:
-        say("are clipped at full scale", f"peak {peak:.4g}")
+        say("are clipped at full scale", f"peak {peak:.4g}, {(np.abs(x) > 1).mean():.2g} of its samples")
     if swing <= 2 * SILENT:
         say(SILENCE, "")
     elif peak <= QUIET:

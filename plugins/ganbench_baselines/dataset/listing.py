@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,12 +14,16 @@ NAMED = 5  # the most names that a message lists
 
 
 class Kind(NamedTuple):
-    """What is looked for: ``sounds``, of which ``WAV files`` are read, and the suffixes of these and of all others."""
+    """What is looked for: ``sounds``, of which ``WAV files`` are read, and the suffixes of these and of all others.
+
+    ``recognised(file)`` tells by the content of a file with any other suffix whether it would be read.
+    """
 
     all: str
     read: str
     suffixes: frozenset[str]
     others: frozenset[str]
+    recognised: Callable[[Path], bool]
 
     @property
     def suffix(self) -> str:
@@ -80,13 +84,13 @@ def not_used(folder: Path, listing: Listing, kind: Kind) -> str:
     """One sentence on what is left out, or an empty one."""
     others, empty = listing.others, listing.empty
     reasons = []
-    if others:
-        reasons.append(f"{by_suffix(others, folder)}, which must be converted to {kind.suffix} first")
     if empty:
         which = f"the sub-folder {empty[0]}" if len(empty) == 1 else f"the sub-folders {first(empty)}"
         reasons.append(f"{which} without {kind.all}")
+    if others:
+        reasons.append(f"{by_suffix(others, folder)}, because only {kind.suffix} is read")
     used = counted(sum(map(len, listing.groups.values())), kind.read)
-    are = "is" if (len(others) or len(empty)) == 1 else "are"
+    are = "is" if (len(empty) or len(others)) == 1 else "are"
     return f"'{folder}' gives {used}; left out {are} {' and '.join(reasons)}" if reasons else ""
 
 
@@ -100,7 +104,7 @@ def _scan(folder: Path, kind: Kind) -> _Scan:
             found.folders.append(entry)
         elif suffix in kind.suffixes:
             found.files.append(entry)
-        elif suffix in kind.others:
+        elif suffix in kind.others or (entry.is_file() and kind.recognised(entry)):
             found.others.append(entry)
     return found
 
@@ -155,7 +159,7 @@ def _refuse_unread(folder: Path, flat: _Scan, below: dict[str, _Scan], kind: Kin
 
 def by_suffix(files: list[Path], folder: Path) -> str:
     """``3 files (2 .flac, 1 .mp3; the first is a/x.flac)``, the most frequent first."""
-    counts = Counter(file.suffix.lower() for file in files).most_common()
+    counts = Counter(file.suffix.lower() or "suffix-less" for file in files).most_common()
     name = files[0].relative_to(folder)
     if len(files) == 1:
         return f"1 {counts[0][0]} file ({name})"

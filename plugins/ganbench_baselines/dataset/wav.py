@@ -11,10 +11,12 @@ import os
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+MAGIC = (b"RIFF", b"RIFX", b"RF64", b"BW64")
 CORE = (b"fmt ", b"data", b"fact", b"LIST")
 PCM, FLOAT, EXTENSIBLE = 1, 3, 0xFFFE
 COMPRESSED = {
@@ -74,6 +76,16 @@ class _Format:
     width: int
 
 
+def is_wav(file: Path) -> bool:
+    """Whether a file, whatever its name, begins like a WAV file. One that may not be read does not."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(12)
+    except OSError:
+        return False
+    return head[:4] in MAGIC and head[8:] == b"WAVE"
+
+
 def read_header(stream: BinaryIO) -> Header:
     """The header of a WAV file.
 
@@ -129,7 +141,7 @@ def _riff(stream: BinaryIO) -> tuple[str, int]:
     for magic, name in OTHERS.items():
         if head.startswith(magic):
             raise Unplayable(f"it is no WAV file but {name}")
-    if head[:4] not in {b"RIFF", b"RIFX", b"RF64", b"BW64"} or not b"WAVE".startswith(head[8:]):
+    if head[:4] not in MAGIC or not b"WAVE".startswith(head[8:]):
         raise Unplayable("it is no WAV file")
     if len(head) < 12:
         raise Unplayable("it ends before its samples begin")
