@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
 from ganbench.contracts.data import Dataset
 from ganbench.errors import DataError, GanbenchWarning
@@ -139,6 +140,28 @@ def test_the_bytes_of_big_endian_files_are_read_from_the_other_side(tmp_path):
     assert np.allclose(read(tmp_path, b"RIFX" + struct.pack(">I", len(body)) + body), X, atol=1e-6)
 
 
+@pytest.mark.parametrize("channels", [1, 2, 3])
+@pytest.mark.parametrize(("tag", "bits"), [(1, 8), (1, 16), (1, 24), (1, 32), (1, 64), (3, 32), (3, 64)])
+def test_samples_are_the_bits_that_scipy_reads(tmp_path, tag, bits, channels):
+    x = np.random.default_rng(bits).uniform(-1, 1, 3 * N)
+    content = riff(form(tag, channels, bits=bits), chunk(b"data", floats(x, bits) if tag == 3 else pcm(x, bits)))
+    found = read(tmp_path, content, N)
+    _, raw = wavfile.read(tmp_path / "a.wav")
+    scaled = raw if tag == 3 else raw / 2.0 ** (8 * raw.dtype.itemsize - 1) - (bits == 8)
+    expected = scaled.astype(np.float64).reshape(-1, channels).mean(axis=1)[:N].astype(np.float32)
+    assert found.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("value", [2.0, 1e300])
+def test_huge_floats_are_clipped_or_refused_without_a_warning_of_numpy(tmp_path, value):
+    content = riff(form(3, channels=2, bits=64), chunk(b"data", floats(np.full(2 * N, value), 64)))
+    if value < 8:
+        assert (read(tmp_path, content) == 1).all()
+    else:
+        with pytest.raises(folder_wav.Refused, match=r"^peak 1e\+300$"):
+            read(tmp_path, content)
+
+
 REFUSED = {
     "no bytes": (b"", "it is empty"),
     "eight bytes": (riff(form())[:8], "it ends before its samples begin"),
@@ -252,6 +275,15 @@ def test_16_bit_values_in_32_bits_are_refused(tmp_path, bits):
     values = np.round(X * 2**bits).astype("<i4").tobytes()
     fill(tmp_path, riff(form(bits=32), chunk(b"data", values)))
     assert "hold 16-bit values in 32 bits, too quiet to hear" in refusal(tmp_path)
+
+
+def test_a_quiet_beginning_in_32_bits_is_not_taken_for_16_bit_values(tmp_path):
+    values = np.r_[np.round(X * 2**12), np.zeros(N), X * 2**31].astype("<i4").tobytes()
+    fill(tmp_path)
+    (tmp_path / "1.wav").write_bytes(riff(form(bits=32), chunk(b"data", values)))
+    assert said(tmp_path) == [
+        "of 6 WAV files in 'sounds', 1 is cut to 400 samples (1.wav, 1200 samples); 1 is silent (1.wav)"
+    ]
 
 
 def test_24_bit_values_in_32_bits_are_said_to_be_quiet(tmp_path):

@@ -117,6 +117,8 @@ def read_sound(file: Path, samples: int, rate: int, say: Say = lambda change, de
             if max(up, down) > LONGEST_FILTER:
                 raise Unplayable(f"its header says {header.rate} samples a second, too odd to resample")
             raw = read_frames(stream, header, ceil((samples + BEYOND) * down / up))
+            if _shifted(raw) and _shifted(read_frames(stream, header, header.frames)):  # no quiet beginning
+                raise Refused(SHIFTED, f"peak {np.abs(raw).max()} of {2**31}")
     except OSError as error:
         raise Refused(BROKEN, f"{error.strerror}") from error
     except Unplayable as error:
@@ -132,18 +134,22 @@ def read_sound(file: Path, samples: int, rate: int, say: Say = lambda change, de
     return np.pad(x.clip(-1, 1), (0, samples - len(x))).astype(np.float32)
 
 
+def _shifted(raw: np.ndarray) -> bool:
+    """Whether 32 bits hold no more than 16: also not the upper 24, of which the lowest byte is 0."""
+    if raw.dtype.kind != "i" or raw.dtype.itemsize != 4:
+        return False
+    lowest, highest = int(raw.min()), int(raw.max())
+    return 2**8 < max(-lowest, highest) <= 2**15 and bool((raw % 2**8).any())
+
+
 def _mixed(raw: np.ndarray, say: Say) -> np.ndarray:
     """Samples as stored ``[n, C]`` -> ``[n]`` in float64."""
-    if raw.dtype.kind == "i" and raw.dtype.itemsize == 4:
-        peak = np.abs(raw.astype(np.int64)).max()
-        if 2**8 < peak <= 2**15 and (raw % 2**8).any():
-            raise Refused(SHIFTED, f"peak {peak} of 2147483648")
     x = _full_scale(raw)
     if not np.isfinite(x).all():
         raise Refused(BROKEN, "it holds numbers that are not finite")
-    mix, channels = x.mean(axis=1), x.shape[1]
     if (peak := np.abs(x).max()) > OTHER_SCALE:
         raise Refused(LOUD, f"peak {peak:.5g}")
+    mix, channels = x.mean(axis=1), x.shape[1]
     if channels > 1:
         say("have several channels, which are mixed to one", f"{channels} channels")
         level, left = np.sqrt(np.square(x).mean()), np.sqrt(np.square(mix).mean() * channels)
