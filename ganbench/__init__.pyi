@@ -10,7 +10,7 @@ from .contracts.protocol import Evaluating, Protocol, Recipe, Training
 from .contracts.settings import settings_of
 from .contracts.trick import LossAround, Player, Trick, Turn
 from .device.untouched import preserved_rng
-from .errors import DataError, GanbenchError, Unsupported
+from .errors import DataError, GanbenchError, GanbenchWarning, Unsupported
 from .plugins.hookspecs import hookimpl
 
 __version__: str
@@ -28,6 +28,7 @@ __all__ = [
     "Extractor",
     "Features",
     "GanbenchError",
+    "GanbenchWarning",
     "Goal",
     "Lazy",
     "Loss",

@@ -3,13 +3,15 @@
 ``folder-wav:PATH,SAMPLES,RATE`` sets the length and the rate. The default is 16,384 samples at 16 kHz, as in Donahue et
 al. (2019). PCM of 8, 16, 24 or 32 bits and floats are read. Channels are mixed down to one, and other rates are
 resampled with scipy's polyphase filter. Longer sounds are cut, and shorter ones are followed by silence. Amplitudes
-stay as recorded, but floats beyond full scale are clipped.
+stay as recorded, but floats beyond full scale are clipped. One warning says how many sounds were changed, and how.
+Refused are sounds on another scale, channels that cancel, and silence alone.
 """
 
 from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
 from math import ceil, gcd
 from pathlib import Path
 from typing import NamedTuple
@@ -17,17 +19,25 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ganbench import DataError, Dataset, DataSpec, Split, Unsupported, hookimpl, stratified_split
+from ganbench import DataError, Dataset, DataSpec, GanbenchWarning, Split, Unsupported, hookimpl, stratified_split
 from ganbench_baselines.dataset.drums import spectral_noise
+from ganbench_baselines.dataset.listing import Kind, Listing, counted, first, list_files, not_used
+from ganbench_baselines.dataset.wav import Header, Unplayable, is_wav, read_frames, read_header
 
-SUFFIXES = {".wav", ".wave"}
+OTHERS = """.flac .mp3 .ogg .oga .opus .m4a .m4b .aac .wma .aif .aiff .aifc .caf .au .snd .sph .sd2 .w64 .rf64 .bwf .amr
+.awb .ape .wv .tta .ac3 .dts .mp2 .mka .mpc .spx .alac .3gp .gsm .voc .raw .pcm .mp4 .webm .mid .midi"""
+SOUNDS = Kind("sounds", "WAV files", frozenset({".wav", ".wave"}), frozenset(OTHERS.split()), is_wav)
 SAMPLES, RATE = 16_384, 16_000
 LEAST_SAMPLES, LEAST_RATE = 16, 100
 TEST_SHARE = 0.2
 SPLIT_SEED = 0
-NAMED = 5  # the most names that a message lists
 USAGE = "write folder-wav:PATH or folder-wav:PATH,SAMPLES,RATE, for example folder-wav:my-sounds,16384,16000"
 BEYOND = 100  # samples kept after the cut for the resampling filter, which reaches 10
+LONGEST_FILTER = 1_000_000  # the filter has 20 times as many coefficients as the larger side of the ratio of rates
+OTHER_SCALE = 8.0  # 18 dB beyond full scale: no mix gets there
+CANCELS, FADES = 0.05, 0.5  # the level of a mix, where 1 is that of channels that know nothing of each other
+SILENT = 2.0**-15  # one step of 16 bits
+QUIET = 2.0**-8  # where 24-bit values in 32 bits end, or 8-bit values in 16
 
 
 class Wanted(NamedTuple):
@@ -54,98 +64,180 @@ def parse(argument: str) -> Wanted:
     return wanted
 
 
-def find_sounds(folder: Path) -> dict[str, list[Path]]:
+def find_sounds(folder: Path) -> Listing:
     """Class -> its files, both sorted by name; a flat folder is a single class "". Hidden files are left out.
 
     Raises:
-        DataError: the folder is missing, cannot be listed, has no WAV files, or has some beside its class folders.
+        DataError: the folder is missing, cannot be listed, has no WAV files or some beside its class folders, sounds
+            below these, links that lead nowhere, or a class whose sounds are all in other formats.
     """
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise DataError(f"the folder of sounds '{folder}' {what}", f"check the path: {USAGE}")
-    try:
-        entries = [folder, *sorted(entry for entry in folder.iterdir() if entry.is_dir())]
-        found = {"" if entry == folder else entry.name: _sounds(entry) for entry in entries}
-    except OSError as error:
-        raise DataError(f"'{error.filename}' cannot be listed ({error.strerror})", "check its permissions") from error
-    groups = {name: files for name, files in found.items() if files}
-    if not groups:
-        raise DataError(f"'{folder}' holds no WAV files", "put .wav files into it, or into one sub-folder per class")
-    if "" in groups and len(groups) > 1:
-        raise DataError(
-            f"'{folder}' has {len(groups[''])} WAV files beside the class folders {_first(list(groups)[1:])}",
-            "move every file into a class folder, or every file into one folder",
-        )
-    return groups
+    return list_files(folder, SOUNDS)
 
 
-def _sounds(folder: Path) -> list[Path]:
-    if folder.name.startswith("."):
-        return []
-    files = (entry for entry in folder.iterdir() if entry.suffix.lower() in SUFFIXES and entry.is_file())
-    return sorted(file for file in files if not file.name.startswith("."))
+class Fault(NamedTuple):
+    """Why sounds are refused: the words before and after how many of them, and the next step."""
+
+    before: str
+    after: str
+    hint: str
 
 
-def _first(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+BROKEN = Fault("", "cannot be read", "replace or remove these files")
+LOUD = Fault("", "are not on a scale from -1 to 1", "divide their samples by the largest value that they were made for")
+SHIFTED = Fault("", "hold 16-bit values in 32 bits, too quiet to hear", "write them as 16-bit WAV files")
+CANCELLED = Fault("the channels of ", "cancel each other when mixed to one", "keep one channel of these files")
 
 
-def read_sound(file: Path, samples: int, rate: int) -> np.ndarray:
-    """``x[samples]`` in [-1, 1] as float32.
+class Refused(Exception):
+    """A fault of one sound and its details."""
+
+    def __init__(self, fault: Fault, detail: str) -> None:
+        super().__init__(detail)
+        self.fault = fault
+
+
+Say = Callable[[str, str], None]
+
+
+def read_sound(file: Path, samples: int, rate: int, say: Say = lambda change, detail: None) -> np.ndarray:
+    """``x[samples]`` in [-1, 1] as float32. ``say(change, detail)`` hears of whatever is not as it was recorded.
 
     Raises:
-        Exception: whatever scipy raises; ValueError for a file that is empty or not finite.
+        Refused: the file cannot be read, or holds what cannot be meant.
     """
-    from scipy.io import wavfile  # takes a moment to import
-
-    own_rate, raw = wavfile.read(file)
-    if raw.size == 0:
-        raise ValueError("it holds no samples")
-    x = _full_scale(raw).reshape(len(raw), -1).mean(axis=1)
-    up, down = rate // gcd(rate, own_rate), own_rate // gcd(rate, own_rate)
-    x = x[: ceil((samples + BEYOND) * down / up)]
+    try:
+        if not file.is_file():
+            raise Unplayable("it is a device or a pipe, not a file")
+        with file.open("rb") as stream:
+            header = read_header(stream)
+            up, down = rate // gcd(rate, header.rate), header.rate // gcd(rate, header.rate)
+            if max(up, down) > LONGEST_FILTER:
+                raise Unplayable(f"its header says {header.rate} samples a second, too odd to resample")
+            raw = read_frames(stream, header, ceil((samples + BEYOND) * down / up))
+            if _shifted(raw) and _shifted(read_frames(stream, header, header.frames)):  # no quiet beginning
+                raise Refused(SHIFTED, f"peak {np.abs(raw).max()} of {2**31}")
+    except OSError as error:
+        raise Refused(BROKEN, f"{error.strerror}") from error
+    except Unplayable as error:
+        raise Refused(BROKEN, str(error)) from error
+    x = _mixed(raw, say)
     if up != down:
-        from scipy.signal import resample_poly
+        from scipy.signal import resample_poly  # takes a moment to import
 
         x = resample_poly(x, up, down)
+    say_length(header, ceil(header.frames * up / down), samples, rate, say)
+    x = x[:samples]
+    say_level(x, say)
+    return np.pad(x.clip(-1, 1), (0, samples - len(x))).astype(np.float32)
+
+
+def _shifted(raw: np.ndarray) -> bool:
+    """Whether 32 bits hold no more than 16: also not the upper 24, of which the lowest byte is 0."""
+    if raw.dtype.kind != "i" or raw.dtype.itemsize != 4:
+        return False
+    lowest, highest = int(raw.min()), int(raw.max())
+    return 2**8 < max(-lowest, highest) <= 2**15 and bool((raw % 2**8).any())
+
+
+def _mixed(raw: np.ndarray, say: Say) -> np.ndarray:
+    """Samples as stored ``[n, C]`` -> ``[n]`` in float64."""
+    x = _full_scale(raw)
     if not np.isfinite(x).all():
-        raise ValueError("it holds numbers that are not finite")
-    x = x[:samples].clip(-1, 1)
-    return np.pad(x, (0, samples - len(x))).astype(np.float32)
+        raise Refused(BROKEN, "it holds numbers that are not finite")
+    if (peak := np.abs(x).max()) > OTHER_SCALE:
+        raise Refused(LOUD, f"peak {peak:.5g}")
+    mix, channels = x.mean(axis=1), x.shape[1]
+    if channels > 1:
+        say("have several channels, which are mixed to one", f"{channels} channels")
+        level, left = np.sqrt(np.square(x).mean()), np.sqrt(np.square(mix).mean() * channels)
+        if level > SILENT and left < CANCELS * level:
+            raise Refused(CANCELLED, f"{channels} channels")
+        if level > SILENT and left < FADES * level:
+            say("lose most of the level when mixed, for the channels oppose each other", "")
+    return mix
 
 
 def _full_scale(raw: np.ndarray) -> np.ndarray:
-    """PCM as stored -> float64 in [-1, 1]. scipy puts 24 bits into the upper part of 32, and leaves 8 bits unsigned."""
+    """PCM as stored -> float64 in [-1, 1]. 24 bits are in the upper part of 32, and 8 bits are unsigned."""
     if raw.dtype.kind == "f":
         return raw.astype(np.float64)
     half = 2.0 ** (8 * raw.dtype.itemsize - 1)
     return raw / half - (1 if raw.dtype.kind == "u" else 0)
 
 
+def say_length(header: Header, has: int, samples: int, rate: int, say: Say) -> None:
+    """Of a sound that has so many samples at ``rate``: what becomes of its length."""
+    if header.rate != rate:
+        say(f"are resampled to {rate} a second", f"{header.rate} a second")
+    if header.streamed:
+        say("have no length in the header, so that all that follows is read", f"{header.frames} samples")
+    if header.ragged:
+        say("end within a sample, which is left out", "")
+    if has > samples:
+        say(f"are cut to {samples} samples", f"{has} samples")
+    if has < samples / 2:
+        say(f"are shorter than half of {samples} samples, so that silence follows", f"{has} samples")
+
+
+SILENCE = "are silent"
+SINGULAR = {"are": "is", "have": "has", "end": "ends", "lose": "loses", "stay": "stays"}
+
+
+def say_level(x: np.ndarray, say: Say) -> None:
+    """Of the samples that are used: whether they are too loud or too quiet."""
+    peak, swing = np.abs(x).max(), x.max() - x.min()
+    if peak > 1:
+        say("are clipped at full scale", f"peak {peak:.4g}, {(np.abs(x) > 1).mean():.2g} of its samples")
+    if swing <= 2 * SILENT:
+        say(SILENCE, "")
+    elif peak <= QUIET:
+        say("stay below 0.4 % of full scale", f"peak {peak:.2g}")
+
+
 def read_sounds(folder: Path, files: list[Path], samples: int, rate: int) -> torch.Tensor:
-    """``x[N, 1, samples]`` in float32.
+    """``x[N, 1, samples]`` in float32. One warning says what was changed.
 
     Raises:
-        DataError: some files cannot be read; the message names them.
+        DataError: some files cannot be used; the message names them. Or all of them are silent.
     """
-    from scipy.io.wavfile import WavFileWarning
+    x = np.empty((len(files), 1, samples), dtype=np.float32)
+    faults: dict[Fault, list[str]] = {}
+    changes: dict[str, list[str]] = {}
+    for index, file in enumerate(files):
+        name = file.relative_to(folder).as_posix()
 
-    x, bad = np.empty((len(files), 1, samples), dtype=np.float32), []
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", WavFileWarning)  # a truncated file
-        warnings.filterwarnings("ignore", "Chunk", WavFileWarning)  # metadata next to the sound
-        for index, file in enumerate(files):
-            try:
-                x[index, 0] = read_sound(file, samples, rate)
-            except Exception as error:
-                bad.append(f"{file.relative_to(folder)} ({type(error).__name__}: {error})")
-    if bad:
+        def say(change: str, detail: str, name: str = name) -> None:
+            changes.setdefault(change, []).append(f"{name}, {detail}" if detail else name)
+
+        try:
+            x[index, 0] = read_sound(file, samples, rate, say)
+        except Refused as refused:
+            faults.setdefault(refused.fault, []).append(f"{name} ({refused})")
+    for fault in sorted(faults, key=[BROKEN, LOUD, SHIFTED, CANCELLED].index):
         raise DataError(
-            f"{len(bad)} of {len(files)} WAV files in '{folder}' cannot be read: {_first(bad)}",
-            "replace or remove these files",
+            f"{fault.before}{len(faults[fault])} of {counted(len(files), SOUNDS.read)} in '{folder}' {fault.after}: "
+            f"{first(faults[fault])}",
+            fault.hint,
         )
+    if len(changes.get(SILENCE, [])) == len(files):
+        raise DataError(f"all {counted(len(files), SOUNDS.read)} in '{folder}' are silent", "choose sounds to be heard")
+    if changes:
+        warnings.warn(GanbenchWarning(_changed(folder, len(files), changes)), stacklevel=2)
     return torch.from_numpy(x)
+
+
+def _changed(folder: Path, total: int, changes: dict[str, list[str]]) -> str:
+    clauses = []
+    for change, names in changes.items():
+        if len(names) == 1:
+            verb, rest = change.split(" ", 1)
+            clauses.append(f"1 {SINGULAR[verb]} {rest} ({names[0]})")
+        else:
+            clauses.append(f"{'all' if len(names) == total else len(names)} {change} (the first is {names[0]})")
+    return f"of {counted(total, SOUNDS.read)} in '{folder}', {'; '.join(clauses)}"
 
 
 @hookimpl
@@ -154,7 +246,8 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     folder, samples, rate = parse(argument)
     if resolution is not None:
         raise Unsupported("sounds have no resolution", f"leave it out: {USAGE}")
-    groups = find_sounds(folder)
+    listing = find_sounds(folder)
+    groups = listing.groups
     classes = 0 if "" in groups else len(groups)
     sizes = torch.tensor([len(files) for files in groups.values()])
     labels = torch.arange(len(groups)).repeat_interleave(sizes)
@@ -164,6 +257,8 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
             f"none of the {len(labels)} sounds in '{folder}' can be held out", "put at least 3 files into each class"
         )
     x = read_sounds(folder, [file for files in groups.values() for file in files], samples, rate)
+    if left_out := not_used(folder, listing, SOUNDS):
+        warnings.warn(GanbenchWarning(left_out), stacklevel=1)
     whole = Split(x, labels if classes else None)
     return Dataset(
         name=f"folder-wav:{folder.resolve().name}",
