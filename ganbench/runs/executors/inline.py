@@ -32,8 +32,9 @@ class InlineExecutor:
         thread.start()
         try:
             yield from self._listen(thread, said)
-        finally:
-            self._stop = True  # the caller may have stopped iterating early
+        except BaseException:
+            self._stop = True  # the caller has stopped iterating early
+            raise
 
     def _listen(self, thread: Thread, said: SimpleQueue[Event]) -> Iterator[Event]:
         told = False
@@ -47,7 +48,10 @@ class InlineExecutor:
     def _work(self, jobs: Sequence[Job], said: SimpleQueue[Event]) -> None:
         from ganbench.device.determinism import configured
         from ganbench.runs.executors.work import outcome_of
+        from ganbench.runs.setup import forget
 
+        if any(job.protocol.reads_paths for job in jobs):
+            forget()  # what an earlier call read may have changed
         for job in jobs:
             if self._stop:
                 return
