@@ -41,7 +41,7 @@ EXTRACTOR = '''
             return x.flatten(1).double()[:, :8] * self.weight, None
     @hookimpl
     def ganbench_extractor(argument):
-        file = Path(argument or os.environ["WEIGHTED"])
+        file = Path(argument or os.environ["GANBENCH_WEIGHTED"])
         if not file.exists():
             raise DataError(f"there are no weights at {file.name}", "check the path")
         return Weighted(float(file.read_text()))
@@ -118,7 +118,7 @@ RUN, NOISE = "mlp+lsgan, seed 0", "noise, seed 0"
 def test_a_finished_run_is_repeated_when_the_weights_it_was_judged_with_have_changed(
     named, weighted, tmp_path, monkeypatch
 ) -> None:
-    monkeypatch.setenv("WEIGHTED", str(weighted))
+    monkeypatch.setenv("GANBENCH_WEIGHTED", str(weighted))
     rules = judged_with(extractor=f"weighted:{weighted}" if named == "path" else "weighted")
     carried_out(planned(tmp_path, rules))
     assert keys(planned(tmp_path, rules).finished) == [NOISE, RUN]
@@ -128,7 +128,7 @@ def test_a_finished_run_is_repeated_when_the_weights_it_was_judged_with_have_cha
     assert (plan.finished, keys(plan.todo), keys(plan.changed)) == ([], [NOISE, RUN], [NOISE, RUN])
     _, heard = carried_out(plan)
     after = read(plan.jobs[-1].record_file)
-    assert f"; 1 run is repeated, as the extractor has changed ({before.extractor}, now {after.extractor}) since" in (
+    assert f"; 1 run is repeated, as the extractor has changed since ({before.extractor}, now {after.extractor})" in (
         opening(plan)
     )
     assert heard.trained == {RUN}
@@ -334,3 +334,16 @@ def test_one_seed_draws_the_yardsticks_of_that_seed_and_a_later_run_of_the_other
 
 def test_a_seed_beyond_the_protocol_is_shown_beside_one_draw_of_each_yardstick(tmp_path) -> None:
     assert keys(planned(tmp_path, seeds=(7,)).jobs) == [NOISE, "mlp+lsgan, seed 7"]
+
+
+def test_a_process_that_tries_another_judge_by_an_environment_variable_gets_it(weighted, tmp_path, monkeypatch) -> None:
+    other = tmp_path / "other"
+    other.write_text("3.0")
+    rules = judged_with(extractor="weighted", yardsticks=())
+    tags = []
+    for seed, file in enumerate([weighted, other]):
+        monkeypatch.setenv("GANBENCH_WEIGHTED", str(file))
+        plan = planned(tmp_path, rules, seeds=(seed,))
+        carried_out(plan)
+        tags.append(read(plan.jobs[-1].record_file).extractor)
+    assert len(set(tags)) == 2

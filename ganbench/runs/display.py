@@ -164,7 +164,7 @@ def _opening(plan: Plan) -> str:
     for version, number in plan.older.items():
         text += f"; {number} made by ganbench {version} are kept as results of that version"
     for change, number in plan.changes.items():
-        text += f"; {_repeated(number)}, as {change} since"
+        text += f"; {_repeated(number)}, as {change}"
     if plan.leftovers:
         text += "; what an earlier start under other rules left is replaced, as nothing was trained in it"
     return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -106,7 +107,8 @@ def prepare(protocol: Protocol, device: str) -> Bench:
     Raises:
         GanbenchError: one of them is missing, broken, or does not fit.
     """
-    return _prepare(msgspec.json.encode(protocol), device)
+    variables = tuple(sorted(item for item in os.environ.items() if item[0].startswith("GANBENCH_")))
+    return _prepare(msgspec.json.encode(protocol), device, variables)
 
 
 def forget() -> None:
@@ -115,7 +117,7 @@ def forget() -> None:
 
 
 @cache
-def _prepare(encoded: bytes, device_name: str) -> Bench:
+def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str], ...]) -> Bench:
     protocol = msgspec.json.decode(encoded, type=Protocol)
     rules = protocol.evaluation
     device = pick_device(device_name)

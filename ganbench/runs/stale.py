@@ -28,10 +28,10 @@ class Now:
         """
         said = []
         if record.format >= FORMAT and (names := self._edited(record, job)):
-            said.append(f"the code of {listed(names)} has changed")
+            said.append(f"the code of {listed(names)} has changed since")
         if record.extractor and self.extractor and record.extractor != self.extractor:
             self._forget()
-            said.append(f"the extractor has changed ({record.extractor}, now {self.extractor})")
+            said.append(f"the extractor has changed since ({record.extractor}, now {self.extractor})")
         return ", and ".join(said)
 
     @cached_property

@@ -20,6 +20,7 @@ class InlineExecutor:
         self.workers = 1
         self._threads = threads
         self._stop = False
+        self._new = True
 
     def stop(self) -> None:
         """Ask the running job to write a checkpoint and an ``interrupted`` record; no further job starts."""
@@ -50,8 +51,9 @@ class InlineExecutor:
         from ganbench.runs.executors.work import outcome_of
         from ganbench.runs.setup import forget
 
-        if any(job.protocol.reads_paths for job in jobs):
-            forget()  # what an earlier call read may have changed
+        if self._new and any(job.protocol.reads_paths for job in jobs):
+            forget()  # what an earlier command of this process read may have changed
+        self._new = False
         for job in jobs:
             if self._stop:
                 return
