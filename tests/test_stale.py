@@ -20,6 +20,7 @@ from ganbench.errors import Doubt, GanbenchWarning, ProtocolError
 from ganbench.records.store import read, write
 from ganbench.runs.display import Display, PlainDisplay
 from ganbench.runs.executors.inline import InlineExecutor
+from ganbench.runs.executors.local import LocalExecutor
 from ganbench.runs.plan import Plan, make_plan
 from ganbench.runs.session import Outcome, carry_out
 
@@ -318,6 +319,16 @@ def test_a_metric_that_fails_is_named_with_the_row_it_fails_on(
         monkeypatch.undo()
         plugins.installed.cache_clear()
     assert outcome.fatal.message == f"{row} cannot be scored: the metric 'failing' failed: KeyError: 'lost'"
+
+
+def test_a_worker_that_tryouts_leave_idle_starts_meanwhile_and_none_starts_for_nothing(monkeypatch, tmp_path) -> None:
+    begun, given = [], []
+    with LocalExecutor(2) as executor:
+        monkeypatch.setattr(executor, "_start", begun.append)
+        monkeypatch.setattr(executor, "_give", lambda seat, job: given.append(job))
+        assert (list(executor.run([])), begun) == ([], [])
+        tryouts = planned(tmp_path).tryouts()
+        assert (list(executor.run(tryouts)), len(begun), given) == ([], 2, tryouts)
 
 
 # -- yardsticks of the seeds that are shown ----------------------------------------------------------------------------

@@ -61,7 +61,7 @@ class LocalExecutor:
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Yield events until every job is done, refused, or given up after ``stop()``."""
         waiting = list(jobs)
-        for seat in self._seats:  # also those that tryouts leave idle: starting takes seconds
+        for seat in self._seats if waiting else ():  # also those that tryouts leave idle: starting takes seconds
             self._start(seat)
         while True:
             if self._asked and not self._stop.is_set():
