@@ -33,7 +33,7 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
     if job.yardstick:
         return judge_yardstick(job, bench)
     if not bench.checked:
-        try_out(job)  # the self-check takes seconds
+        try_out(job, bench)  # the self-check takes seconds
     _ = bench.self_check  # what makes scores doubtful, or impossible, is said before anything is trained
     run = Run(job, bench, emit)
     say_unmet(job, run.gan, bench)

@@ -8,16 +8,15 @@ from ganbench.contracts.arch import GAN
 from ganbench.contracts.executor import Job
 from ganbench.errors import Doubt
 from ganbench.runs.players import build_players, refuse_unmet, unmet_by
-from ganbench.runs.setup import Bench, prepare
+from ganbench.runs.setup import Bench
 
 
-def try_out(job: Job) -> None:
+def try_out(job: Job, bench: Bench) -> None:
     """Build everything that a run needs and throw it away; says which metrics have no score of it.
 
     Raises:
         GanbenchError: the run cannot be done at all.
     """
-    bench = prepare(job.protocol, job.device)
     gan = build_players(job, bench.dataset).gan
     refuse_unmet(job, gan, bench.dataset, bench.judge.metrics)
     say_unmet(job, gan, bench)
