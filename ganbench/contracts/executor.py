@@ -25,7 +25,8 @@ class Job(Struct, frozen=True, kw_only=True):
 
     ``arch``, ``loss`` and ``tricks`` are references (``package:name``) that ``plugins.find`` resolves. ``changes`` is
     what the user set; ``protocol`` already includes changes of the budget or the batch, while ``digest`` is that of the
-    protocol as published. ``workers`` is the number of runs at a time.
+    protocol as published. ``workers`` is the number of runs at a time. A ``tryout`` only finds out whether the run can
+    be done: it trains and writes nothing.
     """
 
     protocol: Protocol
@@ -43,12 +44,18 @@ class Job(Struct, frozen=True, kw_only=True):
     device: str = "auto"
     fresh: bool = False
     workers: int = 1
+    tryout: bool = False
 
     @property
     def key(self) -> str:
         """Unique within a plan, like the folder: the package comes first if two components share a name."""
         name = self.yardstick or Path(self.folder).parent.name.replace("~", ":")
         return f"{name}, seed {self.seed}"
+
+    @property
+    def combination(self) -> tuple[str, str]:
+        """What differs between the runs of a plan, seeds aside."""
+        return self.arch, self.loss
 
     @property
     def entry(self) -> str:
@@ -67,11 +74,21 @@ class Job(Struct, frozen=True, kw_only=True):
 class Event(Struct, frozen=True):
     """A message from a worker: ``progress`` (a history row, ``share`` and ``rate``), ``picture`` (a thumbnail's
     ``pixels``), ``judging``, ``started``, ``resumed`` (after ``kimg`` of ``budget``), ``waiting`` (for another process
-    that is working on this run), ``done`` (``status``, ``reason``), ``refused`` (``message``, ``hint``); or, about no
-    run in particular, ``stopping`` and ``warned`` (``message``)."""
+    that is working on this run), ``done`` (``status``, ``reason``), ``fits`` (of a tryout), ``refused`` (``message``,
+    ``hint``); or, about no run in particular, ``stopping`` and ``warned`` (``message``)."""
 
     kind: Literal[
-        "started", "resumed", "waiting", "progress", "picture", "judging", "done", "refused", "stopping", "warned"
+        "started",
+        "resumed",
+        "waiting",
+        "progress",
+        "picture",
+        "judging",
+        "done",
+        "fits",
+        "refused",
+        "stopping",
+        "warned",
     ]
     key: str
     facts: dict[str, Any]
@@ -84,7 +101,8 @@ class Executor(Contract):
     def workers(self) -> int: ...
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Yield events until every job is done, refused, or given up after ``stop()``, which yields ``stopping``."""
+        """Yield events until every job is done, refused, or given up after ``stop()``, which yields ``stopping``.
+        Called once for tryouts, if there are any, and again for the jobs themselves."""
         ...
 
     def stop(self) -> None:

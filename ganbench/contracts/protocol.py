@@ -119,6 +119,11 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         rules = msgspec.convert(plain, Protocol)  # 48 and 48.0 are the same rule
         return hashlib.sha256(msgspec.json.encode(_without_defaults(rules), order="sorted")).hexdigest()[:12]
 
+    @property
+    def reads_paths(self) -> bool:
+        """Whether data or extractor are named with an argument, such as a path: what is there may change."""
+        return ":" in self.dataset or ":" in (self.evaluation.extractor or "")
+
     def seed(self, seed: int, stream: str) -> int:
         """The seed of a named stream (init, data, latent, penalty, evaluation, ...): 63 bits of
         ``sha256("digits-16-v1|0|data")``. It depends on nothing else, so what shares a seed is paired."""

@@ -163,9 +163,15 @@ def _opening(plan: Plan) -> str:
         text += f"; {finished} already finished (--force repeats them)"
     for version, number in plan.older.items():
         text += f"; {number} made by ganbench {version} are kept as results of that version"
-    if any(not job.yardstick for job in plan.changed):
-        text += "; some are repeated, as their code or the protocol has changed since"
+    for change, number in plan.changes.items():
+        text += f"; {_repeated(number)}, as {change}"
+    if plan.leftovers:
+        text += "; what an earlier start under other rules left is replaced, as nothing was trained in it"
     return text
+
+
+def _repeated(runs: int) -> str:
+    return f"{runs} run{'s are' if runs > 1 else ' is'} repeated" if runs else "yardsticks are scored again"
 
 
 def _closing(event: Event, headline: str, seconds: float) -> str:

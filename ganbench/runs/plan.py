@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,9 +17,11 @@ from ganbench.contracts.executor import UNPACKAGED, Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
 from ganbench.plugins.source import Source
-from ganbench.records.record import FINISHED, FORMAT, Record
+from ganbench.records.record import FINISHED, FORMAT
 from ganbench.records.store import read
 from ganbench.runs.changes import Changes
+from ganbench.runs.leftovers import left_by_other_rules
+from ganbench.runs.stale import Now
 
 DEFAULT_PROTOCOL = "digits-16-v1"
 
@@ -32,7 +34,11 @@ class Plan:
     todo: list[Job]
     finished: list[Job]
     changed: list[Job] = field(default_factory=list)
-    """Jobs of ``todo`` that have a record, but from different code."""
+    """Jobs of ``todo`` that are finished, but by different code or with another extractor."""
+    changes: Counter[str] = field(default_factory=Counter)
+    """What has changed since, as the end of a sentence -> runs repeated for that."""
+    leftovers: list[Path] = field(default_factory=list)
+    """Folders that an earlier start under other rules left, with nothing trained in them; they are replaced."""
     older: Counter[str] = field(default_factory=Counter)
     """GANBench version -> finished runs of an older record format. Their code was hashed differently, so changes cannot
     be detected; they are kept as results of that version."""
@@ -41,13 +47,27 @@ class Plan:
     def jobs(self) -> list[Job]:
         return self.finished + self.todo
 
-    def queue(self, workers: int) -> list[Job]:
-        """``todo``, with yardsticks first: if a protocol cannot be judged, that shows before any training. Several
-        workers also start the first run at once."""
-        first = next((job for job in self.todo if not job.yardstick), None)
+    def tryouts(self) -> list[Job]:
+        """One for each combination of ``todo``: what cannot play is refused before any yardstick is scored. Without
+        yardsticks there are none: a run's own start is as early."""
+        if not any(job.yardstick for job in self.todo):
+            return []
+        firsts = dict[tuple[str, str], Job]()
+        for job in self.todo:
+            if not job.yardstick:
+                firsts.setdefault(job.combination, job)
+        return [msgspec.structs.replace(job, tryout=True) for job in firsts.values()]
+
+    def queue(self, workers: int, refused: Collection[tuple[str, str]] = ()) -> list[Job]:
+        """``todo`` without the refused combinations, and with yardsticks first: if a protocol cannot be judged, that
+        shows before any training. Several workers also start the first run at once."""
+        todo = [job for job in self.todo if job.yardstick or job.combination not in refused]
+        if refused and all(job.yardstick for job in [*todo, *self.finished]):
+            return []  # there is nothing to compare yardsticks with
+        first = next((job for job in todo if not job.yardstick), None)
         if workers == 1 or first is None:
-            return self.todo
-        return [first, *(job for job in self.todo if job is not first)]
+            return todo
+        return [first, *(job for job in todo if job is not first)]
 
 
 def make_plan(
@@ -63,8 +83,8 @@ def make_plan(
     force: bool = False,
     where: str = "--out",
 ) -> Plan:
-    """Every (arch, loss, seed), with all the tricks, and the yardsticks; jobs with a valid record of the same code are
-    not repeated. ``where`` is the option that chose ``out``.
+    """Every (arch, loss, seed), with all the tricks, and the yardsticks of these seeds; jobs with a valid record of the
+    same code, judged with the same extractor, are not repeated. ``where`` is the option that chose ``out``.
 
     Raises:
         GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
@@ -79,7 +99,7 @@ def make_plan(
             raise ProtocolError(f"--seed {seed}: a seed is a whole number from 0 to 2147483647")
     check_writable(out, where)
     home, tricks = out / protocol.name, sorted(tricks, key=lambda trick: (trick.label, trick.package))
-    yardsticks = _yardsticks(protocol, home, device)
+    yardsticks = _yardsticks(protocol, home, device, seeds)
     jobs = []
     for arch in archs:
         for loss in losses:
@@ -103,10 +123,12 @@ def make_plan(
                 jobs.append(msgspec.structs.replace(job, folder=str(folder)))
     # one draw of each yardstick comes first: if the protocol cannot be judged, that shows before any training
     once = len(protocol.evaluation.yardsticks)
-    return _sort(protocol, yardsticks[:once] + jobs + yardsticks[once:], force)
+    return _sort(protocol, home, yardsticks[:once] + jobs + yardsticks[once:], force)
 
 
-def _yardsticks(protocol: Protocol, home: Path, device: str) -> list[Job]:
+def _yardsticks(protocol: Protocol, home: Path, device: str, seeds: Sequence[int]) -> list[Job]:
+    """One draw of each yardstick for each of the protocol's seeds, or for those among ``seeds``; at least one."""
+    drawn = [seed for seed in protocol.seeds if seed in (seeds or protocol.seeds)] or protocol.seeds[:1]
     return [
         Job(
             protocol=protocol,
@@ -116,7 +138,7 @@ def _yardsticks(protocol: Protocol, home: Path, device: str) -> list[Job]:
             device=device,
             folder=str(home / name.replace(" ", "-") / f"seed{seed}"),
         )
-        for seed in protocol.seeds
+        for seed in drawn
         for name in protocol.evaluation.yardsticks
     ]
 
@@ -134,45 +156,25 @@ def check_writable(folder: Path, option: str = "--out") -> None:
         ) from error
 
 
-def _sort(protocol: Protocol, jobs: list[Job], force: bool) -> Plan:
-    plan = Plan(protocol, [], [])
+def _sort(protocol: Protocol, home: Path, jobs: list[Job], force: bool) -> Plan:
+    plan, now = Plan(protocol, [], []), Now(protocol)
     for job in jobs:
-        if not job.record_file.exists() or (force and not job.yardstick):
+        record = read(job.record_file) if job.record_file.exists() else None
+        if record is not None and record.digest != job.digest:
+            plan.leftovers[:] = plan.leftovers or left_by_other_rules(home, job.digest)
+            record = None
+        if record is None or (force and not job.yardstick) or record.status not in FINISHED:
             plan.todo.append(job)
-            continue
-        record = read(job.record_file)
-        if record.digest != job.digest:
-            raise ProtocolError(
-                f"{job.record_file.parent} holds a run of '{record.protocol}' under other rules "
-                f"(digest {record.digest}, now {job.digest})",
-                "give the changed rules a new `name`, choose another --out, or delete that folder",
-            )
-        if record.status not in FINISHED:
+        elif changes := now.changes_since(record, job):
             plan.todo.append(job)
-        elif record.format < FORMAT or _same_code(record, job):
+            plan.changed.append(job)
+            plan.changes[changes] += not job.yardstick
+        else:
             # data from a path may have changed: the worker checks, and repeats the run only if they have
             (plan.todo if ":" in job.protocol.dataset else plan.finished).append(job)
             if record.format < FORMAT and not job.yardstick:
                 plan.older[record.environment.ganbench] += 1
-        else:
-            plan.todo.append(job)
-            plan.changed.append(job)
     return plan
-
-
-def _same_code(record: Record, job: Job) -> bool:
-    rules = job.protocol
-    pairs = [(record.parts.get("dataset"), plugins.find_for(rules.name, "dataset", rules.dataset))]
-    pairs += [
-        (record.metrics.get(name), plugins.find_for(rules.name, "metric", name)) for name in rules.evaluation.metrics
-    ]
-    if rules.evaluation.extractor:
-        extractor = plugins.find_for(rules.name, "extractor", rules.evaluation.extractor)
-        pairs.append((record.parts.get("extractor"), extractor))
-    if not job.yardstick:
-        pairs += [(record.arch, plugins.find("arch", job.arch)), (record.loss, plugins.find("loss", job.loss))]
-        pairs += zip(record.tricks, (plugins.find("trick", trick) for trick in job.tricks), strict=True)
-    return all(then is not None and then.source == now.source_hash for then, now in pairs)
 
 
 def _lay_over(protocol: Protocol, changes: Changes) -> Protocol:

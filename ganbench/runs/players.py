@@ -161,22 +161,37 @@ def build_trick(reference: str) -> Trick:
 
 def refuse_unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> None:
     """Raise Unsupported if the headline scores something that these data lack or this arch does not do. Columns of
-    other metrics are then absent."""
-    metrics = {name: metric for name, metric in metrics.items() if job.protocol.evaluation.headline in metric.columns}
+    other metrics are then absent (``unmet_by``)."""
+    for name, need, what in _unmet(job, gan, dataset, metrics):
+        if job.protocol.evaluation.headline in metrics[name].columns:
+            raise Unsupported(f"{what}, but {job.protocol.name} scores {need} (metric '{name}')", _OTHERWISE[need])
+
+
+_OTHERWISE = {
+    "them": "leave that metric out of the protocol",
+    "that": "choose another --arch or --protocol",
+}
+
+
+def unmet_by(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> list[str]:
+    """A sentence for each metric, the headline's aside, that cannot score this row."""
+    return [
+        f"the metric '{name}' cannot score {job.entry}: {what}"
+        for name, _, what in _unmet(job, gan, dataset, metrics)
+        if job.protocol.evaluation.headline not in metrics[name].columns
+    ]
+
+
+def _unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> Iterator[tuple[str, str, str]]:
+    """(metric, its need in a word, what the data or the arch lack)."""
     met = {"labels": gan.conditional, "back": type(gan).sample_back is not GAN.sample_back}
-    what = {"labels": "takes no labels", "back": "does not translate both ways"}
+    lacks = {"labels": "takes no labels", "back": "does not translate both ways"}
     for name, metric in metrics.items():
         for need in getattr(metric, "needs", ()):
             if need == "labels" and dataset.train.labels is None:
-                raise Unsupported(
-                    f"'{dataset.name}' has no labels, but {job.protocol.name} scores them (metric '{name}')",
-                    "leave that metric out of the protocol",
-                )
-            if not met[need]:
-                raise Unsupported(
-                    f"{_name(job.arch)} {what[need]}, but {job.protocol.name} scores that (metric '{name}')",
-                    "choose another --arch or --protocol",
-                )
+                yield name, "them", f"'{dataset.name}' has no labels"
+            elif not met[need]:
+                yield name, "that", f"{_name(job.arch)} {lacks[need]}"
 
 
 def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:

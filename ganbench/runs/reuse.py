@@ -27,6 +27,17 @@ def still_good(job: Job, bench: Bench) -> Record | None:
     return None
 
 
+def changed_data(job: Job, bench: Bench) -> str:
+    """What a finished record was made of and is not the same any more, in one sentence; else empty. Planning has said
+    what else has changed."""
+    with suppress(RecordError):
+        record = read(job.record_file) if job.record_file.exists() else None
+        then, now = record.dataset_hash if record else "", bench.dataset.fingerprint
+        if record and record.status in FINISHED and record.digest == job.digest and then != now:
+            return f"the data {job.protocol.dataset} have changed since ({then}, now {now})"
+    return ""
+
+
 def _basis(record: Record) -> list[Any]:
     """What a finished record must share with a job that need not be done again; the code comes last."""
     parts = [record.arch, record.loss, *record.tricks, *record.metrics.values(), *record.parts.values()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,11 +10,12 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ganbench.contracts.executor import Event, Job
-from ganbench.errors import RecordError
+from ganbench.errors import GanbenchWarning, RecordError
 from ganbench.records.record import Record
-from ganbench.runs.reuse import still_good
+from ganbench.runs.reuse import changed_data, still_good
 from ganbench.runs.run import Emit, Run
 from ganbench.runs.setup import prepare
+from ganbench.runs.tryout import say_unmet, try_out
 from ganbench.runs.yardstick import judge_yardstick
 
 
@@ -26,10 +28,15 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
     bench = prepare(job.protocol, job.device)
     if not job.fresh and (record := still_good(job, bench)) is not None:
         return record
+    if not job.fresh and (change := changed_data(job, bench)):
+        warnings.warn(GanbenchWarning(f"{change}; what was finished is repeated"), stacklevel=2)
     if job.yardstick:
         return judge_yardstick(job, bench)
+    if not bench.checked:
+        try_out(job, bench)  # the self-check takes seconds
     _ = bench.self_check  # what makes scores doubtful, or impossible, is said before anything is trained
     run = Run(job, bench, emit)
+    say_unmet(job, run.gan, bench)
     with _alone_in(run.folder, lambda: emit(Event("waiting", job.key, {})), should_stop) as waited:
         if waited is None:
             return run.record("interrupted", "stopped while another process was working on this run")

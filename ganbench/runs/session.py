@@ -12,6 +12,7 @@ from types import FrameType
 from ganbench.contracts.executor import Event, Executor
 from ganbench.errors import GanbenchError
 from ganbench.runs.display import Display
+from ganbench.runs.leftovers import remove
 from ganbench.runs.plan import Plan
 
 
@@ -38,8 +39,10 @@ def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: b
     """
     outcome = Outcome()
     grid = len({(job.arch, job.loss) for job in plan.jobs if not job.yardstick}) > 1
+    remove(plan.leftovers)
     with _stopping_in_order(executor, outcome):
-        for event in executor.run(plan.queue(executor.workers)):
+        refused = _tried_out(plan, executor, display, outcome, grid, tracebacks)
+        for event in executor.run(plan.queue(executor.workers, refused)) if not outcome.fatal else ():
             if event.kind == "stopping":
                 if outcome.interrupted:
                     display.say("stopping: every run saves a checkpoint (Ctrl-C again to quit at once)")
@@ -51,6 +54,25 @@ def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: b
                 display.say(event.facts["traceback"])
             display.show(event)
     return outcome
+
+
+def _tried_out(
+    plan: Plan, executor: Executor, display: Display, outcome: Outcome, grid: bool, tracebacks: bool
+) -> set[tuple[str, str]]:
+    """Ask whether the combinations of a plan can play at all; returns those that cannot."""
+    tryouts = {job.key: job for job in plan.tryouts()}
+    refused = set[tuple[str, str]]()
+    for event in executor.run([*tryouts.values()]) if tryouts else ():
+        if event.kind != "refused":
+            continue
+        _take(event, outcome, grid)
+        refused.add(tryouts[event.key].combination)
+        if tracebacks:
+            display.say(event.facts["traceback"])
+    for job in plan.todo:
+        if not job.yardstick and job.combination in refused:
+            display.show(Event("refused", job.key, {}))
+    return refused
 
 
 def _take(event: Event, outcome: Outcome, grid: bool) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -49,6 +52,11 @@ class Bench:
         (metric,) = self.selector.metrics.values()
         return metric.columns[self.protocol.evaluation.headline]
 
+    @property
+    def checked(self) -> bool:
+        """Whether ``self_check`` is computed."""
+        return "self_check" in vars(self)
+
     @cached_property
     def self_check(self) -> SelfCheck:
         """Computed when first needed: it costs two evaluations.
@@ -59,7 +67,8 @@ class Bench:
         (metric,), rules = self.selector.metrics, self.protocol.evaluation
         with preserved_rng(self.device):
             seed = self.protocol.seed(0, "self-check")
-            check = SelfCheck(self.judge, rules.reference, metric, seed, rules.headline, rules.target)
+            with naming_row("real data"):
+                check = SelfCheck(self.judge, rules.reference, metric, seed, rules.headline, rules.target)
         for doubt in check.doubts:
             warnings.warn(Doubt(doubt), stacklevel=2)
         if rules.headline in check.absent:
@@ -69,6 +78,15 @@ class Bench:
                 "choose another headline or other data",
             )
         return check
+
+
+@contextmanager
+def naming_row(row: str) -> Iterator[None]:
+    """Say which row it was that a metric failed on."""
+    try:
+        yield
+    except PluginError as error:
+        raise PluginError(f"{row} cannot be scored: {error.message}", error.hint) from error
 
 
 def doubts_of(extractor: Extractor, name: str, spec: DataSpec, logits: Tensor | None) -> list[str]:
@@ -89,11 +107,17 @@ def prepare(protocol: Protocol, device: str) -> Bench:
     Raises:
         GanbenchError: one of them is missing, broken, or does not fit.
     """
-    return _prepare(msgspec.json.encode(protocol), device)
+    variables = tuple(sorted(item for item in os.environ.items() if item[0].startswith("GANBENCH_")))
+    return _prepare(msgspec.json.encode(protocol), device, variables)
+
+
+def forget() -> None:
+    """Prepare everything afresh from now on: what was read from a path may have changed."""
+    _prepare.cache_clear()
 
 
 @cache
-def _prepare(encoded: bytes, device_name: str) -> Bench:
+def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str], ...]) -> Bench:
     protocol = msgspec.json.decode(encoded, type=Protocol)
     rules = protocol.evaluation
     device = pick_device(device_name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 
 import torch
@@ -10,13 +11,15 @@ import torch
 from ganbench.contracts.data import Split
 from ganbench.contracts.executor import Job
 from ganbench.device.untouched import preserved_rng
+from ganbench.errors import Doubt
+from ganbench.evaluation.judge import Verdict, metric_of_column
 from ganbench.evaluation.yardsticks import draw
 from ganbench.records.record import Cost, Fingerprints, Record
 from ganbench.records.store import write
 from ganbench.report import pictures
 from ganbench.runs.judging import Judgement, digest_of
 from ganbench.runs.recording import now, protocol_fields
-from ganbench.runs.setup import Bench
+from ganbench.runs.setup import Bench, naming_row
 
 
 def _fewer(name: str, real: Split, bench: Bench) -> tuple[str, ...]:
@@ -29,6 +32,14 @@ def _fewer(name: str, real: Split, bench: Bench) -> tuple[str, ...]:
     )
 
 
+def _say_absent(verdict: Verdict, bench: Bench) -> None:
+    """What real data have no score for, no row is likely to have. (They are not translated back.)"""
+    for column, reason in verdict.absent.items():
+        name = metric_of_column(bench.judge.metrics, column)
+        if "back" not in getattr(bench.judge.metrics[name], "needs", ()):
+            warnings.warn(Doubt(f"the metric '{name}' has no {column} of real data: {reason}"), stacklevel=2)
+
+
 def judge_yardstick(job: Job, bench: Bench) -> Record:
     """Score samples made without training, by the same code, and store the result as a record."""
     protocol = job.protocol
@@ -39,7 +50,10 @@ def judge_yardstick(job: Job, bench: Bench) -> Record:
             job.yardstick, bench.dataset, bench.judge.reference, protocol.evaluation.reference, seed
         )
         others = None if real is bench.judge.reference else real
-        verdict = bench.judge.score(fakes, seed, real=others, remake=remake)
+        with naming_row(f"the yardstick '{name}'"):
+            verdict = bench.judge.score(fakes, seed, real=others, remake=remake)
+        if name == "real data":
+            _say_absent(verdict, bench)
         checks = bench.self_check(fakes, real)
     judgement = Judgement((verdict,), (digest_of(fakes.x),), checks=checks)
     folder = Path(job.folder)

@@ -20,6 +20,7 @@ class InlineExecutor:
         self.workers = 1
         self._threads = threads
         self._stop = False
+        self._new = True
 
     def stop(self) -> None:
         """Ask the running job to write a checkpoint and an ``interrupted`` record; no further job starts."""
@@ -32,8 +33,9 @@ class InlineExecutor:
         thread.start()
         try:
             yield from self._listen(thread, said)
-        finally:
-            self._stop = True  # the caller may have stopped iterating early
+        except BaseException:
+            self._stop = True  # the caller has stopped iterating early
+            raise
 
     def _listen(self, thread: Thread, said: SimpleQueue[Event]) -> Iterator[Event]:
         told = False
@@ -47,7 +49,11 @@ class InlineExecutor:
     def _work(self, jobs: Sequence[Job], said: SimpleQueue[Event]) -> None:
         from ganbench.device.determinism import configured
         from ganbench.runs.executors.work import outcome_of
+        from ganbench.runs.setup import forget
 
+        if self._new and any(job.protocol.reads_paths for job in jobs):
+            forget()  # what an earlier command of this process read may have changed
+        self._new = False
         for job in jobs:
             if self._stop:
                 return

@@ -61,6 +61,8 @@ class LocalExecutor:
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Yield events until every job is done, refused, or given up after ``stop()``."""
         waiting = list(jobs)
+        for seat in self._seats if waiting else ():  # also those that tryouts leave idle: starting takes seconds
+            self._start(seat)
         while True:
             if self._asked and not self._stop.is_set():
                 self._stop.set()
@@ -73,7 +75,10 @@ class LocalExecutor:
                 return
             yield from self._listen(busy)
 
-    def _give(self, seat: _Seat, job: Job) -> None:
+    def _start(self, seat: _Seat) -> None:
+        """Start the seat's process, unless it is alive."""
+        if self._asked:
+            return
         if seat.process is None or not seat.process.is_alive():
             seat.pipe, theirs = self._context.Pipe()
             rank = self._seats.index(seat)
@@ -81,6 +86,9 @@ class LocalExecutor:
             seat.process = self._context.Process(target=_work, args=arguments, daemon=True)
             start(seat.process, self._threads)
             theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
+
+    def _give(self, seat: _Seat, job: Job) -> None:
+        self._start(seat)
         seat.take(msgspec.structs.replace(job, workers=len(self._seats)))
 
     def _listen(self, busy: Sequence[_Seat]) -> Iterator[Event]:
@@ -111,7 +119,7 @@ class LocalExecutor:
         seat.end()
         with suppress(RecordError):  # it may have died before there was a record
             record = read(job.record_file)
-            if begun := record.status == "interrupted":
+            if begun := record.status == "interrupted" and not job.tryout:
                 write(msgspec.structs.replace(record, status=status, reason=reason), job.record_file)
         if status == "error" and not begun:
             hint = "a plugin crashes its process: `ganbench plugins --check` says which"
@@ -146,7 +154,7 @@ class _Seat:
             return None
         if event is not None:
             self.heard, self.training = time.monotonic(), event.kind in {"progress", "picture"}
-            if event.kind in {"done", "refused"}:
+            if event.kind in {"done", "fits", "refused"}:
                 self.job = None
         return event
 

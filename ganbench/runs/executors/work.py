@@ -13,8 +13,13 @@ from ganbench.errors import GanbenchError, PluginError, Unsupported
 def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
     """Carry out a job; returns how it ended, or why it was refused."""
     from ganbench.runs.runner import execute
+    from ganbench.runs.setup import prepare
+    from ganbench.runs.tryout import try_out
 
     try:
+        if job.tryout:
+            try_out(job, prepare(job.protocol, job.device))
+            return Event("fits", job.key, {})
         record = execute(job, say, should_stop)
     except GanbenchError as error:
         # yardsticks need only what all jobs need: if a plugin is broken there, no job can run

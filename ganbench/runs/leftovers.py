@@ -1,0 +1,61 @@
+"""What an earlier start under other rules of the same name left behind: replaced, unless something was trained."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ganbench.errors import ProtocolError, RecordError
+from ganbench.records.record import FINISHED, Record
+from ganbench.records.store import read
+
+
+def left_by_other_rules(home: Path, digest: str) -> list[Path]:
+    """The folders of a protocol's runs that are of another digest and in which nothing was trained.
+
+    Raises:
+        ProtocolError: in one of them there is a run that is trained, can be resumed, or is in progress.
+        RecordError: a record cannot be read.
+    """
+    found = []
+    for file in sorted(home.glob("*/seed*/record.json")):
+        record = read(file)
+        if record.digest == digest:
+            continue
+        if not record.yardstick and _is_worth_keeping(file.parent, record):
+            raise ProtocolError(
+                f"{file.parent} holds a run of '{record.protocol}' under other rules "
+                f"(digest {record.digest}, now {digest})",
+                "give the changed rules a new `name`, choose another --out, or delete that folder",
+            )
+        found.append(file.parent)
+    return found
+
+
+def remove(folders: Iterable[Path]) -> None:
+    """Remove the folders of leftovers.
+
+    Raises:
+        RecordError: one cannot be removed.
+    """
+    for folder in folders:
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise RecordError(f"cannot remove {folder}: {error.strerror or error}", "choose another --out") from error
+
+
+def _is_worth_keeping(folder: Path, record: Record) -> bool:
+    return record.status in FINISHED or (folder / "checkpoint.pt").exists() or _is_in_use(folder)
+
+
+def _is_in_use(folder: Path) -> bool:
+    """Whether another process is working on the run of a folder."""
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True

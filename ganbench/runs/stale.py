@@ -1,0 +1,86 @@
+"""What has changed since a run was finished: its code, and the extractor that it was judged with."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from contextlib import redirect_stdout
+from functools import cached_property
+
+from ganbench import plugins
+from ganbench.contracts.executor import Job
+from ganbench.contracts.protocol import Protocol
+from ganbench.errors import Doubt, GanbenchError, listed
+from ganbench.plugins.source import Source
+from ganbench.records.record import FORMAT, Component, Record
+
+
+class Now:
+    """The installed plugins and the extractor of a protocol, as they are now."""
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.protocol = protocol
+
+    def changes_since(self, record: Record, job: Job) -> str:
+        """What differs from the finished ``record`` of ``job``, as the end of a sentence; empty if nothing does.
+
+        Hashes of code in an older format do not compare. Data from a path are not looked at: the worker does that.
+        """
+        said = []
+        if record.format >= FORMAT and (names := self._edited(record, job)):
+            said.append(f"the code of {listed(names)} has changed since")
+        if record.extractor and self.extractor and record.extractor != self.extractor:
+            self._forget()
+            said.append(f"the extractor has changed since ({record.extractor}, now {self.extractor})")
+        return ", and ".join(said)
+
+    @cached_property
+    def extractor(self) -> str:
+        """The extractor's tag, which holds the hash of its weights; empty if it cannot be built, which is said.
+
+        Where the weights come from is the plugin's affair (its package, a path, an environment variable), so it is
+        built. That takes a second or two, and is done only if there is a finished run.
+        """
+        name = self.protocol.evaluation.extractor
+        if not name:
+            return ""
+        from ganbench.device.untouched import preserved_rng
+        from ganbench.runs.setup import pick_device
+
+        source = plugins.find_for(self.protocol.name, "extractor", name)
+        try:
+            with redirect_stdout(sys.stderr), preserved_rng(pick_device("cpu")):
+                return str(plugins.build(source, argument=source.argument).tag)
+        except GanbenchError as error:
+            why = f"finished runs are kept, but whether {name} has changed since is unknown: {error.message}"
+            warnings.warn(Doubt(why), stacklevel=2)
+            return ""
+
+    @staticmethod
+    def _forget() -> None:
+        """This process may still hold the old one, if it has carried out runs itself."""
+        from ganbench.runs.setup import forget
+
+        forget()
+
+    def _edited(self, record: Record, job: Job) -> list[str]:
+        """The plugins of a job whose code is not the record's."""
+        return [
+            f"the {now.kind} {now.label}"
+            for then, now in self._plugins(record, job)
+            if then is None or then.source != now.source_hash
+        ]
+
+    @staticmethod
+    def _plugins(record: Record, job: Job) -> list[tuple[Component | None, Source]]:
+        rules = job.protocol
+        pairs = [(record.parts.get("dataset"), plugins.find_for(rules.name, "dataset", rules.dataset))]
+        for name in rules.evaluation.metrics:
+            pairs.append((record.metrics.get(name), plugins.find_for(rules.name, "metric", name)))
+        if rules.evaluation.extractor:
+            extractor = plugins.find_for(rules.name, "extractor", rules.evaluation.extractor)
+            pairs.append((record.parts.get("extractor"), extractor))
+        if not job.yardstick:
+            pairs += [(record.arch, plugins.find("arch", job.arch)), (record.loss, plugins.find("loss", job.loss))]
+            pairs += zip(record.tricks, (plugins.find("trick", trick) for trick in job.tricks), strict=True)
+        return pairs
