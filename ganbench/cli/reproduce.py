@@ -15,6 +15,7 @@ from rich.markup import escape
 from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import app, console
+from ganbench.cli.options import Device
 from ganbench.cli.runs import run_folders
 from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Protocol
@@ -39,9 +40,7 @@ def reproduce(
             help="A TOML file with its rules, if no plugin provides them.", autocompletion=completion.protocols
         ),
     ] = "",
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.", autocompletion=completion.devices)
-    ] = "auto",
+    device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Keep the repetition here; by default it is deleted.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what changed and the outcome.")] = False,
 ) -> None:

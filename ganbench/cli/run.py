@@ -15,6 +15,7 @@ from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import app, console
 from ganbench.cli.leaderboard import show_table
+from ganbench.cli.options import Archs, Device, Losses, Tricks
 from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.leaderboards.published import published_folder
 from ganbench.plugins.names import refuse_without
@@ -29,21 +30,9 @@ from ganbench.runs.session import Outcome, carry_out
 
 @app.command()
 def run(
-    arch: Annotated[
-        list[str] | None,
-        typer.Option(help="Architecture; repeat, separate by commas, or use all.", autocompletion=completion.archs),
-    ] = None,
-    loss: Annotated[
-        list[str] | None,
-        typer.Option(help="Loss; repeat, separate by commas, or use all.", autocompletion=completion.losses),
-    ] = None,
-    trick: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Trick applied to every combination, e.g. pacgan:2; repeat, or separate by commas.",
-            autocompletion=completion.tricks,
-        ),
-    ] = None,
+    arch: Archs = None,
+    loss: Losses = None,
+    trick: Tricks = None,
     protocol: Annotated[
         str, typer.Option(help="A protocol's name, or your own TOML file.", autocompletion=completion.protocols)
     ] = DEFAULT_PROTOCOL,
@@ -51,9 +40,7 @@ def run(
         list[str] | None,
         typer.Option(help="Only these seeds (repeat, or separate by commas); default: the protocol's."),
     ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.", autocompletion=completion.devices)
-    ] = "auto",
+    device: Device = "auto",
     jobs: Annotated[
         int,
         typer.Option(min=0, help="Runs at a time; default: one per core on a CPU, one per GPU.", show_default=False),

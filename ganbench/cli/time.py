@@ -16,6 +16,7 @@ from rich.table import Table
 from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console
+from ganbench.cli.options import Archs, Device, Losses, Tricks
 from ganbench.cli.run import tricks_of
 from ganbench.cli.runs import in_units
 from ganbench.contracts.executor import Job
@@ -38,24 +39,10 @@ def time(
     protocol: Annotated[
         str, typer.Argument(help="A protocol's name, or your own TOML file.", autocompletion=completion.tables)
     ] = DEFAULT_PROTOCOL,
-    arch: Annotated[
-        list[str] | None,
-        typer.Option(help="Architecture; repeat, separate by commas, or use all.", autocompletion=completion.archs),
-    ] = None,
-    loss: Annotated[
-        list[str] | None,
-        typer.Option(help="Loss; repeat, separate by commas, or use all.", autocompletion=completion.losses),
-    ] = None,
-    trick: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Trick applied to every combination; repeat, or separate by commas.",
-            autocompletion=completion.tricks,
-        ),
-    ] = None,
-    device: Annotated[
-        str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.", autocompletion=completion.devices)
-    ] = "auto",
+    arch: Archs = None,
+    loss: Losses = None,
+    trick: Tricks = None,
+    device: Device = "auto",
     rounds: Annotated[int, typer.Option(min=2, help="Good rounds that each row needs.")] = ROUNDS,
     runs: Annotated[Path, typer.Option(help="Where runs are kept, and timings beside them.")] = Path("runs"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table.")] = False,

@@ -54,7 +54,7 @@ def as_tensor(given: Any, what: str) -> Tensor:
         found = given.detach() if isinstance(given, Tensor) else _from_numpy(given, what)
         found = found.to_dense() if found.layout != torch.strided else found
         return found.cpu().resolve_conj().resolve_neg()
-    except (TypeError, ValueError, RuntimeError, NotImplementedError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # what numpy and torch raise for ragged lists and objects
         raise DataError(
             f"the {what} are no array of numbers, but {_described(given)}",
             "give one tensor or one NumPy array of numbers, without gaps",
