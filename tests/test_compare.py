@@ -268,7 +268,7 @@ def test_a_column_without_direction_has_no_winner():
 
 @pytest.mark.parametrize(
     ("other", "why"),
-    [({"digest": "ffffffffffff"}, "under different rules"), ({"dataset_hash": "d2"}, "judged on different data")],
+    [({"digest": "ffffffffffff"}, "under different rules"), ({"dataset_hash": "d2"}, "judged on other data")],
 )
 def test_unequal_protocols_and_judges_are_never_compared(other, why):
     one, two = build(scored("a+x", LOW), TOY).rows[0], build(scored("b+x", HIGH, **other)).rows[0]
@@ -403,6 +403,21 @@ def test_runs_that_no_published_row_shares_a_judge_with_are_ranked_among_themsel
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert (found["in_table"]["ranks"], found["in_table"]["tests"]) == (["1-2", "3"], 3)
+
+
+def test_runs_judged_by_another_revision_of_a_metric_are_compared_by_the_others(home, ganbench_command):
+    headline = RULES.evaluation.headline
+    fid = Component("fid", "ganbench", "0.1.0", "f1", revision=1)
+    old, new = ({"fid": fid, "m": Component("m", "ganbench", "0.1.0", "m", revision=n)} for n in (1, 2))
+    for entry, values in (("sngan+hinge", NEAR), ("sngan+r1", HIGH), ("mlp+hinge", LOW), ("mlp+lsgan", HIGH)):
+        for record in own(entry, values, metrics=old):
+            write(record, home / "leaderboards" / RULES.name / "records" / record.file_name)
+    owned = {headline: msgspec.structs.replace(COLUMNS[FID], metric="fid")}
+    for record in own("stylegan2+r1", LOW, metrics=new, columns=owned):
+        write(record, home / "runs" / RULES.name / "stylegan2+r1" / f"seed{record.seed}" / "record.json")
+    done = ganbench_command("compare", "stylegan2+r1", "sngan+r1", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["in_table"] is not None
 
 
 def test_compare_starts_without_torch_pandas_or_scipy_stats(home, ganbench_command):

@@ -11,7 +11,7 @@ from ganbench.errors import GanbenchError
 from ganbench.leaderboards.cells import interval, number
 from ganbench.leaderboards.ranking import Standing, step_of
 from ganbench.leaderboards.rows import Row
-from ganbench.leaderboards.selection import judgement
+from ganbench.leaderboards.selection import fitted_to, judgement
 from ganbench.leaderboards.statistics import (
     ALPHA,
     LOW_N,
@@ -185,8 +185,10 @@ def _check_rules(rows: tuple[Row, Row], names: tuple[str, str]) -> None:
     if one.digest != other.digest:
         rules = f"{one.protocol} {one.digest}, {other.protocol} {other.digest}"
         raise GanbenchError(f"{a} and {b} were run under different rules ({rules})", hint)
-    if judgement(one) != judgement(other):
-        raise GanbenchError(f"{a} and {b} were judged on different data or by different extractors", hint)
+    # as in a table: columns of another revision of a metric are gone, and the rest compares
+    fits = [fitted_to(judgement(this), that) for this, that in ((one, other), (other, one))]
+    if all(isinstance(fit, str) for fit in fits):
+        raise GanbenchError(f"{a} and {b} do not compare: one was {fits[0]}", hint)
 
 
 def _side(row: Row, name: str, column: str, label: str) -> Side:
