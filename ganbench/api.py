@@ -218,8 +218,8 @@ def evaluate(
             Floats of any precision are rounded once, to uint8 or float32. Colours come in the order of the data's,
             red, green, blue; another order, such as OpenCV's BGR, cannot be noticed.
         protocol: a name, a TOML file, or the rules themselves.
-        labels: ``[N]``, integers from 0 to the number of classes - 1: what the samples were generated for. Metrics for
-            conditional models use them.
+        labels: ``[N]``, names of the data's classes or their numbers, integers from 0: what the samples were generated
+            for. Metrics for conditional models use them.
         range: the numbers in ``samples`` that stand for the least and the greatest value (black and white), where they
             are others: ``(0, 1)`` for ``to_tensor``, a sigmoid or a mask. It also confirms the usual range of samples
             that are refused because they all lie in 0..1: ``(-1, 1)`` for floats, ``(0, 255)`` for uint8.

@@ -72,7 +72,7 @@ def shuffled(split: Split) -> Split:
 
 @every_metric
 def test_a_run_of_an_arch_that_takes_no_labels_is_refused(name):
-    assert METRICS[name].ganbench_metric().needs == ("labels",)
+    assert "labels" in METRICS[name].ganbench_metric().needs
     assert not GAN.conditional
     (source,) = [source for source in plugins.of_kind("metric") if source.name == name]
     assert plugins.build(source).columns == METRICS[name].ganbench_metric().columns
@@ -213,14 +213,10 @@ class Silent(Same):
         return x, None
 
 
-@pytest.mark.parametrize(
-    ("extractor", "labels", "reason"),
-    [(Parts(), None, "2 parts"), (Silent(), None, "does not classify"), (Same(), torch.full((400,), 6), "6 classes")],
-)
-def test_a_classifier_that_cannot_say_is_named(extractor, labels, reason):
-    fake = clouds(2)
+@pytest.mark.parametrize(("extractor", "reason"), [(Parts(), "2 parts"), (Silent(), "does not classify")])
+def test_a_classifier_that_cannot_say_is_named(extractor, reason):
     with pytest.raises(Unsupported, match=reason):
-        score_clouds(fake if labels is None else replace(fake, labels=labels), clouds(1), "label-accuracy", extractor)
+        score_clouds(clouds(2), clouds(1), "label-accuracy", extractor)
 
 
 def test_logits_that_are_not_finite_are_no_opinion():

@@ -686,6 +686,7 @@ BROKEN_DATASETS: dict[str, Any] = {
     "samples-are-as-specified": lambda: replace(data(), spec=DataSpec((8, 8, 1))),
     "samples-fill-their-range": lambda: data(scale=3.0),
     "labels-are-in-range": lambda: replace(data(spec=IMAGES), spec=replace(IMAGES, classes=4)),
+    "class-names-are-one-for-each-class": lambda: data(spec=IMAGES, class_names=("cat", "dog")),
     "sources-are-samples": lambda: data(test=Split(data().test.x, source=torch.zeros(3, 1, dtype=torch.float64))),
     "building-twice-gives-the-same-data": lambda: data(train=Split(torch.rand(400, 1, 8, 8) * 2 - 1)),
     "modes-are-as-the-oracle-says": lambda: data(spec=IMAGES, oracle=Oracle(torch.arange(1, 11).double() / 55)),

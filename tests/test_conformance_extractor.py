@@ -92,6 +92,7 @@ BROKEN: dict[str, Any] = {
         forward=lambda self, x: (self.layer(x).squeeze(), None) if x.dim() == 2 else declining(self, x)
     ),
     "confusion-belongs-to-the-classifier": extractor(forward=lambda self, x: (Linear.forward(self, x)[0], None)),
+    "class-names-belong-to-the-logits": extractor(class_names=("cat", "dog")),
     "a-sample-is-read-by-itself": extractor(before=lambda self, x: x - x.mean(0)),
     "features-follow-from-the-samples": extractor(before=lambda self, x: x + 0.1 * torch.randn_like(x)),
     "weights-are-all-in-the-hash": Constant(),

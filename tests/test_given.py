@@ -11,7 +11,7 @@ import torch
 from msgspec.structs import replace
 
 import ganbench
-from ganbench import DataSpec
+from ganbench import Dataset, DataSpec, Split
 from ganbench.errors import DataError, Doubt
 from ganbench.evaluation.given import as_tensor, split_of
 from ganbench.plugins.protocols import load_protocol
@@ -46,10 +46,18 @@ def refusal(samples, **options) -> str:
 class Judge(SimpleNamespace):
     """As much of a judge as the checks look at."""
 
-    def __init__(self, x: torch.Tensor, *, bounded: bool = True, classes: int = 0, needs: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        x: torch.Tensor,
+        *,
+        bounded: bool = True,
+        classes: int = 0,
+        needs: tuple[str, ...] = (),
+        names: tuple[str, ...] = (),
+    ) -> None:
         spec = DataSpec(tuple(x.shape[1:]), classes=classes, bounded=bounded)
-        metrics = {"it": SimpleNamespace(needs=needs)}
-        super().__init__(reference=SimpleNamespace(x=x), dataset=SimpleNamespace(spec=spec), metrics=metrics)
+        data = Dataset("mine", spec, Split(x), Split(x), class_names=names)
+        super().__init__(reference=SimpleNamespace(x=x), dataset=data, metrics={"it": SimpleNamespace(needs=needs)})
 
     def takes(self, samples, labels=None, span=None):
         split, doubts = split_of(samples, labels, self, "mine-v1", span)
@@ -268,6 +276,15 @@ def test_labels_are_whole_numbers_of_any_type(given):
     wanted = LABELLED.takes(PHOTOS, given).labels
     assert wanted.dtype == torch.int64
     assert torch.equal(wanted, CLASSES)
+
+
+def test_labels_may_be_the_names_of_the_datas_classes():
+    judge = Judge(PHOTOS, classes=3, needs=("labels",), names=("cat", "dog", "7"))
+    given = [["cat", "dog", "7"][label] for label in CLASSES]
+    assert torch.equal(judge.takes(PHOTOS, given).labels, CLASSES)
+    assert torch.equal(judge.takes(PHOTOS, np.array(given, dtype=object)).labels, CLASSES)
+    assert judge.refuses(PHOTOS, ["cow", *given[1:]]) == "'mine' has no class 'cow'\nits classes are cat, dog, 7"
+    assert "the labels have shape (3,)" in judge.refuses(PHOTOS, given[:3])
 
 
 @pytest.mark.parametrize(

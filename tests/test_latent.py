@@ -147,11 +147,11 @@ def test_many_latents_are_made_in_parts_that_change_nothing() -> None:
 def test_the_conditions_are_the_training_datas_in_turn_or_all_of_one_label() -> None:
     gan, dataset = gan_of(conditional=True), data()
     assert conditions(gan, dataset, 43).labels.tolist() == [*(i % 10 for i in range(40)), 0, 1, 2]
-    assert conditions(gan, dataset, 9, label=4).labels.tolist() == [4] * 9
-    with pytest.raises(DataError, match="has no label 11"):
-        conditions(gan, dataset, 9, label=11)
+    assert conditions(gan, dataset, 9, label="4").labels.tolist() == [4] * 9
+    with pytest.raises(DataError, match="has no class '11'"):
+        conditions(gan, dataset, 9, label="11")
     with pytest.raises(Unsupported, match="takes no labels"):
-        conditions(gan_of(), dataset, 9, label=1)
+        conditions(gan_of(), dataset, 9, label="1")
 
 
 # -- activation maximisation -------------------------------------------------------------------------------------------

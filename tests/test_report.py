@@ -557,7 +557,7 @@ def test_pictures_of_several_sizes_are_joined_too(runs, tmp_path) -> None:
         (["sample", "sounds", "--out", "x.webp"], "audio of shape 1x1024 cannot be written as .webp"),
         (["sample", "numbers", "--out", "x.wav"], "points of shape 1 cannot be written as .wav"),
         (["sample", "images", "--label", "3"], "this generator takes no labels"),
-        (["sample", "labels", "--label", "12"], "'digits' has no label 12"),
+        (["sample", "labels", "--label", "12"], "'digits' has no class '12'"),
         (["animate", "images", "--out", "x.mp4"], "cannot write 'x.mp4': an animation is a .gif or a .webp"),
         (["animate", "empty"], "has no pictures of training"),
         (["animate", "damaged"], "is not a readable picture"),

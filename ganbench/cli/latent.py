@@ -28,7 +28,9 @@ UNITS = 16
 STEPS_A_SECOND = 8
 
 Run = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")]
-Label = Annotated[int | None, typer.Option(min=0, help="The class to generate, for a GAN that takes labels.")]
+Label = Annotated[
+    str, typer.Option(help="The class to generate, by name, for a GAN that takes labels.", show_default=False)
+]
 
 
 class Way(StrEnum):
@@ -52,7 +54,7 @@ def interpolate(
     pairs: Annotated[int, typer.Option(min=1, max=1000, help="How many paths.")] = 8,
     steps: Annotated[int, typer.Option(min=2, max=1000, help="Samples along each path.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0,
-    label: Label = None,
+    label: Label = "",
     out: Annotated[
         Path,
         typer.Option(help=".png (a row per path), .npy, .gif or .webp (images and clips), .wav (sounds)."),
@@ -104,7 +106,7 @@ def maximise(
     ] = "",
     steps: Annotated[int, typer.Option(min=1, max=100_000, help="Steps of the gradient ascent.")] = 200,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs that it starts from.")] = 0,
-    label: Label = None,
+    label: Label = "",
     out: Annotated[
         Path, typer.Option(help=".png, .npy, .wav (sounds), .gif or .webp (clips): a sample for each unit.")
     ] = Path("maximised.png"),

@@ -65,8 +65,9 @@ def sample(
     ] = Path("grid.png"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0,
     label: Annotated[
-        int | None, typer.Option(min=0, help="Only samples of this class, for a generator that takes labels.")
-    ] = None,
+        str,
+        typer.Option(help="Only samples of the class of this name, for a G that takes labels.", show_default=False),
+    ] = "",
 ) -> None:
     """Draw new samples from a trained generator and write them to a file, translations beside their sources."""
     refuse_unknown(out)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ganbench.errors import DataError
+
 if TYPE_CHECKING:
     from ganbench.contracts.loss import Match
 
@@ -88,6 +90,7 @@ class Dataset:
     are fakes made without training, besides those that the core knows: name -> ``make(like, seed)``, which returns as
     many samples as ``like`` has reals (for translators with a ``source``), as stored. ``notes`` are sentences on what
     was left out, cut off or converted; each is a warning before training, and stands in records and under tables.
+    ``class_names[K]`` are different names of the classes, in the order of their numbers; empty if they have none.
     """
 
     name: str
@@ -98,6 +101,7 @@ class Dataset:
     selection: Split | None = None
     yardsticks: Mapping[str, Callable[[Split, int], Split]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     @cached_property
     def fingerprint(self) -> str:
@@ -111,6 +115,25 @@ class Dataset:
                 digest.update(f"{name}{tuple(array.shape)}{array.dtype}".encode())
                 digest.update(array.contiguous().cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
+
+    def class_called(self, name: str) -> int:
+        """The number of the class with this name, or, of data whose classes have no names, with this number.
+
+        Raises:
+            DataError: there is none.
+        """
+        numbered = self.class_names or tuple(map(str, range(self.spec.classes)))
+        if name in numbered:
+            return numbered.index(name)
+        few, more = numbered[:10], len(numbered) - 10
+        raise DataError(
+            f"'{self.name}' has no class '{name}'",
+            f"its classes are {', '.join(few)}{f' and {more} more' if more > 0 else ''}" if few else "it has none",
+        )
+
+    def class_title(self, label: int) -> str:
+        """A class in messages: ``class 'cat'``, or ``class 3`` if it has no name."""
+        return f"class '{self.class_names[label]}'" if self.class_names else f"class {label}"
 
     def part(self, name: str) -> Split:
         """``"train"``, ``"test"``, ``"selection"`` or ``"all"`` (the first two, training samples first)."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ganbench.contracts.arch import GAN
+from ganbench.contracts.classes import class_places
 from ganbench.contracts.data import Dataset, DataSpec, Oracle, Split
 from ganbench.contracts.extractor import BATCH, Extractor, Features, extract, stream
 from ganbench.contracts.memo import Memo, Results
@@ -71,6 +72,22 @@ class Evaluation:
             return Features(real, fake, real_logits, fake_logits)
         self.used_extractor = True
         return self._protocol_features
+
+    def class_order(self) -> Tensor:
+        """The place of each of the data's classes among the extractor's logits, ``[K]``: column k of
+        ``logits[:, evaluation.class_order()]`` belongs to label k.
+
+        Raises:
+            Unsupported: the extractor does not tell the classes of the data apart, or calls them by other names.
+        """
+        logits = self.features().real_logits
+        if self.extractor is None or logits is None:
+            raise Unsupported("needs logits, but the protocol's extractor does not classify")
+        if logits.ndim != 2:
+            raise Unsupported(f"needs one class per sample, but the extractor judges {logits.shape[1]} parts of it")
+        if self.dataset is None:
+            return torch.arange(logits.shape[1])
+        return torch.tensor(class_places(self.extractor, logits.shape[1], self.dataset))
 
     def blocks(self, of: Literal["real", "fake"]) -> Iterator[Tensor]:
         """Features under the protocol's extractor, ``[B, d]`` at a time, in order.

@@ -36,6 +36,8 @@ class Extractor(nn.Module):
         sample_rate: of the sounds it accepts, in samples per second; data with another rate are refused.
         trained_on: names of the datasets it was made for; scores on others come with a doubt. Empty for a general
             extractor, such as Inception.
+        class_names: names of the classes it tells apart, in the order of its logits, by which they are matched with
+            the data's; empty if they have none.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Extractor(nn.Module):
     gate: float = 0.0
     sample_rate: int | None = None
     trained_on: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         raise NotImplementedError

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from ganbench.contracts.evaluation import Evaluation
 
 Goal = Literal["min", "max", "info"]
+NEEDS = ("labels", "back", "classes")
+"""What a metric may declare to need."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Metric(Protocol):
       is not ranked. Name a limit that only samples without any use reach, such as a single mode hit.
     * ``needs`` (optional): what the GAN must have: ``"labels"`` (it is ``conditional``) or ``"back"`` (it translates
       both ways: ``sample_back``). A GAN without it is refused if the headline needs it; else the columns are absent.
+      ``"classes"``: the protocol's extractor tells the classes of the data apart. A protocol whose extractor tells
+      others apart is refused.
 
     A score that used a feature extractor is named after it (``fid@digits-cnn:1a2b3c4d``); the core sees to that.
     """

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ganbench.contracts.data import Split
+from ganbench.contracts.data import Dataset, Split
 from ganbench.errors import DataError
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.scale import Span, rescaled
@@ -34,7 +34,7 @@ def split_of(samples: Any, labels: Any, judge: Judge, name: str, span: Span | No
     stored, doubts = rescaled(x, like, spec, name, span)
     if labels is None:
         return Split(stored), doubts
-    wanted = _as_labels(labels, len(stored), spec.classes, name)
+    wanted = _as_labels(labels, len(stored), judge.dataset, name)
     if not any("labels" in getattr(metric, "needs", ()) for metric in judge.metrics.values()):
         doubts.append(f"labels were given, but no metric of {name} needs any")
     return Split(stored, wanted), doubts
@@ -86,14 +86,15 @@ def _described(given: Any) -> str:
 # -- labels ------------------------------------------------------------------------------------------------------------
 
 
-def _as_labels(given: Any, n: int, classes: int, name: str) -> Tensor:
-    """``[n]`` as int64.
+def _as_labels(given: Any, n: int, data: Dataset, name: str) -> Tensor:
+    """``[n]`` as int64, from numbers or from the names of classes.
 
     Raises:
-        DataError: another number, fractions, or classes that the data do not have (``classes`` of them, 0: unknown).
+        DataError: another number, fractions, or classes that the data do not have.
     """
+    classes = data.spec.classes
     expected = f"from 0 to {classes - 1}" if classes else "from 0"
-    values = _refuse_names(given, expected)
+    values = _as_numbers(given, expected, data)
     if tuple(values.shape) != (n,):
         hints: dict[tuple[int, ...], str] = {
             (n, 1): "give labels[:, 0]",
@@ -123,13 +124,16 @@ def _refuse_fractions(values: Tensor, expected: str) -> None:
         )
 
 
-def _refuse_names(given: Any, expected: str) -> Tensor:
-    """Labels as numbers of any type; raises DataError if they are names."""
+def _as_numbers(given: Any, expected: str, data: Dataset) -> Tensor:
+    """Labels as numbers of any type; raises DataError for names of classes that the data do not have."""
     if not isinstance(given, Tensor):
         array = np.asarray(given)
-        if array.dtype.kind in "USO" and array.size and isinstance(array.flat[0], str):
-            told = f"labels must be integers {expected}, but these are names such as '{array.flat[0]}'"
-            raise DataError(told, "give the number of each sample's class")
+        if array.dtype.kind in "USO" and array.size and all(isinstance(one, str) for one in array.flat):
+            if not data.class_names:
+                told = f"labels must be integers {expected}, but these are names such as '{array.flat[0]}'"
+                raise DataError(told, "give the number of each sample's class")
+            numbers = {one: data.class_called(str(one)) for one in np.unique(array)}
+            return torch.tensor([numbers[one] for one in array.flat]).view(array.shape)
     values = as_tensor(given, "labels")
     if values.is_complex():
         raise DataError(f"labels must be integers {expected}, but these are complex", "give labels.real")

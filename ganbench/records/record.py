@@ -208,6 +208,8 @@ class Record(Struct, frozen=True, kw_only=True):
     """Sentences on why scores may not mean what they seem to."""
     dataset: str
     dataset_hash: str
+    class_names: tuple[str, ...] = ()
+    """Names of the data's classes, in the order of their labels; none where they are known by number only."""
     extractor: str = ""
     metrics: dict[str, Component] = field(default_factory=dict)
     parts: dict[str, Component] = field(default_factory=dict)

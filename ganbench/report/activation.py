@@ -67,13 +67,13 @@ class Probe:
         gan: the players; they are not changed.
         who: ``"G"`` or ``"D"``.
         dataset: the data they were trained on.
-        label: the class to generate, if the GAN takes labels; default: those of the training data in turn.
+        label: the name of the class to generate, if the GAN takes labels; default: those of the training data in turn.
 
     Raises:
         Unsupported: the GAN translates, or takes no label.
     """
 
-    def __init__(self, gan: GAN, who: Who, dataset: Dataset, label: int | None = None) -> None:
+    def __init__(self, gan: GAN, who: Who, dataset: Dataset, label: str = "") -> None:
         refuse_translators(dataset.train)
         self.gan, self.who, self.dataset, self.label, self.device = gan, who, dataset, label, device_of(gan)
         self.modules = _named(gan, gan.generators() if who == "G" else gan.discriminators())

@@ -91,21 +91,20 @@ def refuse_translators(data: Split) -> None:
         )
 
 
-def conditions(gan: GAN, dataset: Dataset, n: int, label: int | None = None) -> Split:
-    """The labels that ``n`` samples are made for: those of the training data, or the same for all. Translators get
-    sources that they were not trained on.
+def conditions(gan: GAN, dataset: Dataset, n: int, label: str = "") -> Split:
+    """The labels that ``n`` samples are made for: those of the training data, or for all the class called ``label``.
+    Translators get sources that they were not trained on.
 
     Raises:
         Unsupported: a label is given, but the GAN takes none.
-        DataError: the data have no such label.
+        DataError: the data have no such class, or no sample of it.
     """
     data = dataset.train if dataset.spec.source is None else dataset.test
     among = torch.arange(len(data))
-    if label is not None:
+    if label:
         if not gan.conditional or data.labels is None:
             raise Unsupported("this generator takes no labels", "leave out --label")
-        among = (data.labels == label).nonzero().flatten()
+        among = (data.labels == dataset.class_called(label)).nonzero().flatten()
         if not len(among):
-            known = sorted(set(data.labels.tolist()))
-            raise DataError(f"'{dataset.name}' has no label {label}", f"its labels are {known[0]} to {known[-1]}")
+            raise DataError(f"'{dataset.name}' has no sample of the class '{label}'", "choose another --label")
     return data[among[torch.arange(n) % len(among)]]

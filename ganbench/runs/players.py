@@ -16,12 +16,12 @@ from ganbench.contracts.arch import GAN, normalisation
 from ganbench.contracts.data import Batch, Dataset, DataSpec, to_signal
 from ganbench.contracts.executor import Job
 from ganbench.contracts.loss import Loss, LossTraits
-from ganbench.contracts.metric import Metric
+from ganbench.contracts.metric import NEEDS, Metric
 from ganbench.contracts.protocol import Recipe, resolve_recipe
 from ganbench.contracts.settings import names_of, refuse_unheard
 from ganbench.contracts.trick import Trick
 from ganbench.device.untouched import in_eval_mode, preserved_rng
-from ganbench.errors import PluginError, ProtocolError, UnknownSetting, Unsupported
+from ganbench.errors import PluginError, ProtocolError, UnknownSetting, Unsupported, listed
 from ganbench.plugins.source import Source
 
 
@@ -188,9 +188,11 @@ def _unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) 
     lacks = {"labels": "takes no labels", "back": "does not translate both ways"}
     for name, metric in metrics.items():
         for need in getattr(metric, "needs", ()):
+            if need not in NEEDS:
+                raise PluginError(f"the metric '{name}' needs '{need}', which has no meaning", f"use {listed(NEEDS)}")
             if need == "labels" and dataset.train.labels is None:
                 yield name, "them", f"'{dataset.name}' has no labels"
-            elif not met[need]:
+            elif need in met and not met[need]:
                 yield name, "that", f"{_name(job.arch)} {lacks[need]}"
 
 

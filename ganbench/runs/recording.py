@@ -171,6 +171,7 @@ def protocol_fields(
         "headline": protocol.evaluation.headline,
         "dataset": bench.dataset.name,
         "dataset_hash": bench.dataset.fingerprint,
+        "class_names": bench.dataset.class_names,
         "extractor": judge.extractor.tag if judge.extractor is not None else "",
         "metrics": bench.components,
         "parts": bench.parts,

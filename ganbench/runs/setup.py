@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -14,13 +14,15 @@ import torch
 from torch import Tensor
 
 from ganbench import plugins
+from ganbench.contracts.classes import class_places
 from ganbench.contracts.data import Dataset, DataSpec
 from ganbench.contracts.extractor import Extractor
-from ganbench.contracts.metric import Goal
+from ganbench.contracts.metric import Goal, Metric
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import DataError, Doubt, GanbenchError, PluginError, Unsupported, listed
+from ganbench.errors import DataError, Doubt, GanbenchError, PluginError, ProtocolError, Unsupported, listed
 from ganbench.evaluation.cache import Cache, surroundings
+from ganbench.evaluation.enough import shortages
 from ganbench.evaluation.judge import Judge, metric_of_column
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.selfcheck import SelfCheck
@@ -126,14 +128,15 @@ def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str],
     dataset: Dataset = plugins.build(dataset_source, argument=dataset_source.argument, resolution=protocol.resolution)
     _refuse_constant(dataset)
     parts = {"dataset": component_of(dataset_source)}
-    extractor, doubts = None, list(dataset.notes)
+    metrics = {name: plugins.build(source) for name, source in metric_sources.items()}
+    extractor, doubts = None, [*dataset.notes, *shortages(dataset, protocol.training.batch)]
     if rules.extractor:
         source = plugins.find_for(protocol.name, "extractor", rules.extractor)
         extractor = plugins.build(source, argument=source.argument)
         parts["extractor"] = component_of(source)
         logits = _check_extractor(extractor, protocol, dataset)
         doubts += doubts_of(extractor, dataset_source.name, dataset.spec, logits)
-    metrics = {name: plugins.build(source) for name, source in metric_sources.items()}
+        _refuse_other_classes(extractor, logits, dataset, metrics)
     headline = metric_of_column(metrics, rules.headline)
     reference = draw_reference(dataset, rules.reference, rules.samples, protocol.seed(0, "reference"))
     selection = rules.selection if dataset.selection is None else "selection"
@@ -181,6 +184,22 @@ def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset)
         ) from error
     said: Tensor | None = logits
     return said
+
+
+def _refuse_other_classes(
+    extractor: Extractor, logits: Tensor | None, dataset: Dataset, metrics: Mapping[str, Metric]
+) -> None:
+    """Raise ProtocolError if a metric compares the extractor's classes with the data's, and they are not the same."""
+    needing = [name for name, metric in metrics.items() if "classes" in getattr(metric, "needs", ())]
+    if logits is None or logits.ndim != 2 or not dataset.spec.classes or not needing:
+        return  # what lacks classes has no such score, which the metric itself says
+    try:
+        class_places(extractor, logits.shape[1], dataset)
+    except Unsupported as error:
+        raise ProtocolError(
+            f"the metric '{needing[0]}' compares classes by name: {error.message}",
+            f"name the classes alike, choose another extractor, or leave '{needing[0]}' out of the protocol",
+        ) from error
 
 
 def pick_device(name: str) -> torch.device:

@@ -130,6 +130,19 @@ def labels_are_in_range(case: DataCase) -> Iterator[Finding]:
 
 
 @CHECKS.add
+def class_names_are_one_for_each_class(case: DataCase) -> Iterator[Finding]:
+    """Classes are matched with those of a classifier by name, and records keep the names: as many as classes, all
+    different, or none at all."""
+    names, classes = case.data.class_names, case.data.spec.classes
+    if names and (len(names) != classes or len({*names}) != classes or not all(isinstance(n, str) for n in names)):
+        yield Finding(
+            seen=f"{len(names)} class names, {len({*names})} of them different, for {classes} classes",
+            expected="a different text for each class, or no names",
+            mend="name classes in the order of their labels",
+        )
+
+
+@CHECKS.add
 def sources_are_samples(case: DataCase) -> Iterator[Finding]:
     """The sources that a translator gets are stored like samples: uint8, or finite float32."""
     for name, split in case.splits.items():

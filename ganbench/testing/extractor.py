@@ -182,6 +182,24 @@ def confusion_belongs_to_the_classifier(case: ExtractorCase) -> Iterator[Finding
             return
 
 
+@CHECKS.add
+def class_names_belong_to_the_logits(case: ExtractorCase) -> Iterator[Finding]:
+    """The classes of a classifier are matched with the data's by name: one name for each logit, all different, or no
+    names."""
+    names = case.extractor.class_names
+    for data in case.fitting if names else ():
+        logits = case.look(stored(data))[1]
+        classes = 0 if logits is None else logits.shape[-1]
+        if len(names) != classes or len({*names}) != classes:
+            yield Finding(
+                seen=f"{len(names)} class names, {len({*names})} of them different, for {classes} classes",
+                expected="a different name for each logit, or no names",
+                mend="name classes in the order of the logits",
+                where=str(data),
+            )
+            return
+
+
 def _is_count(confusion: Tensor) -> bool:
     return bool((confusion >= 0).all() and (confusion.sum(1) > 0).all())
 

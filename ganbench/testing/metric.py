@@ -14,9 +14,9 @@ import torch
 
 from ganbench import plugins
 from ganbench.contracts.evaluation import Evaluation
-from ganbench.contracts.metric import Absent, Goal, Metric
+from ganbench.contracts.metric import NEEDS, Absent, Goal, Metric
 from ganbench.contracts.protocol import Protocol, parse
-from ganbench.errors import Unsupported
+from ganbench.errors import Unsupported, listed
 from ganbench.plugins.source import Source
 from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, seeded
 from ganbench.testing.given import Made, made
@@ -126,6 +126,8 @@ def columns_are_declared(case: MetricCase) -> Iterator[Finding]:
             f"columns = {columns!r}", '{"name": "min", "max" or "info"}', "say which way each column is better"
         )
         return
+    if unknown := [need for need in getattr(case.metric, "needs", ()) if need not in NEEDS]:
+        yield Finding(f"needs {unknown[0]!r}", f"some of {listed(NEEDS)}", "correct the spelling, or leave it out")
     if not isinstance(version, int):
         yield Finding(
             f"version = {version!r}", "a whole number", "raise it whenever the same samples score differently"

@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 from ganbench import DataError, Dataset, DataSpec, Oracle, Split, Unsupported, hookimpl, stratified_split
 
 CLASSES = 10
+CLASS_NAMES = tuple("0123456789")
 NATIVE = 8
 TEST_SHARE = 0.2
 SPLIT_SEED = 0  # the split belongs to the dataset: no protocol and no run may draw another
@@ -64,4 +65,5 @@ def ganbench_dataset(resolution: int | None) -> Dataset:
         train=train,
         test=test,
         oracle=Oracle(class_frequencies(torch.cat([train.labels, test.labels]))),
+        class_names=CLASS_NAMES,
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, pad
 
 from ganbench import Dataset, DataSpec, Oracle, Split, hookimpl, stratified_split
-from ganbench_baselines.dataset.digits import CLASSES, NATIVE, class_frequencies, load
+from ganbench_baselines.dataset.digits import CLASS_NAMES, CLASSES, NATIVE, class_frequencies, load
 from ganbench_baselines.dataset.two_domains import yardsticks
 
 SELECTION_SHARE = 1 / 8  # of the training digits, for evaluations during training
@@ -59,4 +59,5 @@ def ganbench_dataset(resolution: int | None) -> Dataset:
         oracle=Oracle(class_frequencies(torch.cat([digits.labels, test.labels]))),
         selection=paired(digits[selection]),
         yardsticks=yardsticks(train),
+        class_names=CLASS_NAMES,
     )

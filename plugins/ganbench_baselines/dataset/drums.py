@@ -153,4 +153,5 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
         test=test,
         oracle=Oracle(torch.full((classes,), 1 / classes, dtype=torch.float64)),
         yardsticks={"spectral noise": spectral_noise(train)},
+        class_names=CLASSES,
     )

@@ -36,8 +36,9 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     whole = Split(x, listing.labels if listing.classes else None)
     return Dataset(
         name=f"folder:{shown(folder.resolve().name)}",
-        spec=DataSpec(tuple(x.shape[1:]), classes=listing.classes),
+        spec=DataSpec(tuple(x.shape[1:]), classes=len(listing.classes)),
         train=whole[train],
         test=whole[test],
         notes=listing.notes + notes,
+        class_names=listing.classes,
     )

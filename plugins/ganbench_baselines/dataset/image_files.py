@@ -51,12 +51,12 @@ LEVELS = {2: "two", 3: "three", 4: "four", 5: "five"}
 class Listing:
     """The image files, in the same order on every file system, and the class of each (all 0 in a flat folder).
 
-    ``notes`` are sentences on what was left out.
+    ``classes`` are the names of the class folders, none in a flat folder. ``notes`` are sentences on what was left out.
     """
 
     files: list[Path]
     labels: torch.Tensor
-    classes: int
+    classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -149,11 +149,11 @@ def find_images(folder: Path) -> Listing:
         _refuse_empty(folder, unread)
     if top.images:
         notes = _left_out(folder, len(top.images), unread, [])
-        return Listing(top.images, torch.zeros(len(top.images), dtype=torch.int64), 0, notes)
+        return Listing(top.images, torch.zeros(len(top.images), dtype=torch.int64), (), notes)
     files = [file for images in groups.values() for file in images]
     notes = _left_out(folder, len(files), unread, [name for name in below if name not in {*groups, *NOT_CLASSES}])
     sizes = torch.tensor([len(images) for images in groups.values()])
-    return Listing(files, torch.arange(len(groups)).repeat_interleave(sizes), len(groups), notes)
+    return Listing(files, torch.arange(len(groups)).repeat_interleave(sizes), tuple(map(shown, groups)), notes)
 
 
 def _refuse_what_structure_loses(folder: Path, top: Contents, below: dict[str, Contents]) -> None:

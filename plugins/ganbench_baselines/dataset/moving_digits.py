@@ -145,4 +145,5 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
             "shuffled frames": partial(shuffled_frames, train),
             "changing digit": partial(changing_digit, shown),
         },
+        class_names=digits.CLASS_NAMES,
     )

@@ -68,6 +68,7 @@ class ClipsCNN(Extractor):
 
     name, version = "clips-cnn", "1"
     trained_on = ("moving-digits",)
+    class_names = tuple("0123456789")
     gate = 0.95  # chosen by train_clips_cnn.py; another gate is another version
 
     mean: Tensor

@@ -59,6 +59,7 @@ class DigitsCNN(Extractor):
 
     name, version = "digits-cnn", "1"
     trained_on = ("digits", "stacked-digits", "digits-edges")
+    class_names = tuple("0123456789")
     gate = 0.9  # chosen by train_digits_cnn.py; another gate is another version
 
     mean: Tensor

@@ -96,6 +96,7 @@ class DrumsCNN(Extractor):
 
     name, version = "drums-cnn", "1"
     trained_on = ("drums",)
+    class_names = ("kick", "snare", "closed hat", "open hat", "tom", "clap")
     gate = 0.9  # chosen by train_drums_cnn.py; another gate is another version
 
     rate: Tensor

@@ -34,6 +34,7 @@ from ganbench import (
     preserved_rng,
     to_signal,
 )
+from ganbench_baselines.metric.guessing import doubts_of_guessing
 
 EPOCHS, BATCH, RATE, WIDTH, SMALLEST = 16, 64, 5e-3, 16, 8
 TRAININGS = 3  # averaged: all rows share one cas_real, and its noise would be in every cas_gain
@@ -69,6 +70,8 @@ class CAS:
 
         known = KNOWN.once(dataset.fingerprint, f"{len(fake)} samples on {evaluation.device}", of_real)
         cas_real = known["accuracy"].mean().item()
+        assert dataset.test.labels is not None
+        evaluation.doubts += doubts_of_guessing(cas_real, dataset.test.labels, "a classifier trained on real samples")
         cas = learn(fake, rng=evaluation.rng)
         cas_both = learn(_joined(real, fake), rng=evaluation.rng)
         return {"cas": cas, "cas_real": cas_real, "cas_both": cas_both, "cas_gain": cas_both - cas_real}

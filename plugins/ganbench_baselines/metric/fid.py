@@ -25,11 +25,18 @@ class FID:
         """{"fid": distance}, at least 0."""
         real = evaluation.of_reals("frechet moments", lambda: moments(evaluation.blocks("real")))
         fake = real if evaluation.fake is evaluation.real else moments(evaluation.blocks("fake"))
-        n, d = min(int(real["n"]), int(fake["n"])), len(real["mean"])
-        if n <= d:
-            doubt = f"{n} samples are no more than the {d} features, so a Fréchet distance is mostly bias"
-            evaluation.doubts.append(f"{doubt}: compare it at this number of samples only")
+        evaluation.doubts += doubts_of_bias(min(int(real["n"]), int(fake["n"])), len(real["mean"]))
         return {"fid": max(distance(real, fake), 0.0)}  # equal moments round to just below 0; this keeps a NaN
+
+
+def doubts_of_bias(n: int, d: int, where: str = "") -> list[str]:
+    """A sentence if ``n`` samples, in one class if ``where`` says so, are no more than the ``d`` features."""
+    if n > d:
+        return []
+    return [
+        f"{n} samples{where} are no more than the {d} features, so a Fréchet distance is mostly bias: raise `samples`, "
+        "choose an extractor of fewer features, or compare it at this number of samples only"
+    ]
 
 
 @hookimpl

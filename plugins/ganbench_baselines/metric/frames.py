@@ -54,6 +54,9 @@ class Frames:
             check_clips(x, fewest=2)
         if evaluation.oracle is None or len(evaluation.oracle.probabilities) != digits_cnn.CLASSES:
             raise Unsupported("needs clips of digits from a dataset that knows their ten modes")
+        names = evaluation.dataset.class_names if evaluation.dataset is not None else ()
+        if names not in ((), digits_cnn.DigitsCNN.class_names):
+            raise Unsupported(f"needs clips of digits, but the classes begin with '{names[0]}'")
         judge = _judge(evaluation.device)
         real, fake = cut_out(evaluation.real), cut_out(evaluation.fake)
         every = evaluation.view(real.flatten(0, 1), fake.flatten(0, 1), extractor=judge)

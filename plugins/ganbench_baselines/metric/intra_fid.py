@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from statistics import fmean
 
 from ganbench import Absent, Evaluation, Goal, Metric, Unsupported, hookimpl
+from ganbench_baselines.metric.fid import doubts_of_bias
 from ganbench_baselines.metric.frechet import distance, moments
 
 
@@ -30,13 +31,16 @@ class IntraFID:
         if real_labels is None or fake_labels is None:
             raise Unsupported("needs the labels of reals and of fakes")
         features = evaluation.features()
-        found = []
+        found, fewest = [], (len(features.real) + 1, "")
         for label in sorted({*real_labels.tolist(), *fake_labels.tolist()}):
             real, fake = features.real[real_labels == label], features.fake[fake_labels == label]
-            if min(len(real), len(fake)) < 2:
-                lacking = Absent(f"class {label} has {len(real)} real and {len(fake)} fake samples; both need 2")
+            title = f"class {label}" if evaluation.dataset is None else evaluation.dataset.class_title(label)
+            fewest = min(fewest, (min(len(real), len(fake)), title))
+            if fewest[0] < 2:
+                lacking = Absent(f"{title} has {len(real)} real and {len(fake)} fake samples; both need 2")
                 return {"intra_fid": lacking, "intra_fid_worst": lacking}
             found.append(max(distance(moments([real]), moments([fake])), 0.0))  # this order keeps a NaN
+        evaluation.doubts += doubts_of_bias(fewest[0], features.real.shape[1], f" of {fewest[1]}")
         return {"intra_fid": fmean(found), "intra_fid_worst": max(found)}
 
 

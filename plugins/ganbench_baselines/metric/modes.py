@@ -40,6 +40,7 @@ import torch
 from torch import Tensor
 
 from ganbench import Absent, Evaluation, Goal, Metric, Unsupported, hookimpl
+from ganbench_baselines.metric.guessing import doubts_of_guessing
 
 ALPHA = 0.05
 TAU = 0.1
@@ -112,8 +113,21 @@ def by_classifier(evaluation: Evaluation, modes: int) -> Assigned:
     classes, groups = fake.shape[-1], math.prod(fake.shape[1:-1])
     if classes**groups != modes or extractor.confusion.shape != (classes, classes):
         raise Unsupported(f"{groups} x {classes} classes of the extractor are not the dataset's {modes} modes")
+    confusion, data = extractor.confusion.cpu(), evaluation.dataset
+    if groups == 1 and data is not None and data.spec.classes == modes:
+        order = evaluation.class_order()
+        real, fake, confusion = real[:, order], fake[:, order], confusion[order][:, order]
     ceiling = (judge(real, extractor.gate) >= 0).double().mean().item()
-    return Assigned(judge(fake, extractor.gate), ceiling, Mistakes(extractor.confusion.cpu(), groups))
+    _doubt_guessing(evaluation, real, modes)
+    return Assigned(judge(fake, extractor.gate), ceiling, Mistakes(confusion, groups))
+
+
+def _doubt_guessing(evaluation: Evaluation, real: Tensor, modes: int) -> None:
+    """Where the modes are the classes, say so if the classifier does not find the labels of the reals."""
+    data, labels = evaluation.dataset, evaluation.real_labels
+    if data is not None and labels is not None and data.spec.classes == modes:
+        found = (judge(real, gate=0.0) == labels).double().mean().item()
+        evaluation.doubts += doubts_of_guessing(found, labels, "the extractor")
 
 
 def judge(logits: Tensor, gate: float) -> Tensor:
