@@ -376,8 +376,8 @@ def test_folder_names_the_files_it_cannot_read_all_at_once(tmp_path, resolution)
         load(tmp_path, resolution)
     message = caught.value.message
     assert "8 of 20 images" in message
-    assert "03.png (UnidentifiedImageError" in message
-    assert "10.png (" in message
+    assert "03.png (not an image that Pillow knows)" in message
+    assert "10.png (cut off)" in message
     assert "and 3 more" in message
 
 

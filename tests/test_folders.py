@@ -338,7 +338,7 @@ def test_an_image_too_large_to_open_is_refused_by_name(tmp_path, monkeypatch):
     paint(tmp_path / "huge.png", size=(40, 40))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert "1 of 11 images" in (message := refusal(tmp_path, 8).message)
-    assert "huge.png (DecompressionBombError" in message
+    assert "huge.png (larger than Pillow opens" in message
 
 
 # -- pairs -------------------------------------------------------------------------------------------------------------
@@ -448,3 +448,15 @@ def test_inputs_of_a_translator_that_are_all_alike_are_refused() -> None:
     split = Split(varied, source=same)
     with pytest.raises(DataError, match="all inputs of 'flat' are alike"):
         _refuse_constant(Dataset("flat", DataSpec((2,), bounded=False, source=(2,)), split, split))
+
+
+def test_an_unreadable_image_is_described_without_a_librarys_words(tmp_path):
+    good = paint_many(tmp_path)
+    good[0].write_bytes(b"")
+    content = bytearray(good[1].read_bytes())
+    content[-30] ^= 255
+    good[1].write_bytes(content)
+    message = refusal(tmp_path).message
+    assert "00.png (an empty file)" in message
+    assert "01.png (damaged: " in message
+    assert "Error" not in message

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganbench import DataError
 from ganbench_baselines.dataset.image_files import counted, first, shown
@@ -152,9 +152,24 @@ def _decode(file: Path, resolution: int, reading: Reading) -> np.ndarray | None:
             reading.paged = _paged(opened, reading)
             _remark(image, opened.mode, resolution, reading)
     except Exception as error:  # Pillow's decoders may raise anything
-        reading.damaged = f"{type(error).__name__}: {shown(error)}"
+        reading.damaged = _why(file, error)
         return None
     return np.asarray(_square(rgb).resize((resolution, resolution), Image.Resampling.LANCZOS))
+
+
+def _why(file: Path, error: Exception) -> str:
+    """Why an image cannot be read, in the words of somebody who looks for the file."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    if file.stat().st_size == 0:
+        return "an empty file"
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image that Pillow knows"
+    if isinstance(error, Image.DecompressionBombError):
+        return "larger than Pillow opens, which limits the number of pixels"
+    if "truncated" in str(error):
+        return "cut off"
+    return f"damaged: {shown(error)}"
 
 
 def _deep(file: Path, image: Image.Image) -> str:
