@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 import multiprocessing as mp
 import os
@@ -25,6 +24,7 @@ from ganbench.errors import GanbenchWarning
 from ganbench.leaderboards.publishing import check_folder, write_folder
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records import files
+from ganbench.records.history import read_history
 from ganbench.records.record import Record
 from ganbench.records.store import read
 from ganbench.runs import run, runner
@@ -63,8 +63,7 @@ def bits(record: Record) -> tuple:
 
 
 def history(folder: Path) -> list[dict]:
-    rows = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in row.items() if k not in TIMES} for row in rows]
+    return [{k: v for k, v in row.items() if k not in TIMES} for row in read_history(folder / "history.jsonl")]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -122,7 +121,8 @@ def test_a_run_killed_while_it_writes_any_of_its_files_ends_with_the_same_bits(f
     windows = sum(event.kind == "progress" for event in events)
     assert windows == (30 if fatal <= 10 else 15 if fatal <= 14 else 0), "what a checkpoint holds is not done again"
     assert history(Path(job.folder)) == undisturbed[1]
-    assert fatal in (17, 18) or not list(Path(job.folder).rglob("*.tmp"))  # then the run was over already
+    assert not list(Path(job.folder).rglob("*.tmp"))
+    assert set(torch.load(Path(job.folder, "checkpoint.pt"), weights_only=True)) == {"job", "gan", "averaged"}
 
 
 def test_a_checkpoint_that_does_not_fit_costs_a_restart_from_untouched_weights(
@@ -137,7 +137,8 @@ def test_a_checkpoint_that_does_not_fit_costs_a_restart_from_untouched_weights(
         raise RuntimeError("size mismatch")
 
     monkeypatch.setattr(Run, "_restore", failing)
-    assert bits(carry_out(job)) == bits(undisturbed[0])
+    with pytest.warns(GanbenchWarning, match="begins anew: its checkpoint does not fit the players; the old one is"):
+        assert bits(carry_out(job)) == bits(undisturbed[0])
 
 
 def test_data_that_changed_since_are_not_gone_on_with(tmp_path, monkeypatch) -> None:
@@ -147,9 +148,14 @@ def test_data_that_changed_since_are_not_gone_on_with(tmp_path, monkeypatch) -> 
     other = dataclasses.replace(bench.dataset, train=bench.dataset.train[torch.arange(700)])
     monkeypatch.setattr(runner, "prepare", lambda *_: dataclasses.replace(bench, dataset=other))
     events: list = []
-    record = carry_out(job, events)
+    with pytest.warns(GanbenchWarning, match=r"since its checkpoint at 0.48 kimg, the data changed"):
+        record = carry_out(job, events)
     assert sum(event.kind == "progress" for event in events) == 30
     assert record.dataset_hash == other.fingerprint
+    assert (
+        torch.load(Path(job.folder, "checkpoint.old.pt"), weights_only=True)["identity"]["the data"]
+        != other.fingerprint
+    )
     assert carry_out(job, events) == record, "and what is finished is not repeated"
     monkeypatch.undo()
     with pytest.warns(GanbenchWarning, match="the data digits have changed since"):
@@ -170,7 +176,8 @@ def test_an_unreadable_checkpoint_costs_a_restart_and_not_the_run(undisturbed, t
     assert die_at(12, lambda: carry_out(job)) == -signal.SIGKILL
     checkpoint = Path(job.folder, "checkpoint.pt")
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
-    assert bits(carry_out(job)) == bits(undisturbed[0])
+    with pytest.warns(GanbenchWarning, match="begins anew: its checkpoint is damaged; the old one is"):
+        assert bits(carry_out(job)) == bits(undisturbed[0])
 
 
 @pytest.mark.parametrize("fatal", range(1, 5))

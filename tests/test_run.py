@@ -21,7 +21,7 @@ from rich.console import Console
 
 from ganbench import plugins
 from ganbench.device.load import Load
-from ganbench.errors import Doubt, PluginError, ProtocolError, Unsupported
+from ganbench.errors import Doubt, GanbenchWarning, PluginError, ProtocolError, Unsupported
 from ganbench.evaluation.yardsticks import YARDSTICKS
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import FORMAT, Company
@@ -179,7 +179,8 @@ def test_an_interrupted_run_of_other_settings_is_not_gone_on_with(tmp_path) -> N
     job = only_run(tmp_path)
     carry_out(job, stop_after=3)
     other = replace(job, recipe_changes={"lr": 0.1}, changes={"lr": "0.1"})
-    record, events = carry_out(other)
+    with pytest.warns(GanbenchWarning, match="begins anew: since its checkpoint at .* kimg, the settings changed"):
+        record, events = carry_out(other)
     assert record.cost.images == 960
     assert sum(event.kind == "progress" for event in events) == 6
 

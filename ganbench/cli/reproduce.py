@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +20,7 @@ from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError, listed
 from ganbench.plugins.protocols import load_protocol
+from ganbench.records.history import read_history
 from ganbench.records.record import Fingerprints, Record
 from ganbench.records.store import read
 from ganbench.runs.display import PlainDisplay
@@ -60,8 +60,7 @@ def reproduce(
             raise RecordError(f"{job.folder} already holds a run", "give an empty folder with --out")
         others = other_seeds(file, then)
         now = _run(job, terminal, quiet)
-        history = Path(job.folder, "history.jsonl")
-        rows = [json.loads(line) for line in history.read_text("utf-8").splitlines()] if history.exists() else []
+        rows = read_history(Path(job.folder, "history.jsonl"))
     changes = conditions(then, now)
     for change in changes:
         terminal.print(f"[yellow]changed:[/] {escape(change.sentence)}", soft_wrap=True)

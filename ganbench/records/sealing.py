@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values with their ``seal``."""
-    return {**facts, "seal": _seal(facts)}
+    return {**facts, "seal": seal_of(facts)}
 
 
 def read_sealed(path: Path, shape: type[T], newest: int, what: str, again: str, *, since: int = 1) -> T:
@@ -45,7 +45,7 @@ def read_sealed(path: Path, shape: type[T], newest: int, what: str, again: str, 
         found = msgspec.convert(facts, shape)
     except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
         raise RecordError(f"{path} is not a readable {what}: {error}", f"delete it and {again}") from error
-    if number >= since and facts.get("seal") != _seal(facts):
+    if number >= since and facts.get("seal") != seal_of(facts):
         raise RecordError(
             f"{path} was changed after it was written: its seal does not match", f"restore the file, or {again}"
         )
@@ -57,7 +57,7 @@ def as_text(facts: Mapping[str, Any]) -> bytes:
     return msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n"
 
 
-def _seal(facts: Mapping[str, Any]) -> str:
+def seal_of(facts: Mapping[str, Any]) -> str:
     """A hash over the plain values, so that fields of later formats change no older seal."""
     content = {name: value for name, value in facts.items() if name != "seal"}
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]

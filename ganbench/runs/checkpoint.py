@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ from ganbench.contracts.data import Dataset
 from ganbench.contracts.executor import Job
 from ganbench.errors import RecordError
 from ganbench.evaluation.sampling import sample
+from ganbench.records.archive import state_of, with_checksum
 from ganbench.records.files import write_atomically
+from ganbench.runs.identity import changes_between
 from ganbench.runs.players import build_players
 
 WEIGHTS = ("job", "gan", "averaged")
@@ -28,18 +32,62 @@ def save(state: Mapping[str, Any], path: Path) -> None:
     """Write tensors and plain values, whole or not at all; they load with ``weights_only=True``."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, with_checksum(buffer.getvalue()))
 
 
-def load(path: Path, identity: str) -> dict[str, Any] | None:
-    """The state of an unfinished run of this identity, on the CPU; None if there is none that can be read."""
+class Unusable(Exception):
+    """Why a checkpoint cannot be resumed from, as the end of a sentence that begins with the run."""
+
+
+def load(path: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
+    """The state of an unfinished run of this identity, on the CPU; None if there is none.
+
+    Raises:
+        Unusable: the file is damaged, or something has changed since.
+    """
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-    except Exception:  # a damaged file costs a restart, never the run
+        state = _read(path)
+        then = state.get("identity")
+    except Exception as error:
+        raise Unusable("its checkpoint is damaged") from error
+    if then is None:  # weights alone, of a run that is over
         return None
-    return state if state.get("identity") == identity else None
+    if not isinstance(then, dict):
+        raise Unusable("its checkpoint is of another version of GANBench")
+    if changed := changes_between(then, identity):
+        kimg = state["history"][-1]["kimg"] if state["history"] else 0
+        raise Unusable(f"since its checkpoint at {kimg:g} kimg, {changed} changed")
+    return state
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a file holds. Torch itself reads flipped bits as if nothing had happened; files of GANBench 0.1 have no
+    checksum."""
+    content = path.read_bytes()
+    if state_of(content) == "damaged":
+        raise ValueError("the checksum does not match")
+    state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    return state
+
+
+def shrink(path: Path) -> None:
+    """Leave the weights alone of what a finished run has saved. A damaged file stays as it is."""
+    with suppress(Exception):
+        state = _read(path)
+        save({key: state[key] for key in WEIGHTS}, path)
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a file that is to be replaced but not lost; returns its new name beside the old one."""
+    free = (path.with_name(f"{path.stem}.old{number or ''}{path.suffix}") for number in itertools.count())
+    kept = next(name for name in free if not name.exists())
+    try:
+        path.rename(kept)
+    except OSError as error:
+        raise RecordError(f"cannot rename {path}: {error.strerror or error}", "move it elsewhere") from error
+    return kept
 
 
 def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:
@@ -61,12 +109,10 @@ def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
         GanbenchError: a plugin that the run used is not installed any more.
     """
     try:
-        state = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        state = _read(checkpoint)
         job = msgspec.json.decode(state["job"], type=Job)
     except Exception as error:
-        raise RecordError(
-            f"{checkpoint} is not a readable checkpoint ({type(error).__name__})", "run again with --force"
-        ) from error
+        raise RecordError(f"{checkpoint} is damaged, or is no checkpoint", "run again with --force") from error
     source = plugins.find_for(job.protocol.name, "dataset", job.protocol.dataset)
     dataset = plugins.build(source, argument=source.argument, resolution=job.protocol.resolution)
     gan = build_players(job, dataset).gan

@@ -151,6 +151,9 @@ def half_blocks(pixels: Pixels, width: int) -> Text:
     return text
 
 
+KEPT = " (record.old.json and checkpoint.old.pt keep what was finished)"
+
+
 def _opening(plan: Plan) -> str:
     protocol, runs = plan.protocol, [job for job in plan.jobs if not job.yardstick]
     finished = sum(not job.yardstick for job in plan.finished)
@@ -164,7 +167,7 @@ def _opening(plan: Plan) -> str:
     for version, number in plan.older.items():
         text += f"; {number} made by ganbench {version} are kept as results of that version"
     for change, number in plan.changes.items():
-        text += f"; {_repeated(number)}, as {change}"
+        text += f"; {_repeated(number)}, as {change}{KEPT if number else ''}"
     if plan.leftovers:
         text += "; what an earlier start under other rules left is replaced, as nothing was trained in it"
     return text

@@ -1,4 +1,4 @@
-"""What an earlier start under other rules of the same name left behind: replaced, unless something was trained."""
+"""What earlier commands left behind: under other rules, replaced unless something was trained; after a kill, tidied."""
 
 from __future__ import annotations
 
@@ -46,6 +46,22 @@ def remove(folders: Iterable[Path]) -> None:
             shutil.rmtree(folder)
         except OSError as error:
             raise RecordError(f"cannot remove {folder}: {error.strerror or error}", "choose another --out") from error
+
+
+def tidy(folders: Iterable[Path]) -> None:
+    """Finish what a kill left undone in folders of runs that have their final record: temporary files are removed, and
+    the checkpoint shrinks to the weights."""
+    for folder in folders:
+        temporary, weights = list(folder.rglob(".*.tmp")), folder / "checkpoint.pt"
+        shrinks = weights.exists() and weights.stat().st_mtime_ns < (folder / "record.json").stat().st_mtime_ns
+        if not (temporary or shrinks) or _is_in_use(folder):
+            continue
+        for file in temporary:
+            file.unlink(missing_ok=True)
+        if shrinks:
+            from ganbench.runs.checkpoint import shrink  # imports torch
+
+            shrink(weights)
 
 
 def _is_worth_keeping(folder: Path, record: Record) -> bool:

@@ -24,6 +24,7 @@ from ganbench.device.load import Load, load_average
 from ganbench.errors import GanbenchError, told
 from ganbench.plugins.source import core_hash
 from ganbench.records.files import append_line, write_atomically
+from ganbench.records.history import as_line
 from ganbench.records.provenance import environment
 from ganbench.records.record import FORMAT, Company, Cost, Speed
 from ganbench.runs.players import Players
@@ -85,11 +86,11 @@ class Recording:
     def note(self, row: dict[str, Any]) -> None:
         """Add a line to the history and its file."""
         self.history.append(row)
-        append_line(json.dumps(row), self.file, afresh=len(self.history) == 1)
+        append_line(as_line(row), self.file, afresh=len(self.history) == 1)
 
     def write_history(self) -> None:
         """Rewrite the whole file, as of the last checkpoint."""
-        text = "".join(json.dumps(row) + "\n" for row in self.history)
+        text = "".join(as_line(row) + "\n" for row in self.history)
         write_atomically(self.file, text.encode())
 
     @property

@@ -21,7 +21,7 @@ def still_good(job: Job, bench: Bench) -> Record | None:
     with suppress(RecordError):
         record = read(job.record_file) if job.record_file.exists() else None
         if record and record.status in FINISHED:
-            then, now = _basis(record), basis_now(job, bench)
+            then, now = _basis(record), _basis_now(job, bench)
             if then == now or (record.format < FORMAT and then[:-1] == now[:-1]):
                 return record
     return None
@@ -45,14 +45,21 @@ def _basis(record: Record) -> list[Any]:
     return [record.digest, record.changes, record.dataset_hash, record.extractor, sources]
 
 
-def basis_now(job: Job, bench: Bench) -> list[Any]:
+def _basis_now(job: Job, bench: Bench) -> list[Any]:
     """The same facts about the job, as of now."""
     facts = protocol_fields(bench, job)
+    return [job.digest, job.changes, facts["dataset_hash"], facts["extractor"], [*sources_now(job, bench).values()]]
+
+
+def sources_now(job: Job, bench: Bench) -> dict[tuple[str, str], str]:
+    """(kind, name) of every plugin that a job uses -> the hash of its code."""
     named = [plugins.find("arch", job.arch), plugins.find("loss", job.loss)] if not job.yardstick else []
     named += [plugins.find("trick", trick) for trick in job.tricks]
-    sources = [source.source_hash for source in named]
-    sources += [part.source for part in (*facts["metrics"].values(), *facts["parts"].values())]
-    return [job.digest, job.changes, facts["dataset_hash"], facts["extractor"], sources]
+    return {
+        **{(source.kind, source.label): source.source_hash for source in named},
+        **{("metric", name): part.source for name, part in bench.components.items()},
+        **{(kind, part.name): part.source for kind, part in bench.parts.items()},
+    }
 
 
 def is_finished(record_file: Path) -> bool:

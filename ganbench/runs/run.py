@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,20 +17,19 @@ from ganbench.contracts.executor import Event, Job
 from ganbench.device import memory
 from ganbench.device.determinism import noting_nondeterminism, refuse_changed, settings
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError
+from ganbench.errors import Diverged, GanbenchError, GanbenchWarning, PluginError, RecordError
 from ganbench.evaluation.best import BestSoFar
 from ganbench.evaluation.sampling import sample
-from ganbench.plugins.source import core_hash
 from ganbench.records.files import write_atomically
-from ganbench.records.provenance import environment
 from ganbench.records.record import Fingerprints, Look, Record, Speed, Status
 from ganbench.records.store import write
 from ganbench.report import pictures
 from ganbench.runs import checkpoint
+from ganbench.runs.identity import identity_of
 from ganbench.runs.judging import Judgement, judge
 from ganbench.runs.players import build_players, refuse_unmet
 from ganbench.runs.recording import Recording, column_named, player_fields, protocol_fields, reason_of, with_account
-from ganbench.runs.reuse import basis_now, is_finished
+from ganbench.runs.reuse import is_finished
 from ganbench.runs.setup import Bench
 from ganbench.runs.trainers import account_of, build_trainer
 
@@ -187,19 +186,37 @@ class Run:
 
     def _resume(self) -> None:
         """Resume from the checkpoint of an undisturbed prefix of this same run, if there is one."""
-        state = None if self.job.fresh else checkpoint.load(self.folder / "checkpoint.pt", self._identity)
-        if state is not None:
+        if not self.job.fresh:
+            self._set_aside_finished()
             try:
-                self._restore(state)
-                kimg = {"kimg": self.trainer.images / 1000, "budget": self.protocol.training.budget_kimg}
-                self.emit(Event("resumed", self.job.key, kimg))
-            except Exception:  # half a state is worse than none
-                self._begin()
+                self._take_up(checkpoint.load(self.folder / "checkpoint.pt", self._identity))
+            except checkpoint.Unusable as why:
+                kept = checkpoint.set_aside(self.folder / "checkpoint.pt")
+                said = f"{self.job.key} begins anew: {why}; the old one is kept as {kept.name}"
+                warnings.warn(GanbenchWarning(said), stacklevel=2)
         leftovers = self.folder.rglob(".*.tmp")  # of a process that was killed while writing
         old = [] if self.recording.history else [self.folder / "error.txt", *(self.folder / "samples").glob("*")]
         for path in (*leftovers, *old):
             path.unlink(missing_ok=True)
         self.recording.write_history()
+
+    def _take_up(self, state: Mapping[str, Any] | None) -> None:
+        if state is None:
+            return
+        try:
+            self._restore(state)
+        except Exception as error:  # half a state is worse than none
+            self._begin()
+            raise checkpoint.Unusable("its checkpoint does not fit the players") from error
+        kimg = {"kimg": self.trainer.images / 1000, "budget": self.protocol.training.budget_kimg}
+        self.emit(Event("resumed", self.job.key, kimg))
+
+    def _set_aside_finished(self) -> None:
+        """A finished run that is repeated, because something has changed since, stays beside the new one."""
+        if is_finished(self.job.record_file):
+            for name in ("record.json", "checkpoint.pt", "history.jsonl"):
+                if (file := self.folder / name).exists():
+                    checkpoint.set_aside(file)
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.trainer.restore(state)
@@ -207,11 +224,8 @@ class Run:
         self.recording.restore(state)
 
     @property
-    def _identity(self) -> str:
-        """What must be equal for a checkpoint to be this run's."""
-        where = environment(self.device, precision=self.protocol.training.precision)
-        machine = [where.torch, where.python, where.cuda, where.cudnn, where.device, where.threads, where.precision]
-        return json.dumps([self.job.key, basis_now(self.job, self.bench), machine, core_hash()])
+    def _identity(self) -> dict[str, str]:
+        return identity_of(self.job, self.bench)
 
     def _write(self, record: Record) -> None:
         write(record, self.job.record_file)

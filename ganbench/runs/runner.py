@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 from ganbench.contracts.executor import Event, Job
 from ganbench.errors import GanbenchWarning, RecordError
 from ganbench.records.record import Record
+from ganbench.runs.leftovers import tidy
 from ganbench.runs.reuse import changed_data, still_good
 from ganbench.runs.run import Emit, Run
 from ganbench.runs.setup import prepare
@@ -27,6 +28,7 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
     """
     bench = prepare(job.protocol, job.device)
     if not job.fresh and (record := still_good(job, bench)) is not None:
+        tidy([] if job.yardstick else [Path(job.folder)])
         return record
     if not job.fresh and (change := changed_data(job, bench)):
         warnings.warn(GanbenchWarning(f"{change}; what was finished is repeated"), stacklevel=2)

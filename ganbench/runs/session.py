@@ -7,12 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 from ganbench.contracts.executor import Event, Executor
 from ganbench.errors import GanbenchError
 from ganbench.runs.display import Display
-from ganbench.runs.leftovers import remove
+from ganbench.runs.leftovers import remove, tidy
 from ganbench.runs.plan import Plan
 
 
@@ -40,6 +41,7 @@ def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: b
     outcome = Outcome()
     grid = len({(job.arch, job.loss) for job in plan.jobs if not job.yardstick}) > 1
     remove(plan.leftovers)
+    tidy(Path(job.folder) for job in plan.finished if not job.yardstick)
     with _stopping_in_order(executor, outcome):
         refused = _tried_out(plan, executor, display, outcome, grid, tracebacks)
         for event in executor.run(plan.queue(executor.workers, refused)) if not outcome.fatal else ():

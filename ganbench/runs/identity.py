@@ -1,0 +1,44 @@
+"""What must be equal for a checkpoint to be a run's own, and what has changed where it is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from ganbench.contracts.executor import Job
+from ganbench.errors import listed
+from ganbench.plugins.source import core_hash
+from ganbench.records.provenance import environment
+from ganbench.runs.reuse import sources_now
+from ganbench.runs.setup import Bench
+
+VALUES = ("torch", "Python", "CUDA", "cuDNN", "the device", "the number of threads", "the precision", "the extractor")
+"""What is shown as it was and as it is; hashes of code and data say nothing to a reader."""
+
+
+def identity_of(job: Job, bench: Bench) -> dict[str, str]:
+    """The name of each circumstance, as messages call it -> its value."""
+    where = environment(bench.device, precision=job.protocol.training.precision)
+    machine = [where.torch, where.python, where.cuda, where.cudnn, where.device, str(where.threads), where.precision]
+    judge = bench.judge
+    return {
+        "the run": job.key,
+        "the rules": job.digest,
+        "the settings": json.dumps(job.changes, sort_keys=True),
+        "the data": bench.dataset.fingerprint,
+        **dict(zip(VALUES, [*machine, judge.tag], strict=True)),
+        "GANBench": core_hash(),
+        **{f"the code of the {kind} {name}": source for (kind, name), source in sources_now(job, bench).items()},
+    }
+
+
+def changes_between(then: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """``the data and torch (2.10.0, now 2.11.0)``; empty if nothing differs."""
+    names = [name for name in {**then, **now} if then.get(name) != now.get(name)]
+    return listed([_told(name, then.get(name), now.get(name)) for name in names]) if names else ""
+
+
+def _told(name: str, then: str | None, now: str | None) -> str:
+    if then is None or now is None:
+        return f"{name} ({'new' if then is None else 'left out now'})"
+    return f"{name} ({then or 'none'}, now {now or 'none'})" if name in VALUES else name
