@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy.io import wavfile
 
 from ganbench.contracts.data import Dataset
 from ganbench.errors import DataError, GanbenchWarning
+from ganbench.plugins.protocols import load_protocol
+from ganbench.runs.setup import prepare
 from ganbench_baselines.dataset import folder_wav, wav
 
 N, RATE = 400, 16_000
@@ -77,12 +79,11 @@ def refusal(folder: Path) -> str:
     return caught.value.message.replace(str(folder), "sounds")
 
 
-def said(folder: Path, samples: int = N) -> list[str]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        load(folder, samples)
-    assert all(warning.category is GanbenchWarning for warning in caught)
-    return [str(warning.message).replace(str(folder), "sounds") for warning in caught]
+def said(folder: Path) -> list[str]:
+    """The notes, which hold the name of the folder and not its path."""
+    notes = load(folder).notes
+    assert not any(str(folder.parent) in note for note in notes)
+    return [note.replace(f"'{folder.name}'", "'sounds'") for note in notes]
 
 
 # --- headers --------------------------------------------------------------------------------------------------
@@ -237,13 +238,7 @@ def test_a_frame_that_is_not_whole_at_the_end_is_left_out_and_said(tmp_path):
     stereo = np.stack([X, X], 1).reshape(-1)
     fill(tmp_path, riff(form(channels=2), chunk(b"data", pcm(stereo) + b"\1\2")))
     assert "all end within a sample, which is left out (the first is 0.wav)" in said(tmp_path)[0]
-    assert np.allclose(load_quietly(tmp_path).train.x[0, 0], X, atol=1e-4)
-
-
-def load_quietly(folder: Path) -> Dataset:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GanbenchWarning)
-        return load(folder)
+    assert np.allclose(load(tmp_path).train.x[0, 0], X, atol=1e-4)
 
 
 def test_only_the_samples_that_are_used_are_read(tmp_path):
@@ -267,7 +262,7 @@ def test_floats_a_little_beyond_full_scale_are_clipped_and_said(tmp_path):
     assert said(tmp_path) == [
         "of 6 WAV files in 'sounds', 1 is clipped at full scale (2.wav, peak 1.5, 0.51 of its samples)",
     ]
-    assert load_quietly(tmp_path).part("all").x.max() == 1
+    assert load(tmp_path).part("all").x.max() == 1
 
 
 @pytest.mark.parametrize("bits", [16, 12])
@@ -335,6 +330,19 @@ def test_one_sentence_says_whatever_was_changed_and_how_often(tmp_path):
 
 def test_a_folder_of_sounds_as_they_should_be_says_nothing(tmp_path):
     assert said(fill(tmp_path)) == []
+
+
+def test_sentences_on_sounds_are_kept_in_records_without_the_path(tmp_path):
+    (fill(tmp_path, n=20) / "x.flac").write_bytes(b"")
+    rules = load_protocol("smoke-v1")
+    evaluation = replace(rules.evaluation, extractor="raw", samples=10)
+    dataset = f"folder-wav:{tmp_path},300,{RATE}"
+    with pytest.warns(GanbenchWarning) as caught:
+        bench = prepare(replace(rules, dataset=dataset, resolution=None, evaluation=evaluation), "cpu")
+    assert [str(warning.message) for warning in caught] == list(bench.doubts)
+    assert "left out is 1 .flac file (x.flac)" in bench.doubts[0]
+    assert "all are cut to 300 samples" in bench.doubts[1]
+    assert not any(str(tmp_path.parent) in doubt for doubt in bench.doubts)
 
 
 # --- what is in the folder ------------------------------------------------------------------------------------

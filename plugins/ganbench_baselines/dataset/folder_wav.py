@@ -3,14 +3,13 @@
 ``folder-wav:PATH,SAMPLES,RATE`` sets the length and the rate. The default is 16,384 samples at 16 kHz, as in Donahue et
 al. (2019). PCM of 8, 16, 24 or 32 bits and floats are read. Channels are mixed down to one, and other rates are
 resampled with scipy's polyphase filter. Longer sounds are cut, and shorter ones are followed by silence. Amplitudes
-stay as recorded, but floats beyond full scale are clipped. One warning says how many sounds were changed, and how.
+stay as recorded, but floats beyond full scale are clipped. The notes say how many sounds were changed, and how.
 Refused are sounds on another scale, channels that cancel, and silence alone.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable
 from math import ceil, gcd
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ganbench import DataError, Dataset, DataSpec, GanbenchWarning, Split, Unsupported, hookimpl, stratified_split
+from ganbench import DataError, Dataset, DataSpec, Split, Unsupported, hookimpl, stratified_split
 from ganbench_baselines.dataset.drums import spectral_noise
 from ganbench_baselines.dataset.listing import Kind, Listing, counted, first, list_files, not_used
 from ganbench_baselines.dataset.wav import Header, Unplayable, is_wav, read_frames, read_header
@@ -197,8 +196,15 @@ def say_level(x: np.ndarray, say: Say) -> None:
         say("stay below 0.4 % of full scale", f"peak {peak:.2g}")
 
 
-def read_sounds(folder: Path, files: list[Path], samples: int, rate: int) -> torch.Tensor:
-    """``x[N, 1, samples]`` in float32. One warning says what was changed.
+class Sounds(NamedTuple):
+    """``x[N, 1, samples]`` in float32. ``notes`` is a sentence on what was changed, if anything was."""
+
+    x: torch.Tensor
+    notes: tuple[str, ...]
+
+
+def read_sounds(folder: Path, files: list[Path], samples: int, rate: int) -> Sounds:
+    """The samples of all files.
 
     Raises:
         DataError: some files cannot be used; the message names them. Or all of them are silent.
@@ -224,12 +230,11 @@ def read_sounds(folder: Path, files: list[Path], samples: int, rate: int) -> tor
         )
     if len(changes.get(SILENCE, [])) == len(files):
         raise DataError(f"all {counted(len(files), SOUNDS.read)} in '{folder}' are silent", "choose sounds to be heard")
-    if changes:
-        warnings.warn(GanbenchWarning(_changed(folder, len(files), changes)), stacklevel=2)
-    return torch.from_numpy(x)
+    return Sounds(torch.from_numpy(x), _changed(folder, len(files), changes))
 
 
-def _changed(folder: Path, total: int, changes: dict[str, list[str]]) -> str:
+def _changed(folder: Path, total: int, changes: dict[str, list[str]]) -> tuple[str, ...]:
+    """The folder is named as the dataset is: paths do not belong into records."""
     clauses = []
     for change, names in changes.items():
         if len(names) == 1:
@@ -237,7 +242,7 @@ def _changed(folder: Path, total: int, changes: dict[str, list[str]]) -> str:
             clauses.append(f"1 {SINGULAR[verb]} {rest} ({names[0]})")
         else:
             clauses.append(f"{'all' if len(names) == total else len(names)} {change} (the first is {names[0]})")
-    return f"of {counted(total, SOUNDS.read)} in '{folder}', {'; '.join(clauses)}"
+    return (f"of {counted(total, SOUNDS.read)} in '{folder.resolve().name}', {'; '.join(clauses)}",) if clauses else ()
 
 
 @hookimpl
@@ -256,9 +261,7 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
         raise DataError(
             f"none of the {len(labels)} sounds in '{folder}' can be held out", "put at least 3 files into each class"
         )
-    x = read_sounds(folder, [file for files in groups.values() for file in files], samples, rate)
-    if left_out := not_used(folder, listing, SOUNDS):
-        warnings.warn(GanbenchWarning(left_out), stacklevel=1)
+    x, notes = read_sounds(folder, [file for files in groups.values() for file in files], samples, rate)
     whole = Split(x, labels if classes else None)
     return Dataset(
         name=f"folder-wav:{folder.resolve().name}",
@@ -266,4 +269,5 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
         train=whole[train],
         test=whole[test],
         yardsticks={"spectral noise": spectral_noise(whole[train])},
+        notes=not_used(folder, listing, SOUNDS) + notes,
     )

@@ -80,8 +80,8 @@ def list_files(folder: Path, kind: Kind) -> Listing:
     )
 
 
-def not_used(folder: Path, listing: Listing, kind: Kind) -> str:
-    """One sentence on what is left out, or an empty one."""
+def not_used(folder: Path, listing: Listing, kind: Kind) -> tuple[str, ...]:
+    """A sentence on what is left out, if anything is. The folder is named as the dataset is."""
     others, empty = listing.others, listing.empty
     reasons = []
     if empty:
@@ -91,7 +91,8 @@ def not_used(folder: Path, listing: Listing, kind: Kind) -> str:
         reasons.append(f"{by_suffix(others, folder)}, because only {kind.suffix} is read")
     used = counted(sum(map(len, listing.groups.values())), kind.read)
     are = "is" if (len(empty) or len(others)) == 1 else "are"
-    return f"'{folder}' gives {used}; left out {are} {' and '.join(reasons)}" if reasons else ""
+    said = f"'{folder.resolve().name}' gives {used}; left out {are} {' and '.join(reasons)}"
+    return (said,) if reasons else ()
 
 
 def _scan(folder: Path, kind: Kind) -> _Scan:
