@@ -293,7 +293,7 @@ def test_a_flat_folder_has_no_labels_and_sub_folders_are_classes(tmp_path):
     (tmp_path / "kit" / "notes").mkdir()
     classes = load(tmp_path / "kit")
     assert classes.notes[0] == "'kit' gives 30 WAV files; left out is the sub-folder notes without sounds"
-    assert classes.spec.classes == 2
+    assert (classes.spec.classes, classes.class_names) == (2, ("kick", "snare"))
     assert classes.test.labels.bincount().tolist() == [4, 2]  # kick, snare
     assert "spectral noise" in classes.yardsticks
 
@@ -339,7 +339,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
     ("prepare", "words"),
     [
         (lambda folder: folder.rmdir(), "does not exist"),
-        (lambda folder: None, "holds no WAV files"),
+        (lambda folder: None, "holds no sounds"),
         (lambda folder: (folder.rmdir(), folder.write_text("")), "is not a folder"),
         (lambda folder: (write_many(folder), write_many(folder / "kick")), "beside the class folders kick"),
         (lambda folder: write_many(folder, 2), "can be held out"),

@@ -376,6 +376,15 @@ def test_sub_folders_without_sounds_are_said(tmp_path):
     ]
 
 
+def test_hidden_sounds_are_said_apart_from_other_formats(tmp_path):
+    for name in (".0.wav", ".1.wav", "cover.jpg"):
+        (fill(tmp_path) / name).write_bytes(b"")
+    assert said(tmp_path) == [
+        "'sounds' gives 6 WAV files; left out are 2 hidden files (the first is .0.wav) and 1 .jpg file (cover.jpg), "
+        "because only .wav is read"
+    ]
+
+
 def test_a_class_of_sounds_in_another_format_is_refused(tmp_path):
     fill(tmp_path / "a")
     fill(tmp_path / "c")
@@ -390,16 +399,18 @@ def test_a_class_of_sounds_in_another_format_is_refused(tmp_path):
 def test_a_folder_of_sounds_in_other_formats_alone_says_which(tmp_path):
     for name in ("x.mp3", "y.mp3", "z.ogg"):
         (tmp_path / name).write_bytes(b"")
-    assert refusal(tmp_path) == "'sounds' holds no WAV files but 3 files (2 .mp3, 1 .ogg; the first is x.mp3)"
+    assert refusal(tmp_path) == (
+        "'sounds' holds no sounds that can be read, but 3 other files (2 .mp3, 1 .ogg), the first x.mp3"
+    )
 
 
 def test_links_that_lead_nowhere_are_refused(tmp_path):
     fill(tmp_path / "a")
     fill(tmp_path / "b")
     (tmp_path / "b" / "6.wav").symlink_to("nowhere.wav")
-    assert refusal(tmp_path) == "'sounds' has a link that leads nowhere, b/6.wav"
+    assert refusal(tmp_path) == "'sounds' has 1 broken link, the first b/6.wav"
     (tmp_path / "c").symlink_to("not-mounted")  # a class
-    assert refusal(tmp_path) == "'sounds' has 2 links that lead nowhere, the first is c"
+    assert refusal(tmp_path) == "'sounds' has 2 broken links, the first c"
 
 
 def test_links_that_lead_to_sounds_are_read(tmp_path):
@@ -410,13 +421,15 @@ def test_links_that_lead_to_sounds_are_read(tmp_path):
     assert len(load(tmp_path).part("all")) == 13
 
 
-@pytest.mark.parametrize("name", ["c/session/0.wav", "a/session/day/0.flac", "c/0.wav/0.wav"])
-def test_sounds_below_the_class_folders_are_refused(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "levels"), [("c/session/0.wav", "two"), ("a/session/day/0.flac", "three"), ("c/0.wav/0.wav", "two")]
+)
+def test_sounds_below_the_class_folders_are_refused(tmp_path, name, levels):
     fill(tmp_path / "a")
     fill(tmp_path / "b")
     (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).write_bytes(b"")
-    assert refusal(tmp_path) == f"'sounds' has 1 sound more than one level down, {name}"
+    assert refusal(tmp_path) == f"'sounds' has 1 sound {levels} levels down, in {Path(name).parent}"
 
 
 def test_wav_files_under_other_names_are_known_by_their_content(tmp_path):
@@ -430,13 +443,6 @@ def test_wav_files_under_other_names_are_known_by_their_content(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "x").write_bytes(PLAYABLE["plain"])
     assert refusal(tmp_path) == "no file of the class 'b' in 'sounds' can be read: 1 suffix-less file (b/x)"
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-def test_a_pipe_among_sounds_is_refused_and_not_waited_for(tmp_path):
-    fill(tmp_path)
-    os.mkfifo(tmp_path / "6.wav")
-    assert refusal(tmp_path).endswith("cannot be read: 6.wav (it is a device or a pipe, not a file)")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the administrator may read everything")
@@ -454,5 +460,5 @@ def test_thousands_of_mixed_files_are_listed(tmp_path):
             (tmp_path / name / f"{k}.txt").touch()
             (tmp_path / name / f"{k}.opus").touch()
     listing = folder_wav.find_sounds(tmp_path)
-    assert {name: len(files) for name, files in listing.groups.items()} == {"a": 500, "b": 500}
-    assert len(listing.others) == 1000
+    assert (listing.classes, listing.labels.bincount().tolist()) == (("a", "b"), [500, 500])
+    assert len(listing.files) == len(listing.unread) == 1000
