@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import struct
-import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy.io import wavfile
 
 from ganbench.contracts.data import Dataset
 from ganbench.errors import DataError, GanbenchWarning
+from ganbench.plugins.protocols import load_protocol
+from ganbench.runs.setup import prepare
 from ganbench_baselines.dataset import folder_wav, wav
 
 N, RATE = 400, 16_000
@@ -77,12 +79,11 @@ def refusal(folder: Path) -> str:
     return caught.value.message.replace(str(folder), "sounds")
 
 
-def said(folder: Path, samples: int = N) -> list[str]:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        load(folder, samples)
-    assert all(warning.category is GanbenchWarning for warning in caught)
-    return [str(warning.message).replace(str(folder), "sounds") for warning in caught]
+def said(folder: Path) -> list[str]:
+    """The notes, which hold the name of the folder and not its path."""
+    notes = load(folder).notes
+    assert not any(str(folder.parent) in note for note in notes)
+    return [note.replace(f"'{folder.name}'", "'sounds'") for note in notes]
 
 
 # --- headers --------------------------------------------------------------------------------------------------
@@ -237,13 +238,7 @@ def test_a_frame_that_is_not_whole_at_the_end_is_left_out_and_said(tmp_path):
     stereo = np.stack([X, X], 1).reshape(-1)
     fill(tmp_path, riff(form(channels=2), chunk(b"data", pcm(stereo) + b"\1\2")))
     assert "all end within a sample, which is left out (the first is 0.wav)" in said(tmp_path)[0]
-    assert np.allclose(load_quietly(tmp_path).train.x[0, 0], X, atol=1e-4)
-
-
-def load_quietly(folder: Path) -> Dataset:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", GanbenchWarning)
-        return load(folder)
+    assert np.allclose(load(tmp_path).train.x[0, 0], X, atol=1e-4)
 
 
 def test_only_the_samples_that_are_used_are_read(tmp_path):
@@ -267,7 +262,7 @@ def test_floats_a_little_beyond_full_scale_are_clipped_and_said(tmp_path):
     assert said(tmp_path) == [
         "of 6 WAV files in 'sounds', 1 is clipped at full scale (2.wav, peak 1.5, 0.51 of its samples)",
     ]
-    assert load_quietly(tmp_path).part("all").x.max() == 1
+    assert load(tmp_path).part("all").x.max() == 1
 
 
 @pytest.mark.parametrize("bits", [16, 12])
@@ -337,6 +332,19 @@ def test_a_folder_of_sounds_as_they_should_be_says_nothing(tmp_path):
     assert said(fill(tmp_path)) == []
 
 
+def test_sentences_on_sounds_are_kept_in_records_without_the_path(tmp_path):
+    (fill(tmp_path, n=20) / "x.flac").write_bytes(b"")
+    rules = load_protocol("smoke-v1")
+    evaluation = replace(rules.evaluation, extractor="raw", samples=10)
+    dataset = f"folder-wav:{tmp_path},300,{RATE}"
+    with pytest.warns(GanbenchWarning) as caught:
+        bench = prepare(replace(rules, dataset=dataset, resolution=None, evaluation=evaluation), "cpu")
+    assert [str(warning.message) for warning in caught] == list(bench.doubts)
+    assert "left out is 1 .flac file (x.flac)" in bench.doubts[0]
+    assert "all are cut to 300 samples" in bench.doubts[1]
+    assert not any(str(tmp_path.parent) in doubt for doubt in bench.doubts)
+
+
 # --- what is in the folder ------------------------------------------------------------------------------------
 
 
@@ -368,6 +376,15 @@ def test_sub_folders_without_sounds_are_said(tmp_path):
     ]
 
 
+def test_hidden_sounds_are_said_apart_from_other_formats(tmp_path):
+    for name in (".0.wav", ".1.wav", "cover.jpg"):
+        (fill(tmp_path) / name).write_bytes(b"")
+    assert said(tmp_path) == [
+        "'sounds' gives 6 WAV files; left out are 2 hidden files (the first is .0.wav) and 1 .jpg file (cover.jpg), "
+        "because only .wav is read"
+    ]
+
+
 def test_a_class_of_sounds_in_another_format_is_refused(tmp_path):
     fill(tmp_path / "a")
     fill(tmp_path / "c")
@@ -382,16 +399,18 @@ def test_a_class_of_sounds_in_another_format_is_refused(tmp_path):
 def test_a_folder_of_sounds_in_other_formats_alone_says_which(tmp_path):
     for name in ("x.mp3", "y.mp3", "z.ogg"):
         (tmp_path / name).write_bytes(b"")
-    assert refusal(tmp_path) == "'sounds' holds no WAV files but 3 files (2 .mp3, 1 .ogg; the first is x.mp3)"
+    assert refusal(tmp_path) == (
+        "'sounds' holds no sounds that can be read, but 3 other files (2 .mp3, 1 .ogg), the first x.mp3"
+    )
 
 
 def test_links_that_lead_nowhere_are_refused(tmp_path):
     fill(tmp_path / "a")
     fill(tmp_path / "b")
     (tmp_path / "b" / "6.wav").symlink_to("nowhere.wav")
-    assert refusal(tmp_path) == "'sounds' has a link that leads nowhere, b/6.wav"
+    assert refusal(tmp_path) == "'sounds' has 1 broken link, the first b/6.wav"
     (tmp_path / "c").symlink_to("not-mounted")  # a class
-    assert refusal(tmp_path) == "'sounds' has 2 links that lead nowhere, the first is c"
+    assert refusal(tmp_path) == "'sounds' has 2 broken links, the first c"
 
 
 def test_links_that_lead_to_sounds_are_read(tmp_path):
@@ -402,13 +421,15 @@ def test_links_that_lead_to_sounds_are_read(tmp_path):
     assert len(load(tmp_path).part("all")) == 13
 
 
-@pytest.mark.parametrize("name", ["c/session/0.wav", "a/session/day/0.flac", "c/0.wav/0.wav"])
-def test_sounds_below_the_class_folders_are_refused(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "levels"), [("c/session/0.wav", "two"), ("a/session/day/0.flac", "three"), ("c/0.wav/0.wav", "two")]
+)
+def test_sounds_below_the_class_folders_are_refused(tmp_path, name, levels):
     fill(tmp_path / "a")
     fill(tmp_path / "b")
     (tmp_path / name).parent.mkdir(parents=True)
     (tmp_path / name).write_bytes(b"")
-    assert refusal(tmp_path) == f"'sounds' has 1 sound more than one level down, {name}"
+    assert refusal(tmp_path) == f"'sounds' has 1 sound {levels} levels down, in {Path(name).parent}"
 
 
 def test_wav_files_under_other_names_are_known_by_their_content(tmp_path):
@@ -422,13 +443,6 @@ def test_wav_files_under_other_names_are_known_by_their_content(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "x").write_bytes(PLAYABLE["plain"])
     assert refusal(tmp_path) == "no file of the class 'b' in 'sounds' can be read: 1 suffix-less file (b/x)"
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-def test_a_pipe_among_sounds_is_refused_and_not_waited_for(tmp_path):
-    fill(tmp_path)
-    os.mkfifo(tmp_path / "6.wav")
-    assert refusal(tmp_path).endswith("cannot be read: 6.wav (it is a device or a pipe, not a file)")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the administrator may read everything")
@@ -446,5 +460,5 @@ def test_thousands_of_mixed_files_are_listed(tmp_path):
             (tmp_path / name / f"{k}.txt").touch()
             (tmp_path / name / f"{k}.opus").touch()
     listing = folder_wav.find_sounds(tmp_path)
-    assert {name: len(files) for name, files in listing.groups.items()} == {"a": 500, "b": 500}
-    assert len(listing.others) == 1000
+    assert (listing.classes, listing.labels.bincount().tolist()) == (("a", "b"), [500, 500])
+    assert len(listing.files) == len(listing.unread) == 1000

@@ -11,12 +11,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ganbench import DataError, Dataset, DataSpec, Split, hookimpl, stratified_split
-from ganbench_baselines.dataset.image_files import find_images, shown
+from ganbench import DataError, Dataset, DataSpec, Split, hookimpl
+from ganbench_baselines.dataset.image_files import find_images, left_out
 from ganbench_baselines.dataset.image_pixels import read_images
-
-TEST_SHARE = 0.2
-SPLIT_SEED = 0
+from ganbench_baselines.dataset.listing import hold_out
 
 
 @hookimpl
@@ -26,19 +24,14 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
         raise DataError("the dataset 'folder' needs a path", "write folder:PATH")
     folder = Path(argument).expanduser()
     listing = find_images(folder)
-    train, test = stratified_split(listing.labels, TEST_SHARE, SPLIT_SEED)
-    if len(test) == 0:
-        raise DataError(
-            f"none of the {len(listing.files)} images in '{shown(folder)}' can be held out",
-            "put at least 3 images into each class",
-        )
+    train, test = hold_out(listing)
     x, notes = read_images(folder, listing.files, resolution)
     whole = Split(x, listing.labels if listing.classes else None)
     return Dataset(
-        name=f"folder:{shown(folder.resolve().name)}",
+        name=f"folder:{listing.name}",
         spec=DataSpec(tuple(x.shape[1:]), classes=len(listing.classes)),
         train=whole[train],
         test=whole[test],
-        notes=listing.notes + notes,
+        notes=left_out(listing) + notes,
         class_names=listing.classes,
     )

@@ -18,8 +18,9 @@ import torch
 from torch import Tensor
 
 from ganbench import DataError, Dataset, DataSpec, Split, hookimpl, stratified_split
-from ganbench_baselines.dataset.image_files import counted, find_images, first, shown
+from ganbench_baselines.dataset.image_files import find_images, left_out
 from ganbench_baselines.dataset.image_pixels import read_images
+from ganbench_baselines.dataset.listing import counted, first, require_folder, shown
 from ganbench_baselines.dataset.two_domains import yardsticks
 
 TEST_SHARE, SELECTION_SHARE = 1 / 5, 1 / 8  # of all, and of the rest
@@ -97,16 +98,14 @@ def _folders(argument: str) -> list[Path]:
             "write folder-pair:A,B; paths may hold commas only if both folders are there",
         )
     for folder in (pair := (there or folders)[0]):
-        if not folder.is_dir():
-            what = "is not a folder" if folder.exists() else "does not exist"
-            raise DataError(f"the image folder '{shown(folder)}' {what}", "check the paths after 'folder-pair:'")
+        require_folder(folder, "image folder", "check the paths after 'folder-pair:'")
     return pair
 
 
 def _read(folder: Path, resolution: int | None) -> Domain:
     listing = find_images(folder)
     images, notes = read_images(folder, listing.files, resolution)
-    return Domain(folder, [str(file.relative_to(folder)) for file in listing.files], images, listing.notes + notes)
+    return Domain(folder, [str(file.relative_to(folder)) for file in listing.files], images, left_out(listing) + notes)
 
 
 def partners(one: Domain, other: Domain) -> dict[str, str]:

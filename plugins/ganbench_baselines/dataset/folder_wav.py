@@ -3,14 +3,13 @@
 ``folder-wav:PATH,SAMPLES,RATE`` sets the length and the rate. The default is 16,384 samples at 16 kHz, as in Donahue et
 al. (2019). PCM of 8, 16, 24 or 32 bits and floats are read. Channels are mixed down to one, and other rates are
 resampled with scipy's polyphase filter. Longer sounds are cut, and shorter ones are followed by silence. Amplitudes
-stay as recorded, but floats beyond full scale are clipped. One warning says how many sounds were changed, and how.
+stay as recorded, but floats beyond full scale are clipped. The notes say how many sounds were changed, and how.
 Refused are sounds on another scale, channels that cancel, and silence alone.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable
 from math import ceil, gcd
 from pathlib import Path
@@ -19,18 +18,14 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ganbench import DataError, Dataset, DataSpec, GanbenchWarning, Split, Unsupported, hookimpl, stratified_split
+from ganbench import DataError, Dataset, DataSpec, Split, Unsupported, hookimpl
 from ganbench_baselines.dataset.drums import spectral_noise
-from ganbench_baselines.dataset.listing import Kind, Listing, counted, first, list_files, not_used
-from ganbench_baselines.dataset.wav import Header, Unplayable, is_wav, read_frames, read_header
+from ganbench_baselines.dataset.listing import Listing, counted, first, hold_out, require_folder, shown
+from ganbench_baselines.dataset.sound_files import find_sounds, left_out
+from ganbench_baselines.dataset.wav import Header, Unplayable, read_frames, read_header
 
-OTHERS = """.flac .mp3 .ogg .oga .opus .m4a .m4b .aac .wma .aif .aiff .aifc .caf .au .snd .sph .sd2 .w64 .rf64 .bwf .amr
-.awb .ape .wv .tta .ac3 .dts .mp2 .mka .mpc .spx .alac .3gp .gsm .voc .raw .pcm .mp4 .webm .mid .midi"""
-SOUNDS = Kind("sounds", "WAV files", frozenset({".wav", ".wave"}), frozenset(OTHERS.split()), is_wav)
 SAMPLES, RATE = 16_384, 16_000
 LEAST_SAMPLES, LEAST_RATE = 16, 100
-TEST_SHARE = 0.2
-SPLIT_SEED = 0
 USAGE = "write folder-wav:PATH or folder-wav:PATH,SAMPLES,RATE, for example folder-wav:my-sounds,16384,16000"
 BEYOND = 100  # samples kept after the cut for the resampling filter, which reaches 10
 LONGEST_FILTER = 1_000_000  # the filter has 20 times as many coefficients as the larger side of the ratio of rates
@@ -62,19 +57,6 @@ def parse(argument: str) -> Wanted:
     if wanted.samples < LEAST_SAMPLES or wanted.rate < LEAST_RATE:
         raise DataError(f"{wanted.samples} samples at {wanted.rate} a second are not enough for a sound", USAGE)
     return wanted
-
-
-def find_sounds(folder: Path) -> Listing:
-    """Class -> its files, both sorted by name; a flat folder is a single class "". Hidden files are left out.
-
-    Raises:
-        DataError: the folder is missing, cannot be listed, has no WAV files or some beside its class folders, sounds
-            below these, links that lead nowhere, or a class whose sounds are all in other formats.
-    """
-    if not folder.is_dir():
-        what = "is not a folder" if folder.exists() else "does not exist"
-        raise DataError(f"the folder of sounds '{folder}' {what}", f"check the path: {USAGE}")
-    return list_files(folder, SOUNDS)
 
 
 class Fault(NamedTuple):
@@ -109,8 +91,6 @@ def read_sound(file: Path, samples: int, rate: int, say: Say = lambda change, de
         Refused: the file cannot be read, or holds what cannot be meant.
     """
     try:
-        if not file.is_file():
-            raise Unplayable("it is a device or a pipe, not a file")
         with file.open("rb") as stream:
             header = read_header(stream)
             up, down = rate // gcd(rate, header.rate), header.rate // gcd(rate, header.rate)
@@ -197,17 +177,25 @@ def say_level(x: np.ndarray, say: Say) -> None:
         say("stay below 0.4 % of full scale", f"peak {peak:.2g}")
 
 
-def read_sounds(folder: Path, files: list[Path], samples: int, rate: int) -> torch.Tensor:
-    """``x[N, 1, samples]`` in float32. One warning says what was changed.
+class Sounds(NamedTuple):
+    """``x[N, 1, samples]`` in float32. ``notes`` is a sentence on what was changed, if anything was."""
+
+    x: torch.Tensor
+    notes: tuple[str, ...]
+
+
+def read_sounds(listing: Listing, samples: int, rate: int) -> Sounds:
+    """The samples of all files.
 
     Raises:
         DataError: some files cannot be used; the message names them. Or all of them are silent.
     """
+    files, where = listing.files, f"in '{shown(listing.folder)}'"
     x = np.empty((len(files), 1, samples), dtype=np.float32)
     faults: dict[Fault, list[str]] = {}
     changes: dict[str, list[str]] = {}
     for index, file in enumerate(files):
-        name = file.relative_to(folder).as_posix()
+        name = shown(file.relative_to(listing.folder).as_posix())
 
         def say(change: str, detail: str, name: str = name) -> None:
             changes.setdefault(change, []).append(f"{name}, {detail}" if detail else name)
@@ -218,26 +206,24 @@ def read_sounds(folder: Path, files: list[Path], samples: int, rate: int) -> tor
             faults.setdefault(refused.fault, []).append(f"{name} ({refused})")
     for fault in sorted(faults, key=[BROKEN, LOUD, SHIFTED, CANCELLED].index):
         raise DataError(
-            f"{fault.before}{len(faults[fault])} of {counted(len(files), SOUNDS.read)} in '{folder}' {fault.after}: "
+            f"{fault.before}{len(faults[fault])} of {counted(len(files), 'WAV file')} {where} {fault.after}: "
             f"{first(faults[fault])}",
             fault.hint,
         )
     if len(changes.get(SILENCE, [])) == len(files):
-        raise DataError(f"all {counted(len(files), SOUNDS.read)} in '{folder}' are silent", "choose sounds to be heard")
-    if changes:
-        warnings.warn(GanbenchWarning(_changed(folder, len(files), changes)), stacklevel=2)
-    return torch.from_numpy(x)
+        raise DataError(f"all {counted(len(files), 'WAV file')} {where} are silent", "choose sounds to be heard")
+    return Sounds(torch.from_numpy(x), _changed(listing, changes))
 
 
-def _changed(folder: Path, total: int, changes: dict[str, list[str]]) -> str:
-    clauses = []
+def _changed(listing: Listing, changes: dict[str, list[str]]) -> tuple[str, ...]:
+    total, clauses = len(listing.files), []
     for change, names in changes.items():
         if len(names) == 1:
             verb, rest = change.split(" ", 1)
             clauses.append(f"1 {SINGULAR[verb]} {rest} ({names[0]})")
         else:
             clauses.append(f"{'all' if len(names) == total else len(names)} {change} (the first is {names[0]})")
-    return f"of {counted(total, SOUNDS.read)} in '{folder}', {'; '.join(clauses)}"
+    return (f"of {counted(total, 'WAV file')} in '{listing.name}', {'; '.join(clauses)}",) if clauses else ()
 
 
 @hookimpl
@@ -246,24 +232,17 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     folder, samples, rate = parse(argument)
     if resolution is not None:
         raise Unsupported("sounds have no resolution", f"leave it out: {USAGE}")
+    require_folder(folder, "folder of sounds", f"check the path: {USAGE}")
     listing = find_sounds(folder)
-    groups = listing.groups
-    classes = 0 if "" in groups else len(groups)
-    sizes = torch.tensor([len(files) for files in groups.values()])
-    labels = torch.arange(len(groups)).repeat_interleave(sizes)
-    train, test = stratified_split(labels, TEST_SHARE, SPLIT_SEED)
-    if len(test) == 0:
-        raise DataError(
-            f"none of the {len(labels)} sounds in '{folder}' can be held out", "put at least 3 files into each class"
-        )
-    x = read_sounds(folder, [file for files in groups.values() for file in files], samples, rate)
-    if left_out := not_used(folder, listing, SOUNDS):
-        warnings.warn(GanbenchWarning(left_out), stacklevel=1)
-    whole = Split(x, labels if classes else None)
+    train, test = hold_out(listing)
+    x, notes = read_sounds(listing, samples, rate)
+    whole = Split(x, listing.labels if listing.classes else None)
     return Dataset(
-        name=f"folder-wav:{folder.resolve().name}",
-        spec=DataSpec((1, samples), classes=classes, rate=rate),
+        name=f"folder-wav:{listing.name}",
+        spec=DataSpec((1, samples), classes=len(listing.classes), rate=rate),
         train=whole[train],
         test=whole[test],
         yardsticks={"spectral noise": spectral_noise(whole[train])},
+        notes=left_out(listing) + notes,
+        class_names=listing.classes,
     )

@@ -23,7 +23,7 @@ import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ganbench import DataError
-from ganbench_baselines.dataset.image_files import counted, first, shown
+from ganbench_baselines.dataset.listing import counted, first, shown
 
 GRAY_MODES = {"1", "L", "LA"}
 RGB_MODES = {"RGB", "RGBA", "RGBX", "RGBa", "La", "P", "PA", "YCbCr", *GRAY_MODES}  # converted without a profile's help

@@ -1,179 +1,254 @@
-"""What is in a folder of files, or of one sub-folder per class, and what of it is not used."""
+"""Which files of a folder, or of one sub-folder per class, are read, and what is left out: shared by images and sounds.
+
+Files of other formats are counted. Those that would be lost with the structure of the folder are refused: links that
+lead nowhere, pipes, and a third level of folders.
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from ganbench import DataError
+import torch
 
+from ganbench import DataError, stratified_split
+
+TEXTS = """.cfg .csv .db .htm .html .ini .json .jsonl .log .md .md5 .pdf .py .rst .sh .sha256 .toml .tsv .txt .xml .yaml
+.yml"""
+TEXT_SUFFIXES = frozenset(TEXTS.split())
+TEXT_NAMES = {"AUTHORS", "CHANGELOG", "CITATION", "COPYING", "LICENCE", "LICENSE", "NOTICE", "README"}
+NOT_CLASSES = {"__MACOSX", "__pycache__"}
+HIDDEN = "hidden"
 NAMED = 5  # the most names that a message lists
+LEVELS = {2: "two", 3: "three", 4: "four", 5: "five"}
+TEST_SHARE = 0.2
+SPLIT_SEED = 0
 
 
-class Kind(NamedTuple):
-    """What is looked for: ``sounds``, of which ``WAV files`` are read, and the suffixes of these and of all others.
+@dataclass(frozen=True)
+class Kind:
+    """What is looked for, and the words for it.
 
-    ``recognised(file)`` tells by the content of a file with any other suffix whether it would be read.
+    ``read`` are the suffixes of formats that are read, ``others`` those of further formats of this kind.
+    ``recognised(file)`` tells by the content of a file with any other suffix whether it is of the kind as well.
+    ``usual`` are the formats to put into a folder, ``target`` is the one to convert others to. ``bare`` is what a file
+    without a suffix is called.
     """
 
-    all: str
-    read: str
-    suffixes: frozenset[str]
+    name: str
+    read: frozenset[str]
     others: frozenset[str]
-    recognised: Callable[[Path], bool]
+    usual: str
+    target: str
+    bare: str = "without a suffix"
+    recognised: Callable[[Path], bool] = lambda file: False
 
-    @property
-    def suffix(self) -> str:
-        """The usual one."""
-        return min(self.suffixes, key=len)
+
+class Unread(NamedTuple):
+    """A file that is left out, and the reason in a word. ``meant``: it is of the kind, in a format that is not read."""
+
+    path: Path
+    reason: str
+    meant: bool
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Class -> its files, both sorted by name; a flat folder is a single class "".
+    """The files that are read, in the same order on every file system, and the class of each (all 0 in a flat folder).
 
-    ``others`` are of the same kind, but in formats that are not read. ``empty`` are sub-folders without any.
+    ``classes`` are the names of the class folders, none in a flat folder. ``empty`` are sub-folders without any file
+    that is read, with what else is in them.
     """
 
-    groups: dict[str, list[Path]]
-    others: list[Path]
-    empty: list[str]
-
-
-class _Scan(NamedTuple):
+    folder: Path
+    kind: Kind
     files: list[Path]
-    others: list[Path]
-    folders: list[Path]
-    dead: list[Path]
+    labels: torch.Tensor
+    classes: tuple[str, ...]
+    unread: list[Unread]
+    empty: dict[str, list[Unread]]
+
+    @property
+    def name(self) -> str:
+        """The folder is named as its dataset is: paths do not belong into records."""
+        return shown(self.folder.resolve().name)
+
+
+@dataclass
+class Contents:
+    """The entries of one folder, by what they are and then by name. ``special`` are pipes and devices."""
+
+    files: list[Path] = field(default_factory=list)
+    unread: list[Unread] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+    dead: list[Path] = field(default_factory=list)
+    special: list[Path] = field(default_factory=list)
+
+
+def shown(name: object) -> str:
+    """A file's name that can be printed: bytes that are not UTF-8 are escaped."""
+    return str(name).encode("utf-8", "backslashreplace").decode()
+
+
+def first(names: Sequence[object]) -> str:
+    """The first few names, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(map(shown, names[:NAMED])) + more
+
+
+def counted(n: int, what: str) -> str:
+    """``1 image``, ``2 images``"""
+    return f"{n} {what}{'s' * (n != 1)}"
+
+
+def reasons(unread: list[Unread]) -> str:
+    """``30 .heic, 2 hidden``"""
+    kinds = Counter(file.reason for file in unread).most_common()
+    return first([f"{number} {kind}" for kind, number in kinds])
+
+
+def require_folder(folder: Path, name: str, hint: str) -> None:
+    """Raise DataError if a folder, called ``name`` in the message, is not there."""
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise DataError(f"the {name} '{shown(folder)}' {what}", hint)
+
+
+def hold_out(listing: Listing) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices of the training files and of those held out: seeded, stratified, 80/20.
+
+    Raises:
+        DataError: the classes are too small.
+    """
+    things = f"{listing.kind.name}s"
+    train, test = stratified_split(listing.labels, TEST_SHARE, SPLIT_SEED)
+    if len(test) == 0:
+        raise DataError(
+            f"none of the {len(listing.files)} {things} in '{shown(listing.folder)}' can be held out",
+            f"put at least 3 {things} into each class",
+        )
+    return train, test
 
 
 def list_files(folder: Path, kind: Kind) -> Listing:
-    """The files of a folder, or of its class sub-folders. Hidden files and folders are left out.
+    """The files of a flat folder, or of its class sub-folders.
 
     Raises:
-        DataError: the folder cannot be listed, has files on more than one level or below the class folders, links that
-            lead nowhere, or classes none of whose files is read.
+        DataError: the folder is empty, mixed, deeper than one level of classes, cannot be listed, or has links that
+            lead nowhere.
     """
+    top = _look_into(folder, kind)
+    below = {path.name: _look_into(path, kind) for path in top.folders}
+    _refuse_what_structure_loses(folder, kind, top, below)
+    unread = [file for found in (top, *below.values()) for file in found.unread]
+    groups = {name: found.files for name, found in below.items() if found.files}
+    classes = tuple(map(shown, groups))
+    groups = groups or {"": top.files}
+    files = [file for group in groups.values() for file in group]
+    if not files:
+        _refuse_empty(folder, kind, unread)
+    sizes = torch.tensor([len(group) for group in groups.values()])
+    labels = torch.arange(len(groups)).repeat_interleave(sizes)
+    empty = {name: found.unread for name, found in below.items() if not found.files and name not in NOT_CLASSES}
+    return Listing(folder, kind, files, labels, classes, unread, empty)
+
+
+def _look_into(folder: Path, kind: Kind) -> Contents:
+    """What a folder holds, without what lies in its sub-folders."""
+    found = Contents()
     try:
-        flat = _scan(folder, kind)
-        below = {sub.name: _scan(sub, kind) for sub in flat.folders}
-        seen = {folder.resolve(), *(sub.resolve() for sub in flat.folders)}
-        deep = [file for scan in below.values() for sub in scan.folders for file in _walk(sub, kind, seen)]
+        with os.scandir(folder) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                _put(found, entry, kind)
     except OSError as error:
-        raise DataError(f"'{error.filename}' cannot be listed ({error.strerror})", "check its permissions") from error
-    scans = [flat, *below.values()]
-    _refuse_dead([link for scan in scans for link in scan.dead], folder)
-    _refuse_deep(deep, folder, kind)
-    _refuse_unread(folder, flat, below, kind)
-    groups = {name: scan.files for name, scan in below.items() if scan.files}
-    if flat.files and groups:
         raise DataError(
-            f"'{folder}' has {counted(len(flat.files), kind.read)} beside the class folders {first(list(groups))}",
-            "move every file into a class folder, or every file into one folder",
-        )
-    others = [file for scan in scans for file in scan.others]
-    return Listing(
-        {"": flat.files} if flat.files else groups, others, [n for n, scan in below.items() if not scan.files]
-    )
-
-
-def not_used(folder: Path, listing: Listing, kind: Kind) -> str:
-    """One sentence on what is left out, or an empty one."""
-    others, empty = listing.others, listing.empty
-    reasons = []
-    if empty:
-        which = f"the sub-folder {empty[0]}" if len(empty) == 1 else f"the sub-folders {first(empty)}"
-        reasons.append(f"{which} without {kind.all}")
-    if others:
-        reasons.append(f"{by_suffix(others, folder)}, because only {kind.suffix} is read")
-    used = counted(sum(map(len, listing.groups.values())), kind.read)
-    are = "is" if (len(empty) or len(others)) == 1 else "are"
-    return f"'{folder}' gives {used}; left out {are} {' and '.join(reasons)}" if reasons else ""
-
-
-def _scan(folder: Path, kind: Kind) -> _Scan:
-    found = _Scan([], [], [], [])
-    for entry in sorted(entry for entry in folder.iterdir() if not entry.name.startswith(".")):
-        suffix = entry.suffix.lower()
-        if not entry.exists():
-            found.dead.append(entry)
-        elif entry.is_dir():
-            found.folders.append(entry)
-        elif suffix in kind.suffixes:
-            found.files.append(entry)
-        elif suffix in kind.others or (entry.is_file() and kind.recognised(entry)):
-            found.others.append(entry)
+            f"'{shown(folder)}' cannot be listed ({error.strerror or error})", "check its permissions"
+        ) from error
     return found
 
 
-def _walk(folder: Path, kind: Kind, seen: set[Path]) -> Iterator[Path]:
-    """All files of the kind below a folder; links in a circle are followed once."""
-    if folder.resolve() in seen:
-        return
-    seen.add(folder.resolve())
-    scan = _scan(folder, kind)
-    yield from scan.files + scan.others + scan.dead
-    for sub in scan.folders:
-        yield from _walk(sub, kind, seen)
+def _put(found: Contents, entry: os.DirEntry[str], kind: Kind) -> None:
+    """Hidden entries are left out: archives made on a Mac, and tools that keep previews, are full of them."""
+    path, hidden, linked = Path(entry.path), entry.name.startswith("."), entry.is_symlink()
+    if os.path.isdir(path) if linked else entry.is_dir():
+        found.folders += [] if hidden else [path]
+    elif os.path.isfile(path) if linked else entry.is_file():
+        _put_file(found, path, hidden, kind)
+    elif linked and not hidden:
+        found.dead.append(path)
+    elif path.suffix.lower() in kind.read and not hidden:
+        found.special.append(path)
 
 
-def _refuse_dead(dead: list[Path], folder: Path) -> None:
-    if dead:
-        name = dead[0].relative_to(folder)
-        what = "a link that leads nowhere," if len(dead) == 1 else f"{len(dead)} links that lead nowhere, the first is"
-        raise DataError(f"'{folder}' has {what} {name}", "restore what the links lead to, or remove them")
+def _put_file(found: Contents, file: Path, hidden: bool, kind: Kind) -> None:
+    suffix = file.suffix.lower()
+    known = suffix in kind.read or suffix in kind.others
+    if hidden:
+        found.unread += [Unread(file, HIDDEN, False)] if known and not file.name.startswith("._") else []
+    elif suffix in kind.read:
+        found.files.append(file)
+    elif known or kind.recognised(file):
+        found.unread.append(Unread(file, shown(suffix) or kind.bare, True))
+    elif suffix not in TEXT_SUFFIXES and file.name.upper() not in TEXT_NAMES:
+        found.unread.append(Unread(file, shown(suffix) or kind.bare, False))
 
 
-def _refuse_deep(deep: list[Path], folder: Path, kind: Kind) -> None:
+def _refuse_what_structure_loses(folder: Path, kind: Kind, top: Contents, below: dict[str, Contents]) -> None:
+    """Raise DataError for dead links and pipes, for files beside class folders, and for files further down."""
+    inner = [(sub, (folder, sub.parent)) for found in below.values() for sub in found.folders]
+    further = [found for sub, above in inner for found in _walk(sub, kind, above)]
+    everywhere = (top, *below.values(), *further)
+    dead = [link for found in everywhere for link in found.dead]
+    _refuse(folder, "broken link", dead, "mount or copy what they point to, or remove them")
+    special = [pipe for found in everywhere for pipe in found.special]
+    _refuse(folder, "special file", special, "remove them: pipes and devices are not read")
+    groups = [name for name, found in below.items() if found.files]
+    if top.files and groups:
+        raise DataError(
+            f"'{shown(folder)}' has {counted(len(top.files), kind.name)} beside the class folders {first(groups)}",
+            f"move every {kind.name} into a class folder, or every {kind.name} into one folder",
+        )
+    deep = [
+        file for found in further for file in (*found.files, *(other.path for other in found.unread if other.meant))
+    ]
     if deep:
-        name = deep[0].relative_to(folder)
-        which = f"{name}" if len(deep) == 1 else f"the first is {name}"
+        places = [file.parent.relative_to(folder) for file in deep]
+        levels = [LEVELS.get(depth, str(depth)) for depth in sorted({len(place.parts) for place in places})]
         raise DataError(
-            f"'{folder}' has {counted(len(deep), kind.all)} more than one level down, {which}",
-            "name the folder whose sub-folders are the classes, and put the files straight into these",
+            f"'{shown(folder)}' has {counted(len(deep), kind.name)} {' and '.join(levels)} levels down, "
+            f"in {first(list(dict.fromkeys(places)))}",
+            f"name the folder whose sub-folders are the classes, or move the {kind.name}s up into their class folders",
         )
 
 
-def _refuse_unread(folder: Path, flat: _Scan, below: dict[str, _Scan], kind: Kind) -> None:
-    scans = [flat, *below.values()]
-    lost = {name: scan.others for name, scan in below.items() if scan.others and not scan.files}
-    others = [file for scan in scans for file in scan.others]
-    if not any(scan.files for scan in scans):
+def _walk(folder: Path, kind: Kind, above: tuple[Path, ...]) -> Iterator[Contents]:
+    """A folder and all below it; links back to a folder above are not followed."""
+    if any(os.path.samefile(folder, other) for other in above):
+        return
+    found = _look_into(folder, kind)
+    yield found
+    for sub in found.folders:
+        yield from _walk(sub, kind, (*above, folder))
+
+
+def _refuse(folder: Path, what: str, found: list[Path], hint: str) -> None:
+    if found:
+        name = shown(found[0].relative_to(folder))
+        raise DataError(f"'{shown(folder)}' has {counted(len(found), what)}, the first {name}", hint)
+
+
+def _refuse_empty(folder: Path, kind: Kind, unread: list[Unread]) -> None:
+    if unread:
         raise DataError(
-            f"'{folder}' holds no {kind.read}" + (f" but {by_suffix(others, folder)}" if others else ""),
-            f"convert them to {kind.suffix}"
-            if others
-            else f"put {kind.suffix} files into it, or into one sub-folder per class",
+            f"'{shown(folder)}' holds no {kind.name}s that can be read, but {counted(len(unread), 'other file')} "
+            f"({reasons(unread)}), the first {shown(unread[0].path.relative_to(folder))}",
+            f"convert them to {kind.target}, or name another folder",
         )
-    if lost:
-        files = [file for group in lost.values() for file in group]
-        classes = f"the class '{next(iter(lost))}'" if len(lost) == 1 else f"the classes {first(list(lost))}"
-        raise DataError(
-            f"no file of {classes} in '{folder}' can be read: {by_suffix(files, folder)}",
-            f"convert them to {kind.suffix}, or move these folders elsewhere",
-        )
-
-
-def by_suffix(files: list[Path], folder: Path) -> str:
-    """``3 files (2 .flac, 1 .mp3; the first is a/x.flac)``, the most frequent first."""
-    counts = Counter(file.suffix.lower() or "suffix-less" for file in files).most_common()
-    name = files[0].relative_to(folder)
-    if len(files) == 1:
-        return f"1 {counts[0][0]} file ({name})"
-    if len(counts) == 1:
-        return f"{len(files)} {counts[0][0]} files (the first is {name})"
-    return f"{len(files)} files ({', '.join(f'{n} {suffix}' for suffix, n in counts)}; the first is {name})"
-
-
-def counted(n: int, plural: str) -> str:
-    """``1 WAV file``, ``2 WAV files``"""
-    return f"{n} {plural.removesuffix('s') if n == 1 else plural}"
-
-
-def first(names: list[str]) -> str:
-    """The first few names, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(names[:NAMED]) + more
+    raise DataError(
+        f"'{shown(folder)}' holds no {kind.name}s",
+        f"put {kind.usual} files into it, or into one sub-folder per class",
+    )
