@@ -43,7 +43,7 @@ def read_sealed(path: Path, shape: type[T], newest: int, what: str, again: str, 
                 "upgrade: pip install -U ganbench",
             )
         found = msgspec.convert(facts, shape)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (OSError, UnicodeDecodeError, msgspec.DecodeError, msgspec.ValidationError) as error:
         raise RecordError(f"{path} is not a readable {what}: {error}", f"delete it and {again}") from error
     if number >= since and facts.get("seal") != seal_of(facts):
         raise RecordError(
