@@ -20,6 +20,7 @@ from ganbench.contracts.protocol import Protocol
 from ganbench.device.determinism import configured
 from ganbench.errors import Doubt, GanbenchError, RecordError
 from ganbench.evaluation.given import split_of
+from ganbench.evaluation.judge import Verdict
 from ganbench.leaderboards.export import to_frame
 from ganbench.leaderboards.html import to_html
 from ganbench.leaderboards.publishing import gather
@@ -235,16 +236,21 @@ def evaluate(
         GanbenchError: the protocol's data, metrics or extractor cannot be loaded here.
 
     Warns:
-        Doubt: the samples may be on another scale, labels are not needed, or scores may not mean what they seem to.
+        Doubt: the samples may be on another scale, labels are missing or not needed, the headline has no score, or
+            scores may not mean what they seem to. ``absent`` of the result holds every column without a score.
     """
     rules = protocol if isinstance(protocol, Protocol) else load_protocol(str(protocol))
     bench = prepare(rules, device)
     fake, doubts = split_of(samples, labels, bench.judge, rules.name, range)
     with configured(1):
         verdict = bench.judge.score(fake, seed)
-    for doubt in (*doubts, *verdict.doubts):
+    for doubt in (*doubts, *verdict.doubts, *_without_headline(verdict, rules.evaluation.headline)):
         warnings.warn(Doubt(doubt), stacklevel=2)
     return Scores(verdict.scores, verdict.absent)
+
+
+def _without_headline(verdict: Verdict, headline: str) -> list[str]:
+    return [f"there is no {headline}: {verdict.absent[headline]}"] if headline in verdict.absent else []
 
 
 def leaderboard(

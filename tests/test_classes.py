@@ -22,8 +22,9 @@ from ganbench.errors import DataError, GanbenchError, ProtocolError, Unsupported
 from ganbench.evaluation.enough import shortages
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.store import read
+from ganbench.report import pictures
 from ganbench.runs.setup import prepare
-from ganbench_baselines.dataset import digits, drums, folder
+from ganbench_baselines.dataset import digits, drums, folder, folder_pair, folder_wav
 from ganbench_baselines.extractor import clips_cnn, digits_cnn, drums_cnn
 from ganbench_baselines.metric import intra_fid, label_accuracy, modes
 from ganbench_baselines.metric.guessing import doubts_of_guessing
@@ -116,7 +117,7 @@ def test_classes_without_names_are_taken_to_be_numbered_alike():
 @pytest.mark.parametrize(
     ("names", "said"),
     [
-        (("a", "b"), "named tells 3 classes apart ('a', 'b', 'c'), but mine has 2 ('a', 'b')"),
+        (("a", "b"), "named tells 3 classes apart (only named has 'c'), but mine has 2"),
         (("a", "x", "y"), "the classes of mine are called 'x', 'y', but named calls them 'b', 'c'"),
     ],
 )
@@ -221,7 +222,10 @@ def test_folders_that_are_called_as_the_judge_calls_its_classes_are_scored_right
     ("names", "said"),
     [
         (dict(enumerate(WORDS)), "the classes of folder:it are called 'eight', 'five', 'four', 'nine', 'one' and 5"),
-        ({label: str(label) for label in range(1, 10)}, "digits-cnn tells 10 classes apart ('0', '1', '2', '3', '4'"),
+        (
+            {label: str(label) for label in range(1, 10)},
+            "digits-cnn tells 10 classes apart (only digits-cnn has '0'), but",
+        ),
     ],
 )
 def test_folders_of_other_classes_than_the_judges_are_refused_before_training(tmp_path, names, said):
@@ -272,7 +276,7 @@ def test_classes_too_small_to_learn_or_to_judge_are_called_by_name(tmp_path):
     (said,) = shortages(found, 1)
     assert said == (
         f"in {found.name}, class 'lonely' (1 to train on and 0 held out) has too few samples to be learnt or judged: "
-        "add some, or leave them out"
+        "add some, or leave it out"
     )
 
 
@@ -291,3 +295,81 @@ def test_what_is_too_few_is_said_before_training_and_stands_in_the_record(tmp_pa
     said = [doubt for doubt in doubts if "fewer than a batch" in doubt]
     assert said
     assert {*said} <= {str(warning.message) for warning in caught}
+
+
+# -- the rest of what a folder may be ----------------------------------------------------------------------------------
+
+
+def test_a_class_that_is_called_otherwise_than_in_the_finished_run_is_noticed(tmp_path):
+    path = paint(tmp_path / "it", {0: "a", 1: "b"}, per_class=20)
+    smoke = load_protocol("smoke-v1")
+    own = changed(
+        smoke,
+        name="mine",
+        dataset=f"folder:{path}",
+        evaluation=changed(
+            smoke.evaluation, metrics=["fid"], extractor="raw", samples=20, target=None, yardsticks=["noise"]
+        ),
+    )
+
+    def run() -> ganbench.Runs:
+        return ganbench.run("mlp", "hinge", own, out=tmp_path / "runs", device="cpu", progress=False)
+
+    with pytest.warns(ganbench.errors.Doubt):
+        run()
+    (path / "b").rename(path / "c")
+    with pytest.warns(ganbench.GanbenchWarning) as caught:
+        assert run()[0].record.class_names == ("a", "c")
+    told = (
+        f"the classes of folder:{path} have changed since the last run (a, b, now a, c); what was finished is repeated"
+    )
+    assert told in [str(warning.message) for warning in caught]
+
+
+def test_names_with_a_line_break_stay_on_their_line(tmp_path):
+    found = folder.ganbench_dataset(argument=str(paint(tmp_path, {1: "new\nline", 2: "a"})), resolution=None)
+    assert found.class_names == ("a", "new\\nline")
+
+
+@pytest.mark.parametrize("dataset", ["folder", "folder-pair", "folder-wav"])
+def test_the_home_folder_of_nobody_is_a_sentence(dataset):
+    where = "~nobody-here/a,~nobody-here/b" if dataset == "folder-pair" else "~nobody-here/a"
+    source = ganbench.plugins.find("dataset", f"{dataset}:{where}")
+    with pytest.raises(DataError, match="begins with a home folder that is not known"):
+        ganbench.plugins.build(source, argument=source.argument, resolution=None)
+
+
+def test_a_pair_of_the_same_folder_is_refused(tmp_path):
+    path = paint(tmp_path / "it", {0: "a"})
+    with pytest.raises(DataError, match="are the same"):
+        folder_pair.ganbench_dataset(argument=f"{path},{path / '..' / 'it'}", resolution=None)
+
+
+def test_what_is_no_number_of_samples_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"'abc' after '.*' is no number of samples"):
+        folder_wav.ganbench_dataset(argument=f"{tmp_path},abc,16000", resolution=None)
+
+
+def test_missing_labels_are_mentioned_by_evaluate():
+    x = prepare(load_protocol("digits-16-cond-v1"), "cpu").judge.reference.x
+    with pytest.warns(ganbench.errors.Doubt) as caught:
+        scores = ganbench.evaluate(x, "digits-16-cond-v1", device="cpu")
+    said = [str(warning.message) for warning in caught]
+    assert "no labels were given, without which intra-fid, label-accuracy and cas have no score: pass labels=" in said
+    assert "there is no intra_fid: needs the labels of reals and of fakes" in said
+    assert "intra_fid" in scores.absent
+
+
+def test_two_kinds_of_labels_for_ten_classes_are_refused():
+    x = prepare(load_protocol("digits-16-cond-v1"), "cpu").judge.reference.x
+    with pytest.raises(DataError, match="the labels are True and False, but the data have 10 classes"):
+        ganbench.evaluate(x, "digits-16-cond-v1", labels=torch.ones(len(x), dtype=torch.bool), device="cpu")
+
+
+def test_translations_without_a_truth_are_drawn_beside_as_many_sources(tmp_path):
+    rng = torch.Generator().manual_seed(0)
+    x, source = (torch.randint(256, (n, 3, 16, 16), generator=rng, dtype=torch.uint8) for n in (27, 12))
+    spec = DataSpec((3, 16, 16), source=(3, 16, 16))
+    fakes, reals = Split(x, source=source), Split(x, source=source)
+    assert pictures.picture_of(fakes, spec, reals).ndim == 3
+    assert len(pictures.thumbnail(x[:8], source[:5])) == 16

@@ -432,7 +432,7 @@ def too_few(root: Path) -> Path:
         (empty, "holds no images"),
         (mixed, "1 image beside the class folders class"),
         (too_deep, "two levels down, in train/cat"),
-        (too_few, "none of the 2 images"),
+        (too_few, "too few to hold any out"),
     ],
 )
 def test_folder_that_cannot_be_used_is_a_sentence_and_a_next_step(tmp_path, make, says):

@@ -262,8 +262,6 @@ def test_a_run_whose_checkpoint_is_damaged_begins_anew_and_says_so(finished, tmp
     ).jobs[-1]
     Path(job.folder).mkdir(parents=True)
     Path(job.folder, "checkpoint.pt").write_bytes(b"PK")
-    with pytest.warns(
-        GanbenchWarning, match="seed 0 begins anew: its checkpoint is damaged; the old one"
-    ):
+    with pytest.warns(GanbenchWarning, match="seed 0 begins anew: its checkpoint is damaged; the old one"):
         execute(job, lambda event: None, lambda: False)
     assert Path(job.folder, "checkpoint.old.pt").read_bytes() == b"PK"

@@ -34,7 +34,8 @@ def paint(path: Path, seed: int = 0, size: tuple[int, int] = (8, 8), **save: obj
 
 
 def paint_many(root: Path, n: int = 10, suffix: str = ".png", **save: object) -> list[Path]:
-    return [paint(root / f"{i:02d}{suffix}", i, **save) for i in range(n)]
+    offset = zlib.crc32(str(root).encode())  # no image is in two folders
+    return [paint(root / f"{i:02d}{suffix}", offset + i, **save) for i in range(n)]
 
 
 def load(path: Path, resolution: int | None = None) -> Dataset:
@@ -90,7 +91,7 @@ def test_files_of_other_formats_are_counted_by_suffix_and_lost_classes_named(tmp
     assert data.notes == (
         f"20 of 26 files in the folder {tmp_path.name} are used, and 6 left out (3 .heic, 1 hidden, 1 without a "
         "suffix, 1 .svg; the first is a/.preview.png)",
-        f"c, d in the folder {tmp_path.name} are no classes: they hold no images that can be read",
+        f"the sub-folders c, d of the folder {tmp_path.name} are left out, without an image that can be read",
     )
 
 
@@ -134,7 +135,20 @@ def test_links_to_images_and_to_class_folders_are_followed(tmp_path):
     for file in files:
         (tmp_path / "imgs" / "a" / file.name).symlink_to(file)
     data = load(tmp_path / "imgs")
-    assert (data.spec.classes, len(data.part("all")), data.notes) == (2, 20, ())
+    assert (data.spec.classes, len(data.part("all"))) == (2, 20)
+    assert data.notes == (
+        "10 of 20 images in the folder imgs are copies of others, so the same one may be trained on and held out; the "
+        "first is b/00.png",
+    )
+
+
+def test_a_single_copy_is_mentioned_whatever_its_name_and_format(tmp_path):
+    first = paint_many(tmp_path)[3]
+    Image.open(first).save(tmp_path / "zz.bmp")
+    assert load(tmp_path).notes == (
+        f"1 of 11 images in the folder {tmp_path.name} is a copy of another, so the same one may be trained on and "
+        "held out; the first is zz.bmp",
+    )
 
 
 @pytest.mark.parametrize(
@@ -280,7 +294,10 @@ def test_animations_and_pages_are_refused(tmp_path, suffix):
 
 def test_gifs_and_tiffs_of_one_frame_are_read(tmp_path):
     paint_many(tmp_path, 5, ".gif")
-    paint_many(tmp_path, 5, ".tif")
+    paint_many(tmp_path / "elsewhere", 5, ".tif")
+    for file in (tmp_path / "elsewhere").iterdir():
+        file.rename(tmp_path / file.name)
+    (tmp_path / "elsewhere").rmdir()
     data = load(tmp_path)
     assert (len(data.part("all")), data.notes) == (10, ())
 
@@ -303,7 +320,7 @@ def test_what_conversion_costs_is_said_a_sentence_a_kind(tmp_path):
     paint(tmp_path / "tiny.png", size=(4, 4))
     of = f"1 of 14 images in the folder {tmp_path.name}"
     assert load(tmp_path, 8).notes == (
-        f"{of} lost transparency, and the colours below it count; the first is see-through.png",
+        f"{of} lost their transparency; the first is see-through.png",
         f"{of} came in other colours than RGB (CMYK), and had to be converted without a profile; "
         "the first is print.jpg",
         f"{of} had to be cut to the central square; the first is wide.png",

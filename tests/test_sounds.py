@@ -83,7 +83,8 @@ def said(folder: Path) -> list[str]:
     """The notes, which hold the name of the folder and not its path."""
     notes = load(folder).notes
     assert not any(str(folder.parent) in note for note in notes)
-    return [note.replace(f"'{folder.name}'", "'sounds'") for note in notes]
+    said = [note.replace(f"'{folder.name}'", "'sounds'") for note in notes]
+    return [note for note in said if "cop" not in note]  # the same sound stands in many files here
 
 
 # --- headers --------------------------------------------------------------------------------------------------

@@ -176,7 +176,7 @@ def test_that_data_have_changed_since_is_said_once_and_the_same_process_notices(
             _, heard = carried_out(planned(tmp_path, rules))
     assert heard.trained == {RUN}
     (sentence,) = {str(one.message) for one in said}
-    assert sentence.startswith(f"the data {rules.dataset} have changed since (")
+    assert sentence.startswith(f"the data {rules.dataset} have changed since the last run (")
     assert sentence.endswith("; what was finished is repeated")
 
 
@@ -288,7 +288,7 @@ def test_a_metric_without_a_score_even_of_real_data_is_named_before_training(tmp
     with warnings.catch_warnings():
         warnings.simplefilter("error", Doubt)
         outcome, heard = carried_out(planned(tmp_path, rules))
-    said = "the metric 'is' has no is of real data: needs logits, but the protocol's extractor does not classify"
+    said = "the metric 'is' has no score of real data: needs logits, but the protocol's extractor does not classify"
     assert said in outcome.fatal.message
     assert heard.trained == set()
 

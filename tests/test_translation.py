@@ -492,7 +492,7 @@ def test_the_truth_has_no_error(data):
     [
         (lambda test: (test, Split(test.x)), "translated back"),
         (lambda test: (Split(test.x), Split(test.x)), "two domains"),
-        (lambda test: (Split(test.x, source=test.source), Split(test.x, source=test.source)), "not paired"),
+        (lambda test: (Split(test.x, source=test.source), Split(test.x, source=test.source)), 'reference = "test"'),
     ],
 )
 def test_what_cannot_be_told_right_or_wrong_is_absent(data, of, sentence):

@@ -23,19 +23,19 @@ def class_places(extractor: Extractor, known: int, dataset: Dataset) -> list[int
         Unsupported: the number of classes differs, or a name.
     """
     theirs, own = extractor.class_names, dataset.class_names
+    only = [name for name in theirs if _key(name) not in set(map(_key, own))]
+    strange = [name for name in own if _key(name) not in set(map(_key, theirs))]
     if dataset.spec.classes != known:
         raise Unsupported(
-            f"{extractor.name} tells {known} classes apart{_in_brackets(theirs)}, but {dataset.name} has "
-            f"{dataset.spec.classes}{_in_brackets(own)}"
+            f"{extractor.name} tells {known} classes apart{_known(theirs and own and only, extractor.name)}, "
+            f"but {dataset.name} has {dataset.spec.classes}{_known(theirs and own and strange, dataset.name)}"
         )
     if not theirs or not own:
         return list(range(known))
     place = {_key(name): index for index, name in enumerate(theirs)}
-    strange = [name for name in own if _key(name) not in place]
     if strange:
-        unseen = [name for name in theirs if _key(name) not in set(map(_key, own))]
         raise Unsupported(
-            f"the classes of {dataset.name} are called {some(strange)}, but {extractor.name} calls them {some(unseen)}"
+            f"the classes of {dataset.name} are called {some(strange)}, but {extractor.name} calls them {some(only)}"
         )
     return [place[_key(name)] for name in own]
 
@@ -46,8 +46,8 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names[:SHOWN]) + more
 
 
-def _in_brackets(names: Sequence[str]) -> str:
-    return f" ({some(names)})" if names else ""
+def _known(names: Sequence[str], who: str) -> str:
+    return f" (only {who} has {some(names)})" if names else ""
 
 
 def _key(name: str) -> str:

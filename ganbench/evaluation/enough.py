@@ -40,8 +40,8 @@ def _small_classes(dataset: Dataset) -> list[str]:
     if not small:
         return []
     some = listed(small) if len(small) <= SHOWN else f"{', '.join(small[:SHOWN])} and {len(small) - SHOWN} more"
-    verb = "has" if len(small) == 1 else "have"
-    return [f"in {dataset.name}, {some} {verb} too few samples to be learnt or judged: add some, or leave them out"]
+    verb, them = ("has", "it") if len(small) == 1 else ("have", "them")
+    return [f"in {dataset.name}, {some} {verb} too few samples to be learnt or judged: add some, or leave {them} out"]
 
 
 def _counts(split: Split, classes: int) -> list[int]:

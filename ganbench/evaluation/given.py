@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ganbench.contracts.data import Dataset, Split
-from ganbench.errors import DataError
+from ganbench.errors import DataError, listed
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.scale import Span, rescaled
 from ganbench.evaluation.shape import refuse_other_shape
@@ -32,10 +32,14 @@ def split_of(samples: Any, labels: Any, judge: Judge, name: str, span: Span | No
     x = as_tensor(samples, "samples")
     refuse_other_shape(x, tuple(like.shape), name, as_torch=isinstance(samples, Tensor))
     stored, doubts = rescaled(x, like, spec, name, span)
+    needing = [metric for metric, it in judge.metrics.items() if "labels" in getattr(it, "needs", ())]
     if labels is None:
+        if needing and judge.dataset.train.labels is not None:
+            have = "has" if len(needing) == 1 else "have"
+            doubts.append(f"no labels were given, without which {listed(needing)} {have} no score: pass labels=")
         return Split(stored), doubts
     wanted = _as_labels(labels, len(stored), judge.dataset, name)
-    if not any("labels" in getattr(metric, "needs", ()) for metric in judge.metrics.values()):
+    if not needing:
         doubts.append(f"labels were given, but no metric of {name} needs any")
     return Split(stored, wanted), doubts
 
@@ -135,6 +139,11 @@ def _as_numbers(given: Any, expected: str, data: Dataset) -> Tensor:
             numbers = {one: data.class_called(str(one)) for one in np.unique(array)}
             return torch.tensor([numbers[one] for one in array.flat]).view(array.shape)
     values = as_tensor(given, "labels")
+    if values.dtype == torch.bool and data.spec.classes not in (0, 2):
+        raise DataError(
+            f"the labels are True and False, but the data have {data.spec.classes} classes",
+            "give the number of each sample's class",
+        )
     if values.is_complex():
         raise DataError(f"labels must be integers {expected}, but these are complex", "give labels.real")
     return values

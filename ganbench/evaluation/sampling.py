@@ -21,10 +21,12 @@ def draw_reference(dataset: Dataset, part: str, samples: int, seed: int) -> Spli
         DataError: the part has fewer.
     """
     split = dataset.part(part)
+    pairs = dataset.spec.source is not None  # which only one part holds
     if len(split) < samples:
         raise DataError(
-            f"the protocol judges {samples} samples but '{dataset.name}' has {len(split)} in its {part} part",
-            "lower `samples` in the protocol" + (', or use reference = "all"' if part != "all" else ""),
+            f"the protocol judges {samples} samples, but '{dataset.name}' has {len(split)}"
+            + (f" in its {part} part" if part != "all" else ""),
+            "lower `samples` in the protocol" + (', or use reference = "all"' if part != "all" and not pairs else ""),
         )
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     return split[order[:samples].sort().values]

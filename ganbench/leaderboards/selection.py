@@ -292,7 +292,7 @@ def _doubts(rows: Sequence[Row]) -> list[str]:
             for sentence in record.self_checks.failed if record.self_checks else ():
                 where[one_line(sentence)].append(row.entry.name)
     total = sum(len(row.records) for row in rows)
-    said = Counter(one_line(doubt) for row in rows for record in row.records for doubt in record.doubts)
+    said = Counter(" ".join(doubt.split()) for row in rows for record in row.records for doubt in record.doubts)
     return [
         *(f"{doubt} ({number} of {total} records)" for doubt, number in said.items()),
     ] + [

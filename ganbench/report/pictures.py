@@ -83,9 +83,10 @@ def picture_of(fakes: Split, spec: DataSpec, reals: Split | None = None, *, colu
     if reals is None or reals.source is None:
         return picture(fakes.x, spec, columns=columns)
     n = len(fakes)
-    source = reals.source[torch.arange(n) % len(reals.source)]
-    back = None if fakes.source is None else fakes.source[:n]
-    truth = reals.x[:n] if reals.paired or back is not None else None
+    source, truth, back = (
+        None if of is None else of[torch.arange(n) % len(of)] for of in (reals.source, reals.x, fakes.source)
+    )
+    truth = truth if reals.paired or back is not None else None
     return picture(fakes.x, spec, source, truth, back, paired=reals.paired, columns=columns)
 
 
@@ -111,7 +112,8 @@ def thumbnail(x: Tensor, source: Tensor | None = None) -> Pixels:
     fakes = images.small(x[:THUMBNAILS], THUMBNAIL_SIDE)
     if source is None or source.shape[2:] != x.shape[2:]:
         return fakes
-    pairs = np.stack([images.small(source[:THUMBNAILS], THUMBNAIL_SIDE), fakes], axis=1)
+    given = source[torch.arange(len(fakes)) % len(source)]
+    pairs = np.stack([images.small(given, THUMBNAIL_SIDE), fakes], axis=1)
     return pairs.reshape(-1, *fakes.shape[1:])
 
 

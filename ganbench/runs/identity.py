@@ -26,6 +26,7 @@ def identity_of(job: Job, bench: Bench) -> dict[str, str]:
         "the rules": job.digest,
         "the settings": json.dumps(job.changes, sort_keys=True),
         "the data": bench.dataset.fingerprint,
+        "the names of the classes": json.dumps(bench.dataset.class_names),
         **dict(zip(VALUES, [*machine, judge.tag], strict=True)),
         "GANBench": core_hash(),
         **{f"the code of the {kind} {name}": source for (kind, name), source in sources_now(job, bench).items()},

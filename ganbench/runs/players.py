@@ -79,7 +79,11 @@ def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str
 
 def _build_arch(source: Source, job: Job, d_norm: str | None, data: DataSpec) -> GAN:
     asked, _ = resolve_recipe(job.protocol.training, [("--set", job.recipe_changes)])
-    elsewhere = "choose another --protocol (see `ganbench plugins protocol`), or another --arch"
+    elsewhere = (
+        "choose another --arch, or another size of the data in the protocol"
+        if ":" in job.protocol.dataset
+        else "choose another --protocol (see `ganbench plugins protocol`), or another --arch"
+    )
     with _naming(f"{source.name} cannot play on {job.protocol.dataset}", elsewhere):
         gan: GAN = plugins.build(
             source, data=data, d_norm=d_norm, width=asked.width, z_dim=asked.z_dim, settings=job.arch_changes
@@ -164,7 +168,7 @@ def refuse_unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Met
     other metrics are then absent (``unmet_by``)."""
     for name, need, what in _unmet(job, gan, dataset, metrics):
         if job.protocol.evaluation.headline in metrics[name].columns:
-            raise Unsupported(f"{what}, but {job.protocol.name} scores {need} (metric '{name}')", _OTHERWISE[need])
+            raise Unsupported(f"{what}, but the metric '{name}' of {job.protocol.name} needs that", _OTHERWISE[need])
 
 
 _OTHERWISE = {

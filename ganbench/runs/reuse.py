@@ -21,7 +21,7 @@ def still_good(job: Job, bench: Bench) -> Record | None:
     with suppress(RecordError):
         record = read(job.record_file) if job.record_file.exists() else None
         if record and record.status in FINISHED:
-            then, now = _basis(record), _basis_now(job, bench)
+            then, now = _basis(record), _basis_now(job, bench, named=bool(record.class_names))
             if then == now or (record.format < FORMAT and then[:-1] == now[:-1]):
                 return record
     return None
@@ -32,9 +32,14 @@ def changed_data(job: Job, bench: Bench) -> str:
     what else has changed."""
     with suppress(RecordError):
         record = read(job.record_file) if job.record_file.exists() else None
-        then, now = record.dataset_hash if record else "", bench.dataset.fingerprint
-        if record and record.status in FINISHED and record.digest == job.digest and then != now:
-            return f"the data {job.protocol.dataset} have changed since ({then}, now {now})"
+        if record is None or record.status not in FINISHED or record.digest != job.digest:
+            return ""
+        then, now = record.dataset_hash, bench.dataset.fingerprint
+        if then != now:
+            return f"the data {job.protocol.dataset} have changed since the last run ({then}, now {now})"
+        if record.class_names and record.class_names != bench.dataset.class_names:
+            names = (", ".join(names) or "none" for names in (record.class_names, bench.dataset.class_names))
+            return f"the classes of {job.protocol.dataset} have changed since the last run ({', now '.join(names)})"
     return ""
 
 
@@ -42,13 +47,14 @@ def _basis(record: Record) -> list[Any]:
     """What a finished record must share with a job that need not be done again; the code comes last."""
     parts = [record.arch, record.loss, *record.tricks, *record.metrics.values(), *record.parts.values()]
     sources = [part.source for part in parts if part]
-    return [record.digest, record.changes, record.dataset_hash, record.extractor, sources]
+    return [record.digest, record.changes, record.dataset_hash, record.class_names, record.extractor, sources]
 
 
-def _basis_now(job: Job, bench: Bench) -> list[Any]:
-    """The same facts about the job, as of now."""
+def _basis_now(job: Job, bench: Bench, *, named: bool) -> list[Any]:
+    """The same facts about the job, as of now; the names of classes only if ``named``, as older records lack them."""
     facts = protocol_fields(bench, job)
-    return [job.digest, job.changes, facts["dataset_hash"], facts["extractor"], [*sources_now(job, bench).values()]]
+    sources, names = [*sources_now(job, bench).values()], facts["class_names"] if named else ()
+    return [job.digest, job.changes, facts["dataset_hash"], names, facts["extractor"], sources]
 
 
 def sources_now(job: Job, bench: Bench) -> dict[tuple[str, str], str]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ganbench import plugins
 from ganbench.contracts.classes import class_places
-from ganbench.contracts.data import Dataset, DataSpec
+from ganbench.contracts.data import Dataset
 from ganbench.contracts.extractor import Extractor
 from ganbench.contracts.metric import Goal, Metric
 from ganbench.contracts.protocol import Protocol
@@ -91,15 +91,16 @@ def naming_row(row: str) -> Iterator[None]:
         raise PluginError(f"{row} cannot be scored: {error.message}", error.hint) from error
 
 
-def doubts_of(extractor: Extractor, name: str, spec: DataSpec, logits: Tensor | None) -> list[str]:
-    """Sentences on why an extractor may not suit the data called ``name``. ``logits`` are those of a few samples."""
+def doubts_of(extractor: Extractor, name: str, data: Dataset, logits: Tensor | None) -> list[str]:
+    """Sentences on why an extractor may not suit the data of the plugin ``name``. ``logits`` are those of a few
+    samples."""
     if not extractor.trained_on or name in extractor.trained_on:
         return []
-    known = listed(extractor.trained_on)
-    found = [f"the extractor {extractor.name} was made for {known}, so its scores of {name} may mean little"]
+    known, own = listed(extractor.trained_on), data.spec.classes
+    found = [f"the extractor {extractor.name} was made for {known}, so its scores of {data.name} may mean little"]
     classes = None if logits is None or logits.ndim != 2 else logits.shape[1]
-    if classes and spec.classes and classes != spec.classes:
-        found.append(f"the extractor {extractor.name} tells {classes} classes apart, but {name} has {spec.classes}")
+    if classes and own and classes != own:
+        found.append(f"the extractor {extractor.name} tells {classes} classes apart, but {data.name} has {own}")
     return found
 
 
@@ -135,7 +136,7 @@ def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str],
         extractor = plugins.build(source, argument=source.argument)
         parts["extractor"] = component_of(source)
         logits = _check_extractor(extractor, protocol, dataset)
-        doubts += doubts_of(extractor, dataset_source.name, dataset.spec, logits)
+        doubts += doubts_of(extractor, dataset_source.name, dataset, logits)
         _refuse_other_classes(extractor, logits, dataset, metrics)
     headline = metric_of_column(metrics, rules.headline)
     reference = draw_reference(dataset, rules.reference, rules.samples, protocol.seed(0, "reference"))

@@ -11,7 +11,7 @@ import torch
 from ganbench.contracts.data import Split
 from ganbench.contracts.executor import Job
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import Doubt
+from ganbench.errors import Doubt, listed
 from ganbench.evaluation.judge import Verdict, metric_of_column
 from ganbench.evaluation.yardsticks import draw
 from ganbench.records.record import Cost, Fingerprints, Record
@@ -28,16 +28,23 @@ def _fewer(name: str, real: Split, bench: Bench) -> tuple[str, ...]:
     if len(real) == n:
         return ()
     return (
-        f"{name}: scored on {len(real)} samples, but rows on {n}, as there are no more; so the floor comes out high",
+        f"{name}: scored on {len(real)} sample{'s' * (len(real) != 1)}, but rows on {n}, as there are no more; so the "
+        "floor comes out high",
     )
 
 
 def _say_absent(verdict: Verdict, bench: Bench) -> None:
     """What real data have no score for, no row is likely to have. (They are not translated back.)"""
+    lacking: dict[tuple[str, str], list[str]] = {}
     for column, reason in verdict.absent.items():
-        name = metric_of_column(bench.judge.metrics, column)
-        if "back" not in getattr(bench.judge.metrics[name], "needs", ()):
-            warnings.warn(Doubt(f"the metric '{name}' has no {column} of real data: {reason}"), stacklevel=2)
+        lacking.setdefault((metric_of_column(bench.judge.metrics, column), reason), []).append(column)
+    for (name, reason), columns in lacking.items():
+        metric, unlabelled = bench.judge.metrics[name], bench.dataset.train.labels is None
+        needs = getattr(metric, "needs", ())
+        if "back" in needs or ("labels" in needs and unlabelled):
+            continue  # that is said of the rows
+        what = "score" if len(columns) == len(metric.columns) else listed(columns)
+        warnings.warn(Doubt(f"the metric '{name}' has no {what} of real data: {reason}"), stacklevel=2)
 
 
 def judge_yardstick(job: Job, bench: Bench) -> Record:

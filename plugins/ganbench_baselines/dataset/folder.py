@@ -9,12 +9,10 @@ frames or pages, are refused.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from ganbench import DataError, Dataset, DataSpec, Split, hookimpl
 from ganbench_baselines.dataset.image_files import find_images, left_out
 from ganbench_baselines.dataset.image_pixels import read_images
-from ganbench_baselines.dataset.listing import hold_out
+from ganbench_baselines.dataset.listing import copies, hold_out, path_of
 
 
 @hookimpl
@@ -22,7 +20,7 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     """The images of ``folder:PATH`` in a seeded, stratified 80/20 split."""
     if not argument:
         raise DataError("the dataset 'folder' needs a path", "write folder:PATH")
-    folder = Path(argument).expanduser()
+    folder = path_of(argument)
     listing = find_images(folder)
     train, test = hold_out(listing)
     x, notes = read_images(folder, listing.files, resolution)
@@ -32,6 +30,6 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
         spec=DataSpec(tuple(x.shape[1:]), classes=len(listing.classes)),
         train=whole[train],
         test=whole[test],
-        notes=left_out(listing) + notes,
+        notes=left_out(listing) + notes + copies(listing, x),
         class_names=listing.classes,
     )

@@ -20,7 +20,7 @@ from torch import Tensor
 from ganbench import DataError, Dataset, DataSpec, Split, hookimpl, stratified_split
 from ganbench_baselines.dataset.image_files import find_images, left_out
 from ganbench_baselines.dataset.image_pixels import read_images
-from ganbench_baselines.dataset.listing import counted, first, require_folder, shown
+from ganbench_baselines.dataset.listing import counted, first, path_of, require_folder, shown
 from ganbench_baselines.dataset.two_domains import yardsticks
 
 TEST_SHARE, SELECTION_SHARE = 1 / 5, 1 / 8  # of all, and of the rest
@@ -86,7 +86,7 @@ def _folders(argument: str) -> list[Path]:
     """Split at a comma. If there are several, the paths hold some: then two folders must be there on one reading."""
     texts = argument.split(",")
     readings = [(",".join(texts[:i]).strip(), ",".join(texts[i:]).strip()) for i in range(1, len(texts))]
-    folders = [[Path(part).expanduser() for part in reading] for reading in readings if all(reading)]
+    folders = [[path_of(part) for part in reading] for reading in readings if all(reading)]
     there = [pair for pair in folders if all(folder.is_dir() for folder in pair)]
     if len(there) > 1:
         ways = " or ".join(f"'{shown(a)}' and '{shown(b)}'" for a, b in there)
@@ -97,7 +97,10 @@ def _folders(argument: str) -> list[Path]:
             f"the dataset 'folder-pair' needs two folders, but '{shown(argument)}' names {number}",
             "write folder-pair:A,B; paths may hold commas only if both folders are there",
         )
-    for folder in (pair := (there or folders)[0]):
+    pair = (there or folders)[0]
+    if pair[0].resolve() == pair[1].resolve():
+        raise DataError(f"both folders of '{shown(argument)}' are the same", "write folder-pair:A,B with two folders")
+    for folder in pair:
         require_folder(folder, "image folder", "check the paths after 'folder-pair:'")
     return pair
 

@@ -20,7 +20,7 @@ import torch
 
 from ganbench import DataError, Dataset, DataSpec, Split, Unsupported, hookimpl
 from ganbench_baselines.dataset.drums import spectral_noise
-from ganbench_baselines.dataset.listing import Listing, counted, first, hold_out, require_folder, shown
+from ganbench_baselines.dataset.listing import Listing, copies, counted, first, hold_out, path_of, require_folder, shown
 from ganbench_baselines.dataset.sound_files import find_sounds, left_out
 from ganbench_baselines.dataset.wav import Header, Unplayable, read_frames, read_header
 
@@ -51,9 +51,12 @@ def parse(argument: str) -> Wanted:
     """
     found = re.fullmatch(r"(.*?)(?:,(\d+)(?:,(\d+))?)?", argument)
     path, samples, rate = found.groups() if found else ("", None, None)
-    wanted = Wanted(Path(path).expanduser(), int(samples or SAMPLES), int(rate or RATE))
+    wanted = Wanted(path_of(path), int(samples or SAMPLES), int(rate or RATE))
     if not path:
         raise DataError("the dataset 'folder-wav' needs a path", USAGE)
+    before, comma, rest = path.partition(",")
+    if comma and not wanted.folder.exists() and path_of(before).is_dir():
+        raise DataError(f"'{rest}' after '{before}' is no number of samples", USAGE)
     if wanted.samples < LEAST_SAMPLES or wanted.rate < LEAST_RATE:
         raise DataError(f"{wanted.samples} samples at {wanted.rate} a second are not enough for a sound", USAGE)
     return wanted
@@ -243,6 +246,6 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
         train=whole[train],
         test=whole[test],
         yardsticks={"spectral noise": spectral_noise(whole[train])},
-        notes=left_out(listing) + notes,
+        notes=left_out(listing) + notes + copies(listing, x),
         class_names=listing.classes,
     )

@@ -47,6 +47,7 @@ def left_out(listing: Listing) -> tuple[str, ...]:
             f"({reasons(unread)}; the first is {shown(unread[0].path.relative_to(listing.folder))})"
         )
     if listing.classes and listing.empty:
-        holds = "is no class: it holds" if len(listing.empty) == 1 else "are no classes: they hold"
-        notes.append(f"{first(list(listing.empty))} in {name} {holds} no images that can be read")
+        ones, are = ("", "is") if len(listing.empty) == 1 else ("s", "are")
+        names = first(list(listing.empty))
+        notes.append(f"the sub-folder{ones} {names} of {name} {are} left out, without an image that can be read")
     return tuple(notes)

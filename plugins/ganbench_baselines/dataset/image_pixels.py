@@ -34,7 +34,7 @@ HEAD = 1 << 16  # bytes of a file that its header is looked for in
 
 REMARKS = {
     "views": "came with further pictures, which are left out",
-    "transparent": "lost transparency, and the colours below it count",
+    "transparent": "lost their transparency",
     "colours": "came in other colours than RGB ({0}), and had to be converted without a profile",
     "oblong": "had to be cut to the central square",
     "small": "had to be enlarged to {0} pixels a side",

@@ -6,6 +6,7 @@ lead nowhere, pipes, and a third level of folders.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -90,8 +91,8 @@ class Contents:
 
 
 def shown(name: object) -> str:
-    """A file's name that can be printed: bytes that are not UTF-8 are escaped."""
-    return str(name).encode("utf-8", "backslashreplace").decode()
+    """A file's name that can be printed on one line: what is not UTF-8, and what cannot be printed, is escaped."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(name))
 
 
 def first(names: Sequence[object]) -> str:
@@ -111,6 +112,36 @@ def reasons(unread: list[Unread]) -> str:
     return first([f"{number} {kind}" for kind, number in kinds])
 
 
+def path_of(text: str) -> Path:
+    """A path as users write it, with ``~``.
+
+    Raises:
+        DataError: it begins with the home folder of nobody.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise DataError(
+            f"'{shown(text)}' begins with a home folder that is not known", "write the whole path"
+        ) from error
+
+
+def copies(listing: Listing, x: torch.Tensor) -> tuple[str, ...]:
+    """A sentence if some of the samples ``x[N, ...]`` of the files are equal."""
+    seen, again = set[bytes](), []
+    for file, sample in zip(listing.files, x, strict=True):
+        content = hashlib.sha256(sample.numpy().tobytes()).digest()
+        again += [file] if content in seen else []
+        seen.add(content)
+    if not again:
+        return ()
+    are = "is a copy of another" if len(again) == 1 else "are copies of others"
+    return (
+        f"{len(again)} of {counted(len(x), listing.kind.name)} in the folder {listing.name} {are}, so the same one may "
+        f"be trained on and held out; the first is {shown(again[0].relative_to(listing.folder))}",
+    )
+
+
 def require_folder(folder: Path, name: str, hint: str) -> None:
     """Raise DataError if a folder, called ``name`` in the message, is not there."""
     if not folder.is_dir():
@@ -125,11 +156,12 @@ def hold_out(listing: Listing) -> tuple[torch.Tensor, torch.Tensor]:
         DataError: the classes are too small.
     """
     things = f"{listing.kind.name}s"
+    where = "each class" if listing.classes else "the folder"
     train, test = stratified_split(listing.labels, TEST_SHARE, SPLIT_SEED)
     if len(test) == 0:
         raise DataError(
-            f"none of the {len(listing.files)} {things} in '{shown(listing.folder)}' can be held out",
-            f"put at least 3 {things} into each class",
+            f"{counted(len(listing.files), listing.kind.name)} in '{shown(listing.folder)}': too few to hold any out",
+            f"put at least 3 {things} into {where}",
         )
     return train, test
 

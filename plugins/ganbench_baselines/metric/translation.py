@@ -34,15 +34,22 @@ class Translation:
             raise Unsupported("needs data of two domains, but these have only one")
         if made is None:
             raise Unsupported("needs the reals translated back to the source domain, which these fakes come without")
-        unknown = Absent(
-            "the data are not paired, so the right translation is not known (with folder-pair: hold out files of the "
-            "same names in both folders)"
-        )
+        unknown = Absent(_unpaired(evaluation))
         return {
             "paired_error": error(evaluation.fake, evaluation.real) if evaluation.paired else unknown,
             "paired_error_back": error(made, source) if evaluation.paired else unknown,
             "cycle_error": cycle_error(evaluation, source, made),
         }
+
+
+def _unpaired(evaluation: Evaluation) -> str:
+    data = evaluation.dataset
+    if data is not None and data.test.paired:
+        return 'only the held-out data are pairs: set reference = "test" in the protocol'
+    return (
+        "the data are not paired, so the right translation is not known (with folder-pair: give files the same names "
+        "in both folders)"
+    )
 
 
 def cycle_error(evaluation: Evaluation, source: Tensor, made: Tensor) -> float | Absent:
