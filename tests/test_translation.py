@@ -487,6 +487,14 @@ def test_the_truth_has_no_error(data):
     assert verdict.absent == {"cycle_error": "nothing translates these samples back"}
 
 
+def test_fewer_sources_than_reals_are_taken_again_from_the_first(data):
+    real = Split(data.test.x[:30], source=data.test.source[:12])
+    fake = Split(data.test.x[:30], source=data.test.source[torch.arange(30) % 12])
+    judge = Judge(data, real, {"translation": translation.ganbench_metric()}, None, torch.device("cpu"))
+    again = judge.score(fake, 0, remake=lambda like: Split(like.x, source=like.source))
+    assert again.scores == {"cycle_error": 0}
+
+
 @pytest.mark.parametrize(
     ("of", "sentence"),
     [

@@ -118,7 +118,7 @@ class Judge:
             extractor=self.extractor,
             generator=generator,
             device=self.device,
-            real_source=real.source,
+            real_source=_for_each(real),
             fake_source=fake.source,
             paired=real.paired and fake.paired,
             dataset=self.dataset,
@@ -171,6 +171,12 @@ class Judge:
             if not isinstance(value, Absent) and not math.isfinite(value):
                 raise PluginError(f"the metric '{name}' returned {column} = {value}, which is not finite")
         return values
+
+
+def _for_each(real: Split) -> Tensor | None:
+    """The source of each fake: where there are fewer than fakes, ``sample`` begins again with the first."""
+    source, n = real.source, len(real)
+    return source if source is None or len(source) == n else source[torch.arange(n) % len(source)]
 
 
 def _columns(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, Column]:
