@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,7 @@ from ganbench.errors import RecordError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import FORMAT, Component, Fingerprints, Record
 from ganbench.records.store import read, write
+from ganbench.records.timing import read_timing
 from ganbench.runs.plan import make_plan
 from ganbench.runs.runner import execute
 
@@ -64,11 +66,12 @@ def test_a_record_changed_by_hand_is_not_read(change, record, tmp_path) -> None:
         read(edited(tmp_path / "record.json", change))
 
 
-@pytest.mark.parametrize("old", [True, False])
-def test_a_score_that_is_not_the_mean_of_its_draws_is_not_read(old, record, tmp_path) -> None:
-    """Even where somebody sealed it again, or called it a record of the time before seals."""
+@pytest.mark.parametrize("draw", [0.002, 1.7e308])
+def test_a_score_that_is_not_the_mean_of_its_draws_is_not_read(draw, record, tmp_path) -> None:
+    """Even where somebody sealed it again."""
     best = next(iter(record.scores))
-    forged = replace(record, scores=record.scores | {best: 0.001}, format=1 if old else 2)
+    draws = [each | {best: draw} for each in record.draws] + [record.draws[0] | {best: draw}]
+    forged = replace(record, scores=record.scores | {best: 0.001}, draws=draws)
     write(forged, tmp_path / "record.json")
     with pytest.raises(RecordError, match="is not the mean of its draws"):
         read(tmp_path / "record.json")
@@ -111,13 +114,27 @@ def test_a_score_that_is_not_finite_is_not_written(record, tmp_path) -> None:
         write(replace(record, scores=scores), tmp_path / "record.json")
 
 
-def test_a_record_of_the_first_format_still_loads(tmp_path) -> None:
-    old = read(OLD)
-    assert old.format == 1
-    assert old.entry == "dcgan+r1"
-    assert (old.best, old.curve, old.bits) == (None, (), Fingerprints())
-    write(old, tmp_path / "again.json")
-    assert read(tmp_path / "again.json") == old
+def test_a_record_of_the_first_format_had_no_seal_and_is_not_read() -> None:
+    with pytest.raises(RecordError, match=r"has record format 1, but GANBench .* reads formats 2 to 3") as refused:
+        read(OLD)
+    assert refused.value.hint == "run again"
+
+
+@pytest.mark.parametrize("number", [-5, 0, 1, FORMAT + 1, 2**70, True, 1.5, 2.0, "2", None, [2]])
+def test_no_other_format_switches_the_seal_off(number, record, tmp_path) -> None:
+    path = tmp_path / "record.json"
+    write(record, path)
+    best = next(iter(record.scores))
+    forged = {best: record.scores[best] / 2}
+
+    def forge(facts) -> None:
+        facts.update(format=number, scores=facts["scores"] | forged, draws=[draw | forged for draw in facts["draws"]])
+        facts.pop("seal")
+
+    with pytest.raises(RecordError, match=r"has record format|its format is not a whole number") as refused:
+        read(edited(path, forge))
+    assert str(path) in refused.value.message
+    assert "\n" not in refused.value.message
 
 
 def test_a_record_from_before_arithmetic_was_counted_still_loads() -> None:
@@ -136,11 +153,55 @@ def test_a_record_of_a_later_format_says_so(record, tmp_path) -> None:
         read(path)
 
 
-def test_what_is_not_there_or_no_record_is_said(tmp_path) -> None:
-    for content in (b"", b"[1]", b"{}", b"\xff"):
-        (tmp_path / "record.json").write_bytes(content)
-        with pytest.raises(RecordError, match="is not a readable record"):
-            read(tmp_path / "record.json")
+HOSTILE = {
+    "nothing": b"",
+    "no object": b"[1]",
+    "no field": b"{}",
+    "no Unicode": b'{"format": 3, "reason": "\xff"}',
+    "half a surrogate": b'{"format": 3, "reason": "\xed\xa0\x80"}',
+    "deep": b"[" * 200_000,
+    "deep within a field": b'{"format": 3, "recipe": ' + b"[" * 990 + b"]" * 990 + b"}",
+    "a constant": b'{"format": 3, "seed": NaN}',
+    "beyond floats": b'{"format": 3, "seed": 1e999}',
+    "beyond integers": b'{"format": 3, "seed": ' + b"9" * 5000 + b"}",
+    "a name twice": b'{"format": 3, "seed": 1, "seed": 2}',
+    "a name twice, inside": b'{"format": 3, "recipe": {"lr": 1, "lr": 2}}',
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(("load", "what"), [(read, "record"), (read_timing, "timing")])
+def test_what_is_no_record_costs_nothing_but_a_sentence(load, what, content, tmp_path) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(content.replace(b"3", b"1", 1) if what == "timing" else content)
+    with pytest.raises(RecordError, match=f"is not a readable {what}") as refused:
+        load(path)
+    assert str(path) in refused.value.message
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "a pipe", "a folder", "something large", "nowhere"])
+def test_a_record_is_an_ordinary_file_of_ordinary_size(place, tmp_path) -> None:
+    path = tmp_path / "record.json"
+    if place == "a pipe":
+        os.mkfifo(path)
+    elif place == "a folder":
+        path.mkdir()
+    elif place == "something large":
+        with path.open("wb") as file:
+            file.truncate(2**30)
+    elif place != "nowhere":
+        path.symlink_to(place)
+    with pytest.raises(RecordError, match="is not a readable record: ") as refused:
+        read(path)
+    assert refused.value.message.count(str(path)) == 1
+
+
+def test_a_name_that_stands_twice_is_found_wherever_the_layout_differs(record, tmp_path) -> None:
+    path = tmp_path / "record.json"
+    write(record, path)
+    path.write_text(path.read_text().replace('"seed": ', '"seed": 7,\n "seed": ', 1))
+    with pytest.raises(RecordError, match="'seed' stands in it twice"):
+        read(path)
 
 
 def test_the_record_names_every_plugin_that_had_a_part(record) -> None:

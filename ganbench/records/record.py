@@ -10,8 +10,10 @@ from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
 
 FORMAT = 3
-"""1: 0.1.0 before its release. 2: fingerprints, best-so-far, curve, self-checks, seal. 3: hashes of code state their
-kind (``ast1:``)."""
+"""1: 0.1.0 before its release; not read any more, as it had no seal. 2: fingerprints, best-so-far, curve, self-checks,
+seal. 3: hashes of code state their kind (``ast1:``)."""
+FORMATS = range(2, FORMAT + 1)
+"""Those that can be read."""
 Status = Literal["ok", "diverged", "error", "timeout", "skipped", "interrupted"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 """Statuses of a run that is over; an ``interrupted`` one can be resumed."""

@@ -11,7 +11,7 @@ import msgspec
 
 from ganbench.errors import RecordError
 from ganbench.records.files import write_atomically
-from ganbench.records.record import FORMAT, Record
+from ganbench.records.record import FORMATS, Record
 from ganbench.records.sealing import as_text, read_sealed, sealed
 
 
@@ -21,21 +21,18 @@ def write(record: Record, path: Path) -> None:
     Raises:
         RecordError: provenance is missing, or the file cannot be written.
     """
-    facts = msgspec.to_builtins(record)
-    if record.format >= 2:
-        _check_provenance(record)
-        facts = sealed(facts)
-    write_atomically(path, as_text(facts))
+    _check_provenance(record)
+    write_atomically(path, as_text(sealed(msgspec.to_builtins(record))))
 
 
 def read(path: Path) -> Record:
-    """Load a record. Older formats load too; fields that they lack keep their defaults.
+    """Load a record. Older formats that have a seal load too; fields that they lack keep their defaults.
 
     Raises:
-        RecordError: the file cannot be read, is not a record, was changed since it was written, or was written by a
-            newer GANBench.
+        RecordError: the file cannot be read, is not a record, was changed since it was written, or is of a format
+            without a seal or of a newer GANBench.
     """
-    record = read_sealed(path, Record, FORMAT, "record", "run again", since=2)
+    record = read_sealed(path, Record, FORMATS, "record", "run again")
     _check_means(record, path)
     return record
 
@@ -44,8 +41,15 @@ def _check_means(record: Record, path: Path) -> None:
     """Scores are the means of their draws, and nothing else."""
     for name, score in record.scores.items():
         draws = [draw.get(name, math.nan) for draw in record.draws]
-        if draws and not math.isclose(score, fmean(draws), rel_tol=1e-9, abs_tol=1e-12):
+        if draws and not math.isclose(score, _mean(draws), rel_tol=1e-9, abs_tol=1e-12):
             raise RecordError(f"{path} was changed: {name} is not the mean of its draws", "restore the file")
+
+
+def _mean(draws: list[float]) -> float:
+    try:
+        return fmean(draws)
+    except OverflowError:
+        return math.inf
 
 
 def _check_provenance(record: Record) -> None:

@@ -106,10 +106,10 @@ def read_timing(path: Path) -> Timing:
     """Load a timing.
 
     Raises:
-        RecordError: the file cannot be read, is no timing, was changed since it was written, or was written by a newer
-            GANBench.
+        RecordError: the file cannot be read, is no timing, was changed since it was written, or is of a format that
+            this GANBench does not read.
     """
-    return read_sealed(path, Timing, TIMING_FORMAT, "timing", "time the row again")
+    return read_sealed(path, Timing, range(1, TIMING_FORMAT + 1), "timing", "time the row again")
 
 
 def read_timings(paths: Iterable[Path]) -> tuple[list[Timing], list[RecordError]]:
