@@ -26,6 +26,7 @@ from ganbench.leaderboards.publishing import gather
 from ganbench.leaderboards.table import Table, build
 from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.unpackaged import source_of
+from ganbench.records.history import read_history
 from ganbench.records.record import Record
 from ganbench.records.store import read
 from ganbench.runs import checkpoint
@@ -58,10 +59,12 @@ class Run:
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row per window of training: losses, images per second, and the headline where it was scored."""
-        file = self.folder / "history.jsonl"
-        lines = file.read_text("utf-8").splitlines() if file.exists() else []
-        return pd.DataFrame([json.loads(line) for line in lines])
+        """One row per window of training: losses, images per second, and the headline where it was scored.
+
+        Raises:
+            RecordError: it cannot be read.
+        """
+        return pd.DataFrame(read_history(self.folder / "history.jsonl"))
 
     @property
     def pictures(self) -> list[Path]:

@@ -10,10 +10,12 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from ganbench import plugins
+from ganbench import Run, plugins
 from ganbench.errors import RecordError
 from ganbench.plugins.protocols import load_protocol
+from ganbench.records.history import read_history
 from ganbench.records.record import FORMAT, Component, Fingerprints, Record
+from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import read, write
 from ganbench.records.timing import read_timing
 from ganbench.runs.plan import make_plan
@@ -66,15 +68,24 @@ def test_a_record_changed_by_hand_is_not_read(change, record, tmp_path) -> None:
         read(edited(tmp_path / "record.json", change))
 
 
-@pytest.mark.parametrize("draw", [0.002, 1.7e308])
-def test_a_score_that_is_not_the_mean_of_its_draws_is_not_read(draw, record, tmp_path) -> None:
+def test_a_score_that_is_not_the_mean_of_its_draws_is_not_read(record, tmp_path) -> None:
     """Even where somebody sealed it again."""
     best = next(iter(record.scores))
-    draws = [each | {best: draw} for each in record.draws] + [record.draws[0] | {best: draw}]
-    forged = replace(record, scores=record.scores | {best: 0.001}, draws=draws)
+    forged = replace(record, scores=record.scores | {best: 0.001})
     write(forged, tmp_path / "record.json")
     with pytest.raises(RecordError, match="is not the mean of its draws"):
         read(tmp_path / "record.json")
+
+
+def test_a_score_that_no_table_can_be_computed_from_is_not_read(record, tmp_path) -> None:
+    best = next(iter(record.scores))
+    draws = [draw | {best: 1.7e308} for draw in record.draws]
+    write(replace(record, scores=record.scores | {best: 1.7e308}, draws=draws), tmp_path / "huge.json")
+    with pytest.raises(RecordError, match=r"is not a readable record: a score is beyond 1e\+70"):
+        read(tmp_path / "huge.json")
+    write(replace(record, self_checks=replace(record.self_checks, fake=0)), tmp_path / "none.json")
+    with pytest.raises(RecordError, match="is not a readable record: it was judged on no samples"):
+        read(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(
@@ -153,6 +164,15 @@ def test_a_record_of_a_later_format_says_so(record, tmp_path) -> None:
         read(path)
 
 
+@pytest.mark.parametrize("name", ["/etc/rules.toml", "../elsewhere", "x" * 5000, "a\0b", "a\n", "[/]", ""])
+def test_a_record_names_a_protocol_and_no_path(name, record, tmp_path) -> None:
+    """Commands look in folders of that name."""
+    facts = msgspec.to_builtins(replace(record, protocol=name))
+    (tmp_path / "record.json").write_bytes(as_text(sealed(facts)))
+    with pytest.raises(RecordError, match=r"is not a readable record: .*`\$\.protocol`"):
+        read(tmp_path / "record.json")
+
+
 HOSTILE = {
     "nothing": b"",
     "no object": b"[1]",
@@ -194,6 +214,35 @@ def test_a_record_is_an_ordinary_file_of_ordinary_size(place, tmp_path) -> None:
     with pytest.raises(RecordError, match="is not a readable record: ") as refused:
         read(path)
     assert refused.value.message.count(str(path)) == 1
+
+
+def test_a_history_gives_its_lines_but_not_half_a_one(tmp_path) -> None:
+    path = tmp_path / "history.jsonl"
+    assert read_history(path) == []
+    path.write_text('{"kimg": 1}\n{"kimg": 2}\n{"kim')
+    assert read_history(path) == [{"kimg": 1}, {"kimg": 2}]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"[" * 200_000 + b"\n", "line 1 is nested too deeply"),
+        (b'{"kimg": 1}\n\xff\n', "line 2: "),
+        (b'{"kimg": 1}\n{"kimg": ' + b"9" * 5000 + b"}\n", "line 2: "),
+        (b"nothing\n", "line 1: "),
+        (b"[]\n", "line 1 is no JSON object"),
+    ],
+    ids=["deep", "no Unicode", "beyond integers", "no JSON", "no object"],
+)
+def test_a_hostile_history_costs_a_sentence(content, why, tmp_path, record) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match=f"is not a readable history: {why}"):
+        _ = Run(tmp_path, record).history
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(RecordError, match="it is a device or a pipe, not a file"):
+        read_history(path)
 
 
 def test_a_name_that_stands_twice_is_found_wherever_the_layout_differs(record, tmp_path) -> None:

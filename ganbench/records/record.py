@@ -8,6 +8,7 @@ from msgspec import Struct, field
 
 from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
+from ganbench.contracts.protocol import Name, Seed
 
 FORMAT = 3
 """1: 0.1.0 before its release; not read any more, as it had no seal. 2: fingerprints, best-so-far, curve, self-checks,
@@ -188,9 +189,9 @@ class Record(Struct, frozen=True, kw_only=True):
     format: int
     status: Status
     reason: str = ""
-    protocol: str
+    protocol: Name
     digest: str
-    seed: int
+    seed: Seed
     arch: Component | None = None
     loss: Component | None = None
     tricks: tuple[Component, ...] = ()

@@ -14,6 +14,9 @@ from ganbench.records.files import write_atomically
 from ganbench.records.record import FORMATS, Record
 from ganbench.records.sealing import as_text, read_sealed, sealed
 
+LARGEST = 1e70
+"""Tables hold fourth powers of scores. No score of samples that can be stored comes near."""
+
 
 def write(record: Record, path: Path) -> None:
     """Store a record as indented JSON, sealed with a hash of its content: a record changed by hand is not read.
@@ -33,23 +36,28 @@ def read(path: Path) -> Record:
             without a seal or of a newer GANBench.
     """
     record = read_sealed(path, Record, FORMATS, "record", "run again")
+    _check_range(record, path)
     _check_means(record, path)
     return record
+
+
+def _check_range(record: Record, path: Path) -> None:
+    """Numbers that no evaluation gives, and that no table can be computed from."""
+    best, checks = record.best, record.self_checks
+    sets = [record.scores, *record.draws, *([best.scores, *best.draws] if best else [])]
+    scores = [score for scores in sets for score in scores.values()] + [look.score for look in record.curve]
+    if any(abs(score) > LARGEST for score in scores):
+        raise RecordError(f"{path} is not a readable record: a score is beyond {LARGEST:g}", "delete it and run again")
+    if checks and min(checks.fake, checks.real) < 1:
+        raise RecordError(f"{path} is not a readable record: it was judged on no samples", "delete it and run again")
 
 
 def _check_means(record: Record, path: Path) -> None:
     """Scores are the means of their draws, and nothing else."""
     for name, score in record.scores.items():
         draws = [draw.get(name, math.nan) for draw in record.draws]
-        if draws and not math.isclose(score, _mean(draws), rel_tol=1e-9, abs_tol=1e-12):
+        if draws and not math.isclose(score, fmean(draws), rel_tol=1e-9, abs_tol=1e-12):
             raise RecordError(f"{path} was changed: {name} is not the mean of its draws", "restore the file")
-
-
-def _mean(draws: list[float]) -> float:
-    try:
-        return fmean(draws)
-    except OverflowError:
-        return math.inf
 
 
 def _check_provenance(record: Record) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ganbench.contracts.executor import entry_name
+from ganbench.contracts.protocol import Name
 from ganbench.errors import RecordError
 from ganbench.records.files import write_atomically
 from ganbench.records.record import Component, Environment
@@ -57,7 +58,7 @@ class Timing(Struct, frozen=True, kw_only=True):
     """
 
     format: int
-    protocol: str
+    protocol: Name
     digest: str
     arch: Component
     loss: Component
