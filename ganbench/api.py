@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from torch import Tensor, nn
 
 from ganbench.contracts.executor import UNPACKAGED
@@ -24,6 +23,7 @@ from ganbench.leaderboards.export import to_frame
 from ganbench.leaderboards.html import to_html
 from ganbench.leaderboards.publishing import gather
 from ganbench.leaderboards.table import Table, build
+from ganbench.plain import PlainConsole
 from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.unpackaged import source_of
 from ganbench.records.history import read_history
@@ -174,7 +174,7 @@ def run(
         device=device,
         force=force,
     )
-    return _carried_out(plan, jobs, make_display(Console(), plan, quiet=not progress))
+    return _carried_out(plan, jobs, make_display(PlainConsole(), plan, quiet=not progress))
 
 
 def _carried_out(plan: Plan, jobs: int, display: Display) -> Runs:

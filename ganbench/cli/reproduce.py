@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from ganbench import plugins
 from ganbench.cli import completion
@@ -21,6 +20,7 @@ from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError, listed
 from ganbench.plugins.protocols import load_protocol
+from ganbench.records.history import read_history
 from ganbench.records.record import Fingerprints, Record
 from ganbench.records.store import read
 from ganbench.runs.display import PlainDisplay
@@ -60,16 +60,16 @@ def reproduce(
             raise RecordError(f"{job.folder} already holds a run", "give an empty folder with --out")
         others = other_seeds(file, then)
         now = _run(job, terminal, quiet)
-        history = Path(job.folder, "history.jsonl")
-        rows = [json.loads(line) for line in history.read_text("utf-8").splitlines()] if history.exists() else []
+        rows = read_history(Path(job.folder, "history.jsonl"))
     changes = conditions(then, now)
     for change in changes:
-        terminal.print(f"[yellow]changed:[/] {escape(change.sentence)}", soft_wrap=True)
+        terminal.print(Text.assemble(("changed:", "yellow"), f" {change.sentence}"), soft_wrap=True)
     found = compare(then, now, changes, others, [row["kimg"] for row in rows])
     colour = "red" if not found.reproduced else "green" if found.exact else "yellow"
-    terminal.print(f"{escape(then.entry)}, seed {then.seed}: [bold {colour}]{found.verdict}[/]", soft_wrap=True)
+    verdict = (found.verdict, f"bold {colour}")
+    terminal.print(Text.assemble(f"{then.entry}, seed {then.seed}: ", verdict), soft_wrap=True)
     for line in _details(then, now, found):
-        terminal.print(f"  {line}", soft_wrap=True, markup=False)
+        terminal.print(f"  {line}", soft_wrap=True)
     if not found.reproduced:
         raise typer.Exit(1)
 
