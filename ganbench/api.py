@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from torch import Tensor, nn
 
 from ganbench.contracts.executor import UNPACKAGED
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.determinism import configured
-from ganbench.errors import Doubt, GanbenchError, RecordError
+from ganbench.errors import Doubt, GanbenchError, GanbenchWarning, RecordError
 from ganbench.evaluation.given import split_of
 from ganbench.evaluation.judge import Verdict
 from ganbench.leaderboards.export import to_frame
 from ganbench.leaderboards.html import to_html
 from ganbench.leaderboards.publishing import gather
 from ganbench.leaderboards.table import Table, build
+from ganbench.plain import PlainConsole, plain_line
 from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.unpackaged import source_of
 from ganbench.records.history import read_history
@@ -51,7 +51,8 @@ class Run:
     record: Record
 
     def __repr__(self) -> str:
-        return f"<Run of {self.record.entry}, seed {self.record.seed}: {self.record.status}, in {self.folder}>"
+        told = f"{self.record.entry}, seed {self.record.seed}: {self.record.status}, in {self.folder}"
+        return f"<Run of {plain_line(told)}>"
 
     @property
     def scores(self) -> dict[str, float]:
@@ -110,7 +111,7 @@ class Runs(Sequence[Run]):
 
     def __repr__(self) -> str:
         told = [f"{run.record.entry}, seed {run.record.seed}: {run.record.status}" for run in self]
-        return f"<{len(told)} runs of {self._table.name}: {'; '.join(told)}>"
+        return f"<{len(told)} runs of {self._table.name}: {plain_line('; '.join(told))}>"
 
     def _repr_html_(self) -> str:
         return to_html(self._table)
@@ -175,7 +176,7 @@ def run(
         device=device,
         force=force,
     )
-    return _carried_out(plan, jobs, make_display(Console(), plan, quiet=not progress))
+    return _carried_out(plan, jobs, make_display(PlainConsole(), plan, quiet=not progress))
 
 
 def _carried_out(plan: Plan, jobs: int, display: Display) -> Runs:
@@ -270,13 +271,18 @@ def leaderboard(
         sort: a column to sort by, e.g. ``"coverage"``.
 
     Raises:
-        GanbenchError: there is no such protocol or column, no record, or one that cannot be read.
+        GanbenchError: there is no such protocol or column, or no record that can be read.
+
+    Warns:
+        GanbenchWarning: a record cannot be read; it is left out.
     """
     table, errors = gather(str(protocol), Path(runs), published=published, sort=sort)
-    if errors:
+    if table is None and errors:
         raise errors[0]
     if table is None:
         raise RecordError(f"there are no records of {protocol} in {runs} and none published", "run something first")
+    for error in errors:
+        warnings.warn(GanbenchWarning(f"left out: {error.message}"), stacklevel=2)
     return to_frame(table)
 
 

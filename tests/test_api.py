@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import textwrap
@@ -17,7 +18,7 @@ from torch.nn.functional import softplus
 
 import ganbench
 from ganbench.device.determinism import settings
-from ganbench.errors import DataError, GanbenchError, PluginError, RecordError
+from ganbench.errors import DataError, GanbenchError, GanbenchWarning, PluginError, RecordError
 from ganbench.plugins.protocols import load_protocol
 
 
@@ -284,6 +285,23 @@ def test_a_leaderboard_without_records_and_a_folder_without_a_run_are_named(tmp_
         ganbench.leaderboard("digits-17", runs=tmp_path)
     with pytest.raises(RecordError, match="holds no run"):
         ganbench.load_run(tmp_path)
+
+
+def test_a_record_that_cannot_be_read_is_a_warning_beside_the_table_of_the_others(tmp_path):
+    bad = tmp_path / "digits-16-v1" / "x+y" / "seed0" / "record.json"
+    bad.parent.mkdir(parents=True)
+    os.mkfifo(bad)
+    with pytest.warns(
+        GanbenchWarning, match=r"left out: .*x\+y/seed0/record\.json is not a readable record: it is a device"
+    ):
+        frame = ganbench.leaderboard("digits-16-v1", runs=tmp_path)
+    assert len(frame) > 1
+    bad.rename(tmp_path / "elsewhere")
+    other = tmp_path / "digits-16-long-v1" / "x+y" / "seed0" / "record.json"
+    other.parent.mkdir(parents=True)
+    other.write_text("{}")
+    with pytest.raises(RecordError, match="is not a readable record"):
+        ganbench.leaderboard("digits-16-long-v1", runs=tmp_path)
 
 
 def test_a_run_is_loaded_by_folder_or_record_and_the_folder_above_is_told_apart(named):

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,11 @@ def test_bash_completes_with_the_script_that_the_command_prints(tmp_path):
         check=True,
     )
     assert result.stdout.splitlines() == ["complete -o default -F _ganbench_completion ganbench", "smoke-v1"]
+
+
+def test_the_shell_is_offered_no_control_characters(monkeypatch):
+    sources = [plugins.find("loss", "hinge"), replace(plugins.find("loss", "hinge"), name="h\x1b[2J")]
+    monkeypatch.setattr(plugins, "of_kind", lambda kind: sources)
+    assert [name for name, _ in completion.losses("h")] == ["hinge"]
+    monkeypatch.setattr(completion, "_components", lambda kind: [("hinge", "a\x1b[2J\nloss")])
+    assert completion.losses("h") == [("hinge", "a\\u001b[2J loss")]

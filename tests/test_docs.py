@@ -97,7 +97,16 @@ def _tensor(value: float):
 
 
 @pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/plugins.md", "docs/systems.md", "docs/tables.md"]
+    "page",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "SECURITY.md",
+        "CHANGELOG.md",
+        "docs/plugins.md",
+        "docs/systems.md",
+        "docs/tables.md",
+    ],
 )
 def test_every_relative_link_leads_somewhere(page: str) -> None:
     prose = re.sub(r"```.*?```", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
-from ganbench import plugins
+from ganbench import Run, plugins
 from ganbench.errors import RecordError
 from ganbench.plugins.protocols import load_protocol
+from ganbench.records.history import read_history
 from ganbench.records.record import FORMAT, Component, Fingerprints, Record
+from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import read, write
+from ganbench.records.timing import read_timing
 from ganbench.runs.plan import make_plan
 from ganbench.runs.runner import execute
 
@@ -64,14 +68,24 @@ def test_a_record_changed_by_hand_is_not_read(change, record, tmp_path) -> None:
         read(edited(tmp_path / "record.json", change))
 
 
-@pytest.mark.parametrize("old", [True, False])
-def test_a_score_that_is_not_the_mean_of_its_draws_is_not_read(old, record, tmp_path) -> None:
-    """Even where somebody sealed it again, or called it a record of the time before seals."""
+def test_a_score_that_is_not_the_mean_of_its_draws_is_not_read(record, tmp_path) -> None:
+    """Even where somebody sealed it again."""
     best = next(iter(record.scores))
-    forged = replace(record, scores=record.scores | {best: 0.001}, format=1 if old else 2)
+    forged = replace(record, scores=record.scores | {best: 0.001})
     write(forged, tmp_path / "record.json")
     with pytest.raises(RecordError, match="is not the mean of its draws"):
         read(tmp_path / "record.json")
+
+
+def test_a_score_that_no_table_can_be_computed_from_is_not_read(record, tmp_path) -> None:
+    best = next(iter(record.scores))
+    draws = [draw | {best: 1.7e308} for draw in record.draws]
+    write(replace(record, scores=record.scores | {best: 1.7e308}, draws=draws), tmp_path / "huge.json")
+    with pytest.raises(RecordError, match=r"is not a readable record: a score is beyond 1e\+70"):
+        read(tmp_path / "huge.json")
+    write(replace(record, self_checks=replace(record.self_checks, fake=0)), tmp_path / "none.json")
+    with pytest.raises(RecordError, match="is not a readable record: it was judged on no samples"):
+        read(tmp_path / "none.json")
 
 
 @pytest.mark.parametrize(
@@ -111,13 +125,27 @@ def test_a_score_that_is_not_finite_is_not_written(record, tmp_path) -> None:
         write(replace(record, scores=scores), tmp_path / "record.json")
 
 
-def test_a_record_of_the_first_format_still_loads(tmp_path) -> None:
-    old = read(OLD)
-    assert old.format == 1
-    assert old.entry == "dcgan+r1"
-    assert (old.best, old.curve, old.bits) == (None, (), Fingerprints())
-    write(old, tmp_path / "again.json")
-    assert read(tmp_path / "again.json") == old
+def test_a_record_of_the_first_format_had_no_seal_and_is_not_read() -> None:
+    with pytest.raises(RecordError, match=r"has record format 1, but GANBench .* reads formats 2 to 3") as refused:
+        read(OLD)
+    assert refused.value.hint == "run again"
+
+
+@pytest.mark.parametrize("number", [-5, 0, 1, FORMAT + 1, 2**70, True, 1.5, 2.0, "2", None, [2]])
+def test_no_other_format_switches_the_seal_off(number, record, tmp_path) -> None:
+    path = tmp_path / "record.json"
+    write(record, path)
+    best = next(iter(record.scores))
+    forged = {best: record.scores[best] / 2}
+
+    def forge(facts) -> None:
+        facts.update(format=number, scores=facts["scores"] | forged, draws=[draw | forged for draw in facts["draws"]])
+        facts.pop("seal")
+
+    with pytest.raises(RecordError, match=r"has record format|its format is not a whole number") as refused:
+        read(edited(path, forge))
+    assert str(path) in refused.value.message
+    assert "\n" not in refused.value.message
 
 
 def test_a_record_from_before_arithmetic_was_counted_still_loads() -> None:
@@ -136,11 +164,93 @@ def test_a_record_of_a_later_format_says_so(record, tmp_path) -> None:
         read(path)
 
 
-def test_what_is_not_there_or_no_record_is_said(tmp_path) -> None:
-    for content in (b"", b"[1]", b"{}", b"\xff"):
-        (tmp_path / "record.json").write_bytes(content)
-        with pytest.raises(RecordError, match="is not a readable record"):
-            read(tmp_path / "record.json")
+@pytest.mark.parametrize("name", ["/etc/rules.toml", "../elsewhere", "x" * 5000, "a\0b", "a\n", "[/]", ""])
+def test_a_record_names_a_protocol_and_no_path(name, record, tmp_path) -> None:
+    """Commands look in folders of that name."""
+    facts = msgspec.to_builtins(replace(record, protocol=name))
+    (tmp_path / "record.json").write_bytes(as_text(sealed(facts)))
+    with pytest.raises(RecordError, match=r"is not a readable record: .*`\$\.protocol`"):
+        read(tmp_path / "record.json")
+
+
+HOSTILE = {
+    "nothing": b"",
+    "no object": b"[1]",
+    "no field": b"{}",
+    "no Unicode": b'{"format": 3, "reason": "\xff"}',
+    "half a surrogate": b'{"format": 3, "reason": "\xed\xa0\x80"}',
+    "deep": b"[" * 200_000,
+    "deep within a field": b'{"format": 3, "recipe": ' + b"[" * 990 + b"]" * 990 + b"}",
+    "a constant": b'{"format": 3, "seed": NaN}',
+    "beyond floats": b'{"format": 3, "seed": 1e999}',
+    "beyond integers": b'{"format": 3, "seed": ' + b"9" * 5000 + b"}",
+    "a name twice": b'{"format": 3, "seed": 1, "seed": 2}',
+    "a name twice, inside": b'{"format": 3, "recipe": {"lr": 1, "lr": 2}}',
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize(("load", "what"), [(read, "record"), (read_timing, "timing")])
+def test_what_is_no_record_costs_nothing_but_a_sentence(load, what, content, tmp_path) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(content.replace(b"3", b"1", 1) if what == "timing" else content)
+    with pytest.raises(RecordError, match=f"is not a readable {what}") as refused:
+        load(path)
+    assert str(path) in refused.value.message
+
+
+@pytest.mark.parametrize("place", ["/dev/zero", "a pipe", "a folder", "something large", "nowhere"])
+def test_a_record_is_an_ordinary_file_of_ordinary_size(place, tmp_path) -> None:
+    path = tmp_path / "record.json"
+    if place == "a pipe":
+        os.mkfifo(path)
+    elif place == "a folder":
+        path.mkdir()
+    elif place == "something large":
+        with path.open("wb") as file:
+            file.truncate(2**30)
+    elif place != "nowhere":
+        path.symlink_to(place)
+    with pytest.raises(RecordError, match="is not a readable record: ") as refused:
+        read(path)
+    assert refused.value.message.count(str(path)) == 1
+
+
+def test_a_history_gives_its_lines_but_not_half_a_one(tmp_path) -> None:
+    path = tmp_path / "history.jsonl"
+    assert read_history(path) == []
+    path.write_text('{"kimg": 1}\n{"kimg": 2}\n{"kim')
+    assert read_history(path) == [{"kimg": 1}, {"kimg": 2}]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"[" * 200_000 + b"\n", "line 1 is nested too deeply"),
+        (b'{"kimg": 1}\n\xff\n', "line 2: "),
+        (b'{"kimg": 1}\n{"kimg": ' + b"9" * 5000 + b"}\n", "line 2: "),
+        (b"nothing\n", "line 1: "),
+        (b"[]\n", "line 1 is no JSON object"),
+    ],
+    ids=["deep", "no Unicode", "beyond integers", "no JSON", "no object"],
+)
+def test_a_hostile_history_costs_a_sentence(content, why, tmp_path, record) -> None:
+    path = tmp_path / "history.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(RecordError, match=f"is not a readable history: {why}"):
+        _ = Run(tmp_path, record).history
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(RecordError, match="it is a device or a pipe, not a file"):
+        read_history(path)
+
+
+def test_a_name_that_stands_twice_is_found_wherever_the_layout_differs(record, tmp_path) -> None:
+    path = tmp_path / "record.json"
+    write(record, path)
+    path.write_text(path.read_text().replace('"seed": ', '"seed": 7,\n "seed": ', 1))
+    with pytest.raises(RecordError, match="'seed' stands in it twice"):
+        read(path)
 
 
 def test_the_record_names_every_plugin_that_had_a_part(record) -> None:

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
 import toy
@@ -15,6 +16,7 @@ from ganbench import plugins
 from ganbench.errors import PluginError, ProtocolError, RecordError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Component, Fingerprints, Record
+from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import read, write
 from ganbench.runs.conditions import Change, conditions
 from ganbench.runs.plan import make_plan
@@ -22,7 +24,7 @@ from ganbench.runs.reproduce import Comparison, compare, job_of, largest_differe
 from ganbench.runs.runner import execute
 from ganbench.runs.siblings import other_seeds
 
-OLD = Path(__file__).parent / "data" / "record-format-1.json"
+OLD = Path(__file__).parent / "data" / "record-format-2.json"
 
 
 @pytest.fixture(scope="module")
@@ -409,7 +411,8 @@ def test_a_record_that_stands_alone_is_not_judged_by_noise(ganbench_here, runs, 
 
 def test_a_record_without_fingerprints_says_that_only_scores_could_be_compared(ganbench_here, runs, tmp_path) -> None:
     record = read(runs / "noise/seed0/record.json")
-    write(replace(record, format=1, bits=Fingerprints()), tmp_path / "record.json")
+    facts = msgspec.to_builtins(replace(record, bits=Fingerprints()))
+    (tmp_path / "record.json").write_bytes(as_text(sealed(facts)))
     found = ganbench_here("reproduce", tmp_path / "record.json", "-q")
     assert found.returncode == 0
     assert "noise, seed 0: the same, as far as the record tells" in found.stdout

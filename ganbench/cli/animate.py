@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from ganbench.cli.base import app, console
 from ganbench.cli.runs import run_folders
@@ -34,7 +35,8 @@ def animate(
     if not paths:
         raise RecordError(f"{folder} has no pictures of training", "a run saves them in its folder `samples`")
     save_animation(_of_one_size([_read(path) for path in paths]), fps, out, HOLD)
-    console().print(f"{len(paths)} pictures of {folder} in [bold]{out}[/]", soft_wrap=True)
+    told = Text.assemble(f"{len(paths)} pictures of {folder} in ", (str(out), "bold"))
+    console().print(told, soft_wrap=True)
 
 
 def _read(path: Path) -> Pixels:

@@ -9,10 +9,11 @@ from typing import Annotated, TextIO
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from ganbench._version import __version__
 from ganbench.errors import GanbenchError, GanbenchWarning
+from ganbench.plain import PlainConsole, plain
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,20 +42,26 @@ def _options(
 
 
 def console(stderr: bool = False) -> Console:
-    """Where tables and lines go. Without a terminal, output is not squeezed into 80 columns."""
-    wide = Console(stderr=stderr, highlight=False)
+    """Where tables and lines go. Without a terminal, output is not squeezed into 80 columns. Whatever is printed may
+    hold text from outside: see ``PlainConsole``."""
+    wide = PlainConsole(stderr=stderr)
     if not wide.is_terminal and "COLUMNS" not in os.environ:
         wide.width = 160
     return wide
 
 
+def echo(document: str, *, end: str = "\n") -> None:
+    """Print a document for other programs on standard output, all its control characters as escapes."""
+    typer.echo(plain(document) + end, nl=False)
+
+
 def complain(error: GanbenchError) -> None:
     """Print an error and its next step on standard error."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = PlainConsole(stderr=True, soft_wrap=True)
     console.print("error:", style="bold red", end=" ")
-    console.print(error.message, markup=False)
+    console.print(error.message)
     if error.hint:
-        console.print(error.hint, style="dim", markup=False)
+        console.print(error.hint, style="dim")
 
 
 def caution(
@@ -67,7 +74,8 @@ def caution(
 ) -> None:
     """``warnings.showwarning``: GANBench's own warnings are one line, without a place in the source."""
     if issubclass(category, GanbenchWarning) and file is None:
-        Console(stderr=True, soft_wrap=True, highlight=False).print(f"[yellow]warning:[/] {escape(str(message))}")
+        told = Text.assemble(("warning:", "yellow"), f" {message}")
+        PlainConsole(stderr=True, soft_wrap=True).print(told)
     else:
         text = warnings.formatwarning(message, category, filename, lineno, line)
-        (file or sys.stderr).write(text)
+        (file or sys.stderr).write(plain(text))

@@ -14,7 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ganbench.cli import completion
-from ganbench.cli.base import app, complain, console
+from ganbench.cli.base import app, complain, console, echo
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError
 from ganbench.leaderboards.published import installed_source, published_folder, rules_of
@@ -59,7 +59,8 @@ def compare(
     """Say which of two rows is better, by how much, how certain that is, and how many seeds would settle it."""
     from ganbench.leaderboards.comparison import compare as compare_rows
 
-    folders = [_records_of(text) for text in (a, b)]
+    lost = list[RecordError]()
+    folders = [_records_of(text, lost) for text in (a, b)]
     sources = _sources(protocol, [record for folder in folders for record in folder or ()], runs, published)
     (first, table), (other, _) = (_row(text, folder, sources) for text, folder in zip((a, b), folders, strict=True))
     if first.records == other.records:
@@ -70,16 +71,21 @@ def compare(
     label, standing = table.label(column), _standing((first, other), column, sources)
     found = compare_rows((first, other), (a, b), column, table.columns[column], label, standing)
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
+        echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
     else:
         _print(found)
+    for error in lost:
+        complain(error)
+    if lost:
+        raise typer.Exit(2)
 
 
-def _records_of(text: str) -> list[Record] | None:
-    """The records of a run's folder, or of the folder above its seeds; None if ``text`` names a row.
+def _records_of(text: str, lost: list[RecordError]) -> list[Record] | None:
+    """The records of a run's folder, or of the folder above its seeds; None if ``text`` names a row. Errors of records
+    that cannot be read are added to ``lost``.
 
     Raises:
-        GanbenchError: there are none, or one cannot be read.
+        GanbenchError: there are none, or none can be read.
     """
     path = Path(text)
     files = [path] if path.is_file() else [*path.glob("record.json"), *path.glob("*/record.json")]
@@ -87,8 +93,9 @@ def _records_of(text: str) -> list[Record] | None:
         what = "holds no runs" if path.is_dir() else "does not exist"
         raise GanbenchError(f"{text} {what}", "give a row, or a folder like runs/digits-16-v1/dcgan+wgan-gp")
     records, errors = read_all(files)
-    if errors:
+    if errors and not records:
         raise errors[0]
+    lost += errors
     return records or None
 
 

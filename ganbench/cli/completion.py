@@ -14,6 +14,7 @@ import typer
 
 from ganbench import plugins
 from ganbench.leaderboards.published import published_folder
+from ganbench.plain import plain_line
 from ganbench.plugins.hookspecs import KINDS
 from ganbench.runs.plan import DEFAULT_PROTOCOL
 
@@ -91,7 +92,10 @@ def _listed(incomplete: str, offers: Iterable[Offer]) -> list[Offer]:
 
 
 def _starting(incomplete: str, offers: Iterable[Offer]) -> list[Offer]:
-    return [(name, text) for name, text in offers if name.startswith(incomplete)]
+    """Only names that the shell can print as they are."""
+    return [
+        (name, plain_line(text)) for name, text in offers if name.startswith(incomplete) and name == plain_line(name)
+    ]
 
 
 def _path(ctx: typer.Context, option: str) -> Path:

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.status import Status
 
-from ganbench.cli.base import app, console
+from ganbench.cli.base import app, console, echo
 
 
 @app.command()
@@ -26,15 +25,15 @@ def doctor(
     """
     from ganbench.cli.diagnosis import look
 
-    with Status("looking", console=Console(stderr=True)) as status:
+    with Status("looking", console=console(stderr=True)) as status:
         report = look(runs, lambda what: status.update(f"looking at {what}"))
     found = report.plain
     if as_json:
-        typer.echo(json.dumps(found, indent=1))
+        echo(json.dumps(found, indent=1))
     else:
         terminal = console()
         for line in _lines(found):
-            terminal.print(line, markup=False, soft_wrap=True)
+            terminal.print(line, soft_wrap=True)
     if report.problems:
         raise typer.Exit(1)
 

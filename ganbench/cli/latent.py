@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from ganbench.cli.base import app, console
 from ganbench.cli.runs import run_folders
@@ -75,10 +76,8 @@ def interpolate(
         pictures.save_animation(shown, STEPS_A_SECOND, out)
     else:
         write(Split(x.flatten(0, 1)), dataset.spec, out, columns=steps)
-    console().print(
-        f"{pairs} path{'s' * (pairs != 1)} of {steps} samples, {mode.value}, of {folder} in [bold]{out}[/]",
-        soft_wrap=True,
-    )
+    what = f"{pairs} path{'s' * (pairs != 1)} of {steps} samples, {mode.value},"
+    console().print(Text.assemble(f"{what} of {folder} in ", (str(out), "bold")), soft_wrap=True)
 
 
 @latent.command()
@@ -132,7 +131,7 @@ def maximise(
         table.add_row(str(row[0]), f"{row[1]:.4g}", f"{row[2]:.4g}")
     console().print(table)
     what = f"{len(wanted)} unit{'s' * (len(wanted) != 1)} of {player.value}'s layer {layer}"
-    console().print(f"{what} of {folder} in [bold]{out}[/]", soft_wrap=True)
+    console().print(Text.assemble(f"{what} of {folder} in ", (str(out), "bold")), soft_wrap=True)
 
 
 def _players(run: Path) -> tuple[Path, GAN, Dataset]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from ganbench.cli import completion
-from ganbench.cli.base import app, complain, console
+from ganbench.cli.base import app, complain, console, echo
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, RecordError
 from ganbench.leaderboards.published import installed_source, published_folder, rules_of
@@ -116,7 +117,7 @@ def _publish(protocol: str, runs: Path, out: Path) -> None:
     if not records and not folder.is_dir():
         raise RecordError(f"there are no runs of {rules.name} to publish", f"ganbench run --protocol {protocol} ...")
     changed = write_folder(records, rules, folder, timings)
-    console().print(f"[bold]{folder}[/]: {len(changed)} files written", soft_wrap=True)
+    console().print(Text.assemble((str(folder), "bold"), f": {len(changed)} files written"), soft_wrap=True)
 
 
 def _print(table: Table, as_format: Format, wide: bool) -> None:
@@ -137,7 +138,7 @@ def _print(table: Table, as_format: Format, wide: bool) -> None:
             Format.json: to_json,
             Format.html: to_page,
         }
-        typer.echo(renderers[as_format](table), nl=False)
+        echo(renderers[as_format](table), end="")
 
 
 def show_table(protocol: Protocol, files: Iterable[Path], terminal: Console, *, as_json: bool) -> None:
@@ -152,7 +153,7 @@ def show_table(protocol: Protocol, files: Iterable[Path], terminal: Console, *, 
     known, _ = read_all(records_in(folder)) if folder else ([], [])
     table = build(records, protocol, published=(), known=known, installed=installed_source)
     if as_json:
-        typer.echo(to_json(table), nl=False)
+        echo(to_json(table), end="")
     else:
         terminal.print(to_rich(table, terminal.width))
     for error in errors:

@@ -14,12 +14,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ganbench import plugins
 from ganbench.cli import completion
-from ganbench.cli.base import app, console
+from ganbench.cli.base import app, console, echo
 from ganbench.contracts.settings import names_of
 from ganbench.errors import GanbenchError, PluginError
 from ganbench.plugins.hookspecs import KINDS
@@ -66,7 +66,7 @@ def list_plugins(
     if check:
         _check(found, timeout, offline=not wanted, as_json=as_json)
     elif as_json:
-        typer.echo(json.dumps([{field: getattr(s, field) for field in FIELDS} for s in found], indent=1))
+        echo(json.dumps([{field: getattr(s, field) for field in FIELDS} for s in found], indent=1))
     else:
         console().print(_table(found))
         for source in found:
@@ -81,12 +81,11 @@ def _split(names: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 def _table(found: Sequence[Source]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("kind", "name", "what it is", "package"):
-        table.add_column(heading, no_wrap=heading in {"kind", "name"}, overflow="fold")
+    for heading, style in (("kind", ""), ("name", "bold"), ("what it is", ""), ("package", "dim")):
+        table.add_column(heading, style=style, no_wrap=heading in {"kind", "name"}, overflow="fold")
     last = ""
     for s in found:
-        package = f"[dim]{escape(f'{s.package} {s.version}')}[/]"
-        table.add_row(s.kind if s.kind != last else "", f"[bold]{escape(s.name)}[/]", escape(s.summary), package)
+        table.add_row(s.kind if s.kind != last else "", s.name, s.summary, f"{s.package} {s.version}")
         last = s.kind
     return table
 
@@ -98,13 +97,12 @@ def _print_settings(source: Source) -> None:
     if not names:
         return
     terminal = console()
-    terminal.print(
-        f"\n[bold]{escape(source.name)}[/] has settings; change them with --set {source.kind}.{names[0]}=VALUE:"
-    )
+    change = f" has settings; change them with --set {source.kind}.{names[0]}=VALUE:"
+    terminal.print(Text.assemble("\n", (source.name, "bold"), change))
     for name in names:
-        terminal.print(f"  {name} = {getattr(settings, name)}", markup=False)
+        terminal.print(f"  {name} = {getattr(settings, name)}")
     told = inspect.getdoc(type(settings)) or ""
-    terminal.print(textwrap.indent(told.replace("``", ""), "  "), markup=False, highlight=False, style="dim")
+    terminal.print(textwrap.indent(told.replace("``", ""), "  "), style="dim")
 
 
 def _settings_of(source: Source) -> object:
@@ -174,7 +172,7 @@ def _check(sources: Sequence[Source], timeout: float, *, offline: bool, as_json:
         if not as_json:
             line(health)
     if as_json:
-        typer.echo(json.dumps([_plain(health) for health in looked_at], indent=1))
+        echo(json.dumps([_plain(health) for health in looked_at], indent=1))
     else:
         _print_findings(looked_at)
     if not all(health.good for health in looked_at):
@@ -195,13 +193,13 @@ def _plain(health: Health) -> dict[str, Any]:
     }
 
 
-def _word(health: Health) -> str:
+def _word(health: Health) -> Text:
     count = len(health.findings)
     return {
-        "ok": "[green]ok[/]",
-        "found": f"[yellow]{count} finding{'s' * (count > 1)}[/]",
-        "declined": "[dim]not checked[/]",
-        "unusable": "[bold red]cannot be used[/]",
+        "ok": Text("ok", "green"),
+        "found": Text(f"{count} finding{'s' * (count > 1)}", "yellow"),
+        "declined": Text("not checked", "dim"),
+        "unusable": Text("cannot be used", "bold red"),
     }[health.status]
 
 
@@ -221,7 +219,7 @@ def _liner(sources: Sequence[Source]) -> Any:
         s = health.source
         said = " ".join(filter(None, [health.message.removeprefix(f"{s} cannot be used: "), *health.notes]))
         head = f"{s.kind:<{kinds}}  {s.label:<{labels}}  {f'{s.package} {s.version}':<{packages}}"
-        terminal.print(f"{escape(head)}  {_word(health)}  [dim]{escape(said)}[/]", soft_wrap=True)
+        terminal.print(Text.assemble(f"{head}  ", _word(health), "  ", (said, "dim")), soft_wrap=True)
 
     return line
 
@@ -231,12 +229,12 @@ def _print_findings(looked_at: Sequence[Health]) -> None:
     for health in looked_at:
         if health.good:
             continue
-        terminal.print(f"\n[bold]the {health.source.kind} {escape(str(health.source))}[/]", soft_wrap=True)
+        terminal.print(f"\nthe {health.source.kind} {health.source}", style="bold", soft_wrap=True)
         if health.status == "unusable":
             place = health.traceback if "--debug" in sys.argv else ""
-            terminal.print("\n".join(filter(None, [health.message, health.hint, place])), markup=False, soft_wrap=True)
+            terminal.print("\n".join(filter(None, [health.message, health.hint, place])), soft_wrap=True)
         for number, finding in enumerate(health.findings, 1):
-            terminal.print(f"{number}. {finding}", markup=False, soft_wrap=True)
+            terminal.print(f"{number}. {finding}", soft_wrap=True)
     count = Counter(health.status for health in looked_at)
     words = {"ok": "ok", "found": "with findings", "unusable": "unusable", "declined": "not checked"}
     parts = [f"{number} {words[status]}" for status, number in count.items()]
@@ -251,9 +249,9 @@ def _print_checks(kind: str) -> None:
     terminal = console()
     for name, checks in CHECKS.items():
         if kind in ("", name):
-            terminal.print(f"\n[bold]{name}[/]  ({len(checks.names)} checks)")
+            terminal.print(Text.assemble("\n", (name, "bold"), f"  ({len(checks.names)} checks)"))
             for check in checks.names:
-                terminal.print(f"\n{check}\n  {checks.why(check)}", markup=False)
+                terminal.print(f"\n{check}\n  {checks.why(check)}")
 
 
 # -- protocols ---------------------------------------------------------------------------------------------------------
@@ -276,4 +274,4 @@ def show_protocol(
     from ganbench.plugins.protocols import load_protocol
 
     protocol = load_protocol(name)
-    typer.echo(f"# digest {protocol.digest}\n{to_toml(protocol)}", nl=False)
+    echo(f"# digest {protocol.digest}\n{to_toml(protocol)}", end="")

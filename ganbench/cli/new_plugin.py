@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
+from rich.text import Text
 
 from ganbench.cli.base import app, console
 from ganbench.plugins import scaffold
@@ -44,9 +44,10 @@ def new_plugin(
     scaffold.check_free(chosen, kinds)
     folder = scaffold.write(chosen, kinds, out)
     terminal = console()
-    terminal.print(f"wrote [bold]{escape(str(folder))}[/]: {', '.join(kinds)}. Next:\n", soft_wrap=True)
+    told = Text.assemble("wrote ", (str(folder), "bold"), f": {', '.join(kinds)}. Next:\n")
+    terminal.print(told, soft_wrap=True)
     for command in _next(folder, chosen.distribution):
-        terminal.print(f"  {command}", markup=False, soft_wrap=True)
+        terminal.print(f"  {command}", soft_wrap=True)
 
 
 def _next(folder: Path, distribution: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from ganbench import plugins
 from ganbench.cli import completion
@@ -63,12 +63,13 @@ def reproduce(
         rows = read_history(Path(job.folder, "history.jsonl"))
     changes = conditions(then, now)
     for change in changes:
-        terminal.print(f"[yellow]changed:[/] {escape(change.sentence)}", soft_wrap=True)
+        terminal.print(Text.assemble(("changed:", "yellow"), f" {change.sentence}"), soft_wrap=True)
     found = compare(then, now, changes, others, [row["kimg"] for row in rows])
     colour = "red" if not found.reproduced else "green" if found.exact else "yellow"
-    terminal.print(f"{escape(then.entry)}, seed {then.seed}: [bold {colour}]{found.verdict}[/]", soft_wrap=True)
+    verdict = (found.verdict, f"bold {colour}")
+    terminal.print(Text.assemble(f"{then.entry}, seed {then.seed}: ", verdict), soft_wrap=True)
     for line in _details(then, now, found):
-        terminal.print(f"  {line}", soft_wrap=True, markup=False)
+        terminal.print(f"  {line}", soft_wrap=True)
     if not found.reproduced:
         raise typer.Exit(1)
 

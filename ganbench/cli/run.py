@@ -10,10 +10,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from ganbench import plugins
 from ganbench.cli import completion
-from ganbench.cli.base import app, console
+from ganbench.cli.base import app, console, echo
 from ganbench.cli.leaderboard import show_table
 from ganbench.cli.options import Archs, Device, Losses, Tricks
 from ganbench.errors import GanbenchError, ProtocolError
@@ -88,22 +89,23 @@ def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> N
     if runs:
         show_table(plan.protocol, [job.record_file for job in done], terminal, as_json=as_json)
     elif as_json:
-        typer.echo('{"rows": []}')
+        echo('{"rows": []}')
     for message in outcome.declined:
-        terminal.print(f"[yellow]left out:[/] {message}")
+        terminal.print(Text.assemble(("left out:", "yellow"), f" {message}"))
     for error in outcome.broken.values():
-        terminal.print(f"[red]left out:[/] {error.message}; {error.hint}")
+        terminal.print(Text.assemble(("left out:", "red"), f" {error.message}; {error.hint}"))
     for line in outcome.lost:
-        terminal.print(f"[red]lost:[/] {line}; {_how_to_go_on(plan)}")
+        terminal.print(Text.assemble(("lost:", "red"), f" {line}; {_how_to_go_on(plan)}"))
     if outcome.interrupted:
-        terminal.print(f"[yellow]interrupted:[/] {_how_to_go_on(plan)}")
+        terminal.print(Text.assemble(("interrupted:", "yellow"), f" {_how_to_go_on(plan)}"))
         raise typer.Exit(130)
     if (outcome.declined or outcome.broken) and not runs:
         raise list({**outcome.declined, **outcome.broken}.values())[-1]
     crashed = [Path(job.folder, "error.txt") for job in runs if Path(job.folder, "error.txt").exists()]
     if crashed:
         more = f" and {len(crashed) - 1} more" if len(crashed) > 1 else ""
-        terminal.print(f"[red]error:[/] the traceback is in {crashed[0]}{more}", soft_wrap=True)
+        told = Text.assemble(("error:", "red"), f" the traceback is in {crashed[0]}{more}")
+        terminal.print(told, soft_wrap=True)
     if outcome.lost or outcome.broken or crashed:
         raise typer.Exit(1)
 
@@ -116,7 +118,7 @@ def _how_to_go_on(plan: Plan) -> str:
 
 def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None:
     """Where the files are, and what to try next: commands that can be copied."""
-    lines = [f"\nrecords, histories and samples: [bold]{out / plan.protocol.name}[/]"]
+    lines = [Text.assemble("\nrecords, histories and samples: ", (str(out / plan.protocol.name), "bold"))]
     trained = [
         Path(job.folder) for job in plan.jobs if not job.yardstick and Path(job.folder, "checkpoint.pt").exists()
     ]
@@ -126,13 +128,13 @@ def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None
     alone = ["--no-published"] if published_folder(plan.protocol.name) and not among else []
     command = shlex.join(["ganbench", "leaderboard", *name, *runs, *alone])
     if trained and (samples := sorted((trained[0] / "samples").glob("*.png"))):
-        lines.append(f"the last samples of {trained[0].parent.name}, {trained[0].name}: [bold]{samples[-1]}[/]")
-    lines.append(
-        f"next: [bold]{command}[/] {'shows this among the published rows' if among else 'prints this table again'}"
-    )
+        whose = f"the last samples of {trained[0].parent.name}, {trained[0].name}: "
+        lines.append(Text.assemble(whose, (str(samples[-1]), "bold")))
+    what = "shows this among the published rows" if among else "prints this table again"
+    lines.append(Text.assemble("next: ", (command, "bold"), f" {what}"))
     if trained:
         drawing = shlex.join(["ganbench", "sample", str(trained[0]), "-n", "64", "--out", "grid.png"])
-        lines.append(f"      [bold]{drawing}[/] draws new samples")
+        lines.append(Text.assemble("      ", (drawing, "bold"), " draws new samples"))
     for line in lines:
         terminal.print(line, soft_wrap=True)
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
-from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
-from ganbench.cli.base import app, console
+from ganbench.cli.base import app, complain, console, echo
 from ganbench.errors import RecordError
 from ganbench.records.collapse import collapses_of
 from ganbench.records.record import Cost, Record, SelfChecks
@@ -53,25 +54,35 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as it is stored.")] = False,
 ) -> None:
     """Print everything known about a run: scores, recipe, speed, cost, provenance."""
-    paths = [run] if run.is_file() else [folder / "record.json" for folder in run_folders(run, "record.json")]
-    records = [read(path) for path in paths]
-    if as_json:
-        texts = [path.read_text("utf-8").rstrip() for path in paths]
-        typer.echo(texts[0] if len(texts) == 1 else f"[{','.join(texts)}]")
-        return
-    for record, path in zip(records, paths, strict=True):
-        _describe(record, path)
+    alone = run.exists() and not run.is_dir()
+    paths = [run] if alone else [folder / "record.json" for folder in run_folders(run, "record.json")]
+    found, errors = {}, list[RecordError]()
+    for path in paths:
+        try:
+            found[path] = read(path)
+        except RecordError as error:
+            errors.append(error)
+    if as_json and found:
+        texts = [msgspec.json.format(path.read_text("utf-8"), indent=1) for path in found]
+        echo(texts[0] if len(paths) == 1 else f"[{','.join(texts)}]")
+    elif not as_json:
+        for path, record in found.items():
+            _describe(record, path)
+    for unread in errors:
+        complain(unread)
+    if errors:
+        raise typer.Exit(2)
 
 
 def _describe(record: Record, path: Path) -> None:
     terminal = console()
-    colour = "green" if record.status == "ok" else "red"
-    collapsed = ", [red]collapsed[/]" if collapses_of(record) else ""
-    terminal.print(
-        f"[bold]{record.entry}[/], seed {record.seed}, on {record.protocol}: [{colour}]{record.status}[/]{collapsed}"
-    )
+    title = Text.assemble((record.entry, "bold"), f", seed {record.seed}, on {record.protocol}: ")
+    title.append(record.status, "green" if record.status == "ok" else "red")
+    if collapses_of(record):
+        title.append(", ").append("collapsed", "red")
+    terminal.print(title)
     if record.reason:
-        terminal.print(f"  {record.reason}", markup=False)
+        terminal.print(f"  {record.reason}")
     sections = {
         "scores": _score_rows(record),
         "recipe": [(name, str(value), record.recipe_from.get(name, "")) for name, value in record.recipe.items()],
@@ -84,15 +95,15 @@ def _describe(record: Record, path: Path) -> None:
         "speed": _speed_rows(record),
         "provenance": _provenance_rows(record),
     }
-    for title, rows in sections.items():
-        table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading, rows in sections.items():
+        table = Table("", "", Column(style="dim"), box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         for row in rows:
             if row[1]:
-                table.add_row(f"  {row[0]}", row[1], f"[dim]{row[2]}[/]")
+                table.add_row(f"  {row[0]}", row[1], row[2])
         if table.row_count:
-            terminal.print(f"[bold]{title}[/]")
+            terminal.print(heading, style="bold")
             terminal.print(table)
-    terminal.print(f"[dim]{path}[/]\n", soft_wrap=True)
+    terminal.print(f"{path}\n", style="dim", soft_wrap=True)
 
 
 def _score_rows(record: Record) -> list[tuple[str, str, str]]:
@@ -101,7 +112,7 @@ def _score_rows(record: Record) -> list[tuple[str, str, str]]:
         draws = [draw[name] for draw in record.draws if name in draw]
         spread = f"draws: {', '.join(f'{d:.4g}' for d in draws)}" if len(draws) > 1 else ""
         rows.append((name, f"{value:.4g}", spread))
-    return rows + [(name, "–", escape(reason)) for name, reason in record.absent.items()]
+    return rows + [(name, "–", reason) for name, reason in record.absent.items()]
 
 
 def _way_rows(record: Record) -> list[tuple[str, str, str]]:
@@ -151,7 +162,7 @@ def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
         *_cpu_rows(record),
         ("sampling", f"{speed.sample:,.0f} images/s" if speed.sample and alone else "", ""),
         ("iteration", f"{speed.step_ms:.2f} ms" if speed.windows and alone else "", ""),
-        ("mode", escape(speed.mode), "how iterations were carried out"),
+        ("mode", speed.mode, "how iterations were carried out"),
         *_arithmetic_rows(record),
         ("peak memory", f"{speed.peak_memory_mb:,.0f} MB", ""),
         ("cost", f"{cost.images:,} images", f"{cost.train_seconds:.1f} s training, {cost.judge_seconds:.1f} s judging"),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.text import Text
 
 from ganbench.cli.base import app, console
 from ganbench.cli.runs import run_folders
@@ -82,4 +83,4 @@ def sample(
     refuse_unfit(out, dataset.spec)
     like = conditions(gan, dataset, n, label)
     write(drawn(gan, like, seed, torch.device("cpu")), dataset.spec, out, like)
-    console().print(f"{n} samples of {folder} in [bold]{out}[/]", soft_wrap=True)
+    console().print(Text.assemble(f"{n} samples of {folder} in ", (str(out), "bold")), soft_wrap=True)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import msgspec
 import typer
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from ganbench import plugins
 from ganbench.cli import completion
-from ganbench.cli.base import app, complain, console
+from ganbench.cli.base import app, complain, console, echo
 from ganbench.cli.options import Archs, Device, Losses, Tricks
 from ganbench.cli.run import tricks_of
 from ganbench.cli.runs import in_units
@@ -56,11 +56,11 @@ def time(
         jobs, gone = _named(where, arch or [], loss or [], trick or []), dict[str, GanbenchError]()
     else:
         jobs, gone = _rows_of(where, protocol, terminal)
-    say = _silent if quiet or as_json else partial(terminal.print, style="dim", markup=False, soft_wrap=True)
+    say = _silent if quiet or as_json else partial(terminal.print, style="dim", soft_wrap=True)
     try:
         timed = time_rows(jobs, rounds, say)
     except KeyboardInterrupt:
-        terminal.print("[yellow]interrupted:[/] nothing was written")
+        terminal.print(Text.assemble(("interrupted:", "yellow"), " nothing was written"))
         raise typer.Exit(130) from None
     except (Unsteady, Lost) as error:
         complain(error)
@@ -115,7 +115,8 @@ def _rows_of(where: _Where, protocol: str, terminal: Console) -> tuple[list[Job]
     others = dict.fromkeys(row.entry.name for row in rows if row.entry not in entries)
     if others:
         what = "custom, edited or incomplete rows are not timed"
-        terminal.print(f"[yellow]left out:[/] {what}: {escape(listed(list(others)))}", soft_wrap=True)
+        told = Text.assemble(("left out:", "yellow"), f" {what}: {listed(list(others))}")
+        terminal.print(told, soft_wrap=True)
     jobs, gone = list[Job](), dict[str, GanbenchError]()
     for entry in entries:
         try:
@@ -144,17 +145,17 @@ def _report(timed: Timed, runs: Path, terminal: Console, as_json: bool) -> None:
     """Write the timings, print them, and report whatever went wrong in a sentence and an exit code."""
     for row, error in timed.left_out.items():
         why = "; ".join(filter(None, [error.message, error.hint]))
-        terminal.print(f"[red]left out:[/] {escape(f'{row}: {why}')}", soft_wrap=True)
+        terminal.print(Text.assemble(("left out:", "red"), f" {row}: {why}"), soft_wrap=True)
     if not timed.timings:
         raise list(timed.left_out.values())[-1]
     folder = write_all(timed.timings, runs)
     if as_json:
-        typer.echo(msgspec.json.encode({"timings": timed.timings}))
+        echo(msgspec.json.encode({"timings": timed.timings}).decode())
     else:
         terminal.print(_table(timed.timings, terminal.width))
         for line in _below(timed.timings):
-            terminal.print(line, style="dim", markup=False, soft_wrap=True)
-        terminal.print(f"timing records: [bold]{folder}[/]", soft_wrap=True)
+            terminal.print(line, style="dim", soft_wrap=True)
+        terminal.print(Text.assemble("timing records: ", (str(folder), "bold")), soft_wrap=True)
     if timed.left_out:
         raise typer.Exit(1)
 
@@ -168,13 +169,13 @@ def _table(timings: Sequence[Timing], width: int) -> Table:
     for name in ("IQR", "per image", "repeated", "ms/step", "of peak", "MiB", "samples/s"):
         if max(map(len, texts)) + sum(widths.values()) + 2 * len(widths) + 3 > width:
             del widths[name]
-    table = Table(title=f"{timings[0].protocol}: each row timed alone", title_justify="left")
+    table = Table(title=Text(f"{timings[0].protocol}: each row timed alone"), title_justify="left")
     table.box, table.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
     table.add_column("row", overflow="fold")
     for heading in widths:
         table.add_column(heading, justify="right", no_wrap=True)
     for entry, cells in texts.items():
-        table.add_row(escape(entry), *(cells[heading] for heading in widths))
+        table.add_row(entry, *(cells[heading] for heading in widths))
     return table
 
 

@@ -14,6 +14,7 @@ import msgspec
 from ganbench.leaderboards.rows import COSTS, Entry, Row
 from ganbench.leaderboards.statistics import Summary
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
+from ganbench.plain import plain, plain_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,6 +60,8 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
 
 TIMED = ("samples/s", "step_ms", "peak_share")
 """Columns that only a timing fills."""
+_FORMULA = ("=", "+", "-", "@")
+"""What a spreadsheet takes for the beginning of a formula; an apostrophe before it says that it is text."""
 _WHOLE = ("params_g", "params_d")
 _COUNTS = ("rank", "rank worst", "ok", "seeds", "missing", "reached target", "collapsed", *_WHOLE)
 
@@ -109,14 +112,22 @@ def to_frame(table: Table) -> pd.DataFrame:
 
 
 def to_csv(table: Table) -> str:
-    """``to_frame``, floats to six digits (the last bits of a quantile differ between machines)."""
+    """``to_frame``, floats to six digits (the last bits of a quantile differ between machines), no text a formula."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_names(table))
+    writer.writerow(map(_cell, _names(table)))
     for row in table.rows:
-        values = _flat(table, row).values()
-        writer.writerow([f"{value:.6g}" if isinstance(value, float) else value for value in values])
+        writer.writerow(map(_cell, _flat(table, row).values()))
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if not isinstance(value, str):
+        return value
+    text = plain_line(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _names(table: Table) -> list[str]:
@@ -137,7 +148,7 @@ def to_json(table: Table) -> str:
         "notes": table.notes,
     }
     compact = json.dumps(whole, ensure_ascii=False, allow_nan=False)  # with an indent, json is three times as slow
-    return msgspec.json.format(compact, indent=1) + "\n"
+    return plain(msgspec.json.format(compact, indent=1)) + "\n"
 
 
 def _tree(table: Table, row: Row) -> dict[str, Any]:

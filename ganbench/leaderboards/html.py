@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable
-from html import escape
 
 from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number
 from ganbench.leaderboards.rows import PARTS, Part, Row
 from ganbench.leaderboards.table import Table
+from ganbench.plain import plain_line
 
 TITLES: dict[Part, str] = {
     "ranked": "Ranking",
@@ -52,17 +53,17 @@ def to_html(table: Table) -> str:
     """A fragment: one table for each part, and the notes below."""
     blocks = [_block(table, part) for part in PARTS if table.rows_of(part)]
     notes = [*footnotes_of(table), *table.failures, *table.collapses, *table.left_out, *table.notes]
-    listing = "".join(f"<li>{escape(note)}</li>" for note in notes)
+    listing = "".join(f"<li>{_escape(note)}</li>" for note in notes)
     return f'<div class="ganbench"><style>{STYLE}</style>{"".join(blocks)}<ul>{listing}</ul></div>'
 
 
 def to_page(table: Table) -> str:
     """A complete page; a click on a heading sorts by it."""
-    about = escape(table.protocol.description) if table.protocol else ""
+    about = _escape(table.protocol.description) if table.protocol else ""
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(table.name)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_escape(table.name)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{PAGE_STYLE}</style></head>'
-        f"<body><h1>{escape(table.name)}</h1><p>{about}</p><p>Digest {table.digest}. "
+        f"<body><h1>{_escape(table.name)}</h1><p>{about}</p><p>Digest {_escape(table.digest)}. "
         f'<a href="table.csv">Every number as CSV</a>, <a href="README.md">how to read and reproduce this</a>, '
         f'<a href="records/">the records</a>.</p>\n{to_html(table)}\n<script>{SORT}</script></body></html>\n'
     )
@@ -70,7 +71,7 @@ def to_page(table: Table) -> str:
 
 def _block(table: Table, part: Part) -> str:
     headings = headings_of(table, part)
-    head = "".join(f"<th{_side(key)}>{escape(text)}</th>" for key, text in headings.items())
+    head = "".join(f"<th{_side(key)}>{_escape(text)}</th>" for key, text in headings.items())
     rows = "\n".join(_row(table, row, headings) for row in table.rows_of(part))
     return f"<table><caption>{TITLES[part]}</caption><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>\n"
 
@@ -78,8 +79,12 @@ def _block(table: Table, part: Part) -> str:
 def _row(table: Table, row: Row, keys: Iterable[str]) -> str:
     cells = cells_of(table, row)
     marked = "yardstick" if row.kind == "yardstick" else "trouble" if row.trouble else ""
-    shown = "".join(f"<td{_side(key)}>{escape(cells.get(key, ''))}</td>" for key in keys)
+    shown = "".join(f"<td{_side(key)}>{_escape(cells.get(key, ''))}</td>" for key in keys)
     return f'<tr class="{marked}">{shown}</tr>' if marked else f"<tr>{shown}</tr>"
+
+
+def _escape(text: str) -> str:
+    return html.escape(plain_line(text))
 
 
 def _side(key: str) -> str:

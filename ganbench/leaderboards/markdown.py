@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 
 from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number, plural
 from ganbench.leaderboards.rows import Part
 from ganbench.leaderboards.table import Table
+from ganbench.plain import plain_line
 
 TOLD: dict[Part, tuple[str, str]] = {
     "unstable": (
@@ -28,7 +30,7 @@ TOLD: dict[Part, tuple[str, str]] = {
 def to_markdown(table: Table) -> str:
     """The README of a published leaderboard."""
     rule = table.protocol.description if table.protocol else ""
-    parts = [f"# {table.name}", _prose(rule), _rules(table), "## How to read this", _reading(table)]
+    parts = [f"# {_escape(table.name)}", _prose(rule), _rules(table), "## How to read this", _reading(table)]
     ranking = _pipes(table, "ranked") or ("No complete rows yet." if table.rows else "No runs yet.")
     parts += ["## Ranking", ranking]
     for part, (title, told) in TOLD.items():
@@ -40,7 +42,7 @@ def to_markdown(table: Table) -> str:
     if table.left_out or table.notes:
         parts += ["## Notes", _bullets([*table.left_out, *table.notes])]
     parts += ["## Reproduce", *_reproduce(table), "## Machines", _bullets(_machines(table)) or "None yet."]
-    command = f"`ganbench leaderboard {table.name} --write`"
+    command = _code(shlex.join(["ganbench", "leaderboard", table.name, "--write"]))
     parts.append(f"*Written by {command} from `records/`. Do not edit: change the records.*")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -51,17 +53,17 @@ def _rules(table: Table) -> str:
     if protocol is not None:
         training, judging = protocol.training, protocol.evaluation
         size = f" at {protocol.resolution} px" if protocol.resolution else ""
-        space = f" in the feature space of `{judging.extractor}`" if judging.extractor else ""
+        space = f" in the feature space of {_code(judging.extractor)}" if judging.extractor else ""
         draws = f"{judging.draws} x " if judging.draws > 1 else ""
         rules = [
-            f"data: `{protocol.dataset}`{size}",
+            f"data: {_code(protocol.dataset)}{size}",
             f"budget: {training.budget_kimg:g} thousand real samples shown to D, {training.batch} at a time",
             f"judged at the end of the budget on {draws}{judging.samples} samples{space}",
         ]
     rules += [
-        f"headline: `{table.headline}`",
+        f"headline: {_code(table.headline)}",
         f"seeds: {', '.join(map(str, table.seeds))}",
-        f"digest: `{table.digest}`",
+        f"digest: {_code(table.digest)}",
     ]
     return "\n".join(f"* {rule}" for rule in rules)
 
@@ -71,8 +73,8 @@ def _reading(table: Table) -> str:
     yardsticks = " Yardsticks, in italics, were not trained; the same code scores them." if drawn else ""
     return (
         "Every row had the same data and the same number of real images shown to its discriminator, and was "
-        f"scored at the end of the budget. Its rank by {table.label(table.headline)} is a range: it could be any of "
-        "these, as far as the seeds tell. A wide range belongs to a row whose seeds differ much."
+        f"scored at the end of the budget. Its rank by {_escape(table.label(table.headline))} is a range: it could be "
+        "any of these, as far as the seeds tell. A wide range belongs to a row whose seeds differ much."
         + yardsticks
         + _floor(table)
     )
@@ -96,14 +98,19 @@ def _floor(table: Table) -> str:
 def _reproduce(table: Table) -> list[str]:
     entries = table.block("entry")
     if not entries:
-        return [f"```\nganbench run --arch ARCH --loss LOSS --protocol {table.name}\n```"]
+        return [_command("--arch", "ARCH", "--loss", "LOSS", "--protocol", table.name)]
     first = entries[0]
-    tricks = "".join(f" --trick {trick}" for trick in table.tricks(first))
-    combination = f"--arch {table.part(first, 'arch')} --loss {table.part(first, 'loss')}{tricks}"
+    tricks = [word for trick in table.tricks(first) for word in ("--trick", trick)]
+    combination = ["--arch", table.part(first, "arch"), "--loss", table.part(first, "loss"), *tricks]
     return [
         "One row (every seed; the same machine and versions give the same bits):",
-        f"```\nganbench run {combination} --protocol {table.name}\n```",
+        _command(*combination, "--protocol", table.name),
     ]
+
+
+def _command(*words: str) -> str:
+    """A command to be copied; the shell takes every word as it is."""
+    return f"```\nganbench run {shlex.join(map(plain_line, words))}\n```"
 
 
 def _machines(table: Table) -> list[str]:
@@ -132,13 +139,38 @@ def _pipes(table: Table, part: Part) -> str:
 
 
 def _bullets(sentences: Iterable[str]) -> str:
-    return "\n".join(f"* {_escape(sentence)}" for sentence in sentences)
+    return "\n".join(f"* {_item(sentence)}" for sentence in sentences)
+
+
+def _item(text: str) -> str:
+    return _BLOCK.sub(_escaped, _escape(text))
+
+
+_MARKUP = re.compile(
+    r"[\\|<*`$]|(?<![^\W_])_|_(?![^\W_])"  # emphasis, code, HTML, cells; `d_loss` is none of them
+    r"|\](?=[(\[:])|:(?=//)|(?<=www)\."  # images and links, also those without brackets
+    r"|~(?=~)|(?<=~)~|&(?=#?\w+;)",  # crossed out, entities
+    re.IGNORECASE,
+)
+_BLOCK = re.compile(r"^[#>+=-]|(?<=^\d)[.)](?=\s)")
+"""What would make the beginning of an item a heading, a quotation or another list."""
 
 
 def _escape(text: str) -> str:
-    """Keep Markdown from reading a name or a reason as markup; ``d_loss`` is none."""
-    return re.sub(r"([|<*`]|(?<![^\W_])_|_(?![^\W_]))", r"\\\1", " ".join(text.split()))
+    """Keep Markdown from reading a name or a reason as markup."""
+    return _MARKUP.sub(_escaped, plain_line(text))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\{found[0]}"
+
+
+def _code(text: str) -> str:
+    """A code span; more backticks than the text has in a row end it."""
+    text = plain_line(text)
+    fence = "`" * (max(map(len, re.findall("`+", text)), default=0) + 1)
+    return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
 
 
 def _prose(text: str) -> str:
-    return "\n".join(line.strip() for line in text.strip().splitlines())
+    return "\n".join(_item(line) for line in text.strip().splitlines())

@@ -170,7 +170,7 @@ def _codes(record: Record) -> dict[_Code, Component]:
 
 
 def _hashed_as(part: Component, record: Record) -> str:
-    """Format 1 hashed a module without its imports, format 2 with them; since then the hash states its kind."""
+    """Format 2 did not state how a hash was computed; since then the hash does."""
     return part.hash_kind or f"format {record.format}"
 
 
@@ -240,12 +240,6 @@ def _surroundings(rows: Sequence[Row]) -> list[str]:
     dirty = sum(record.environment.dirty for record in records)
     if dirty:
         notes.append(f"{dirty} of {len(records)} records come from a checkout with uncommitted changes")
-    unsealed = sum(record.format < 2 for record in records)
-    if unsealed:
-        notes.append(
-            f"{unsealed} of {len(records)} records are in a format without seal and fingerprints; "
-            "`ganbench reproduce` tells whether they can be reproduced"
-        )
     free = [record for record in records if record.environment.nondeterministic]
     if free:
         names = sorted({name for record in free for name in record.environment.nondeterministic})

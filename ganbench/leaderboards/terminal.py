@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from ganbench.leaderboards.cells import EVALUATION_SD, SEED_SD, cells_of, footnotes_of, headings_of, is_number, plural
 from ganbench.leaderboards.rows import PARTS
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
+from ganbench.plain import plain_line
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
-from ganbench.leaderboards.cells import EVALUATION_SD, SEED_SD, cells_of, footnotes_of, headings_of, is_number, plural
 
 NARROWEST = 10
 """Characters that a name keeps in a narrow terminal."""
@@ -26,8 +27,10 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
     from rich.text import Text
 
     cells = {row.key: cells_of(table, row) | {"here": "here" if row.here else ""} for row in table.rows}
+    cells = {row: {key: plain_line(text) for key, text in texts.items()} for row, texts in cells.items()}
     mixed = {row.here for row in table.rows} == {True, False}
     headings = headings_of(table, "ranked", noises=noises) | ({"here": ""} if mixed else {})
+    headings = {key: plain_line(text) for key, text in headings.items()}
     widths = {key: _narrowest(table, key, text, cells.values()) for key, text in headings.items()}
     dropped = _too_many(widths, width, table)
     for key in ("loss", "arch"):  # names fold before figures are cut off, and settings have what room is left
@@ -46,8 +49,8 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
     if dropped:
         gone = [text for key, text in headings.items() if key in dropped]
         notes.append(f"not shown for lack of width: {', '.join(gone)}")
-    title = Text(f"{table.name}, {plural(table.seeds, 'seed')}, digest {table.digest}")
-    caption = Text("\n".join(notes))
+    title = Text(plain_line(f"{table.name}, {plural(table.seeds, 'seed')}, digest {table.digest}"))
+    caption = Text("\n".join(map(plain_line, notes)))
     shown = RichTable(title=title, caption=caption, title_justify="left", caption_justify="left")
     shown.box, shown.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
     keys = [key for key in headings if key not in dropped]

@@ -1,4 +1,4 @@
-"""A run's history on disk: a line of JSON for each window of training, sealed with a hash of its content."""
+"""The history of a run, ``history.jsonl``: a line of JSON for each window of training, sealed with a hash of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from ganbench.errors import RecordError
+from ganbench.records.files import read_whole, reason_of
 from ganbench.records.sealing import seal_of, sealed
+
+LARGEST = 256 * 2**20
+"""Bytes. A line has a few hundred."""
+AGAIN = "delete it, or run again with --force"
 
 
 def as_line(row: Mapping[str, Any]) -> str:
@@ -17,23 +22,38 @@ def as_line(row: Mapping[str, Any]) -> str:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The windows of a run, oldest first; none if there is no file.
-
-    A last line without its end is left out: the process was killed while it wrote it. Histories of GANBench 0.1 have no
-    seals and are read as they are.
+    """The windows of a run, oldest first; none if there is no such file. A last line that a killed process did not
+    finish is left out. Histories of GANBench 0.1 have no seals and are read as they are.
 
     Raises:
-        RecordError: the file cannot be read, or a line was changed since it was written.
+        RecordError: the file cannot be read, a line is no JSON object, or was changed since it was written.
     """
-    if not path.exists():
-        return []
     try:
-        text = path.read_bytes().decode()
-        rows = [json.loads(line) for line in text.split("\n")[:-1]]
-    except (OSError, ValueError) as error:
-        raise RecordError(f"{path} is not a readable history: {error}", "run again with --force") from error
+        lines = read_whole(path, LARGEST).splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise _unreadable(path, reason_of(error)) from error
+    finished = [line for line in lines if line.endswith(b"\n")]
+    rows = [_row(line, number, path) for number, line in enumerate(finished, start=1)]
     is_sealed = any("seal" in row for row in rows)
     for number, row in enumerate(rows, start=1):
         if is_sealed and row.pop("seal", None) != seal_of(row):
-            raise RecordError(f"{path} was changed after it was written, in line {number}", "run again with --force")
+            raise RecordError(f"{path} was changed after it was written, in line {number}", AGAIN)
     return rows
+
+
+def _row(line: bytes, number: int, path: Path) -> dict[str, Any]:
+    try:
+        row = json.loads(line)
+    except RecursionError:
+        raise _unreadable(path, f"line {number} is nested too deeply") from None
+    except ValueError as error:
+        raise _unreadable(path, f"line {number}: {error}") from error
+    if not isinstance(row, dict):
+        raise _unreadable(path, f"line {number} is no JSON object")
+    return row
+
+
+def _unreadable(path: Path, why: str) -> RecordError:
+    return RecordError(f"{path} is not a readable history: {why}", AGAIN)

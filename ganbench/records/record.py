@@ -8,10 +8,13 @@ from msgspec import Struct, field
 
 from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
+from ganbench.contracts.protocol import Name, Seed
 
 FORMAT = 3
-"""1: 0.1.0 before its release. 2: fingerprints, best-so-far, curve, self-checks, seal. 3: hashes of code state their
-kind (``ast1:``)."""
+"""1: 0.1.0 before its release; not read any more, as it had no seal. 2: fingerprints, best-so-far, curve, self-checks,
+seal. 3: hashes of code state their kind (``ast1:``)."""
+FORMATS = range(2, FORMAT + 1)
+"""Those that can be read."""
 Status = Literal["ok", "diverged", "error", "timeout", "skipped", "interrupted"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 """Statuses of a run that is over; an ``interrupted`` one can be resumed."""
@@ -186,9 +189,9 @@ class Record(Struct, frozen=True, kw_only=True):
     format: int
     status: Status
     reason: str = ""
-    protocol: str
+    protocol: Name
     digest: str
-    seed: int
+    seed: Seed
     arch: Component | None = None
     loss: Component | None = None
     tricks: tuple[Component, ...] = ()

@@ -1,8 +1,13 @@
-"""Seals: a hash of a file's content that stands in the file, so that nobody changes a number by hand unnoticed."""
+"""Seals: a hash of a file's content that stands in the file, so that no number is changed by accident unnoticed.
+
+A seal needs no key, so it is no signature: anybody who can write the file can seal it again. SECURITY.md says more.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,8 +16,11 @@ import msgspec
 
 from ganbench._version import __version__
 from ganbench.errors import RecordError
+from ganbench.records.files import read_whole, reason_of
 
 T = TypeVar("T")
+LARGEST = 16 * 2**20
+"""Bytes. A record has some ten thousand."""
 
 
 def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -20,36 +28,70 @@ def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**facts, "seal": seal_of(facts)}
 
 
-def read_sealed(path: Path, shape: type[T], newest: int, what: str, again: str, *, since: int = 1) -> T:
+def read_sealed(path: Path, shape: type[T], formats: range, what: str, again: str) -> T:
     """Load what a file holds.
 
     Args:
         path: of the file.
         shape: the structure of its content.
-        newest: the newest format that can be read.
+        formats: those that can be read.
         what, again: what the file is called, and how to make it again, in messages.
-        since: the format that introduced the seal.
 
     Raises:
-        RecordError: the file cannot be read, holds something else, was changed since it was written, or was written by
-            a newer GANBench.
+        RecordError: the file cannot be read, holds something else, was changed since it was written, or is of a format
+            that this GANBench does not read.
     """
     try:
-        facts = msgspec.json.decode(path.read_bytes())
-        number = facts.get("format", 0) if isinstance(facts, dict) else 0
-        if isinstance(number, int) and number > newest:
-            raise RecordError(
-                f"{path} has {what} format {number}, but GANBench {__version__} reads formats up to {newest}",
-                "upgrade: pip install -U ganbench",
-            )
+        facts = _facts_in(read_whole(path, LARGEST))
+        _check_format(facts["format"], formats, path, what, again)
         found = msgspec.convert(facts, shape)
-    except (OSError, UnicodeDecodeError, msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise RecordError(f"{path} is not a readable {what}: {error}", f"delete it and {again}") from error
-    if number >= since and facts.get("seal") != seal_of(facts):
+        seal = seal_of(facts)
+    except RecursionError:
+        raise _unreadable(path, what, "it is nested too deeply", again) from None
+    except OSError as error:
+        raise _unreadable(path, what, reason_of(error), again) from error
+    except (ValueError, OverflowError, msgspec.MsgspecError) as error:
+        raise _unreadable(path, what, str(error), again) from error
+    if facts.get("seal") != seal:
         raise RecordError(
             f"{path} was changed after it was written: its seal does not match", f"restore the file, or {again}"
         )
     return found
+
+
+def _facts_in(content: bytes) -> dict[str, Any]:
+    """The JSON object that a text holds. It must say everything once: of a name that comes twice, some readers would
+    see the first value, and others the last."""
+    facts = msgspec.json.decode(content)
+    if not isinstance(facts, dict) or "format" not in facts:
+        raise ValueError("it states no format")
+    # quick, and equal for what was sealed here
+    if msgspec.json.format(content, indent=-1) != msgspec.json.encode(facts):
+        json.loads(content, object_pairs_hook=_once)
+    return facts
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    facts = dict(pairs)
+    if len(facts) < len(pairs):
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"'{twice}' stands in it twice")
+    return facts
+
+
+def _check_format(number: object, formats: range, path: Path, what: str, again: str) -> None:
+    if type(number) is not int:  # True is an int, too
+        raise ValueError("its format is not a whole number")
+    if number not in formats:
+        known = f"formats {formats[0]} to {formats[-1]}" if len(formats) > 1 else f"format {formats[0]}"
+        raise RecordError(
+            f"{path} has {what} format {number}, but GANBench {__version__} reads {known}",
+            "upgrade: pip install -U ganbench" if number > formats[-1] else again,
+        )
+
+
+def _unreadable(path: Path, what: str, why: str, again: str) -> RecordError:
+    return RecordError(f"{path} is not a readable {what}: {why}", f"delete it and {again}")
 
 
 def as_text(facts: Mapping[str, Any]) -> bytes:

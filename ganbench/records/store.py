@@ -11,8 +11,11 @@ import msgspec
 
 from ganbench.errors import RecordError
 from ganbench.records.files import write_atomically
-from ganbench.records.record import FORMAT, Record
+from ganbench.records.record import FORMATS, Record
 from ganbench.records.sealing import as_text, read_sealed, sealed
+
+LARGEST = 1e70
+"""Tables hold fourth powers of scores. No score of samples that can be stored comes near."""
 
 
 def write(record: Record, path: Path) -> None:
@@ -21,23 +24,32 @@ def write(record: Record, path: Path) -> None:
     Raises:
         RecordError: provenance is missing, or the file cannot be written.
     """
-    facts = msgspec.to_builtins(record)
-    if record.format >= 2:
-        _check_provenance(record)
-        facts = sealed(facts)
-    write_atomically(path, as_text(facts))
+    _check_provenance(record)
+    write_atomically(path, as_text(sealed(msgspec.to_builtins(record))))
 
 
 def read(path: Path) -> Record:
-    """Load a record. Older formats load too; fields that they lack keep their defaults.
+    """Load a record. Older formats that have a seal load too; fields that they lack keep their defaults.
 
     Raises:
-        RecordError: the file cannot be read, is not a record, was changed since it was written, or was written by a
-            newer GANBench.
+        RecordError: the file cannot be read, is not a record, was changed since it was written, or is of a format
+            without a seal or of a newer GANBench.
     """
-    record = read_sealed(path, Record, FORMAT, "record", "run again", since=2)
+    record = read_sealed(path, Record, FORMATS, "record", "run again")
+    _check_range(record, path)
     _check_means(record, path)
     return record
+
+
+def _check_range(record: Record, path: Path) -> None:
+    """Numbers that no evaluation gives, and that no table can be computed from."""
+    best, checks = record.best, record.self_checks
+    sets = [record.scores, *record.draws, *([best.scores, *best.draws] if best else [])]
+    scores = [score for scores in sets for score in scores.values()] + [look.score for look in record.curve]
+    if any(abs(score) > LARGEST for score in scores):
+        raise RecordError(f"{path} is not a readable record: a score is beyond {LARGEST:g}", "delete it and run again")
+    if checks and min(checks.fake, checks.real) < 1:
+        raise RecordError(f"{path} is not a readable record: it was judged on no samples", "delete it and run again")
 
 
 def _check_means(record: Record, path: Path) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from ganbench.contracts.executor import entry_name
+from ganbench.contracts.protocol import Name
 from ganbench.errors import RecordError
 from ganbench.records.files import write_atomically
 from ganbench.records.record import Component, Environment
@@ -57,7 +58,7 @@ class Timing(Struct, frozen=True, kw_only=True):
     """
 
     format: int
-    protocol: str
+    protocol: Name
     digest: str
     arch: Component
     loss: Component
@@ -106,10 +107,10 @@ def read_timing(path: Path) -> Timing:
     """Load a timing.
 
     Raises:
-        RecordError: the file cannot be read, is no timing, was changed since it was written, or was written by a newer
-            GANBench.
+        RecordError: the file cannot be read, is no timing, was changed since it was written, or is of a format that
+            this GANBench does not read.
     """
-    return read_sealed(path, Timing, TIMING_FORMAT, "timing", "time the row again")
+    return read_sealed(path, Timing, range(1, TIMING_FORMAT + 1), "timing", "time the row again")
 
 
 def read_timings(paths: Iterable[Path]) -> tuple[list[Timing], list[RecordError]]:

@@ -89,8 +89,8 @@ class LiveDisplay(PlainDisplay):
     def __init__(self, console: Console, plan: Plan) -> None:
         bar = BarColumn(bar_width=24)
         self.runs = Progress(
-            TextColumn("[bold]{task.description}"), bar, TextColumn("{task.percentage:3.0f} %"), TimeRemainingColumn(),
-            TextColumn("[dim]{task.fields[facts]}"), console=console,
+            TextColumn("{task.description}", "bold", markup=False), bar, TextColumn("{task.percentage:3.0f} %"),
+            TimeRemainingColumn(), TextColumn("{task.fields[facts]}", "dim", markup=False), console=console,
         )  # fmt: skip
         self.whole = Progress(
             TextColumn("{task.description}"), bar, MofNCompleteColumn(), TimeElapsedColumn(), console=console
