@@ -14,6 +14,9 @@ from rich.markup import escape
 from ganbench._version import __version__
 from ganbench.errors import GanbenchError, GanbenchWarning
 
+LONGEST_MESSAGE, LONGEST_HINT = 1000, 10_000
+"""Characters; a hint may list all that is installed."""
+
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
@@ -52,9 +55,16 @@ def complain(error: GanbenchError) -> None:
     """Print an error and its next step on standard error."""
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     console.print("error:", style="bold red", end=" ")
-    console.print(error.message, markup=False)
+    console.print(printable(error.message, LONGEST_MESSAGE), markup=False)
     if error.hint:
-        console.print(error.hint, style="dim", markup=False)
+        console.print(printable(error.hint), style="dim", markup=False)
+
+
+def printable(text: str, longest: int = LONGEST_HINT) -> str:
+    """One line without control characters, which a name or a file may hold and a terminal would obey; what is very
+    long is cut in the middle."""
+    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(text.split()))
+    return line if len(line) <= longest else f"{line[: longest // 2]} ... {line[-longest // 2 :]}"
 
 
 def caution(

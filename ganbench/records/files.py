@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 from ganbench.errors import RecordError
+
+
+def read_whole(path: Path) -> bytes:
+    """The content of a file. A pipe or a device, which may have no end, is refused with an OSError."""
+    if path.exists() and not path.is_file():
+        raise OSError(errno.EINVAL, "not a regular file")
+    return path.read_bytes()
 
 
 def write_atomically(path: Path, content: bytes) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from ganbench._version import __version__
 from ganbench.errors import RecordError
+from ganbench.records.files import read_whole
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def read_sealed(path: Path, shape: type[T], newest: int, what: str, again: str, 
             a newer GANBench.
     """
     try:
-        facts = msgspec.json.decode(path.read_bytes())
+        facts = msgspec.json.decode(read_whole(path))
         number = facts.get("format", 0) if isinstance(facts, dict) else 0
         if isinstance(number, int) and number > newest:
             raise RecordError(
@@ -43,7 +44,7 @@ def read_sealed(path: Path, shape: type[T], newest: int, what: str, again: str, 
                 "upgrade: pip install -U ganbench",
             )
         found = msgspec.convert(facts, shape)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (OSError, RecursionError, msgspec.DecodeError, msgspec.ValidationError) as error:
         raise RecordError(f"{path} is not a readable {what}: {error}", f"delete it and {again}") from error
     if number >= since and facts.get("seal") != _seal(facts):
         raise RecordError(

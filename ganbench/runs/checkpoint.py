@@ -33,7 +33,7 @@ def save(state: Mapping[str, Any], path: Path) -> None:
 
 def load(path: Path, identity: str) -> dict[str, Any] | None:
     """The state of an unfinished run of this identity, on the CPU; None if there is none that can be read."""
-    if not path.exists():
+    if not path.is_file():
         return None
     try:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
