@@ -237,7 +237,7 @@ def test_limits_lie_above_every_published_rule() -> None:
         ('yardsticks = ["nois"]', "there is no yardstick 'nois' for digits - did you mean 'noise'?"),
         (
             'yardsticks = []\nshown = ["fidd"]',
-            "a column 'fidd' that no metric of the protocol has - did you mean 'fid'?",
+            "a column 'fidd' that no metric has - did you mean 'fid'?",
         ),
         ('headline = "fidd"', "no metric of the protocol has a column 'fidd' - did you mean 'fid'?"),
         ('dataset = "digit"', "did you mean 'digits'?"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -163,14 +163,19 @@ def _refuse_constant(dataset: Dataset) -> None:
 
 
 def _refuse_unknown_columns(shown: Sequence[str], metrics: Mapping[str, Metric]) -> None:
-    """Raise ProtocolError if no metric has a column that the protocol wants shown: a table would leave it out."""
+    """Raise ProtocolError if a column to be shown is none of any metric: a table would leave it out in silence. One of
+    an installed metric that these rules do without is no mistake."""
     known = [column for metric in metrics.values() for column in metric.columns]
-    for name in shown:
-        if name not in known:
-            raise ProtocolError(
-                f"`evaluation.shown` names a column '{name}' that no metric of the protocol has{meant(name, known)}",
-                f"columns: {', '.join(known)}",
-            )
+    unknown = [name for name in shown if name not in known]
+    for installed in plugins.unambiguous("metric") if unknown else ():
+        with suppress(GanbenchError):
+            others = plugins.build(plugins.find("metric", installed)).columns
+            unknown = [name for name in unknown if name not in others]
+    if unknown:
+        raise ProtocolError(
+            f"`evaluation.shown` names a column '{unknown[0]}' that no metric has{meant(unknown[0], known)}",
+            f"columns: {', '.join(known)}",
+        )
 
 
 def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset) -> Tensor | None:
