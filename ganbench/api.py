@@ -25,7 +25,7 @@ from ganbench.leaderboards.html import to_html
 from ganbench.leaderboards.publishing import gather
 from ganbench.leaderboards.table import Table, build
 from ganbench.plain import PlainConsole, plain_line
-from ganbench.plugins.protocols import load_protocol
+from ganbench.plugins.protocols import checked, load_protocol
 from ganbench.plugins.unpackaged import source_of
 from ganbench.records.history import read_history
 from ganbench.records.record import Record
@@ -157,7 +157,7 @@ def run(
     archs = [source_of("arch", one) for one in _listed(arch)]
     losses = [source_of("loss", one) for one in _listed(loss)]
     chosen = [source_of("trick", one) for one in tricks]
-    rules = protocol if isinstance(protocol, Protocol) else load_protocol(str(protocol))
+    rules = _rules(protocol)
     if len(seeds or rules.seeds) > 1 and any(map(_has_weights, _listed(arch))):
         told = "modules keep their weights, so every seed starts from the same ones; pass a function that builds them"
         warnings.warn(told, stacklevel=2)
@@ -240,7 +240,7 @@ def evaluate(
         Doubt: the samples may be on another scale, labels are missing or not needed, the headline has no score, or
             scores may not mean what they seem to. ``absent`` of the result holds every column without a score.
     """
-    rules = protocol if isinstance(protocol, Protocol) else load_protocol(str(protocol))
+    rules = _rules(protocol)
     bench = prepare(rules, device)
     fake, doubts = split_of(samples, labels, bench.judge, rules.name, range)
     with configured(1):
@@ -299,6 +299,10 @@ def load_run(path: str | Path) -> Run:
         hint = f"choose a seed, for example {below[0].parent}" if below else "give a folder like runs/.../seed0"
         raise RecordError(f"{path} holds no run", hint)
     return Run(file.parent, read(file))
+
+
+def _rules(protocol: str | Path | Protocol) -> Protocol:
+    return checked(protocol, "protocol") if isinstance(protocol, Protocol) else load_protocol(str(protocol))
 
 
 def _listed(thing: Any) -> list[Any]:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+LONGEST = 200
+"""Characters of a name that are compared: the time to find a likeness grows with their square."""
 
 
 class GanbenchError(Exception):
@@ -66,6 +70,12 @@ class Doubt(GanbenchWarning):
 
 class PluginWarning(GanbenchWarning):
     """News for the author of an installed package; names the package, and the plugin if it is about one."""
+
+
+def meant(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """`` - did you mean 'dcgan'?``, or nothing."""
+    close = get_close_matches(name[:LONGEST], known, 1, likeness)
+    return f" - did you mean '{close[0]}'?" if close else ""
 
 
 def listed(names: Sequence[str]) -> str:

@@ -22,9 +22,10 @@ from ganbench.contracts import evaluation as contract
 from ganbench.contracts import memo
 from ganbench.contracts.data import DataSpec
 from ganbench.contracts.evaluation import Evaluation
-from ganbench.contracts.extractor import Extractor, extract
+from ganbench.contracts.extractor import Extractor, extract, is_of
 from ganbench.contracts.memo import Memo, fingerprint
-from ganbench.evaluation import cache
+from ganbench.errors import GanbenchWarning
+from ganbench.evaluation import cache, private
 from ganbench.evaluation.cache import Cache
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Component
@@ -198,6 +199,149 @@ def test_a_fingerprint_is_of_shape_type_and_content(other) -> None:
     x = torch.zeros(3, 4)
     assert fingerprint(x) == fingerprint(x.clone()) == fingerprint(torch.zeros(4, 3).T)
     assert fingerprint(x) != fingerprint(other)
+
+
+# -- files from elsewhere ----------------------------------------------------------------------------------------------
+
+
+def forge(file: Path, key: bytes = b"", **results: Tensor) -> None:
+    """Other results under the same name, with their right checksum; sealed again by who has the key."""
+    with safe_open(file, "pt") as content:
+        metadata = content.metadata()
+    stored = {**load_file(file), **results}
+    metadata["sha256"] = cache._checksum(stored)
+    metadata["seal"] = cache._seal(key, metadata["basis"], metadata["sha256"]) if key else metadata["seal"]
+    save_file(stored, file, metadata)
+
+
+def test_results_from_elsewhere_are_deleted_and_computed_afresh(folder) -> None:
+    work = Work()
+    work.through(Cache(BASIS))
+    (file,) = folder.iterdir()
+    forge(file, x=torch.zeros(2))
+    with pytest.warns(GanbenchWarning, match=rf"{file} was not written by this user's GANBench: it was deleted"):
+        assert same(work.through(Cache(BASIS)), work.results)
+    assert work.times == 2
+    assert same(work.through(Cache(BASIS)), work.results)  # the new file
+    assert work.times == 2
+
+
+def test_another_key_is_another_user(folder, monkeypatch, tmp_path) -> None:
+    work = Work()
+    work.through(Cache(BASIS))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
+    with pytest.warns(GanbenchWarning, match="was not written by this user's GANBench"):
+        work.through(Cache(BASIS))
+    assert work.times == 2
+
+
+def test_a_key_is_made_once_for_the_user_alone(monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    key = private.user_key()
+    assert key is not None
+    assert private.user_key() == key
+    (file,) = (tmp_path / "ganbench").iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.parent.stat().st_mode & 0o777 == 0o700
+    file.chmod(0o644)
+    assert private.user_key() is None
+    file.chmod(0o600)
+    file.write_bytes(b"short")
+    assert private.user_key() is None
+
+
+def test_without_a_place_for_the_key_nothing_is_written(folder, monkeypatch, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    work = Work()
+    assert same(work.through(Cache(BASIS)), work.results)
+    assert not folder.exists()
+
+
+def test_the_folder_is_made_for_the_user_alone(folder) -> None:
+    Work().through(Cache(BASIS))
+    assert folder.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o1777])
+def test_a_folder_that_others_may_write_to_is_neither_read_nor_written(folder, mode) -> None:
+    work = Work()
+    work.through(Cache(BASIS))
+    folder.chmod(mode)
+    with pytest.warns(GanbenchWarning, match=rf"{folder} is not used, because others may write to it: chmod go-w"):
+        work.through(Cache(BASIS))
+    with pytest.warns(GanbenchWarning, match="is not used"):
+        work.through(Cache(BASIS), samples="t")
+    assert work.times == 3
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_a_folder_of_another_user_is_not_used(folder, monkeypatch) -> None:
+    folder.mkdir()
+    user = os.geteuid()
+    monkeypatch.setattr(private.os, "geteuid", lambda: user + 1)
+    with pytest.warns(GanbenchWarning, match="belongs to another user"):
+        assert not private.is_private(folder)
+
+
+def test_a_pipe_in_the_folder_is_not_waited_for(folder) -> None:
+    work = Work()
+    work.through(Cache(BASIS))
+    (file,) = folder.iterdir()
+    file.unlink()
+    os.mkfifo(file)
+    work.through(Cache(BASIS))
+    assert work.times == 2
+
+
+def judged(kept: Memo) -> Evaluation:
+    given = asked(sole=False)
+    given.kept = kept
+    return given
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        lambda x: x * 1.001,
+        lambda x: x + 1,
+        lambda x: x.flip(0),
+        lambda x: x[:-1].contiguous(),
+        lambda x: x[:, :-1].contiguous(),
+        lambda x: x * float("nan"),
+    ],
+    ids=["a little larger", "moved", "of other samples", "too few", "too short", "no numbers"],
+)
+def test_features_that_are_not_those_of_the_data_are_computed_afresh(folder, forged) -> None:
+    right = judged(Cache(BASIS)).features().real
+    (file,) = folder.iterdir()
+    key = private.user_key()
+    assert key is not None
+    forge(file, key, features=forged(load_file(file)["features"]))
+    with pytest.warns(GanbenchWarning, match=r"is not what its data give: it was deleted, and is computed afresh"):
+        assert torch.equal(judged(Cache(BASIS)).features().real, right)
+    assert torch.equal(judged(Cache(BASIS)).features().real, right)
+
+
+def test_last_bits_are_no_forgery_and_looking_draws_no_random_number(folder) -> None:
+    judged(Cache(BASIS)).features()
+    (file,) = folder.iterdir()
+    stored, key = load_file(file)["features"], private.user_key()
+    assert key is not None
+    forge(file, key, features=stored * (1 + 1e-6))
+    before = torch.get_rng_state()
+    found = judged(Cache(BASIS)).features().real
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(found, (stored * (1 + 1e-6)).double())
+
+
+def test_logits_that_are_missing_or_not_those_of_the_data_are_seen() -> None:
+    x = torch.randn(20, 6)
+    features, _ = extract(Third(), x, CPU)
+    assert is_of(Third(), x, CPU, features, None)
+    assert not is_of(Third(), x, CPU, features, features)
+    assert not is_of(Third(), x, CPU, None, None)
+    assert not is_of(Third(), x[:0], CPU, features[:0], None)
 
 
 # -- a whole run -----------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import typer
 from rich.text import Text
 
 from ganbench.cli.base import app, console
+from ganbench.cli.numbers import real
 from ganbench.cli.runs import run_folders
 from ganbench.errors import GanbenchError, RecordError
 
@@ -23,7 +24,7 @@ HOLD = 2.0
 def animate(
     run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")],
     out: Annotated[Path, typer.Option(help="The animation to write, .gif or .webp.")] = Path("training.gif"),
-    fps: Annotated[float, typer.Option(min=0.1, max=50, help="Pictures per second.")] = 8,
+    fps: Annotated[float, typer.Option(parser=real(0.1, 50), metavar="0.1..50", help="Pictures per second.")] = 8,
 ) -> None:
     """Turn the pictures saved during a run's training into an animation that holds its last frame."""
     if out.suffix.lower() not in {".gif", ".webp"}:

@@ -13,7 +13,10 @@ from rich.text import Text
 
 from ganbench._version import __version__
 from ganbench.errors import GanbenchError, GanbenchWarning
-from ganbench.plain import PlainConsole, plain
+from ganbench.plain import PlainConsole, plain, plain_line
+
+LONGEST_MESSAGE, LONGEST_HINT = 1000, 10_000
+"""Characters; a hint may list all that is installed."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -59,9 +62,14 @@ def complain(error: GanbenchError) -> None:
     """Print an error and its next step on standard error."""
     console = PlainConsole(stderr=True, soft_wrap=True)
     console.print("error:", style="bold red", end=" ")
-    console.print(error.message)
+    console.print(_cut(plain_line(error.message), LONGEST_MESSAGE))
     if error.hint:
-        console.print(error.hint, style="dim")
+        console.print(_cut(plain_line(error.hint), LONGEST_HINT), style="dim")
+
+
+def _cut(line: str, longest: int) -> str:
+    """What is very long, without its middle."""
+    return line if len(line) <= longest else f"{line[: longest // 2]} ... {line[-longest // 2 :]}"
 
 
 def caution(

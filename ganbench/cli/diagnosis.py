@@ -24,6 +24,7 @@ from ganbench import plugins
 from ganbench._version import __version__
 from ganbench.plugins.hookspecs import API_VERSION
 from ganbench.plugins.metadata import ALLOW_LIST
+from ganbench.plugins.safepath import safe_path
 from ganbench.plugins.source import Source, core_hash
 from ganbench.testing.health import Health, examine
 
@@ -109,8 +110,8 @@ def _requirements() -> list[str]:
 def _devices(report: Report) -> None:
     """The devices that torch sees, asked in a child process: an import that crashes is a finding."""
     facts: dict[str, Any] = {"cpu": _cpu(), "gpus": []}
-    path = os.pathsep.join(path for path in sys.path if path)
-    command = [sys.executable, "-c", "from ganbench.cli.diagnosis import tell; tell()"]
+    path = os.pathsep.join(safe_path())
+    command = [sys.executable, "-P", "-c", "from ganbench.cli.diagnosis import tell; tell()"]
     try:
         child = subprocess.run(
             command,

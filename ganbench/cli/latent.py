@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ganbench.cli.base import app, console
+from ganbench.cli.numbers import digits, whole
+from ganbench.cli.options import LARGEST_SEED, LatentSeed
 from ganbench.cli.runs import run_folders
 from ganbench.cli.sample import refuse_unfit, refuse_unknown, write
 from ganbench.errors import GanbenchError
@@ -52,9 +54,9 @@ class Player(StrEnum):
 def interpolate(
     run: Run,
     mode: Annotated[Way, typer.Option(help="Along the sphere, or along a straight line.")] = Way.slerp,
-    pairs: Annotated[int, typer.Option(min=1, max=1000, help="How many paths.")] = 8,
-    steps: Annotated[int, typer.Option(min=2, max=1000, help="Samples along each path.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0,
+    pairs: Annotated[int, typer.Option(parser=whole(1, 1000), metavar="1..1000", help="How many paths.")] = 8,
+    steps: Annotated[int, typer.Option(parser=whole(2, 1000), metavar="2..1000", help="Samples along each path.")] = 10,
+    seed: LatentSeed = 0,
     label: Label = "",
     out: Annotated[
         Path,
@@ -103,8 +105,15 @@ def maximise(
     unit: Annotated[
         str, typer.Option(help=f"Units, separated by commas; default: the first {UNITS}.", show_default=False)
     ] = "",
-    steps: Annotated[int, typer.Option(min=1, max=100_000, help="Steps of the gradient ascent.")] = 200,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random inputs that it starts from.")] = 0,
+    steps: Annotated[
+        int, typer.Option(parser=whole(1, 100_000), metavar="1..100000", help="Steps of the gradient ascent.")
+    ] = 200,
+    seed: Annotated[
+        int,
+        typer.Option(
+            parser=whole(0, LARGEST_SEED), metavar="SEED", help="Seed of the random inputs that it starts from."
+        ),
+    ] = 0,
     label: Label = "",
     out: Annotated[
         Path, typer.Option(help=".png, .npy, .wav (sounds), .gif or .webp (clips): a sample for each unit.")
@@ -143,7 +152,7 @@ def _players(run: Path) -> tuple[Path, GAN, Dataset]:
 
 def _numbers(text: str) -> list[int]:
     """``0,3,5`` -> [0, 3, 5]; an empty text -> []."""
-    try:
-        return [int(part) for part in text.split(",")] if text else []
-    except ValueError:
-        raise GanbenchError(f"--unit {text}: units are whole numbers", "write --unit 0,1,2") from None
+    numbers = [digits(part) for part in text.split(",")] if text else []
+    if None in numbers:
+        raise GanbenchError(f"--unit {text}: units are whole numbers", "write --unit 0,1,2")
+    return [number for number in numbers if number is not None]

@@ -20,6 +20,7 @@ from rich.text import Text
 from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import app, console, echo
+from ganbench.cli.numbers import real
 from ganbench.contracts.settings import names_of
 from ganbench.errors import GanbenchError, PluginError
 from ganbench.plugins.hookspecs import KINDS
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 protocols = typer.Typer(no_args_is_help=True, help="The rules that runs are compared under.")
 app.add_typer(protocols, name="protocols")
+LONGEST_CHECK = 86_400
+"""Seconds in a day."""
 FIELDS = ("kind", "name", "summary", "package", "version")
 
 
@@ -49,7 +52,12 @@ def list_plugins(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Import, build and check each, in its own process.")] = False,
     list_checks: Annotated[bool, typer.Option("--list-checks", help="Print what is checked, and why.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds that checking one component may take.", min=1)] = 120.0,
+    timeout: Annotated[
+        float,
+        typer.Option(
+            parser=real(1, LONGEST_CHECK), metavar="SECONDS", help="Seconds that checking one component may take."
+        ),
+    ] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """List the installed components: kind, name, summary, package and version. Nothing is imported, except for

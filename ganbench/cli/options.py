@@ -7,6 +7,9 @@ from typing import Annotated
 import typer
 
 from ganbench.cli import completion
+from ganbench.cli.numbers import whole
+
+LARGEST_SEED = 2**31 - 1
 
 Archs = Annotated[
     list[str] | None,
@@ -27,3 +30,4 @@ Tricks = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.", autocompletion=completion.devices)]
+LatentSeed = Annotated[int, typer.Option(parser=whole(0, LARGEST_SEED), metavar="SEED", help="Seed of the latents.")]

@@ -16,7 +16,8 @@ from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import app, console, echo
 from ganbench.cli.leaderboard import show_table
-from ganbench.cli.options import Archs, Device, Losses, Tricks
+from ganbench.cli.numbers import digits, whole
+from ganbench.cli.options import LARGEST_SEED, Archs, Device, Losses, Tricks
 from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.leaderboards.published import published_folder
 from ganbench.plugins.names import refuse_without
@@ -27,6 +28,9 @@ from ganbench.runs.display import make_display
 from ganbench.runs.executors.local import LocalExecutor
 from ganbench.runs.plan import DEFAULT_PROTOCOL, Plan, make_plan
 from ganbench.runs.session import Outcome, carry_out
+
+MOST_WORKERS = 1024
+"""Processes; a machine with more cores and GPUs has other limits first."""
 
 
 @app.command()
@@ -44,7 +48,12 @@ def run(
     device: Device = "auto",
     jobs: Annotated[
         int,
-        typer.Option(min=0, help="Runs at a time; default: one per core on a CPU, one per GPU.", show_default=False),
+        typer.Option(
+            parser=whole(0, MOST_WORKERS),
+            metavar="COUNT",
+            help="Runs at a time; default: one per core on a CPU, one per GPU.",
+            show_default=False,
+        ),
     ] = 0,
     settings: Annotated[
         list[str] | None,
@@ -163,16 +172,22 @@ def tricks_of(texts: list[str]) -> list[Source]:
         raise GanbenchError(
             "--trick all: tricks are applied together, but not all are compatible", "name the ones you want"
         )
-    return plugins.find_many("trick", texts)
+    found = plugins.find_many("trick", texts)
+    names = [(trick.name, trick.package) for trick in found]
+    if twice := [trick.name for trick in found if names.count((trick.name, trick.package)) > 1]:
+        raise GanbenchError(f"--trick {twice[0]} is given twice, with two arguments", "a trick is applied once")
+    return found
 
 
 def _seeds(texts: list[str]) -> list[int]:
     seeds = []
     for text in (part.strip() for given in texts for part in given.split(",")):
-        try:
-            seeds.append(int(text))
-        except ValueError:
-            raise ProtocolError(f"--seed {text}: a seed is a whole number from 0 to 2147483647") from None
+        seed = digits(text)
+        if seed is None or not 0 <= seed <= LARGEST_SEED:
+            raise ProtocolError(
+                f"--seed {text}: a seed is a whole number from 0 to {LARGEST_SEED}", "for example: --seed 0,1"
+            )
+        seeds.append(seed)
     return list(dict.fromkeys(seeds))
 
 

@@ -29,7 +29,8 @@ def run_folders(run: Path, file: str) -> list[Path]:
         RecordError: there is no such file in any of them.
     """
     folder = run.parent if run.is_file() else run
-    found = [folder] if (folder / file).exists() else sorted(p.parent for p in folder.glob(f"*/{file}"))
+    below = (p.parent for p in folder.glob(f"*/{file}") if p.is_file())  # reading a pipe may never end
+    found = [folder] if (folder / file).is_file() else sorted(below)
     if found:
         return found
     if not run.exists():

@@ -10,6 +10,8 @@ import typer
 from rich.text import Text
 
 from ganbench.cli.base import app, console
+from ganbench.cli.numbers import whole
+from ganbench.cli.options import LatentSeed
 from ganbench.cli.runs import run_folders
 from ganbench.errors import GanbenchError, Unsupported
 
@@ -59,12 +61,12 @@ def write(fakes: Split, spec: DataSpec, out: Path, like: Split | None = None, *,
 @app.command()
 def sample(
     run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")],
-    n: Annotated[int, typer.Option("-n", min=1, max=100_000, help="How many samples.")] = 64,
+    n: Annotated[int, typer.Option("-n", parser=whole(1, 100_000), metavar="1..100000", help="How many samples.")] = 64,
     out: Annotated[
         Path,
         typer.Option(help="The picture to write (.png), the raw array (.npy), sounds (.wav), clips (.gif, .webp)."),
     ] = Path("grid.png"),
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the latents.")] = 0,
+    seed: LatentSeed = 0,
     label: Annotated[
         str,
         typer.Option(help="Only samples of the class of this name, for a G that takes labels.", show_default=False),

@@ -16,6 +16,7 @@ from rich.text import Text
 from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console, echo
+from ganbench.cli.numbers import whole
 from ganbench.cli.options import Archs, Device, Losses, Tricks
 from ganbench.cli.run import tricks_of
 from ganbench.cli.runs import in_units
@@ -26,7 +27,7 @@ from ganbench.plugins.names import refuse_without
 from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.source import Source
 from ganbench.records.timing import Timing
-from ganbench.runs.plan import DEFAULT_PROTOCOL, make_plan
+from ganbench.runs.plan import DEFAULT_PROTOCOL, make_plan, refuse_unknown_device
 from ganbench.runs.rounds import Unsteady
 from ganbench.runs.timing import ROUNDS, Lost, Timed, time_rows, write_all
 
@@ -43,13 +44,16 @@ def time(
     loss: Losses = None,
     trick: Tricks = None,
     device: Device = "auto",
-    rounds: Annotated[int, typer.Option(min=2, help="Good rounds that each row needs.")] = ROUNDS,
+    rounds: Annotated[
+        int, typer.Option(parser=whole(2, 1000), metavar="2..1000", help="Good rounds that each row needs.")
+    ] = ROUNDS,
     runs: Annotated[Path, typer.Option(help="Where runs are kept, and timings beside them.")] = Path("runs"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the timings as JSON on standard output.")] = False,
 ) -> None:
     """Time the rows of a table, or the combinations named: each alone, in turn, on a machine that does nothing else."""
     terminal = console(stderr=as_json)
+    refuse_unknown_device(device)
     rules = load_protocol(protocol)
     where = _Where(rules, runs, device)
     if arch or loss or trick:

@@ -13,7 +13,7 @@ from torch import Tensor
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.classes import class_places
 from ganbench.contracts.data import Dataset, DataSpec, Oracle, Split
-from ganbench.contracts.extractor import BATCH, Extractor, Features, extract, stream
+from ganbench.contracts.extractor import BATCH, Extractor, Features, extract, is_of, stream
 from ganbench.contracts.memo import Memo, Results
 from ganbench.errors import Unsupported
 
@@ -167,5 +167,8 @@ class Evaluation:
             features, logits = extract(extractor, self.real, self.device)
             return {"features": features} if logits is None else {"features": features, "logits": logits}
 
-        found = self.kept.once(self._fingerprint, "features", compute)
+        def holds(found: Results) -> bool:
+            return is_of(extractor, self.real, self.device, found.get("features"), found.get("logits"))
+
+        found = self.kept.once(self._fingerprint, "features", compute, holds)
         return found["features"], found.get("logits")

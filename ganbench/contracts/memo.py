@@ -12,6 +12,7 @@ SETS = 4
 """How many sets of samples keep their results in memory: those that every run is judged by, and the latest others."""
 Results = Mapping[str, Tensor]
 """Tensors of float64 or of integers, on the CPU."""
+Holds = Callable[[Results], bool]
 
 
 def fingerprint(x: Tensor) -> str:
@@ -41,22 +42,24 @@ class Memo:
         """Results that were computed in this process and are still in memory, or None."""
         return self._memory.get(samples, {}).get(name)
 
-    def once(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
+    def once(self, samples: str, name: str, compute: Callable[[], Results], holds: Holds | None = None) -> Results:
         """The results of ``compute``, computed unless they are known.
 
         Args:
             samples: fingerprint of the samples.
             name: what is computed from them, with everything that it depends on except samples, extractor and the
                 module that ``compute`` is defined in.
+            holds: whether results that come from elsewhere than this process are the ones that ``compute`` gives, as
+                far as a quick look can tell.
         """
         results = self.known(samples, name)
         if results is None:
-            results = self.found(samples, name, compute)
+            results = self.found(samples, name, compute, holds)
         self._memory[samples] = {**self._memory.pop(samples, {}), name: results}
         for forgotten in list(self._memory)[:-SETS]:
             del self._memory[forgotten]
         return results
 
-    def found(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
+    def found(self, samples: str, name: str, compute: Callable[[], Results], holds: Holds | None = None) -> Results:
         """Results that are not in memory: compute them. A subclass may look elsewhere first."""
         return compute()

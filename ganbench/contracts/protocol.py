@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import stat
 import tomllib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -13,16 +15,52 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
+from ganbench.contracts.allowed import broken_rule, shortened
 from ganbench.errors import ProtocolError
 
-Positive = Annotated[float, Meta(gt=0)]
+# What no comparison needs is a slip of the pen, found before any training. The limits lie far above what is used.
+LARGEST_RATE = 1e38
+"""Of learning rates and Adam's eps: float32 holds no more. What is too large for a GAN, its run shows by diverging."""
+LARGEST_BATCH = 1_000_000
+"""Images that a D update sees. BigGAN used 2048; a million points of a toy problem still fit into memory."""
+LARGEST_WIDTH = 16_384
+"""Channels, and dimensions of z: a single 3x3 convolution of this width has 2.4 billion weights."""
+MOST_STEPS = 1000
+"""D updates per G update: WGAN used 100 at the start."""
+LARGEST_BUDGET = 1e8
+"""kimg. StyleGAN was shown 25,000, BigGAN 300,000."""
+LONGEST = 365 * 24 * 3600.0
+"""Seconds in a year."""
+MOST_SAMPLES = 1_000_000_000
+"""Per evaluation. A data set that holds fewer is refused when it is loaded."""
+MOST_LISTED = 1000
+"""Entries of a list: seeds, metrics, columns."""
+LARGEST_SCORE = 1e300
+"""The target of a headline: any number but infinity and NaN."""
+LONGEST_NAME = 100
+"""Characters. A protocol's name is a folder's name."""
+LARGEST_FILE = 100_000
+"""Bytes. A protocol's file with every field has about 1,000."""
+
+Rate = Annotated[float, Meta(gt=0, le=LARGEST_RATE)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
-Count = Annotated[int, Meta(ge=1)]
-Seed = Annotated[int, Meta(ge=0, lt=2**31)]
+Width = Annotated[int, Meta(ge=1, le=LARGEST_WIDTH)]
+Seed = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Precision = Literal["float32", "tf32", "bf16"]
 Layout = Literal["contiguous", "channels-last"]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z", max_length=200)]
-"""Of a protocol: it is the name of a folder, too."""
+Name = Annotated[
+    str,
+    Meta(
+        pattern=rf"^[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}\Z",
+        title=f"a name of at most {LONGEST_NAME} letters, digits, '.', '_' and '-' that begins with a letter or digit",
+    ),
+]
+_CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029"
+Text = Annotated[str, Meta(pattern=rf"^[^{_CONTROL}]*\Z", title="text without control characters")]
+Words = Annotated[
+    str, Meta(pattern=rf"^[^\s{_CONTROL}]([^{_CONTROL}\t\n]*[^\s{_CONTROL}])?\Z", title="a name, as one line of text")
+]
+Listed = Annotated[tuple[Words, ...], Meta(max_length=MOST_LISTED)]
 # Fields may be added to these classes, but a default never changes: digests leave out values that equal their default.
 
 
@@ -35,15 +73,15 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """
 
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
-    lr: Positive = 2e-4
-    d_lr: Positive | None = None
+    lr: Rate = 2e-4
+    d_lr: Rate | None = None
     betas: tuple[Share, Share] = (0.5, 0.999)
-    eps: Positive = 1e-8
+    eps: Rate = 1e-8
     ema: Share = 0.995
     lr_decay: Annotated[float, Meta(ge=0, le=1)] = 0.0
-    d_steps: Count = 1
-    width: Count = 32
-    z_dim: Count = 64
+    d_steps: Annotated[int, Meta(ge=1, le=MOST_STEPS)] = 1
+    width: Width = 32
+    z_dim: Width = 64
 
 
 class Training(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -55,9 +93,9 @@ class Training(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
     images in memory; it changes the last bits, and speed.
     """
 
-    budget_kimg: Positive
-    batch: Count = 64
-    timeout: Annotated[float, Meta(ge=0)] = 0.0
+    budget_kimg: Annotated[float, Meta(gt=0, le=LARGEST_BUDGET)]
+    batch: Annotated[int, Meta(ge=1, le=LARGEST_BATCH)] = 64
+    timeout: Annotated[float, Meta(ge=0, le=LONGEST)] = 0.0
     precision: Precision = "float32"
     layout: Layout = "contiguous"
 
@@ -78,16 +116,16 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     a table shows beside the headline by default; if empty, the usual ones (FID, IS, modes, coverage).
     """
 
-    samples: Count
-    metrics: tuple[str, ...]
-    headline: str
-    extractor: str | None = None
+    samples: Annotated[int, Meta(ge=1, le=MOST_SAMPLES)]
+    metrics: Annotated[tuple[Words, ...], Meta(min_length=1, max_length=MOST_LISTED)]
+    headline: Words
+    extractor: Words | None = None
     reference: Literal["train", "test", "all"] = "train"
-    draws: Count = 1
+    draws: Annotated[int, Meta(ge=1, le=1000)] = 1
     checks: Annotated[int, Meta(ge=1, le=1000)] = 8
-    target: float | None = None
-    yardsticks: tuple[str, ...] = ("real data", "gaussian fit", "one class", "noise")
-    shown: tuple[str, ...] = ()
+    target: Annotated[float, Meta(ge=-LARGEST_SCORE, le=LARGEST_SCORE)] | None = None
+    yardsticks: Listed = ("real data", "gaussian fit", "one class", "noise")
+    shown: Listed = ()
 
     @property
     def selection(self) -> Literal["train", "test"]:
@@ -100,11 +138,11 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The frozen, named, versioned rules of one comparison."""
 
     name: Name
-    dataset: str
-    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1)]
+    dataset: Words
+    seeds: Annotated[tuple[Seed, ...], Meta(min_length=1, max_length=MOST_LISTED)]
     training: Training
     evaluation: Evaluating
-    description: str = ""
+    description: Text = ""
     resolution: Annotated[int, Meta(ge=4, le=4096)] | None = None
 
     @property
@@ -146,9 +184,8 @@ def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
     try:
         protocol = msgspec.convert(rules, Protocol)
     except msgspec.ValidationError as error:
-        raise ProtocolError(f"{origin}: {_plain(error)}", _choices(error) or _EXAMPLE) from error
-    if len(set(protocol.seeds)) < len(protocol.seeds):
-        raise ProtocolError(f"{origin}: `seeds` lists the same seed twice", "list each seed once")
+        raise ProtocolError(f"{origin}: {broken_rule(error, Protocol, rules)}", _choices(error) or _EXAMPLE) from error
+    _reject_repeated(protocol, origin)
     return protocol
 
 
@@ -159,22 +196,48 @@ def read_toml(path: Path) -> Protocol:
         ProtocolError: the file cannot be read, is not TOML, or breaks the rules.
     """
     try:
-        rules = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise ProtocolError(f"cannot read the protocol file {path}: {why}", "give the path of a TOML file") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ProtocolError(f"{path} is not valid TOML: {error}", _EXAMPLE) from error
-    head, _, folder = str(rules.get("dataset", "")).partition(":")
+        rules = tomllib.loads(_text(path))
+    except RecursionError as error:
+        raise ProtocolError(f"{path} is not a protocol: its values are nested too deeply", _EXAMPLE) from error
+    except ValueError as error:  # also a number of thousands of digits
+        why = " ".join(str(error).split())
+        raise ProtocolError(f"{path} is not valid TOML: {why}", _EXAMPLE) from error
+    protocol = parse(rules, str(path))
+    head, _, folder = protocol.dataset.partition(":")
     if folder:
-        rules["dataset"] = f"{head}:{','.join(_beside(path, part) for part in folder.split(','))}"
-    return parse(rules, str(path))
+        beside = f"{head}:{','.join(_beside(path, part) for part in folder.split(','))}"
+        protocol = msgspec.structs.replace(protocol, dataset=beside)
+    return protocol
+
+
+def _text(path: Path) -> str:
+    """The content of a protocol's file; a byte order mark, which some editors write, is left out.
+
+    Raises:
+        ProtocolError: it cannot be read, is no file, is too large, or is not UTF-8.
+    """
+    try:
+        there = path.stat()
+        if not stat.S_ISREG(there.st_mode):  # reading a pipe or a device may never end
+            raise ProtocolError(f"the protocol file {path} is not a regular file", "give the path of a TOML file")
+        if there.st_size > LARGEST_FILE:
+            too_large = f"the protocol file {path} has {there.st_size:,} bytes, more than {LARGEST_FILE:,}"
+            raise ProtocolError(too_large, _EXAMPLE)
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ProtocolError(f"cannot read the protocol file {path}: {why}", "give the path of a TOML file") from error
+    except UnicodeDecodeError as error:
+        raise ProtocolError(f"the protocol file {path} is not UTF-8 text", "save it as UTF-8") from error
 
 
 def _beside(file: Path, part: str) -> str:
     """A path that exists in the folder of ``file``, resolved; anything else unchanged."""
     there = file.parent / part
-    return str(there.resolve()) if part and not Path(part).is_absolute() and there.exists() else part
+    with suppress(OSError):  # too long for a name
+        if part and not Path(part).is_absolute() and there.exists():
+            return str(there.resolve())
+    return part
 
 
 def to_toml(protocol: Protocol) -> str:
@@ -199,14 +262,15 @@ def resolve_recipe(
     merged = {name: getattr(training, name) for name in fields}
     origins = dict.fromkeys(fields, "protocol")
     for origin, layer in layers:
-        _reject_unknown(layer, Recipe, f"the recipe of {origin}")
+        where = origin if origin.startswith("--") else f"the recipe of {origin}"
+        _reject_unknown(layer, Recipe, where)
         merged |= layer
         origins |= dict.fromkeys(layer, origin)
         try:
             msgspec.convert(merged, Recipe)
         except msgspec.ValidationError as error:
             hint = _choices(error) or "for example: --set lr=1e-4"
-            raise ProtocolError(f"the recipe of {origin}: {_plain(error)}", hint) from error
+            raise ProtocolError(f"{where}: {broken_rule(error, Recipe, merged)}", hint) from error
     return msgspec.convert(merged, Recipe), origins
 
 
@@ -216,16 +280,19 @@ _EXAMPLE = "`ganbench protocols show digits-16-v1 > mine.toml` writes a complete
 def _reject_unknown(given: Mapping[str, Any], kind: type[Struct], where: str) -> None:
     for name in given:
         if name not in kind.__struct_fields__:
-            close = get_close_matches(str(name), kind.__struct_fields__, 1)
+            close = get_close_matches(str(name)[:LONGEST_NAME], kind.__struct_fields__, 1)
             hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(kind.__struct_fields__)}"
-            raise ProtocolError(f"{where}: unknown field '{name}'", hint)
+            raise ProtocolError(f"{where}: unknown field {shortened(name)}", hint)
 
 
-def _plain(error: Exception) -> str:
-    """msgspec's message with its path written as a field name."""
-    text = str(error)
-    message, _, path = text.partition(" - at `$.")
-    return f"`{path.rstrip('`')}`: {message}" if path else text
+def _reject_repeated(protocol: Protocol, origin: str) -> None:
+    """What is listed twice would be trained, scored or shown twice."""
+    if len(set(protocol.seeds)) < len(protocol.seeds):
+        raise ProtocolError(f"{origin}: `seeds` lists the same seed twice", "list each seed once")
+    for name in ("metrics", "yardsticks", "shown"):
+        listed = getattr(protocol.evaluation, name)
+        if twice := [one for one in listed if listed.count(one) > 1]:
+            raise ProtocolError(f"{origin}: `evaluation.{name}` lists {twice[0]!r} twice", "list each name once")
 
 
 def _choices(error: Exception) -> str:

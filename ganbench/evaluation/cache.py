@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 import platform
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -18,9 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ganbench.contracts.memo import Memo, Results, fingerprint
+from ganbench.contracts.memo import Holds, Memo, Results, fingerprint
 from ganbench.device.determinism import settings
-from ganbench.errors import RecordError
+from ganbench.errors import GanbenchWarning, RecordError
+from ganbench.evaluation.private import is_private, user_key
 from ganbench.plugins.source import source_hash
 from ganbench.records.files import write_atomically
 from ganbench.records.provenance import environment
@@ -73,6 +76,10 @@ class Cache(Memo):
     and weights, code, versions, device. It is written whole or not at all, and read only if its content matches the
     checksum it was written with. A damaged file, or a folder that cannot be written, costs only time.
 
+    No file from elsewhere changes a score. The folder is one that only the user can write to. A file counts only if it
+    is sealed with the user's key, which lies elsewhere: moments and radii cannot be compared with anything but all the
+    features, which the file is there to save. Of features, a few are computed again at each use.
+
     Args:
         basis: what results depend on besides samples and computation; without it nothing is written to disk.
     """
@@ -81,31 +88,49 @@ class Cache(Memo):
         super().__init__()
         self.basis = basis
 
-    def found(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
+    def found(self, samples: str, name: str, compute: Callable[[], Results], holds: Holds | None = None) -> Results:
         """The results from their file, or computed and, if that took long, written to it."""
         code = source_hash(compute.__module__)
-        if self.basis is None or not code:
+        key = user_key() if self.basis is not None and code else None
+        if self.basis is None or key is None or not is_private(folder()):
             return compute()
         own = {"samples": samples, "name": name, "code": code, "settings": settings()}
         basis = msgspec.json.encode({**self.basis, **own}, order="sorted").decode()
         file = folder() / f"{hashlib.sha256(basis.encode()).hexdigest()[:32]}{SUFFIX}"
-        if (found := _read(file, basis)) is not None:
-            return found
+        if (found := _read(file, basis, key)) is not None:
+            if holds is None or holds(found):
+                return found
+            _disown(file, "is not what its data give")
         began = time.perf_counter()
         results = compute()
         if time.perf_counter() - began >= EXPENSIVE:
-            _write(file, basis, results)
+            _write(file, basis, results, key)
         return results
 
 
-def _write(file: Path, basis: str, results: Results) -> None:
+def _disown(file: Path, why: str) -> None:
+    """Delete a file that looks right and is not, and say so."""
+    with suppress(OSError):
+        file.unlink()
+    warnings.warn(GanbenchWarning(f"{file} {why}: it was deleted, and is computed afresh"), stacklevel=2)
+
+
+def _seal(key: bytes, basis: str, checksum: str) -> str:
+    return hmac.new(key, f"{checksum} {basis}".encode(), hashlib.sha256).hexdigest()
+
+
+def _write(file: Path, basis: str, results: Results, key: bytes) -> None:
     small = {name: _narrowed(value.contiguous()) for name, value in results.items()}
-    metadata = {"basis": basis, "sha256": _checksum(small)}
+    checksum = _checksum(small)
+    metadata = {"basis": basis, "sha256": checksum, "seal": _seal(key, basis, checksum)}
     with suppress(RecordError, OSError):  # no space or no permission: the next process computes it again
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(file, save(small, metadata))
 
 
-def _read(file: Path, basis: str) -> dict[str, Tensor] | None:
+def _read(file: Path, basis: str, key: bytes) -> dict[str, Tensor] | None:
+    if not file.is_file():
+        return None
     try:
         with safe_open(file, "pt") as content:
             metadata = content.metadata() or {}
@@ -114,7 +139,11 @@ def _read(file: Path, basis: str) -> dict[str, Tensor] | None:
             small = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (it is no mapping)
     except (OSError, SafetensorError):  # not there, or damaged
         return None
-    if metadata.get("sha256") != _checksum(small):
+    checksum = _checksum(small)
+    if metadata.get("sha256") != checksum:
+        return None
+    if not hmac.compare_digest(metadata.get("seal", "").encode(), _seal(key, basis, checksum).encode()):
+        _disown(file, "was not written by this user's GANBench")
         return None
     return {name: value.double() if value.dtype == torch.float32 else value for name, value in small.items()}
 

@@ -18,7 +18,7 @@ from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor, extract
 from ganbench.contracts.memo import Memo
 from ganbench.contracts.metric import Absent, Metric
-from ganbench.errors import PluginError, Unsupported
+from ganbench.errors import PluginError, Unsupported, meant
 from ganbench.evaluation.sampling import sample
 from ganbench.records.record import Column
 
@@ -214,7 +214,7 @@ def metric_of_column(metrics: Mapping[str, Metric], column: str) -> str:
     for name, metric in metrics.items():
         if column in metric.columns:
             return name
+    known = [name for metric in metrics.values() for name in metric.columns]
     raise PluginError(
-        f"no metric of the protocol has a column '{column}'",
-        f"columns: {', '.join(c for m in metrics.values() for c in m.columns)}",
+        f"no metric of the protocol has a column '{column}'{meant(column, known)}", f"columns: {', '.join(known)}"
     )

@@ -6,7 +6,7 @@ carry the reference's: they are what a generator makes that ignores the label it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ganbench.contracts.data import Dataset, Split, quantise, stratified_split, to_signal
-from ganbench.errors import ProtocolError, Unsupported
+from ganbench.errors import ProtocolError, Unsupported, meant
 
 Drawing = tuple[Split, Split]
 """(reals, fakes)"""
@@ -155,8 +155,21 @@ def draw(name: str, dataset: Dataset, reference: Split, part: str, seed: int) ->
     if name in dataset.yardsticks:
         remake = partial(_made, dataset.yardsticks[name], seed=seed)
         return Drawn(name, reference, remake(reference), remake)
-    known = ", ".join([*YARDSTICKS, *dataset.yardsticks])
-    raise ProtocolError(f"there is no yardstick '{name}' for {dataset.name}", f"known: {known}")
+    raise _unknown(name, dataset)
+
+
+def refuse_unknown(names: Sequence[str], dataset: Dataset) -> None:
+    """Raise ProtocolError if neither the core nor the dataset knows one of the yardsticks."""
+    for name in names:
+        if name not in YARDSTICKS and name not in dataset.yardsticks:
+            raise _unknown(name, dataset)
+
+
+def _unknown(name: str, dataset: Dataset) -> ProtocolError:
+    known = [*YARDSTICKS, *dataset.yardsticks]
+    return ProtocolError(
+        f"there is no yardstick '{name}' for {dataset.name}{meant(name, known)}", f"known: {', '.join(known)}"
+    )
 
 
 def _made(make: Callable[[Split, int], Split], like: Split, seed: int) -> Split:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import msgspec
+
 from ganbench import plugins
 from ganbench.contracts import protocol as protocols
 from ganbench.contracts.protocol import Protocol
-from ganbench.errors import PluginError
+from ganbench.errors import PluginError, ProtocolError
 
 
 def load_protocol(text: str) -> Protocol:
@@ -21,7 +23,21 @@ def load_protocol(text: str) -> Protocol:
         return protocols.read_toml(Path(text))
     source = plugins.find("protocol", text)
     built = plugins.build(source)
-    found = built if isinstance(built, Protocol) else protocols.parse(built, str(source))
+    found = checked(built, str(source)) if isinstance(built, Protocol) else protocols.parse(built, str(source))
     if found.name != source.name:
         raise PluginError(f"{source} provides a protocol that calls itself '{found.name}'", "use the same name in both")
     return found
+
+
+def checked(protocol: Protocol, origin: str) -> Protocol:
+    """Rules made in Python, which no constructor checks, checked like those of a file: ``metrics=("fid")`` is a string.
+
+    Raises:
+        ProtocolError: they break the rules of protocols.
+    """
+    try:
+        plain = msgspec.to_builtins(protocol)
+    except (TypeError, ValueError, RecursionError) as error:
+        why = f"{origin}: a field holds neither text nor a number, nor a tuple of these"
+        raise ProtocolError(why, "write the rules as in a TOML file") from error
+    return protocols.parse(plain, origin)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganbench.contracts.protocol import Recipe, Training
-from ganbench.errors import ProtocolError
+from ganbench.errors import ProtocolError, meant
+
+_EXAMPLE = "for example: --set lr=1e-4"
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,14 @@ def parse_changes(texts: Sequence[str]) -> Changes:
     for text in texts:
         name, equals, written = (part.strip() for part in text.partition("="))
         if not equals or not name or not written:
-            raise ProtocolError(f"--set {text}: expected name=value", "for example: --set lr=1e-4")
+            raise ProtocolError(f"--set {text}: expected name=value", _EXAMPLE)
+        if name in changes.raw:
+            raise ProtocolError(f"--set {name} is given twice", "leave one of them out")
         value = _value(written)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ProtocolError(f"--set {text}: expected a finite number", "for example: --set lr=1e-4")
+        if _numbers(value) and ("_" in written or not all(map(math.isfinite, _numbers(value)))):
+            raise ProtocolError(f"--set {text}: expected a finite number, in plain digits", _EXAMPLE)
+        if not text.isprintable():
+            raise ProtocolError(f"--set {text}: a setting is one line of text", _EXAMPLE)
         changes.raw[name] = written
         if name.startswith("loss."):
             changes.loss[name.removeprefix("loss.")] = value
@@ -49,7 +55,8 @@ def parse_changes(texts: Sequence[str]) -> Changes:
         else:
             known = sorted({*Training.__struct_fields__})
             raise ProtocolError(
-                f"--set {name}: no such setting", f"settings: {', '.join(known)}, loss.<field>, arch.<setting>"
+                f"--set {name}: no such setting{meant(name, known)}",
+                f"settings: {', '.join(known)}, loss.<field>, arch.<setting>",
             )
     return changes
 
@@ -57,5 +64,11 @@ def parse_changes(texts: Sequence[str]) -> Changes:
 def _value(written: str) -> Any:
     try:
         return tomllib.loads(f"value = {written}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, thousands of digits, or thousands of brackets
         return written
+
+
+def _numbers(value: Any) -> list[float]:
+    """The numbers in a value, or in a list of them."""
+    values = value if isinstance(value, list) else [value]
+    return [one for one in values if isinstance(one, int | float)]

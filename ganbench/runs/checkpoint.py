@@ -45,7 +45,7 @@ def load(path: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
     Raises:
         Unusable: the file is damaged, or something has changed since.
     """
-    if not path.exists():
+    if not path.is_file():
         return None
     try:
         state = _read(path)

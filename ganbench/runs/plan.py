@@ -89,14 +89,15 @@ def make_plan(
     Raises:
         GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
     """
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise GanbenchError(f"there is no device '{device}'", "use auto, cpu, cuda, cuda:0 or mps")
+    refuse_unknown_device(device)
     changes = changes or Changes()
     laid_over = _lay_over(protocol, changes)
     _check_names(protocol)
     for seed in seeds:
         if not 0 <= seed < 2**31:
-            raise ProtocolError(f"--seed {seed}: a seed is a whole number from 0 to 2147483647")
+            raise ProtocolError(
+                f"--seed {seed}: a seed is a whole number from 0 to 2147483647", "for example: --seed 0,1"
+            )
     check_writable(out, where)
     home, tricks = out / protocol.name, sorted(tricks, key=lambda trick: (trick.label, trick.package))
     yardsticks = _yardsticks(protocol, home, device, seeds)
@@ -141,6 +142,12 @@ def _yardsticks(protocol: Protocol, home: Path, device: str, seeds: Sequence[int
         for seed in drawn
         for name in protocol.evaluation.yardsticks
     ]
+
+
+def refuse_unknown_device(device: str) -> None:
+    """Raise GanbenchError if no machine has a device of that name; whether this one has it, torch knows."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,4})?", device):
+        raise GanbenchError(f"there is no device '{device}'", "use auto, cpu, cuda, cuda:0 or mps")
 
 
 def check_writable(folder: Path, option: str = "--out") -> None:

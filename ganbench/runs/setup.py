@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -20,12 +20,13 @@ from ganbench.contracts.extractor import Extractor
 from ganbench.contracts.metric import Goal, Metric
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import DataError, Doubt, GanbenchError, PluginError, ProtocolError, Unsupported, listed
+from ganbench.errors import DataError, Doubt, GanbenchError, PluginError, ProtocolError, Unsupported, listed, meant
 from ganbench.evaluation.cache import Cache, surroundings
 from ganbench.evaluation.enough import shortages
 from ganbench.evaluation.judge import Judge, metric_of_column
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.selfcheck import SelfCheck
+from ganbench.evaluation.yardsticks import refuse_unknown
 from ganbench.plugins.source import Source
 from ganbench.records.record import Component
 
@@ -139,6 +140,8 @@ def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str],
         doubts += doubts_of(extractor, dataset_source.name, dataset, logits)
         _refuse_other_classes(extractor, logits, dataset, metrics)
     headline = metric_of_column(metrics, rules.headline)
+    refuse_unknown(rules.yardsticks, dataset)
+    _refuse_unknown_columns(rules.shown, metrics)
     reference = draw_reference(dataset, rules.reference, rules.samples, protocol.seed(0, "reference"))
     selection = rules.selection if dataset.selection is None else "selection"
     few = min(rules.samples, len(dataset.part(selection)))
@@ -158,6 +161,22 @@ def _refuse_constant(dataset: Dataset) -> None:
     for what, x in (("samples", dataset.train.x), ("inputs", dataset.train.source)):
         if x is not None and len(x) > 1 and all(bool((part == x[0]).all()) for part in x.split(1000)):
             raise DataError(f"all {what} of '{dataset.name}' are alike", "choose data that vary")
+
+
+def _refuse_unknown_columns(shown: Sequence[str], metrics: Mapping[str, Metric]) -> None:
+    """Raise ProtocolError if a column to be shown is none of any metric: a table would leave it out in silence. One of
+    an installed metric that these rules do without is no mistake."""
+    known = [column for metric in metrics.values() for column in metric.columns]
+    unknown = [name for name in shown if name not in known]
+    for installed in plugins.unambiguous("metric") if unknown else ():
+        with suppress(GanbenchError):
+            others = plugins.build(plugins.find("metric", installed)).columns
+            unknown = [name for name in unknown if name not in others]
+    if unknown:
+        raise ProtocolError(
+            f"`evaluation.shown` names a column '{unknown[0]}' that no metric has{meant(unknown[0], known)}",
+            f"columns: {', '.join(known)}",
+        )
 
 
 def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset) -> Tensor | None:
@@ -214,7 +233,7 @@ def pick_device(name: str) -> torch.device:
             return torch.device("cuda", 0)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     kind, _, index = name.partition(":")
-    if index and not index.isdecimal():
+    if index and not (index.isascii() and index.isdecimal()):
         raise GanbenchError(f"there is no device '{name}'", "use auto, cpu, cuda, cuda:0 or mps")
     found = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}.get(kind, 0)
     if found <= int(index or 0):

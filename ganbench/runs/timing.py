@@ -7,7 +7,6 @@ several rows and not all the rounds of one; ``rounds.py`` decides which of them 
 
 from __future__ import annotations
 
-import multiprocessing as mp
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from ganbench.contracts.executor import Job
 from ganbench.errors import GanbenchError
 from ganbench.records.timing import TIMING_FORMAT, Round, Timing, write_timing
-from ganbench.runs.executors.spawning import start, told_exit
+from ganbench.runs.executors.spawning import context, start, told_exit
 from ganbench.runs.rounds import ATTEMPTS, TOLERANCE, Deviation, deviations, unsteady
 from ganbench.runs.timing_worker import Question, Ready, Refusal, serve
 
@@ -195,9 +194,9 @@ class _Worker:
         self.facts: Facts | None = None
         self.refusal: GanbenchError | None = None
         self.on_cpu = False
-        context = mp.get_context("spawn")
-        self.pipe, self._theirs = context.Pipe()
-        self.process = context.Process(target=serve, args=(self._theirs, job, THREADS), daemon=True)
+        made = context()
+        self.pipe, self._theirs = made.Pipe()
+        self.process = made.Process(target=serve, args=(self._theirs, job, THREADS), daemon=True)
 
     def begin(self) -> None:
         """Start the process and wait until the row is warm.

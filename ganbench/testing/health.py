@@ -26,6 +26,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from ganbench.errors import DataError, GanbenchError, Unsupported, told
+from ganbench.plugins import safepath
 from ganbench.plugins.source import Source
 from ganbench.testing.finding import Finding
 
@@ -85,10 +86,11 @@ def examine(
         timeout: seconds that one plugin may take.
         offline: forbid downloads; a plugin that needs one then declines or fails.
     """
-    context = _context()
+    with safepath.nothing_from_here():
+        context = _context()
     with TemporaryDirectory(prefix="ganbench-") as folder:
         for place, source in enumerate(sources):
-            environment = os.environ | (OFFLINE if offline else {})
+            environment = os.environ | {safepath.VARIABLE: "1"} | (OFFLINE if offline else {})
             yield _examined(context, source, depth, timeout, Path(folder) / str(place), environment)
 
 
@@ -101,14 +103,10 @@ def _context() -> Any:
     context.set_forkserver_preload(PRELOADED)
     resource_tracker.ensure_running()  # ensure_running() below would start it, too, and unblock the signal
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # for the server: Ctrl-C is for the parent
-    before = os.environ.get("PYTHONSAFEPATH")
-    os.environ["PYTHONSAFEPATH"] = "1"  # or the server would import from the working directory
     try:
         forkserver.ensure_running()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
-        del os.environ["PYTHONSAFEPATH"]
-        os.environ |= {} if before is None else {"PYTHONSAFEPATH": before}
     return context
 
 
@@ -121,7 +119,8 @@ def _examined(
     arguments = (source, depth, timeout, theirs, said, environment)
     process = context.Process(target=_look, args=arguments)
     try:
-        process.start()
+        with safepath.nothing_from_here():
+            process.start()
     except (OSError, EOFError) as error:  # the process to fork from died of its imports
         message = f"no process could be started to check it ({type(error).__name__})"
         return Health(source, "unusable", message, 'run `python -c "import ganbench.testing"` to see why')

@@ -6,7 +6,6 @@ many run beside it). A worker that dies (out of memory, a crash in native code) 
 
 from __future__ import annotations
 
-import multiprocessing as mp
 import os
 import signal
 import time
@@ -24,6 +23,7 @@ from ganbench.contracts.executor import Event, Job
 from ganbench.errors import GanbenchWarning, RecordError
 from ganbench.records.record import Status
 from ganbench.records.store import read, write
+from ganbench.runs.executors import spawning
 from ganbench.runs.executors.spawning import leave_signals_to_the_parent, parent_is_gone, start, told_exit
 from ganbench.runs.executors.work import outcome_of, refusal
 
@@ -40,7 +40,7 @@ class LocalExecutor:
     """
 
     def __init__(self, workers: int, threads: int = 1) -> None:
-        self._context = mp.get_context("spawn")
+        self._context = spawning.context()
         self._stop = self._context.Event()
         self._asked = False
         self._threads = threads

@@ -8,16 +8,29 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+from ganbench.plugins.safepath import nothing_from_here
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
+def context() -> SpawnContext:
+    """Makes processes, pipes and events. The process that multiprocessing starts for its own use, with the first event,
+    is started here: it, too, imports nothing from the working directory."""
+    if os.name == "posix":
+        with nothing_from_here():
+            resource_tracker.ensure_running()
+    return mp.get_context("spawn")
+
+
 def start(process: BaseProcess, threads: int) -> None:
     """Start a spawned process whose native libraries will use this number of threads, without the parent's main
-    module."""
-    with _ThreadsInEnvironment(threads), _main_left_out():
+    module, and without modules of the working directory."""
+    with _ThreadsInEnvironment(threads), _main_left_out(), nothing_from_here():
         process.start()
 
 

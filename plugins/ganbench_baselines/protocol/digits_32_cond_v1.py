@@ -25,6 +25,6 @@ def ganbench_protocol() -> Protocol:
             extractor="digits-cnn",
             metrics=("intra-fid", "fid", "label-accuracy", "is", "density-coverage"),
             headline="intra_fid",
-            shown=("fid", "intra_fid_worst", "label_accuracy", "cas", "coverage"),
+            shown=("fid", "intra_fid_worst", "label_accuracy", "coverage"),
         ),
     )
