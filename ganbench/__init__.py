@@ -3,10 +3,11 @@
 Plugin authors import everything they need from here; ``__init__.pyi`` lists it. Each name is imported on first use.
 """
 
+import os
 import sys
 
-if sys.argv[:1] == ["-m"] and "ganbench" in sys.orig_argv and not sys.flags.safe_path:
-    del sys.path[0]  # the working directory, which `python -m ganbench` puts first: nothing is imported from there
+if sys.argv[:1] == ["-m"] and "ganbench" in sys.orig_argv and os.path.isdir(".") and sys.path[:1] == [os.getcwd()]:
+    del sys.path[0]  # `python -m ganbench` puts the working directory first: nothing is imported from there
 
 import lazy_loader
 

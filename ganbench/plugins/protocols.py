@@ -40,4 +40,5 @@ def checked(protocol: Protocol, origin: str) -> Protocol:
     except (TypeError, ValueError, RecursionError) as error:
         why = f"{origin}: a field holds neither text nor a number, nor a tuple of these"
         raise ProtocolError(why, "write the rules as in a TOML file") from error
-    return protocols.parse(plain, origin)
+    rules = protocols.parse(plain, origin)
+    return protocol if rules == protocol else rules  # 1 stays 1, where the checked rules hold 1.0
