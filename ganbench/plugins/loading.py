@@ -20,7 +20,7 @@ import pluggy
 
 import ganbench
 from ganbench._version import __version__
-from ganbench.errors import GanbenchError, PluginError, PluginWarning, told
+from ganbench.errors import GanbenchError, PluginError, PluginWarning, blaming, told
 from ganbench.plugins import hookspecs
 from ganbench.plugins.hookspecs import API_VERSION
 from ganbench.plugins.source import API_VARIABLE, Source, header_of
@@ -44,7 +44,9 @@ def load(source: Source) -> pluggy.PluginManager:
     _check_api(source, header_of(source.module).api)  # before an import that only a newer GANBench satisfies
     try:
         module = importlib.import_module(source.module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may raise anything
         raise PluginError(f"{source} cannot be used: {told(error)}", _mend_import(source, error)) from error
     _check_api(source, vars(module).get(API_VARIABLE))
     manager = pluggy.PluginManager("ganbench")
@@ -173,14 +175,8 @@ def build(source: Source, **arguments: Any) -> Any:
         raise PluginError(
             f"{source} takes no argument, but was given '{source.argument}'", f"write just '{source.name}'"
         )
-    try:
+    with blaming(f"{source} failed to build", "run with --debug to see where; tell its author", passing=GanbenchError):
         results = hook(**arguments)
-    except GanbenchError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{source} failed to build: {told(error)}", "run with --debug to see where; tell its author"
-        ) from error
     built = results[0] if results else None
     check_result(source, built)
     return built

@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 import msgspec
 
 from ganbench._version import __version__
-from ganbench.errors import RecordError
+from ganbench.errors import RecordError, legible
 
 T = TypeVar("T")
 
 
 def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain values with their ``seal``."""
-    return {**facts, "seal": _seal(facts)}
+    """The plain values, every text of them valid Unicode, with their ``seal``."""
+    plain = {name: _legible(value) for name, value in facts.items()}
+    return {**plain, "seal": _seal(plain)}
 
 
 def read_sealed(path: Path, shape: type[T], newest: int, what: str, again: str, *, since: int = 1) -> T:
@@ -55,6 +56,15 @@ def read_sealed(path: Path, shape: type[T], newest: int, what: str, again: str, 
 def as_text(facts: Mapping[str, Any]) -> bytes:
     """Indented JSON with a newline at its end."""
     return msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n"
+
+
+def _legible(value: Any) -> Any:
+    """Names and sentences come from plugins and file systems, where a text may hold bytes that are no Unicode."""
+    if isinstance(value, str):
+        return legible(value, len(value))
+    if isinstance(value, dict):
+        return {_legible(name): _legible(part) for name, part in value.items()}
+    return [_legible(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def _seal(facts: Mapping[str, Any]) -> str:

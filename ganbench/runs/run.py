@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +16,7 @@ from ganbench.contracts.executor import Event, Job
 from ganbench.device import memory
 from ganbench.device.determinism import noting_nondeterminism, refuse_changed, settings
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError
+from ganbench.errors import Diverged, GanbenchError, PluginError, RecordError, traced
 from ganbench.evaluation.best import BestSoFar
 from ganbench.evaluation.sampling import sample
 from ganbench.plugins.source import core_hash
@@ -82,10 +81,10 @@ class Run:
             status, reason = "diverged", str(error)
         except RecordError:  # a full disk is no result: the run must be repeated
             raise
-        except Exception as error:  # a plugin's crash is a result too
+        except BaseException as error:  # whatever a plugin raises is a result too; Ctrl-C reaches only the parent
             status, reason, judgement = "error", reason_of(error), Judgement()
             with suppress(GanbenchError):
-                write_atomically(self.folder / "error.txt", traceback.format_exc().encode())
+                write_atomically(self.folder / "error.txt", traced(error).encode())
         record = self.record(status, reason, judgement)
         if status != "interrupted":  # after everything that it could disturb
             record = msgspec.structs.replace(record, speed=self._accounted(record.speed))

@@ -53,7 +53,7 @@ def serve(pipe: Connection, job: Job, threads: int) -> None:
         _say(pipe, Refusal(error.message, error.hint))
     except Diverged as error:
         _say(pipe, Refusal(f"{error} while it was timed", "it may need another --loss or --trick"))
-    except Exception as error:
+    except BaseException as error:  # a plugin may raise anything; Ctrl-C reaches only the parent
         _say(pipe, Refusal(told(error), "a plugin fails: `ganbench plugins --check` may say more"))
 
 

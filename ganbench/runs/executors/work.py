@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Callable
 
 from ganbench.contracts.executor import Event, Job
-from ganbench.errors import GanbenchError, PluginError, Unsupported
+from ganbench.errors import GanbenchError, PluginError, Unsupported, told, traced
 
 
 def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
@@ -25,13 +24,14 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
         # yardsticks need only what all jobs need: if a plugin is broken there, no job can run
         broken = isinstance(error, PluginError) and not job.yardstick
         return refusal(job, error.message, error.hint, broken=broken, unsupported=isinstance(error, Unsupported))
-    except Exception as error:
-        message = f"{job.key}: {type(error).__name__}: {error}"
-        return refusal(job, message, "this is a bug in GANBench: please report it with the traceback (--debug)")
+    except BaseException as error:  # Ctrl-C reaches only the parent, so this is what a plugin raised, or a bug
+        hint = "the traceback (--debug) shows the plugin that fails; if none does, please report this bug of GANBench"
+        return refusal(job, f"{job.key}: {told(error)}", hint, broken=not job.yardstick)
     return Event("done", job.key, {"status": record.status, "reason": record.reason, "scores": record.scores})
 
 
 def refusal(job: Job, message: str, hint: str, *, broken: bool = False, unsupported: bool = False) -> Event:
     """Why a job was not done, with the traceback if an exception is being handled."""
     facts = {"message": message, "hint": hint, "broken": broken, "unsupported": unsupported}
-    return Event("refused", job.key, {**facts, "traceback": traceback.format_exc() if sys.exc_info()[0] else ""})
+    error = sys.exc_info()[1]
+    return Event("refused", job.key, {**facts, "traceback": "" if error is None else traced(error)})
