@@ -21,7 +21,8 @@ Count = Annotated[int, Meta(ge=1)]
 Seed = Annotated[int, Meta(ge=0, lt=2**31)]
 Precision = Literal["float32", "tf32", "bf16"]
 Layout = Literal["contiguous", "channels-last"]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=200)]
+"""It names folders and files."""
 # Fields may be added to these classes, but a default never changes: digests leave out values that equal their default.
 
 

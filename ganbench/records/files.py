@@ -1,11 +1,28 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, under names that file systems accept."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 from ganbench.errors import RecordError
+
+LONGEST_NAME = 255
+"""Bytes that a file's name may have, on all common file systems."""
+
+
+def fitting(name: str) -> str:
+    """``name``; or, if it is too long for a file's name, its beginning and a hash of the whole."""
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    tail = f"+{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return cut(name, LONGEST_NAME - len(tail)) + tail
+
+
+def cut(name: str, longest: int) -> str:
+    """As many of the first characters as ``longest`` bytes hold."""
+    return os.fsencode(name)[:longest].decode("utf-8", "ignore")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -14,7 +31,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RecordError: the disk is full, or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    ending = f".{os.getpid()}.tmp"
+    temporary = path.with_name(f".{cut(path.name, LONGEST_NAME - len(ending) - 1)}{ending}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganbench.contracts.protocol import Recipe, Training
-from ganbench.errors import ProtocolError
+from ganbench.errors import ProtocolError, legible
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ def parse_changes(texts: Sequence[str]) -> Changes:
         name, equals, written = (part.strip() for part in text.partition("="))
         if not equals or not name or not written:
             raise ProtocolError(f"--set {text}: expected name=value", "for example: --set lr=1e-4")
+        if (shown := legible(text, len(text))) != text:  # records could not hold it
+            raise ProtocolError(f"--set {shown}: expected text in UTF-8", "for example: --set lr=1e-4")
         value = _value(written)
         if isinstance(value, float) and not math.isfinite(value):
             raise ProtocolError(f"--set {text}: expected a finite number", "for example: --set lr=1e-4")

@@ -17,6 +17,7 @@ from ganbench.contracts.executor import UNPACKAGED, Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
 from ganbench.plugins.source import Source
+from ganbench.records.files import fitting
 from ganbench.records.record import FINISHED, FORMAT
 from ganbench.records.store import read
 from ganbench.runs.changes import Changes
@@ -202,11 +203,12 @@ def _check_names(protocol: Protocol) -> None:
 
 
 def _folder_name(job: Job, sources: Sequence[Source]) -> str:
-    """``dcgan+wgan-gp+pacgan~2``; the package comes before a name that several packages provide."""
+    """``dcgan+wgan-gp+pacgan~2``, shortened with a hash if it is too long; the package comes before a name that several
+    packages provide."""
     names = []
     for source in sources:
         shared = sum(other.name == source.name for other in plugins.of_kind(source.kind)) > 1
         shared |= source.package == UNPACKAGED  # it may share the name of an installed one
         names.append((source.reference if shared else source.label).replace(":", "~").replace("/", "~"))
     tail = "".join(f"+{name}={value}" for name, value in sorted(job.changes.items()))
-    return "+".join(names) + tail.replace("/", "~").replace(" ", "")
+    return fitting("+".join(names) + tail.replace("/", "~").replace(" ", ""))
