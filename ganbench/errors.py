@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -94,6 +95,14 @@ def legible(text: object, longest: int = LONGEST) -> str:
 def told(error: BaseException) -> str:
     """An exception on one line."""
     return legible(": ".join(filter(None, [type(error).__name__, " ".join(legible(error).split())])))
+
+
+def told_exit(exit_code: int) -> str:
+    """How a process ended: ``killed by SIGKILL``, ``exit code 3``."""
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    names = {number.value: number.name for number in signal.Signals}
+    return f"killed by {names.get(-exit_code, f'signal {-exit_code}')}"  # real-time signals have no names
 
 
 def traced(error: BaseException) -> str:

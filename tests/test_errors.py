@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 import tomllib
 from pathlib import Path
 
@@ -12,7 +13,17 @@ import toy
 
 from ganbench import plugins
 from ganbench.contracts.protocol import parse
-from ganbench.errors import DataError, GanbenchError, PluginError, Unsupported, blaming, legible, told, traced
+from ganbench.errors import (
+    DataError,
+    GanbenchError,
+    PluginError,
+    Unsupported,
+    blaming,
+    legible,
+    told,
+    told_exit,
+    traced,
+)
 from ganbench.records.store import read, write
 from ganbench.runs.executors.work import outcome_of
 from ganbench.runs.plan import make_plan
@@ -52,6 +63,11 @@ def test_a_traceback_keeps_both_ends_of_a_text_without_end() -> None:
     assert "more characters" in text
     assert len(text) < 101_000
     assert text.encode()
+
+
+def test_the_end_of_a_process_is_told_even_if_its_signal_has_no_name() -> None:
+    ends = [told_exit(code) for code in (3, -signal.SIGKILL, -(signal.SIGRTMIN + 1))]
+    assert ends == ["exit code 3", "killed by SIGKILL", f"killed by signal {signal.SIGRTMIN + 1}"]
 
 
 def test_what_a_plugin_says_in_our_own_words_is_made_legible() -> None:

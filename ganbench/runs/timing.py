@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganbench.contracts.executor import Job
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, told_exit
 from ganbench.records.timing import TIMING_FORMAT, Round, Timing, write_timing
-from ganbench.runs.executors.spawning import start, told_exit
+from ganbench.runs.executors.spawning import start
 from ganbench.runs.rounds import ATTEMPTS, TOLERANCE, Deviation, deviations, unsteady
 from ganbench.runs.timing_worker import Question, Ready, Refusal, serve
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from ganbench.errors import DataError, GanbenchError, Unsupported, told, traced
+from ganbench.errors import DataError, GanbenchError, Unsupported, told, told_exit, traced
 from ganbench.plugins.source import Source
 from ganbench.testing.finding import Finding
 
@@ -160,7 +160,7 @@ def _fate(process: BaseProcess, stage: str, timeout: float, source: Source, said
     if process.is_alive() or TIMED_OUT in text:
         fate = f"it did not finish within {timeout:g} s"
     elif process.exitcode is not None and process.exitcode < 0:
-        fate = f"killed by {signal.Signals(-process.exitcode).name}"
+        fate = told_exit(process.exitcode)
     else:
         fate = f"it ended the process, with exit code {process.exitcode},"
     return {"status": "unusable", "message": f"{fate} {stage}", "hint": _place(text, source)}

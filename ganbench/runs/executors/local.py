@@ -21,10 +21,10 @@ from typing import Any
 import msgspec
 
 from ganbench.contracts.executor import Event, Job
-from ganbench.errors import GanbenchWarning, RecordError
+from ganbench.errors import GanbenchWarning, RecordError, told_exit
 from ganbench.records.record import Status
 from ganbench.records.store import read, write
-from ganbench.runs.executors.spawning import leave_signals_to_the_parent, parent_is_gone, start, told_exit
+from ganbench.runs.executors.spawning import leave_signals_to_the_parent, parent_is_gone, start
 from ganbench.runs.executors.work import outcome_of, refusal
 
 GRACE_SECONDS = 30.0

@@ -33,11 +33,6 @@ def parent_is_gone() -> Callable[[], bool]:
     return lambda: parent is not None and not parent.is_alive()
 
 
-def told_exit(exit_code: int) -> str:
-    """``killed by SIGKILL``, ``exit code 3``"""
-    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
-
-
 class _ThreadsInEnvironment:
     """Native libraries read their thread count when they load, so the child must inherit it."""
 
