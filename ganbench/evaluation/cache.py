@@ -80,6 +80,7 @@ class Cache(Memo):
     def __init__(self, basis: Mapping[str, str] | None) -> None:
         super().__init__()
         self.basis = basis
+        self.folder = folder().absolute()  # of now: a plugin may change the working directory
 
     def found(self, samples: str, name: str, compute: Callable[[], Results]) -> Results:
         """The results from their file, or computed and, if that took long, written to it."""
@@ -88,7 +89,7 @@ class Cache(Memo):
             return compute()
         own = {"samples": samples, "name": name, "code": code, "settings": settings()}
         basis = msgspec.json.encode({**self.basis, **own}, order="sorted").decode()
-        file = folder() / f"{hashlib.sha256(basis.encode()).hexdigest()[:32]}{SUFFIX}"
+        file = self.folder / f"{hashlib.sha256(basis.encode()).hexdigest()[:32]}{SUFFIX}"
         if (found := _read(file, basis)) is not None:
             return found
         began = time.perf_counter()

@@ -10,6 +10,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
@@ -43,7 +44,8 @@ def load(source: Source) -> pluggy.PluginManager:
     _check_module_name(source)
     _check_api(source, header_of(source.module).api)  # before an import that only a newer GANBench satisfies
     try:
-        module = importlib.import_module(source.module)
+        with chdir("."):  # a plugin may go elsewhere, but relative paths are meant from here
+            module = importlib.import_module(source.module)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a module may raise anything
@@ -175,7 +177,10 @@ def build(source: Source, **arguments: Any) -> Any:
         raise PluginError(
             f"{source} takes no argument, but was given '{source.argument}'", f"write just '{source.name}'"
         )
-    with blaming(f"{source} failed to build", "run with --debug to see where; tell its author", passing=GanbenchError):
+    with (
+        blaming(f"{source} failed to build", "run with --debug to see where; tell its author", passing=GanbenchError),
+        chdir("."),
+    ):
         results = hook(**arguments)
     built = results[0] if results else None
     check_result(source, built)

@@ -175,9 +175,12 @@ class Run:
 
     def _checkpoint(self, only: tuple[str, ...] = ()) -> None:
         """Save everything needed to resume, or ``only`` some of it."""
+        within = str(
+            Path(self.folder.parent.name, self.folder.name)
+        )  # where it lies on this machine is nobody's business
         state = {
             "identity": self._identity,
-            "job": msgspec.json.encode(self.job).decode(),
+            "job": msgspec.json.encode(msgspec.structs.replace(self.job, folder=within)).decode(),
             **self.trainer.state(),
             "best": self.best.state(),
             **self.recording.state(),

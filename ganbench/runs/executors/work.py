@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from contextlib import chdir
+
+import msgspec
 
 from ganbench.contracts.executor import Event, Job
 from ganbench.errors import GanbenchError, PluginError, Unsupported, told, traced
 
 
 def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
-    """Carry out a job; returns how it ended, or why it was refused."""
+    """Carry out a job; returns how it ended, or why it was refused.
+
+    A plugin that changes the working directory takes neither this run's files nor the next job with it.
+    """
+    here = msgspec.structs.replace(job, folder=os.path.abspath(job.folder))
+    try:
+        with chdir("."):
+            return _ended(here, say, should_stop)
+    except GanbenchError as error:
+        # yardsticks need only what all jobs need: if a plugin is broken there, no job can run
+        broken = isinstance(error, PluginError) and not job.yardstick
+        message = error.message.replace(here.folder, job.folder)  # as it was typed
+        return refusal(job, message, error.hint, broken=broken, unsupported=isinstance(error, Unsupported))
+    except BaseException as error:  # Ctrl-C reaches only the parent, so this is what a plugin raised, or a bug
+        hint = "the traceback (--debug) shows the plugin that fails; if none does, please report this bug of GANBench"
+        return refusal(job, f"{job.key}: {told(error)}", hint, broken=not job.yardstick)
+
+
+def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
     from ganbench.runs.runner import execute
     from ganbench.runs.setup import prepare
     from ganbench.runs.tryout import try_out
 
-    try:
-        if job.tryout:
-            try_out(job, prepare(job.protocol, job.device))
-            return Event("fits", job.key, {})
-        record = execute(job, say, should_stop)
-    except GanbenchError as error:
-        # yardsticks need only what all jobs need: if a plugin is broken there, no job can run
-        broken = isinstance(error, PluginError) and not job.yardstick
-        return refusal(job, error.message, error.hint, broken=broken, unsupported=isinstance(error, Unsupported))
-    except BaseException as error:  # Ctrl-C reaches only the parent, so this is what a plugin raised, or a bug
-        hint = "the traceback (--debug) shows the plugin that fails; if none does, please report this bug of GANBench"
-        return refusal(job, f"{job.key}: {told(error)}", hint, broken=not job.yardstick)
+    if job.tryout:
+        try_out(job, prepare(job.protocol, job.device))
+        return Event("fits", job.key, {})
+    record = execute(job, say, should_stop)
     return Event("done", job.key, {"status": record.status, "reason": record.reason, "scores": record.scores})
 
 
