@@ -6,6 +6,8 @@ import io
 import os
 import sys
 import warnings
+from contextlib import suppress
+from typing import TextIO
 
 from ganbench.cli import (
     animate,
@@ -21,7 +23,7 @@ from ganbench.cli import (
     sample,
     time,
 )
-from ganbench.cli.base import app, caution, complain
+from ganbench.cli.base import app, caution, complain, said_by_the_system
 from ganbench.errors import GanbenchError
 
 __all__ = [
@@ -52,12 +54,33 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a dash that the terminal cannot show must not cost the table
     warnings.showwarning = caution
     try:
-        app(arguments)
-    except GanbenchError as error:
+        _carry_out(arguments)
+    except (GanbenchError, OSError) as error:
         if len(arguments) < len(sys.argv) - 1:
             raise
-        complain(error)
+        with suppress(OSError):  # standard error may be what cannot be written
+            complain(error if isinstance(error, GanbenchError) else said_by_the_system(error))
         sys.exit(2)
+
+
+def _carry_out(arguments: list[str]) -> None:
+    try:
+        app(arguments)
+    finally:
+        if sys.stdout is not None:  # it was not closed from the start
+            _flush(sys.stdout)
+
+
+def _flush(stream: TextIO) -> None:
+    """Write what is left, while it can still be said that this fails."""
+    try:
+        stream.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # or Python would try once more when it ends
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):  # `| head` has read enough
+            raise
 
 
 def _complete() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from ganbench.errors import RecordError
@@ -41,8 +42,9 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _cannot_write(path, error) from error
+        with suppress(OSError):
+            temporary.unlink()
+        raise cannot_write(path, error) from error
 
 
 def append_line(text: str, path: Path, *, afresh: bool) -> None:
@@ -55,10 +57,19 @@ def append_line(text: str, path: Path, *, afresh: bool) -> None:
         with path.open("w" if afresh else "a", encoding="utf-8") as file:
             file.write(text + "\n")
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
-def _cannot_write(path: Path, error: OSError) -> RecordError:
-    return RecordError(
-        f"cannot write {path}: {error.strerror or error}", "free some space, or choose another folder with --out"
-    )
+def cannot_write(path: Path, error: OSError) -> RecordError:
+    """What the system says, and what to do about it."""
+    hint = in_the_way(path) or "free some space, or choose another folder with --out"
+    return RecordError(f"cannot write {path}: {error.strerror or error}", hint)
+
+
+def in_the_way(path: Path) -> str:
+    """The next step where a folder stands in the place of a file, or a file in that of a folder; else empty."""
+    blocking = path if os.path.isdir(path) else next(filter(os.path.isfile, path.parents), None)
+    if blocking is None:
+        return ""
+    kind, other = ("folder", "file") if blocking == path else ("file", "folder")
+    return f"{blocking} is a {kind}, not a {other}: rename it (`ganbench run --force` does so in a run's folder)"

@@ -11,6 +11,7 @@ import msgspec
 
 from ganbench._version import __version__
 from ganbench.errors import RecordError, legible
+from ganbench.records.files import in_the_way
 
 T = TypeVar("T")
 
@@ -44,7 +45,10 @@ def read_sealed(path: Path, shape: type[T], newest: int, what: str, again: str, 
                 "upgrade: pip install -U ganbench",
             )
         found = msgspec.convert(facts, shape)
-    except (OSError, msgspec.DecodeError, msgspec.ValidationError) as error:
+    except OSError as error:
+        hint = in_the_way(path) or f"delete it and {again}"
+        raise RecordError(f"{path} is not a readable {what}: {error.strerror or error}", hint) from error
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise RecordError(f"{path} is not a readable {what}: {error}", f"delete it and {again}") from error
     if number >= since and facts.get("seal") != _seal(facts):
         raise RecordError(

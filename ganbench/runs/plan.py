@@ -18,7 +18,7 @@ from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
 from ganbench.plugins.source import Source
 from ganbench.records.files import fitting
-from ganbench.records.record import FINISHED, FORMAT
+from ganbench.records.record import FINISHED, FORMAT, Record
 from ganbench.records.store import read
 from ganbench.runs.changes import Changes
 from ganbench.runs.leftovers import left_by_other_rules
@@ -160,7 +160,7 @@ def check_writable(folder: Path, option: str = "--out") -> None:
 def _sort(protocol: Protocol, home: Path, jobs: list[Job], force: bool) -> Plan:
     plan, now = Plan(protocol, [], []), Now(protocol)
     for job in jobs:
-        record = read(job.record_file) if job.record_file.exists() else None
+        record = _present(job, force and not job.yardstick)
         if record is not None and record.digest != job.digest:
             plan.leftovers[:] = plan.leftovers or left_by_other_rules(home, job.digest)
             record = None
@@ -176,6 +176,16 @@ def _sort(protocol: Protocol, home: Path, jobs: list[Job], force: bool) -> Plan:
             if record.format < FORMAT and not job.yardstick:
                 plan.older[record.environment.ganbench] += 1
     return plan
+
+
+def _present(job: Job, force: bool) -> Record | None:
+    """A job's record; one that cannot be read is in the way, unless it is replaced anyway."""
+    try:
+        return read(job.record_file) if job.record_file.exists() else None
+    except RecordError:
+        if force:
+            return None
+        raise
 
 
 def _lay_over(protocol: Protocol, changes: Changes) -> Protocol:

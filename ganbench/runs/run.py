@@ -200,7 +200,8 @@ class Run:
         leftovers = self.folder.rglob(".*.tmp")  # of a process that was killed while writing
         old = [] if self.recording.history else [self.folder / "error.txt", *(self.folder / "samples").glob("*")]
         for path in (*leftovers, *old):
-            path.unlink(missing_ok=True)
+            if not path.is_dir():  # what is not a run's is not deleted
+                path.unlink(missing_ok=True)
         self.recording.write_history()
 
     def _restore(self, state: Mapping[str, Any]) -> None:

@@ -83,8 +83,9 @@ class LocalExecutor:
             seat.pipe, theirs = self._context.Pipe()
             rank = self._seats.index(seat)
             arguments = (theirs, self._stop, self._threads, rank)
-            seat.process = self._context.Process(target=_work, args=arguments, daemon=True)
-            start(seat.process, self._threads)
+            process = self._context.Process(target=_work, args=arguments, daemon=True)
+            start(process, self._threads)
+            seat.process = process
             theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
 
     def _give(self, seat: _Seat, job: Job) -> None:

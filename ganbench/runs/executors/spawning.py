@@ -11,14 +11,26 @@ from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from ganbench.errors import GanbenchError
+
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def start(process: BaseProcess, threads: int) -> None:
     """Start a spawned process whose native libraries will use this number of threads, without the parent's main
-    module."""
-    with _ThreadsInEnvironment(threads), _main_left_out():
-        process.start()
+    module.
+
+    Raises:
+        GanbenchError: the system does not allow it.
+    """
+    try:
+        with _ThreadsInEnvironment(threads), _main_left_out():
+            process.start()
+    except OSError as error:
+        raise GanbenchError(
+            f"cannot start a worker process: {error.strerror or error}",
+            "run fewer at a time (--jobs), or raise the limit that `ulimit -a` shows",
+        ) from error
 
 
 def leave_signals_to_the_parent() -> None:

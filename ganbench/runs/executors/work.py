@@ -25,8 +25,8 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
     except GanbenchError as error:
         # yardsticks need only what all jobs need: if a plugin is broken there, no job can run
         broken = isinstance(error, PluginError) and not job.yardstick
-        message = error.message.replace(here.folder, job.folder)  # as it was typed
-        return refusal(job, message, error.hint, broken=broken, unsupported=isinstance(error, Unsupported))
+        message, hint = (text.replace(here.folder, job.folder) for text in (error.message, error.hint))  # as typed
+        return refusal(job, message, hint, broken=broken, unsupported=isinstance(error, Unsupported))
     except BaseException as error:  # Ctrl-C reaches only the parent, so this is what a plugin raised, or a bug
         hint = "the traceback (--debug) shows the plugin that fails; if none does, please report this bug of GANBench"
         return refusal(job, f"{job.key}: {told(error)}", hint, broken=not job.yardstick)

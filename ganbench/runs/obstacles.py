@@ -1,0 +1,36 @@
+"""What stands in the place of a run's own files and folders: ``--force`` renames it, and deletes nothing."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from pathlib import Path
+
+from ganbench.contracts.executor import Job
+from ganbench.errors import GanbenchWarning, RecordError
+
+FILES = ("record.json", "checkpoint.pt", "history.jsonl", "error.txt", ".lock")
+
+
+def move_aside(job: Job) -> None:
+    """Rename folders in the place of a run's files, and files in the place of its folders; says so.
+
+    Raises:
+        RecordError: one cannot be renamed.
+    """
+    folder = Path(job.folder)
+    for path in (folder.parent.parent, folder.parent, folder, folder / "samples"):
+        if path.exists() and not path.is_dir():
+            _rename(path, job)
+    for path in (*(folder / name for name in FILES), *(folder / "samples").glob("*-kimg.*")):
+        if path.is_dir():
+            _rename(path, job)
+
+
+def _rename(path: Path, job: Job) -> None:
+    new = next(new for n in itertools.count(1) if not (new := path.with_name(f"{path.name}.aside-{n}")).exists())
+    try:
+        path.rename(new)
+    except OSError as error:
+        raise RecordError(f"cannot rename {path}: {error.strerror or error}", "move it away") from error
+    warnings.warn(GanbenchWarning(f"{job.key}: {path.name} was in the way and is now {new.name}"), stacklevel=2)
