@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ganbench.errors import RecordError
+from ganbench.records.forks import end_if_forked
 
 LONGEST_NAME = 255
 """Bytes that a file's name may have, on all common file systems."""
@@ -32,6 +33,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RecordError: the disk is full, or the folder cannot be written.
     """
+    end_if_forked()
     ending = f".{os.getpid()}.tmp"
     temporary = path.with_name(f".{cut(path.name, LONGEST_NAME - len(ending) - 1)}{ending}")
     try:
@@ -53,6 +55,7 @@ def append_line(text: str, path: Path, *, afresh: bool) -> None:
     Raises:
         RecordError: the disk is full, or the folder cannot be written.
     """
+    end_if_forked()
     try:
         with path.open("w" if afresh else "a", encoding="utf-8") as file:
             file.write(text + "\n")

@@ -6,6 +6,7 @@ import multiprocessing as mp
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -13,6 +14,11 @@ from typing import Any
 
 from ganbench.errors import GanbenchError
 
+CLOSING_SECONDS = 5.0
+"""How long a worker that is not heard any more may take to end."""
+LONGEST_MESSAGE = 2**24
+"""Bytes; more than any event has. The length of a message stands before it, where a plugin may write anything."""
+BROKEN = "the connection to its worker broke: a plugin closes files, or writes to files, that are not its own"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -43,6 +49,17 @@ def parent_is_gone() -> Callable[[], bool]:
     """In a worker: a function that says whether the process that started it has ended."""
     parent = mp.parent_process()
     return lambda: parent is not None and not parent.is_alive()
+
+
+def ended_within(process: BaseProcess, seconds: float) -> bool:
+    """Whether a process has ended, or does so in time. (``join`` waits for ever where a plugin wrote into the pipe that
+    it watches.)"""
+    limit = time.monotonic() + seconds
+    while process.is_alive():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 class _ThreadsInEnvironment:

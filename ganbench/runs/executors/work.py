@@ -11,6 +11,7 @@ import msgspec
 
 from ganbench.contracts.executor import Event, Job
 from ganbench.errors import GanbenchError, PluginError, Unsupported, told, traced
+from ganbench.records.forks import only_this_process
 
 
 def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
@@ -20,7 +21,7 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
     """
     here = msgspec.structs.replace(job, folder=os.path.abspath(job.folder))
     try:
-        with chdir("."):
+        with chdir("."), only_this_process():
             return _ended(here, say, should_stop)
     except GanbenchError as error:
         # yardsticks need only what all jobs need: if a plugin is broken there, no job can run
