@@ -15,7 +15,7 @@ from ganbench.leaderboards.publishing import file_names
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.files import fitting, write_atomically
 from ganbench.runs.changes import parse_changes
-from ganbench.runs.plan import make_plan
+from ganbench.runs.plan import check_writable, make_plan
 
 
 def folders(out: Path, *settings: str) -> list[Path]:
@@ -54,6 +54,15 @@ def test_a_protocols_name_has_a_limit_that_is_said() -> None:
     with pytest.raises(ProtocolError, match=r"`name`: .*length <= 200"):
         parse(rules, "mine.toml")
     assert parse(rules | {"name": "m" * 200}, "mine.toml").name == "m" * 200
+
+
+def test_a_probe_whether_a_folder_can_be_written_leaves_nothing_even_if_it_is_killed(tmp_path, monkeypatch) -> None:
+    def killed(path: Path, **_: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(Path, "unlink", killed)
+    check_writable(tmp_path / "runs")
+    assert list((tmp_path / "runs").iterdir()) == []
 
 
 def test_a_setting_that_is_no_text_is_refused() -> None:

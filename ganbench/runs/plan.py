@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -146,11 +146,10 @@ def _yardsticks(protocol: Protocol, home: Path, device: str, seeds: Sequence[int
 
 def check_writable(folder: Path, option: str = "--out") -> None:
     """Raise RecordError now, not after an hour of training, if nothing can be written there; ``option`` chose it."""
-    probe = folder / f".ganbench-probe-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"0" * 4096)
-        probe.unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:  # without a name, where the system can: nothing stays behind
+            probe.write(b"0" * 4096)
     except OSError as error:
         raise RecordError(
             f"cannot write to {folder}: {error.strerror or error}", f"choose another folder with {option}"
