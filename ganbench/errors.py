@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import signal
+import traceback
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
-LONGEST = 200
+LONGEST = 2_000
+"""Characters of an exception's text that are kept: what a plugin says may have millions, and not be Unicode."""
+LONGEST_TRACE = 100_000
+"""Characters of a traceback that are kept, half of them from its beginning and half from its end."""
+LONGEST_NAME = 200
 """Characters of a name that are compared: the time to find a likeness grows with their square."""
 
 
@@ -15,10 +22,11 @@ class GanbenchError(Exception):
     ``message`` names the thing that is wrong; ``hint`` says what to do about it.
     """
 
+    message = hint = ""  # of a plugin's subclass that does not call __init__
+
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.message = message
-        self.hint = hint
+        self.message, self.hint = legible(message), legible(hint)
+        super().__init__(self.message, self.hint)
 
     def __str__(self) -> str:
         return f"{self.message}\n{self.hint}" if self.hint else self.message
@@ -55,8 +63,8 @@ class Diverged(Exception):
     """A value is not finite. ``where`` names the quantity, ``step`` the iteration (None: while judging)."""
 
     def __init__(self, where: str, step: int | None = None) -> None:
-        super().__init__(f"{where} is not finite" + (f" at iteration {step}" if step is not None else ""))
-        self.where = where
+        self.where = legible(where)
+        super().__init__(f"{self.where} is not finite" + (f" at iteration {step}" if step is not None else ""))
         self.step = step
 
 
@@ -74,7 +82,7 @@ class PluginWarning(GanbenchWarning):
 
 def meant(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """`` - did you mean 'dcgan'?``, or nothing."""
-    close = get_close_matches(name[:LONGEST], known, 1, likeness)
+    close = get_close_matches(name[:LONGEST_NAME], known, 1, likeness)
     return f" - did you mean '{close[0]}'?" if close else ""
 
 
@@ -83,6 +91,47 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
+def legible(text: object, longest: int = LONGEST) -> str:
+    """``text`` as it can be printed and stored: valid Unicode, and no longer than ``longest`` characters and a note."""
+    try:
+        whole = str(text)
+    except BaseException as error:  # a plugin's own __str__
+        whole = f"(its text cannot be read: {type(error).__name__})"
+    cut = f" ... ({len(whole) - longest:,} more characters)" if len(whole) > longest else ""
+    return whole[:longest].encode("utf-8", "backslashreplace").decode() + cut
+
+
 def told(error: BaseException) -> str:
     """An exception on one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    return legible(": ".join(filter(None, [type(error).__name__, " ".join(legible(error).split())])))
+
+
+def told_exit(exit_code: int) -> str:
+    """How a process ended: ``killed by SIGKILL``, ``exit code 3``."""
+    if exit_code >= 0:
+        return f"exit code {exit_code}"
+    names = {number.value: number.name for number in signal.Signals}
+    return f"killed by {names.get(-exit_code, f'signal {-exit_code}')}"  # real-time signals have no names
+
+
+def traced(error: BaseException) -> str:
+    """An exception's traceback, without the middle of a very long one."""
+    text = "".join(traceback.format_exception(error))
+    if len(text) > LONGEST_TRACE:
+        half = LONGEST_TRACE // 2
+        text = f"{text[:half]}\n... ({len(text) - 2 * half:,} more characters) ...\n{text[-half:]}"
+    return legible(text, len(text))
+
+
+@contextmanager
+def blaming(what: str, hint: str = "", *, passing: type[GanbenchError] | tuple[()] = ()) -> Iterator[None]:
+    """Whatever a plugin raises in the block, SystemExit included, becomes a PluginError that begins with ``what``;
+    except what is ``passing``, and Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except passing:
+        raise
+    except BaseException as error:
+        raise PluginError(f"{what}: {told(error)}", hint) from error

@@ -22,6 +22,7 @@ from ganbench.runs.plan import make_plan
 MISBEHAVING = '''
     """A loss that misbehaves in its tenth step."""
     import ctypes, os, time
+    from pathlib import Path
     from ganbench import hookimpl
     class Misbehaving:
         calls = 0
@@ -36,6 +37,11 @@ MISBEHAVING = '''
     def ganbench_loss():
         return Misbehaving()
 '''
+
+
+GARBAGE = (
+    "[os.write(fd, b'no message' * 99) for fd in range(3, 99) if Path(f'/dev/fd/{fd}').is_socket()]; time.sleep(60)"
+)
 
 
 @pytest.fixture
@@ -121,6 +127,25 @@ def test_two_commands_on_one_run_do_it_once(patience, quick) -> None:
     assert "another process is working on this run" in outputs[1]
     assert "75 %" in outputs[0]
     assert "75 %" not in outputs[1], "it must not train once more"
+
+
+@pytest.mark.parametrize("act", ["os.fork()", "os.fork() or time.sleep(60)"])
+def test_a_copy_that_a_plugin_forks_writes_nothing_and_hangs_nobody(act, misbehaving, tmp_path) -> None:
+    misbehaving(act)
+    records, events = carry_out(tmp_path, losses=["bad"])
+    assert (records["bad"].status, len(events)) == ("ok", 1)
+    (file,) = tmp_path.rglob("history.jsonl")
+    steps = [json.loads(line)["step"] for line in file.read_text().splitlines()]
+    assert steps == sorted(set(steps))
+
+
+@pytest.mark.parametrize("act", [GARBAGE, "os.closerange(3, 100); time.sleep(60)"])
+def test_a_plugin_that_breaks_the_connection_of_its_worker_costs_its_run_alone(act, misbehaving, tmp_path) -> None:
+    misbehaving(act)
+    records, events = carry_out(tmp_path)
+    assert (records["bad"].status, records["hinge"].status) == ("error", "ok")
+    assert "the connection to its worker broke" in records["bad"].reason
+    assert len(events) == 2
 
 
 SETTINGS = """

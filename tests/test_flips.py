@@ -19,6 +19,7 @@ from ganbench.errors import GanbenchWarning, RecordError
 from ganbench.evaluation import cache
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.archive import state_of, with_checksum
+from ganbench.records.files import set_aside
 from ganbench.records.history import as_line, read_history
 from ganbench.records.store import read
 from ganbench.records.timing import read_timing, write_timing
@@ -149,7 +150,7 @@ def test_what_changed_since_a_checkpoint_is_said(now, said, tmp_path) -> None:
 def test_files_are_set_aside_under_names_that_are_free(tmp_path) -> None:
     for content in ("a", "b", "c"):
         (tmp_path / "checkpoint.pt").write_text(content)
-        checkpoint.set_aside(tmp_path / "checkpoint.pt")
+        set_aside(tmp_path / "checkpoint.pt")
     kept = {path.name: path.read_text() for path in tmp_path.iterdir()}
     assert kept == {"checkpoint.old.pt": "a", "checkpoint.old1.pt": "b", "checkpoint.old2.pt": "c"}
 

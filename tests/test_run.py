@@ -441,6 +441,20 @@ def test_a_plugin_that_crashes_gives_exit_code_1_and_the_place_where_it_happened
     assert 'raise KeyError("lost")' in file.read_text()
 
 
+DYING = CRASHING.replace('raise KeyError("lost")', "__import__('os').abort()")
+
+
+def test_a_worker_that_dies_gives_exit_code_1_and_the_name_of_its_run(ganbench_command, install, quick) -> None:
+    install("third-party", "loss", "dying", DYING)
+    done = ganbench_command("run", "--arch", "mlp", "--loss", "dying,lsgan", "--protocol", quick, "-q")
+    assert done.returncode == 1
+    said = (
+        "error: mlp+dying, seed 0: the worker process died: killed by SIGABRT; `ganbench plugins --check` may say why"
+    )
+    assert said in done.stdout
+    assert "lsgan" in done.stdout, "the other run went on"
+
+
 BAD_INPUT = {
     "unknown arch": (["run", "--arch", "dcgann", "--loss", "hinge"], "did you mean 'dcgan'"),
     "unknown loss": (["run", "--arch", "dcgan", "--loss", "hing"], "did you mean 'hinge'"),

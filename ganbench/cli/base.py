@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
@@ -70,6 +71,17 @@ def complain(error: GanbenchError) -> None:
 def _cut(line: str, longest: int) -> str:
     """What is very long, without its middle."""
     return line if len(line) <= longest else f"{line[: longest // 2]} ... {line[-longest // 2 :]}"
+
+
+def said_by_the_system(error: OSError) -> GanbenchError:
+    """What the operating system refused that no other sentence tells."""
+    why = error.strerror or str(error)
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return GanbenchError(f"more files are needed at a time than allowed: {why}", "raise the limit: ulimit -n 1024")
+    if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
+        return GanbenchError(f"cannot write the output: {why}", "free some space, or send it elsewhere")
+    where = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
+    return GanbenchError(f"{why}{where}", "run with --debug to see where")
 
 
 def caution(

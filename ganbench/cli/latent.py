@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import chdir
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -72,7 +73,8 @@ def interpolate(
 
     images = len(dataset.spec.shape) == 3
     refuse_unfit(out, dataset.spec, moves=images)
-    x = interpolate(gan, conditions(gan, dataset, pairs, label), steps, mode.value, seed)
+    with chdir("."):  # a plugin may go elsewhere, but --out is meant from here
+        x = interpolate(gan, conditions(gan, dataset, pairs, label), steps, mode.value, seed)
     if images and out.suffix.lower() in {".gif", ".webp"}:
         shown = [pictures.picture(x[:, i], dataset.spec) for i in (*range(steps), *range(steps - 2, 0, -1))]
         pictures.save_animation(shown, STEPS_A_SECOND, out)
@@ -128,10 +130,11 @@ def maximise(
     from ganbench.report.activation import Probe
 
     refuse_unfit(out, dataset.spec)
-    probe = Probe(gan, player.value, dataset, label)
-    if not wanted and layer in probe.layers:
-        wanted = list(range(min(UNITS, probe.layers[layer].units)))
-    found = probe.maximise(layer, wanted, steps=steps, seed=seed)
+    with chdir("."):  # a plugin may go elsewhere, but --out is meant from here
+        probe = Probe(gan, player.value, dataset, label)
+        if not wanted and layer in probe.layers:
+            wanted = list(range(min(UNITS, probe.layers[layer].units)))
+        found = probe.maximise(layer, wanted, steps=steps, seed=seed)
     write(Split(found.x), dataset.spec, out)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("unit", "random", "maximised"):
@@ -147,7 +150,8 @@ def _players(run: Path) -> tuple[Path, GAN, Dataset]:
     folder = run_folders(run, "checkpoint.pt")[0]
     from ganbench.runs.checkpoint import players_of
 
-    return folder, *players_of(folder / "checkpoint.pt")
+    with chdir("."):
+        return folder, *players_of(folder / "checkpoint.pt")
 
 
 def _numbers(text: str) -> list[int]:

@@ -6,6 +6,8 @@ import io
 import os
 import sys
 import warnings
+from contextlib import suppress
+from typing import TextIO
 
 import typer
 
@@ -23,7 +25,7 @@ from ganbench.cli import (
     sample,
     time,
 )
-from ganbench.cli.base import app, caution, complain, echo
+from ganbench.cli.base import app, caution, complain, echo, said_by_the_system
 from ganbench.cli.usage import UsageError, refuse_empty, told
 from ganbench.errors import GanbenchError
 
@@ -55,17 +57,26 @@ def main() -> None:
             stream.reconfigure(errors="replace")  # a dash that the terminal cannot show must not cost the table
     warnings.showwarning = caution
     try:
-        sys.exit(_call(arguments))
-    except GanbenchError as error:
+        sys.exit(_carry_out(arguments))
+    except (GanbenchError, OSError) as error:
         if len(arguments) < len(sys.argv) - 1:
             raise
-        complain(error)
+        with suppress(OSError):  # standard error may be what cannot be written
+            complain(error if isinstance(error, GanbenchError) else said_by_the_system(error))
         sys.exit(2)
 
 
-def _call(arguments: list[str]) -> int:
-    """Carry out a command; returns its exit code.
+def _carry_out(arguments: list[str]) -> int:
+    """Carry out a command and write all of its output; returns its exit code."""
+    try:
+        return _call(arguments)
+    finally:
+        if sys.stdout is not None:  # it was not closed from the start
+            _flush(sys.stdout)
 
+
+def _call(arguments: list[str]) -> int:
+    """
     Raises:
         GanbenchError: the user can fix it.
     """
@@ -77,12 +88,20 @@ def _call(arguments: list[str]) -> int:
             echo(error.format_message(), end="")
             return 2
         raise told(error) from error
-    except typer.Abort:
+    except (typer.Abort, BrokenPipeError):  # `| head` has read enough
         return 1
-    except OSError as error:  # a path that is too long, a folder that may not be read
-        path = f"{error.filename}: " if error.filename else ""
-        why = error.strerror or type(error).__name__
-        raise GanbenchError(f"{path}{why}", "give another path, or see with --debug where it is used") from error
+
+
+def _flush(stream: TextIO) -> None:
+    """Write what is left, while it can still be said that this fails."""
+    try:
+        stream.flush()
+    except OSError as error:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())  # or Python would try once more when it ends
+        os.close(nowhere)
+        if not isinstance(error, BrokenPipeError):
+            raise
 
 
 def _complete() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -18,11 +19,13 @@ from ganbench.cli.base import app, console, echo
 from ganbench.cli.leaderboard import show_table
 from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, Archs, Device, Losses, Tricks
+from ganbench.contracts.executor import Job
 from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.leaderboards.published import published_folder
 from ganbench.plugins.names import refuse_without
 from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.source import Source
+from ganbench.records.store import read, read_all
 from ganbench.runs.changes import parse_changes
 from ganbench.runs.display import make_display
 from ganbench.runs.executors.local import LocalExecutor
@@ -110,13 +113,25 @@ def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> N
         raise typer.Exit(130)
     if (outcome.declined or outcome.broken) and not runs:
         raise list({**outcome.declined, **outcome.broken}.values())[-1]
-    crashed = [Path(job.folder, "error.txt") for job in runs if Path(job.folder, "error.txt").exists()]
-    if crashed:
-        more = f" and {len(crashed) - 1} more" if len(crashed) > 1 else ""
-        told = Text.assemble(("error:", "red"), f" the traceback is in {crashed[0]}{more}")
-        terminal.print(told, soft_wrap=True)
-    if outcome.lost or outcome.broken or crashed:
+    if _say_errors(runs, terminal) or outcome.lost or outcome.broken:
         raise typer.Exit(1)
+
+
+def _say_errors(runs: Sequence[Job], terminal: Console) -> bool:
+    """Where the tracebacks of runs that ended in an error are, and which of them left none; returns whether any did."""
+    failed, traces = list[str](), list[Path]()
+    for job in runs:
+        trace, record = Path(job.folder, "error.txt"), read(job.record_file)
+        if record.status == "error" and trace.exists():
+            traces.append(trace)
+        elif record.status == "error":
+            failed.append(f"{job.key}: {record.reason}; `ganbench plugins --check` may say why")
+    if traces:
+        more = f" and {len(traces) - 1} more" if len(traces) > 1 else ""
+        failed.append(f"the traceback is in {traces[0]}{more}")
+    for line in failed:
+        terminal.print(Text.assemble(("error:", "red"), f" {line}"), soft_wrap=True)
+    return bool(failed)
 
 
 def _how_to_go_on(plan: Plan) -> str:
@@ -152,7 +167,6 @@ def _are_among_published(plan: Plan) -> bool:
     """Whether the runs and the published rows may share a table."""
     from ganbench.leaderboards.publishing import records_in
     from ganbench.leaderboards.selection import fitted_to, judgement
-    from ganbench.records.store import read, read_all
 
     folder = published_folder(plan.protocol.name)
     published, _ = read_all(records_in(folder)[:1]) if folder else ([], [])

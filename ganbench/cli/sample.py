@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import chdir
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -81,8 +82,10 @@ def sample(
     from ganbench.report.latent import conditions
     from ganbench.runs.checkpoint import players_of
 
-    gan, dataset = players_of(folder / "checkpoint.pt")
-    refuse_unfit(out, dataset.spec)
-    like = conditions(gan, dataset, n, label)
-    write(drawn(gan, like, seed, torch.device("cpu")), dataset.spec, out, like)
+    with chdir("."):  # a plugin may go elsewhere, but --out is meant from here
+        gan, dataset = players_of(folder / "checkpoint.pt")
+        refuse_unfit(out, dataset.spec)
+        like = conditions(gan, dataset, n, label)
+        fakes = drawn(gan, like, seed, torch.device("cpu"))
+    write(fakes, dataset.spec, out, like)
     console().print(Text.assemble(f"{n} samples of {folder} in ", (str(out), "bold")), soft_wrap=True)

@@ -87,16 +87,17 @@ class Cache(Memo):
     def __init__(self, basis: Mapping[str, str] | None) -> None:
         super().__init__()
         self.basis = basis
+        self.folder = folder().absolute()  # of now: a plugin may change the working directory
 
     def found(self, samples: str, name: str, compute: Callable[[], Results], holds: Holds | None = None) -> Results:
         """The results from their file, or computed and, if that took long, written to it."""
         code = source_hash(compute.__module__)
         key = user_key() if self.basis is not None and code else None
-        if self.basis is None or key is None or not is_private(folder()):
+        if self.basis is None or key is None or not is_private(self.folder):
             return compute()
         own = {"samples": samples, "name": name, "code": code, "settings": settings()}
         basis = msgspec.json.encode({**self.basis, **own}, order="sorted").decode()
-        file = folder() / f"{hashlib.sha256(basis.encode()).hexdigest()[:32]}{SUFFIX}"
+        file = self.folder / f"{hashlib.sha256(basis.encode()).hexdigest()[:32]}{SUFFIX}"
         if (found := _read(file, basis, key)) is not None:
             if holds is None or holds(found):
                 return found

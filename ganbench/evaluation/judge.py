@@ -6,6 +6,7 @@ import hashlib
 import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -18,7 +19,7 @@ from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor, extract
 from ganbench.contracts.memo import Memo
 from ganbench.contracts.metric import Absent, Metric
-from ganbench.errors import PluginError, Unsupported, meant
+from ganbench.errors import PluginError, Unsupported, blaming, meant
 from ganbench.evaluation.sampling import sample
 from ganbench.records.record import Column
 
@@ -159,12 +160,11 @@ class Judge:
         evaluation.used_extractor = False
         evaluation.viewed.clear()
         try:
-            found = metric(evaluation)
-            values = {c: value if isinstance(value, Absent) else float(value) for c, value in found.items()}
+            with blaming(f"the metric '{name}' failed", passing=Unsupported):
+                found = metric(evaluation)
+                values = {c: value if isinstance(value, Absent) else float(value) for c, value in found.items()}
         except Unsupported as error:
             values = dict.fromkeys(metric.columns, Absent(error.message))
-        except Exception as error:
-            raise PluginError(f"the metric '{name}' failed: {type(error).__name__}: {error}") from error
         if set(values) != set(metric.columns):
             raise PluginError(f"the metric '{name}' declares {sorted(metric.columns)} but returned {sorted(values)}")
         for column, value in values.items():
@@ -187,12 +187,8 @@ def _columns(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, Col
     """
     limits: Mapping[str, float] = {}
     if hasattr(metric, "collapsed_at"):
-        try:
+        with suppress(Unsupported), blaming(f"the metric '{name}' failed in collapsed_at", passing=Unsupported):
             limits = {column: float(limit) for column, limit in metric.collapsed_at(evaluation).items()}
-        except Unsupported:
-            limits = {}
-        except Exception as error:
-            raise PluginError(f"the metric '{name}' failed in collapsed_at: {type(error).__name__}: {error}") from error
     for column, limit in limits.items():
         if column not in metric.columns or not math.isfinite(limit):
             raise PluginError(

@@ -19,7 +19,7 @@ from ganbench.leaderboards.published import installed_source, published_folder, 
 from ganbench.leaderboards.rows import entry_of
 from ganbench.leaderboards.selection import newest
 from ganbench.leaderboards.table import Table, build
-from ganbench.records.files import write_atomically
+from ganbench.records.files import cut, write_atomically
 from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read, read_all, write
 from ganbench.records.timing import Timing, read_timing, read_timings, write_timing
@@ -148,8 +148,8 @@ def file_names(records: Iterable[Record]) -> dict[str, Record]:
     names = {}
     for name, record in zip(plain, records, strict=True):
         identity = hashlib.sha256(msgspec.json.encode([entry_of(record), record.seed])).hexdigest()[:8]
-        clear = taken[name.lower()] == 1 and len(name) <= 150
-        names[name if clear else f"{name.removesuffix('.json')[:120]}+{identity}.json"] = record
+        clear = taken[name.lower()] == 1 and len(name.encode()) <= 150
+        names[name if clear else f"{cut(name.removesuffix('.json'), 120)}+{identity}.json"] = record
     return names
 
 

@@ -10,6 +10,7 @@ import inspect
 import re
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import chdir
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cache
@@ -20,7 +21,7 @@ import pluggy
 
 import ganbench
 from ganbench._version import __version__
-from ganbench.errors import GanbenchError, PluginError, PluginWarning, told
+from ganbench.errors import GanbenchError, PluginError, PluginWarning, blaming, told
 from ganbench.plugins import hookspecs
 from ganbench.plugins.hookspecs import API_VERSION
 from ganbench.plugins.source import API_VARIABLE, Source, header_of
@@ -43,8 +44,11 @@ def load(source: Source) -> pluggy.PluginManager:
     _check_module_name(source)
     _check_api(source, header_of(source.module).api)  # before an import that only a newer GANBench satisfies
     try:
-        module = importlib.import_module(source.module)
-    except (Exception, SystemExit) as error:
+        with chdir("."):  # a plugin may go elsewhere, but relative paths are meant from here
+            module = importlib.import_module(source.module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a module may raise anything
         raise PluginError(f"{source} cannot be used: {told(error)}", _mend_import(source, error)) from error
     _check_api(source, vars(module).get(API_VARIABLE))
     manager = pluggy.PluginManager("ganbench")
@@ -173,14 +177,11 @@ def build(source: Source, **arguments: Any) -> Any:
         raise PluginError(
             f"{source} takes no argument, but was given '{source.argument}'", f"write just '{source.name}'"
         )
-    try:
+    with (
+        blaming(f"{source} failed to build", "run with --debug to see where; tell its author", passing=GanbenchError),
+        chdir("."),
+    ):
         results = hook(**arguments)
-    except GanbenchError:
-        raise
-    except (Exception, SystemExit) as error:
-        raise PluginError(
-            f"{source} failed to build: {told(error)}", "run with --debug to see where; tell its author"
-        ) from error
     built = results[0] if results else None
     check_result(source, built)
     return built

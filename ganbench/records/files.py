@@ -1,12 +1,31 @@
-"""Files that are written whole or not at all, and read whole or not at all."""
+"""Files that are written whole or not at all, and read whole or not at all, under names that file systems accept."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from ganbench.errors import RecordError
+from ganbench.records.forks import end_if_forked
+
+LONGEST_NAME = 255
+"""Bytes that a file's name may have, on all common file systems."""
+
+
+def fitting(name: str) -> str:
+    """``name``; or, if it is too long for a file's name, its beginning and a hash of the whole."""
+    if len(name.encode()) <= LONGEST_NAME:
+        return name
+    tail = f"+{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return cut(name, LONGEST_NAME - len(tail)) + tail
+
+
+def cut(name: str, longest: int) -> str:
+    """As many of the first characters as ``longest`` bytes hold."""
+    return os.fsencode(name)[:longest].decode("utf-8", "ignore")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -15,7 +34,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     Raises:
         RecordError: the disk is full, or the folder cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    end_if_forked()
+    ending = f".{os.getpid()}.tmp"
+    temporary = path.with_name(f".{cut(path.name, LONGEST_NAME - len(ending) - 1)}{ending}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -24,8 +45,24 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise _cannot_write(path, error) from error
+        with suppress(OSError):
+            temporary.unlink()
+        raise cannot_write(path, error) from error
+
+
+def set_aside(path: Path) -> Path:
+    """Rename what is to be replaced but not lost, ``record.json`` to ``record.old.json``; returns the new path.
+
+    Raises:
+        RecordError: it cannot be renamed.
+    """
+    free = (path.with_name(f"{path.stem}.old{number or ''}{path.suffix}") for number in itertools.count())
+    kept = next(name for name in free if not name.exists())
+    try:
+        path.rename(kept)
+    except OSError as error:
+        raise RecordError(f"cannot rename {path}: {reason_of(error)}", "move it elsewhere") from error
+    return kept
 
 
 def read_whole(path: Path, most: int) -> bytes:
@@ -55,14 +92,24 @@ def append_line(text: str, path: Path, *, afresh: bool) -> None:
     Raises:
         RecordError: the disk is full, or the folder cannot be written.
     """
+    end_if_forked()
     try:
         with path.open("w" if afresh else "a", encoding="utf-8") as file:
             file.write(text + "\n")
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
 
 
-def _cannot_write(path: Path, error: OSError) -> RecordError:
-    return RecordError(
-        f"cannot write {path}: {reason_of(error)}", "free some space, or choose another folder with --out"
-    )
+def cannot_write(path: Path, error: OSError) -> RecordError:
+    """What the system says, and what to do about it."""
+    hint = in_the_way(path) or "free some space, or choose another folder with --out"
+    return RecordError(f"cannot write {path}: {reason_of(error)}", hint)
+
+
+def in_the_way(path: Path) -> str:
+    """The next step where a folder stands in the place of a file, or a file in that of a folder; else empty."""
+    blocking = path if os.path.isdir(path) else next(filter(os.path.isfile, path.parents), None)
+    if blocking is None:
+        return ""
+    kind, other = ("folder", "file") if blocking == path else ("file", "folder")
+    return f"{blocking} is a {kind}, not a {other}: rename it (`ganbench run --force` does so in a run's folder)"

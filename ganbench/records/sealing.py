@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from ganbench._version import __version__
-from ganbench.errors import RecordError
-from ganbench.records.files import read_whole, reason_of
+from ganbench.errors import RecordError, legible
+from ganbench.records.files import in_the_way, read_whole, reason_of
 
 T = TypeVar("T")
 LARGEST = 16 * 2**20
@@ -24,8 +24,9 @@ LARGEST = 16 * 2**20
 
 
 def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain values with their ``seal``."""
-    return {**facts, "seal": seal_of(facts)}
+    """The plain values, every text of them valid Unicode, with their ``seal``."""
+    plain = {name: _legible(value) for name, value in facts.items()}
+    return {**plain, "seal": seal_of(plain)}
 
 
 def read_sealed(path: Path, shape: type[T], formats: range, what: str, again: str) -> T:
@@ -49,7 +50,8 @@ def read_sealed(path: Path, shape: type[T], formats: range, what: str, again: st
     except RecursionError:
         raise _unreadable(path, what, "it is nested too deeply", again) from None
     except OSError as error:
-        raise _unreadable(path, what, reason_of(error), again) from error
+        hint = in_the_way(path) or f"delete it and {again}"
+        raise RecordError(f"{path} is not a readable {what}: {reason_of(error)}", hint) from error
     except (ValueError, OverflowError, msgspec.MsgspecError) as error:
         raise _unreadable(path, what, str(error), again) from error
     if facts.get("seal") != seal:
@@ -97,6 +99,15 @@ def _unreadable(path: Path, what: str, why: str, again: str) -> RecordError:
 def as_text(facts: Mapping[str, Any]) -> bytes:
     """Indented JSON with a newline at its end."""
     return msgspec.json.format(msgspec.json.encode(facts), indent=1) + b"\n"
+
+
+def _legible(value: Any) -> Any:
+    """Names and sentences come from plugins and file systems, where a text may hold bytes that are no Unicode."""
+    if isinstance(value, str):
+        return legible(value, len(value))
+    if isinstance(value, dict):
+        return {_legible(name): _legible(part) for name, part in value.items()}
+    return [_legible(part) for part in value] if isinstance(value, (list, tuple)) else value
 
 
 def seal_of(facts: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from ganbench.contracts.executor import entry_name
 from ganbench.contracts.protocol import Name
 from ganbench.errors import RecordError
-from ganbench.records.files import write_atomically
+from ganbench.records.files import cut, write_atomically
 from ganbench.records.record import Component, Environment
 from ganbench.records.sealing import as_text, read_sealed, sealed
 
@@ -90,7 +90,7 @@ class Timing(Struct, frozen=True, kw_only=True):
         parts, where = (self.arch, self.loss, *self.tricks), self.environment
         code = [(part.package, part.name, part.version, part.source) for part in parts]
         identity = msgspec.json.encode([self.digest, self.entry, code, where.core, where.machine])
-        plain = re.sub(r"[^\w.+=-]+", "-", f"{self.entry}+{where.machine}")[:_LONGEST]
+        plain = re.sub(r"[^\w.+=-]+", "-", cut(f"{self.entry}+{where.machine}", _LONGEST))
         return f"{plain}+{hashlib.sha256(identity).hexdigest()[:8]}.json"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganbench.contracts.protocol import Recipe, Training
-from ganbench.errors import ProtocolError, meant
+from ganbench.errors import ProtocolError, legible, meant
 
 _EXAMPLE = "for example: --set lr=1e-4"
 
@@ -36,6 +36,8 @@ def parse_changes(texts: Sequence[str]) -> Changes:
         name, equals, written = (part.strip() for part in text.partition("="))
         if not equals or not name or not written:
             raise ProtocolError(f"--set {text}: expected name=value", _EXAMPLE)
+        if (shown := legible(text, len(text))) != text:  # records could not hold it
+            raise ProtocolError(f"--set {shown}: expected text in UTF-8", _EXAMPLE)
         if name in changes.raw:
             raise ProtocolError(f"--set {name} is given twice", "leave one of them out")
         value = _value(written)

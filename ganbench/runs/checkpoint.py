@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -77,17 +76,6 @@ def shrink(path: Path) -> None:
     with suppress(Exception):
         state = _read(path)
         save({key: state[key] for key in WEIGHTS}, path)
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a file that is to be replaced but not lost; returns its new name beside the old one."""
-    free = (path.with_name(f"{path.stem}.old{number or ''}{path.suffix}") for number in itertools.count())
-    kept = next(name for name in free if not name.exists())
-    try:
-        path.rename(kept)
-    except OSError as error:
-        raise RecordError(f"cannot rename {path}: {error.strerror or error}", "move it elsewhere") from error
-    return kept
 
 
 def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,8 @@ from ganbench.contracts.executor import UNPACKAGED, Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
 from ganbench.plugins.source import Source
-from ganbench.records.record import FINISHED, FORMAT
+from ganbench.records.files import fitting
+from ganbench.records.record import FINISHED, FORMAT, Record
 from ganbench.records.store import read
 from ganbench.runs.changes import Changes
 from ganbench.runs.leftovers import left_by_other_rules
@@ -152,11 +153,10 @@ def refuse_unknown_device(device: str) -> None:
 
 def check_writable(folder: Path, option: str = "--out") -> None:
     """Raise RecordError now, not after an hour of training, if nothing can be written there; ``option`` chose it."""
-    probe = folder / f".ganbench-probe-{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"0" * 4096)
-        probe.unlink(missing_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as probe:  # without a name, where the system can: nothing stays behind
+            probe.write(b"0" * 4096)
     except OSError as error:
         raise RecordError(
             f"cannot write to {folder}: {error.strerror or error}", f"choose another folder with {option}"
@@ -166,7 +166,7 @@ def check_writable(folder: Path, option: str = "--out") -> None:
 def _sort(protocol: Protocol, home: Path, jobs: list[Job], force: bool) -> Plan:
     plan, now = Plan(protocol, [], []), Now(protocol)
     for job in jobs:
-        record = read(job.record_file) if job.record_file.exists() else None
+        record = _present(job, force and not job.yardstick)
         if record is not None and record.digest != job.digest:
             plan.leftovers[:] = plan.leftovers or left_by_other_rules(home, job.digest)
             record = None
@@ -182,6 +182,16 @@ def _sort(protocol: Protocol, home: Path, jobs: list[Job], force: bool) -> Plan:
             if record.format < FORMAT and not job.yardstick:
                 plan.older[record.environment.ganbench] += 1
     return plan
+
+
+def _present(job: Job, force: bool) -> Record | None:
+    """A job's record; one that cannot be read is in the way, unless it is replaced anyway."""
+    try:
+        return read(job.record_file) if job.record_file.exists() else None
+    except RecordError:
+        if force:
+            return None
+        raise
 
 
 def _lay_over(protocol: Protocol, changes: Changes) -> Protocol:
@@ -209,11 +219,12 @@ def _check_names(protocol: Protocol) -> None:
 
 
 def _folder_name(job: Job, sources: Sequence[Source]) -> str:
-    """``dcgan+wgan-gp+pacgan~2``; the package comes before a name that several packages provide."""
+    """``dcgan+wgan-gp+pacgan~2``, shortened with a hash if it is too long; the package comes before a name that several
+    packages provide."""
     names = []
     for source in sources:
         shared = sum(other.name == source.name for other in plugins.of_kind(source.kind)) > 1
         shared |= source.package == UNPACKAGED  # it may share the name of an installed one
         names.append((source.reference if shared else source.label).replace(":", "~").replace("/", "~"))
     tail = "".join(f"+{name}={value}" for name, value in sorted(job.changes.items()))
-    return "+".join(names) + tail.replace("/", "~").replace(" ", "")
+    return fitting("+".join(names) + tail.replace("/", "~").replace(" ", ""))

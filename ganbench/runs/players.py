@@ -21,7 +21,7 @@ from ganbench.contracts.protocol import Recipe, resolve_recipe
 from ganbench.contracts.settings import names_of, refuse_unheard
 from ganbench.contracts.trick import Trick
 from ganbench.device.untouched import in_eval_mode, preserved_rng
-from ganbench.errors import PluginError, ProtocolError, UnknownSetting, Unsupported, listed
+from ganbench.errors import PluginError, ProtocolError, UnknownSetting, Unsupported, blaming, listed
 from ganbench.plugins.source import Source
 
 
@@ -217,13 +217,11 @@ def _check_players(source: plugins.Source, gan: GAN, dataset: Dataset, *, logits
     labels = None if dataset.train.labels is None else dataset.train.labels[:2]
     given = None if dataset.train.source is None else to_signal(dataset.train.source[:2])
     players = [*gan.generators(), *gan.discriminators()]
-    with torch.no_grad(), preserved_rng(torch.device("cpu")), in_eval_mode(*players):
+    untouched = preserved_rng(torch.device("cpu"))
+    with blaming(f"{source} cannot play on two samples"), torch.no_grad(), untouched, in_eval_mode(*players):
         batch = Batch(real, gan.sample_latent(2, torch.Generator().manual_seed(0)), labels, given)
-        try:
-            made, back = gan.sample(batch), None if given is None else gan.sample_back(batch)
-            said = [match.D(match.real) for match in gan.matches(batch, gan.fake(batch))] if logits else []
-        except Exception as error:
-            raise PluginError(f"{source} cannot play on two samples: {type(error).__name__}: {error}") from error
+        made, back = gan.sample(batch), None if given is None else gan.sample_back(batch)
+        said = [match.D(match.real) for match in gan.matches(batch, gan.fake(batch))] if logits else []
     for what, x, shape in (("shape", made, dataset.spec.shape), ("source", back, dataset.spec.source)):
         if x is not None and tuple(x.shape) != (2, *(shape or ())):
             raise PluginError(

@@ -234,9 +234,9 @@ def plain(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value, enc_hook=repr))
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """An exception as a record's reason, in one line."""
-    if isinstance(error, GanbenchError):
+    if isinstance(error, GanbenchError) and error.message:
         return "; ".join(filter(None, [error.message, error.hint]))
     return told(error)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,10 +16,10 @@ from ganbench.contracts.executor import Event, Job
 from ganbench.device import memory
 from ganbench.device.determinism import noting_nondeterminism, refuse_changed, settings
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import Diverged, GanbenchError, GanbenchWarning, PluginError, RecordError
+from ganbench.errors import Diverged, GanbenchError, GanbenchWarning, PluginError, RecordError, traced
 from ganbench.evaluation.best import BestSoFar
 from ganbench.evaluation.sampling import sample
-from ganbench.records.files import write_atomically
+from ganbench.records.files import set_aside, write_atomically
 from ganbench.records.record import Fingerprints, Look, Record, Speed, Status
 from ganbench.records.store import write
 from ganbench.report import pictures
@@ -81,10 +80,10 @@ class Run:
             status, reason = "diverged", str(error)
         except RecordError:  # a full disk is no result: the run must be repeated
             raise
-        except Exception as error:  # a plugin's crash is a result too
+        except BaseException as error:  # whatever a plugin raises is a result too; Ctrl-C reaches only the parent
             status, reason, judgement = "error", reason_of(error), Judgement()
             with suppress(GanbenchError):
-                write_atomically(self.folder / "error.txt", traceback.format_exc().encode())
+                write_atomically(self.folder / "error.txt", traced(error).encode())
         record = self.record(status, reason, judgement)
         if status != "interrupted":  # after everything that it could disturb
             record = msgspec.structs.replace(record, speed=self._accounted(record.speed))
@@ -175,9 +174,12 @@ class Run:
 
     def _checkpoint(self, only: tuple[str, ...] = ()) -> None:
         """Save everything needed to resume, or ``only`` some of it."""
+        within = str(
+            Path(self.folder.parent.name, self.folder.name)
+        )  # where it lies on this machine is nobody's business
         state = {
             "identity": self._identity,
-            "job": msgspec.json.encode(self.job).decode(),
+            "job": msgspec.json.encode(msgspec.structs.replace(self.job, folder=within)).decode(),
             **self.trainer.state(),
             "best": self.best.state(),
             **self.recording.state(),
@@ -191,13 +193,14 @@ class Run:
             try:
                 self._take_up(checkpoint.load(self.folder / "checkpoint.pt", self._identity))
             except checkpoint.Unusable as why:
-                kept = checkpoint.set_aside(self.folder / "checkpoint.pt")
+                kept = set_aside(self.folder / "checkpoint.pt")
                 said = f"{self.job.key} begins anew: {why}; the old one is kept as {kept.name}"
                 warnings.warn(GanbenchWarning(said), stacklevel=2)
         leftovers = self.folder.rglob(".*.tmp")  # of a process that was killed while writing
         old = [] if self.recording.history else [self.folder / "error.txt", *(self.folder / "samples").glob("*")]
         for path in (*leftovers, *old):
-            path.unlink(missing_ok=True)
+            if not path.is_dir():  # what is not a run's is not deleted
+                path.unlink(missing_ok=True)
         self.recording.write_history()
 
     def _take_up(self, state: Mapping[str, Any] | None) -> None:
@@ -216,7 +219,7 @@ class Run:
         if is_finished(self.job.record_file):
             for name in ("record.json", "checkpoint.pt", "history.jsonl"):
                 if (file := self.folder / name).exists():
-                    checkpoint.set_aside(file)
+                    set_aside(file)
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self.trainer.restore(state)

@@ -10,9 +10,11 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ganbench.contracts.executor import Event, Job
-from ganbench.errors import GanbenchWarning, RecordError
+from ganbench.errors import GanbenchWarning
+from ganbench.records.files import cannot_write
 from ganbench.records.record import Record
 from ganbench.runs.leftovers import tidy
+from ganbench.runs.obstacles import move_aside
 from ganbench.runs.reuse import changed_data, still_good
 from ganbench.runs.run import Emit, Run
 from ganbench.runs.setup import prepare
@@ -27,6 +29,8 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
         GanbenchError: the job cannot be done at all (nothing was trained, nothing is written).
     """
     bench = prepare(job.protocol, job.device)
+    if job.fresh:
+        move_aside(job)
     if not job.fresh and (record := still_good(job, bench)) is not None:
         tidy([] if job.yardstick else [Path(job.folder)])
         return record
@@ -64,7 +68,7 @@ def _alone_in(folder: Path, say_so: Callable[[], None], should_stop: Callable[[]
                 if should_stop():
                     break
     except OSError as error:
-        raise RecordError(f"cannot write to {folder}: {error.strerror or error}", "choose another --out") from error
+        raise cannot_write(folder / ".lock", error) from error
     try:
         yield waited if lock.is_locked else None
     finally:

@@ -20,7 +20,17 @@ from ganbench.contracts.extractor import Extractor
 from ganbench.contracts.metric import Goal, Metric
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import DataError, Doubt, GanbenchError, PluginError, ProtocolError, Unsupported, listed, meant
+from ganbench.errors import (
+    DataError,
+    Doubt,
+    GanbenchError,
+    PluginError,
+    ProtocolError,
+    Unsupported,
+    blaming,
+    listed,
+    meant,
+)
 from ganbench.evaluation.cache import Cache, surroundings
 from ganbench.evaluation.enough import shortages
 from ganbench.evaluation.judge import Judge, metric_of_column
@@ -192,16 +202,9 @@ def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset)
             f"{protocol.evaluation.extractor} expects {hears} samples per second, but {protocol.dataset} has {rate:g}",
             "choose data and an extractor of the same rate",
         )
-    try:
-        with torch.inference_mode():
-            _, logits = extractor(dataset.train.x[:2])
-    except GanbenchError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"the extractor '{extractor.name}' fails on two samples of {protocol.dataset}: "
-            f"{type(error).__name__}: {error}"
-        ) from error
+    failing = f"the extractor '{extractor.name}' fails on two samples of {protocol.dataset}"
+    with blaming(failing, passing=GanbenchError), torch.inference_mode():
+        _, logits = extractor(dataset.train.x[:2])
     said: Tensor | None = logits
     return said
 

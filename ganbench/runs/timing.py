@@ -7,6 +7,7 @@ several rows and not all the rounds of one; ``rounds.py`` decides which of them 
 
 from __future__ import annotations
 
+import pickle
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -17,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ganbench.contracts.executor import Job
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, told_exit
 from ganbench.records.timing import TIMING_FORMAT, Round, Timing, write_timing
-from ganbench.runs.executors.spawning import context, start, told_exit
+from ganbench.runs.executors.spawning import BROKEN, CLOSING_SECONDS, LONGEST_MESSAGE, context, ended_within, start
 from ganbench.runs.rounds import ATTEMPTS, TOLERANCE, Deviation, deviations, unsteady
 from ganbench.runs.timing_worker import Question, Ready, Refusal, serve
 
@@ -224,15 +225,14 @@ class _Worker:
         Raises:
             Lost: the process died.
         """
-        try:
-            answer: Any = self.pipe.recv()
-        except (EOFError, OSError):
-            self.process.join()
-            why = told_exit(self.process.exitcode or 0)
+        answer = self._answer()
+        if answer is None:
+            ended_within(self.process, CLOSING_SECONDS)
+            why = BROKEN if self.process.exitcode is None else told_exit(self.process.exitcode)
             raise Lost(
                 f"{self.row}: its process died while it was timed: {why}",
                 "nothing was written; if memory ran out (all rows stay in it), time fewer at once: --arch, --loss",
-            ) from None
+            )
         if isinstance(answer, Refusal):
             self.refusal = GanbenchError(answer.message, answer.hint)
             self.end()
@@ -242,6 +242,15 @@ class _Worker:
             self.rounds.append(answer)
         else:
             self.facts = answer
+
+    def _answer(self) -> Any:
+        """What the process says; None if it is dead, perhaps in the middle of a message, or what came is no message."""
+        with suppress(Exception):
+            while not self.pipe.poll(1):
+                if not self.process.is_alive():  # its copies may keep the pipe open
+                    return None
+            return pickle.loads(self.pipe.recv_bytes(LONGEST_MESSAGE))
+        return None
 
     def end(self) -> None:
         """End the process, whatever it does."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from ganbench.contracts.executor import Job
 from ganbench.errors import Diverged, GanbenchError, GanbenchWarning, told
+from ganbench.records.forks import end_if_forked, only_this_process
 from ganbench.records.timing import Round
 from ganbench.runs.executors.spawning import leave_signals_to_the_parent
 
@@ -45,15 +46,16 @@ def serve(pipe: Connection, job: Job, threads: int) -> None:
     warnings.simplefilter("ignore", GanbenchWarning)  # they are about scores, which nobody asks for here
     configure(threads)
     try:
-        stopwatch = Stopwatch(job)
-        answer: Ready | Round | Facts = Ready(stopwatch.on_cpu)
-        while (question := _asked(pipe, answer)) is not None:
-            answer = stopwatch.round() if question == "round" else stopwatch.facts()
+        with only_this_process():
+            stopwatch = Stopwatch(job)
+            answer: Ready | Round | Facts = Ready(stopwatch.on_cpu)
+            while (question := _asked(pipe, answer)) is not None:
+                answer = stopwatch.round() if question == "round" else stopwatch.facts()
     except GanbenchError as error:
         _say(pipe, Refusal(error.message, error.hint))
     except Diverged as error:
         _say(pipe, Refusal(f"{error} while it was timed", "it may need another --loss or --trick"))
-    except Exception as error:
+    except BaseException as error:  # a plugin may raise anything; Ctrl-C reaches only the parent
         _say(pipe, Refusal(told(error), "a plugin fails: `ganbench plugins --check` may say more"))
 
 
@@ -67,5 +69,6 @@ def _asked(pipe: Connection, answer: Ready | Round | Facts) -> Question | None:
 
 
 def _say(pipe: Connection, answer: Ready | Round | Facts | Refusal) -> None:
+    end_if_forked()
     with suppress(OSError):
         pipe.send(answer)

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 
+from ganbench.errors import told
 from ganbench.testing import switches
 from ganbench.testing.finding import Finding
 
@@ -140,11 +141,13 @@ def _tried(check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> l
     try:
         with seeded(0):
             found.extend(check(subject))
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may raise anything
         place = traceback.extract_tb(error.__traceback__)[-1]
         found.append(
             Finding(
-                seen=f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})",
+                seen=f"{told(error)} ({Path(place.filename).name}, line {place.lineno})",
                 expected="no exception",
                 mend="call the plugin the way the check does, and see where it fails",
             )

@@ -14,7 +14,6 @@ import re
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from ganbench.errors import DataError, GanbenchError, Unsupported, told
+from ganbench.errors import DataError, GanbenchError, Unsupported, told, told_exit, traced
 from ganbench.plugins import safepath
 from ganbench.plugins.source import Source
 from ganbench.testing.finding import Finding
@@ -160,7 +159,7 @@ def _fate(process: BaseProcess, stage: str, timeout: float, source: Source, said
     if process.is_alive() or TIMED_OUT in text:
         fate = f"it did not finish within {timeout:g} s"
     elif process.exitcode is not None and process.exitcode < 0:
-        fate = f"killed by {signal.Signals(-process.exitcode).name}"
+        fate = told_exit(process.exitcode)
     else:
         fate = f"it ended the process, with exit code {process.exitcode},"
     return {"status": "unusable", "message": f"{fate} {stage}", "hint": _place(text, source)}
@@ -227,9 +226,8 @@ def _outcome(source: Source, depth: Depth, pipe: Connection) -> dict[str, Any]:
     except (Unsupported, DataError) as error:
         return {"status": "declined", "message": error.message, "hint": error.hint}
     except GanbenchError as error:
-        place = traceback.format_exc()
-        return {"status": "unusable", "message": error.message, "hint": error.hint, "traceback": place}
+        return {"status": "unusable", "message": error.message, "hint": error.hint, "traceback": traced(error)}
     except BaseException as error:  # a plugin may raise anything
         message, hint = f"{source} cannot be used: {told(error)}", f"tell the author of {source.package}"
-        return {"status": "unusable", "message": message, "hint": hint, "traceback": traceback.format_exc()}
+        return {"status": "unusable", "message": message, "hint": hint, "traceback": traced(error)}
     return {"status": "found" if findings else "ok", "findings": tuple(findings), "notes": tuple(notes)}

@@ -98,7 +98,7 @@ def account(trained: Trainer, again: Callable[[Meter], Trainer]) -> Account | No
         warnings.simplefilter("ignore")  # training has already shown every warning
         try:
             flops = flops_per_image(again, trained.stream.batch, trained.recipe.d_steps)
-        except Exception:  # a plugin need not be countable
+        except BaseException:  # a plugin need not be countable, and may raise anything
             return None
     return Account(flops, peak_flops(trained.device, trained.precision))
 

@@ -7,6 +7,7 @@ many run beside it). A worker that dies (out of memory, a crash in native code) 
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import time
 import warnings
@@ -20,11 +21,20 @@ from typing import Any
 import msgspec
 
 from ganbench.contracts.executor import Event, Job
-from ganbench.errors import GanbenchWarning, RecordError
-from ganbench.records.record import Status
+from ganbench.errors import GanbenchWarning, RecordError, told_exit
+from ganbench.records.forks import end_if_forked
+from ganbench.records.record import FINISHED, Status
 from ganbench.records.store import read, write
 from ganbench.runs.executors import spawning
-from ganbench.runs.executors.spawning import leave_signals_to_the_parent, parent_is_gone, start, told_exit
+from ganbench.runs.executors.spawning import (
+    BROKEN,
+    CLOSING_SECONDS,
+    LONGEST_MESSAGE,
+    ended_within,
+    leave_signals_to_the_parent,
+    parent_is_gone,
+    start,
+)
 from ganbench.runs.executors.work import outcome_of, refusal
 
 GRACE_SECONDS = 30.0
@@ -83,8 +93,9 @@ class LocalExecutor:
             seat.pipe, theirs = self._context.Pipe()
             rank = self._seats.index(seat)
             arguments = (theirs, self._stop, self._threads, rank)
-            seat.process = self._context.Process(target=_work, args=arguments, daemon=True)
-            start(seat.process, self._threads)
+            process = self._context.Process(target=_work, args=arguments, daemon=True)
+            start(process, self._threads)
+            seat.process = process
             theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
 
     def _give(self, seat: _Seat, job: Job) -> None:
@@ -105,25 +116,27 @@ class LocalExecutor:
                 limit = seat.job.protocol.training.timeout if seat.job else 0
                 yield self._give_up(seat, "timeout", f"no sign of life for longer than the {limit:g} s allowed")
             elif seat.silent and seat.process:
-                seat.process.join()
+                ended_within(seat.process, CLOSING_SECONDS)
                 # If somebody killed it (or the system did, out of memory), the run can resume from its checkpoint.
                 # If it crashed, that is the run's result.
-                code = seat.process.exitcode or 0
-                status: Status = "interrupted" if -code in _KILLED else "error"
-                yield self._give_up(seat, status, f"the worker process died: {told_exit(code)}")
+                code = seat.process.exitcode
+                status: Status = "interrupted" if code is not None and -code in _KILLED else "error"
+                how = BROKEN if code is None else f"the worker process died: {told_exit(code)}"
+                yield self._give_up(seat, status, how)
 
     def _give_up(self, seat: _Seat, status: Status, reason: str) -> Event:
         """Write down what became of a job whose worker cannot report it."""
-        job, begun = seat.job, False
+        job, begun, when = seat.job, False, " before the run began"
         assert job is not None
         seat.end()
         with suppress(RecordError):  # it may have died before there was a record
             record = read(job.record_file)
+            when = "" if record.status in FINISHED else when
             if begun := record.status == "interrupted" and not job.tryout:
                 write(msgspec.structs.replace(record, status=status, reason=reason), job.record_file)
         if status == "error" and not begun:
             hint = "a plugin crashes its process: `ganbench plugins --check` says which"
-            return refusal(job, f"{job.key}: {reason} before the run began", hint, broken=not job.yardstick)
+            return refusal(job, f"{job.key}: {reason}{when}", hint, broken=not job.yardstick)
         return Event("done", job.key, {"status": status, "reason": reason, "lost": status == "interrupted"})
 
 
@@ -137,7 +150,7 @@ class _Seat:
         self.heard = 0.0
         self.training = False
         self.silent = False
-        """Whether the pipe has ended, and everything the worker sent was received."""
+        """Whether no more can be heard: all that the worker sent was received, or a plugin wrote into its pipe."""
 
     def take(self, job: Job) -> None:
         """Start a job."""
@@ -147,10 +160,13 @@ class _Seat:
 
     def hear(self) -> Event | None:
         """The worker's next event, if there is one."""
+        dead = self.process is not None and not self.process.is_alive()  # its copies may keep the pipe open
         try:
-            event: Event | None = self.pipe.recv() if self.pipe.poll() else None
-        except (EOFError, OSError):  # dead, perhaps in the middle of a message
+            event: Event | None = pickle.loads(self.pipe.recv_bytes(LONGEST_MESSAGE)) if self.pipe.poll() else None
+            self.silent = not (isinstance(event, Event) or (event is None and not dead))
+        except Exception:  # dead, perhaps in the middle of a message; or what came is no message
             self.silent = True
+        if self.silent:
             return None
         if event is not None:
             self.heard, self.training = time.monotonic(), event.kind in {"progress", "picture"}
@@ -176,7 +192,7 @@ class _Seat:
         if self.process is not None and self.job is None:
             with suppress(OSError):
                 self.pipe.send(None)
-            self.process.join(timeout=5)
+            ended_within(self.process, CLOSING_SECONDS)
         self.end()
 
 
@@ -214,6 +230,7 @@ def _warner(pipe: Connection) -> Callable[..., None]:
 
 def _voice(pipe: Connection) -> Callable[[Event], None]:
     def say(event: Event) -> None:
+        end_if_forked()
         with suppress(OSError):  # nobody listens any more: the run saves a checkpoint and ends
             pipe.send(event)
 

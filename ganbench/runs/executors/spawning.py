@@ -6,6 +6,7 @@ import multiprocessing as mp
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -13,8 +14,14 @@ from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from ganbench.errors import GanbenchError
 from ganbench.plugins.safepath import nothing_from_here
 
+CLOSING_SECONDS = 5.0
+"""How long a worker that is not heard any more may take to end."""
+LONGEST_MESSAGE = 2**24
+"""Bytes; more than any event has. The length of a message stands before it, where a plugin may write anything."""
+BROKEN = "the connection to its worker broke: a plugin closes files, or writes to files, that are not its own"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -29,9 +36,19 @@ def context() -> SpawnContext:
 
 def start(process: BaseProcess, threads: int) -> None:
     """Start a spawned process whose native libraries will use this number of threads, without the parent's main
-    module, and without modules of the working directory."""
-    with _ThreadsInEnvironment(threads), _main_left_out(), nothing_from_here():
-        process.start()
+    module, and without modules of the working directory.
+
+    Raises:
+        GanbenchError: the system does not allow it.
+    """
+    try:
+        with _ThreadsInEnvironment(threads), _main_left_out(), nothing_from_here():
+            process.start()
+    except OSError as error:
+        raise GanbenchError(
+            f"cannot start a worker process: {error.strerror or error}",
+            "run fewer at a time (--jobs), or raise the limit that `ulimit -a` shows",
+        ) from error
 
 
 def leave_signals_to_the_parent() -> None:
@@ -46,9 +63,15 @@ def parent_is_gone() -> Callable[[], bool]:
     return lambda: parent is not None and not parent.is_alive()
 
 
-def told_exit(exit_code: int) -> str:
-    """``killed by SIGKILL``, ``exit code 3``"""
-    return f"killed by {signal.Signals(-exit_code).name}" if exit_code < 0 else f"exit code {exit_code}"
+def ended_within(process: BaseProcess, seconds: float) -> bool:
+    """Whether a process has ended, or does so in time. (``join`` waits for ever where a plugin wrote into the pipe that
+    it watches.)"""
+    limit = time.monotonic() + seconds
+    while process.is_alive():
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 class _ThreadsInEnvironment:

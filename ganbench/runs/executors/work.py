@@ -2,36 +2,51 @@
 
 from __future__ import annotations
 
+import os
 import sys
-import traceback
 from collections.abc import Callable
+from contextlib import chdir
+
+import msgspec
 
 from ganbench.contracts.executor import Event, Job
-from ganbench.errors import GanbenchError, PluginError, Unsupported
+from ganbench.errors import GanbenchError, PluginError, Unsupported, told, traced
+from ganbench.records.forks import only_this_process
 
 
 def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
-    """Carry out a job; returns how it ended, or why it was refused."""
+    """Carry out a job; returns how it ended, or why it was refused.
+
+    A plugin that changes the working directory takes neither this run's files nor the next job with it.
+    """
+    here = msgspec.structs.replace(job, folder=os.path.abspath(job.folder))
+    try:
+        with chdir("."), only_this_process():
+            return _ended(here, say, should_stop)
+    except GanbenchError as error:
+        # yardsticks need only what all jobs need: if a plugin is broken there, no job can run
+        broken = isinstance(error, PluginError) and not job.yardstick
+        message, hint = (text.replace(here.folder, job.folder) for text in (error.message, error.hint))  # as typed
+        return refusal(job, message, hint, broken=broken, unsupported=isinstance(error, Unsupported))
+    except BaseException as error:  # Ctrl-C reaches only the parent, so this is what a plugin raised, or a bug
+        hint = "the traceback (--debug) shows the plugin that fails; if none does, please report this bug of GANBench"
+        return refusal(job, f"{job.key}: {told(error)}", hint, broken=not job.yardstick)
+
+
+def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
     from ganbench.runs.runner import execute
     from ganbench.runs.setup import prepare
     from ganbench.runs.tryout import try_out
 
-    try:
-        if job.tryout:
-            try_out(job, prepare(job.protocol, job.device))
-            return Event("fits", job.key, {})
-        record = execute(job, say, should_stop)
-    except GanbenchError as error:
-        # yardsticks need only what all jobs need: if a plugin is broken there, no job can run
-        broken = isinstance(error, PluginError) and not job.yardstick
-        return refusal(job, error.message, error.hint, broken=broken, unsupported=isinstance(error, Unsupported))
-    except Exception as error:
-        message = f"{job.key}: {type(error).__name__}: {error}"
-        return refusal(job, message, "this is a bug in GANBench: please report it with the traceback (--debug)")
+    if job.tryout:
+        try_out(job, prepare(job.protocol, job.device))
+        return Event("fits", job.key, {})
+    record = execute(job, say, should_stop)
     return Event("done", job.key, {"status": record.status, "reason": record.reason, "scores": record.scores})
 
 
 def refusal(job: Job, message: str, hint: str, *, broken: bool = False, unsupported: bool = False) -> Event:
     """Why a job was not done, with the traceback if an exception is being handled."""
     facts = {"message": message, "hint": hint, "broken": broken, "unsupported": unsupported}
-    return Event("refused", job.key, {**facts, "traceback": traceback.format_exc() if sys.exc_info()[0] else ""})
+    error = sys.exc_info()[1]
+    return Event("refused", job.key, {**facts, "traceback": "" if error is None else traced(error)})
