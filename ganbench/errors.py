@@ -92,18 +92,21 @@ def listed(names: Sequence[str]) -> str:
 
 
 def legible(text: object, longest: int = LONGEST) -> str:
-    """``text`` as it can be printed and stored: valid Unicode, and no longer than ``longest`` characters and a note."""
+    """``text`` as it can be printed and stored: valid Unicode, and without its middle if it is longer than
+    ``longest`` characters."""
     try:
         whole = str(text)
     except BaseException as error:  # a plugin's own __str__
         whole = f"(its text cannot be read: {type(error).__name__})"
-    cut = f" ... ({len(whole) - longest:,} more characters)" if len(whole) > longest else ""
-    return whole[:longest].encode("utf-8", "backslashreplace").decode() + cut
+    if len(whole) > longest:
+        end = longest // 4  # which often says what is wrong
+        whole = f"{whole[: longest - end]} ... ({len(whole) - longest:,} more characters) ... {whole[-end:]}"
+    return whole.encode("utf-8", "backslashreplace").decode()
 
 
 def told(error: BaseException) -> str:
     """An exception on one line."""
-    return legible(": ".join(filter(None, [type(error).__name__, " ".join(legible(error).split())])))
+    return ": ".join(filter(None, [legible(type(error).__name__), " ".join(legible(error).split())]))
 
 
 def told_exit(exit_code: int) -> str:

@@ -45,7 +45,7 @@ class Own(BaseException):
         (MemoryError(), "MemoryError"),
         (ValueError("caf\udce9"), r"ValueError: caf\udce9"),
         (Silent(), "Silent: (its text cannot be read: SystemExit)"),
-        (ValueError("x" * 3000), f"ValueError: {'x' * 2000} ... (1,000 more characters)"),
+        (ValueError("x" * 3000), f"ValueError: {'x' * 1500} ... (1,000 more characters) ... {'x' * 500}"),
     ],
 )
 def test_an_exception_is_told_on_one_line_of_bearable_length(error, sentence) -> None:

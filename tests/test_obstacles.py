@@ -46,11 +46,12 @@ def test_force_renames_what_is_in_the_way_of_a_run_and_deletes_nothing(name, tmp
     folder = Path(job_in(tmp_path).folder)
     put_in_the_way(name, folder)
     job = job_in(tmp_path, force=True)
-    with pytest.warns(GanbenchWarning, match=r"was in the way and is now .*\.aside-1"):
+    with pytest.warns(GanbenchWarning, match=r"was in the way and is now .*\.old"):
         event = outcome_of(job, lambda event: None, lambda: False)
     assert event.kind == "done", event.facts
     assert read(job.record_file).status == "ok"
-    aside = Path(f"{folder / name}.aside-1")
+    path = folder / name
+    aside = path.with_name(f"{path.stem}.old{path.suffix}")
     assert (aside / "mine" if aside.is_dir() else aside).read_text() == "mine"
 
 

@@ -117,7 +117,7 @@ def test_what_becomes_of_a_run_is_printed_as_it_is(tmp_path) -> None:
     job = Job(protocol=RULES, digest=RULES.digest, seed=0, arch="a", loss="b", folder=str(tmp_path / "[/]"))
     Path(job.folder).mkdir(parents=True)
     (Path(job.folder) / "error.txt").touch()
-    (Path(job.folder) / "record.json").write_text("{}")
+    write(make(status="error", reason=NASTY), job.record_file)
     error = GanbenchError(f"needs [batch, 1] {NASTY}", NASTY)
     outcome = Outcome({"a": error, NASTY: error}, {"b": error}, None, [NASTY])
     terminal = PlainConsole(file=io.StringIO(), width=2000)
