@@ -52,7 +52,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename what is to be replaced but not lost, ``record.json`` to ``record.old.json``; returns the new path.
+    """Rename what will be replaced but not lost, ``record.json`` to ``record.old.json``; returns the new path.
 
     Raises:
         RecordError: it cannot be renamed.
