@@ -342,7 +342,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
         (lambda folder: None, "holds no sounds"),
         (lambda folder: (folder.rmdir(), folder.write_text("")), "is not a folder"),
         (lambda folder: (write_many(folder), write_many(folder / "kick")), "beside the class folders kick"),
-        (lambda folder: write_many(folder, 2), "can be held out"),
+        (lambda folder: write_many(folder, 2), "too few to hold any out"),
     ],
     ids=["missing", "empty", "file", "mixed", "few"],
 )

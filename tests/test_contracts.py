@@ -294,7 +294,7 @@ def test_a_translator_runs_is_looked_at_and_stands_beside_the_datasets_yardstick
     [
         (("--arch", "translator", "--set", "arch.gian=2"), "--set arch.gian: no such setting did you mean 'gain'?"),
         (("--arch", "mlp", "--set", "arch.gain=2"), "the arch 'mlp' has no setting 'gain' it has: none"),
-        (("--arch", "mlp"), "mlp does not translate both ways, but negatives-v1 scores that (metric 'paired')"),
+        (("--arch", "mlp"), "mlp does not translate both ways, but the metric 'paired' of negatives-v1 needs that"),
     ],
 )
 def test_what_an_arch_cannot_do_is_said_before_it_is_trained(translation, ganbench_command, arguments, told) -> None:
@@ -310,7 +310,7 @@ def test_a_headline_of_labels_is_refused_where_the_data_have_none() -> None:
     rules = SimpleNamespace(name="rules-v1", evaluation=SimpleNamespace(headline="accuracy"))
     job = SimpleNamespace(arch="builtin:cgan", protocol=rules)
     scored = {"accuracy": SimpleNamespace(needs=("labels",), columns={"accuracy": "max"})}
-    with pytest.raises(Unsupported, match=r"'plain' has no labels, but rules-v1 scores them \(metric 'accuracy'\)"):
+    with pytest.raises(Unsupported, match="'plain' has no labels, but the metric 'accuracy' of rules-v1 needs them"):
         refuse_unmet(job, gan, unlabelled, scored)
     labelled = Split(data.x, torch.tensor([0, 1, 0, 1]))
     refuse_unmet(job, gan, Dataset("told", DataSpec((2,), 2, bounded=False), labelled, labelled), scored)

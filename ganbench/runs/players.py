@@ -168,7 +168,7 @@ def refuse_unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Met
     other metrics are then absent (``unmet_by``)."""
     for name, need, what in _unmet(job, gan, dataset, metrics):
         if job.protocol.evaluation.headline in metrics[name].columns:
-            raise Unsupported(f"{what}, but the metric '{name}' of {job.protocol.name} needs that", _OTHERWISE[need])
+            raise Unsupported(f"{what}, but the metric '{name}' of {job.protocol.name} needs {need}", _OTHERWISE[need])
 
 
 _OTHERWISE = {
