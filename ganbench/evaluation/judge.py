@@ -19,6 +19,7 @@ from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor, extract
 from ganbench.contracts.memo import Memo
 from ganbench.contracts.metric import Absent, Metric
+from ganbench.contracts.score_name import ScoreName
 from ganbench.errors import PluginError, Unsupported, blaming, meant
 from ganbench.evaluation.sampling import sample
 from ganbench.records.record import Column
@@ -139,7 +140,7 @@ class Judge:
             if isinstance(value, Absent):
                 verdict.absent[column] = value.reason
                 continue
-            title = f"{column}@{self._tag_of(named_after)}" if named_after else column
+            title = str(ScoreName(column, self._tag_of(named_after) if named_after else ""))
             verdict.scores[title], verdict.columns[title], verdict.metric_of[title] = value, columns[column], name
 
     def _tag_of(self, extractor: Extractor) -> str:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ganbench.contracts.data import Split, to_signal
 from ganbench.contracts.metric import Goal
+from ganbench.contracts.score_name import is_called
 from ganbench.evaluation.judge import FEW, Judge
 from ganbench.evaluation.yardsticks import real as real_against_real
 from ganbench.records.record import SelfChecks
@@ -51,7 +52,7 @@ class SelfCheck:
         return [
             f"the target {headline} {target:g} is out of reach: real data score {score:.4g}"
             for name, score in self.floor.items()
-            if target is not None and name.partition("@")[0] == headline and _worse(score, target, self.goals[name])
+            if target is not None and is_called(name, headline) and _worse(score, target, self.goals[name])
         ]
 
     def __call__(self, fake: Split, real: Split | None = None) -> SelfChecks:

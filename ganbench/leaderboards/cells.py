@@ -5,16 +5,26 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
+from ganbench.contracts.score_name import ScoreName
 from ganbench.leaderboards.ranking import centre_of
 from ganbench.leaderboards.rows import Part, Row
 from ganbench.leaderboards.statistics import LOW_N, NOTHING, Summary
-from ganbench.leaderboards.table import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table, short_name
+from ganbench.leaderboards.table import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 
 DASH = "–"
 SEED_SD, EVALUATION_SD = "seed sd", "eval sd"
 NOT_BEATEN, OWN = "‡", "~"
+
+
+class ScoreOf(NamedTuple):
+    """The key of a column of scores, by their name in full; other columns are known by their headings."""
+
+    name: str
+
+
+Key = str | ScoreOf
 
 
 def number(value: float) -> str:
@@ -65,19 +75,20 @@ def _fixed(value: float, digits: int) -> str:
     return text.lstrip("-") if float(text) == 0 else text
 
 
-def headings_of(table: Table, part: Part, *, noises: bool = True) -> dict[str, str]:
+def headings_of(table: Table, part: Part, *, noises: bool = True) -> dict[Key, str]:
     """Column -> its heading in one part of the table; ``noises`` adds those of seeds and of evaluations."""
-    scores = {f"score {name}": _heading(table, name) for name in table.shown}
+    scores: dict[Key, str] = {ScoreOf(name): _heading(table, name) for name in table.shown}
     device = ["device"] if len(table.machines) > 1 else []
     rank = [] if part in ("custom", "edited") else ["rank"]
     sds = [SEED_SD, EVALUATION_SD] if noises else []
-    names = [*rank, "arch", "loss", *scores, *sds, *table.extras, "images/s", "params G/D", "D norm", "ok", *device]
-    return {name: scores.get(name, name) for name in names}
+    before, after = [*rank, "arch", "loss"], [*sds, *table.extras, "images/s", "params G/D", "D norm", "ok", *device]
+    return {**{key: key for key in before}, **scores, **{key: key for key in after}}
 
 
-def is_number(key: str) -> bool:
-    numbers = ("rank", "images/s", "params G/D", KIMG_TO_TARGET, SECONDS_TO_TARGET, SEED_SD, EVALUATION_SD)
-    return key.startswith(("score ", "best ")) or key in numbers
+def is_number(table: Table, key: Key) -> bool:
+    """Whether a column is aligned to the right."""
+    numbers = ("rank", "images/s", "params G/D", SEED_SD, EVALUATION_SD, *table.extras)
+    return isinstance(key, ScoreOf) or key in numbers
 
 
 def _heading(table: Table, column: str) -> str:
@@ -86,9 +97,9 @@ def _heading(table: Table, column: str) -> str:
     return label if short in table.columns else short
 
 
-def cells_of(table: Table, row: Row) -> dict[str, str]:
+def cells_of(table: Table, row: Row) -> dict[Key, str]:
     """A text for every heading."""
-    scores = {f"score {name}": _score(table, row, name) for name in table.shown}
+    scores: dict[Key, str] = {ScoreOf(name): _score(table, row, name) for name in table.shown}
     noises = _noises(table, row)
     if row.kind == "yardstick":
         return {"arch": row.entry.yardstick, "loss": "yardstick", **scores, **noises, "ok": str(row.ok)}
@@ -122,7 +133,7 @@ def _score(table: Table, row: Row, name: str) -> str:
     return text if summary.n == row.ok else f"{text} ({summary.n}/{row.ok})"
 
 
-def _noises(table: Table, row: Row) -> dict[str, str]:
+def _noises(table: Table, row: Row) -> dict[Key, str]:
     """The headline's standard deviations between seeds, and between evaluations of one run."""
     summary, judging = row.scores.get(table.headline), row.noise.get(table.headline)
     seeds = summary.sd if summary else None
@@ -163,13 +174,13 @@ def _how_ranked(table: Table) -> list[str]:
     return [*(ranked if any(row.rank for row in table.rows) else []), f"{'; '.join(means)}{bracket}"]
 
 
-def footnotes_of(table: Table, dropped: Sequence[str] = (), *, noises: bool = True) -> list[str]:
+def footnotes_of(table: Table, dropped: Sequence[Key] = (), *, noises: bool = True) -> list[str]:
     """Explanations of the cells, without failures and notes, and without columns that were dropped."""
     notes = _how_ranked(table)
     spaces: dict[str, list[str]] = defaultdict(list)
-    for name in table.shown:
-        if "@" in name:
-            spaces[name.partition("@")[2]].append(short_name(name))
+    for name in map(ScoreName.of, table.shown):
+        if name.extractor:
+            spaces[name.extractor].append(name.column)
     notes += [f"{', '.join(names)}: in the feature space of {space}" for space, names in spaces.items()]
     if noises:
         label = table.label(table.headline)

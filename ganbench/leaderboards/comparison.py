@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from msgspec import Struct, structs
 
 from ganbench.contracts.metric import Goal
+from ganbench.contracts.score_name import is_called
 from ganbench.errors import GanbenchError
 from ganbench.leaderboards.cells import interval, number
 from ganbench.leaderboards.ranking import Standing, step_of
@@ -169,7 +170,7 @@ def _against_trivial(rows: tuple[Row, Row], column: str) -> InTable | None:
     """The table's test of a row against the trivial yardstick, by the headline."""
     for row, other in (rows, rows[::-1]):
         against = row.trivial
-        by_headline = row.records[0].headline in (column, column.partition("@")[0])
+        by_headline = is_called(column, row.records[0].headline)
         if against and against.p is not None and other.entry.yardstick == against.name and by_headline:
             return InTable(against.p, against.tests, f"the {against.tests} rows tested against {against.name}")
     return None

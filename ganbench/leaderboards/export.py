@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ganbench.contracts.score_name import ScoreName
 from ganbench.leaderboards.rows import COSTS, Entry, Row
 from ganbench.leaderboards.statistics import Summary
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
@@ -54,7 +55,7 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
     flat["not better than"] = row.not_beaten
     flat |= {name: _whole(row.costs.get(name)) if name in _WHOLE else row.costs.get(name) for name in (*COSTS, *TIMED)}
     flat["timed on"] = row.timing.environment.machine if row.timing else ""
-    spaces = {name.partition("@")[2] for name in table.columns if "@" in name}
+    spaces = {ScoreName.of(name).extractor for name in table.columns} - {""}
     return flat | {"extractor": " ".join(sorted(spaces)), "device": " + ".join(row.machines)}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number
+from ganbench.leaderboards.cells import Key, cells_of, footnotes_of, headings_of, is_number
 from ganbench.leaderboards.rows import PARTS, Part, Row
 from ganbench.leaderboards.table import Table
 from ganbench.plain import plain_line
@@ -71,15 +71,15 @@ def to_page(table: Table) -> str:
 
 def _block(table: Table, part: Part) -> str:
     headings = headings_of(table, part)
-    head = "".join(f"<th{_side(key)}>{_escape(text)}</th>" for key, text in headings.items())
+    head = "".join(f"<th{_side(table, key)}>{_escape(text)}</th>" for key, text in headings.items())
     rows = "\n".join(_row(table, row, headings) for row in table.rows_of(part))
     return f"<table><caption>{TITLES[part]}</caption><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>\n"
 
 
-def _row(table: Table, row: Row, keys: Iterable[str]) -> str:
+def _row(table: Table, row: Row, keys: Iterable[Key]) -> str:
     cells = cells_of(table, row)
     marked = "yardstick" if row.kind == "yardstick" else "trouble" if row.trouble else ""
-    shown = "".join(f"<td{_side(key)}>{_escape(cells.get(key, ''))}</td>" for key in keys)
+    shown = "".join(f"<td{_side(table, key)}>{_escape(cells.get(key, ''))}</td>" for key in keys)
     return f'<tr class="{marked}">{shown}</tr>' if marked else f"<tr>{shown}</tr>"
 
 
@@ -87,5 +87,5 @@ def _escape(text: str) -> str:
     return html.escape(plain_line(text))
 
 
-def _side(key: str) -> str:
-    return ' class="number"' if is_number(key) else ""
+def _side(table: Table, key: Key) -> str:
+    return ' class="number"' if is_number(table, key) else ""

@@ -128,7 +128,7 @@ def _machines(table: Table) -> list[str]:
 def _pipes(table: Table, part: Part) -> str:
     """One part as a Markdown table; yardsticks in italics."""
     headings = headings_of(table, part)
-    ruler = ["---:" if is_number(key) else "---" for key in headings]
+    ruler = ["---:" if is_number(table, key) else "---" for key in headings]
     lines = [[*map(_escape, headings.values())], ruler]
     rows = table.rows_of(part)
     for row in rows:

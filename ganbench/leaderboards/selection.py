@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ganbench.contracts.protocol import Protocol
+from ganbench.contracts.score_name import is_called
 from ganbench.errors import listed
 from ganbench.leaderboards.rows import Edit, Entry, Row, entry_of
 from ganbench.records.record import FINISHED, Component, Record
@@ -83,7 +84,7 @@ def fitted_to(judged: Judgement, record: Record) -> Record | str:
     if (mine.dataset, mine.extractor) != (judged.dataset, judged.extractor):
         return "judged on other data or by another extractor"
     others = {name for name, *_ in {*mine.metrics} ^ {*judged.metrics}}
-    headline = next((c for c in record.columns if record.headline in (c, c.partition("@")[0])), None)
+    headline = next((c for c in record.columns if is_called(c, record.headline)), None)
     if any(not column.metric for column in record.columns.values()) or (
         headline and record.columns[headline].metric in others
     ):

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
+from ganbench.contracts.score_name import is_called, short_name
 from ganbench.errors import GanbenchError
 from ganbench.leaderboards.ranking import Standing, centre_of, judged, log_columns, sign_of, standing_of
 from ganbench.leaderboards.rows import (
@@ -234,7 +235,7 @@ def build(
     kept = [one.record for one in found]
     columns = _columns(kept)
     wanted = protocol.evaluation.headline if protocol else kept[0].headline
-    headline = next((name for name in columns if wanted in (name, short_name(name))), wanted)
+    headline = next((name for name in columns if is_called(name, wanted)), wanted)
     seeds = protocol.seeds if protocol else tuple(sorted({r.seed for r in kept if not r.yardstick}))
     rules = Rules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
     sources = references([*found, *(Found(record, False) for record in known)], installed)
@@ -269,11 +270,6 @@ def _rows(found: Sequence[Found], rules: Rules, sources: References) -> list[Row
     ]
 
 
-def short_name(column: str) -> str:
-    """``fid`` for ``fid@digits-cnn:1a2b3c4d``."""
-    return column.partition("@")[0]
-
-
 def _columns(records: Sequence[Record]) -> dict[str, Column]:
     """Every score column, in the order of the protocol's metrics."""
     found: dict[str, Column] = {}
@@ -288,7 +284,7 @@ def _shown(columns: Mapping[str, Column], headline: str, metrics: Sequence[str],
     if metrics:
         chosen = [name for metric in metrics for name in _resolve(columns, metric)]
     else:
-        chosen = [name for usual in named or USUAL for name in columns if usual in (name, short_name(name))]
+        chosen = [name for usual in named or USUAL for name in columns if is_called(name, usual)]
         if not named and not {"fid", "is"} & {short_name(name) for name in columns}:
             chosen = [name for name, column in columns.items() if column.goal != "info"][:5]
     return [name for name in dict.fromkeys(chosen) if name != headline]

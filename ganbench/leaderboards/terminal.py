@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
-from ganbench.leaderboards.cells import EVALUATION_SD, SEED_SD, cells_of, footnotes_of, headings_of, is_number, plural
+from ganbench.leaderboards.cells import (
+    EVALUATION_SD,
+    SEED_SD,
+    Key,
+    ScoreOf,
+    cells_of,
+    footnotes_of,
+    headings_of,
+    is_number,
+    plural,
+)
 from ganbench.leaderboards.rows import PARTS
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 from ganbench.plain import plain_line
@@ -33,12 +43,12 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
     headings = {key: plain_line(text) for key, text in headings.items()}
     widths = {key: _narrowest(table, key, text, cells.values()) for key, text in headings.items()}
     dropped = _too_many(widths, width, table)
-    for key in ("loss", "arch"):  # names fold before figures are cut off, and settings have what room is left
-        longest = max(len(cell.get(key, "")) for cell in cells.values()) if cells else 0
-        widths[key] = min(max(NARROWEST, widths[key] + _left(widths, dropped, width)), max(longest, len(key)))
-    for key in ("ok", "rank"):
+    for name in ("loss", "arch"):  # names fold before figures are cut off, and settings have what room is left
+        longest = max(len(cell.get(name, "")) for cell in cells.values()) if cells else 0
+        widths[name] = min(max(NARROWEST, widths[name] + _left(widths, dropped, width)), max(longest, len(name)))
+    for name in ("ok", "rank"):
         if _left(widths, dropped, width) < 0:
-            dropped.append(key)
+            dropped.append(name)
     notes = [
         *footnotes_of(table, dropped, noises=noises),
         *table.failures,
@@ -55,7 +65,7 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
     shown.box, shown.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
     keys = [key for key in headings if key not in dropped]
     for key in keys:
-        side: Literal["left", "right"] = "right" if is_number(key) else "left"
+        side: Literal["left", "right"] = "right" if is_number(table, key) else "left"
         fits = all(len(texts.get(key, "")) <= widths[key] for texts in cells.values())
         # without upper limits, rich would shorten columns that cannot fold, and widen the caption beyond the terminal
         most = None if fits or width is None else max(widths[key], len(headings[key]))
@@ -70,7 +80,7 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
     return shown
 
 
-def _narrowest(table: Table, key: str, heading: str, cells: Iterable[Mapping[str, str]]) -> int:
+def _narrowest(table: Table, key: Key, heading: str, cells: Iterable[Mapping[Key, str]]) -> int:
     """Characters that a column needs; long names, changes and reasons may wrap between words."""
     texts = [heading, *(cell.get(key, "") for cell in cells)]
     if key == "loss":
@@ -82,19 +92,25 @@ def _narrowest(table: Table, key: str, heading: str, cells: Iterable[Mapping[str
     return min(longest, 24) if key in ("arch", "loss", "device") else longest
 
 
-def _too_many(widths: Mapping[str, int], width: int | None, table: Table) -> list[str]:
+def _too_many(widths: Mapping[Key, int], width: int | None, table: Table) -> list[Key]:
     """Columns to drop so that the others fit, the least telling first; what the user chose or sorted by goes last, and
     arch, loss, headline and ok always stay."""
-    scores = [key for key in widths if key.startswith("score ")][:0:-1]
-    extras = [key for key in (SECONDS_TO_TARGET, KIMG_TO_TARGET) if key in widths]
-    extras += [key for key in widths if key.startswith("best ")]
+    scores = [key for key in widths if isinstance(key, ScoreOf)][:0:-1]
+    extras = [key for key in (SECONDS_TO_TARGET, KIMG_TO_TARGET, table.best_label) if key in widths]
     noises = [key for key in (EVALUATION_SD, SEED_SD) if key in widths]
-    order = ["D norm", "params G/D", *extras, *noises, *([] if table.chosen else scores), "images/s", "device"]
+    order: list[Key] = [
+        "D norm",
+        "params G/D",
+        *extras,
+        *noises,
+        *([] if table.chosen else scores),
+        "images/s",
+        "device",
+    ]
     order += scores if table.chosen else []
-    order.sort(
-        key=lambda key: key in (table.sorted_by, f"score {table.sorted_by}")
-    )  # stable: the rest keep their order
-    dropped: list[str] = []
+    # stable: the rest keep their order
+    order.sort(key=lambda key: key in (table.sorted_by, ScoreOf(table.sorted_by)))
+    dropped: list[Key] = []
     for key in order:
         if _left(widths, dropped, width) >= 0:
             break
@@ -102,7 +118,7 @@ def _too_many(widths: Mapping[str, int], width: int | None, table: Table) -> lis
     return dropped
 
 
-def _left(widths: Mapping[str, int], dropped: Sequence[str], width: int | None) -> int:
+def _left(widths: Mapping[Key, int], dropped: Sequence[Key], width: int | None) -> int:
     """How many characters the columns that are left leave of ``width``, with a blank on either side of each."""
     kept = [value for name, value in widths.items() if name not in dropped]
     return 0 if width is None else width - sum(kept) - 2 * len(kept) - 1

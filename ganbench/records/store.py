@@ -9,6 +9,7 @@ from statistics import fmean
 
 import msgspec
 
+from ganbench.contracts.score_name import ScoreName
 from ganbench.errors import RecordError
 from ganbench.records.files import write_atomically
 from ganbench.records.record import FORMATS, Record
@@ -77,7 +78,7 @@ def _check_provenance(record: Record) -> None:
         **{f"source of the metric {name}": m.package and m.source for name, m in record.metrics.items()},
         "plugin of the dataset": "dataset" in record.parts,
         "metrics": record.metrics or not record.scores,
-        "extractor": record.extractor or not any("@" in name for name in record.scores),
+        "extractor": record.extractor or not any(ScoreName.of(name).extractor for name in record.scores),
     }
     if trained:
         needed |= {

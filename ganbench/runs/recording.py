@@ -18,6 +18,7 @@ import torch
 from ganbench import plugins
 from ganbench.contracts.arch import count_parameters, normalisation
 from ganbench.contracts.executor import Job
+from ganbench.contracts.score_name import is_called
 from ganbench.device import memory
 from ganbench.device.energy import Energy, counter_of
 from ganbench.device.load import Load, load_average
@@ -219,7 +220,7 @@ def with_account(speed: Speed, account: Account) -> Speed:
 
 def column_named(scores: Mapping[str, float], column: str) -> str | None:
     """The column's name in full: ``fid`` is ``fid@digits-cnn:1a2b3c4d``; None where it has no score."""
-    return next((name for name in scores if column in (name, name.partition("@")[0])), None)
+    return next((name for name in scores if is_called(name, column)), None)
 
 
 def _settings(kind: str, holder: object) -> dict[str, object]:

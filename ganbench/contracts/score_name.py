@@ -1,0 +1,31 @@
+"""The name of a score: ``fid@digits-cnn:1a2b3c4d`` is the column ``fid`` under that extractor; others have none."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class ScoreName(NamedTuple):
+    """A metric's column, and the tag of the extractor whose features it used (empty: none)."""
+
+    column: str
+    extractor: str = ""
+
+    @classmethod
+    def of(cls, text: str) -> ScoreName:
+        """Read what ``str`` wrote."""
+        column, _, extractor = text.partition("@")
+        return cls(column, extractor)
+
+    def __str__(self) -> str:
+        return f"{self.column}@{self.extractor}" if self.extractor else self.column
+
+
+def short_name(text: str) -> str:
+    """``fid@digits-cnn:1a2b3c4d`` -> ``fid``"""
+    return ScoreName.of(text).column
+
+
+def is_called(text: str, asked: str) -> bool:
+    """Whether ``asked`` is the name of a score in full, or its column."""
+    return asked in (text, short_name(text))
