@@ -13,12 +13,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, interpolate
 
-from ganbench import DataError, Extractor, Unsupported, hookimpl
+from ganbench import Extractor, Unsupported, hookimpl
+from ganbench_baselines.extractor.shipped import Shipped, with_weights
 
 WEIGHTS = Path(__file__).with_name("clips_cnn.safetensors")
 CLASSES, SIDE, MOTIONS = 10, 16, 7
@@ -59,7 +58,7 @@ def _block(inputs: int, outputs: int, kernel: int, stride: int = 1) -> tuple[nn.
     return conv, nn.BatchNorm3d(outputs), nn.ReLU()
 
 
-class ClipsCNN(Extractor):
+class ClipsCNN(Shipped):
     """``x[B, C, T, S, S]`` in uint8 -> (``features[B, 48]``, ``logits[B, 10]``).
 
     Colour channels are averaged. Frames of other sizes are resized to 16x16 (bilinear, antialiased when shrinking).
@@ -73,7 +72,6 @@ class ClipsCNN(Extractor):
 
     mean: Tensor
     std: Tensor
-    confusion_counts: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,15 +99,7 @@ def load(file: Path = WEIGHTS) -> ClipsCNN:
     Raises:
         DataError: the weights are missing or damaged.
     """
-    extractor = ClipsCNN()
-    try:
-        extractor.load_state_dict(load_file(file))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise DataError(
-            f"the weights '{file}' cannot be read ({type(error).__name__})", "install ganbench again"
-        ) from error
-    extractor.confusion = extractor.confusion_counts
-    return extractor
+    return with_weights(ClipsCNN(), file)
 
 
 @hookimpl

@@ -11,12 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, interpolate
 
-from ganbench import DataError, Extractor, Unsupported, hookimpl
+from ganbench import Extractor, Unsupported, hookimpl
+from ganbench_baselines.extractor.shipped import Shipped, with_weights
 
 WEIGHTS = Path(__file__).with_name("digits_cnn.safetensors")
 CLASSES, FEATURES, SIDE = 10, 32, 16
@@ -48,7 +47,7 @@ def _block(inputs: int, outputs: int, stride: int) -> tuple[nn.Module, ...]:
     return conv, nn.BatchNorm2d(outputs), nn.ReLU()
 
 
-class DigitsCNN(Extractor):
+class DigitsCNN(Shipped):
     """``x[B, 1, S, S]`` in uint8 -> (``features[B, 32]``, ``logits[B, 10]``).
 
     Stacked digits ``x[B, 3, S, S]`` are read channel by channel: ``features[B, 96]``, ``logits[B, 3, 10]``.
@@ -64,7 +63,6 @@ class DigitsCNN(Extractor):
 
     mean: Tensor
     std: Tensor
-    confusion_counts: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -93,15 +91,7 @@ def load(file: Path = WEIGHTS) -> DigitsCNN:
     Raises:
         DataError: the weights are missing or damaged.
     """
-    extractor = DigitsCNN()
-    try:
-        extractor.load_state_dict(load_file(file))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise DataError(
-            f"the weights '{file}' cannot be read ({type(error).__name__})", "install ganbench again"
-        ) from error
-    extractor.confusion = extractor.confusion_counts
-    return extractor
+    return with_weights(DigitsCNN(), file)
 
 
 @hookimpl

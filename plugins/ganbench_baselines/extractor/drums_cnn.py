@@ -12,15 +12,15 @@ trained it and measured this; ``drums_cnn.json`` has all the numbers and the con
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import gelu, pad
 
 from ganbench import DataError, Extractor, Unsupported, hookimpl, to_signal
+from ganbench_baselines.extractor.shipped import Shipped, with_weights
 
 WEIGHTS = Path(__file__).with_name("drums_cnn.safetensors")
 RATES = (8000, 16_000)
@@ -87,7 +87,7 @@ def _halved(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
     return conv, nn.BatchNorm2d(outputs), nn.ReLU()
 
 
-class DrumsCNN(Extractor):
+class DrumsCNN(Shipped):
     """``x[B, 1, T]`` in float32 [-1, 1] (or uint8), at most 1.024 s -> (``features[B, 32]``, ``logits[B, 6]``).
 
     Shorter sounds are followed by silence. The rate is part of the weights' hash, so scores at 8 kHz and at 16 kHz
@@ -102,7 +102,6 @@ class DrumsCNN(Extractor):
     rate: Tensor
     mean: Tensor
     std: Tensor
-    confusion_counts: Tensor
 
     def __init__(self, rate: int = RATES[0]) -> None:
         super().__init__()
@@ -140,17 +139,12 @@ def load(rate: int = RATES[0], file: Path = WEIGHTS) -> DrumsCNN:
         DataError: the weights are missing or damaged.
     """
     extractor = DrumsCNN(rate)
-    try:
-        tensors = load_file(file)
-        state = {name: value for name, value in tensors.items() if name.startswith("network.")}
-        state |= {name: tensors[f"{rate}.{name}"] for name in OWN} | {"rate": extractor.rate}
-        extractor.load_state_dict(state)
-    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
-        raise DataError(
-            f"the weights '{file}' cannot be read ({type(error).__name__})", "install ganbench again"
-        ) from error
-    extractor.confusion = extractor.confusion_counts
-    return extractor
+
+    def state(tensors: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        network = {name: value for name, value in tensors.items() if name.startswith("network.")}
+        return network | {name: tensors[f"{rate}.{name}"] for name in OWN} | {"rate": extractor.rate}
+
+    return with_weights(extractor, file, state)
 
 
 @hookimpl

@@ -1,0 +1,40 @@
+"""A classifier whose weights ship with the package: loaded from safetensors beside its module."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from ganbench import DataError, Extractor
+
+
+class Shipped(Extractor):
+    """An extractor that keeps its confusion matrix with its weights."""
+
+    confusion_counts: Tensor
+
+
+S = TypeVar("S", bound=Shipped)
+
+
+def with_weights(
+    extractor: S, file: Path, state: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = lambda tensors: tensors
+) -> S:
+    """The extractor with the tensors of a file, of which ``state`` makes its state.
+
+    Raises:
+        DataError: the weights are missing or damaged.
+    """
+    try:
+        extractor.load_state_dict(state(load_file(file)))
+    except (OSError, SafetensorError, RuntimeError, KeyError) as error:
+        raise DataError(
+            f"the weights '{file}' cannot be read ({type(error).__name__})", "install ganbench again"
+        ) from error
+    extractor.confusion = extractor.confusion_counts
+    return extractor
