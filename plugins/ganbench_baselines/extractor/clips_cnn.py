@@ -70,17 +70,8 @@ class ClipsCNN(Shipped):
     class_names = tuple("0123456789")
     gate = 0.95  # chosen by train_clips_cnn.py; another gate is another version
 
-    mean: Tensor
-    std: Tensor
-
     def __init__(self) -> None:
-        super().__init__()
-        self.network = Network()
-        # standardised on real training clips: KID is cubic in the norm of the features
-        self.register_buffer("mean", torch.zeros(FEATURES))
-        self.register_buffer("std", torch.ones(FEATURES))
-        self.register_buffer("confusion_counts", torch.zeros(CLASSES, CLASSES, dtype=torch.int64))
-        self.eval().requires_grad_(False)
+        super().__init__(Network(), FEATURES, CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.ndim != 5 or x.shape[2] < FEWEST or x.shape[3] != x.shape[4] or x.dtype != torch.uint8:

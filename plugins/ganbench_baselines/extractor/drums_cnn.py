@@ -100,21 +100,13 @@ class DrumsCNN(Shipped):
     gate = 0.9  # chosen by train_drums_cnn.py; another gate is another version
 
     rate: Tensor
-    mean: Tensor
-    std: Tensor
 
     def __init__(self, rate: int = RATES[0]) -> None:
-        super().__init__()
+        super().__init__(Network(), FEATURES, CLASSES)
         self.sample_rate = rate
         self.heard = LogMel(rate)
-        self.network = Network()
         self.longest = FRAMES * self.heard.hop
         self.register_buffer("rate", torch.tensor(rate))
-        # standardised on the real training drums of this rate: KID is cubic in the norm of the features
-        self.register_buffer("mean", torch.zeros(FEATURES))
-        self.register_buffer("std", torch.ones(FEATURES))
-        self.register_buffer("confusion_counts", torch.zeros(CLASSES, CLASSES, dtype=torch.int64))
-        self.eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         if x.ndim != 3 or x.shape[1] != 1 or x.dtype not in (torch.uint8, torch.float32):

@@ -6,17 +6,29 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from ganbench import DataError, Extractor
 
 
 class Shipped(Extractor):
-    """An extractor that keeps its confusion matrix with its weights."""
+    """An extractor that keeps, with its weights, a confusion matrix and the mean and standard deviation of its features
+    on the real training data, by which they are standardised: KID is cubic in the norm of the features."""
 
+    mean: Tensor
+    std: Tensor
     confusion_counts: Tensor
+
+    def __init__(self, network: nn.Module, features: int, classes: int) -> None:
+        super().__init__()
+        self.network = network
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("std", torch.ones(features))
+        self.register_buffer("confusion_counts", torch.zeros(classes, classes, dtype=torch.int64))
+        self.eval().requires_grad_(False)
 
 
 S = TypeVar("S", bound=Shipped)
