@@ -16,6 +16,7 @@ from pathlib import Path
 
 import msgspec
 import torch
+from platformdirs import user_cache_path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -38,13 +39,12 @@ PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy")
 
 
 def folder() -> Path:
-    """Where files are kept: GANBENCH_CACHE, else ``ganbench`` in XDG_CACHE_HOME, else in ``~/.cache``."""
+    """Where files are kept: in GANBENCH_CACHE, or where the system keeps a user's caches."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
-    if users := os.environ.get("XDG_CACHE_HOME"):
-        return Path(users) / "ganbench"
-    home = os.path.expanduser("~")  # unchanged for a user that the system does not know
-    return Path(tempfile.gettempdir() if home == "~" else f"{home}/.cache") / "ganbench"
+    users = user_cache_path("ganbench", appauthor=False)
+    # it begins with "~" for a user that the system does not know
+    return users if users.is_absolute() else Path(tempfile.gettempdir()) / "ganbench"
 
 
 def surroundings(device: torch.device, extractor: str, part: Component) -> dict[str, str] | None:

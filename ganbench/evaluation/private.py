@@ -9,6 +9,8 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
+from platformdirs import user_state_path
+
 from ganbench.errors import GanbenchWarning
 
 KEY_BYTES = 32
@@ -33,8 +35,9 @@ def is_private(folder: Path) -> bool:
 def user_key() -> bytes | None:
     """Random bytes, made once and kept with the user's own files, away from what they seal: with a cache they are
     not copied. None if they cannot be kept."""
-    home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    file = Path(home) / "ganbench" / "key"
+    file = user_state_path("ganbench", appauthor=False) / "key"
+    if not file.is_absolute():  # it begins with "~" for a user that the system does not know
+        return None
     with suppress(OSError):
         if not file.exists():
             _make(file)
