@@ -16,7 +16,10 @@ import tokenize
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-PLACES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "docs", "ganbench", "plugins")
+PLACES = (
+    *("README.md", "CONTRIBUTING.md", "RELEASING.md", "SECURITY.md", "CHANGELOG.md"),
+    *(".github", "docs", "ganbench", "plugins"),
+)
 
 PHRASES = (
     r"(?:is|are|was|were|be|been|being) had",

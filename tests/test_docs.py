@@ -101,6 +101,7 @@ def _tensor(value: float):
     [
         "README.md",
         "CONTRIBUTING.md",
+        "RELEASING.md",
         "SECURITY.md",
         "CHANGELOG.md",
         "docs/plugins.md",
@@ -112,6 +113,30 @@ def test_every_relative_link_leads_somewhere(page: str) -> None:
     prose = re.sub(r"```.*?```", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
     links = re.findall(r"\]\(([^)#:]+)\)", prose)
     assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
+
+
+# -- the forge -----------------------------------------------------------------------------------------------
+
+FORGE = ROOT / ".github"
+in_a_checkout = pytest.mark.skipif(not FORGE.is_dir(), reason="a source distribution has no workflows")
+
+
+@in_a_checkout
+def test_the_tested_pythons_are_those_that_the_package_promises() -> None:
+    rules = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    promised = re.findall(r"Python :: (3\.\d+)", "\n".join(rules["project"]["classifiers"]))
+    matrix = re.search(r"python-version: \[(.*)\]", (FORGE / "workflows" / "tests.yml").read_text("utf-8"))
+    assert re.findall(r"[\d.]+", matrix.group(1)) == promised
+    assert rules["project"]["requires-python"] == f">={promised[0]}"
+    assert rules["tool"]["mypy"]["python_version"] == promised[0]
+
+
+@in_a_checkout
+def test_every_workflow_and_every_issue_form_is_among_those_that_are_checked() -> None:
+    checked = (ROOT / "tox.ini").read_text("utf-8").split()
+    found = [path.relative_to(ROOT).as_posix() for path in FORGE.rglob("*.yml")]
+    assert len(found) > 5
+    assert [path for path in found if path not in checked] == []
 
 
 # -- the plugin guide ----------------------------------------------------------------------------------------

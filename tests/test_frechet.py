@@ -50,7 +50,8 @@ def turned(n: int, spread: Tensor, seed: int) -> Tensor:
 @pytest.mark.parametrize(("n", "d"), [(50, 1), (300, 2), (1797, 32), (500, 64), (65, 64), (700, 96), (64, 64)])
 def test_the_distance_is_torch_fidelitys(n, d) -> None:
     real, fake = normal(n, d), 1.2 * normal(n, d, seed=1) + 0.1
-    assert ours(real, fake) == pytest.approx(theirs(real, fake), rel=1e-9)
+    digits = 1e-9 if n > d else 1e-8  # the judge's root of a singular matrix loses some, in scipy 1.18 more than before
+    assert ours(real, fake) == pytest.approx(theirs(real, fake), rel=digits)
 
 
 def test_the_distance_of_unequal_numbers_is_torch_fidelitys() -> None:
