@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from typing import Protocol as Contract
 
 from msgspec import Struct, field
@@ -24,6 +24,13 @@ Status = Literal["ok", "diverged", "error", "timeout", "skipped", "interrupted"]
 def entry_name(parts: Iterable[str], changes: Mapping[str, str]) -> str:
     """``dcgan+wgan-gp+pacgan:2``: arch, loss, tricks, then the user's changes (which make the row *custom*)."""
     return " ".join(["+".join(parts), *(f"{name}={value}" for name, value in sorted(changes.items()))])
+
+
+class Combination(NamedTuple):
+    """What differs between the runs of a plan, seeds aside: references, as in ``Job``."""
+
+    arch: str
+    loss: str
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -59,9 +66,9 @@ class Job(Struct, frozen=True, kw_only=True):
         return f"{name}, seed {self.seed}"
 
     @property
-    def combination(self) -> tuple[str, str]:
-        """What differs between the runs of a plan, seeds aside."""
-        return self.arch, self.loss
+    def combination(self) -> Combination:
+        """The arch and the loss."""
+        return Combination(self.arch, self.loss)
 
     @property
     def entry(self) -> str:

@@ -12,7 +12,7 @@ from types import FrameType
 
 import msgspec
 
-from ganbench.contracts.executor import Done, Event, Executor, Refused, Stopping
+from ganbench.contracts.executor import Combination, Done, Event, Executor, Refused, Stopping
 from ganbench.errors import GanbenchError
 from ganbench.runs.display import Display
 from ganbench.runs.leftovers import remove, tidy
@@ -41,7 +41,7 @@ def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: b
         KeyboardInterrupt: at the second signal.
     """
     outcome = Outcome()
-    grid = len({(job.arch, job.loss) for job in plan.jobs if not job.yardstick}) > 1
+    grid = len({job.combination for job in plan.jobs if not job.yardstick}) > 1
     remove(plan.leftovers)
     tidy(Path(job.folder) for job in plan.finished if not job.yardstick)
     with _stopping_in_order(executor, outcome):
@@ -62,10 +62,10 @@ def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: b
 
 def _tried_out(
     plan: Plan, executor: Executor, display: Display, outcome: Outcome, grid: bool, tracebacks: bool
-) -> Collection[tuple[str, str]]:
+) -> Collection[Combination]:
     """Ask whether the combinations of a plan can play at all; returns those that cannot."""
     tryouts = {job.key: job for job in plan.tryouts()}
-    refused = dict[tuple[str, str], Refused]()
+    refused = dict[Combination, Refused]()
     for event in executor.run([*tryouts.values()]) if tryouts else ():
         if not isinstance(event, Refused):
             continue
