@@ -12,6 +12,7 @@ import pytest
 import toy
 
 from ganbench import plugins
+from ganbench.contracts.executor import Done, Refused
 from ganbench.contracts.protocol import parse
 from ganbench.errors import (
     DataError,
@@ -143,7 +144,8 @@ def test_whatever_a_loss_raises_is_the_recorded_result_of_its_run(error, reason,
     job = raising(error, tmp_path / "runs")
     event = outcome_of(job, lambda event: None, lambda: False)
     record = read(job.record_file)
-    assert (event.kind, record.status) == ("done", "error")
+    assert isinstance(event, Done)
+    assert record.status == "error"
     assert record.reason.startswith(reason)
     assert len(record.reason) < 2100
     assert "raise " in Path(job.folder, "error.txt").read_text("utf-8")
@@ -165,9 +167,9 @@ BROKEN_BEFORE = """
 @pytest.mark.parametrize("error", ["ZeroDivisionError('mine')", "SystemExit('mine')", "KeyboardInterrupt('mine')"])
 def test_what_fails_before_a_run_begins_costs_this_combination_and_not_the_grid(error, raising, tmp_path) -> None:
     event = outcome_of(raising(error, tmp_path / "runs", BROKEN_BEFORE), lambda event: None, lambda: False)
-    assert event.kind == "refused"
-    assert event.facts["broken"]
-    assert f"{error.partition('(')[0]}: mine" in event.facts["message"]
+    assert isinstance(event, Refused)
+    assert event.broken
+    assert f"{error.partition('(')[0]}: mine" in event.message
 
 
 @pytest.mark.parametrize("error", ["SystemExit(3)", "GeneratorExit()", "type('Own', (BaseException,), {})()"])

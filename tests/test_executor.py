@@ -7,12 +7,29 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from multiprocessing import Pipe
 from pathlib import Path
+from typing import get_args
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from ganbench import plugins
+from ganbench.contracts.executor import (
+    Done,
+    Fits,
+    Judging,
+    Message,
+    Picture,
+    Progress,
+    Refused,
+    Resumed,
+    Started,
+    Stopping,
+    Waiting,
+    Warned,
+)
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.store import read
 from ganbench.runs.executors import local
@@ -65,7 +82,7 @@ def carry_out(tmp_path: Path, timeout: float = 0.0, losses: Sequence[str] = ("ba
     plan = make_plan(archs, chosen, rules, out=tmp_path / "runs", device="cpu")
     jobs = {job.loss.partition(":")[2]: job for job in plan.jobs if not job.yardstick}
     with LocalExecutor(1) as executor:
-        events = [event for event in executor.run(list(jobs.values())) if event.kind in ("done", "refused")]
+        events = [event for event in executor.run(list(jobs.values())) if isinstance(event, Done | Refused)]
     return {name: read(job.record_file) for name, job in jobs.items()}, events
 
 
@@ -90,7 +107,7 @@ def test_a_worker_that_was_killed_leaves_a_run_that_can_go_on(misbehaving, tmp_p
     records, events = carry_out(tmp_path)
     assert records["bad"].status == "interrupted"
     assert "killed by SIGKILL" in records["bad"].reason
-    assert [event.facts["lost"] for event in events if event.facts["status"] == "interrupted"] == [True]
+    assert [event.lost for event in events if event.status == "interrupted"] == [True]
 
 
 class Clock:
@@ -146,6 +163,32 @@ def test_a_plugin_that_breaks_the_connection_of_its_worker_costs_its_run_alone(a
     assert (records["bad"].status, records["hinge"].status) == ("error", "ok")
     assert "the connection to its worker broke" in records["bad"].reason
     assert len(events) == 2
+
+
+MESSAGES = [
+    Started("a"),
+    Resumed("a", 0.5, 1.0),
+    Waiting("a"),
+    Progress("a", 10, 0.5, 2.0, 0.5, 250.0, {"d_loss": 1.0}),
+    Picture("a", np.zeros((1, 2, 2, 3), np.uint8)),
+    Judging("a"),
+    Done("a", "ok", "", {"fid": 1.0}),
+    Fits("a"),
+    Refused("a", "it cannot be", "leave it", broken=True),
+    Stopping(),
+    Warned("be careful"),
+]
+
+
+def test_every_kind_of_message_and_nothing_else_is_heard_from_a_worker() -> None:
+    assert {type(message) for message in MESSAGES} == set(get_args(Message))
+    seat = local._Seat()
+    seat.pipe, worker = Pipe()
+    for message in MESSAGES:
+        worker.send(message)
+        assert (repr(seat.hear()), seat.silent) == (repr(message), False)
+    worker.send({"kind": "done", "key": "a"})
+    assert (seat.hear(), seat.silent) == (None, True)
 
 
 SETTINGS = """

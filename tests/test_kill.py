@@ -20,6 +20,7 @@ from marks import slow_but
 from msgspec.structs import replace
 
 from ganbench import plugins
+from ganbench.contracts.executor import Progress
 from ganbench.errors import GanbenchWarning
 from ganbench.leaderboards.publishing import check_folder, write_folder
 from ganbench.plugins.protocols import load_protocol
@@ -118,7 +119,7 @@ def test_a_run_killed_while_it_writes_any_of_its_files_ends_with_the_same_bits(f
         assert read(job.record_file).status == "interrupted"
     events: list = []
     assert bits(carry_out(job, events)) == bits(undisturbed[0])
-    windows = sum(event.kind == "progress" for event in events)
+    windows = sum(isinstance(event, Progress) for event in events)
     assert windows == (30 if fatal <= 10 else 15 if fatal <= 14 else 0), "what a checkpoint holds is not done again"
     assert history(Path(job.folder)) == undisturbed[1]
     assert not list(Path(job.folder).rglob("*.tmp"))
@@ -150,7 +151,7 @@ def test_data_that_changed_since_are_not_gone_on_with(tmp_path, monkeypatch) -> 
     events: list = []
     with pytest.warns(GanbenchWarning, match=r"since its checkpoint at 0.48 kimg, the data changed"):
         record = carry_out(job, events)
-    assert sum(event.kind == "progress" for event in events) == 30
+    assert sum(isinstance(event, Progress) for event in events) == 30
     assert record.dataset_hash == other.fingerprint
     assert (
         torch.load(Path(job.folder, "checkpoint.old.pt"), weights_only=True)["identity"]["the data"]

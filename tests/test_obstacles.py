@@ -14,6 +14,7 @@ import pytest
 import toy
 
 from ganbench import plugins
+from ganbench.contracts.executor import Done, Refused
 from ganbench.contracts.protocol import parse
 from ganbench.errors import GanbenchError, GanbenchWarning
 from ganbench.records.store import read
@@ -48,7 +49,7 @@ def test_force_renames_what_is_in_the_way_of_a_run_and_deletes_nothing(name, tmp
     job = job_in(tmp_path, force=True)
     with pytest.warns(GanbenchWarning, match=r"was in the way and is now .*\.old"):
         event = outcome_of(job, lambda event: None, lambda: False)
-    assert event.kind == "done", event.facts
+    assert isinstance(event, Done), event
     assert read(job.record_file).status == "ok"
     path = folder / name
     aside = path.with_name(f"{path.stem}.old{path.suffix}")
@@ -60,9 +61,9 @@ def test_what_is_in_the_way_of_a_run_is_named(name, tmp_path) -> None:
     job = job_in(tmp_path)
     put_in_the_way(name, Path(job.folder))
     event = outcome_of(job, lambda event: None, lambda: False)
-    assert event.kind == "refused", "the record says nothing of an error of the plugins"
+    assert isinstance(event, Refused), "the record says nothing of an error of the plugins"
     kinds = "a folder, not a file" if "." in name else "a file, not a folder"
-    assert event.facts["hint"].startswith(f"{Path(job.folder, name)} is {kinds}: rename it")
+    assert event.hint.startswith(f"{Path(job.folder, name)} is {kinds}: rename it")
 
 
 def test_a_record_that_cannot_be_read_is_in_the_way_unless_the_run_is_forced(tmp_path) -> None:

@@ -16,7 +16,7 @@ from markdown_it import MarkdownIt
 from msgspec.structs import replace
 from nasty import NASTY, controls, nasty
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress as Bars
 from rich.table import Table as RichTable
 from rich.text import Text
 from toy import TOY, make, seeds, yardstick
@@ -24,7 +24,7 @@ from toy import TOY, make, seeds, yardstick
 import ganbench
 from ganbench.cli.base import caution, complain
 from ganbench.cli.run import _report
-from ganbench.contracts.executor import Event, Job
+from ganbench.contracts.executor import Done, Job, Progress, Started
 from ganbench.errors import GanbenchError, GanbenchWarning
 from ganbench.leaderboards.export import to_csv, to_json
 from ganbench.leaderboards.html import to_html, to_page
@@ -143,14 +143,14 @@ def test_runs_in_progress_are_shown_with_their_names_as_they_are(display) -> Non
         folder=f"runs/[/]{NASTY.replace('/', '')}/seed0",
     )
     with display(terminal, Plan(rules, [job], [])) as shown:
-        shown.show(Event("started", job.key, {}))
-        shown.show(Event("progress", job.key, {"share": 0.6, "rate": 1.0, "d_loss": 1.0}))
+        shown.show(Started(job.key))
+        shown.show(Progress(job.key, 6, 0.1, 1.0, share=0.6, rate=1.0, losses={"d_loss": 1.0}))
         if isinstance(shown, LiveDisplay):
-            assert isinstance(shown.runs, Progress)
+            assert isinstance(shown.runs, Bars)
             said = printed(shown.runs, color_system=None)
             assert "[bold][batch, 1]:smile:" in said
             assert controls(said) == set()
-        shown.show(Event("done", job.key, {"status": "error", "reason": NASTY}))
+        shown.show(Done(job.key, "error", NASTY))
     assert terminal.file.getvalue().count("[bold][batch, 1]:smile:") >= 2
     assert controls(terminal.file.getvalue()) == set()
 

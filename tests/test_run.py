@@ -20,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 
 from ganbench import plugins
+from ganbench.contracts.executor import Judging, Picture, Progress
 from ganbench.device.load import Load
 from ganbench.errors import Doubt, GanbenchWarning, PluginError, ProtocolError, Unsupported
 from ganbench.evaluation.yardsticks import YARDSTICKS
@@ -65,7 +66,7 @@ def carry_out(job, stop_after: int | None = None):
     events = []
 
     def should_stop() -> bool:
-        return stop_after is not None and sum(e.kind == "progress" for e in events) >= stop_after
+        return stop_after is not None and sum(isinstance(e, Progress) for e in events) >= stop_after
 
     return execute(job, events.append, should_stop), events
 
@@ -100,7 +101,7 @@ def test_a_run_leaves_a_record_a_history_pictures_and_weights(tmp_path) -> None:
     pictures = sorted((folder / "samples").glob("*.png"))
     assert len(pictures) == 3
     assert size_of(pictures[-1]) == (402, 402)
-    assert {"progress", "picture", "judging"} == {event.kind for event in events}
+    assert {type(event) for event in events} == {Progress, Picture, Judging}
     assert record.speed.train > 0
     assert record.speed.sample > 0
     assert record.environment.threads == 1
@@ -124,7 +125,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path) -> None:
     assert broken.key in {job.key for job in plan.todo}
     resumed, events = carry_out(broken)
     assert resumed.status == "ok"
-    assert sum(event.kind == "progress" for event in events) < 6, "it must not begin again"
+    assert sum(isinstance(event, Progress) for event in events) < 6, "it must not begin again"
     assert resumed.scores == expected.scores
     assert all(map(torch.equal, tensors(Path(whole.folder)), tensors(Path(broken.folder))))
     history = [json.loads(line)["step"] for line in Path(broken.folder, "history.jsonl").read_text().splitlines()]
@@ -182,7 +183,7 @@ def test_an_interrupted_run_of_other_settings_is_not_gone_on_with(tmp_path) -> N
     with pytest.warns(GanbenchWarning, match="begins anew: since its checkpoint at .* kimg, the settings changed"):
         record, events = carry_out(other)
     assert record.cost.images == 960
-    assert sum(event.kind == "progress" for event in events) == 6
+    assert sum(isinstance(event, Progress) for event in events) == 6
 
 
 def test_a_finished_run_is_not_repeated_unless_forced_or_its_code_changed(tmp_path) -> None:
@@ -243,7 +244,7 @@ def test_force_keeps_the_record_of_the_last_time_until_the_new_one_is_finished(t
     assert read(again.record_file) == record
     finished, events = carry_out(again)
     assert finished.bits == record.bits
-    assert sum(event.kind == "progress" for event in events) == 6
+    assert sum(isinstance(event, Progress) for event in events) == 6
     assert read(again.record_file) == finished
 
 

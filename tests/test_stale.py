@@ -15,7 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from ganbench import Evaluating, Protocol, Training, plugins
-from ganbench.contracts.executor import Event, Job
+from ganbench.contracts.executor import Done, Event, Fits, Job, Progress, Refused, Started
 from ganbench.errors import Doubt, GanbenchWarning, ProtocolError
 from ganbench.records.store import read, write
 from ganbench.runs.display import Display, PlainDisplay
@@ -86,11 +86,11 @@ class Heard(Display):
 
     @property
     def trained(self) -> set[str]:
-        return {event.key for event in self.events if event.kind == "progress"}
+        return {event.key for event in self.events if isinstance(event, Progress)}
 
     @property
     def ended(self) -> list[str]:
-        return [event.key for event in self.events if event.kind == "done"]
+        return [event.key for event in self.events if isinstance(event, Done)]
 
 
 def carried_out(plan: Plan) -> tuple[Outcome, Heard]:
@@ -260,10 +260,11 @@ def test_of_several_combinations_those_that_cannot_play_are_left_out_once_and_th
     outcome, heard = carried_out(plan)
     assert (outcome.fatal, len(outcome.declined)) == (None, 1)
     assert heard.trained == {"mlp+lsgan, seed 0", "mlp+lsgan, seed 1"}
-    refused = [event.key for event in heard.events if event.kind == "refused"]
+    refused = [event.key for event in heard.events if isinstance(event, Refused)]
     assert refused == ["dcgan+lsgan, seed 0", "dcgan+lsgan, seed 1"]
-    assert {event.kind for event in heard.events} >= {"started", "done"}
-    assert "fits" not in {event.kind for event in heard.events}
+    kinds = {type(event) for event in heard.events}
+    assert {Started, Done} <= kinds
+    assert Fits not in kinds
 
 
 def test_yardsticks_are_not_scored_if_no_combination_can_play(tmp_path) -> None:

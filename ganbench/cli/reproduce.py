@@ -16,7 +16,7 @@ from ganbench.cli import completion
 from ganbench.cli.base import app, console
 from ganbench.cli.options import Device
 from ganbench.cli.runs import run_folders
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import Job, Refused
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError, listed
 from ganbench.plugins.protocols import load_protocol
@@ -102,8 +102,8 @@ def _run(job: Job, terminal: Console, quiet: bool) -> Record:
     display = None if quiet else PlainDisplay(terminal, Plan(job.protocol, [job], []))
     with LocalExecutor(1) as executor:
         for event in executor.run([job]):
-            if event.kind == "refused":
-                raise GanbenchError(event.facts["message"], event.facts["hint"])
+            if isinstance(event, Refused):
+                raise GanbenchError(event.message, event.hint)
             if display:
                 display.show(event)
     return read(job.record_file)

@@ -4,20 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from typing import Protocol as Contract
 
 from msgspec import Struct, field
 
 from ganbench.contracts.protocol import Protocol
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 UNPACKAGED = "unpackaged"
 """In place of a package's name, for objects that were handed over from Python."""
+Status = Literal["ok", "diverged", "error", "timeout", "skipped", "interrupted"]
+"""How a job ended. The record of a run that is under way says ``interrupted``."""
 
 
 def entry_name(parts: Iterable[str], changes: Mapping[str, str]) -> str:
     """``dcgan+wgan-gp+pacgan:2``: arch, loss, tricks, then the user's changes (which make the row *custom*)."""
     return " ".join(["+".join(parts), *(f"{name}={value}" for name, value in sorted(changes.items()))])
+
+
+class Combination(NamedTuple):
+    """What differs between the runs of a plan, seeds aside: references, as in ``Job``."""
+
+    arch: str
+    loss: str
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -53,9 +66,9 @@ class Job(Struct, frozen=True, kw_only=True):
         return f"{name}, seed {self.seed}"
 
     @property
-    def combination(self) -> tuple[str, str]:
-        """What differs between the runs of a plan, seeds aside."""
-        return self.arch, self.loss
+    def combination(self) -> Combination:
+        """The arch and the loss."""
+        return Combination(self.arch, self.loss)
 
     @property
     def entry(self) -> str:
@@ -71,27 +84,101 @@ class Job(Struct, frozen=True, kw_only=True):
         return Path(self.folder, "record.json")
 
 
-class Event(Struct, frozen=True):
-    """A message from a worker: ``progress`` (a history row, ``share`` and ``rate``), ``picture`` (a thumbnail's
-    ``pixels``), ``judging``, ``started``, ``resumed`` (after ``kimg`` of ``budget``), ``waiting`` (for another process
-    that is working on this run), ``done`` (``status``, ``reason``), ``fits`` (of a tryout), ``refused`` (``message``,
-    ``hint``); or, about no run in particular, ``stopping`` and ``warned`` (``message``)."""
+class Started(Struct, frozen=True):
+    """A worker has taken the job: its first event."""
 
-    kind: Literal[
-        "started",
-        "resumed",
-        "waiting",
-        "progress",
-        "picture",
-        "judging",
-        "done",
-        "fits",
-        "refused",
-        "stopping",
-        "warned",
-    ]
     key: str
-    facts: dict[str, Any]
+
+
+class Resumed(Struct, frozen=True):
+    """The run goes on from its checkpoint, after ``kimg`` of ``budget`` kimg."""
+
+    key: str
+    kimg: float
+    budget: float
+
+
+class Waiting(Struct, frozen=True):
+    """Another process is working on this run: sent once, when the wait begins."""
+
+    key: str
+
+
+class Progress(Struct, frozen=True):
+    """A window of training is over, and its line is in the history.
+
+    So far, ``step`` iterations were trained in ``seconds``, and D was shown ``kimg`` thousand real images, a ``share``
+    (0..1) of the budget. In this window, ``rate`` is images per second (of CPU time where the process itself computes),
+    and ``losses`` are means.
+    """
+
+    key: str
+    step: int
+    kimg: float
+    seconds: float
+    share: float
+    rate: float
+    losses: dict[str, float]
+
+
+class Picture(Struct, frozen=True):
+    """Samples were drawn, before training and then now and then: a few of them, small, as ``pixels[n, H, W, 3]``."""
+
+    key: str
+    pixels: NDArray[np.uint8]
+
+
+class Judging(Struct, frozen=True):
+    """Training is over, and the generator is about to be judged."""
+
+    key: str
+
+
+class Done(Struct, frozen=True):
+    """The job is over, well or not; ``reason`` says why not, and ``scores`` are the record's. ``lost``: its worker was
+    killed, and the same command resumes it."""
+
+    key: str
+    status: Status
+    reason: str
+    scores: dict[str, float] = field(default_factory=dict)
+    lost: bool = False
+
+
+class Fits(Struct, frozen=True):
+    """The run of a tryout can be done."""
+
+    key: str
+
+
+class Refused(Struct, frozen=True):
+    """The job cannot be done: why, and the next step. It may be ``unsupported``, as its parts do not fit together, or
+    ``broken``, as a plugin fails; if it is neither, no other job can be done either. ``traceback`` may be empty."""
+
+    key: str
+    message: str
+    hint: str
+    broken: bool = False
+    unsupported: bool = False
+    traceback: str = ""
+
+
+class Stopping(Struct, frozen=True):
+    """``stop()`` was heard: running jobs are asked to save a checkpoint, and no further job starts."""
+
+
+class Warned(Struct, frozen=True):
+    """A worker has something to warn of. Its executor does, once for all workers, instead of yielding it."""
+
+    message: str
+
+
+Ending = Done | Fits | Refused
+"""A job that was started ends with one of these."""
+Event = Started | Resumed | Waiting | Progress | Picture | Judging | Ending | Stopping
+"""What an executor yields; ``key`` is that of the job."""
+Message = Event | Warned
+"""What a worker sends to its executor: events to yield, and warnings."""
 
 
 class Executor(Contract):
@@ -101,7 +188,7 @@ class Executor(Contract):
     def workers(self) -> int: ...
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Yield events until every job is done, refused, or given up after ``stop()``, which yields ``stopping``.
+        """Yield events until every job is done, refused, or given up after ``stop()``, which yields ``Stopping``.
         Called once for tryouts, if there are any, and again for the jobs themselves."""
         ...
 

@@ -157,14 +157,31 @@ def _replaces(ours: Row, published: Row) -> bool:
 Installed = Callable[[str, Component], str]
 """``(kind, component) -> source hash`` of the installed plugin of that name, package and version, or ""."""
 
-_Code = tuple[str, str, str, str, str]
-"""Kind, package, name, version, and how the source was hashed."""
+
+class _Code(NamedTuple):
+    """A version of a component; sources that were ``hashed`` in other ways do not compare."""
+
+    kind: str
+    package: str
+    name: str
+    version: str
+    hashed: str
+
+
+class Reference(NamedTuple):
+    """The known source of a version of a component, and whose it is."""
+
+    source: str
+    whose: str
+
+
+References = dict[_Code, Reference]
 
 
 def _codes(record: Record) -> dict[_Code, Component]:
     parts = [("arch", record.arch), ("loss", record.loss), *(("trick", trick) for trick in record.tricks)]
     return {
-        (kind, part.package, part.name, part.version, _hashed_as(part, record)): part
+        _Code(kind, part.package, part.name, part.version, _hashed_as(part, record)): part
         for kind, part in parts
         if part and part.source
     }
@@ -173,10 +190,6 @@ def _codes(record: Record) -> dict[_Code, Component]:
 def _hashed_as(part: Component, record: Record) -> str:
     """Format 2 did not state how a hash was computed; since then the hash does."""
     return part.hash_kind or f"format {record.format}"
-
-
-References = dict[_Code, tuple[str, str]]
-"""The known source of each version of a component, and whose it is."""
 
 
 def references(found: Iterable[Found], installed: Installed | None) -> References:
@@ -191,11 +204,11 @@ def references(found: Iterable[Found], installed: Installed | None) -> Reference
     known: References = {}
     for code, group in groups.items():
         published = [pair for pair in group if not pair[0].here]
-        source = installed(code[0], group[0][1]) if installed and not published else ""
+        source = installed(code.kind, group[0][1]) if installed and not published else ""
         if source.rpartition(":")[0] != group[0][1].hash_kind:
             source = ""
         whose = "the installed plugin" if source else "the published one" if published and mixed else "most runs"
-        known[code] = source or _usual(published or group), whose
+        known[code] = Reference(source or _usual(published or group), whose)
     return known
 
 
@@ -214,7 +227,7 @@ def edits_of(records: Iterable[Record], known: References) -> list[Edit]:
         for code, part in _codes(record).items():
             expected, whose = known[code]
             if record.status in FINISHED and part.source != expected:
-                edits.add(Edit(code[0], part.name, part.package, part.version, part.source, expected, whose))
+                edits.add(Edit(code.kind, part.name, part.package, part.version, part.source, expected, whose))
     return sorted(edits)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from msgspec import Struct, field
 
-from ganbench.contracts.executor import entry_name
+from ganbench.contracts.executor import Status, entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Name, Seed
 
@@ -15,7 +13,6 @@ FORMAT = 3
 seal. 3: hashes of code state their kind (``ast1:``)."""
 FORMATS = range(2, FORMAT + 1)
 """Those that can be read."""
-Status = Literal["ok", "diverged", "error", "timeout", "skipped", "interrupted"]
 FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 """Statuses of a run that is over; an ``interrupted`` one can be resumed."""
 

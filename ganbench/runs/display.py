@@ -5,15 +5,28 @@ from __future__ import annotations
 import time
 from importlib.util import find_spec
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, assert_never
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.style import Style
 from rich.text import Text
 
-from ganbench.contracts.executor import Event
+from ganbench.contracts.executor import (
+    Done,
+    Event,
+    Fits,
+    Judging,
+    Picture,
+    Progress,
+    Refused,
+    Resumed,
+    Started,
+    Stopping,
+    Waiting,
+)
 from ganbench.runs.plan import Plan
 
 if TYPE_CHECKING:
@@ -65,19 +78,27 @@ class PlainDisplay(Display):
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, event: Event) -> None:
-        if event.kind == "started":
-            self.began[event.key] = time.monotonic()
-        elif event.kind == "resumed":
-            self.say(f"{event.key}: resumes at {event.facts['kimg']:g} of {event.facts['budget']:g} kimg")
-        elif event.kind == "waiting":
-            self.say(f"{event.key}: another process is working on this run; waiting for it")
-        elif event.kind == "progress":
-            self.tick(event)
-        elif event.kind == "done" and (event.key not in self.yardsticks or event.facts["status"] != "ok"):
-            self.say(_closing(event, self.headline, time.monotonic() - self.began.get(event.key, time.monotonic())))
+        match event:
+            case Started():
+                self.began[event.key] = time.monotonic()
+            case Resumed():
+                self.say(f"{event.key}: resumes at {event.kimg:g} of {event.budget:g} kimg")
+            case Waiting():
+                self.say(f"{event.key}: another process is working on this run; waiting for it")
+            case Progress():
+                self.tick(event)
+            case Done():
+                if event.key not in self.yardsticks or event.status != "ok":
+                    seconds = time.monotonic() - self.began.get(event.key, time.monotonic())
+                    self.say(_closing(event, self.headline, seconds))
+            case Picture() | Judging() | Fits() | Refused() | Stopping():
+                pass
+            case _:
+                assert_never(event)
 
-    def tick(self, event: Event) -> None:
-        quarter = int(event.facts["share"] * 4)
+    def tick(self, event: Progress) -> None:
+        """Show how far a run is."""
+        quarter = int(event.share * 4)
         if quarter > self.quarter.get(event.key, 0) and quarter < 4:
             self.quarter[event.key] = quarter
             self.say(f"{event.key}: {quarter * 25} %, {_speed(event)}, {_losses(event)}")
@@ -88,11 +109,11 @@ class LiveDisplay(PlainDisplay):
 
     def __init__(self, console: Console, plan: Plan) -> None:
         bar = BarColumn(bar_width=24)
-        self.runs = Progress(
+        self.runs = Bars(
             TextColumn("{task.description}", "bold", markup=False), bar, TextColumn("{task.percentage:3.0f} %"),
             TimeRemainingColumn(), TextColumn("{task.fields[facts]}", "dim", markup=False), console=console,
         )  # fmt: skip
-        self.whole = Progress(
+        self.whole = Bars(
             TextColumn("{task.description}"), bar, MofNCompleteColumn(), TimeElapsedColumn(), console=console
         )
         self.total = self.whole.add_task("all runs", total=len(plan.jobs), completed=len(plan.finished))
@@ -110,22 +131,27 @@ class LiveDisplay(PlainDisplay):
 
     def show(self, event: Event) -> None:
         super().show(event)
-        if event.kind == "started":
-            self.tasks[event.key] = self.runs.add_task(event.key, total=1.0, facts="")
-        elif event.kind == "picture":
-            self.pictures[event.key] = event.facts["pixels"]
-        elif event.kind == "judging":
-            self.runs.update(self.tasks[event.key], completed=1.0, facts="judging")
-        elif event.kind in {"done", "refused"}:
-            self.pictures.pop(event.key, None)
-            if event.key in self.tasks:
-                self.runs.remove_task(self.tasks.pop(event.key))
-            self.whole.advance(self.total)
+        match event:
+            case Started():
+                self.tasks[event.key] = self.runs.add_task(event.key, total=1.0, facts="")
+            case Picture():
+                self.pictures[event.key] = event.pixels
+            case Judging():
+                self.runs.update(self.tasks[event.key], completed=1.0, facts="judging")
+            case Done() | Refused():
+                self.pictures.pop(event.key, None)
+                if event.key in self.tasks:
+                    self.runs.remove_task(self.tasks.pop(event.key))
+                self.whole.advance(self.total)
+            case Resumed() | Waiting() | Progress() | Fits() | Stopping():
+                pass
+            case _:
+                assert_never(event)
         self.live.update(self._view())
 
-    def tick(self, event: Event) -> None:
+    def tick(self, event: Progress) -> None:
         facts = f"{_speed(event)}  {_losses(event)}"
-        self.runs.update(self.tasks[event.key], completed=event.facts["share"], facts=facts)
+        self.runs.update(self.tasks[event.key], completed=event.share, facts=facts)
 
     def _view(self) -> RenderableType:
         views: list[RenderableType] = [self.whole, self.runs]
@@ -177,19 +203,18 @@ def _repeated(runs: int) -> str:
     return f"{runs} run{'s are' if runs > 1 else ' is'} repeated" if runs else "yardsticks are scored again"
 
 
-def _closing(event: Event, headline: str, seconds: float) -> str:
-    status, reason = event.facts["status"], event.facts["reason"]
-    if status != "ok":
-        return f"{event.key}: {status}: {reason}"
-    scores = {name.partition("@")[0]: value for name, value in event.facts["scores"].items()}
+def _closing(event: Done, headline: str, seconds: float) -> str:
+    if event.status != "ok":
+        return f"{event.key}: {event.status}: {event.reason}"
+    scores = {name.partition("@")[0]: value for name, value in event.scores.items()}
     shown = [headline, *(name for name in ("modes_covered", "coverage") if name != headline)]
     text = ", ".join(f"{name} {scores[name]:.4g}" for name in shown if name in scores)
     return f"{event.key}: {text} ({seconds:.0f} s)"
 
 
-def _speed(event: Event) -> str:
-    return f"~{event.facts['rate']:,.0f} img/s"
+def _speed(event: Progress) -> str:
+    return f"~{event.rate:,.0f} img/s"
 
 
-def _losses(event: Event) -> str:
-    return "  ".join(f"{short} {event.facts[name]:.3g}" for name, short in LOSSES.items() if name in event.facts)
+def _losses(event: Progress) -> str:
+    return "  ".join(f"{short} {event.losses[name]:.3g}" for name, short in LOSSES.items() if name in event.losses)

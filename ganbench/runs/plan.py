@@ -13,7 +13,7 @@ import msgspec
 
 from ganbench import plugins
 from ganbench.contracts import protocol as protocols
-from ganbench.contracts.executor import UNPACKAGED, Job
+from ganbench.contracts.executor import UNPACKAGED, Combination, Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
 from ganbench.plugins.source import Source
@@ -53,13 +53,13 @@ class Plan:
         yardsticks there are none: a run's own start is as early."""
         if not any(job.yardstick for job in self.todo):
             return []
-        firsts = dict[tuple[str, str], Job]()
+        firsts = dict[Combination, Job]()
         for job in self.todo:
             if not job.yardstick:
                 firsts.setdefault(job.combination, job)
         return [msgspec.structs.replace(job, tryout=True) for job in firsts.values()]
 
-    def queue(self, workers: int, refused: Collection[tuple[str, str]] = ()) -> list[Job]:
+    def queue(self, workers: int, refused: Collection[Combination] = ()) -> list[Job]:
         """``todo`` without the refused combinations, and with yardsticks first: if a protocol cannot be judged, that
         shows before any training. Several workers also start the first run at once."""
         todo = [job for job in self.todo if job.yardstick or job.combination not in refused]

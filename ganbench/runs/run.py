@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import torch
 
-from ganbench.contracts.executor import Event, Job
+from ganbench.contracts.executor import Event, Job, Judging, Picture, Progress, Resumed, Status
 from ganbench.device import memory
 from ganbench.device.determinism import noting_nondeterminism, refuse_changed, settings
 from ganbench.device.untouched import preserved_rng
@@ -20,7 +20,7 @@ from ganbench.errors import Diverged, GanbenchError, GanbenchWarning, PluginErro
 from ganbench.evaluation.best import BestSoFar
 from ganbench.evaluation.sampling import sample
 from ganbench.records.files import set_aside, write_atomically
-from ganbench.records.record import Fingerprints, Look, Record, Speed, Status
+from ganbench.records.record import Fingerprints, Look, Record, Speed
 from ganbench.records.store import write
 from ganbench.report import pictures
 from ganbench.runs import checkpoint
@@ -115,8 +115,8 @@ class Run:
             if checked or stopped or time.monotonic() - saved > CHECKPOINT_SECONDS:
                 self._checkpoint()
                 saved = time.monotonic()
-            facts = {**row, "share": trainer.d_done / total, "rate": recording.rate(row)}
-            self.emit(Event("progress", self.job.key, facts))
+            share, rate = trainer.d_done / total, recording.rate(row)
+            self.emit(Progress(self.job.key, window.step, row["kimg"], row["seconds"], share, rate, window.losses))
             if stopped:
                 budget = self.protocol.training.budget_kimg
                 return "interrupted", f"stopped at {window.images / 1000:g} of {budget:g} kimg"
@@ -136,7 +136,7 @@ class Run:
         pictures.save_png(pixels, stem.with_name(f"{stem.name}.png"))
         if self.trainer.done:
             pictures.save_media(fakes.x, spec, stem)
-        self.emit(Event("picture", self.job.key, {"pixels": pictures.thumbnail(fakes.x, few.source)}))
+        self.emit(Picture(self.job.key, pictures.thumbnail(fakes.x, few.source)))
 
     def _look(self, images: int) -> dict[str, Any]:
         """The headline on the selection split, with latents of its own; changes no weight. A metric that cannot score
@@ -160,7 +160,7 @@ class Run:
         return dict(scores)
 
     def _judge(self) -> Judgement:
-        self.emit(Event("judging", self.job.key, {}))
+        self.emit(Judging(self.job.key))
         began = time.perf_counter()
         with preserved_rng(self.device):
             judgement = judge(self.bench, self.trainer.averaged, self.best, self.trainer.images / 1000, self._seed)
@@ -211,8 +211,7 @@ class Run:
         except Exception as error:  # half a state is worse than none
             self._begin()
             raise checkpoint.Unusable("its checkpoint does not fit the players") from error
-        kimg = {"kimg": self.trainer.images / 1000, "budget": self.protocol.training.budget_kimg}
-        self.emit(Event("resumed", self.job.key, kimg))
+        self.emit(Resumed(self.job.key, self.trainer.images / 1000, self.protocol.training.budget_kimg))
 
     def _set_aside_finished(self) -> None:
         """A finished run that is repeated, because something has changed since, stays beside the new one."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ganbench.contracts.executor import Event, Job
+from ganbench.contracts.executor import Job, Waiting
 from ganbench.errors import GanbenchWarning
 from ganbench.records.files import cannot_write
 from ganbench.records.record import Record
@@ -43,7 +43,7 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
     _ = bench.self_check  # what makes scores doubtful, or impossible, is said before anything is trained
     run = Run(job, bench, emit)
     say_unmet(job, run.gan, bench)
-    with _alone_in(run.folder, lambda: emit(Event("waiting", job.key, {})), should_stop) as waited:
+    with _alone_in(run.folder, lambda: emit(Waiting(job.key)), should_stop) as waited:
         if waited is None:
             return run.record("interrupted", "stopped while another process was working on this run")
         if waited and (record := still_good(job, bench)) is not None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from ganbench.contracts.executor import Event, Executor
+import msgspec
+
+from ganbench.contracts.executor import Combination, Done, Event, Executor, Refused, Stopping
 from ganbench.errors import GanbenchError
 from ganbench.runs.display import Display
 from ganbench.runs.leftovers import remove, tidy
@@ -39,56 +41,56 @@ def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: b
         KeyboardInterrupt: at the second signal.
     """
     outcome = Outcome()
-    grid = len({(job.arch, job.loss) for job in plan.jobs if not job.yardstick}) > 1
+    grid = len({job.combination for job in plan.jobs if not job.yardstick}) > 1
     remove(plan.leftovers)
     tidy(Path(job.folder) for job in plan.finished if not job.yardstick)
     with _stopping_in_order(executor, outcome):
         refused = _tried_out(plan, executor, display, outcome, grid, tracebacks)
         for event in executor.run(plan.queue(executor.workers, refused)) if not outcome.fatal else ():
-            if event.kind == "stopping":
+            if isinstance(event, Stopping):
                 if outcome.interrupted:
                     display.say("stopping: every run saves a checkpoint (Ctrl-C again to quit at once)")
                 continue
             _take(event, outcome, grid)
             if outcome.fatal:
                 executor.stop()
-            if tracebacks and "traceback" in event.facts:
-                display.say(event.facts["traceback"])
+            if tracebacks and isinstance(event, Refused):
+                display.say(event.traceback)
             display.show(event)
     return outcome
 
 
 def _tried_out(
     plan: Plan, executor: Executor, display: Display, outcome: Outcome, grid: bool, tracebacks: bool
-) -> set[tuple[str, str]]:
+) -> Collection[Combination]:
     """Ask whether the combinations of a plan can play at all; returns those that cannot."""
     tryouts = {job.key: job for job in plan.tryouts()}
-    refused = set[tuple[str, str]]()
+    refused = dict[Combination, Refused]()
     for event in executor.run([*tryouts.values()]) if tryouts else ():
-        if event.kind != "refused":
+        if not isinstance(event, Refused):
             continue
         _take(event, outcome, grid)
-        refused.add(tryouts[event.key].combination)
+        refused[tryouts[event.key].combination] = event
         if tracebacks:
-            display.say(event.facts["traceback"])
+            display.say(event.traceback)
     for job in plan.todo:
         if not job.yardstick and job.combination in refused:
-            display.show(Event("refused", job.key, {}))
+            display.show(msgspec.structs.replace(refused[job.combination], key=job.key))
     return refused
 
 
 def _take(event: Event, outcome: Outcome, grid: bool) -> None:
-    facts = event.facts
-    if event.kind == "refused":
-        error = GanbenchError(facts["message"], facts["hint"])
-        if facts["unsupported"] and grid:
+    """Note what became of a job, if that is more than its record tells."""
+    if isinstance(event, Refused):
+        error = GanbenchError(event.message, event.hint)
+        if event.unsupported and grid:
             outcome.declined[error.message] = error
-        elif facts["broken"] and grid:
+        elif event.broken and grid:
             outcome.broken[error.message] = error
         else:
             outcome.fatal = outcome.fatal or error
-    if facts.get("lost"):
-        outcome.lost.append(f"{event.key}: {facts['reason']}")
+    elif isinstance(event, Done) and event.lost:
+        outcome.lost.append(f"{event.key}: {event.reason}")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from ganbench.contracts.executor import Event, Job
+from ganbench.contracts.executor import Event, Job, Started, Stopping
 
 
 class InlineExecutor:
@@ -42,7 +42,7 @@ class InlineExecutor:
         while thread.is_alive() or not said.empty():
             if self._stop and not told:
                 told = True
-                yield Event("stopping", "", {})
+                yield Stopping()
             with suppress(Empty):
                 yield said.get(timeout=0.25)  # not for ever: signals must be noticed
 
@@ -57,6 +57,6 @@ class InlineExecutor:
         for job in jobs:
             if self._stop:
                 return
-            said.put(Event("started", job.key, {}))
+            said.put(Started(job.key))
             with configured(self._threads):
                 said.put(outcome_of(job, said.put, lambda: self._stop))

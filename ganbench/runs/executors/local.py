@@ -13,17 +13,28 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 import msgspec
 
-from ganbench.contracts.executor import Event, Job
+from ganbench.contracts.executor import (
+    Done,
+    Ending,
+    Event,
+    Job,
+    Message,
+    Picture,
+    Progress,
+    Started,
+    Status,
+    Stopping,
+    Warned,
+)
 from ganbench.errors import GanbenchWarning, RecordError, told_exit
 from ganbench.records.forks import end_if_forked
-from ganbench.records.record import FINISHED, Status
+from ganbench.records.record import FINISHED
 from ganbench.records.store import read, write
 from ganbench.runs.executors import spawning
 from ganbench.runs.executors.spawning import (
@@ -76,7 +87,7 @@ class LocalExecutor:
         while True:
             if self._asked and not self._stop.is_set():
                 self._stop.set()
-                yield Event("stopping", "", {})
+                yield Stopping()
             for seat in self._seats:
                 if seat.job is None and waiting and not self._asked:
                     self._give(seat, waiting.pop(0))
@@ -105,13 +116,11 @@ class LocalExecutor:
     def _listen(self, busy: Sequence[_Seat]) -> Iterator[Event]:
         wait([seat.pipe for seat in busy if seat.pipe], timeout=0.25)
         for seat in busy:
-            event = seat.hear()
-            if event is not None and event.kind == "warned":
-                warnings.warn(
-                    GanbenchWarning(event.facts["message"]), stacklevel=1
-                )  # once, however many workers say it
-            elif event is not None:
-                yield event
+            said = seat.hear()
+            if isinstance(said, Warned):
+                warnings.warn(GanbenchWarning(said.message), stacklevel=1)  # once, however many workers say it
+            elif said is not None:
+                yield said
             elif seat.hangs:
                 limit = seat.job.protocol.training.timeout if seat.job else 0
                 yield self._give_up(seat, "timeout", f"no sign of life for longer than the {limit:g} s allowed")
@@ -124,7 +133,7 @@ class LocalExecutor:
                 how = BROKEN if code is None else f"the worker process died: {told_exit(code)}"
                 yield self._give_up(seat, status, how)
 
-    def _give_up(self, seat: _Seat, status: Status, reason: str) -> Event:
+    def _give_up(self, seat: _Seat, status: Status, reason: str) -> Ending:
         """Write down what became of a job whose worker cannot report it."""
         job, begun, when = seat.job, False, " before the run began"
         assert job is not None
@@ -137,7 +146,7 @@ class LocalExecutor:
         if status == "error" and not begun:
             hint = "a plugin crashes its process: `ganbench plugins --check` says which"
             return refusal(job, f"{job.key}: {reason}{when}", hint, broken=not job.yardstick)
-        return Event("done", job.key, {"status": status, "reason": reason, "lost": status == "interrupted"})
+        return Done(job.key, status, reason, lost=status == "interrupted")
 
 
 class _Seat:
@@ -158,21 +167,21 @@ class _Seat:
         with suppress(OSError):  # listening notices a worker that has just died
             self.pipe.send(job)
 
-    def hear(self) -> Event | None:
-        """The worker's next event, if there is one."""
+    def hear(self) -> Message | None:
+        """The worker's next message, if there is one."""
         dead = self.process is not None and not self.process.is_alive()  # its copies may keep the pipe open
         try:
-            event: Event | None = pickle.loads(self.pipe.recv_bytes(LONGEST_MESSAGE)) if self.pipe.poll() else None
-            self.silent = not (isinstance(event, Event) or (event is None and not dead))
+            said: Message | None = pickle.loads(self.pipe.recv_bytes(LONGEST_MESSAGE)) if self.pipe.poll() else None
+            self.silent = not (isinstance(said, Message) or (said is None and not dead))
         except Exception:  # dead, perhaps in the middle of a message; or what came is no message
             self.silent = True
         if self.silent:
             return None
-        if event is not None:
-            self.heard, self.training = time.monotonic(), event.kind in {"progress", "picture"}
-            if event.kind in {"done", "fits", "refused"}:
+        if said is not None:
+            self.heard, self.training = time.monotonic(), isinstance(said, Progress | Picture)
+            if isinstance(said, Ending):
                 self.job = None
-        return event
+        return said
 
     @property
     def hangs(self) -> bool:
@@ -211,7 +220,7 @@ def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
             job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
         configure(threads)  # again for each job: plugins of the last one may have changed settings
         say = _voice(pipe)
-        say(Event("started", job.key, {"at": datetime.now(UTC).isoformat()}))
+        say(Started(job.key))
         say(outcome_of(job, say, lambda: stop.is_set() or orphaned()))
 
 
@@ -221,18 +230,18 @@ def _warner(pipe: Connection) -> Callable[..., None]:
 
     def warn(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
         if issubclass(category, GanbenchWarning):
-            _voice(pipe)(Event("warned", "", {"message": str(message)}))
+            _voice(pipe)(Warned(str(message)))
         else:
             show(message, category, *place, **named)
 
     return warn
 
 
-def _voice(pipe: Connection) -> Callable[[Event], None]:
-    def say(event: Event) -> None:
+def _voice(pipe: Connection) -> Callable[[Message], None]:
+    def say(message: Message) -> None:
         end_if_forked()
         with suppress(OSError):  # nobody listens any more: the run saves a checkpoint and ends
-            pipe.send(event)
+            pipe.send(message)
 
     return say
 

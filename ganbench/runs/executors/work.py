@@ -9,12 +9,12 @@ from contextlib import chdir
 
 import msgspec
 
-from ganbench.contracts.executor import Event, Job
+from ganbench.contracts.executor import Done, Ending, Event, Fits, Job, Refused
 from ganbench.errors import GanbenchError, PluginError, Unsupported, told, traced
 from ganbench.records.forks import only_this_process
 
 
-def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
+def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Ending:
     """Carry out a job; returns how it ended, or why it was refused.
 
     A plugin that changes the working directory takes neither this run's files nor the next job with it.
@@ -33,20 +33,20 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
         return refusal(job, f"{job.key}: {told(error)}", hint, broken=not job.yardstick)
 
 
-def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Event:
+def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Ending:
     from ganbench.runs.runner import execute
     from ganbench.runs.setup import prepare
     from ganbench.runs.tryout import try_out
 
     if job.tryout:
         try_out(job, prepare(job.protocol, job.device))
-        return Event("fits", job.key, {})
+        return Fits(job.key)
     record = execute(job, say, should_stop)
-    return Event("done", job.key, {"status": record.status, "reason": record.reason, "scores": record.scores})
+    return Done(job.key, record.status, record.reason, record.scores)
 
 
-def refusal(job: Job, message: str, hint: str, *, broken: bool = False, unsupported: bool = False) -> Event:
+def refusal(job: Job, message: str, hint: str, *, broken: bool = False, unsupported: bool = False) -> Refused:
     """Why a job was not done, with the traceback if an exception is being handled."""
-    facts = {"message": message, "hint": hint, "broken": broken, "unsupported": unsupported}
     error = sys.exc_info()[1]
-    return Event("refused", job.key, {**facts, "traceback": "" if error is None else traced(error)})
+    traceback = "" if error is None else traced(error)
+    return Refused(job.key, message, hint, broken=broken, unsupported=unsupported, traceback=traceback)
