@@ -206,7 +206,7 @@ def _repeated(runs: int) -> str:
 def _closing(event: Done, headline: str, seconds: float) -> str:
     if event.status != "ok":
         return f"{event.key}: {event.status}: {event.reason}"
-    scores = {name.partition("@")[0]: value for name, value in event.scores.items()}
+    scores = {short_name(name): value for name, value in event.scores.items()}
     shown = [headline, *(name for name in ("modes_covered", "coverage") if name != headline)]
     text = ", ".join(f"{name} {scores[name]:.4g}" for name in shown if name in scores)
     return f"{event.key}: {text} ({seconds:.0f} s)"
