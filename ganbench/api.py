@@ -28,7 +28,7 @@ from ganbench.plain import PlainConsole, plain_line
 from ganbench.plugins.protocols import checked, load_protocol
 from ganbench.plugins.unpackaged import source_of
 from ganbench.records.history import read_history
-from ganbench.records.record import Record
+from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read
 from ganbench.runs import checkpoint
 from ganbench.runs.changes import parse_changes
@@ -64,9 +64,14 @@ class Run:
         """One row per window of training: losses, images per second, and the headline where it was scored.
 
         Raises:
-            RecordError: the file cannot be read, or was changed since it was written.
+            RecordError: the file cannot be read, was changed since it was written, or is of another run.
         """
-        return pd.DataFrame(read_history(self.folder / "history.jsonl"))
+        file, record = self.folder / "history.jsonl", self.record
+        rows = read_history(file)
+        trace = " ".join(str(row.get("bits", "")) for row in rows)
+        if file.exists() and record.status in FINISHED and record.bits.trace and trace != record.bits.trace:
+            raise RecordError(f"{file} is not the history of the run in record.json", "run again with --force")
+        return pd.DataFrame(rows)
 
     @property
     def pictures(self) -> list[Path]:

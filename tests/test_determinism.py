@@ -12,7 +12,9 @@ from msgspec.structs import replace
 
 from ganbench import plugins
 from ganbench.contracts.protocol import to_toml
-from ganbench.device.determinism import configure, noting_nondeterminism
+from ganbench.device import determinism
+from ganbench.device.determinism import configure, noting_nondeterminism, refuse_changed, settings
+from ganbench.errors import PluginError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Record
 from ganbench.records.store import read
@@ -102,3 +104,19 @@ def test_other_warnings_pass() -> None:
     with pytest.warns(UserWarning, match="look here"), noting_nondeterminism(found):
         warnings.warn("look here", UserWarning, stacklevel=1)
     assert found == set()
+
+
+def test_no_plugin_leaves_gradients_off_or_another_device_to_the_next_run() -> None:
+    with determinism.configured(1):
+        before = settings()
+        torch.set_grad_enabled(False)
+        torch.set_default_device("meta")
+        with pytest.raises(PluginError, match="gradients True -> False, default device cpu -> meta"):
+            refuse_changed(before)
+        configure(1)
+        assert torch.is_grad_enabled()
+        assert str(torch.get_default_device()) == "cpu"
+        torch.set_grad_enabled(False)
+        torch.set_default_device("meta")
+    assert torch.is_grad_enabled()
+    assert torch.ones(1).device.type == "cpu"

@@ -21,6 +21,7 @@ from ganbench.plugins.protocols import load_protocol
 from ganbench.records.archive import state_of, with_checksum
 from ganbench.records.files import set_aside
 from ganbench.records.history import as_line, read_history
+from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import read
 from ganbench.records.timing import read_timing, write_timing
 from ganbench.runs import checkpoint, leftovers
@@ -169,8 +170,6 @@ def test_a_finished_run_that_is_repeated_is_kept_beside_the_new_one(finished, tm
     facts = json.loads((finished / "record.json").read_bytes())
     facts.pop("seal")
     facts["loss"]["source"] = "ast1:000000000000"
-    from ganbench.records.sealing import as_text, sealed
-
     (folder / "record.json").write_bytes(as_text(sealed(facts)))
     (folder / "checkpoint.pt").write_bytes((finished / "checkpoint.pt").read_bytes())
     new = execute(job, lambda event: None, lambda: False)
@@ -270,3 +269,48 @@ def test_a_run_whose_checkpoint_is_damaged_begins_anew_and_says_so(finished, tmp
     with pytest.warns(GanbenchWarning, match="seed 0 begins anew: its checkpoint is damaged; the old one"):
         execute(job, lambda event: None, lambda: False)
     assert Path(job.folder, "checkpoint.old.pt").read_bytes() == b"PK"
+
+
+def test_a_checkpoint_of_weights_alone_is_not_taken_for_an_unfinished_run(finished) -> None:
+    with pytest.raises(checkpoint.Unusable, match="its checkpoint is of a run that is over"):
+        checkpoint.load(finished / "checkpoint.pt", IDENTITY)
+
+
+def test_weights_that_are_not_finite_are_said_in_a_sentence(finished, tmp_path) -> None:
+    folder = copied(finished, tmp_path / "run")
+    state = checkpoint._read(folder / "checkpoint.pt")
+    state["averaged"][0] = {name: value * torch.nan for name, value in state["averaged"][0].items()}
+    checkpoint.save(state, folder / "checkpoint.pt")
+    with pytest.raises(RecordError, match=r"are not finite: that run diverged"):
+        load_run(folder).sample(4)
+
+
+@pytest.mark.parametrize("part", ["gan", "averaged"])
+def test_weights_of_another_kind_are_said_in_a_sentence(part, finished, tmp_path) -> None:
+    folder = copied(finished, tmp_path / "run")
+    checkpoint.save({**checkpoint._read(folder / "checkpoint.pt"), part: 3}, folder / "checkpoint.pt")
+    with pytest.raises(RecordError, match="do not fit the installed mlp"):
+        load_run(folder).sample(4)
+
+
+@pytest.mark.parametrize("lines", [slice(1, None), slice(None, -1), slice(0, 0)])
+def test_a_history_that_lacks_lines_is_refused_where_it_is_shown(lines, finished, tmp_path) -> None:
+    (tmp_path / "record.json").write_bytes((finished / "record.json").read_bytes())
+    kept = (finished / "history.jsonl").read_text().splitlines(keepends=True)[lines]
+    (tmp_path / "history.jsonl").write_text("".join(kept))
+    with pytest.raises(RecordError, match="is not the history of the run"):
+        _ = load_run(tmp_path).history
+
+
+@pytest.mark.parametrize("changed", [{"scores": -5.0}, {"draws": []}, {"self_checks": None}])
+def test_a_sealed_record_that_contradicts_itself_is_not_read(changed, finished, tmp_path) -> None:
+    facts = json.loads((finished / "record.json").read_bytes())
+    if "scores" in changed:
+        name = next(name for name in facts["scores"] if name.startswith("fid"))
+        facts["scores"][name], facts["draws"] = -5.0, [{**facts["scores"], name: -5.0}]
+    else:
+        facts |= changed
+    facts.pop("seal")
+    (tmp_path / "record.json").write_bytes(as_text(sealed(facts)))
+    with pytest.raises(RecordError, match=r"is out of its range|it was never judged"):
+        read(tmp_path / "record.json")

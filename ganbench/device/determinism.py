@@ -20,6 +20,8 @@ def configure(threads: int) -> None:
     """Make a process reproducible, whatever ran in it before: deterministic kernels where they exist, and no TF32."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
+    torch.set_grad_enabled(True)
+    _set_default_device("cpu")
     torch.set_default_dtype(torch.float32)
     torch.set_flush_denormal(False)
     torch.set_deterministic_debug_mode("warn")  # like use_deterministic_algorithms, which also imports inductor
@@ -29,6 +31,12 @@ def configure(threads: int) -> None:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def _set_default_device(name: str) -> None:
+    """Only where it is another one: to set it, even to the CPU, slows every operation down."""
+    if str(torch.get_default_device()) != name:
+        torch.set_default_device(None if name == "cpu" else name)
 
 
 @contextmanager
@@ -42,6 +50,8 @@ def configured(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before["threads"])
+        torch.set_grad_enabled(before["gradients"])
+        _set_default_device(before["default device"])
         torch.set_default_dtype(getattr(torch, before["default dtype"].removeprefix("torch.")))
         torch.set_flush_denormal(before["a denormal"] == 0)
         torch.set_deterministic_debug_mode(mode)
@@ -57,6 +67,8 @@ def settings() -> dict[str, Any]:
     """Switches of this process that change bits; no plugin may touch them."""
     return {
         "threads": torch.get_num_threads(),
+        "gradients": torch.is_grad_enabled(),
+        "default device": str(torch.get_default_device()),
         "default dtype": str(torch.get_default_dtype()),
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "mkldnn": bool(torch.backends.mkldnn.enabled),
@@ -64,7 +76,7 @@ def settings() -> dict[str, Any]:
         "cudnn.benchmark": torch.backends.cudnn.benchmark,
         "cudnn.allow_tf32": torch.backends.cudnn.allow_tf32,
         "matmul.allow_tf32": _matmul_tf32(),
-        "a denormal": (torch.tensor(1e-39) * 1).item(),
+        "a denormal": (torch.tensor(1e-39, device="cpu") * 1).item(),
     }
 
 

@@ -12,11 +12,13 @@ import msgspec
 from ganbench.contracts.score_name import ScoreName
 from ganbench.errors import RecordError
 from ganbench.records.files import write_atomically
-from ganbench.records.record import FORMATS, Record
+from ganbench.records.record import FORMATS, Column, Record
 from ganbench.records.sealing import as_text, read_sealed, sealed
 
 LARGEST = 1e70
 """Tables hold fourth powers of scores. No score of samples that can be stored comes near."""
+ROUNDING = 1e-6
+"""By how much a score may lie outside its range."""
 
 
 def write(record: Record, path: Path) -> None:
@@ -49,8 +51,20 @@ def _check_range(record: Record, path: Path) -> None:
     scores = [score for scores in sets for score in scores.values()] + [look.score for look in record.curve]
     if any(abs(score) > LARGEST for score in scores):
         raise RecordError(f"{path} is not a readable record: a score is beyond {LARGEST:g}", "delete it and run again")
+    if outside := next(
+        (name for name, score in record.scores.items() if not _fits(record.columns.get(name), score)), ""
+    ):
+        raise RecordError(f"{path} is not a readable record: {outside} is out of its range", "delete it and run again")
+    if record.status == "ok" and not (record.draws and checks and record.bits.samples):
+        raise RecordError(f"{path} is not a readable record: it was never judged", "delete it and run again")
     if checks and min(checks.fake, checks.real) < 1:
         raise RecordError(f"{path} is not a readable record: it was judged on no samples", "delete it and run again")
+
+
+def _fits(column: Column | None, score: float) -> bool:
+    """Whether a score is one that its column can take, rounding aside."""
+    low, high = (column.low, column.high) if column else (None, None)
+    return (low is None or score >= low - ROUNDING) and (high is None or score <= high + ROUNDING)
 
 
 def _check_means(record: Record, path: Path) -> None:

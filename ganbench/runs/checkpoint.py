@@ -39,7 +39,7 @@ class Unusable(Exception):
 
 
 def load(path: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
-    """The state of an unfinished run of this identity, on the CPU; None if there is none.
+    """The state of an unfinished run of this identity, on the CPU; None if there is no file.
 
     Raises:
         Unusable: the file is damaged, or something has changed since.
@@ -51,8 +51,8 @@ def load(path: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
         then = state.get("identity")
     except Exception as error:
         raise Unusable("its checkpoint is damaged") from error
-    if then is None:  # weights alone, of a run that is over
-        return None
+    if then is None:  # weights alone
+        raise Unusable("its checkpoint is of a run that is over")
     if not isinstance(then, dict):
         raise Unusable("its checkpoint is of another version of GANBench")
     if changed := changes_between(then, identity):
@@ -67,7 +67,9 @@ def _read(path: Path) -> dict[str, Any]:
     content = path.read_bytes()
     if state_of(content) == "damaged":
         raise ValueError("the checksum does not match")
-    state: dict[str, Any] = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    if not isinstance(state, dict):
+        raise TypeError("it holds no state")
     return state
 
 
@@ -108,9 +110,11 @@ def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
         gan.load_state_dict(state["gan"])
         for module, weights in zip(gan.generators(), state["averaged"], strict=True):
             module.load_state_dict(weights)
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RecordError(
             f"the weights in {checkpoint} do not fit the installed {job.arch.rpartition(':')[2]}",
             "run it again",
         ) from error
+    if not all(value.isfinite().all() for value in gan.state_dict().values()):
+        raise RecordError(f"the weights in {checkpoint} are not finite: that run diverged", "choose another run")
     return gan.eval(), dataset

@@ -27,6 +27,7 @@ from ganbench.contracts.executor import (
     Stopping,
     Waiting,
 )
+from ganbench.contracts.score_name import short_name
 from ganbench.runs.plan import Plan
 
 if TYPE_CHECKING:

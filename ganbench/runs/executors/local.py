@@ -10,6 +10,7 @@ import os
 import pickle
 import signal
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -206,7 +207,16 @@ class _Seat:
 
 
 def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
-    """A worker's life: jobs until None. Ctrl-C and SIGTERM reach the parent, which asks for an orderly stop."""
+    """A worker's life. What a plugin broke for good ends it at once: Python would wait for the plugin's threads."""
+    try:
+        _serve(pipe, stop, threads, rank)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _serve(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
+    """Jobs until None. Ctrl-C and SIGTERM reach the parent, which asks for an orderly stop."""
     leave_signals_to_the_parent()
     import torch
 
