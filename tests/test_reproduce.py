@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from pathlib import Path
+from statistics import fmean
 
 import msgspec
 import pytest
@@ -47,9 +49,14 @@ def done(runs) -> tuple[Record, list[float]]:
 
 
 def scaled(record: Record, factor: float, **changed) -> Record:
-    """The record with all its scores multiplied."""
-    draws = [{name: value * factor for name, value in draw.items()} for draw in record.draws]
-    means = {name: value * factor for name, value in record.scores.items()}
+    """The record with all its scores multiplied, as far as their ranges go."""
+
+    def within(name: str, value: float) -> float:
+        low, high = record.columns[name].low, record.columns[name].high
+        return min(max(value, -math.inf if low is None else low), math.inf if high is None else high)
+
+    draws = [{name: within(name, value * factor) for name, value in draw.items()} for draw in record.draws]
+    means = {name: fmean(draw[name] for draw in draws) for name in record.scores}
     return replace(record, scores=means, draws=draws, **changed)
 
 

@@ -55,7 +55,7 @@ def _check_range(record: Record, path: Path) -> None:
         (name for name, score in record.scores.items() if not _fits(record.columns.get(name), score)), ""
     ):
         raise RecordError(f"{path} is not a readable record: {outside} is out of its range", "delete it and run again")
-    if record.status == "ok" and not (record.draws and checks and record.bits.samples):
+    if record.status == "ok" and not (record.draws and checks):
         raise RecordError(f"{path} is not a readable record: it was never judged", "delete it and run again")
     if checks and min(checks.fake, checks.real) < 1:
         raise RecordError(f"{path} is not a readable record: it was judged on no samples", "delete it and run again")
