@@ -1,4 +1,4 @@
-"""Whatever a plugin raises is told in a sentence and kept: texts without end or without meaning, and every class."""
+"""Whatever a plugin raises becomes a sentence that can be stored: odd classes, endless and unreadable texts."""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from marks import slow
 from test_timing import TIMING
 
 from ganbench import load_run, plugins
+from ganbench.contracts.executor import Job
 from ganbench.errors import GanbenchWarning, RecordError
 from ganbench.evaluation import cache
 from ganbench.plugins.protocols import load_protocol
@@ -33,18 +34,18 @@ IDENTITY = {"torch": "2.10.0", "the data": "abc"}
 STATE = {"identity": IDENTITY, "history": [{"kimg": 1.5}], "gan": {"w": torch.arange(40.0)}, "step": 3}
 
 
+def job_in(out: Path) -> Job:
+    """A run of a few seconds."""
+    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
+    jobs = make_plan(archs, losses, load_protocol("smoke-v1"), out=out, device="cpu").jobs
+    return next(job for job in jobs if not job.yardstick)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """The folder of a finished run."""
     torch.set_num_threads(1)
-    plan = make_plan(
-        plugins.find_many("arch", ["mlp"]),
-        plugins.find_many("loss", ["hinge"]),
-        load_protocol("smoke-v1"),
-        out=tmp_path_factory.mktemp("finished"),
-        device="cpu",
-    )
-    (job,) = [job for job in plan.jobs if not job.yardstick]
+    job = job_in(tmp_path_factory.mktemp("finished"))
     execute(job, lambda event: None, lambda: False)
     return Path(job.folder)
 
@@ -158,13 +159,7 @@ def test_files_are_set_aside_under_names_that_are_free(tmp_path) -> None:
 
 def test_a_finished_run_that_is_repeated_is_kept_beside_the_new_one(finished, tmp_path) -> None:
     old = read(finished / "record.json")
-    job = make_plan(
-        plugins.find_many("arch", ["mlp"]),
-        plugins.find_many("loss", ["hinge"]),
-        load_protocol("smoke-v1"),
-        out=tmp_path,
-        device="cpu",
-    ).jobs[-1]
+    job = job_in(tmp_path)
     folder = Path(job.folder)
     folder.mkdir(parents=True)
     facts = json.loads((finished / "record.json").read_bytes())
@@ -257,13 +252,7 @@ def test_a_damaged_checkpoint_is_said_by_every_command_that_reads_it(finished, t
 
 
 def test_a_run_whose_checkpoint_is_damaged_begins_anew_and_says_so(finished, tmp_path) -> None:
-    job = make_plan(
-        plugins.find_many("arch", ["mlp"]),
-        plugins.find_many("loss", ["hinge"]),
-        load_protocol("smoke-v1"),
-        out=tmp_path,
-        device="cpu",
-    ).jobs[-1]
+    job = job_in(tmp_path)
     Path(job.folder).mkdir(parents=True)
     Path(job.folder, "checkpoint.pt").write_bytes(b"PK")
     with pytest.warns(GanbenchWarning, match="seed 0 begins anew: its checkpoint is damaged; the old one"):
