@@ -8,6 +8,7 @@ import random
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -159,7 +160,7 @@ def test_every_sketch_of_the_guide_keeps_the_contract(kind: str, guide) -> None:
 def test_the_example_of_every_hook_keeps_the_contract(kind: str) -> None:
     text = getattr(hookspecs, f"ganbench_{kind}").__doc__
     names: dict = {}
-    exec(re.sub(r"^ {8}", "", text.split("Example::")[1], flags=re.MULTILINE), names)
+    exec(textwrap.dedent(text.split("Example::")[1]), names)
     hook = names[f"ganbench_{kind}"]
     match kind:  # nothing that is not importable can be pickled; and nobody has installed the protocol's data
         case "loss":

@@ -384,7 +384,7 @@ def test_folder_names_the_files_it_cannot_read_all_at_once(tmp_path, resolution)
 def test_folder_refuses_16_bit_images_rather_than_clip_them(tmp_path):
     paint_many(tmp_path, mode="L")
     Image.fromarray(np.full((8, 8), 40_000, dtype=np.uint16)).save(tmp_path / "deep.png")
-    with pytest.raises(DataError, match=r"deep\.png \(mode I;16"):
+    with pytest.raises(DataError, match=r"deep\.png \(mode I(;16)?\b"):
         load(tmp_path)
 
 

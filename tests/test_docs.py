@@ -83,8 +83,7 @@ def test_the_loss_of_the_readme_is_a_working_plugin() -> None:
 
 @pytest.mark.parametrize("kind", hookspecs.KINDS)
 def test_every_hook_holds_a_complete_example(kind: str) -> None:
-    text = getattr(hookspecs, f"ganbench_{kind}").__doc__
-    example = re.sub(r"^ {8}", "", text.split("Example::")[1], flags=re.MULTILINE)
+    example = textwrap.dedent(getattr(hookspecs, f"ganbench_{kind}").__doc__.split("Example::")[1])
     names: dict = {}
     exec(example, names)
     assert callable(names[f"ganbench_{kind}"])
