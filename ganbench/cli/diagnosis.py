@@ -50,7 +50,8 @@ class Report:
     @property
     def plain(self) -> dict[str, Any]:
         """The report for ``--json``, without the path of the user's home."""
-        return _without_home({**self.facts, "problems": self.problems, "notes": self.notes})
+        told = {**self.facts, "problems": self.problems, "notes": self.notes}
+        return {name: _without_home(value) for name, value in told.items()}
 
 
 def look(runs: Path, say: Callable[[str], None]) -> Report:

@@ -93,7 +93,8 @@ class GAN(nn.Module):
 
     def sample(self, batch: Batch) -> Tensor:
         """Samples to be judged, ``x[B, *shape]``; called in eval mode on the averaged generator."""
-        return self.fake(batch)
+        samples: Tensor = self.fake(batch)
+        return samples
 
     def sample_back(self, batch: Batch) -> Tensor | None:
         """For two-way translators: ``source[B, ...]`` made from ``batch.real``; called like ``sample``."""

@@ -91,7 +91,7 @@ def refuse_changed(before: Mapping[str, Any]) -> None:
 def _matmul_tf32() -> bool | str:
     """Whether matrix products may use TF32; torch refuses to say once the newer name of the switch was used."""
     try:
-        return torch.backends.cuda.matmul.allow_tf32
+        return bool(torch.backends.cuda.matmul.allow_tf32)
     except RuntimeError:
         return "set by its newer name"
 

@@ -188,9 +188,9 @@ def _pick(split: Split, n: int, seed: int) -> Split:
 def _normal_like(x: Tensor, n: int, rng: torch.Generator) -> Tensor:
     """``[n, F]`` in float64 with the mean and covariance of ``x[N, *shape]``."""
     x = to_signal(x).flatten(1).double()
-    mean, spread = x.mean(0), torch.linalg.eigh(torch.cov(x.T).reshape(x.shape[1], x.shape[1]))
+    values, vectors = _eigen(torch.cov(x.T).reshape(x.shape[1], x.shape[1]))
     noise = torch.randn(n, x.shape[1], generator=rng, dtype=torch.float64)
-    return mean + (noise * spread.eigenvalues.clamp(min=0).sqrt()) @ spread.eigenvectors.T
+    return x.mean(0) + (noise * values.clamp(min=0).sqrt()) @ vectors.T
 
 
 def _low_rank(x: Tensor, like: Split, rng: torch.Generator) -> Split:
@@ -232,8 +232,14 @@ def _principal(x: Tensor, mean: Tensor, rng: torch.Generator) -> Tensor:
     basis = torch.randn(len(mean), min(rank + SPARE, len(mean)), generator=rng, dtype=torch.float64)
     for _ in range(ROUNDS):
         basis = torch.linalg.qr(covariance_times(basis)).Q
-    found = torch.linalg.eigh(basis.T @ covariance_times(basis))
-    return (basis @ found.eigenvectors * found.eigenvalues.clamp(min=0).sqrt())[:, -rank:]
+    values, vectors = _eigen(basis.T @ covariance_times(basis))
+    return (basis @ vectors * values.clamp(min=0).sqrt())[:, -rank:]
+
+
+def _eigen(symmetric: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues ``[n]``, ascending, and eigenvectors ``[n, n]``, in columns, of a symmetric matrix ``[n, n]``."""
+    values, vectors = torch.linalg.eigh(symmetric)
+    return values, vectors
 
 
 def _stored(x: Tensor, like: Split) -> Split:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct, structs
 
@@ -28,9 +28,14 @@ from ganbench.leaderboards.statistics import (
     pairing,
     seeds_needed,
 )
-from ganbench.records.record import Column
+from ganbench.records.record import Column, Environment
 
 UNTESTED = "none: a seed failed or collapsed"
+SURROUNDINGS: Mapping[str, Callable[[Environment], str]] = {
+    "torch": lambda environment: environment.torch,
+    "the machine": lambda environment: environment.machine,
+}
+"""What two compared methods should have in common besides the rules."""
 
 
 class Side(Struct, frozen=True):
@@ -244,7 +249,10 @@ def apart_text(apart: Difference) -> str:
 
 def _turned(apart: Difference) -> Difference:
     """The same difference, of B from A."""
-    turn = (lambda value: 1 / value) if apart.log else (lambda value: -value)
+
+    def turn(value: float) -> float:
+        return 1 / value if apart.log else -value
+
     return structs.replace(apart, estimate=turn(apart.estimate), low=turn(apart.high), high=turn(apart.low))
 
 
@@ -301,11 +309,8 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
             f"{name} is edited: the source of its {edit.kind} is {edit.source} ({edit.whose}: {edit.expected})"
             for edit in row.edits
         ]
-    for what, of in (
-        ("torch", lambda record: record.environment.torch),
-        ("the machine", lambda r: r.environment.machine),
-    ):
-        one, other = (sorted({of(record) for record in row.records}) for row in rows)
+    for what, of in SURROUNDINGS.items():
+        one, other = (sorted({of(record.environment) for record in row.records}) for row in rows)
         if one != other:
             notes.append(f"they differ in {what}: {', '.join(one)} and {', '.join(other)}")
     return notes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,7 +13,14 @@ from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.score_name import is_called
 from ganbench.errors import listed
 from ganbench.leaderboards.rows import Edit, Entry, Row, entry_of
-from ganbench.records.record import FINISHED, Component, Record
+from ganbench.records.record import FINISHED, Component, Environment, Record
+
+SURROUNDINGS: Mapping[str, Callable[[Environment], str]] = {
+    "torch": lambda environment: environment.torch,
+    "ganbench": lambda environment: environment.ganbench,
+    "precision": lambda environment: environment.precision,
+}
+"""What a table's runs should have in common besides the rules."""
 
 
 class Found(NamedTuple):
@@ -243,12 +250,8 @@ def notes_on(rows: Iterable[Row]) -> list[str]:
 def _surroundings(rows: Sequence[Row]) -> list[str]:
     notes = []
     records = [record for row in rows for record in row.records]
-    for what, of in (
-        ("torch", lambda r: r.environment.torch),
-        ("ganbench", lambda r: r.environment.ganbench),
-        ("precision", lambda r: r.environment.precision),
-    ):
-        versions = sorted({of(record) for record in records if not record.yardstick})
+    for what, of in SURROUNDINGS.items():
+        versions = sorted({of(record.environment) for record in records if not record.yardstick})
         if len(versions) > 1:
             notes.append(f"the runs differ in {what}: {', '.join(versions)}")
     dirty = sum(record.environment.dirty for record in records)

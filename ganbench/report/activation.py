@@ -143,7 +143,8 @@ class Probe:
         if self.who == "D":
             return x.clamp(*self._bounds)
         flat = x.flatten(1)
-        return (flat * (self._shell / flat.norm(dim=1, keepdim=True).clamp(min=1e-12))).view_as(x)
+        norm: Tensor = flat.norm(dim=1, keepdim=True)
+        return (flat * (self._shell / norm.clamp(min=1e-12))).view_as(x)
 
     def _along(self, slope: Tensor, x: Tensor) -> Tensor:
         """The part of a gradient that stays on the shell: the rest would be undone, and mislead Adam's moments."""

@@ -37,7 +37,8 @@ class Axes:
         edge."""
         across = (np.asarray(x, float) - self.x[0]) / (self.x[1] - self.x[0]) * (self.width - 1)
         up = (np.asarray(y, float) - self.y[0]) / (self.y[1] - self.y[0]) * (self.height - 1)
-        at = np.stack(np.broadcast_arrays(across.clip(0, self.width - 1), (self.height - 1 - up)), -1)
+        both = np.broadcast_arrays(across.clip(0, self.width - 1), self.height - 1 - up)
+        at: NDArray[np.float64] = np.stack(both, -1)
         at[..., 1] = at[..., 1].clip(0, self.height - 1)
         return np.rint(at).astype(np.int64)
 

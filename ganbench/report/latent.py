@@ -66,7 +66,8 @@ def interpolate(gan: GAN, like: Split, steps: int = 10, mode: Mode = "slerp", se
         ends = gan.sample_latent(2 * pairs, torch.Generator(device).manual_seed(seed))
     way = torch.stack([WAYS[mode](ends[:pairs], ends[pairs:], i / (steps - 1)) for i in range(steps)], dim=1)
     rows = torch.arange(pairs).repeat_interleave(steps)
-    return made_of(gan, way.flatten(0, 1), like[rows]).unflatten(0, (pairs, steps))
+    made = made_of(gan, way.flatten(0, 1), like[rows])
+    return made.view(pairs, steps, *made.shape[1:])
 
 
 def made_of(gan: GAN, z: Tensor, like: Split) -> Tensor:
