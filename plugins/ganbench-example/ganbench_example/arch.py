@@ -25,7 +25,9 @@ class Block(nn.Module):
         self.f = nn.Sequential(leaky, weighted(first, spectral), leaky, weighted(last, spectral))
 
     def forward(self, h: Tensor) -> Tensor:
-        return h + self.f(h)
+        """Add the branch: ``h[B, W] -> [B, W]``."""
+        change: Tensor = self.f(h)
+        return h + change
 
 
 def mlp(before: int, width: int, after: int, spectral: bool = False) -> nn.Module:
@@ -36,6 +38,11 @@ def mlp(before: int, width: int, after: int, spectral: bool = False) -> nn.Modul
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:
+    """Build the players for data of any shape, with layers twice as wide as ``width``.
+
+    Raises:
+        Unsupported: the loss asks for a normalisation of D other than ``"none"`` or ``"spectral"``.
+    """
     if d_norm not in {None, "none", "spectral"}:
         raise Unsupported(f"cannot build D with {d_norm} normalisation, only none or spectral")
     size, units = math.prod(data.shape), 2 * width

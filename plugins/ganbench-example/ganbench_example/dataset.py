@@ -29,6 +29,7 @@ def nearest(x: Tensor) -> Tensor:
 
 @hookimpl
 def ganbench_dataset() -> Dataset:
+    """Build the dataset: 20,000 points to train on and as many to test, the same in every run."""
     rng = torch.Generator().manual_seed(SEED)
     return Dataset(
         name="example",

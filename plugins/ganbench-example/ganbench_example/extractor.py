@@ -17,6 +17,7 @@ class RandomFourier(Extractor):
     name, version = "example", "1"
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """``(features[B, 2 * WAVES] in float64, no logits)``; the norm of each row is 1."""
         signal = to_signal(x).flatten(1).double()
         d = signal.shape[1]
         waves = torch.randn(d, WAVES, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64) / d**0.5
@@ -26,4 +27,5 @@ class RandomFourier(Extractor):
 
 @hookimpl
 def ganbench_extractor() -> RandomFourier:
+    """Build the extractor."""
     return RandomFourier()

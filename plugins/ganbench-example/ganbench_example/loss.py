@@ -22,7 +22,10 @@ class WassersteinLP:
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.9)}
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """E D(x̃) - E D(x) + λ E max(0, ‖∇D(x̂)‖ - 1)²,  x̂ = ε x + (1 - ε) x̃,  ε ~ U[0, 1]"""
+        """D minimises E D(x̃) - E D(x) + λ E max(0, ‖∇D(x̂)‖ - 1)².
+
+        Here x̂ = ε x + (1 - ε) x̃ with ε ~ U[0, 1], drawn for each sample.
+        """
         epsilon = torch.rand(len(real), *[1] * (real.ndim - 1), dtype=real.dtype, device=real.device)
         x = torch.lerp(fake, real, epsilon).requires_grad_(True)
         (gradient,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
@@ -30,10 +33,11 @@ class WassersteinLP:
         return D(fake).mean() - D(real).mean() + self.weight * relu(slope - 1).square().mean()
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """-E D(x̃)"""
+        """G minimises -E D(x̃)."""
         return -D(fake).mean()
 
 
 @hookimpl
 def ganbench_loss() -> WassersteinLP:
+    """Build the loss."""
     return WassersteinLP()

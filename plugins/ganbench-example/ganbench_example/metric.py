@@ -35,4 +35,5 @@ def quantiles(x: Tensor, n: int) -> Tensor:
 
 @hookimpl
 def ganbench_metric() -> SlicedWasserstein:
+    """Build the metric."""
     return SlicedWasserstein()

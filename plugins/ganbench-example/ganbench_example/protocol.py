@@ -5,6 +5,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules; their digest is part of every record."""
     return Protocol(
         name="example-v1",  # never change the rules under a name: new rules are called -v2
         dataset="example",  # built in: "ring"

@@ -14,11 +14,17 @@ class Blur(Trick):
     """A Gaussian blur, at first with a standard deviation of an eighth of the side."""
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+        """The players as they are.
+
+        Raises:
+            Unsupported: the data are not 2-D images.
+        """
         if len(data.shape) != 3:
             raise Unsupported(f"blurs 2-D images, not {data}")
         return build(data)
 
     def match(self, match: Match, turn: Turn) -> Match:
+        """D sees blurred samples until a quarter of the budget is spent."""
         strength = (1 - turn.progress / FADED) / 8
         if strength <= 0:
             return match
@@ -39,4 +45,5 @@ def weights(side: int, sigma: float) -> Tensor:
 
 @hookimpl
 def ganbench_trick() -> Blur:
+    """Build the trick."""
     return Blur()
