@@ -1,0 +1,1 @@
+"""Architectures: a module for each, and modules of parts that several share."""

@@ -46,9 +46,11 @@ class Discriminator(nn.Module):
         self.source = weighted(nn.Linear(features, 1), norm)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The logit of each image: ``x[B, C, H, W] -> logit[B]``."""
         return self.source(self.body(x)).flatten()
 
     def classify(self, x: Tensor) -> Tensor:
+        """The class logits of each image: ``x[B, C, H, W] -> [B, K]``."""
         return self.classes(self.body(x))
 
 
@@ -62,9 +64,11 @@ class ACGAN(ConditionalGAN):
         self.weight = settings.auxiliary
 
     def matches(self, batch: Batch, fake: Any) -> Sequence[Match]:
+        """One match, in which D sees images alone: it predicts the class and is not given it."""
         return [Match(self.discriminator, batch.real, fake)]
 
     def d_extra(self, batch: Batch, fake: Any) -> Terms:
+        """The classification term of D, on reals and on fakes; none at weight 0."""
         if not self.weight:
             return {}
         seen = batch.view(Match(self.discriminator.classify, batch.real, fake))
@@ -72,6 +76,7 @@ class ACGAN(ConditionalGAN):
         return {"d_auxiliary": self.weight * surprise}
 
     def g_extra(self, batch: Batch, fake: Any) -> Terms:
+        """The classification term of G, on fakes; none at weight 0."""
         if not self.weight:
             return {}
         seen = batch.view(Match(self.discriminator.classify, batch.real, fake))
@@ -79,13 +84,19 @@ class ACGAN(ConditionalGAN):
 
     @staticmethod
     def _surprise(logits: Tensor, batch: Batch) -> Tensor:
-        """-E log P(C = c | x)"""
+        """-E log P(C = c | x), from class ``logits[B, K]`` and the labels of the batch."""
         assert batch.labels is not None
         return cross_entropy(logits, batch.labels)
 
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    """Build DCGAN's players, with the label beside G's latent and a classifier in D.
+
+    Raises:
+        Unsupported: the data have fewer than two classes or are not images whose sides can be halved, or the loss asks
+            for a normalisation of D that it cannot have.
+    """
     refuse_unlabelled(data)
     chosen = settings_of(Settings, settings)
     discriminator = Discriminator(data, width, d_norm, data.classes if chosen.auxiliary else 0)

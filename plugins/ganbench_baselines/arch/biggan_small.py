@@ -38,16 +38,22 @@ SHARED = 128  # dimensions of the class embedding, at any width
 
 @dataclass(frozen=True)
 class Settings:
-    """``attention``: self-attention in both players, on the map of half the image's side, where the paper has it at 128
-    px. ``orthogonal``: β, the weight of the orthogonal regularisation of G; 0 for none."""
+    """What a user may change.
+
+    Args:
+        attention: self-attention in both players, on the map of half the image's side (the paper's place at 128 px).
+        orthogonal: β, the weight of the orthogonal regularisation of G; 0 for none.
+    """
 
     attention: bool = True
     orthogonal: Annotated[float, Meta(ge=0)] = 1e-4
 
 
 class SelfAttention(nn.Module):
-    """``x[B, C, S, S]`` -> x + γ o(...): each position attends to all positions of the halved map. γ starts at 0, which
-    leaves x unchanged (Zhang et al. 2019, section 3; the halving is from their code)."""
+    """``x[B, C, S, S]`` -> x + γ o(...): each position attends to all positions of the halved map.
+
+    γ starts at 0, which leaves x unchanged (Zhang et al. 2019, section 3; the halving is from their code).
+    """
 
     def __init__(self, channels: int, conv: partial[nn.Module]) -> None:
         super().__init__()
@@ -57,6 +63,7 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Add what each position attends to: ``[B, C, S, S] -> [B, C, S, S]``."""
         query = self.query(x).flatten(2)  # [B, C/8, SS]
         key, value = (max_pool2d(part(x), 2).flatten(2) for part in (self.key, self.value))
         seen = (query.transpose(1, 2) @ key).softmax(dim=2)  # [B, SS, SS/4]
@@ -91,6 +98,7 @@ class Generator(nn.Module):
         self.norm, self.last = BatchNorm(maps[-1]), conv(nn.Conv2d, maps[-1], colours, 3)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Make images of the given classes: ``z[B, Z], labels[B] -> x[B, C, S, S]`` in [-1, 1]."""
         first, *parts = z.tensor_split(len(self.blocks) + 1, dim=1)
         shared = self.embedding(labels)
         h = self.dense(first).view(len(z), -1, 4, 4)
@@ -153,6 +161,7 @@ class BigGAN(ConditionalGAN):
     settings: Settings
 
     def g_extra(self, batch: Batch, fake: Any) -> Terms:
+        """The orthogonal regularisation, β times the sum of ``overlap`` over the weight matrices; none at β = 0."""
         weight = self.settings.orthogonal
         return {"orthogonal": weight * torch.stack([overlap(w) for w in self.matrices()]).sum()} if weight else {}
 
@@ -164,6 +173,12 @@ class BigGAN(ConditionalGAN):
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    """Build BigGAN's players for square images with a side of 16, 32, 64 or 128 pixels.
+
+    Raises:
+        Unsupported: the data have fewer than two classes or another shape, z is too short to split, or the loss asks
+            for a normalisation of D that it cannot have.
+    """
     refuse_unlabelled(data)
     chosen = settings_of(Settings, settings)
     generator = Generator(data, width, z_dim, chosen.attention)

@@ -51,6 +51,9 @@ def grown(data: DataSpec, width: int, z_dim: int, doubled: Callable[[int, int, b
     and several times faster on a CPU.
 
     Args:
+        data: what to make; its sides are those of the smallest map, doubled.
+        width: channels of the last map before the image; each map before it has twice as many.
+        z_dim: Z.
         doubled: (channels before, channels after, with bias) -> layers that double the map.
     """
     channels, (height, breadth), stages = image_plan(data)
@@ -83,8 +86,10 @@ def init_dcgan(network: nn.Module) -> nn.Module:
 
 
 def strided_discriminator(data: DataSpec, width: int, d_norm: str | None) -> nn.Module:
-    """DCGAN's D, ``x[B, C, H, W] -> logit[B]``: conv 4x4 s2 + LeakyReLU 0.2, batch norm on all but the first layer
-    unless the loss asks for another normalisation."""
+    """DCGAN's D, ``x[B, C, H, W] -> logit[B]``: convolutions 4x4 of stride 2, each with LeakyReLU 0.2.
+
+    All but the first layer have batch norm, unless the loss asks for another normalisation.
+    """
     channels, (height, breadth), stages = image_plan(data)
     norm = check_norm(d_norm, "batch")
     layers: list[nn.Module] = []

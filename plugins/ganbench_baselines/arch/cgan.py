@@ -16,7 +16,7 @@ from ganbench_baselines.arch.conditional import ConditionalGAN, labelled_dcgan, 
 
 
 class Discriminator(nn.Module):
-    """``x[B, C, H, W], labels[B] -> logit[B]``"""
+    """``x[B, C, H, W], labels[B] -> logit[B]``, with an embedding of the label at each pixel of the last map."""
 
     def __init__(self, data: DataSpec, width: int, d_norm: str | None) -> None:
         super().__init__()
@@ -33,6 +33,7 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """The logit of each image as one of its class: ``x[B, C, H, W], labels[B] -> logit[B]``."""
         h = self.body(x)
         label = self.embedding(labels)[..., None, None].expand(-1, -1, *h.shape[2:])
         return self.joint(torch.cat([h, label], dim=1))
@@ -40,6 +41,12 @@ class Discriminator(nn.Module):
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:
+    """Build DCGAN's players, both of which see the label.
+
+    Raises:
+        Unsupported: the data have fewer than two classes or are not images whose sides can be halved, or the loss asks
+            for a normalisation of D that it cannot have.
+    """
     refuse_unlabelled(data)
     discriminator = Discriminator(data, width, d_norm)
     init_dcgan(discriminator)

@@ -27,7 +27,12 @@ from ganbench_baselines.arch.conditional import ConditionalGAN, refuse_unlabelle
 
 @dataclass(frozen=True)
 class Settings:
-    """``batch_norm``: in G. ``dropout``: its rate for the hidden units of both players. (The paper: False and 0.5.)"""
+    """What a user may change. The paper has no batch normalisation, and a dropout of 0.5.
+
+    Args:
+        batch_norm: whether G has batch normalisation.
+        dropout: its rate for the hidden units of both players.
+    """
 
     batch_norm: bool = True
     dropout: Annotated[float, Meta(ge=0, lt=1)] = 0.0
@@ -41,6 +46,7 @@ class Maxout(nn.Module):
         self.linear, self.units = weighted(nn.Linear(features, units * pieces), norm), units
 
     def forward(self, x: Tensor) -> Tensor:
+        """The largest piece of each unit: ``x[B, F] -> [B, units]``."""
         largest, *others = self.linear(x).unflatten(1, (self.units, -1)).unbind(2)
         for piece in others:
             largest = largest + relu(piece - largest)
@@ -58,6 +64,7 @@ class Generator(nn.Module):
         self.last = nn.Linear(1200, math.prod(data.shape))
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Make samples of the given classes: ``z[B, Z], labels[B] -> x[B, *shape]``."""
         y = one_hot(labels, self.data.classes, z.dtype)
         h = self.joint(torch.cat([self.of_z(z), self.of_label(y)], dim=1))
         x = self.last(h).unflatten(1, self.data.shape)
@@ -70,14 +77,14 @@ def one_hot(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
 
 
 def relu_units(features: int, units: int, settings: Settings) -> nn.Module:
-    """``x[B, features] -> [B, units]``"""
+    """One hidden layer, ``x[B, features] -> [B, units]``: linear, batch norm if it is set, ReLU, dropout."""
     norm = [nn.BatchNorm1d(units)] if settings.batch_norm else []
     linear = nn.Linear(features, units, bias=not norm)
     return nn.Sequential(linear, *norm, nn.ReLU(inplace=True), nn.Dropout(settings.dropout))
 
 
 class Discriminator(nn.Module):
-    """``x[B, *shape], labels[B] -> logit[B]``"""
+    """``x[B, *shape], labels[B] -> logit[B]``: maxout units for the sample and for the label, then for both."""
 
     def __init__(self, data: DataSpec, norm: str, settings: Settings) -> None:
         super().__init__()
@@ -89,6 +96,7 @@ class Discriminator(nn.Module):
         self.last = weighted(nn.Linear(240, 1), norm)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """The logit of each sample as one of its class: ``x[B, *shape], labels[B] -> logit[B]``."""
         y = one_hot(labels, self.classes, x.dtype)
         h = self.dropout(torch.cat([self.of_x(x.flatten(1)), self.of_label(y)], dim=1))
         return self.last(self.dropout(self.joint(h))).flatten()
@@ -98,11 +106,18 @@ class UniformLatent(ConditionalGAN):
     """z is uniform in [0, 1)^Z."""
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
+        """``z[n, Z]``, uniform in [0, 1), on the generator's device."""
         return torch.rand(n, self.z_dim, generator=rng, device=rng.device)
 
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    """Build the fully connected players, for labelled data of any shape.
+
+    Raises:
+        Unsupported: the data have fewer than two classes, or the loss asks for a normalisation of D that it cannot
+            have.
+    """
     refuse_unlabelled(data)
     chosen, norm = settings_of(Settings, settings), check_norm(d_norm, "none")
     generator, discriminator = Generator(data, z_dim, chosen), Discriminator(data, norm, chosen)

@@ -29,9 +29,11 @@ class ConditionalGAN(GAN):
     conditional = True
 
     def fake(self, batch: Batch) -> Any:
+        """``x[B, *shape]``, one sample for each latent and label of the batch."""
         return self.generator(batch.z, batch.labels)
 
     def matches(self, batch: Batch, fake: Any) -> Sequence[Match]:
+        """One match, with the labels of the batch bound to D."""
         return [Match(partial(self.discriminator, labels=batch.labels), batch.real, fake)]
 
 
@@ -43,6 +45,7 @@ class LabelBesideLatent(nn.Module):
         self.embedding, self.network = nn.Embedding(classes, size), network
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Make samples of the given classes: ``z[B, Z], labels[B] -> x[B, *shape]``."""
         return self.network(torch.cat([z, self.embedding(labels)], dim=1))
 
 

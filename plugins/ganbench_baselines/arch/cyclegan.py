@@ -83,16 +83,16 @@ class CycleGAN(GAN):
         return list(self.discriminator.values())
 
     def fake(self, batch: Batch) -> dict[str, Tensor]:
-        """``{"x": G(s), "source": F(x)}``"""
+        """Translate both ways: ``{"x": G(s), "source": F(x)}``."""
         return {"x": self.generator["there"](batch.source), "source": self.generator["back"](batch.real)}
 
     def sample(self, batch: Batch) -> Tensor:
-        """G(s)"""
+        """G(s), ``x[B, *shape]`` in [-1, 1]."""
         made: Tensor = self.generator["there"](batch.source)
         return made
 
     def sample_back(self, batch: Batch) -> Tensor:
-        """F(x)"""
+        """F(x), ``source[B, *source]`` in [-1, 1]."""
         made: Tensor = self.generator["back"](batch.real)
         return made
 
@@ -133,7 +133,7 @@ class CycleGAN(GAN):
 
 
 def apart(one: Tensor, other: Tensor) -> Tensor:
-    """E |a - b|"""
+    """The mean distance E |a - b| over all elements."""
     return (one - other).abs().mean()
 
 
@@ -171,7 +171,7 @@ class ImagePool(nn.Module):
 
 
 def each(sample: Tensor) -> Tensor:
-    """``[B] -> [B, 1, 1, 1]``"""
+    """One number per sample, to be broadcast over its pixels: ``[B] -> [B, 1, 1, 1]``."""
     return sample.view(-1, 1, 1, 1)
 
 
@@ -184,19 +184,23 @@ class ResidualBlock(nn.Module):
         self.body = nn.Sequential(*first, nn.ReLU(inplace=True), *second)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Add the convolutions to their input: ``[B, C, H, W] -> [B, C, H, W]``."""
         made: Tensor = x + self.body(x)
         return made
 
 
 class Reflection(nn.Module):
-    """``x[B, C, H, W] -> [B, C, H + 2 reach, W + 2 reach]``, mirrored at the rim. The gradient of
-    ``nn.ReflectionPad2d`` is not deterministic on a GPU."""
+    """``x[B, C, H, W] -> [B, C, H + 2 reach, W + 2 reach]``, mirrored at the rim.
+
+    The gradient of ``nn.ReflectionPad2d`` is not deterministic on a GPU.
+    """
 
     def __init__(self, reach: int) -> None:
         super().__init__()
         self.reach = reach
 
     def forward(self, x: Tensor) -> Tensor:
+        """Mirror ``reach`` rows and columns on each side: ``[B, C, H, W] -> [B, C, H + 2 reach, W + 2 reach]``."""
         for axis in (2, 3):
             near, far = x.narrow(axis, 1, self.reach), x.narrow(axis, -self.reach - 1, self.reach)
             x = torch.cat([near.flip(axis), x, far.flip(axis)], axis)
@@ -207,6 +211,7 @@ class MeanOfPatches(nn.Module):
     """A map of logits ``[B, 1, H, W] -> logit[B]``; ``nn.AdaptiveAvgPool2d`` has no deterministic gradient on a GPU."""
 
     def forward(self, logits: Tensor) -> Tensor:
+        """The mean of each map: ``logits[B, 1, H, W] -> logit[B]``."""
         return logits.mean((1, 2, 3))
 
 
@@ -278,6 +283,11 @@ def settings_for(data: DataSpec, plan: Plan, given: Mapping[str, Any]) -> Settin
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, settings: Mapping[str, Any]) -> GAN:
+    """Build two translators and two patch discriminators, one of each for either domain.
+
+    Raises:
+        Unsupported: the data have one domain only, their sides do not suit the layers, or the settings do not fit them.
+    """
     plan = plan_of(data)
     chosen = settings_for(data, plan, settings)
     norm = check_norm(d_norm, "instance")

@@ -15,6 +15,12 @@ def doubled(before: int, after: int, bias: bool) -> list[nn.Module]:
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:
+    """Build DCGAN's players with transposed convolutions in G; labels are not used.
+
+    Raises:
+        Unsupported: the data are not images whose sides can be halved down to 4-7 pixels, or the loss asks for a
+            normalisation of D that it cannot have.
+    """
     return GAN(
         generator=init_dcgan(grown(data, width, z_dim, doubled)),
         discriminator=init_dcgan(strided_discriminator(data, width, d_norm)),

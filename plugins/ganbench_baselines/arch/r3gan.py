@@ -38,8 +38,14 @@ class Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """What G and D have in common: ``channels`` and ``sides`` of each resolution, the finest first, the number of
-    residual ``blocks`` at each, and the image's number of ``colours``."""
+    """What G and D have in common.
+
+    Args:
+        channels: of each resolution, the finest first.
+        sides: of each resolution, the finest first.
+        blocks: the number of residual blocks at each resolution.
+        colours: the image's number of channels.
+    """
 
     channels: Sequence[int]
     sides: Sequence[Sides]
@@ -91,6 +97,7 @@ class Block(nn.Module):
         self.branch = nn.Sequential(first, _activation(), grouped, _activation(), last)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Add the branch: ``[B, C, H, W] -> [B, C, H, W]``."""
         return x + self.branch(x)
 
 
@@ -115,14 +122,18 @@ def pointwise(before: int, after: int) -> nn.Module:
 
 
 def halving(n: int) -> Tensor:
-    """``[n/2, n]``: the filter [1, 3, 3, 1]/8 at every second pixel, with zeros beyond the border as in the authors'
-    code."""
+    """``[n/2, n]``: the filter [1, 3, 3, 1]/8 at every second pixel.
+
+    Beyond the border there are zeros, as in the authors' code.
+    """
     return doubling(n // 2).T / 2
 
 
 def doubling(n: int) -> Tensor:
-    """``[2n, n]``: every pixel twice, then the filter [1, 2, 1]/4: bilinear interpolation, with zeros beyond the
-    border."""
+    """``[2n, n]``: every pixel twice, then the filter [1, 2, 1]/4, which is bilinear interpolation.
+
+    Beyond the border there are zeros.
+    """
     twice, beyond = torch.eye(n).repeat_interleave(2, dim=0), torch.zeros(1, n)
     before, after = torch.cat([beyond, twice[:-1]]), torch.cat([twice[1:], beyond])
     return (before + 2 * twice + after) / 4
@@ -147,6 +158,7 @@ class Resampled(nn.Module):
         self.register_buffer("columns", columns, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Resample each channel along both sides: ``[B, C, H, W] -> [B, C, H', W']``."""
         return self.rows @ x @ self.columns.T
 
 
@@ -162,6 +174,7 @@ class Basis(nn.Module):
         self.scale = initialised(nn.Linear(z_dim, channels, bias=False))
 
     def forward(self, z: Tensor) -> Tensor:
+        """Scale the learned map by the latents: ``z[B, Z] -> x[B, C, H, W]``."""
         return self.scale(z)[..., None, None] * self.map
 
 
@@ -177,6 +190,7 @@ class Head(nn.Module):
         self.score = initialised(nn.Linear(channels, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
+        """The logit of each map: ``x[B, C, H, W] -> logit[B]``."""
         return self.score((x * self.map).sum((2, 3))).flatten()
 
 
@@ -207,12 +221,18 @@ class R3GAN(GAN):
     own_init = True  # fix-up initialisation stands in for normalisation
 
     def sample(self, batch: Batch) -> Tensor:
+        """``x[B, *shape]``, the output of G clipped to [-1, 1]."""
         return self.fake(batch).clamp(-1, 1)
 
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
-    """For images whose sides can be halved down to 4-7 pixels; labels are not used."""
+    """Build the players for images whose sides can be halved down to 4-7 pixels; labels are not used.
+
+    Raises:
+        Unsupported: the data are not such images, a resolution would have no block, or the loss asks for a
+            normalisation of D, which has none.
+    """
     if d_norm not in {None, "none"}:
         raise Unsupported(
             f"cannot build D with {d_norm} normalisation: it has none, and its blocks start at zero",

@@ -35,6 +35,7 @@ class BatchNorm(nn.BatchNorm2d):
     """Batch normalisation that ignores the condition, if there is one."""
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Normalise each channel: ``x[B, C, S, S] -> [B, C, S, S]``."""
         return super().forward(x)
 
 
@@ -52,6 +53,7 @@ class ConditionalBatchNorm(nn.Module):
         self.gain, self.bias = project(channels), project(channels)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Normalise each channel, then scale and shift by the condition: ``x[B, C, S, S] -> [B, C, S, S]``."""
         gain, bias = (1 + self.gain(condition))[..., None, None], self.bias(condition)[..., None, None]
         return self.norm(x) * gain + bias
 
@@ -63,6 +65,7 @@ class DoublingConv(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Double the sides and convolve: ``x[B, C, S, S] -> [B, C', 2S, 2S]``."""
         kernel = 4 * avg_pool2d(self.weight.flip(2, 3), 2, stride=1, padding=1)
         return conv_transpose2d(x, kernel.transpose(0, 1), self.bias, stride=2, padding=1)
 
@@ -71,6 +74,7 @@ class HalvingConv(nn.Conv2d):
     """``x[B, C, S, S] -> [B, C', S/2, S/2]``: a 3x3 convolution, then the mean over 2x2, as one 4x4 one of stride 2."""
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve and halve the sides: ``x[B, C, S, S] -> [B, C', S/2, S/2]``."""
         return conv2d(x, avg_pool2d(self.weight, 2, stride=1, padding=1), self.bias, stride=2, padding=1)
 
 
@@ -80,8 +84,10 @@ def doubled(x: Tensor) -> Tensor:
 
 
 class UpBlock(nn.Module):
-    """``x[B, C, S, S] -> [B, C', 2S, 2S]``: norm, ReLU, x2, convolution, norm, ReLU, convolution; the shortcut is
-    x2 and a 1x1 convolution."""
+    """``x[B, C, S, S] -> [B, C', 2S, 2S]``: norm, ReLU, x2, convolution, norm, ReLU, convolution.
+
+    The shortcut is x2 and a 1x1 convolution.
+    """
 
     def __init__(self, before: int, after: int, conv: Conv, norm: Norm) -> None:
         super().__init__()
@@ -90,17 +96,20 @@ class UpBlock(nn.Module):
         self.shortcut = conv(nn.Conv2d, before, after, 1)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Both ways added, ``x[B, C, S, S] -> [B, C', 2S, 2S]``; the norms may depend on the condition."""
         h = self.conv1(relu(self.norm1(x, condition), inplace=True))
         h = self.conv2(relu(self.norm2(h, condition), inplace=True))
         return h + doubled(self.shortcut(x))  # the other order gives the same for four times the work
 
 
 class DownBlock(nn.Module):
-    """``x[B, C, S, S] -> [B, C', S/2, S/2]``: ReLU, convolution, ReLU, convolution, mean over 2x2; the shortcut is
-    the mean and a 1x1 convolution.
+    """``x[B, C, S, S] -> [B, C', S/2, S/2]``: ReLU, convolution, ReLU, convolution, mean over 2x2.
+
+    The shortcut is the mean and a 1x1 convolution.
 
     Args:
         before, between, after: channels of the input, between the convolutions, and of the output.
+        conv: makes the convolutions.
         down: False keeps the size; then the shortcut has a convolution only where the channels change.
         first: the input is an image, so the first ReLU is left out.
     """
@@ -115,6 +124,7 @@ class DownBlock(nn.Module):
         self.shortcut = conv(nn.Conv2d, before, after, 1) if down or before != after else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Both ways added: ``x[B, C, S, S] -> [B, C', S/2, S/2]``."""
         h = self.conv2(relu(self.conv1(x if self.first else relu(x)), inplace=True))
         return h + self.shortcut(avg_pool2d(x, 2) if self.down else x)
 
@@ -131,6 +141,7 @@ class Generator(nn.Module):
         self.norm, self.last = BatchNorm(last.in_channels), last
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Make images, of the given classes if there are any: ``z[B, Z], labels[B] -> x[B, C, S, S]`` in [-1, 1]."""
         h = self.dense(z).view(len(z), -1, 4, 4)
         for block in self.blocks:
             h = block(h, labels)
@@ -149,6 +160,7 @@ class Discriminator(nn.Module):
         self.blocks, self.head, self.embedding = blocks, head, embedding
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
+        """The logit of each image, as one of its class if D projects: ``x[B, C, S, S], labels[B] -> logit[B]``."""
         h = relu(self.blocks(x)).sum(dim=(2, 3))
         logit = self.head(h).flatten()
         return logit if self.embedding is None else logit + (self.embedding(labels) * h).sum(1)

@@ -101,6 +101,11 @@ def initialised(layer: Layer, gain: float) -> Layer:
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    """Build the ResNets for square images with a side of 16, 32, 64 or 128 pixels; labels are not used.
+
+    Raises:
+        Unsupported: the data have another shape, or the loss asks for a normalisation of D that it cannot have.
+    """
     chosen = settings_of(Settings, settings)
     norm = spectral_or_none(d_norm, chosen.spectral)
     return GAN(generator(data, width, z_dim), discriminator(data, width, norm), z_dim, settings=chosen)

@@ -31,6 +31,12 @@ class SNGANProjection(ConditionalGAN):
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
+    """Build SNGAN's players with conditional batch normalisation in G and projection in D.
+
+    Raises:
+        Unsupported: the data have fewer than two classes or a shape that ``sngan`` does not take, or the loss asks for
+            a normalisation of D that it cannot have.
+    """
     refuse_unlabelled(data)
     chosen = settings_of(Settings, settings)
     norm = partial(ConditionalBatchNorm, project=partial(per_class, data.classes))

@@ -60,6 +60,7 @@ class EqualisedLinear(Equalised):
         super().__init__((after, before), bias, scale, lr_multiplier)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply the scaled weight and bias: ``x[B, before] -> [B, after]``."""
         return linear(x, *self.scaled())
 
 
@@ -74,6 +75,7 @@ class EqualisedConv(Equalised):
         self.filter = Filter() if down else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convolve with the scaled weight: ``x[B, before, H, W] -> [B, after, H, W]``; ``down`` halves the sides."""
         weight, bias = self.scaled()
         if self.filter is None:
             return conv2d(x, weight, bias, padding=self.padding)
@@ -100,7 +102,7 @@ class Filter(nn.Module):
         return conv2d(x, self._of(x, factor), padding=padding, groups=x.shape[1])
 
     def down(self, x: Tensor) -> Tensor:
-        """``[B, C, H, W] -> [B, C, H/2, W/2]``"""
+        """Filter, and keep every second pixel: ``[B, C, H, W] -> [B, C, H/2, W/2]``."""
         return conv2d(x, self._of(x), stride=2, padding=1, groups=x.shape[1])
 
     def up(self, x: Tensor) -> Tensor:
@@ -132,6 +134,10 @@ def modulated_conv(
     all samples with the same w, and scale the output's channels by d_o = 1/√(Σ_i s_i² Σ_k w_oik² + ε).
 
     Args:
+        x: the maps.
+        weight: w, the same for all samples.
+        style: s, for each sample.
+        demodulate: whether to apply equation 3.
         scale: multiplies the output.
         upsample: if given, the sides are doubled by a transposed convolution and then this filter.
     """
@@ -169,6 +175,7 @@ class StyledConv(nn.Module):
         self.register_buffer("noise", torch.randn(1, 1, side, side) if noise else None)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """Convolve, add noise and bias, activate: ``x[B, before, H, W], w[B, W] -> [B, after, side, side]``."""
         weight, bias = self.conv.scaled()
         x = modulated_conv(
             x, weight, self.style(w), demodulate=self.demodulation, scale=ACTIVATED, upsample=self.filter
@@ -184,8 +191,10 @@ class StyledConv(nn.Module):
 
 
 class ToImage(nn.Module):
-    """A modulated 1x1 convolution to the image's channels, without demodulation: ``x[B, before, H, W], w[B, W] ->
-    [B, channels, H, W]`` (figure 7b)."""
+    """A modulated 1x1 convolution to the image's channels, without demodulation (figure 7b).
+
+    ``x[B, before, H, W], w[B, W] -> [B, channels, H, W]``, not bounded.
+    """
 
     def __init__(self, before: int, channels: int, w_dim: int) -> None:
         super().__init__()
@@ -193,5 +202,6 @@ class ToImage(nn.Module):
         self.conv = Equalised((channels, before, 1, 1))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
+        """What a resolution adds to the image: ``x[B, before, H, W], w[B, W] -> [B, channels, H, W]``."""
         weight, bias = self.conv.scaled()
         return modulated_conv(x, weight, self.style(w), demodulate=False) + cast(Tensor, bias)[:, None, None]

@@ -25,8 +25,10 @@ GROUP = 4
 
 
 def channels_by_side(data: DataSpec, width: int) -> dict[int, int]:
-    """Side of each map, from 4 on -> its number of channels: ``width`` at half the image's side, as in DCGAN, and twice
-    as many at every halving, up to 512. The paper's networks for 1024 px have width 64.
+    """Side of each map, from 4 on -> its number of channels.
+
+    It is ``width`` at half the image's side, as in DCGAN, and twice as many at every halving, up to 512. The paper's
+    networks for 1024 px have width 64.
 
     Raises:
         Unsupported: the data are not square images with a side of 8, 16, ... or 1024 pixels.
@@ -53,6 +55,7 @@ class Mapping(nn.Module):
         )
 
     def forward(self, z: Tensor) -> Tensor:
+        """Map latents to styles: ``z[B, Z] -> w[B, Z]``."""
         w = z * (z.square().mean(1, keepdim=True) + 1e-8).rsqrt()
         for layer in self.layers:
             w = activate(layer(w))
@@ -60,9 +63,11 @@ class Mapping(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """``w[B, L, W] -> x[B, C, S, S]``: a learned 4x4 map, two layers per resolution, and an image to which each
-    resolution adds (output skips). The layer that makes the image shares its w with the first layer of the next
-    resolution."""
+    """``w[B, L, W] -> x[B, C, S, S]``: a learned 4x4 map, two layers per resolution, and an image.
+
+    Each resolution adds to the image (output skips). The layer that makes the image shares its w with the first layer
+    of the next resolution.
+    """
 
     def __init__(self, channels: dict[int, int], image_channels: int, w_dim: int, *, demodulation: bool, noise: bool):
         super().__init__()
@@ -84,6 +89,7 @@ class Synthesis(nn.Module):
         return len(self.layers) + 1
 
     def forward(self, w: Tensor) -> Tensor:
+        """Make images from a style for each layer: ``w[B, L, W] -> x[B, C, S, S]``, not bounded."""
         x = self.constant.expand(len(w), -1, -1, -1)
         image: Tensor | None = None
         for place, layer in enumerate(self.layers):
@@ -108,6 +114,7 @@ class Generator(nn.Module):
         self.mapping, self.synthesis, self.mixing = mapping, synthesis, mixing
 
     def forward(self, z: Tensor) -> Tensor:
+        """Make images: ``z[B, Z] -> x[B, C, S, S]``, not bounded."""
         return self.synthesis(self.styles(z))
 
     def styles(self, z: Tensor) -> Tensor:
@@ -135,14 +142,19 @@ class Residual(nn.Module):
         self.around = normed(EqualisedConv(before, after, 1, down=True, bias=False, scale=1 / math.sqrt(2)), norm)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The convolutions and the shortcut, added: ``x[B, before, H, W] -> [B, after, H/2, W/2]``."""
         return activate(self.second(activate(self.first(x)))) + self.around(x)
 
 
 class MinibatchStd(nn.Module):
-    """``x[B, C, H, W] -> [B, C + 1, H, W]``: one more channel, the mean over all features of the standard deviation
-    within a group of 4 samples, or of the whole batch where 4 does not divide it (Karras et al. 2018, section 3)."""
+    """``x[B, C, H, W] -> [B, C + 1, H, W]``: one more channel, which says how much the samples of a group differ.
+
+    It is the mean over all features of the standard deviation within a group of 4 samples, or of the whole batch where
+    4 does not divide it (Karras et al. 2018, section 3).
+    """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Append the channel: ``x[B, C, H, W] -> [B, C + 1, H, W]``."""
         size = GROUP if len(x) % GROUP == 0 else len(x)
         groups = x.reshape(size, -1, *x.shape[1:])  # sample i is in group i modulo B/size
         centred = groups - groups.mean(0)  # var(0) takes many times as long on a CPU
@@ -151,10 +163,12 @@ class MinibatchStd(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """``x[B, C, S, S] -> logit[B]``
+    """``x[B, C, S, S] -> logit[B]``: residual blocks down to a 4x4 map, a convolution and two linear layers.
 
     Args:
+        channels: side of each map -> its number of channels.
         shape: of a sample, ``(C, S, S)``.
+        minibatch_std: whether D sees how much the samples of a group differ.
         norm: ``"spectral"``, or else layers are equalised instead.
     """
 
@@ -173,6 +187,7 @@ class Discriminator(nn.Module):
         self.logit = normed(EqualisedLinear(last, 1), norm)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The logit of each image: ``x[B, C, S, S] -> logit[B]``."""
         x = self.blocks(activate(self.from_image(x)))
         if self.minibatch_std is not None:
             x = self.minibatch_std(x)

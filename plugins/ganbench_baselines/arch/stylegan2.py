@@ -68,13 +68,16 @@ class StyleGAN2(GAN):
         self.register_buffer("mean_length", torch.zeros(()))
 
     def sample(self, batch: Batch) -> Tensor:
+        """``x[B, *shape]``, the output of G clipped to [-1, 1]."""
         return self.fake(batch).clamp(-1, 1)  # G ends in a linear layer; its images are clipped when they are stored
 
     def d_extra(self, batch: Batch, fake: Any) -> Terms:
+        """R1 with weight γ/2, every 16th iteration; none at γ = 0."""
         gamma = self.settings.r1_gamma
         return {"r1": Lazy(R1_EVERY, lambda: gamma / 2 * self.slope(batch, fake))} if gamma else {}
 
     def g_extra(self, batch: Batch, fake: Any) -> Terms:
+        """The path length term, every fourth iteration; none at weight 0."""
         weight = self.settings.path_length
         term = Lazy(PATH_LENGTH_EVERY, lambda: weight * self.path_length(batch.z))
         return {"path_length": term} if weight else {}
@@ -87,11 +90,10 @@ class StyleGAN2(GAN):
         return gradient.square().flatten(1).sum(1).mean()
 
     def path_length(self, z: Tensor) -> Tensor:
-        """E (‖Jᵀy‖ - a)², with J the Jacobian of the image with respect to w, y ~ N(0, 1) and a the running mean of
-        ‖Jᵀy‖ (equation 4).
+        """E (‖Jᵀy‖ - a)² (equation 4), with J the Jacobian of the image with respect to w and y ~ N(0, 1).
 
-        y is divided by √(number of pixels), and squares are averaged over the L layers. With weight 2 this is the
-        paper's γ = ln 2 / (r² (ln r - ln 2)), since L = 2 (ln r - ln 2) / ln 2.
+        a is the running mean of ‖Jᵀy‖. y is divided by √(number of pixels), and squares are averaged over the L layers.
+        With weight 2 this is the paper's γ = ln 2 / (r² (ln r - ln 2)), since L = 2 (ln r - ln 2) / ln 2.
         """
         w = self.generator.styles(z)
         x = self.generator.synthesis(w)
@@ -131,6 +133,11 @@ def settings_for(data: DataSpec, d_norm: str | None, given: Map[str, Any]) -> Se
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Map[str, Any]) -> GAN:
+    """Build G and D for square images with sides of a power of two, and the lazy terms that the settings ask for.
+
+    Raises:
+        Unsupported: the data have another shape, or D would compare samples under a loss that forbids it.
+    """
     channels = channels_by_side(data, width)
     norm = check_norm(d_norm, "none")
     chosen = settings_for(data, d_norm, settings)

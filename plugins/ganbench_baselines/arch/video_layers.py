@@ -20,8 +20,14 @@ from ganbench_baselines.arch.dcgan import doubled
 
 
 class Parts(NamedTuple):
-    """A clip ``x[B, C, T, H, W]`` and its parts: ``foreground[B, C, T, H, W]``, ``mask[B, 1, T, H, W]`` in [0, 1] and
-    ``background[B, C, H, W]``. With a single stream the last two are None."""
+    """A clip and its parts; with a single stream the last two are None.
+
+    Args:
+        x: the clip, ``[B, C, T, H, W]`` in [-1, 1].
+        foreground: ``[B, C, T, H, W]`` in [-1, 1].
+        mask: ``[B, 1, T, H, W]`` in [0, 1].
+        background: ``[B, C, H, W]`` in [-1, 1].
+    """
 
     x: Tensor
     foreground: Tensor
@@ -72,6 +78,7 @@ class OneStream(nn.Module):
         return Parts(x, x)
 
     def forward(self, z: Tensor) -> Tensor:
+        """Make clips: ``z[B, Z] -> x[B, C, T, H, W]`` in [-1, 1]."""
         return self.parts(z).x
 
 
@@ -115,8 +122,11 @@ def trunk(data: DataSpec, width: int, z_dim: int) -> nn.Module:
 
 
 def clip_critic(data: DataSpec, width: int, d_norm: str | None) -> nn.Module:
-    """``x[B, C, T, H, W] -> logit[B]`` (section 3.3): 3-D convolutions 4x4x4 s2 + LeakyReLU 0.2, batch norm on all but
-    the first unless the loss asks for another normalisation, and a last layer over the whole remaining map."""
+    """``x[B, C, T, H, W] -> logit[B]`` (section 3.3): 3-D convolutions 4x4x4 of stride 2, each with LeakyReLU 0.2.
+
+    All but the first have batch norm, unless the loss asks for another normalisation. The last layer covers the whole
+    remaining map.
+    """
     before, coarsest, stages = clip_plan(data)
     norm = check_norm(d_norm, "batch")
     layers: list[nn.Module] = []

@@ -37,7 +37,7 @@ class VideoGAN(GAN):
         return self.generator.parts(batch.z)
 
     def sample(self, batch: Batch) -> Tensor:
-        """``x[B, C, T, H, W]``"""
+        """Clips ``x[B, C, T, H, W]`` in [-1, 1]."""
         return self.generator(batch.z)
 
     def matches(self, batch: Batch, fake: Parts) -> Sequence[Match]:
@@ -50,7 +50,7 @@ class VideoGAN(GAN):
 
 
 def built_generator(data: DataSpec, width: int, z_dim: int, settings: Settings) -> OneStream:
-    """With two streams, or one."""
+    """G with two streams, or one, initialised."""
     built = (TwoStream if settings.background else OneStream)(data, width, z_dim)
     init_video(built)
     return built
@@ -58,7 +58,11 @@ def built_generator(data: DataSpec, width: int, z_dim: int, settings: Settings) 
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
-    """Build the players."""
+    """Build G with the streams that the settings ask for, and a D of whole clips.
+
+    Raises:
+        Unsupported: the data are not clips whose sides and frames can be halved equally often.
+    """
     chosen = settings_of(Settings, settings)
     return VideoGAN(
         generator=built_generator(data, width, z_dim, chosen),

@@ -37,7 +37,11 @@ def frames_at(x: Tensor, at: Tensor) -> Tensor:
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
-    """Build the players."""
+    """Build VideoGAN's G, a critic of single frames and a critic of whole clips.
+
+    Raises:
+        Unsupported: the data are not clips whose sides and frames can be halved equally often.
+    """
     chosen = settings_of(Settings, settings)
     critics = {
         "frame": init_video(strided_discriminator(frame_spec(data), width, d_norm)),

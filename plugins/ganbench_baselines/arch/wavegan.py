@@ -40,6 +40,7 @@ class PhaseShuffle(nn.Module):
         self.reach = reach
 
     def forward(self, x: Tensor) -> Tensor:
+        """Shift each sample by a random number of places, in train mode: ``[B, C, T] -> [B, C, T]``."""
         if not self.training:
             return x
         last = x.shape[-1] - 1
@@ -52,6 +53,7 @@ class WaveGAN(GAN):
     """Latents are uniform in [-1, 1]."""
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
+        """``z[n, Z]``, uniform in [-1, 1), on the generator's device."""
         return 2 * torch.rand(n, self.z_dim, generator=rng, device=rng.device) - 1
 
 
@@ -111,7 +113,11 @@ def discriminator(data: DataSpec, width: int, norm: str, phase_shuffle: int) -> 
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
-    """``width`` is the paper's model size d, which is 64 there."""
+    """Build the players for sounds of 16 x 4^k samples; ``width`` is the paper's model size d, which is 64 there.
+
+    Raises:
+        Unsupported: the data are not such sounds, or the phase would be shuffled by 16 places or more.
+    """
     chosen = settings_of(Settings, settings)
     if not 0 <= chosen.phase_shuffle < COARSEST:
         raise Unsupported(

@@ -40,27 +40,33 @@ class Drummer:
         self.t = torch.arange(samples, dtype=torch.float64) / rate
 
     def kick(self) -> Tensor:
+        """A falling sine with a click at its start, ``[n, T]``."""
         fall, click = self.between(0.015, 0.035), self.between(0.0, 0.15) * self.fading(0.002)
         body = self.sine(self.between(42, 65), self.between(80, 155), fall) * self.fading(self.between(0.07, 0.16))
         return body + click * self.noise(1000, 3500)
 
     def snare(self) -> Tensor:
+        """Two modes of a drum head and the noise of the wires, ``[n, T]``."""
         pitch, fall = self.between(170, 240), self.between(0.02, 0.05)
         head = self.sine(pitch, 0.3 * pitch, fall) + 0.6 * self.sine(1.6 * pitch, 0.3 * pitch, fall)
         wires = self.noise(1000, 3800) * self.fading(self.between(0.05, 0.11))
         return self.between(0.5, 1.0) * head * self.fading(self.between(0.03, 0.07)) + 0.6 * wires
 
     def closed_hat(self) -> Tensor:
+        """High noise that dies away at once, ``[n, T]``."""
         return self.noise(self.between(2000, 2800)) * self.fading(self.between(0.005, 0.012))
 
     def open_hat(self) -> Tensor:
+        """High noise that lasts, ``[n, T]``."""
         return self.noise(self.between(2000, 2800)) * self.fading(self.between(0.1, 0.2))
 
     def tom(self) -> Tensor:
+        """A sine that falls slowly, ``[n, T]``."""
         pitch = self.between(95, 210)
         return self.sine(pitch, self.between(0.3, 0.6) * pitch, 0.06) * self.fading(self.between(0.09, 0.18))
 
     def clap(self) -> Tensor:
+        """Four bursts of noise and a tail, ``[n, T]``."""
         centre, apart = self.between(900, 1500), self.between(0.008, 0.013)
         bursts = sum((self.fading(0.003, k * apart) for k in range(3)), torch.zeros(()))
         tail = self.fading(self.between(0.03, 0.07), 3 * apart)
@@ -104,8 +110,10 @@ def drums(samples: int, rate: int, seed: int = SEED) -> Split:
 
 
 def spectral_noise(train: Split) -> Callable[[Split, int], Split]:
-    """A yardstick: steady noise with the mean magnitude spectrum of the training sounds, right in its spectrum and in
-    nothing else. (A Gaussian fitted to whole sounds would need a covariance as large as the data.)"""
+    """A yardstick: steady noise, right in its mean magnitude spectrum (the training sounds') and in nothing else.
+
+    A Gaussian fitted to whole sounds would need a covariance as large as the data.
+    """
 
     def make(like: Split, seed: int) -> Split:
         rng = torch.Generator().manual_seed(seed)
@@ -118,8 +126,9 @@ def spectral_noise(train: Split) -> Callable[[Split, int], Split]:
 
 
 def parse(argument: str) -> tuple[int, int]:
-    """(samples, samples a second) of ``drums:SAMPLES,RATE``. The default is 4,096 samples. The default rate is 8 kHz,
-    or 16 kHz for more than 8,192 samples.
+    """(samples, samples a second) of ``drums:SAMPLES,RATE``.
+
+    The default is 4,096 samples. The default rate is 8 kHz, or 16 kHz for more than 8,192 samples.
 
     Raises:
         DataError: the argument has another form, or a number is out of range.

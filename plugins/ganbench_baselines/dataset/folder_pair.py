@@ -197,7 +197,7 @@ def _unpaired_splits(one: Domain, other: Domain) -> Parts:
 
 
 def _parted(names: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
-    """(the others, a seeded random share)"""
+    """Two parts of the names: the others, and a seeded random share."""
     if not names:
         return [], []
     others, chosen = stratified_split(torch.zeros(len(names), dtype=torch.int64), share, seed)

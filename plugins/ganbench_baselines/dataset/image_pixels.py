@@ -44,8 +44,10 @@ REMARKS = {
 
 
 class Pictures(NamedTuple):
-    """``x[N, 3, R, R]``, or ``x[N, 1, R, R]`` where every file is grayscale; uint8. ``notes`` are sentences on what was
-    cut off or converted."""
+    """``x[N, 3, R, R]``, or ``x[N, 1, R, R]`` where every file is grayscale; uint8.
+
+    ``notes`` are sentences on what was cut off or converted.
+    """
 
     x: torch.Tensor
     notes: tuple[str, ...]
@@ -209,8 +211,10 @@ def _bits_of_avif(head: bytes) -> int:
 
 
 def _paged(image: Image.Image, reading: Reading) -> str:
-    """How many frames or pages there are, if several. A photograph's further views are only remarked on, and a
-    document's layers are what its picture is made of."""
+    """How many frames or pages there are, if several.
+
+    A photograph's further views are only remarked on, and a document's layers are what its picture is made of.
+    """
     if image.format == "PSD" or not getattr(image, "is_animated", False):
         return ""
     if image.format == "MPO":

@@ -102,12 +102,12 @@ def first(names: Sequence[object]) -> str:
 
 
 def counted(n: int, what: str) -> str:
-    """``1 image``, ``2 images``"""
+    """A number of things: ``1 image``, ``2 images``."""
     return f"{n} {what}{'s' * (n != 1)}"
 
 
 def reasons(unread: list[Unread]) -> str:
-    """``30 .heic, 2 hidden``"""
+    """How many files there are for each reason: ``30 .heic, 2 hidden``."""
     kinds = Counter(file.reason for file in unread).most_common()
     return first([f"{number} {kind}" for kind, number in kinds])
 

@@ -34,8 +34,10 @@ CHUNK = 64  # clips whose weights stay in the processor's cache
 
 
 def paths(n: int, frames: int, resolution: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Paths of ``n`` digits: (``place[n, T, 2]`` of the upper left corner, (y, x) in pixels, and ``velocity[n, 2]`` at
-    the start, in pixels per frame), both in float32."""
+    """Paths of ``n`` digits: ``place[n, T, 2]`` and ``velocity[n, 2]``, in float32.
+
+    A place is that of the upper left corner, (y, x) in pixels; the velocity is that at the start, in pixels per frame.
+    """
     span = resolution - _side(resolution)
     angle, speed, y, x = torch.rand(4, n, generator=rng, dtype=torch.float64)
     speed = resolution * (SLOWEST + (FASTEST - SLOWEST) * speed)
@@ -52,10 +54,14 @@ def backgrounds(n: int, resolution: int, rng: torch.Generator) -> Tensor:
 
 
 def filmed(ink: Tensor, place: Tensor, background: Tensor) -> Tensor:
-    """``ink[N, T or 1, d, d]``, 0 to 255, at ``place[N, T, 2]`` over ``background[N, R, R]`` -> ``x[N, 1, T, R, R]`` as
-    uint8.
+    """Clips ``x[N, 1, T, R, R]`` as uint8: ink over a background.
 
     Ink falls between pixels by bilinear interpolation: pixel y gets max(0, 1 - |y - p - i|) of row i.
+
+    Args:
+        ink: ``[N, T or 1, d, d]``, 0 to 255.
+        place: of the ink's upper left corner, ``[N, T, 2]``.
+        background: ``[N, R, R]``.
     """
     offset = torch.arange(background.shape[-1])[:, None] - torch.arange(ink.shape[-1])
     rows, columns = ((1 - (offset - p[..., None, None]).abs_()).clamp_(min=0) for p in place.unbind(-1))
@@ -117,6 +123,7 @@ def _frames(argument: str) -> int:
 @hookimpl
 def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     """Clips of ``argument`` frames (8 by default), 8 a second, with ``resolution`` pixels a side (16 by default).
+
     Training clips show training digits, test clips held-out ones. There are 12,000 and 3,000, or as many as fit into
     128 and 32 MiB.
 

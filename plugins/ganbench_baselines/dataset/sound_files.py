@@ -53,7 +53,7 @@ def left_out(listing: Listing) -> tuple[str, ...]:
 
 
 def _summed_up(folder: Path, unread: list[Unread]) -> str:
-    """``3 files (2 .flac, 1 .mp3; the first is a/x.flac)``, ``1 .flac file (a/x.flac)``"""
+    """How many files of which kind: ``3 files (2 .flac, 1 .mp3; the first is a/x.flac)``."""
     name, kinds = shown(unread[0].path.relative_to(folder)), {file.reason for file in unread}
     if len(kinds) > 1:
         return f"{len(unread)} files ({reasons(unread)}; the first is {name})"

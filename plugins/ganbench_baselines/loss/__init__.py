@@ -1,0 +1,1 @@
+"""Losses: a module for each, and one of gradient penalties that several share."""

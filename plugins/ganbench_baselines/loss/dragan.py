@@ -40,14 +40,14 @@ class Dragan:
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.5, 0.999)}
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """-E log σ(D(x)) - E log(1 - σ(D(G(z)))) + λ E (‖∇D(x + δ)‖ - 1)²"""
+        """D minimises -E log σ(D(x)) - E log(1 - σ(D(G(z)))) + λ E (‖∇D(x + δ)‖ - 1)²."""
         alpha, u = uniform_per_sample(real), torch.rand_like(real)
         delta = alpha * self.reach * real.std(correction=0) * u
         game = softplus(-D(real)).mean() + softplus(D(fake)).mean()
         return game + self.weight * one_centred(D, real + delta)
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """-E log σ(D(G(z)))"""
+        """G minimises -E log σ(D(G(z)))."""
         return softplus(-D(fake)).mean()
 
 

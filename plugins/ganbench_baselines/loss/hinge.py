@@ -26,11 +26,11 @@ class Hinge:
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.5, 0.999)}
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))"""
+        """D minimises E max(0, 1 - D(x)) + E max(0, 1 + D(G(z)))."""
         return relu(1 - D(real)).mean() + relu(1 + D(fake)).mean()
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """-E D(G(z))"""
+        """G minimises -E D(G(z))."""
         return -D(fake).mean()
 
 

@@ -30,11 +30,11 @@ class LeastSquares:
     scale: ClassVar[float] = 0.5  # CycleGAN and others weigh their terms against E (D(G(z)) - c)²
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """½ E (D(x) - b)² + ½ E (D(G(z)) - a)²"""
+        """D minimises ½ E (D(x) - b)² + ½ E (D(G(z)) - a)²."""
         return 0.5 * (D(real) - self.b).square().mean() + 0.5 * (D(fake) - self.a).square().mean()
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """½ E (D(G(z)) - c)²"""
+        """G minimises ½ E (D(G(z)) - c)²."""
         return 0.5 * (D(fake) - self.c).square().mean()
 
 

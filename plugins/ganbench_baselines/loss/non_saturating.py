@@ -26,11 +26,11 @@ class NonSaturating:
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.5, 0.999)}
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """-E log σ(D(x)) - E log(1 - σ(D(G(z))))"""
+        """D minimises -E log σ(D(x)) - E log(1 - σ(D(G(z))))."""
         return softplus(-D(real)).mean() + softplus(D(fake)).mean()
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """-E log σ(D(G(z)))"""
+        """G minimises -E log σ(D(G(z)))."""
         return softplus(-D(fake)).mean()
 
 

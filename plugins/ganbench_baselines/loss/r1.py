@@ -31,14 +31,14 @@ class R1:
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.99)}
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """-E log σ(D(x)) - E log(1 - σ(D(G(z)))) + γ/2 E ‖∇D(x)‖²"""
+        """D minimises -E log σ(D(x)) - E log(1 - σ(D(G(z)))) + γ/2 E ‖∇D(x)‖²."""
         x = leaf(real)
         d_real = D(x)
         game = softplus(-d_real).mean() + softplus(D(fake)).mean()
         return game + self.gamma / 2 * zero_centred(d_real, x)
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """-E log σ(D(G(z)))"""
+        """G minimises -E log σ(D(G(z)))."""
         return softplus(-D(fake)).mean()
 
 

@@ -30,13 +30,13 @@ class RelativisticR1:
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.99)}  # those of rpgan-r1-r2
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """E softplus(-(D(x) - D(G(z)))) + γ/2 E ‖∇D(x)‖²"""
+        """D minimises E softplus(-(D(x) - D(G(z)))) + γ/2 E ‖∇D(x)‖²."""
         x = leaf(real)
         d_real = D(x)
         return softplus(-(d_real - D(fake))).mean() + self.gamma / 2 * zero_centred(d_real, x)
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """E softplus(-(D(G(z)) - D(x)))"""
+        """G minimises E softplus(-(D(G(z)) - D(x)))."""
         return softplus(-(D(fake) - D(real))).mean()
 
 

@@ -34,14 +34,14 @@ class RelativisticR1R2:
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.99)}
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """E softplus(-(D(x) - D(G(z)))) + γ/2 E ‖∇D(x)‖² + γ/2 E ‖∇D(G(z))‖²"""
+        """D minimises E softplus(-(D(x) - D(G(z)))) + γ/2 E ‖∇D(x)‖² + γ/2 E ‖∇D(G(z))‖²."""
         x, x_fake = leaf(real), leaf(fake)
         d_real, d_fake = D(x), D(x_fake)
         R1, R2 = zero_centred(d_real, x), zero_centred(d_fake, x_fake)
         return softplus(-(d_real - d_fake)).mean() + self.gamma / 2 * (R1 + R2)
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """E softplus(-(D(G(z)) - D(x)))"""
+        """G minimises E softplus(-(D(G(z)) - D(x)))."""
         return softplus(-(D(fake) - D(real))).mean()
 
 

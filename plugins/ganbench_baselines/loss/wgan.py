@@ -30,16 +30,16 @@ class Wasserstein:
     recipe: ClassVar[Mapping[str, Any]] = {"optimizer": "rmsprop"}
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """E D(G(z)) - E D(x)"""
+        """D minimises E D(G(z)) - E D(x)."""
         return D(fake).mean() - D(real).mean()
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """-E D(G(z))"""
+        """G minimises -E D(G(z))."""
         return -D(fake).mean()
 
     @torch.no_grad()
     def after_d_step(self, discriminators: Sequence[nn.Module]) -> None:
-        """w <- clip(w, -c, c)"""
+        """Clip every weight of the critic: w <- clip(w, -c, c)."""
         for w in (w for D in discriminators for w in D.parameters()):
             # Clipping alone would make an infinite weight finite and hide that the run has diverged.
             zero_or_nan = w * 0

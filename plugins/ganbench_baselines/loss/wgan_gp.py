@@ -30,13 +30,13 @@ class WassersteinGP:
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.9)}
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """E D(x̃) - E D(x) + λ E (‖∇D(x̂)‖ - 1)²"""
+        """D minimises E D(x̃) - E D(x) + λ E (‖∇D(x̂)‖ - 1)²."""
         epsilon = uniform_per_sample(real)
         x_hat = epsilon * real + (1 - epsilon) * fake
         return D(fake).mean() - D(real).mean() + self.weight * one_centred(D, x_hat)
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """-E D(x̃)"""
+        """G minimises -E D(x̃)."""
         return -D(fake).mean()
 
 

@@ -117,8 +117,10 @@ def _cut_out(x: Tensor) -> Tensor:
 
 
 def middles(a: Tensor, dim: int) -> Tensor:
-    """``ink[N, T, H, W]`` -> ``[N, T]``, along dimension 2 or 3, as a share of the side: midway between the 5th and
-    95th percentiles of the ink; the frame's middle if there is no ink."""
+    """``ink[N, T, H, W]`` -> its middles ``[N, T]`` along dimension 2 or 3, as shares of the side.
+
+    A middle is midway between the 5th and 95th percentiles of the ink; the frame's own if there is no ink.
+    """
     profile = a.sum(dim=5 - dim)
     side, below = profile.shape[-1], profile.cumsum(dim=-1)
     total = below[..., -1:]

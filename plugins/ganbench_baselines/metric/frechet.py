@@ -34,8 +34,11 @@ Moments = Mapping[str, Tensor]
 
 @contextmanager
 def as_many_threads_as_torch() -> Iterator[None]:
-    """scipy's LAPACK would otherwise use every core. It would wait for threads that other runs keep busy (five times as
-    long at d = 32), and the last bits would depend on the number of cores."""
+    """Hold scipy's LAPACK to as many threads as torch has; it would otherwise use every core.
+
+    It would wait for threads that other runs keep busy (five times as long at d = 32), and the last bits would depend
+    on the number of cores.
+    """
     with _pools().limit(limits=torch.get_num_threads(), user_api="blas"):
         yield
 
@@ -101,7 +104,7 @@ def distance(one: Moments, other: Moments) -> float:
 
 
 def by_eigenvalues(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """tr (Σ_r Σ_f)^½ of two positive covariances, and an estimate of its rounding error."""
+    """The trace of (Σ_r Σ_f)^½ of two positive covariances, and an estimate of its rounding error."""
     try:
         lower = linalg.cholesky(one, lower=True, check_finite=False)
     except np.linalg.LinAlgError:
@@ -116,7 +119,7 @@ def by_eigenvalues(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
 
 
 def by_singular_values(one: np.ndarray, other: np.ndarray) -> float:
-    """tr (Σ_r Σ_f)^½ of roots ``A[*, d], B[*, d]``."""
+    """The trace of (Σ_r Σ_f)^½ of roots ``A[*, d], B[*, d]``."""
     product = one @ other.T
     if product.size == 0:  # if all samples are equal, the root has no rows
         return 0.0
@@ -124,8 +127,10 @@ def by_singular_values(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def root(of: Moments) -> np.ndarray:
-    """``A[rank, d]`` with A^T A = Σ: the samples themselves, or a pivoted Cholesky factor, which stops where only
-    rounding errors are left of Σ (Higham 1990)."""
+    """``A[rank, d]`` with A^T A = Σ: the samples themselves, or a pivoted Cholesky factor.
+
+    The factor stops where only rounding errors are left of Σ (Higham 1990).
+    """
     if "root" in of:
         return of["root"].numpy()
     upper, order, rank, _ = linalg.lapack.dpstrf(of["covariance"].numpy())

@@ -9,8 +9,13 @@ MARGIN = 0.25
 
 
 def doubts_of_guessing(accuracy: float, labels: Tensor, who: str) -> list[str]:
-    """A sentence if ``accuracy``, the share of real samples whose ``labels[N]`` the classifier ``who`` finds, is hardly
-    more than what it gets by always naming the most frequent one."""
+    """A sentence if a classifier hardly does better than by always naming the most frequent label.
+
+    Args:
+        accuracy: the share of real samples whose label it finds.
+        labels: of the real samples, ``[N]``.
+        who: the classifier, as the sentence calls it.
+    """
     guess = float(bincount(labels).max()) / len(labels)
     if accuracy > guess + MARGIN * (1 - guess):
         return []

@@ -25,8 +25,10 @@ class IntraFID:
     needs = ("labels",)
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float | Absent]:
-        """{"intra_fid": mean over classes, "intra_fid_worst": of the class that came out worst}, cut off at 0; absent
-        where a class has fewer than two samples of either kind."""
+        """{"intra_fid": mean over classes, "intra_fid_worst": of the class that came out worst}, cut off at 0.
+
+        Both are absent where a class has fewer than two samples of either kind.
+        """
         real_labels, fake_labels = evaluation.real_labels, evaluation.fake_labels
         if real_labels is None or fake_labels is None:
             raise Unsupported("needs the labels of reals and of fakes")

@@ -65,8 +65,11 @@ def distinct_sum(x: Tensor) -> float:
 
 
 def _sum(a: Tensor, b: Tensor) -> float:
-    """Sum of k over all pairs of two small parts. It is a number because a tensor that stays, however small, may sit in
-    the gap that k leaves in memory, where the next k then does not fit (18 GB at 50,000 samples, with larger parts)."""
+    """Sum of k over all pairs of two small parts.
+
+    It is a number because a tensor that stays, however small, may sit in the gap that k leaves in memory, where the
+    next k then does not fit (18 GB at 50,000 samples, with larger parts).
+    """
     k = torch.addmm(a.new_ones(()), a, b.T, alpha=1 / a.shape[1]).flatten()
     return k.square().dot(k).item()
 

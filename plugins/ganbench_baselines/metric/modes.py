@@ -90,8 +90,11 @@ class Modes:
         return {**score(seen.mode, pi, seen.mistakes, seen.ceiling), "hq_ceiling": seen.ceiling}
 
     def collapsed_at(self, evaluation: Evaluation) -> dict[str, float]:
-        """One mode of a few, or 20 of a thousand. ``modes_covered`` would not do: in a short training of a thousand
-        modes, good generators hit hundreds and cover none."""
+        """One mode of a few, or 20 of a thousand.
+
+        ``modes_covered`` would not do: in a short training of a thousand modes, good generators hit hundreds and cover
+        none.
+        """
         modes = len(evaluation.oracle.probabilities) if evaluation.oracle is not None else 0
         return {"modes_hit": max(1.0, HARDLY_ANY * modes)} if modes > 1 else {}
 

@@ -48,9 +48,10 @@ class Motion:
 
 
 def check_clips(x: Tensor, fewest: int) -> None:
-    """
+    """Check that ``x`` is made of clips of ``fewest`` or more frames, ``[N, C, T, H, W]`` as uint8.
+
     Raises:
-        Unsupported: ``x`` is not made of clips of ``fewest`` or more frames, ``[N, C, T, H, W]`` as uint8.
+        Unsupported: it is not.
     """
     if x.ndim != 5 or x.shape[2] < fewest or x.dtype != torch.uint8:
         raise Unsupported(f"needs clips of {fewest} or more frames, stored as uint8")

@@ -31,11 +31,14 @@ class Samples(NamedTuple):
         return len(self.x)
 
     def part(self, place: slice) -> Tensor:
+        """Some of the samples, around the centre: ``[B, d]``."""
         return self.x[place] - self.centre
 
     def rounding(self, radius: Tensor) -> Tensor:
-        """By how much rounding may move a squared distance that equals the squared radius ``[N]``, as it does for
-        copies of the neighbour that defines the radius."""
+        """By how much rounding may move a squared distance that equals the squared radius ``[N]``.
+
+        That is the case for copies of the neighbour that defines the radius.
+        """
         return ROUNDING * (self.square + radius)
 
 
@@ -70,8 +73,10 @@ def _samples(x: Tensor, centre: Tensor) -> Samples:
 
 
 def tiles(a: Samples, b: Samples) -> Iterator[Tile]:
-    """Every tile of the matrix of squared distances, row by row. Each tile overwrites the one before; rounding may
-    leave a distance of 0 slightly negative."""
+    """Every tile of the matrix of squared distances, row by row.
+
+    Each tile overwrites the one before; rounding may leave a distance of 0 slightly negative.
+    """
     space = a.x.new_empty(ROWS * COLUMNS)
     for top in range(0, len(a), ROWS):
         rows = slice(top, min(top + ROWS, len(a)))

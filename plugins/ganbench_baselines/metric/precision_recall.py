@@ -36,8 +36,10 @@ class PrecisionRecall:
 
 
 def among(real: Samples, of_real: Tensor, fake: Samples, of_fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether each fake is among the reals, ``[M]``, and each real among the fakes, ``[N]``, edges included; radii are
-    squared."""
+    """Whether each fake is among the reals, ``[M]``, and each real among the fakes, ``[N]``.
+
+    Radii are squared, and the edges of neighbourhoods are included.
+    """
     of_real, of_fake = of_real + real.rounding(of_real), of_fake + fake.rounding(of_fake)
     fakes, reals = torch.zeros(len(fake), dtype=torch.bool), torch.zeros(len(real), dtype=torch.bool)
     for rows, columns, d2 in tiles(real, fake):

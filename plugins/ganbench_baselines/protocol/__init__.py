@@ -1,0 +1,1 @@
+"""Protocols: a module for each, whose rules never change under a name."""

@@ -31,4 +31,5 @@ PROTOCOL = Protocol(
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: digits by class at 16x16, judged by intra-FID."""
     return PROTOCOL

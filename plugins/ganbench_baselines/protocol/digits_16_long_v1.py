@@ -10,4 +10,5 @@ from ganbench_baselines.protocol.digits_16_v1 import PROTOCOL
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules of digits-16-v1 for 800 kimg."""
     return replace(PROTOCOL, name="digits-16-long-v1", training=replace(PROTOCOL.training, budget_kimg=800, ema=0.999))

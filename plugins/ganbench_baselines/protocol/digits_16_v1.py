@@ -29,4 +29,5 @@ PROTOCOL = Protocol(
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: digits at 16x16, judged by FID."""
     return PROTOCOL

@@ -7,6 +7,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: digits by class at 32x32, judged by intra-FID."""
     return Protocol(
         name="digits-32-cond-v1",
         description=(

@@ -10,6 +10,7 @@ from ganbench_baselines.protocol.digits_16_v1 import PROTOCOL
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules of digits-16-v1 for 64x64, with another training."""
     return replace(
         PROTOCOL,
         name="digits-64-v1",

@@ -7,6 +7,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: edges to digits and back at 16x16, judged by the error on held-out pairs."""
     return Protocol(
         name="digits-edges-v1",
         description=(

@@ -7,6 +7,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: drums of 16,384 samples at 16 kHz, judged by FAD."""
     return Protocol(
         name="drums-16k-v1",
         description=(

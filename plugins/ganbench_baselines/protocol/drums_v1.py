@@ -7,6 +7,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: drums of 4,096 samples at 8 kHz, judged by FAD."""
     return Protocol(
         name="drums-v1",
         description=(

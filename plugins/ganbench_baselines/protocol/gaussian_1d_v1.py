@@ -7,6 +7,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: numbers from one Gaussian, judged by the Wasserstein distance."""
     return Protocol(
         name="gaussian-1d-v1",
         description=(

@@ -7,6 +7,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: 25 Gaussians in the plane, judged by coverage."""
     return Protocol(
         name="grid-v1",
         description=(

@@ -7,6 +7,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: clips of 16 frames of 64x64, judged by FID."""
     return Protocol(
         name="moving-digits-64-v1",
         description=(

@@ -7,6 +7,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: clips of 8 frames of 16x16, judged by FID."""
     return Protocol(
         name="moving-digits-v1",
         description=(

@@ -7,6 +7,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: eight Gaussians on a circle, judged by coverage."""
     return Protocol(
         name="ring-v1",
         description=(

@@ -10,6 +10,7 @@ from ganbench_baselines.protocol.digits_16_v1 import PROTOCOL
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules of digits-16-v1 for a fraction of the budget, one seed and few samples."""
     return replace(
         PROTOCOL,
         name="smoke-v1",

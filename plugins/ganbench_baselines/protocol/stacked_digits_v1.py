@@ -7,6 +7,7 @@ from ganbench import Evaluating, Protocol, Training, hookimpl
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
+    """Build the rules: three digits as the channels of an image, judged by the modes that are hit."""
     return Protocol(
         name="stacked-digits-v1",
         description=(

@@ -1,0 +1,1 @@
+"""Tricks: a module for each, and modules of parts that several share."""

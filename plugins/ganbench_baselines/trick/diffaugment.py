@@ -62,11 +62,18 @@ class DiffAugment(Trick):
         self.chosen = chosen
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+        """The players as they are.
+
+        Raises:
+            Unsupported: the data are not 2-D images.
+        """
         if len(data.shape) != 3:
             raise Unsupported(f"augments 2-D images, not {data}")
         return build(data)
 
     def match(self, match: Match, turn: Turn) -> Match:
+        """D sees augmented samples, reals and fakes alike, in both players' turns."""
+
         def seen(x: Tensor) -> Tensor:
             for name in self.chosen:
                 x = AUGMENTATIONS[name](x)

@@ -16,6 +16,7 @@ class EMA(Trick):
         self.decay = decay
 
     def recipe(self, recipe: Recipe) -> Mapping[str, Any]:
+        """The decay, in place of the one in the recipe."""
         return {"ema": self.decay}
 
 

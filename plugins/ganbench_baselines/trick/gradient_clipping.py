@@ -18,6 +18,7 @@ class GradientClipping(Trick):
         self.norm = norm
 
     def gradients(self, params: Sequence[Tensor], player: Player) -> None:
+        """Scale the gradient of a player, in place, to a norm of at most ``norm``."""
         total = get_total_norm([p.grad for p in params if p.grad is not None])
         clip_grads_with_norm_(list(params), self.norm, total)
 

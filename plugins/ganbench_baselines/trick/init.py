@@ -27,6 +27,11 @@ class Init(Trick):
         self.scheme = scheme
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+        """The players with new initial weights.
+
+        Raises:
+            Unsupported: the initial weights are part of the architecture, or no layer can be filled.
+        """
         gan = build(data)
         if gan.own_init:
             raise Unsupported("the architecture's initial weights are part of it", "leave init out")

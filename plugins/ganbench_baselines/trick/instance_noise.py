@@ -16,6 +16,7 @@ class InstanceNoise(Trick):
         self.sigma = sigma
 
     def match(self, match: Match, turn: Turn) -> Match:
+        """D sees samples with noise of the present standard deviation, drawn anew for each call."""
         sigma = self.sigma * (1 - turn.progress)
 
         def noisy_d(x: Tensor) -> Tensor:

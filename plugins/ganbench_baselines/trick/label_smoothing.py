@@ -23,7 +23,7 @@ class Smoothed(LossAround):
         self.target = target
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """L(D) + (1 - s) E D(x)"""
+        """D minimises L(D) + (1 - s) E D(x)."""
         said = []
 
         def overheard(x: Tensor) -> Tensor:
@@ -43,6 +43,11 @@ class LabelSmoothing(Trick):
         self.target = target
 
     def loss(self, loss: Loss) -> Loss:
+        """The loss with its target for real samples smoothed.
+
+        Raises:
+            Unsupported: the loss has no target for D's logit.
+        """
         smoothed = Smoothed(loss, self.target)
         if constant_d(smoothed, -1e4) < constant_d(smoothed, 0.0):
             raise Unsupported("it only compares D's logits of real and fake samples, so there is no target to smooth")

@@ -16,9 +16,10 @@ MakeLayer = Callable[[int], tuple[nn.Module, int]]
 
 
 def refuse_per_sample(loss: Loss) -> None:
-    """
+    """Refuse a loss that penalises D's gradient at each sample: a D that compares samples has none of its own there.
+
     Raises:
-        Unsupported: the loss penalises D's gradient at each sample, and a D that compares samples has none of its own.
+        Unsupported: the loss is of that kind.
     """
     if LossTraits(loss).d_norm == "none":
         raise Unsupported(

@@ -22,6 +22,7 @@ class Closeness(nn.Module):
         self.T = nn.Parameter(torch.randn(features, kernels, KERNEL_DIM) * features**-0.5)
 
     def forward(self, f: Tensor) -> Tensor:
+        """Append the K measures of closeness: ``f[B, F] -> [B, F + K]``."""
         M = torch.einsum("bf,fkd->bkd", f, self.T)
         distance = (M[:, None] - M[None]).abs().sum(-1)
         return torch.cat([f, (-distance).exp().sum(1) - 1], 1)
@@ -34,10 +35,16 @@ class MinibatchDiscrimination(Trick):
         self.kernels = kernels
 
     def loss(self, loss: Loss) -> Loss:
+        """The loss as it is.
+
+        Raises:
+            Unsupported: it penalises D's gradient at each sample.
+        """
         refuse_per_sample(loss)
         return loss
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+        """The players, with ``Closeness`` before the last layer of each D."""
         return widen(build(data), lambda features: (Closeness(features, self.kernels), self.kernels))
 
 

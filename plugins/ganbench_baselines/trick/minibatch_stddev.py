@@ -13,14 +13,17 @@ from ganbench_baselines.trick.last_layer import refuse_per_sample, widen
 
 
 class StandardDeviation(nn.Module):
-    """``f[B, F] -> [B, F + 1]``: the mean over features of the standard deviation within a group of ``group`` samples
-    (or of the whole batch where that does not divide it)."""
+    """``f[B, F] -> [B, F + 1]``: the mean over features of the standard deviation within a group of ``group`` samples.
+
+    The group is the whole batch where ``group`` does not divide it.
+    """
 
     def __init__(self, group: int) -> None:
         super().__init__()
         self.group = group
 
     def forward(self, f: Tensor) -> Tensor:
+        """Append the deviation of each sample's group: ``f[B, F] -> [B, F + 1]``."""
         size = self.group if len(f) % self.group == 0 else len(f)
         groups = f.view(size, -1, f.shape[1])  # sample i is in group i modulo B/size
         spread = (groups.var(0, unbiased=False) + 1e-8).sqrt().mean(1)
@@ -34,10 +37,16 @@ class MinibatchStddev(Trick):
         self.group = group
 
     def loss(self, loss: Loss) -> Loss:
+        """The loss as it is.
+
+        Raises:
+            Unsupported: it penalises D's gradient at each sample.
+        """
         refuse_per_sample(loss)
         return loss
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+        """The players, with ``StandardDeviation`` before the last layer of each D."""
         return widen(build(data), lambda features: (StandardDeviation(self.group), 1))
 
 

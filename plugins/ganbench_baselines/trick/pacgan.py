@@ -18,6 +18,11 @@ class PacGAN(Trick):
         self.m = m
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
+        """The players, with a D that takes m times the channels.
+
+        Raises:
+            Unsupported: there are several discriminators, or D takes the class of each sample.
+        """
         gan = build(data)
         if list(gan.discriminators()) != [gan.discriminator]:
             raise Unsupported("needs an architecture with one discriminator")
@@ -28,10 +33,11 @@ class PacGAN(Trick):
         return gan
 
     def match(self, match: Match, turn: Turn) -> Match:
+        """Reals and fakes in packs of m."""
         return Match(match.D, self.packed(match.real), self.packed(match.fake))
 
     def packed(self, x: Tensor) -> Tensor:
-        """``x[B, C, ...] -> [B/m, mC, ...]``
+        """Stack m samples each as channels: ``x[B, C, ...] -> [B/m, mC, ...]``.
 
         Raises:
             Unsupported: m does not divide B.

@@ -16,6 +16,7 @@ class TTUR(Trick):
         self.ratio = ratio
 
     def recipe(self, recipe: Recipe) -> Mapping[str, Any]:
+        """D's learning rate: ``ratio`` times the recipe's."""
         return {"d_lr": recipe.lr * self.ratio}
 
 

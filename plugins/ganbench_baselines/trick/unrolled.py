@@ -21,6 +21,7 @@ class Unrolled(Trick):
         self.k = k
 
     def g_objective(self, objective: Callable[[], Terms], turn: Turn) -> Terms:
+        """G's terms against D as it will be after k more updates; gradients flow through these."""
         arena = Arena(turn.gan)
         real = arena.weights_of(turn.optimizer_d)
         ahead = {name: p.detach().clone().requires_grad_().clone() for name, p in real.items()}
@@ -52,6 +53,7 @@ class Arena(nn.Module):
         return {name: p for name, p in self.named_parameters() if id(p) in owned}
 
     def forward(self, evaluate: Callable[[], Any]) -> Any:
+        """What ``evaluate`` returns."""
         return evaluate()
 
 
