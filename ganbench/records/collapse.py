@@ -30,7 +30,7 @@ class Collapse(NamedTuple):
 
     @property
     def way(self) -> str:
-        """``samples all alike (spread at most 0.02 of the reals')``, ``modes_hit at most 1``"""
+        """What happened: ``samples all alike (spread at most 0.02 of the reals')``, ``modes_hit at most 1``."""
         limit = f"{'at least' if self.goal == 'min' else 'at most'} {self.limit:.3g}"
         if self.column == SPREAD:
             return f"samples all alike (spread {limit} of the reals')"
@@ -40,7 +40,7 @@ class Collapse(NamedTuple):
 
     @property
     def told(self) -> str:
-        """``modes_hit 0 (collapsed: at most 1)``"""
+        """The score and its limit: ``modes_hit 0 (collapsed: at most 1)``."""
         side = "at least" if self.goal == "min" else "at most"
         return f"{self.column.partition('@')[0]} {self.score:.3g} (collapsed: {side} {self.limit:g})"
 

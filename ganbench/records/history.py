@@ -22,8 +22,10 @@ def as_line(row: Mapping[str, Any]) -> str:
 
 
 def read_history(path: Path) -> list[dict[str, Any]]:
-    """The windows of a run, oldest first; none if there is no such file. A last line that a killed process did not
-    finish is left out. Histories of GANBench 0.1 have no seals and are read as they are.
+    """The windows of a run, oldest first; none if there is no such file.
+
+    A last line that a killed process did not finish is left out. Histories of GANBench 0.1 have no seals and are read
+    as they are.
 
     Raises:
         RecordError: the file cannot be read, a line is no JSON object, or was changed since it was written.

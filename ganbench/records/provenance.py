@@ -25,8 +25,15 @@ def environment(
     precision: Precision = "float32",
     core: str = "",
 ) -> Environment:
-    """The machine and the software of this process, what its protocol lets networks compute in, and the hash of the
-    core's code (``plugins.source.core_hash``)."""
+    """The machine and the software of this process.
+
+    Args:
+        device: where networks compute.
+        nondeterministic: the operations used that have no deterministic form.
+        workers: the number of runs at a time.
+        precision: what the protocol lets networks compute in.
+        core: the hash of the core's code (``plugins.source.core_hash``).
+    """
     commit, dirty = _commit()
     cuda = device.type == "cuda"
     return Environment(

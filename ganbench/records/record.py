@@ -37,9 +37,14 @@ class Component(Struct, frozen=True):
 
 
 class Column(Struct, frozen=True):
-    """What a score means: ``min``, ``max`` or ``info``, and the values it can take (None: open). A trained generator
-    whose score is no better than ``collapsed_at`` has collapsed (None: the score does not tell). ``metric`` names the
-    metric that gave it ("": unknown, in records before 0.2)."""
+    """What a score means.
+
+    Args:
+        goal: ``min``, ``max`` or ``info``.
+        low, high: the values it can take; None: open.
+        collapsed_at: a trained generator whose score is no better has collapsed; None: the score does not tell.
+        metric: the metric that gave it; "": unknown, in records before 0.2.
+    """
 
     goal: Goal
     low: float | None = None
@@ -54,18 +59,26 @@ class Column(Struct, frozen=True):
 
 
 class Speed(Struct, frozen=True):
-    """Throughput on warmed-up windows. ``train`` is real images shown to D per second of training (median over
-    ``windows`` windows, ``train_iqr`` their interquartile range), ``train_cpu`` the same per second of the process's
-    CPU time (0 where another device computes), ``sample`` generated images per second, ``step_ms`` one iteration (every
-    D update and the G update), ``peak_memory_mb`` of the process (CPU) or the device (CUDA). What else runs on the
-    machine changes ``train`` far more than ``train_cpu``.
+    """Throughput on warmed-up windows, and the arithmetic behind it.
 
-    ``d_flops`` and ``g_flops`` are the floating-point operations of D's and of G's updates per real image shown to D
-    (matrix products and convolutions, a multiply-add counting as two; lazy terms weighted by how often they come).
-    ``flops_per_second`` is their sum times ``train_cpu`` (``train`` where another device computes),
-    ``peak_flops_per_second`` what the same process reached in a matrix product of the run's precision, and
-    ``peak_share`` the former as a share of the latter; 0 where they cannot be counted. ``mode`` is how iterations were
-    carried out: ``"eager"``, ``"eager: <why>"`` or ``"graph"``.
+    What else runs on the machine changes ``train`` far more than ``train_cpu``. Floating-point operations are those of
+    matrix products and convolutions, a multiply-add counting as two; all four numbers about them are 0 where they
+    cannot be counted.
+
+    Args:
+        train: real images shown to D per second of training, median over windows.
+        train_iqr: the interquartile range over windows.
+        windows: their number.
+        sample: generated images per second.
+        step_ms: one iteration, that is every D update and the G update.
+        peak_memory_mb: of the process (CPU) or the device (CUDA).
+        d_flops, g_flops: operations of D's and of G's updates per real image shown to D; lazy terms are weighted by how
+            often they come.
+        flops_per_second: their sum times ``train_cpu``, or times ``train`` where another device computes.
+        peak_flops_per_second: what the same process reached in a matrix product of the run's precision.
+        peak_share: ``flops_per_second`` as a share of that.
+        mode: how iterations were carried out: ``"eager"``, ``"eager: <why>"`` or ``"graph"``.
+        train_cpu: as ``train``, per second of the process's CPU time; 0 where another device computes.
     """
 
     train: float = 0.0
@@ -84,9 +97,13 @@ class Speed(Struct, frozen=True):
 
 
 class Company(Struct, frozen=True):
-    """What else kept the machine busy during training: the mean ``load`` average of a minute, the share of all CPU time
-    that a hypervisor gave to other machines (``steal``), and the share of the time in which some task waited for a CPU
-    (``pressure``). A run alone on a CPU has a load of about its number of threads; 0 where the system does not say."""
+    """What else kept the machine busy during training; 0 where the system does not say.
+
+    Args:
+        load: the mean load average of a minute. A run alone on a CPU has about its number of threads.
+        steal: the share of all CPU time that a hypervisor gave to other machines.
+        pressure: the share of the time in which some task waited for a CPU.
+    """
 
     load: float = 0.0
     steal: float = 0.0
@@ -94,9 +111,15 @@ class Company(Struct, frozen=True):
 
 
 class Cost(Struct, frozen=True):
-    """What was spent: real images shown to D, seconds of training and of judging, and the process's CPU seconds in
-    training; and the energy of the whole device during training, in joules, where its driver counts it and no other run
-    of the same command ran beside this one."""
+    """What was spent.
+
+    Args:
+        images: real images shown to D.
+        train_seconds, judge_seconds: of training and of judging.
+        device_joules: energy of the whole device during training, where its driver counts it and no other run of the
+            same command ran beside this one.
+        train_cpu_seconds: CPU time of the process in training.
+    """
 
     images: int = 0
     train_seconds: float = 0.0
@@ -106,8 +129,13 @@ class Cost(Struct, frozen=True):
 
 
 class Fingerprints(Struct, frozen=True):
-    """Hashes (sha256, in hex) that two runs with the same bits share: of the final weights with their average, of the
-    samples of each evaluation draw, and, in ``trace``, of weights and losses at the end of each window of training."""
+    """Hashes (sha256, in hex) that two runs with the same bits share.
+
+    Args:
+        weights: of the final weights with their average.
+        samples: of the samples of each evaluation draw.
+        trace: of weights and losses at the end of each window of training.
+    """
 
     weights: str = ""
     samples: tuple[str, ...] = ()
@@ -115,8 +143,13 @@ class Fingerprints(Struct, frozen=True):
 
 
 class Best(Struct, frozen=True):
-    """The best generator during training, chosen by the headline on the selection split, with selection latents; its
-    ``scores`` (and ``draws``) are those of the headline's metric on the reporting split."""
+    """The best generator during training, chosen by the headline on the selection split, with selection latents.
+
+    Args:
+        kimg: when it was seen.
+        scores: of the headline's metric on the reporting split.
+        draws: the same of each draw.
+    """
 
     kimg: float
     scores: dict[str, float]
@@ -124,8 +157,14 @@ class Best(Struct, frozen=True):
 
 
 class Look(Struct, frozen=True):
-    """The headline on the selection split after ``kimg`` thousand images, ``seconds`` of training, and ``cpu_seconds``
-    of the process's CPU time in training."""
+    """The headline on the selection split during training.
+
+    Args:
+        kimg: thousand images shown to D so far.
+        seconds: of training so far.
+        score: the headline.
+        cpu_seconds: of the process's CPU time in training so far.
+    """
 
     kimg: float
     seconds: float
@@ -155,8 +194,20 @@ class SelfChecks(Struct, frozen=True):
 
 
 class Environment(Struct, frozen=True):
-    """Where it ran. ``core`` is the hash of ganbench's own modules, ``nondeterministic`` lists the operations used that
-    have no deterministic form, ``workers`` is the number of runs at a time."""
+    """Where it ran.
+
+    Args:
+        ganbench, python, torch, cuda, cudnn: versions; "" where there is none.
+        commit: of the checkout.
+        dirty: whether the checkout had uncommitted changes.
+        device: the name of the processor or GPU.
+        threads: of torch.
+        precision: what the protocol lets networks compute in.
+        system: the operating system and the architecture.
+        core: the hash of ganbench's own modules.
+        nondeterministic: the operations used that have no deterministic form.
+        workers: the number of runs at a time.
+    """
 
     ganbench: str
     commit: str

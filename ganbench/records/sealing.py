@@ -36,7 +36,8 @@ def read_sealed(path: Path, shape: type[T], formats: range, what: str, again: st
         path: of the file.
         shape: the structure of its content.
         formats: those that can be read.
-        what, again: what the file is called, and how to make it again, in messages.
+        what: what messages call the file.
+        again: how to make it again, in messages.
 
     Raises:
         RecordError: the file cannot be read, holds something else, was changed since it was written, or is of a format
@@ -62,8 +63,11 @@ def read_sealed(path: Path, shape: type[T], formats: range, what: str, again: st
 
 
 def _facts_in(content: bytes) -> dict[str, Any]:
-    """The JSON object that a text holds. It must say everything once: of a name that comes twice, some readers would
-    see the first value, and others the last."""
+    """The JSON object that a text holds.
+
+    It must say everything once: of a name that comes twice, some readers would see the first value, and others the
+    last.
+    """
     facts = msgspec.json.decode(content)
     if not isinstance(facts, dict) or "format" not in facts:
         raise ValueError("it states no format")

@@ -62,8 +62,10 @@ def load(path: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a file holds. Torch itself reads flipped bits as if nothing had happened; files of GANBench 0.1 have no
-    checksum."""
+    """What a file holds, once its checksum is right.
+
+    Torch itself reads flipped bits as if nothing had happened. Files of GANBench 0.1 have no checksum.
+    """
     content = path.read_bytes()
     if state_of(content) == "damaged":
         raise ValueError("the checksum does not match")

@@ -43,8 +43,10 @@ def _surroundings(then: Record, now: Record) -> Iterator[Change]:
 
 
 def _sources(then: Record, now: Record) -> Iterator[Change]:
-    """A new version number of the same source is no change. Where hashes do not compare, a metric's new revision is all
-    that is known."""
+    """Changes of source; a new version number of the same source is none.
+
+    Where hashes do not compare, a metric's new revision is all that is known.
+    """
     same_kind = comparable(then, now)
     if not same_kind:
         yield Change("code", "code: its hash was computed differently then, so changes cannot be detected")

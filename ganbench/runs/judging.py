@@ -60,8 +60,9 @@ def judge(bench: Bench, averaged: GAN, best: BestSoFar, kimg: float, seed_of: Ca
 
     Args:
         bench: the protocol's data and judges.
-        averaged: the generator at the end, after ``kimg`` thousand images.
+        averaged: the generator at the end.
         best: the best generator during training.
+        kimg: thousand images that training showed to D.
         seed_of: stream -> seed of this run.
     """
     seeds = [seed_of(f"evaluation-{draw}") for draw in range(bench.protocol.evaluation.draws)]

@@ -49,8 +49,10 @@ def remove(folders: Iterable[Path]) -> None:
 
 
 def tidy(folders: Iterable[Path]) -> None:
-    """Finish what a kill left undone in folders of runs that have their final record: temporary files are removed, and
-    the checkpoint shrinks to the weights."""
+    """Finish what a kill left undone in folders of runs that have their final record.
+
+    Temporary files are removed, and the checkpoint shrinks to the weights.
+    """
     for folder in folders:
         temporary, weights = list(folder.rglob(".*.tmp")), folder / "checkpoint.pt"
         shrinks = weights.exists() and weights.stat().st_mtime_ns < (folder / "record.json").stat().st_mtime_ns

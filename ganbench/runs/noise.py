@@ -14,8 +14,15 @@ from ganbench.runs.siblings import ENOUGH
 
 @dataclass(frozen=True)
 class Judged:
-    """One score, then and now. ``p`` is the chance of a difference at least this large under the noise of so many other
-    ``seeds`` alone, ``adjusted`` the same after Holm's correction over all columns compared."""
+    """One score, then and now.
+
+    Args:
+        column: its name.
+        then, now: its values.
+        seeds: the number of other seeds whose noise it is judged by.
+        p: the chance of a difference at least this large under that noise alone.
+        adjusted: ``p`` after Holm's correction over all columns compared.
+    """
 
     column: str
     then: float
@@ -47,7 +54,8 @@ def judge(then: Record, now: Record, others: Sequence[Record]) -> list[Judged]:
     those with a direction that the record, its repetition and at least two other seeds have.
 
     Args:
-        then, now: the record and its repetition, both successful.
+        then: the record, of a successful run.
+        now: its repetition, successful, too.
         others: successful records of the same row with other seeds.
 
     Returns:

@@ -42,8 +42,9 @@ class Players:
 
 
 def build_players(job: Job, dataset: Dataset) -> Players:
-    """Everything that a job names, its weights drawn from the seed's init stream, its recipe resolved: protocol -> arch
-    -> loss -> tricks -> user.
+    """Everything that a job names, its weights drawn from the seed's init stream, its recipe resolved.
+
+    The recipe is that of the protocol, changed by arch, loss, tricks and user, in this order.
 
     Raises:
         Unsupported: arch, loss, tricks and data do not fit together.
@@ -164,8 +165,13 @@ def build_trick(reference: str) -> Trick:
 
 
 def refuse_unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> None:
-    """Raise Unsupported if the headline scores something that these data lack or this arch does not do. Columns of
-    other metrics are then absent (``unmet_by``)."""
+    """Refuse a headline that scores something that these data lack or this arch does not do.
+
+    Columns of other metrics are then absent (``unmet_by``).
+
+    Raises:
+        Unsupported: the headline cannot be scored.
+    """
     for name, need, what in _unmet(job, gan, dataset, metrics):
         if job.protocol.evaluation.headline in metrics[name].columns:
             raise Unsupported(f"{what}, but the metric '{name}' of {job.protocol.name} needs {need}", _OTHERWISE[need])

@@ -24,8 +24,14 @@ class Unsteady(GanbenchError):
 
 
 class Deviation(NamedTuple):
-    """How far a round is from where it should be, as shares: its product and its step from their medians, how much of
-    the step the process did not compute, and a GPU's clock from its median."""
+    """How far a round is from where it should be, as shares.
+
+    Args:
+        product: of its product from the median.
+        step: of its step from the median.
+        waited: how much of the step the process did not compute.
+        clock: of a GPU's clock from its median.
+    """
 
     product: float
     step: float

@@ -139,8 +139,10 @@ class Run:
         self.emit(Picture(self.job.key, pictures.thumbnail(fakes.x, few.source)))
 
     def _look(self, images: int) -> dict[str, Any]:
-        """The headline on the selection split, with latents of its own; changes no weight. A metric that cannot score
-        such early samples costs a point of the curve, not the run."""
+        """The headline on the selection split, with latents of its own; changes no weight.
+
+        A metric that cannot score such early samples costs a point of the curve, not the run.
+        """
         began, seed, selector = time.perf_counter(), self._seed("selection"), self.bench.selector
         try:
             with preserved_rng(self.device):

@@ -21,8 +21,15 @@ from ganbench.runs.plan import Plan
 
 @dataclass
 class Outcome:
-    """What became of a plan: combinations that do not fit, plugins that are broken, an error that ended everything,
-    workers that died."""
+    """What became of a plan.
+
+    Args:
+        declined: message -> error, of combinations that do not fit.
+        broken: message -> error, of combinations whose plugins are broken.
+        fatal: an error that ended everything.
+        lost: a sentence for each run whose worker died.
+        interrupted: whether the user ended it.
+    """
 
     declined: dict[str, GanbenchError] = field(default_factory=dict)
     broken: dict[str, GanbenchError] = field(default_factory=dict)

@@ -103,8 +103,14 @@ def naming_row(row: str) -> Iterator[None]:
 
 
 def doubts_of(extractor: Extractor, name: str, data: Dataset, logits: Tensor | None) -> list[str]:
-    """Sentences on why an extractor may not suit the data of the plugin ``name``. ``logits`` are those of a few
-    samples."""
+    """Sentences on why an extractor may not suit the data.
+
+    Args:
+        extractor: to be judged.
+        name: of the plugin that the data come from.
+        data: its data.
+        logits: those of a few samples.
+    """
     if not extractor.trained_on or name in extractor.trained_on:
         return []
     known, own = listed(extractor.trained_on), data.spec.classes
@@ -174,8 +180,10 @@ def _refuse_constant(dataset: Dataset) -> None:
 
 
 def _refuse_unknown_columns(shown: Sequence[str], metrics: Mapping[str, Metric]) -> None:
-    """Raise ProtocolError if a column to be shown is none of any metric: a table would leave it out in silence. One of
-    an installed metric that these rules do without is no mistake."""
+    """Raise ProtocolError if a column to be shown is none of any metric: a table would leave it out in silence.
+
+    One of an installed metric that these rules do without is no mistake.
+    """
     known = [column for metric in metrics.values() for column in metric.columns]
     unknown = [name for name in shown if name not in known]
     for installed in plugins.unambiguous("metric") if unknown else ():

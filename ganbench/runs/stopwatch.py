@@ -48,8 +48,10 @@ BUDGET = 2**40
 
 
 class Facts(Struct, frozen=True):
-    """What does not change from round to round: the code, the machine, and the arithmetic (0 where it cannot be
-    counted). ``images`` is the number of real images shown to D in one iteration."""
+    """What does not change from round to round: the code, the machine, and the arithmetic.
+
+    ``images`` is the number of real images shown to D in one iteration. What cannot be counted is 0.
+    """
 
     arch: Component
     loss: Component

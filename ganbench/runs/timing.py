@@ -69,8 +69,10 @@ def time_rows(jobs: Sequence[Job], rounds: int, say: Say, *, tolerance: float = 
 
 
 def write_all(timings: Sequence[Timing], runs: Path) -> Path:
-    """Store timings of one protocol in ``runs``, each in place of an older one of the same code and machine; returns
-    their folder.
+    """Store timings of one protocol in ``runs``, each in place of an older one of the same code and machine.
+
+    Returns:
+        Their folder.
 
     Raises:
         RecordError: a file cannot be written.

@@ -36,8 +36,10 @@ class Ready(Struct, frozen=True):
 
 
 def serve(pipe: Connection, job: Job, threads: int) -> None:
-    """A worker's life: ``Ready``, then an answer to each question, until its parent closes the pipe or is gone; or, at
-    any moment, a ``Refusal``, which is the last answer."""
+    """A worker's life: ``Ready``, then an answer to each question, until its parent closes the pipe or is gone.
+
+    At any moment it may answer with a ``Refusal``, which is the last answer.
+    """
     leave_signals_to_the_parent()
     os.dup2(2, 1)  # what a plugin prints must not mix with the results
     from ganbench.device.determinism import configure

@@ -26,8 +26,11 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def context() -> SpawnContext:
-    """Makes processes, pipes and events. The process that multiprocessing starts for its own use, with the first event,
-    is started here: it, too, imports nothing from the working directory."""
+    """What makes processes, pipes and events.
+
+    The process that multiprocessing starts for its own use, with the first event, is started here: it, too, imports
+    nothing from the working directory.
+    """
     if os.name == "posix":
         with nothing_from_here():
             resource_tracker.ensure_running()
@@ -35,8 +38,9 @@ def context() -> SpawnContext:
 
 
 def start(process: BaseProcess, threads: int) -> None:
-    """Start a spawned process whose native libraries will use this number of threads, without the parent's main
-    module, and without modules of the working directory.
+    """Start a spawned process whose native libraries will use this number of threads.
+
+    It imports neither the parent's main module nor modules of the working directory.
 
     Raises:
         GanbenchError: the system does not allow it.
@@ -64,8 +68,10 @@ def parent_is_gone() -> Callable[[], bool]:
 
 
 def ended_within(process: BaseProcess, seconds: float) -> bool:
-    """Whether a process has ended, or does so in time. (``join`` waits for ever where a plugin wrote into the pipe that
-    it watches.)"""
+    """Whether a process has ended, or does so in time.
+
+    ``join`` waits for ever where a plugin wrote into the pipe that it watches.
+    """
     limit = time.monotonic() + seconds
     while process.is_alive():
         if time.monotonic() > limit:
@@ -94,8 +100,10 @@ class _ThreadsInEnvironment:
 
 @contextmanager
 def _main_left_out() -> Iterator[None]:
-    """A spawned process first imports its parent's main module: the whole command line, which a worker does not need
-    (0.15 s), or a user's script, which would start again. So this hides it."""
+    """Hide the parent's main module, which a spawned process would import first.
+
+    That is the whole command line, which a worker does not need (0.15 s), or a user's script, which would start again.
+    """
     main = vars(sys.modules["__main__"])
     before: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
     main.update(dict.fromkeys(before))
