@@ -2,10 +2,9 @@
 
 import math
 
+from ganbench import GAN, DataSpec, Unsupported, hookimpl
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
-
-from ganbench import GAN, DataSpec, Unsupported, hookimpl
 
 
 def weighted(layer: nn.Module, spectral: bool) -> nn.Module:
@@ -38,11 +37,7 @@ def mlp(before: int, width: int, after: int, spectral: bool = False) -> nn.Modul
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:
-    """Build the players for data of any shape, with layers twice as wide as ``width``.
-
-    Raises:
-        Unsupported: the loss asks for a normalisation of D other than ``"none"`` or ``"spectral"``.
-    """
+    """Build the players for data of any shape, with layers twice as wide as ``width``."""
     if d_norm not in {None, "none", "spectral"}:
         raise Unsupported(f"cannot build D with {d_norm} normalisation, only none or spectral")
     size, units = math.prod(data.shape), 2 * width

@@ -3,9 +3,8 @@
 import math
 
 import torch
-from torch import Tensor
-
 from ganbench import Dataset, DataSpec, Oracle, Split, hookimpl
+from torch import Tensor
 
 ANGLES = 2 * math.pi / 6 * torch.arange(6, dtype=torch.float64)
 CENTRES = torch.stack([ANGLES.cos(), ANGLES.sin()], dim=1)

@@ -1,9 +1,8 @@
 """Random Fourier features: inner products approximate a Gaussian kernel, for any data (Rahimi and Recht 2007)."""
 
 import torch
-from torch import Tensor
-
 from ganbench import Extractor, hookimpl, to_signal
+from torch import Tensor
 
 WAVES, SEED = 256, 0
 

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
+from ganbench import Critic, hookimpl
 from torch import Tensor
 from torch.nn.functional import relu
-
-from ganbench import Critic, hookimpl
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
-
 from ganbench import Evaluation, Goal, hookimpl
+from torch import Tensor
 
 DIRECTIONS = 256
 

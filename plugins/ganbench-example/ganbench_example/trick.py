@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
-
 from ganbench import GAN, DataSpec, Match, Trick, Turn, Unsupported, hookimpl
+from torch import Tensor
 
 FADED = 0.25  # share of the budget after which D sees clearly
 

@@ -1,5 +1,6 @@
 from ganbench import DataSpec
 from ganbench.testing import check_arch
+
 from ganbench_example.arch import Block, ganbench_arch
 
 

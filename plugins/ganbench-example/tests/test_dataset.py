@@ -1,7 +1,7 @@
 import pytest
 import torch
-
 from ganbench.testing import check_dataset
+
 from ganbench_example.dataset import SHARES, ganbench_dataset
 
 

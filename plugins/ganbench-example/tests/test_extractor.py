@@ -1,6 +1,6 @@
 import torch
-
 from ganbench.testing import check_extractor
+
 from ganbench_example.extractor import RandomFourier
 
 

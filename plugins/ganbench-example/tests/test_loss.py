@@ -1,6 +1,6 @@
 import torch
-
 from ganbench.testing import check_loss
+
 from ganbench_example.loss import WassersteinLP
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
-
 from ganbench import DataSpec, Evaluation, Extractor
 from ganbench.testing import check_metric
+
 from ganbench_example.metric import SlicedWasserstein
 
 

@@ -1,9 +1,9 @@
 from types import SimpleNamespace
 
 import torch
-
 from ganbench import Match
 from ganbench.testing import check_trick
+
 from ganbench_example.trick import FADED, Blur, blur
 
 
