@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +12,8 @@ from ganbench.plugins.hookspecs import KINDS
 
 EXAMPLE = scaffold.example()
 LEFT_BY_TOOLS = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", "build", "dist", "runs"}
-POINTS = tomllib.loads((EXAMPLE / "pyproject.toml").read_text("utf-8"))["project"]["entry-points"]
+SETTINGS = tomllib.loads((EXAMPLE / "pyproject.toml").read_text("utf-8"))
+POINTS = SETTINGS["project"]["entry-points"]
 
 
 def test_new_plugin_under_the_examples_own_name_writes_the_example() -> None:
@@ -48,3 +50,15 @@ def test_its_readme_shows_every_kind_at_work() -> None:
         alone = scaffold.cut_down(readme, {kind})
         assert len(scaffold.run_commands(alone)) == 1, kind
         assert f"ganbench_example/{kind}.py" in alone
+
+
+def test_it_is_linted_and_typed_by_the_rules_of_what_it_extends() -> None:
+    ours = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["tool"]
+    own = SETTINGS["tool"]
+    assert own["ruff"]["line-length"] == ours["ruff"]["line-length"]
+    lint, our_lint = own["ruff"]["lint"], ours["ruff"]["lint"]
+    for name in ("select", "pydocstyle", "per-file-ignores"):
+        assert lint[name] == our_lint[name]
+    assert set(lint["ignore"]) <= set(our_lint["ignore"])
+    for name in ("strict", "untyped_calls_exclude"):
+        assert own["mypy"][name] == ours["mypy"][name]
