@@ -35,7 +35,7 @@ from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import wavegan
 from ganbench_baselines.dataset import drums, folder_wav
-from ganbench_baselines.extractor import drums_cnn, train_drums_cnn
+from ganbench_baselines.extractor import drums_cnn, train_cnn, train_drums_cnn
 from ganbench_baselines.metric import fad, fid, inception_score, modes
 from ganbench_baselines.protocol import drums_16k_v1, drums_v1
 
@@ -384,11 +384,9 @@ def test_scores_at_8_and_at_16_khz_have_different_names():
 
 
 def test_accuracy_on_drums_never_heard_is_the_published_one(cnn, kit, published):
-    confidence, assigned = train_drums_cnn.judged(cnn, kit.test.x)
-    assert train_drums_cnn.share(assigned == kit.test.labels) == published["8000"]["held_out_accuracy"] >= 0.99
-    assert train_drums_cnn.share(confidence >= cnn.gate) == pytest.approx(
-        published["8000"]["held_out_passed"], abs=4e-3
-    )
+    confidence, assigned = train_cnn.judged(cnn, kit.test.x)
+    assert train_cnn.share(assigned == kit.test.labels) == published["8000"]["held_out_accuracy"] >= 0.99
+    assert train_cnn.share(confidence >= cnn.gate) == pytest.approx(published["8000"]["held_out_passed"], abs=4e-3)
 
 
 def test_drums_of_16_khz_are_told_apart_too():
@@ -409,8 +407,7 @@ def test_sounds_of_another_rate_than_the_extractor_hears_are_refused_before_trai
 
 
 def test_gate_lets_drums_pass_and_stops_what_is_none(cnn, kit, published):
-    strangers = train_drums_cnn.strangers(kit.test)
-    passed = {k: train_drums_cnn.share(train_drums_cnn.judged(cnn, x)[0] >= cnn.gate) for k, x in strangers.items()}
+    passed = train_cnn.shares_passed(cnn, train_drums_cnn.strangers(kit.test), cnn.gate)
     assert passed == pytest.approx(published["8000"]["strangers_passed"], abs=0.03)
     assert max(passed[name] for name in passed if name != "even blends of two classes") < 0.02
     assert passed["even blends of two classes"] < 0.2
@@ -497,9 +494,9 @@ def test_training_is_reproducible_and_learns(kit):
     recipe = replace(train_drums_cnn.Recipe(), steps=30, batch=16, average=0.5)
     short = Split(kit.train.x[..., :1024].contiguous(), kit.train.labels)
     networks = [train_drums_cnn.train({8000: short}, recipe, seed=3) for _ in range(2)]
-    one, again = (train_drums_cnn.finished(network, short, 8000) for network in networks)
+    one, again = (train_cnn.standardised(drums_cnn.DrumsCNN(8000), network, short.x) for network in networks)
     assert one.weights_hash == again.weights_hash
-    assert (train_drums_cnn.judged(one, short.x)[1] == short.labels).double().mean() > 0.5
+    assert (train_cnn.judged(one, short.x)[1] == short.labels).double().mean() > 0.5
 
 
 # --- fad, is, modes -------------------------------------------------------------------------------------------

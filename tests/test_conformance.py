@@ -350,91 +350,97 @@ def test_maxout_and_dropout_raise_no_false_alarm() -> None:
 # -- every check can fail ----------------------------------------------------------------------------------------------
 
 
-def broken_penalties() -> dict[str, Any]:
-    """Those of ``broken_losses`` that are wrong in the gradient of D with respect to its samples."""
-
-    def constant_penalty(D, real, fake):
-        return ns_d(D, real, fake) + norms(D, real).detach().square().mean()
-
-    def once(D, real, fake):
-        return ns_d(D, real, fake) + (norms(D, torch.lerp(real, fake, torch.rand(()))) - 1).square().mean()
-
-    def blind_penalty(D, real, fake):
-        return ns_d(D, real, fake) + norms(D, real).nan_to_num().square().mean()
-
-    def over_the_batch(D, real, fake):
-        return ns_d(D, real, fake) + (norms(D, real).norm() - 1).square()
-
-    return {
-        "penalty-looks-at-each-sample-by-itself": loss(over_the_batch, ns_g),
-        "penalty-asks-for-a-critic-that-mixes-no-samples": loss(one_sided, ns_g),
-        "penalty-teaches-d": loss(constant_penalty, ns_g),
-        "penalty-points-are-drawn-for-each-sample": loss(once, ns_g),
-        "a-diverged-gradient-shows-in-the-loss": loss(blind_penalty, ns_g),
-    }
+def constant_penalty(D, real, fake):
+    return ns_d(D, real, fake) + norms(D, real).detach().square().mean()
 
 
-def broken_losses() -> dict[str, Any]:
-    """Check -> a loss that it finds."""
-    rng, bias = torch.Generator(), nn.Linear(1, 1)
+def one_point_for_all(D, real, fake):
+    return ns_d(D, real, fake) + (norms(D, torch.lerp(real, fake, torch.rand(()))) - 1).square().mean()
 
-    def marked(D, real, fake):
-        return ns_d(D, real.requires_grad_(True), fake)
 
-    def nan_blind(D, real, fake):
-        return softplus(-D(real)).nanmean() + softplus(D(fake)).nanmean()
+def blind_penalty(D, real, fake):
+    return ns_d(D, real, fake) + norms(D, real).nan_to_num().square().mean()
 
-    def shifted(D, real, fake):
-        return softplus(-D(real)).mean() + softplus(D(fake) - 1).mean()
 
-    def vanishing(D, real, fake):
-        return -(D(fake).sigmoid() + 1e-8).log().mean()
+def over_the_batch(D, real, fake):
+    return ns_d(D, real, fake) + (norms(D, real).norm() - 1).square()
 
-    def probability(D, real, fake):
-        return -D(real).sigmoid().log().mean() - (1 - D(fake).sigmoid()).log().mean()
 
-    def clipped(self, discriminators):
-        for p in (p for D in discriminators for p in D.parameters()):
-            p.data.nan_to_num_().clamp_(-1, 1)
+def marked(D, real, fake):
+    return ns_d(D, real.requires_grad_(True), fake)
 
-    def unbiased(D, real, fake):
-        said = D(fake)
-        return ns_d(D, real, fake) + 0.1 * (said - said.mean()).square().sum() / (len(said) - 1)
 
-    def on_the_cpu(D, real, fake):
-        return ns_d(D, real + 0.1 * torch.randn(real.shape), fake)
+def nan_blind(D, real, fake):
+    return softplus(-D(real)).nanmean() + softplus(D(fake)).nanmean()
 
-    def kept(D, real, fake):
-        return ns_d(D, torch.ones_like(real), fake)
 
-    def greedy(D, real, fake):
-        torch.set_num_threads(2)
-        return ns_d(D, real, fake)
+def shifted(D, real, fake):
+    return softplus(-D(real)).mean() + softplus(D(fake) - 1).mean()
 
-    return {
-        "loss-is-played-on-the-batch-that-is-given": loss(kept, ns_g),
-        "loss-of-a-single-pair-is-a-number-or-an-error": loss(unbiased, ns_g),
-        "loss-follows-its-samples-to-another-device": loss(on_the_cpu, ns_g),
-        "global-switches-stay-as-they-are": loss(greedy, ns_g),
-        "loss-plays-on-every-kind-of-data": loss(lambda D, real, fake: softplus(-D(real)), ns_g),
-        "attributes-are-of-the-contract": loss(ns_d, ns_g, d_norm="layer"),
-        "loss-survives-pickling": loss(ns_d, ns_g, __reduce__=lambda self: (loss, (lambda: 0, ns_g))),
-        "random-numbers-come-from-torchs-default-generator": loss(
-            lambda D, real, fake: ns_d(D, real, fake) + torch.rand((), generator=rng), ns_g
-        ),
-        "gradients-reach-the-right-player": loss(marked, ns_g),
-        "loss-is-a-mean-over-samples": loss(lambda D, real, fake: len(real) * ns_d(D, real, fake), ns_g),
-        "loss-is-finite-at-large-logits": loss(probability, ns_g),
-        "d-learns-to-tell-reals-from-fakes": loss(lambda D, real, fake: ns_d(D, fake, real), ns_g),
-        "g-learns-to-raise-the-logit-of-its-fakes": loss(ns_d, lambda D, real, fake: D(fake).mean()),
-        "g-keeps-a-gradient-at-one-end-at-least": loss(ns_d, vanishing),
-        "both-halves-are-of-one-game": loss(shifted, ns_g),
-        "loss-is-what-it-claims-to-be": loss(ns_d, lambda D, real, fake: -D(fake).mean()),
-        "a-diverged-critic-shows-in-the-loss": loss(nan_blind, ns_g),
-        "after-d-step-hides-no-diverged-weight": loss(ns_d, ns_g, after_d_step=clipped),
-        "no check": bias,
-        **broken_penalties(),
-    }
+
+def vanishing(D, real, fake):
+    return -(D(fake).sigmoid() + 1e-8).log().mean()
+
+
+def probability(D, real, fake):
+    return -D(real).sigmoid().log().mean() - (1 - D(fake).sigmoid()).log().mean()
+
+
+def clipped(self, discriminators):
+    for p in (p for D in discriminators for p in D.parameters()):
+        p.data.nan_to_num_().clamp_(-1, 1)
+
+
+def unbiased(D, real, fake):
+    said = D(fake)
+    return ns_d(D, real, fake) + 0.1 * (said - said.mean()).square().sum() / (len(said) - 1)
+
+
+def on_the_cpu(D, real, fake):
+    return ns_d(D, real + 0.1 * torch.randn(real.shape), fake)
+
+
+def made_up_reals(D, real, fake):
+    return ns_d(D, torch.ones_like(real), fake)
+
+
+def greedy(D, real, fake):
+    torch.set_num_threads(2)
+    return ns_d(D, real, fake)
+
+
+OWN_RNG = torch.Generator()
+
+
+def own_noise(D, real, fake):
+    return ns_d(D, real, fake) + torch.rand((), generator=OWN_RNG)
+
+
+BROKEN_LOSSES: dict[str, Any] = {
+    "loss-is-played-on-the-batch-that-is-given": loss(made_up_reals, ns_g),
+    "loss-of-a-single-pair-is-a-number-or-an-error": loss(unbiased, ns_g),
+    "loss-follows-its-samples-to-another-device": loss(on_the_cpu, ns_g),
+    "global-switches-stay-as-they-are": loss(greedy, ns_g),
+    "loss-plays-on-every-kind-of-data": loss(lambda D, real, fake: softplus(-D(real)), ns_g),
+    "attributes-are-of-the-contract": loss(ns_d, ns_g, d_norm="layer"),
+    "loss-survives-pickling": loss(ns_d, ns_g, __reduce__=lambda self: (loss, (lambda: 0, ns_g))),
+    "random-numbers-come-from-torchs-default-generator": loss(own_noise, ns_g),
+    "gradients-reach-the-right-player": loss(marked, ns_g),
+    "loss-is-a-mean-over-samples": loss(lambda D, real, fake: len(real) * ns_d(D, real, fake), ns_g),
+    "loss-is-finite-at-large-logits": loss(probability, ns_g),
+    "d-learns-to-tell-reals-from-fakes": loss(lambda D, real, fake: ns_d(D, fake, real), ns_g),
+    "g-learns-to-raise-the-logit-of-its-fakes": loss(ns_d, lambda D, real, fake: D(fake).mean()),
+    "g-keeps-a-gradient-at-one-end-at-least": loss(ns_d, vanishing),
+    "both-halves-are-of-one-game": loss(shifted, ns_g),
+    "loss-is-what-it-claims-to-be": loss(ns_d, lambda D, real, fake: -D(fake).mean()),
+    "a-diverged-critic-shows-in-the-loss": loss(nan_blind, ns_g),
+    "after-d-step-hides-no-diverged-weight": loss(ns_d, ns_g, after_d_step=clipped),
+    "penalty-looks-at-each-sample-by-itself": loss(over_the_batch, ns_g),
+    "penalty-asks-for-a-critic-that-mixes-no-samples": loss(one_sided, ns_g),
+    "penalty-teaches-d": loss(constant_penalty, ns_g),
+    "penalty-points-are-drawn-for-each-sample": loss(one_point_for_all, ns_g),
+    "a-diverged-gradient-shows-in-the-loss": loss(blind_penalty, ns_g),
+}
 
 
 def g(features: int = 2) -> nn.Module:
@@ -697,7 +703,7 @@ BROKEN_DATASETS: dict[str, Any] = {
 }
 
 CASES: dict[str, tuple[dict[str, Any], Callable[[Any], list[Finding]]]] = {
-    "loss": (broken_losses(), lambda it: loss_findings(it, like="non-saturating")),
+    "loss": (BROKEN_LOSSES, lambda it: loss_findings(it, like="non-saturating")),
     "arch": (BROKEN_ARCHES, lambda it: arch_findings(it, POINTS)),
     "metric": (BROKEN_METRICS, metric_findings),
     "dataset": (BROKEN_DATASETS, dataset_findings),

@@ -20,7 +20,7 @@ from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import extract, stream
 from ganbench.errors import DataError, Unsupported
 from ganbench_baselines.dataset import digits, stacked_digits
-from ganbench_baselines.extractor import digits_cnn, digits_cnn_fidelity, inception, raw, train_digits_cnn
+from ganbench_baselines.extractor import digits_cnn, digits_cnn_fidelity, inception, raw, train_cnn, train_digits_cnn
 from ganbench_baselines.metric import fid
 from ganbench_baselines.metric.frechet import distance, moments
 
@@ -75,7 +75,7 @@ def test_published_file_speaks_of_the_weights_that_ship(cnn, published):
 
 
 def test_accuracy_on_digits_never_trained_on_is_the_published_one(cnn, data, published):
-    confidence, assigned = train_digits_cnn.judged(cnn, data.test.x)
+    confidence, assigned = train_cnn.judged(cnn, data.test.x)
     correct = (assigned == data.test.labels).sum().item()
     assert correct / 359 >= 0.98
     assert correct == round(published["held_out_accuracy"] * 359)
@@ -83,8 +83,8 @@ def test_accuracy_on_digits_never_trained_on_is_the_published_one(cnn, data, pub
 
 
 def test_gate_lets_digits_pass_and_stops_what_is_none(cnn, data, strangers, published):
-    passed = {k: train_digits_cnn.share(train_digits_cnn.judged(cnn, x)[0] >= cnn.gate) for k, x in strangers.items()}
-    assert train_digits_cnn.share(train_digits_cnn.judged(cnn, data.test.x)[0] >= cnn.gate) > 0.95
+    passed = train_cnn.shares_passed(cnn, strangers, cnn.gate)
+    assert train_cnn.share(train_cnn.judged(cnn, data.test.x)[0] >= cnn.gate) > 0.95
     # eigenvectors have either sign, so another machine may draw another Gaussian of the same shape
     assert passed == pytest.approx(published["strangers_passed"], abs=0.08)
     assert max(passed[name] for name in ("uniform noise", "untrained generator", "negatives", "blank")) < 0.01
@@ -142,7 +142,7 @@ def test_stacked_digits_are_read_channel_by_channel(cnn):
 @pytest.mark.parametrize("resolution", [8, 12, 28, 64])
 def test_digits_of_another_size_are_resized(cnn, resolution):
     test = digits.load(resolution)[1]
-    assert (train_digits_cnn.judged(cnn, test.x)[1] == test.labels).double().mean() > 0.97
+    assert (train_cnn.judged(cnn, test.x)[1] == test.labels).double().mean() > 0.97
 
 
 @pytest.mark.parametrize(
@@ -243,39 +243,41 @@ def test_torch_fidelity_gets_the_features_of_stacked_digits_but_no_single_set_of
 
 
 def test_no_digit_is_judged_by_a_network_that_was_trained_on_it(monkeypatch, data):
-    def remember(network, split):
-        return split
+    def remember(extractor, network, x):
+        return x
 
     def look_up(trained_on, x):
-        seen = {row.numpy().tobytes() for row in trained_on.x}
+        seen = {row.numpy().tobytes() for row in trained_on}
         assert len(trained_on) + len(x) == 1438
         assert seen.isdisjoint(row.numpy().tobytes() for row in x)
         return x.flatten(1).double().mean(dim=1), x.flatten(1).long().sum(dim=1)
 
     monkeypatch.setattr(train_digits_cnn, "train", lambda split, recipe, seed: None)
-    monkeypatch.setattr(train_digits_cnn, "finished", remember)
+    monkeypatch.setattr(train_digits_cnn, "standardised", remember)
     monkeypatch.setattr(train_digits_cnn, "judged", look_up)
-    confidence, assigned = train_digits_cnn.out_of_fold(data.train, train_digits_cnn.Recipe())
-    assert torch.equal(assigned, data.train.x.flatten(1).long().sum(dim=1))  # back in the order of the split
-    assert torch.equal(confidence, data.train.x.flatten(1).double().mean(dim=1))
+    given = train_digits_cnn.out_of_fold(data.train, train_digits_cnn.Recipe())
+    assert torch.equal(given.assigned, data.train.x.flatten(1).long().sum(dim=1))  # back in the order of the split
+    assert torch.equal(given.confidence, data.train.x.flatten(1).double().mean(dim=1))
 
 
 def test_training_is_reproducible_and_learns(data):
     recipe = train_digits_cnn.Recipe(epochs=6, average=0.5)
     some = Split(data.train.x[:640], data.train.labels[:640])
-    one, again = (train_digits_cnn.finished(train_digits_cnn.train(some, recipe, seed=3), some) for _ in range(2))
+    networks = [train_digits_cnn.train(some, recipe, seed=3) for _ in range(2)]
+    one, again = (train_cnn.standardised(digits_cnn.DigitsCNN(), network, some.x) for network in networks)
     assert one.weights_hash == again.weights_hash
-    assert (train_digits_cnn.judged(one, some.x)[1] == some.labels).double().mean() > 0.5
+    assert (train_cnn.judged(one, some.x)[1] == some.labels).double().mean() > 0.5
 
 
 def test_gate_is_the_strictest_that_enough_digits_pass():
     confidence = torch.tensor([0.85] * 30 + [0.92] * 970)
-    assert train_digits_cnn.choose_gate(confidence) == 0.8
-    assert train_digits_cnn.choose_gate(confidence[10:]) == 0.9
+    assert train_cnn.choose_gate(confidence) == 0.8
+    assert train_cnn.choose_gate(confidence[10:]) == 0.9
 
 
 def test_confusion_has_the_true_class_in_its_rows():
-    counts = train_digits_cnn.confusion(torch.tensor([3, 3, 9]), torch.tensor([3, 5, 9]))
+    given = train_cnn.Answers(torch.tensor([3, 3, 9]), torch.ones(3), torch.tensor([3, 5, 9]))
+    counts = train_cnn.confusion(10, 0.5, given)
     assert counts[3, 5] == counts[3, 3] == counts[9, 9] == 1
     assert counts.sum() == 3
 

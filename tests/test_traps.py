@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import torch
+from planted import assert_found
 from torch import Tensor, nn
 
 from ganbench import GAN, DataSpec, Split
@@ -68,13 +69,10 @@ def clean() -> dict[Any, list[Finding]]:
     return {}
 
 
-def names(findings: Iterable[Finding]) -> set[str]:
-    return {finding.check for finding in findings}
-
-
-def assert_found(check: str, clean: list[Finding], planted: list[Finding]) -> None:
+def assert_trapped(kind: str, check: str, clean: list[Finding], planted: list[Finding]) -> None:
+    """The check finds the trap, and nothing is found without it."""
     assert clean == []
-    assert check in names(planted)
+    assert_found(kind, check, planted)
 
 
 # -- losses ------------------------------------------------------------------------------------------------------------
@@ -90,7 +88,7 @@ def trap_in_loss(copied: Copied, clean: dict) -> Callable[..., None]:
             clean[loss, like] = loss_findings(copied(module).ganbench_loss(), like)
         if penalties:
             changes = (*changes, (PENALTIES, copied(PENALTIES, *penalties).__name__))
-        assert_found(check, clean[loss, like], loss_findings(copied(module, *changes).ganbench_loss(), like))
+        assert_trapped("loss", check, clean[loss, like], loss_findings(copied(module, *changes).ganbench_loss(), like))
 
     return plant
 
@@ -245,7 +243,7 @@ def trap_in_arch(copied: Copied, clean: dict) -> Callable[..., None]:
             clean[arch] = arch_findings(copied(module), data, width=4)
         if blocks:
             changes = (*changes, (BLOCKS, copied(BLOCKS, *blocks).__name__))
-        assert_found(check, clean[arch], arch_findings(copied(module, *changes), data, width=4))
+        assert_trapped("arch", check, clean[arch], arch_findings(copied(module, *changes), data, width=4))
 
     return plant
 
@@ -285,7 +283,7 @@ def test_an_arch_that_is_never_told_the_normalisation_may_not_mix_samples_unseen
         ("layers.append(nn.BatchNorm2d(after))", "layers.append(Centred())"),
     )
     module = copied(f"{BASELINES}.arch.dcgan", *unasked, (BLOCKS, blocks.__name__))
-    assert "d-judges-each-sample-by-itself" in names(arch_findings(module, IMAGES, width=4))
+    assert_found("arch", "d-judges-each-sample-by-itself", arch_findings(module, IMAGES, width=4))
 
 
 def test_an_arch_that_shows_d_one_real_batch_for_ever_is_found(trap_in_arch) -> None:
@@ -390,7 +388,7 @@ def trap_in_trick(copied: Copied, clean: dict) -> Callable[..., None]:
         module = f"{BASELINES}.trick.{trick}"
         if trick not in clean:
             clean[trick] = trick_findings(copied(module))
-        assert_found(check, clean[trick], trick_findings(copied(module, *changes)))
+        assert_trapped("trick", check, clean[trick], trick_findings(copied(module, *changes)))
 
     return plant
 
@@ -429,7 +427,7 @@ def trap_in_metric(copied: Copied, clean: dict) -> Callable[..., None]:
         module = f"{BASELINES}.metric.{metric}"
         if metric not in clean:
             clean[metric] = metric_findings(copied(module).ganbench_metric())
-        assert_found(check, clean[metric], metric_findings(copied(module, *changes).ganbench_metric()))
+        assert_trapped("metric", check, clean[metric], metric_findings(copied(module, *changes).ganbench_metric()))
 
     return plant
 
@@ -496,23 +494,23 @@ def test_a_column_that_points_the_wrong_way_is_found(trap_in_metric, metric, col
 # -- datasets ----------------------------------------------------------------------------------------------------------
 
 
-def assert_found_in_data(check: str, clean: ModuleType, planted: ModuleType) -> None:
+def assert_trapped_in_data(check: str, clean: ModuleType, planted: ModuleType) -> None:
     findings = [dataset_findings(lambda m=module: m.ganbench_dataset(resolution=None)) for module in (clean, planted)]
-    assert_found(check, *findings)
+    assert_trapped("dataset", check, *findings)
 
 
 def test_a_ring_whose_end_is_its_beginning_is_found(copied: Copied) -> None:
     ring = f"{BASELINES}.dataset.ring"
     steps = "2 * math.pi / MODES * torch.arange(MODES, dtype=torch.float64)"
     seven = copied(ring, (steps, "torch.linspace(0, 2 * math.pi, MODES, dtype=torch.float64)"))
-    assert_found_in_data("modes-are-as-the-oracle-says", copied(ring), seven)
+    assert_trapped_in_data("modes-are-as-the-oracle-says", copied(ring), seven)
 
 
 def test_data_drawn_from_the_programs_random_numbers_are_found(copied: Copied) -> None:
     mixture, ring = f"{BASELINES}.dataset.gaussian_mixture", f"{BASELINES}.dataset.ring"
     loose = copied(mixture, ("torch.randint(len(centres), (n,), generator=rng)", "torch.randint(len(centres), (n,))"))
     planted = copied(ring, (mixture, loose.__name__))
-    assert_found_in_data("building-twice-gives-the-same-data", copied(ring), planted)
+    assert_trapped_in_data("building-twice-gives-the-same-data", copied(ring), planted)
 
 
 @pytest.mark.parametrize("filtered", ["size=16, mode='nearest'", "size=16, mode='bicubic'"])
@@ -521,14 +519,14 @@ def test_held_out_images_that_were_resized_in_another_way_are_found(copied: Copi
     other = f"interpolate(raw[:, :-1].float().view(-1, 1, NATIVE, NATIVE) * (255 / 16), {filtered})"
     twice = f"held = {other}.round().to(torch.uint8)\n    return whole[train], Split(held, whole.labels)[test]"
     planted = copied(digits, ("return whole[train], whole[test]", twice))
-    assert_found_in_data("train-and-test-took-the-same-road", copied(digits), planted)
+    assert_trapped_in_data("train-and-test-took-the-same-road", copied(digits), planted)
 
 
 def test_a_split_by_file_order_is_found(copied: Copied) -> None:
     digits = f"{BASELINES}.dataset.digits"
     by_order = "train, test = (part for part in whole.labels.argsort().split([1438, 359]))"
     planted = copied(digits, ("train, test = stratified_split(whole.labels, TEST_SHARE, SPLIT_SEED)", by_order))
-    assert_found_in_data("train-and-test-hold-the-same-classes", copied(digits), planted)
+    assert_trapped_in_data("train-and-test-hold-the-same-classes", copied(digits), planted)
 
 
 # -- the core ----------------------------------------------------------------------------------------------------------

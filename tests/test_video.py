@@ -28,7 +28,7 @@ from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import video_layers, videogan, videogan_two_critic
 from ganbench_baselines.dataset import digits, moving_digits
-from ganbench_baselines.extractor import clips_cnn, digits_cnn, train_clips_cnn
+from ganbench_baselines.extractor import clips_cnn, digits_cnn, train_clips_cnn, train_cnn
 from ganbench_baselines.loss import non_saturating, r1, rpgan_r1_r2
 from ganbench_baselines.metric import frames, frechet, motion
 from ganbench_baselines.protocol import moving_digits_64_v1, moving_digits_v1
@@ -180,10 +180,10 @@ def test_published_file_speaks_of_the_weights_that_ship(cnn, published):
 
 def test_clips_of_held_out_digits_and_their_directions_are_told_as_published(cnn, published):
     clips, place, velocity = train_clips_cnn.once(digits.load(12)[1])
-    confidence, assigned = train_clips_cnn.judged(cnn, clips.x)
-    assert train_clips_cnn.share(assigned == clips.labels) == pytest.approx(published["held_out_accuracy"], abs=0.003)
-    assert train_clips_cnn.share(confidence >= cnn.gate) == pytest.approx(published["held_out_passed"], abs=0.01)
-    told = train_clips_cnn.share(train_clips_cnn.told_directions(cnn, clips, place, velocity))
+    confidence, assigned = train_cnn.judged(cnn, clips.x)
+    assert train_cnn.share(assigned == clips.labels) == pytest.approx(published["held_out_accuracy"], abs=0.003)
+    assert train_cnn.share(confidence >= cnn.gate) == pytest.approx(published["held_out_passed"], abs=0.01)
+    told = train_cnn.share(train_clips_cnn.told_directions(cnn, clips, place, velocity))
     assert told == pytest.approx(published["held_out_directions"], abs=0.01)
     assert published["held_out_accuracy"] > 0.98
     assert published["held_out_directions"] > 0.95
@@ -216,7 +216,7 @@ def test_features_tell_clips_that_stand_still_or_are_out_of_order_from_real_ones
 def test_what_shows_no_single_digit_does_not_pass_the_gate(cnn, data, published):
     odd = train_clips_cnn.strangers(data, 300)
     for name in ("changing digit", "two digits at once", "uniform noise", "backgrounds", "blurred"):
-        passed = train_clips_cnn.share(train_clips_cnn.judged(cnn, odd[name])[0] >= cnn.gate)
+        passed = train_cnn.share(train_cnn.judged(cnn, odd[name])[0] >= cnn.gate)
         assert passed == pytest.approx(published["strangers_passed"][name], abs=0.05)
 
 
@@ -224,7 +224,7 @@ def test_what_shows_no_single_digit_does_not_pass_the_gate(cnn, data, published)
 def test_clips_of_other_sizes_and_lengths_are_read(cnn, monkeypatch, argument, resolution):
     monkeypatch.setattr(moving_digits, "MOST", 400)
     test = moving_digits.ganbench_dataset(argument=argument, resolution=resolution).test
-    assert (train_clips_cnn.judged(cnn, test.x)[1] == test.labels).double().mean() > 0.9
+    assert (train_cnn.judged(cnn, test.x)[1] == test.labels).double().mean() > 0.9
 
 
 def test_a_grey_clip_in_three_channels_is_read_as_one_in_one(cnn, data):

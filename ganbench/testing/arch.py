@@ -19,7 +19,7 @@ from ganbench.errors import ProtocolError, Unsupported
 from ganbench.plugins.source import Source
 from ganbench.testing import critic, sampling, switches, training
 from ganbench.testing.built import SAMPLES, Built, flat, sampled, some, without_gradient
-from ganbench.testing.findings import Checks, ConformanceError, Finding, seeded
+from ganbench.testing.findings import Checks, Finding, Findings, raising, seeded
 from ganbench.testing.given import Builder
 
 CHECKS: Checks[Built] = Checks("arch")
@@ -45,7 +45,7 @@ def arch_findings(
     width: int = 8,
     z_dim: int = 8,
     skip: Collection[str] = (),
-) -> list[Finding]:
+) -> Findings:
     """List everything wrong with an architecture, without raising.
 
     It is built once for each normalisation of D that a loss can ask for. A finding that several of them share is
@@ -77,21 +77,10 @@ def arch_findings(
             if cases:
                 fits = True
                 break
-    return found if fits else [_declined_everything(data)]
+    return Findings(builder.title, found if fits else [_declined_everything(data)])
 
 
-def check_arch(
-    build: Build,
-    data: DataSpec | None = None,
-    *,
-    width: int = 8,
-    z_dim: int = 8,
-    skip: Collection[str] = (),
-) -> None:
-    """Raise one ``ConformanceError`` with everything wrong with an architecture. See ``arch_findings``."""
-    found = arch_findings(build, data, width=width, z_dim=z_dim, skip=skip)
-    if found:
-        raise ConformanceError(Builder("arch", build).title, found)
+check_arch = raising(arch_findings)
 
 
 # -- building ----------------------------------------------------------------------------------------------------------

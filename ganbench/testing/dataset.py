@@ -12,9 +12,8 @@ from torch import Tensor
 
 from ganbench.contracts.data import Dataset, Split, to_signal
 from ganbench.plugins.source import Source
-from ganbench.testing import switches
-from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, rng, seeded
-from ganbench.testing.given import Builder
+from ganbench.testing.findings import Checks, Finding, Findings, global_states, moved, raising, rng, seeded
+from ganbench.testing.given import Builder, Made
 
 MOST_TWINS = 0.5
 CHECKS: Checks[DataCase] = Checks("dataset")
@@ -37,7 +36,7 @@ class DataCase:
         return {"train": self.data.train, "test": self.data.test}
 
 
-def dataset_findings(dataset: Given, skip: Collection[str] = ()) -> list[Finding]:
+def dataset_findings(dataset: Given, skip: Collection[str] = ()) -> Findings:
     """List everything wrong with a dataset. Nothing is raised but what building it raises.
 
     Args:
@@ -52,20 +51,13 @@ def dataset_findings(dataset: Given, skip: Collection[str] = ()) -> list[Finding
     """
     CHECKS.refuse_unknown(skip)
     if isinstance(dataset, Dataset):
-        return CHECKS.run(DataCase(dataset, None), skip)
-    builder = Builder("dataset", dataset)
-    with seeded(0), switches.switches_kept() as changed:
-        built = builder()
-    found = [] if switches.NAME in skip else switches.findings_of(changed)
-    return found + CHECKS.run(DataCase(built, builder), skip)
+        subject = Made(f"the dataset {dataset.name}", dataset)
+    else:
+        subject = Builder("dataset", dataset).made()
+    return Findings(subject.title, CHECKS.run(DataCase(subject.it, subject.builder), skip, subject.turned))
 
 
-def check_dataset(dataset: Given, skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything wrong with a dataset. See ``dataset_findings``."""
-    found = dataset_findings(dataset, skip)
-    if found:
-        title = f"the dataset {dataset.name}" if isinstance(dataset, Dataset) else Builder("dataset", dataset).title
-        raise ConformanceError(title, found)
+check_dataset = raising(dataset_findings)
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------

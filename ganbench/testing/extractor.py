@@ -16,8 +16,8 @@ from ganbench.contracts.extractor import Extractor
 from ganbench.errors import Unsupported
 from ganbench.plugins.source import Source
 from ganbench.testing.device import clash
-from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, rng, seeded
-from ganbench.testing.given import Made, made
+from ganbench.testing.findings import Checks, Finding, Findings, global_states, moved, raising, rng, seeded
+from ganbench.testing.given import made
 
 CHECKS: Checks[ExtractorCase] = Checks("extractor")
 Given = Extractor | str | Source | ModuleType | Callable[..., Extractor]
@@ -69,7 +69,7 @@ def stored(data: DataSpec, n: int = SAMPLES, seed: int = 1) -> Tensor:
     return (x * 256).to(torch.uint8) if data.bounded else 2 * x - 1
 
 
-def extractor_findings(extractor: Given, data: DataSpec | None = None, skip: Collection[str] = ()) -> list[Finding]:
+def extractor_findings(extractor: Given, data: DataSpec | None = None, skip: Collection[str] = ()) -> Findings:
     """List everything wrong with an extractor, without raising.
 
     Args:
@@ -83,20 +83,12 @@ def extractor_findings(extractor: Given, data: DataSpec | None = None, skip: Col
         DataError: its weights cannot be loaded.
         TypeError: a class was given.
     """
-    return _findings(made("extractor", extractor), data, skip)
-
-
-def check_extractor(extractor: Given, data: DataSpec | None = None, skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything wrong with an extractor. See ``extractor_findings``."""
     subject = made("extractor", extractor)
-    found = _findings(subject, data, skip)
-    if found:
-        raise ConformanceError(subject.title, found)
-
-
-def _findings(subject: Made, data: DataSpec | None, skip: Collection[str]) -> list[Finding]:
     case = ExtractorCase(subject.it, EXAMPLES if data is None else (data,), subject.builder)
-    return CHECKS.run(case, skip, subject.turned)
+    return Findings(subject.title, CHECKS.run(case, skip, subject.turned))
+
+
+check_extractor = raising(extractor_findings)
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import random
 import traceback
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -25,15 +26,18 @@ __all__ = [
     "Checks",
     "ConformanceError",
     "Finding",
+    "Findings",
     "announced_to",
     "global_states",
     "moved",
     "number",
+    "raising",
     "rng",
     "seeded",
 ]
 
 Subject = TypeVar("Subject")
+Arguments = ParamSpec("Arguments")
 _announce: ContextVar[Callable[[str], None]] = ContextVar("announce", default=lambda check: None)
 
 
@@ -46,6 +50,30 @@ class ConformanceError(AssertionError):
         listing = "\n\n".join(f"{number}. {finding}" for number, finding in enumerate(findings, 1))
         super().__init__(f"{subject} fails {count}\n\n{listing}")
         self.findings = tuple(findings)
+
+
+class Findings(list[Finding]):
+    """Everything wrong with one plugin; ``subject`` names it, as in "the loss minimax (ganbench 1.0)"."""
+
+    def __init__(self, subject: str, found: Iterable[Finding]) -> None:
+        super().__init__(found)
+        self.subject = subject
+
+
+def raising(findings_of: Callable[Arguments, Findings]) -> Callable[Arguments, None]:
+    """Make ``check_loss`` of ``loss_findings``: it takes the same arguments, and raises what the other one lists."""
+
+    @wraps(findings_of)
+    def check(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        found = findings_of(*args, **kwargs)
+        if found:
+            raise ConformanceError(found.subject, found)
+
+    name = findings_of.__name__
+    check.__name__ = check.__qualname__ = f"check_{name.removesuffix('_findings')}"
+    check.__doc__ = f"Raise one ``ConformanceError`` with everything wrong. The arguments are those of ``{name}``."
+    check.__signature__ = inspect.signature(findings_of).replace(return_annotation=None)  # type: ignore[attr-defined]
+    return check
 
 
 class Checks(Generic[Subject]):

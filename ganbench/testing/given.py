@@ -11,6 +11,7 @@ from typing import Any
 from ganbench import plugins
 from ganbench.plugins.loading import load
 from ganbench.plugins.source import Source
+from ganbench.testing.findings import seeded
 from ganbench.testing.switches import switches_kept
 
 ARGUMENTS: dict[str, Any] = {"argument": "", "resolution": None, "settings": {}}
@@ -53,6 +54,12 @@ class Builder:
         known = ARGUMENTS | {"argument": self.argument} | arguments
         return self._hook(**{name: known[name] for name in self._given if name in known})
 
+    def made(self) -> Made:
+        """Build it, and see which switches that changes."""
+        with seeded(0), switches_kept() as turned:
+            it = self()
+        return Made(self.title, it, self, tuple(turned))
+
 
 @dataclass(frozen=True)
 class Made:
@@ -78,10 +85,7 @@ def made(kind: str, given: Any) -> Made:
         )
     hooked = inspect.isfunction(given) and (given.__name__ == f"ganbench_{kind}" or hasattr(given, "ganbench_impl"))
     if isinstance(given, (str, Source, ModuleType)) or hooked:
-        builder = Builder(kind, given)
-        with switches_kept() as turned:
-            it = builder()
-        return Made(builder.title, it, builder, tuple(turned))
+        return Builder(kind, given).made()
     return Made(f"the {kind} {type(given).__name__}", given)
 
 

@@ -30,7 +30,7 @@ from ganbench.plugins.source import Source
 from ganbench.testing.finding import Finding
 
 Depth = Literal["build", "check"]
-Status = Literal["ok", "found", "declined", "unusable"]
+HealthStatus = Literal["ok", "found", "declined", "unusable"]
 PRELOADED = ["ganbench.testing.installed", "torch._dynamo"]
 """Imported before any plugin. torch loads the second at the first layer on the meta device, which takes a second and
 more."""
@@ -51,7 +51,7 @@ class Health:
     """
 
     source: Source
-    status: Status
+    status: HealthStatus
     message: str = ""
     hint: str = ""
     traceback: str = ""

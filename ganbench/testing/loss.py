@@ -17,9 +17,9 @@ from ganbench.errors import ProtocolError
 from ganbench.plugins.source import Source
 from ganbench.testing import penalty
 from ganbench.testing.device import clash
-from ganbench.testing.findings import TORCH, Checks, ConformanceError, Finding, global_states, moved, number, seeded
+from ganbench.testing.findings import TORCH, Checks, Finding, Findings, global_states, moved, number, raising, seeded
 from ganbench.testing.games import FORMS, at, departures, fake_half, fit_logistic, real_half
-from ganbench.testing.given import Made, made
+from ganbench.testing.given import made
 from ganbench.testing.members import changing, misspelt
 from ganbench.testing.probes import FAKE, REAL, LossCase, Told, small_critic, told
 
@@ -29,7 +29,7 @@ Given = Loss | str | Source | ModuleType | Callable[..., Loss]
 SHAPES = {"points": (2,), "audio": (1, 16), "images": (3, 8, 8), "video": (3, 4, 4, 4)}
 
 
-def loss_findings(loss: Given, like: str = "", skip: Collection[str] = ()) -> list[Finding]:
+def loss_findings(loss: Given, like: str = "", skip: Collection[str] = ()) -> Findings:
     """List everything wrong with a loss, without raising.
 
     Args:
@@ -42,21 +42,13 @@ def loss_findings(loss: Given, like: str = "", skip: Collection[str] = ()) -> li
         PluginError: no loss is installed under that name, or it cannot be used.
         TypeError: a class was given.
     """
-    return _findings(made("loss", loss), like, skip)
-
-
-def check_loss(loss: Given, like: str = "", skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything wrong with a loss. See ``loss_findings``."""
-    subject = made("loss", loss)
-    found = _findings(subject, like, skip)
-    if found:
-        raise ConformanceError(subject.title, found)
-
-
-def _findings(subject: Made, like: str, skip: Collection[str]) -> list[Finding]:
     if like and like not in FORMS:
         raise ValueError(f"no textbook loss is called {like!r}; choose from {', '.join(FORMS)}")
-    return CHECKS.run(LossCase(subject.it, like), skip, subject.turned)
+    subject = made("loss", loss)
+    return Findings(subject.title, CHECKS.run(LossCase(subject.it, like), skip, subject.turned))
+
+
+check_loss = raising(loss_findings)
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from ganbench.contracts.metric import NEEDS, Absent, Goal, Metric
 from ganbench.contracts.protocol import Protocol, parse
 from ganbench.errors import Unsupported, listed
 from ganbench.plugins.source import Source
-from ganbench.testing.findings import Checks, ConformanceError, Finding, global_states, moved, seeded
-from ganbench.testing.given import Made, made
+from ganbench.testing.findings import Checks, Finding, Findings, global_states, moved, raising, seeded
+from ganbench.testing.given import made
 from ganbench.testing.worlds import World, clips, images, line, of_data, points
 
 CHECKS: Checks[MetricCase] = Checks("metric")
@@ -61,7 +61,7 @@ def _numbers(returned: Mapping[str, float | Absent]) -> dict[str, float]:
     return {name: float(value) for name, value in returned.items() if not isinstance(value, Absent)}
 
 
-def metric_findings(metric: Given, skip: Collection[str] = ()) -> list[Finding]:
+def metric_findings(metric: Given, skip: Collection[str] = ()) -> Findings:
     """List everything wrong with a metric, without raising.
 
     It is tried on images with a classifier and on points with an oracle, 300 reals and 300 fakes each, and may decline
@@ -77,21 +77,13 @@ def metric_findings(metric: Given, skip: Collection[str] = ()) -> list[Finding]:
         PluginError: no metric is installed under that name, or it cannot be used.
         TypeError: a class was given.
     """
-    return _findings(made("metric", metric), skip)
-
-
-def check_metric(metric: Given, skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything wrong with a metric. See ``metric_findings``."""
     subject = made("metric", metric)
-    found = _findings(subject, skip)
-    if found:
-        raise ConformanceError(subject.title, found)
-
-
-def _findings(subject: Made, skip: Collection[str]) -> list[Finding]:
     home = partial(_home_of, subject.builder.name if subject.builder else "")
     case = MetricCase(subject.it, (images(), points()), (line(), clips()), home)
-    return CHECKS.run(case, skip, subject.turned)
+    return Findings(subject.title, CHECKS.run(case, skip, subject.turned))
+
+
+check_metric = raising(metric_findings)
 
 
 def _home_of(name: str) -> tuple[World, ...]:
@@ -100,17 +92,10 @@ def _home_of(name: str) -> tuple[World, ...]:
         rules = plugins.build(source)
         protocol = rules if isinstance(rules, Protocol) else parse(rules, str(source))
         if name and name in protocol.evaluation.metrics and protocol.evaluation.extractor:
-            found = [
-                plugins.find_for(protocol.name, *named)
-                for named in (("dataset", protocol.dataset), ("extractor", protocol.evaluation.extractor))
-            ]
-            data, extractor = (
-                plugins.build(of, argument=of.argument, resolution=protocol.resolution)
-                if of.kind == "dataset"
-                else plugins.build(of, argument=of.argument)
-                for of in found
-            )
-            return (of_data(data, extractor),)
+            data = plugins.find_for(protocol.name, "dataset", protocol.dataset)
+            extractor = plugins.find_for(protocol.name, "extractor", protocol.evaluation.extractor)
+            built = plugins.build(data, argument=data.argument, resolution=protocol.resolution)
+            return (of_data(built, plugins.build(extractor, argument=extractor.argument)),)
     return ()
 
 

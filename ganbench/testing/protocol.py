@@ -24,12 +24,12 @@ from ganbench.evaluation import yardsticks
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.plugins.source import Source
-from ganbench.testing.findings import Checks, ConformanceError, Finding, seeded
+from ganbench.testing.findings import Checks, Finding, Findings, raising, seeded
 from ganbench.testing.given import Builder, Made, made
 
 CHECKS: Checks[ProtocolCase] = Checks("protocol")
-Rules = Protocol | Mapping[str, Any]
-Given = Rules | str | Path | Source | ModuleType | Callable[..., Rules]
+ProtocolOrMapping = Protocol | Mapping[str, Any]
+Given = ProtocolOrMapping | str | Path | Source | ModuleType | Callable[..., ProtocolOrMapping]
 JUDGED = 200
 """Samples in the trial evaluation."""
 
@@ -38,7 +38,7 @@ JUDGED = 200
 class ProtocolCase:
     """Rules under test, the name that they are installed under (empty if none), and how to build them again."""
 
-    rules: Rules
+    rules: ProtocolOrMapping
     name: str = ""
     again: Builder | None = None
 
@@ -69,12 +69,12 @@ class ProtocolCase:
         return found
 
 
-def _parsed(rules: Rules) -> Protocol:
+def _parsed(rules: ProtocolOrMapping) -> Protocol:
     plain = msgspec.to_builtins(rules) if isinstance(rules, Protocol) else rules
     return parse(plain, "the protocol")
 
 
-def protocol_findings(protocol: Given, skip: Collection[str] = ()) -> list[Finding]:
+def protocol_findings(protocol: Given, skip: Collection[str] = ()) -> Findings:
     """List everything wrong with a protocol, without raising. Its data are loaded if they are on this machine.
 
     Args:
@@ -87,26 +87,18 @@ def protocol_findings(protocol: Given, skip: Collection[str] = ()) -> list[Findi
         GanbenchError: no protocol is installed under that name, or the file cannot be read.
         TypeError: a class was given.
     """
-    return _findings(_subject(protocol), skip)
-
-
-def check_protocol(protocol: Given, skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything wrong with a protocol. See ``protocol_findings``."""
     subject = _subject(protocol)
-    found = _findings(subject, skip)
-    if found:
-        raise ConformanceError(subject.title, found)
+    name = subject.builder.name if subject.builder else ""
+    return Findings(subject.title, CHECKS.run(ProtocolCase(subject.it, name, subject.builder), skip, subject.turned))
+
+
+check_protocol = raising(protocol_findings)
 
 
 def _subject(given: Given) -> Made:
     if isinstance(given, Path) or (isinstance(given, str) and given.endswith(".toml")):
         return Made(f"the protocol {given}", read_toml(Path(given)))
     return made("protocol", given)
-
-
-def _findings(subject: Made, skip: Collection[str]) -> list[Finding]:
-    name = subject.builder.name if subject.builder else ""
-    return CHECKS.run(ProtocolCase(subject.it, name, subject.builder), skip, subject.turned)
 
 
 # -- the rules ---------------------------------------------------------------------------------------------------------

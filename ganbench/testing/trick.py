@@ -22,8 +22,8 @@ from ganbench.plugins.source import Source
 from ganbench.testing import arch, critic
 from ganbench.testing import loss as losses
 from ganbench.testing.built import flat, some, total_of
-from ganbench.testing.findings import TORCH, Checks, ConformanceError, Finding, global_states, moved, seeded
-from ganbench.testing.given import Made, made
+from ganbench.testing.findings import TORCH, Checks, Finding, Findings, global_states, moved, raising, seeded
+from ganbench.testing.given import made
 from ganbench.testing.members import changing, misspelt
 from ganbench.testing.probes import LossCase
 from ganbench.testing.stage import DATA, Stage, TrickCase
@@ -36,7 +36,7 @@ NOT_ITS_DOING = ("normalisation-of-d-is-as-asked", "d-judges-each-sample-by-itse
 """Checks of an arch that a trick may fail: normalising D, and comparing the samples of a batch, are tricks."""
 
 
-def trick_findings(trick: Given, skip: Collection[str] = ()) -> list[Finding]:
+def trick_findings(trick: Given, skip: Collection[str] = ()) -> Findings:
     """List everything wrong with a trick, without raising.
 
     It is tried on sound players for points and for images, and around sound losses; it may decline some of them.
@@ -50,22 +50,14 @@ def trick_findings(trick: Given, skip: Collection[str] = ()) -> list[Finding]:
         PluginError: no trick is installed under that name, or it cannot be used.
         TypeError: a class was given.
     """
-    return _findings(made("trick", trick), skip)
-
-
-def check_trick(trick: Given, skip: Collection[str] = ()) -> None:
-    """Raise one ``ConformanceError`` with everything wrong with a trick. See ``trick_findings``."""
     subject = made("trick", trick)
-    found = _findings(subject, skip)
-    if found:
-        raise ConformanceError(subject.title, found)
-
-
-def _findings(subject: Made, skip: Collection[str]) -> list[Finding]:
     builder = subject.builder
     takes = builder is not None and "argument" in builder.takes
     ask = (lambda argument: builder(argument=argument)) if builder and takes else None
-    return CHECKS.run(TrickCase(subject.it, ask), skip, subject.turned)
+    return Findings(subject.title, CHECKS.run(TrickCase(subject.it, ask), skip, subject.turned))
+
+
+check_trick = raising(trick_findings)
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------

@@ -11,41 +11,43 @@ or of several, to be spread over all classes.
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import interpolate, one_hot, smooth_l1_loss
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ganbench import Dataset, Split, extract, quantise, to_signal
 from ganbench_baselines.dataset import digits, moving_digits
 from ganbench_baselines.extractor.clips_cnn import CLASSES, SIDE, ClipsCNN, Network
+from ganbench_baselines.extractor.train_cnn import (
+    CPU,
+    Optimisation,
+    answers,
+    choose_gate,
+    confusion,
+    share,
+    shares_passed,
+    standardised,
+    trained,
+    write,
+)
 from ganbench_baselines.extractor.train_digits_cnn import Recipe as OneDigit
-from ganbench_baselines.extractor.train_digits_cnn import augment, confusion, outliers, share
+from ganbench_baselines.extractor.train_digits_cnn import augment, outliers
 from ganbench_baselines.metric.frechet import distance, moments
-
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Optimisation):
     """Settings of the training."""
 
     steps: int = 3000
     plain: int = 48  # clips of a batch: one digit, in order
     broken: int = 16  # one digit, half of them shuffled, half of them still
     odd: int = 32  # half blends of two digits, a quarter without a digit, a quarter with another one in every frame
-    peak_lr: float = 3e-3
-    weight_decay: float = 1e-2
     odd_weight: float = 0.5
     motion_weight: float = 1.5
-    average: float = 0.99  # of the weights, exponentially
 
     @property
     def clips(self) -> int:
@@ -119,42 +121,9 @@ def loss(network: Network, batch: Lesson, recipe: Recipe) -> Tensor:
 
 def train(shown: Split, recipe: Recipe, seed: int) -> Network:
     """The averaged network after all steps, in eval mode."""
-    torch.manual_seed(seed)
-    rng = torch.Generator().manual_seed(seed)
-    network = Network()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.peak_lr, total_steps=recipe.steps, pct_start=0.2)
-    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
-    for step in range(recipe.steps):
-        optimiser.zero_grad()
-        value = loss(network, lesson(shown, recipe, rng), recipe)
-        value.backward()
-        optimiser.step()
-        schedule.step()
-        averaged.update_parameters(network)
-        if step % 250 == 0:
-            print(f"step {step} of {recipe.steps}: {value.item():.3f}", flush=True)
-    result = averaged.module
-    assert isinstance(result, Network)
-    return result.eval()
-
-
-def finished(network: Network, real: Tensor) -> ClipsCNN:
-    """The extractor around a network, with its features standardised on the clips ``real``."""
-    extractor = ClipsCNN()
-    extractor.network.load_state_dict(network.state_dict())
-    features, _ = extract(extractor, real, CPU)
-    extractor.mean.copy_(features.mean(dim=0))
-    extractor.std.copy_(features.std(dim=0))
-    return extractor
-
-
-def judged(extractor: ClipsCNN, x: Tensor) -> tuple[Tensor, Tensor]:
-    """(confidence[N], assigned class[N])."""
-    _, logits = extract(extractor, x, CPU)
-    assert logits is not None
-    best = logits.softmax(dim=1).max(dim=1)
-    return best.values, best.indices
+    return trained(
+        Network, lambda network, rng: loss(network, lesson(shown, recipe, rng), recipe), recipe.steps, recipe, seed
+    )
 
 
 def once(held_out: Split, seed: int = 0) -> tuple[Split, Tensor, Tensor]:
@@ -191,20 +160,13 @@ def strangers(data: Dataset, n: int) -> dict[str, Tensor]:
     return {**made, **{name: quantise(kind, like.x) for name, kind in kinds.items()}}
 
 
-def choose_gate(confidence: Tensor) -> float:
-    """The strictest of a few round numbers that 97.5 % of the clips pass."""
-    return max(gate for gate in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95) if (confidence >= gate).double().mean() >= 0.975)
-
-
-def measured(extractor: ClipsCNN, held_out: Split, recipe: Recipe) -> dict[str, Any]:
+def measured(extractor: ClipsCNN, held_out: Split) -> dict[str, Any]:
     """The numbers published with the weights; sets the extractor's confusion counts."""
     data = moving_digits.ganbench_dataset(argument="", resolution=SIDE)
     clips, place, velocity = once(held_out)
-    assert clips.labels is not None
-    confidence, assigned = judged(extractor, clips.x)
-    gate = choose_gate(confidence)
-    passed = confidence >= gate
-    extractor.confusion_counts.copy_(confusion(clips.labels[passed], assigned[passed]))
+    told = answers(extractor, clips)
+    gate = choose_gate(told.confidence)
+    extractor.confusion_counts.copy_(confusion(CLASSES, gate, told))
     odd_ones = strangers(data, 2000)
     reference = moments([extract(extractor, data.test.x[:2000], CPU)[0]])
 
@@ -214,16 +176,12 @@ def measured(extractor: ClipsCNN, held_out: Split, recipe: Recipe) -> dict[str, 
     return {
         "weights": extractor.weights_hash,
         "gate": gate,
-        "held_out_n": len(clips),
-        "held_out_accuracy": share(assigned == clips.labels),
-        "held_out_passed": share(passed),
+        **told.scores("held_out", gate),
         "held_out_directions": share(told_directions(extractor, clips, place, velocity)),
-        "strangers_passed": {name: share(judged(extractor, x)[0] >= gate) for name, x in odd_ones.items()},
+        "strangers_passed": shares_passed(extractor, odd_ones, gate),
         "frechet_distance_n": 2000,
         "frechet_distance": {"real": apart(data.train.x[:2000]), **{name: apart(x) for name, x in odd_ones.items()}},
         "confusion": extractor.confusion_counts.tolist(),
-        "recipe": asdict(recipe),
-        "torch": torch.__version__,
     }
 
 
@@ -233,12 +191,8 @@ def main() -> None:
     recipe = Recipe()
     shown, held_out = digits.load(round(moving_digits.DIGIT * SIDE))
     real = moving_digits.ganbench_dataset(argument="", resolution=SIDE).train.x
-    extractor = finished(train(shown, recipe, seed=0), real)
-    report = json.dumps(measured(extractor, held_out, recipe), indent=2)
-    report = re.sub(r"\[\s+([\d,\s]+?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", report)  # a row, a line
-    save_file(extractor.state_dict(), "clips_cnn.safetensors")
-    Path("clips_cnn.json").write_text(report + "\n")
-    print(report)
+    extractor = standardised(ClipsCNN(), train(shown, recipe, seed=0), real)
+    write("clips_cnn", extractor.state_dict(), measured(extractor, held_out), recipe)
 
 
 if __name__ == "__main__":

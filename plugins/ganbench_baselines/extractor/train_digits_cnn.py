@@ -11,38 +11,41 @@ quarter of all blends would pass for digits of high quality.
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.functional import affine_grid, grid_sample, interpolate
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ganbench import Split, extract, quantise, to_signal
+from ganbench import Split, quantise, to_signal
 from ganbench_baselines.dataset import digits
 from ganbench_baselines.extractor.digits_cnn import CLASSES, SIDE, DigitsCNN, Network
+from ganbench_baselines.extractor.train_cnn import (
+    Answers,
+    Mixing,
+    answers,
+    choose_gate,
+    confusion,
+    judged,
+    mixture,
+    mixture_loss,
+    shares_passed,
+    standardised,
+    trained,
+    write,
+)
 
 FOLDS = 10
-CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Mixing):
     """Settings of one training, the same for the shipped network and for the ten that judge it."""
 
     epochs: int = 120
     batch: int = 128  # digits; half as many blends and half as many outliers come on top
-    peak_lr: float = 3e-3
-    weight_decay: float = 1e-2
-    blend_weight: float = 0.25
-    outlier_weight: float = 0.5
-    average: float = 0.99  # of the weights, exponentially
     rotate: float = 10.0  # degrees
     scale: float = 0.1
     shift: float = 0.8  # pixels
@@ -81,73 +84,34 @@ def outliers(real: Tensor, n: int, rng: torch.Generator) -> Tensor:
 
 
 def loss(network: Network, split: Split, recipe: Recipe, rng: torch.Generator) -> Tensor:
-    """Cross-entropy on digits, on blends with both labels, and on outliers with all labels equally."""
+    """What the network minimises, on a batch of digits, blends and outliers."""
     assert split.labels is not None
-    index, half = torch.randint(len(split), (recipe.batch,), generator=rng), recipe.batch // 2
+    index = torch.randint(len(split), (recipe.batch,), generator=rng)
     x, y = augment(to_signal(split.x[index]), recipe, rng), split.labels[index]
-    other = torch.randperm(len(x), generator=rng)[:half]
-    lam = 0.3 + 0.4 * torch.rand(half, generator=rng)
-    blend = lam.view(-1, 1, 1, 1) * x[:half] + (1 - lam).view(-1, 1, 1, 1) * x[other]
-    logits = network(torch.cat([x, blend, outliers(split.x, half, rng)]))[1]
-    on_digit, on_blend, on_outlier = logits.log_softmax(dim=1).split([len(x), half, half])
-    one, two = (on_blend.gather(1, label.unsqueeze(1)).squeeze(1) for label in (y[:half], y[other]))
-    return (
-        -on_digit.gather(1, y.unsqueeze(1)).mean()
-        - recipe.blend_weight * (lam * one + (1 - lam) * two).mean()
-        - recipe.outlier_weight * on_outlier.mean()
-    )
+    given = mixture(x, y, lambda n: outliers(split.x, n, rng), rng)
+    return mixture_loss(network(given.x)[1], given, recipe)
 
 
 def train(split: Split, recipe: Recipe, seed: int) -> Network:
     """The averaged network after all epochs, in eval mode."""
-    torch.manual_seed(seed)
-    rng = torch.Generator().manual_seed(seed)
-    network = Network()
     steps = recipe.epochs * (len(split) // recipe.batch)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=recipe.peak_lr, weight_decay=recipe.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.peak_lr, total_steps=steps, pct_start=0.2)
-    averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(recipe.average), use_buffers=True)
-    for _ in range(steps):
-        optimiser.zero_grad()
-        loss(network, split, recipe, rng).backward()
-        optimiser.step()
-        schedule.step()
-        averaged.update_parameters(network)
-    result = averaged.module
-    assert isinstance(result, Network)
-    return result.eval()
+    return trained(Network, lambda network, rng: loss(network, split, recipe, rng), steps, recipe, seed)
 
 
-def finished(network: Network, split: Split) -> DigitsCNN:
-    """The extractor around a network, with its features standardised on ``split``."""
-    extractor = DigitsCNN()
-    extractor.network.load_state_dict(network.state_dict())
-    features, _ = extract(extractor, split.x, CPU)
-    extractor.mean.copy_(features.mean(dim=0))
-    extractor.std.copy_(features.std(dim=0))
-    return extractor
-
-
-def judged(extractor: DigitsCNN, x: Tensor) -> tuple[Tensor, Tensor]:
-    """(confidence[N], assigned class[N])."""
-    _, logits = extract(extractor, x, CPU)
-    assert logits is not None
-    best = logits.softmax(dim=1).max(dim=1)
-    return best.values, best.indices
-
-
-def out_of_fold(split: Split, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """:func:`judged` for every training digit, by a network that was trained without it."""
+def out_of_fold(split: Split, recipe: Recipe) -> Answers:
+    """The answers for all training digits, each by a network that was trained without it."""
+    assert split.labels is not None
     everyone = torch.arange(len(split))
     folds = [everyone[k::FOLDS] for k in range(FOLDS)]  # the split is already shuffled
-    answers = []
+    parts = []
     for k, fold in enumerate(folds):
         rest = split[everyone[everyone % FOLDS != k]]
-        answers.append(judged(finished(train(rest, recipe, seed=1 + k), rest), split.x[fold]))
+        extractor = standardised(DigitsCNN(), train(rest, recipe, seed=1 + k), rest.x)
+        parts.append(judged(extractor, split.x[fold]))
         print(f"fold {k + 1} of {FOLDS}", flush=True)
     back = torch.cat(folds).argsort()
-    confidence, assigned = (torch.cat(part)[back] for part in zip(*answers, strict=True))
-    return confidence, assigned
+    confidence, assigned = (torch.cat(part)[back] for part in zip(*parts, strict=True))
+    return Answers(split.labels, confidence, assigned)
 
 
 def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
@@ -184,47 +148,18 @@ def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
     return {name: quantise(kind, split.x) for name, kind in kinds.items()}
 
 
-def choose_gate(confidence: Tensor) -> float:
-    """The strictest of a few round numbers that 97.5 % of the training digits pass, out of fold.
-
-    Three stacked digits then still pass together nine times in ten.
-    """
-    return max(gate for gate in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95) if (confidence >= gate).double().mean() >= 0.975)
-
-
-def confusion(true: Tensor, assigned: Tensor) -> Tensor:
-    """Counts ``[10, 10]``, row = true class."""
-    return torch.bincount(CLASSES * true + assigned, minlength=CLASSES**2).reshape(CLASSES, CLASSES)
-
-
-def share(condition: Tensor) -> float:
-    """Share of true entries, to four digits."""
-    return round(condition.double().mean().item(), 4)
-
-
 def measured(extractor: DigitsCNN, real: Split, held_out: Split, recipe: Recipe) -> dict[str, Any]:
     """The numbers published with the weights; sets the extractor's confusion counts."""
-    assert real.labels is not None
-    assert held_out.labels is not None
-    confidence, assigned = out_of_fold(real, recipe)
-    test_confidence, test_assigned = judged(extractor, held_out.x)
-    gate = choose_gate(confidence)
-    passed = torch.cat([confidence, test_confidence]) >= gate
-    counts = confusion(torch.cat([real.labels, held_out.labels])[passed], torch.cat([assigned, test_assigned])[passed])
-    extractor.confusion_counts.copy_(counts)
+    unseen, test = out_of_fold(real, recipe), answers(extractor, held_out)
+    gate = choose_gate(unseen.confidence)
+    extractor.confusion_counts.copy_(confusion(CLASSES, gate, unseen, test))
     return {
         "weights": extractor.weights_hash,
         "gate": gate,
-        "held_out_n": len(held_out),
-        "held_out_accuracy": share(test_assigned == held_out.labels),
-        "held_out_passed": share(test_confidence >= gate),
-        "out_of_fold_n": len(real),
-        "out_of_fold_accuracy": share(assigned == real.labels),
-        "out_of_fold_passed": share(confidence >= gate),
-        "strangers_passed": {k: share(judged(extractor, x)[0] >= gate) for k, x in strangers(held_out).items()},
-        "confusion": counts.tolist(),
-        "recipe": asdict(recipe),
-        "torch": torch.__version__,
+        **test.scores("held_out", gate),
+        **unseen.scores("out_of_fold", gate),
+        "strangers_passed": shares_passed(extractor, strangers(held_out), gate),
+        "confusion": extractor.confusion_counts.tolist(),
     }
 
 
@@ -233,12 +168,9 @@ def main() -> None:
     torch.set_num_threads(1)
     recipe = Recipe()
     real, held_out = digits.load(SIDE)
-    extractor = finished(train(real, recipe, seed=0), real)
-    report = json.dumps(measured(extractor, real, held_out, recipe), indent=2)
-    report = re.sub(r"\[\s+([\d,\s]+?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", report)  # a row, a line
-    save_file(extractor.state_dict(), "digits_cnn.safetensors")
-    Path("digits_cnn.json").write_text(report + "\n")
-    print(report)
+    extractor = standardised(DigitsCNN(), train(real, recipe, seed=0), real.x)
+    report = measured(extractor, real, held_out, recipe)
+    write("digits_cnn", extractor.state_dict(), report, recipe)
 
 
 if __name__ == "__main__":
