@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 
 import pytest
 from msgspec.structs import replace
@@ -32,6 +33,26 @@ PINNED = {
     "moving-digits-v1": "4b6aca956f74",
 }
 
+PINNED_DATASETS = {
+    "ring": "6aa5ecfd0c29",
+    "ring:": "29b02a2fb1d8",
+    "other-package:ring": "8bb404480735",
+    "drums:4096": "b7ebb599af82",
+    "drums:04096": "fd3b1cc096a7",
+    "drums:16384,16000": "b9106079ba48",
+    "moving-digits:16": "7836c8543ca3",
+    "folder:pictures": "276ee7297a77",
+    "folder:pictures 2024": "276ee7297a77",
+    "folder:./2024": "276ee7297a77",
+    "folder:/data/2024": "276ee7297a77",
+    "folder:pictures, mine": "276ee7297a77",
+    "folder-pair:a,b": "8a497731e97b",
+    "folder-pair:./2023,./2024": "8a497731e97b",
+    "folder-wav:sounds": "b7f61cbf06a1",
+    "folder-wav:sounds,1024,8000": "8ba0ece48100",
+    "folder-wav:/elsewhere/2024,1024,8000": "8ba0ece48100",
+}
+
 MINIMAL = """
 name = "mine"
 dataset = "ring"
@@ -48,6 +69,13 @@ headline = "modes_covered"
 def test_the_rules_of_a_published_protocol_never_change() -> None:
     found = {s.name: load_protocol(s.name).digest for s in plugins.of_kind("protocol") if s.package == "ganbench"}
     assert found == PINNED
+
+
+@pytest.mark.parametrize(("dataset", "digest"), PINNED_DATASETS.items())
+def test_numbers_that_a_dataset_is_named_with_are_rules_and_paths_are_not(dataset, digest) -> None:
+    """The digests of protocols that users have run by."""
+    protocol = parse(tomllib.loads(MINIMAL) | {"dataset": dataset}, "here")
+    assert protocol.digest == digest
 
 
 def test_what_show_prints_is_the_same_protocol_when_it_is_read_again(tmp_path) -> None:
