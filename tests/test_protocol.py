@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 from ganbench import plugins
-from ganbench.contracts.protocol import Evaluating, Protocol, Training, parse, read_toml, resolve_recipe, to_toml
+from ganbench.contracts.component_ref import ComponentRef
+from ganbench.contracts.protocol import Evaluating, Protocol, Training, parse, resolve_recipe
+from ganbench.contracts.protocol_file import read_toml, to_toml
 from ganbench.errors import ProtocolError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.runs.changes import parse_changes
@@ -76,6 +79,60 @@ def test_numbers_that_a_dataset_is_named_with_are_rules_and_paths_are_not(datase
     """The digests of protocols that users have run by."""
     protocol = parse(tomllib.loads(MINIMAL) | {"dataset": dataset}, "here")
     assert protocol.digest == digest
+
+
+def test_the_folder_called_2024_is_a_path_and_no_rule(tmp_path) -> None:
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "pictures").mkdir()
+    year = read_toml(toml(tmp_path, MINIMAL.replace('"ring"', '"folder:./2024"')))
+    assert year.dataset == f"folder:{tmp_path / '2024'}"
+    assert year.digest == read_toml(toml(tmp_path, MINIMAL.replace('"ring"', '"folder:pictures"'))).digest
+
+
+@pytest.mark.parametrize("dataset", ["folder:2024", "folder-pair:pictures,2024", "folder-wav:2024,16384"])
+def test_a_number_that_is_a_path_as_well_is_refused_with_the_way_out(dataset, tmp_path, monkeypatch) -> None:
+    (tmp_path / "2024").mkdir()
+    file = toml(tmp_path, MINIMAL.replace('"ring"', f'"{dataset}"'))
+    with pytest.raises(
+        ProtocolError, match=f'mine.toml: the 2024 in `dataset = "{dataset}"` is a number, but'
+    ) as caught:
+        read_toml(file)
+    assert caught.value.hint.startswith("write ./2024 if you mean the path")
+    (tmp_path / "elsewhere").mkdir()
+    file.rename(tmp_path / "elsewhere" / "mine.toml")
+    monkeypatch.chdir(tmp_path)  # where plugins look for what is not beside the file
+    with pytest.raises(ProtocolError, match="is a number, but a path as well"):
+        read_toml(Path("elsewhere/mine.toml"))
+
+
+def test_a_folder_that_a_link_leads_to_adds_no_number_to_the_rules(tmp_path) -> None:
+    (tmp_path / "set,2024").mkdir()
+    (tmp_path / "latest").symlink_to("set,2024")
+    with pytest.raises(ProtocolError, match="between commas would be read as a number"):
+        read_toml(toml(tmp_path, MINIMAL.replace('"ring"', '"folder:latest"')))
+
+
+def test_numbers_of_a_dataset_are_parameters_and_anything_else_is_a_path() -> None:
+    sounds = ComponentRef.of("folder-wav:my sounds,16384, 16000")
+    assert sounds == ComponentRef("folder-wav", ("my sounds", "16384", " 16000"))
+    assert (sounds.parameters, sounds.paths) == (("16384", "16000"), ("my sounds",))
+    assert sounds.argument == "my sounds,16384, 16000"
+    assert ComponentRef.of("folder-pair:./2023,-1").paths == ("./2023", "-1")
+    for text in ("ring", "ring:", "drums:4096", "folder:a,,b:c", "package:name:x,1", "a: 1 ,"):
+        assert str(ComponentRef.of(text)) == text
+    assert not ComponentRef.of("ring:").paths
+
+
+def test_only_a_path_makes_data_that_may_change() -> None:
+    rules = tomllib.loads(MINIMAL)
+    for dataset, extractor, reads in (
+        ("ring", "raw", False),
+        ("drums:4096,8000", "drums-cnn:16000", False),
+        ("folder:pictures", "raw", True),
+        ("ring", "inception:weights.pth", True),
+    ):
+        judged = rules["evaluation"] | {"extractor": extractor}
+        assert parse(rules | {"dataset": dataset, "evaluation": judged}, "here").reads_paths == reads
 
 
 def test_what_show_prints_is_the_same_protocol_when_it_is_read_again(tmp_path) -> None:

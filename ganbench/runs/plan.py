@@ -178,7 +178,7 @@ def _sort(protocol: Protocol, home: Path, jobs: list[Job], force: bool) -> Plan:
             plan.changes[changes] += not job.yardstick
         else:
             # data from a path may have changed: the worker checks, and repeats the run only if they have
-            (plan.todo if ":" in job.protocol.dataset else plan.finished).append(job)
+            (plan.todo if job.protocol.dataset_ref.paths else plan.finished).append(job)
             if record.format < FORMAT and not job.yardstick:
                 plan.older[record.environment.ganbench] += 1
     return plan

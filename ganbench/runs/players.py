@@ -81,7 +81,7 @@ def _build_arch(source: Source, job: Job, d_norm: str | None, data: DataSpec) ->
     asked, _ = resolve_recipe(job.protocol.training, [("--set", job.recipe_changes)])
     elsewhere = (
         "choose another --arch, or another size of the data in the protocol"
-        if ":" in job.protocol.dataset
+        if job.protocol.dataset_ref.parts
         else "choose another --protocol (see `ganbench plugins protocol`), or another --arch"
     )
     with _naming(f"{source.name} cannot play on {job.protocol.dataset}", elsewhere):

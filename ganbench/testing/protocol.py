@@ -18,7 +18,8 @@ from ganbench import plugins
 from ganbench.contracts.data import Dataset
 from ganbench.contracts.extractor import Extractor
 from ganbench.contracts.metric import Metric
-from ganbench.contracts.protocol import Protocol, parse, read_toml, to_toml
+from ganbench.contracts.protocol import Protocol, parse
+from ganbench.contracts.protocol_file import read_toml, to_toml
 from ganbench.errors import DataError, GanbenchError, PluginError, ProtocolError
 from ganbench.evaluation import yardsticks
 from ganbench.evaluation.judge import Judge
