@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -188,10 +188,22 @@ def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
     return protocol
 
 
-def resolve_recipe(
-    training: Training, layers: Iterable[tuple[str, Mapping[str, Any]]]
-) -> tuple[Recipe, dict[str, str]]:
-    """Lay recipes over the protocol's in order; returns the recipe and which layer stated each field last.
+class Layer(NamedTuple):
+    """Settings that ``origin`` (``arch dcgan``, ``the loss``, ``--set``) lays over those of earlier layers."""
+
+    origin: str
+    settings: Mapping[str, Any]
+
+
+class Resolved(NamedTuple):
+    """A recipe, and the origin of the layer that stated each of its fields last; ``protocol`` if none did."""
+
+    recipe: Recipe
+    origins: dict[str, str]
+
+
+def resolve_recipe(training: Training, layers: Iterable[Layer]) -> Resolved:
+    """Lay recipes over the protocol's in order.
 
     Raises:
         ProtocolError: a layer states an unknown field or a value of the wrong kind.
@@ -199,17 +211,17 @@ def resolve_recipe(
     fields = Recipe.__struct_fields__
     merged = {name: getattr(training, name) for name in fields}
     origins = dict.fromkeys(fields, "protocol")
-    for origin, layer in layers:
+    for origin, settings in layers:
         where = origin if origin.startswith("--") else f"the recipe of {origin}"
-        _reject_unknown(layer, Recipe, where)
-        merged |= layer
-        origins |= dict.fromkeys(layer, origin)
+        _reject_unknown(settings, Recipe, where)
+        merged |= settings
+        origins |= dict.fromkeys(settings, origin)
         try:
             msgspec.convert(merged, Recipe)
         except msgspec.ValidationError as error:
             hint = _choices(error) or "for example: --set lr=1e-4"
             raise ProtocolError(f"{where}: {broken_rule(error, Recipe, merged)}", hint) from error
-    return msgspec.convert(merged, Recipe), origins
+    return Resolved(msgspec.convert(merged, Recipe), origins)
 
 
 def _reject_unknown(given: Mapping[str, Any], kind: type[Struct], where: str) -> None:
