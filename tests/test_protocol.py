@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import tomllib
 from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from ganbench import plugins
+from ganbench.cli.listing import show_protocol
 from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.protocol import Evaluating, Layer, Protocol, Training, parse, resolve_recipe
 from ganbench.contracts.protocol_file import read_toml, to_toml
@@ -135,12 +138,45 @@ def test_only_a_path_makes_data_that_may_change() -> None:
         assert parse(rules | {"dataset": dataset, "evaluation": judged}, "here").reads_paths == reads
 
 
-def test_what_show_prints_is_the_same_protocol_when_it_is_read_again(tmp_path) -> None:
+def test_what_show_prints_is_the_same_protocol_when_it_is_read_again(tmp_path, capsys) -> None:
     for source in plugins.of_kind("protocol"):
         protocol = load_protocol(source.name)
-        file = tmp_path / "copy.toml"
-        file.write_text(to_toml(protocol))
-        assert read_toml(file) == protocol or read_toml(file).digest == protocol.digest
+        show_protocol(source.name)
+        assert read_toml(toml(tmp_path, capsys.readouterr().out)) == protocol
+
+
+def test_any_text_and_number_that_rules_may_hold_survives_its_file(tmp_path, capsys) -> None:
+    """2,000 texts of what is special in TOML, in Python's regular expressions, or to terminals."""
+    rng = random.Random(0)
+    special = ["\\", '"', "'", '"""', "'''", "#", "=", "[", "]", "{", "\\u0041", "\\n", "$", ",", ":", ".", " "]
+    special += ["ä", "\u0301", "東", "😀", "\ufeff", "\u202e", "\u200f", "\u2066", "\u00a0", "true", "1e5", "nan", "a"]
+
+    def text(among: list[str] = special) -> str:
+        return "".join(rng.choices(among, k=rng.randint(0, 12)))
+
+    def words() -> str:
+        return f"a{text()}z"
+
+    for _ in range(200):
+        evaluation = Evaluating(
+            samples=rng.randint(1, 10**9),
+            metrics=tuple({words() for _ in range(3)}),
+            headline=words(),
+            extractor=words(),
+            yardsticks=tuple({words() for _ in range(3)}),
+            target=rng.choice([None, -1e300, 5e-324, 0.1, 10**300]),
+        )
+        training = Training(budget_kimg=rng.choice([1, 1e-300, 0.1 + 0.2]), lr=rng.choice([1e38, 5e-324, 1e-5]))
+        protocol = Protocol(
+            name="mine",
+            dataset=f"{words()}:{words()}",
+            seeds=(0, 2**31 - 1),
+            training=training,
+            evaluation=evaluation,
+            description=text([*special, "\t", "\n"]),
+        )
+        show_protocol(str(toml(tmp_path, to_toml(protocol))))
+        assert read_toml(toml(tmp_path, capsys.readouterr().out)) == parse(to_builtins(protocol), "here")
 
 
 def test_the_digest_sees_every_rule_and_neither_description_nor_what_a_table_shows() -> None:
@@ -171,7 +207,7 @@ def test_a_seed_depends_on_the_protocols_name_the_seed_and_the_stream_only() -> 
 
 def toml(tmp_path, text: str):
     file = tmp_path / "mine.toml"
-    file.write_text(text)
+    file.write_text(text, "utf-8")
     return file
 
 

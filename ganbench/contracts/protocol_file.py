@@ -25,15 +25,24 @@ def read_toml(path: Path) -> Protocol:
     Raises:
         ProtocolError: the file cannot be read, is not TOML, or breaks the rules.
     """
+    protocol = from_toml(_text(path), str(path))
+    return msgspec.structs.replace(protocol, dataset=str(_located(protocol.dataset_ref, path)))
+
+
+def from_toml(text: str, origin: str) -> Protocol:
+    """What ``to_toml`` wrote; the paths in its dataset are left as they are.
+
+    Raises:
+        ProtocolError: it is not TOML, or breaks the rules; begins with ``origin``.
+    """
     try:
-        rules = tomllib.loads(_text(path))
+        rules = tomllib.loads(text)
     except RecursionError as error:
-        raise ProtocolError(f"{path} is not a protocol: its values are nested too deeply", EXAMPLE) from error
+        raise ProtocolError(f"{origin} is not a protocol: its values are nested too deeply", EXAMPLE) from error
     except ValueError as error:  # also a number of thousands of digits
         why = " ".join(str(error).split())
-        raise ProtocolError(f"{path} is not valid TOML: {why}", EXAMPLE) from error
-    protocol = parse(rules, str(path))
-    return msgspec.structs.replace(protocol, dataset=str(_located(protocol.dataset_ref, path)))
+        raise ProtocolError(f"{origin} is not valid TOML: {why}", EXAMPLE) from error
+    return parse(rules, origin)
 
 
 def _text(path: Path) -> str:
@@ -89,7 +98,7 @@ def _is_there(path: Path) -> bool:
 
 
 def to_toml(protocol: Protocol) -> str:
-    """The rules in full, defaults included, as a TOML file that ``read_toml`` accepts."""
+    """The rules in full, defaults included, as TOML that ``from_toml`` and ``read_toml`` accept."""
     import tomlkit  # here, as most commands only read
 
     return tomlkit.dumps(_without_none(msgspec.to_builtins(protocol)))
