@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import tomlkit
 from torch import Tensor, nn
 
+from ganbench.contracts.allowed import shortened
 from ganbench.contracts.executor import UNPACKAGED
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.determinism import configured
-from ganbench.errors import Doubt, GanbenchError, GanbenchWarning, RecordError
+from ganbench.errors import Doubt, GanbenchError, GanbenchWarning, ProtocolError, RecordError
 from ganbench.evaluation.given import split_of
 from ganbench.evaluation.judge import Verdict
 from ganbench.leaderboards.export import to_frame
@@ -176,7 +177,7 @@ def run(
         rules,
         tricks=chosen,
         seeds=seeds,
-        changes=parse_changes([f"{name}={_toml(value)}" for name, value in (settings or {}).items()]),
+        changes=parse_changes([_written(name, value) for name, value in (settings or {}).items()]),
         out=Path(out),
         device=device,
         force=force,
@@ -319,5 +320,10 @@ def _has_weights(arch: Any) -> bool:
     return isinstance(arch, (nn.Module, tuple))
 
 
-def _toml(value: Any) -> str:
-    return json.dumps(list(value) if isinstance(value, tuple) else value)
+def _written(name: str, value: Any) -> str:
+    """A setting as ``--set`` takes it: the value is TOML."""
+    try:
+        return f"{name}={tomlkit.item(value).as_string()}"
+    except ValueError as error:
+        hint = "a setting is a number, text, true or false, or a list of these"
+        raise ProtocolError(f"settings: {name} cannot be {shortened(value)}", hint) from error

@@ -18,7 +18,7 @@ from torch.nn.functional import softplus
 
 import ganbench
 from ganbench.device.determinism import settings
-from ganbench.errors import DataError, GanbenchError, GanbenchWarning, PluginError, RecordError
+from ganbench.errors import DataError, GanbenchError, GanbenchWarning, PluginError, ProtocolError, RecordError
 from ganbench.plugins.protocols import load_protocol
 
 
@@ -127,6 +127,21 @@ def test_modules_under_several_seeds_are_warned_of(tmp_path):
     pair = players(load_spec(), 8, 64)
     with pytest.warns(UserWarning, match="every seed starts from the same"), pytest.raises(GanbenchError):
         ganbench.run(pair, "r1", "digits-16-v1", seeds=[0, 1], settings={"nonsense": 1}, out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"optimizer": "😀"}, "--set: `optimizer` must be one of .*, not '😀'"),
+        ({"optimizer": 'adam" #'}, "--set: `optimizer` must be one of .*, not 'adam\" #'"),
+        ({"d_lr": None}, "settings: d_lr cannot be None"),
+        ({"d_lr": {"a": 1}}, "a setting is one line|d_lr"),
+        ({"d_lr": object()}, "settings: d_lr cannot be <object"),
+    ],
+)
+def test_a_setting_from_python_is_taken_as_it_is_or_refused_in_a_sentence(tmp_path, changes, said):
+    with pytest.raises(ProtocolError, match=said):
+        ganbench.run("mlp", "r1", "digits-16-v1", settings=changes, out=tmp_path)
 
 
 def load_spec():

@@ -685,7 +685,7 @@ def test_the_large_protocol_is_the_papers_table_6():
     protocol = drums_16k_v1.ganbench_protocol()
     training = protocol.training
     assert (training.batch, training.width, training.z_dim, training.lr) == (64, 64, 100, 1e-4)
-    assert drums.parse(protocol.dataset.partition(":")[2]) == (16_384, 16_000)
+    assert drums.parse(protocol.dataset_ref.argument) == (16_384, 16_000)
     assert protocol.evaluation.extractor == "drums-cnn:16000"
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from planted import assert_found
 
 from ganbench import Evaluating, Protocol, Training
-from ganbench.contracts.protocol import to_toml
+from ganbench.contracts.protocol_file import to_toml
 from ganbench.errors import PluginError, ProtocolError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.testing import CHECKS, ConformanceError, check_protocol, protocol_findings

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ganbench import GAN, Dataset, DataSpec, Extractor, Split, settings_of
-from ganbench.contracts.protocol import read_toml
+from ganbench.contracts.protocol_file import read_toml
 from ganbench.errors import ProtocolError, Unsupported
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.sampling import sample

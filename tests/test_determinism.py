@@ -11,7 +11,7 @@ from marks import slow
 from msgspec.structs import replace
 
 from ganbench import plugins
-from ganbench.contracts.protocol import to_toml
+from ganbench.contracts.protocol_file import to_toml
 from ganbench.device import determinism
 from ganbench.device.determinism import configure, noting_nondeterminism, refuse_changed, settings
 from ganbench.errors import PluginError

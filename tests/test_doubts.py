@@ -302,7 +302,7 @@ def test_no_published_protocol_has_a_doubtful_extractor() -> None:
         rules = rules if isinstance(rules, Protocol) else Protocol(**rules)
         if rules.evaluation.extractor:
             extractor = plugins.build(plugins.find("extractor", rules.evaluation.extractor), argument="")
-            assert not extractor.trained_on or rules.dataset.partition(":")[0] in extractor.trained_on, rules.name
+            assert not extractor.trained_on or rules.dataset_ref.name in extractor.trained_on, rules.name
 
 
 def test_a_protocol_that_ranks_by_what_does_not_exist_is_refused_before_training() -> None:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import random
+import tomllib
+from pathlib import Path
 
 import pytest
+from msgspec import to_builtins
 from msgspec.structs import replace
 
 from ganbench import plugins
-from ganbench.contracts.protocol import Evaluating, Protocol, Training, parse, read_toml, resolve_recipe, to_toml
+from ganbench.cli.listing import show_protocol
+from ganbench.contracts.component_ref import ComponentRef
+from ganbench.contracts.protocol import Evaluating, Layer, Protocol, Training, parse, resolve_recipe
+from ganbench.contracts.protocol_file import read_toml, to_toml
 from ganbench.errors import ProtocolError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.runs.changes import parse_changes
@@ -32,6 +39,26 @@ PINNED = {
     "moving-digits-v1": "4b6aca956f74",
 }
 
+PINNED_DATASETS = {
+    "ring": "6aa5ecfd0c29",
+    "ring:": "29b02a2fb1d8",
+    "other-package:ring": "8bb404480735",
+    "drums:4096": "b7ebb599af82",
+    "drums:04096": "fd3b1cc096a7",
+    "drums:16384,16000": "b9106079ba48",
+    "moving-digits:16": "7836c8543ca3",
+    "folder:pictures": "276ee7297a77",
+    "folder:pictures 2024": "276ee7297a77",
+    "folder:./2024": "276ee7297a77",
+    "folder:/data/2024": "276ee7297a77",
+    "folder:pictures, mine": "276ee7297a77",
+    "folder-pair:a,b": "8a497731e97b",
+    "folder-pair:./2023,./2024": "8a497731e97b",
+    "folder-wav:sounds": "b7f61cbf06a1",
+    "folder-wav:sounds,1024,8000": "8ba0ece48100",
+    "folder-wav:/elsewhere/2024,1024,8000": "8ba0ece48100",
+}
+
 MINIMAL = """
 name = "mine"
 dataset = "ring"
@@ -50,12 +77,106 @@ def test_the_rules_of_a_published_protocol_never_change() -> None:
     assert found == PINNED
 
 
-def test_what_show_prints_is_the_same_protocol_when_it_is_read_again(tmp_path) -> None:
+@pytest.mark.parametrize(("dataset", "digest"), PINNED_DATASETS.items())
+def test_numbers_that_a_dataset_is_named_with_are_rules_and_paths_are_not(dataset, digest) -> None:
+    """The digests of protocols that users have run by."""
+    protocol = parse(tomllib.loads(MINIMAL) | {"dataset": dataset}, "here")
+    assert protocol.digest == digest
+
+
+def test_the_folder_called_2024_is_a_path_and_no_rule(tmp_path) -> None:
+    (tmp_path / "2024").mkdir()
+    (tmp_path / "pictures").mkdir()
+    year = read_toml(toml(tmp_path, MINIMAL.replace('"ring"', '"folder:./2024"')))
+    assert year.dataset == f"folder:{tmp_path / '2024'}"
+    assert year.digest == read_toml(toml(tmp_path, MINIMAL.replace('"ring"', '"folder:pictures"'))).digest
+
+
+@pytest.mark.parametrize("dataset", ["folder:2024", "folder-pair:pictures,2024", "folder-wav:2024,16384"])
+def test_a_number_that_is_a_path_as_well_is_refused_with_the_way_out(dataset, tmp_path, monkeypatch) -> None:
+    (tmp_path / "2024").mkdir()
+    file = toml(tmp_path, MINIMAL.replace('"ring"', f'"{dataset}"'))
+    with pytest.raises(
+        ProtocolError, match=f'mine.toml: the 2024 in `dataset = "{dataset}"` is a number, but'
+    ) as caught:
+        read_toml(file)
+    assert caught.value.hint.startswith("write ./2024 if you mean the path")
+    (tmp_path / "elsewhere").mkdir()
+    file.rename(tmp_path / "elsewhere" / "mine.toml")
+    monkeypatch.chdir(tmp_path)  # where plugins look for what is not beside the file
+    with pytest.raises(ProtocolError, match="is a number, but a path as well"):
+        read_toml(Path("elsewhere/mine.toml"))
+
+
+def test_a_folder_that_a_link_leads_to_adds_no_number_to_the_rules(tmp_path) -> None:
+    (tmp_path / "set,2024").mkdir()
+    (tmp_path / "latest").symlink_to("set,2024")
+    with pytest.raises(ProtocolError, match="between commas would be read as a number"):
+        read_toml(toml(tmp_path, MINIMAL.replace('"ring"', '"folder:latest"')))
+
+
+def test_numbers_of_a_dataset_are_parameters_and_anything_else_is_a_path() -> None:
+    sounds = ComponentRef.of("folder-wav:my sounds,16384, 16000")
+    assert sounds == ComponentRef("folder-wav", ("my sounds", "16384", " 16000"))
+    assert (sounds.parameters, sounds.paths) == (("16384", "16000"), ("my sounds",))
+    assert sounds.argument == "my sounds,16384, 16000"
+    assert ComponentRef.of("folder-pair:./2023,-1").paths == ("./2023", "-1")
+    for text in ("ring", "ring:", "drums:4096", "folder:a,,b:c", "package:name:x,1", "a: 1 ,"):
+        assert str(ComponentRef.of(text)) == text
+    assert not ComponentRef.of("ring:").paths
+
+
+def test_only_a_path_makes_data_that_may_change() -> None:
+    rules = tomllib.loads(MINIMAL)
+    for dataset, extractor, reads in (
+        ("ring", "raw", False),
+        ("drums:4096,8000", "drums-cnn:16000", False),
+        ("folder:pictures", "raw", True),
+        ("ring", "inception:weights.pth", True),
+    ):
+        judged = rules["evaluation"] | {"extractor": extractor}
+        assert parse(rules | {"dataset": dataset, "evaluation": judged}, "here").reads_paths == reads
+
+
+def test_what_show_prints_is_the_same_protocol_when_it_is_read_again(tmp_path, capsys) -> None:
     for source in plugins.of_kind("protocol"):
         protocol = load_protocol(source.name)
-        file = tmp_path / "copy.toml"
-        file.write_text(to_toml(protocol))
-        assert read_toml(file) == protocol or read_toml(file).digest == protocol.digest
+        show_protocol(source.name)
+        assert read_toml(toml(tmp_path, capsys.readouterr().out)) == protocol
+
+
+def test_any_text_and_number_that_rules_may_hold_survives_its_file(tmp_path, capsys) -> None:
+    """2,000 texts of what is special in TOML, in Python's regular expressions, or to terminals."""
+    rng = random.Random(0)
+    special = ["\\", '"', "'", '"""', "'''", "#", "=", "[", "]", "{", "\\u0041", "\\n", "$", ",", ":", ".", " "]
+    special += ["ä", "\u0301", "東", "😀", "\ufeff", "\u202e", "\u200f", "\u2066", "\u00a0", "true", "1e5", "nan", "a"]
+
+    def text(among: list[str] = special) -> str:
+        return "".join(rng.choices(among, k=rng.randint(0, 12)))
+
+    def words() -> str:
+        return f"a{text()}z"
+
+    for _ in range(200):
+        evaluation = Evaluating(
+            samples=rng.randint(1, 10**9),
+            metrics=tuple({words() for _ in range(3)}),
+            headline=words(),
+            extractor=words(),
+            yardsticks=tuple({words() for _ in range(3)}),
+            target=rng.choice([None, -1e300, 5e-324, 0.1, 10**300]),
+        )
+        training = Training(budget_kimg=rng.choice([1, 1e-300, 0.1 + 0.2]), lr=rng.choice([1e38, 5e-324, 1e-5]))
+        protocol = Protocol(
+            name="mine",
+            dataset=f"{words()}:{words()}",
+            seeds=(0, 2**31 - 1),
+            training=training,
+            evaluation=evaluation,
+            description=text([*special, "\t", "\n"]),
+        )
+        show_protocol(str(toml(tmp_path, to_toml(protocol))))
+        assert read_toml(toml(tmp_path, capsys.readouterr().out)) == parse(to_builtins(protocol), "here")
 
 
 def test_the_digest_sees_every_rule_and_neither_description_nor_what_a_table_shows() -> None:
@@ -86,7 +207,7 @@ def test_a_seed_depends_on_the_protocols_name_the_seed_and_the_stream_only() -> 
 
 def toml(tmp_path, text: str):
     file = tmp_path / "mine.toml"
-    file.write_text(text)
+    file.write_text(text, "utf-8")
     return file
 
 
@@ -121,7 +242,11 @@ def test_a_relative_folder_is_relative_to_the_protocol_file(tmp_path) -> None:
 
 def test_the_last_layer_of_a_recipe_wins_and_its_origin_is_kept() -> None:
     training = Training(budget_kimg=1, lr=1e-3)
-    layers = [("arch", {"lr": 2e-4, "width": 8}), ("loss", {"betas": (0.0, 0.9)}), ("--set", {"lr": 5e-5})]
+    layers = [
+        Layer("arch", {"lr": 2e-4, "width": 8}),
+        Layer("loss", {"betas": (0.0, 0.9)}),
+        Layer("--set", {"lr": 5e-5}),
+    ]
     recipe, origins = resolve_recipe(training, layers)
     assert (recipe.lr, recipe.width, recipe.betas, recipe.ema) == (5e-5, 8, (0.0, 0.9), 0.995)
     assert (origins["lr"], origins["width"], origins["betas"], origins["ema"]) == ("--set", "arch", "loss", "protocol")
@@ -130,9 +255,9 @@ def test_the_last_layer_of_a_recipe_wins_and_its_origin_is_kept() -> None:
 def test_a_recipe_with_an_unknown_or_a_wrong_setting_names_its_author() -> None:
     training = Training(budget_kimg=1)
     with pytest.raises(ProtocolError, match=r"the recipe of loss x: unknown field 'batch'"):
-        resolve_recipe(training, [("loss x", {"batch": 1})])
+        resolve_recipe(training, [Layer("loss x", {"batch": 1})])
     with pytest.raises(ProtocolError, match=r"the recipe of loss x: .*betas"):
-        resolve_recipe(training, [("loss x", {"betas": (0.5, 1.5)})])
+        resolve_recipe(training, [Layer("loss x", {"betas": (0.5, 1.5)})])
 
 
 def test_settings_are_sorted_into_recipe_training_and_loss() -> None:

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from ganbench import plugins
 from ganbench.cli import time as command
-from ganbench.contracts.protocol import read_toml
+from ganbench.contracts.protocol_file import read_toml
 from ganbench.device import load
 from ganbench.device.load import Load
 from ganbench.errors import GanbenchError, RecordError

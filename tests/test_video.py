@@ -565,7 +565,7 @@ def test_metrics_of_video_keep_the_contract_in_a_world_of_moving_digits(metric, 
 def test_the_larger_protocol_is_built_and_trained_for_two_iterations(monkeypatch):
     rules = moving_digits_64_v1.ganbench_protocol()
     monkeypatch.setattr(moving_digits, "MOST", 8)
-    frames_ = rules.dataset.partition(":")[2]
+    frames_ = rules.dataset_ref.argument
     large = moving_digits.ganbench_dataset(argument=frames_, resolution=rules.resolution)
     assert large.spec.shape == (1, 16, 64, 64)
     trainer = Trainer(build(data=large.spec, width=2), non_saturating.ganbench_loss(),

@@ -278,7 +278,7 @@ def show_protocol(
     ],
 ) -> None:
     """Print a protocol's rules in full, as a TOML file that --protocol accepts."""
-    from ganbench.contracts.protocol import to_toml
+    from ganbench.contracts.protocol_file import to_toml
     from ganbench.plugins.protocols import load_protocol
 
     protocol = load_protocol(name)

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-import stat
-import tomllib
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from difflib import get_close_matches
-from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
 
 from ganbench.contracts.allowed import broken_rule, shortened
+from ganbench.contracts.component_ref import ComponentRef
 from ganbench.errors import ProtocolError
 
 # What no comparison needs is a slip of the pen, found before any training. The limits lie far above what is used.
@@ -39,8 +36,8 @@ LARGEST_SCORE = 1e300
 """The target of a headline: any number but infinity and NaN."""
 LONGEST_NAME = 100
 """Characters. A protocol's name is a folder's name."""
-LARGEST_FILE = 100_000
-"""Bytes. A protocol's file with every field has about 1,000."""
+EXAMPLE = "`ganbench protocols show digits-16-v1 > mine.toml` writes a complete example"
+"""A next step for the author of a protocol's file."""
 
 Rate = Annotated[float, Meta(gt=0, le=LARGEST_RATE)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
@@ -151,17 +148,19 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         the columns shown. Protocols with the same digest give the same records."""
         plain = msgspec.to_builtins(self) | {"description": ""}
         plain["evaluation"] = plain["evaluation"] | {"target": None, "shown": ()}
-        head, colon, given = plain["dataset"].partition(":")
-        numbers = [part for part in given.split(",") if part.isdecimal()]
-        # a folder's location is no rule; records hash its content
-        plain["dataset"] = head + colon + ",".join(numbers)
+        plain["dataset"] = str(self.dataset_ref.without_paths())  # records hash the content of a folder
         rules = msgspec.convert(plain, Protocol)  # 48 and 48.0 are the same rule
         return hashlib.sha256(msgspec.json.encode(_without_defaults(rules), order="sorted")).hexdigest()[:12]
 
     @property
+    def dataset_ref(self) -> ComponentRef:
+        """``dataset``, taken apart."""
+        return ComponentRef.of(self.dataset)
+
+    @property
     def reads_paths(self) -> bool:
-        """Whether data or extractor are named with an argument, such as a path: what is there may change."""
-        return ":" in self.dataset or ":" in (self.evaluation.extractor or "")
+        """Whether data or extractor are named with a path: what is there may change."""
+        return bool(self.dataset_ref.paths or ComponentRef.of(self.evaluation.extractor or "").paths)
 
     def seed(self, seed: int, stream: str) -> int:
         """The seed of a named stream (init, data, latent, penalty, evaluation, ...): 63 bits of
@@ -184,76 +183,27 @@ def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
     try:
         protocol = msgspec.convert(rules, Protocol)
     except msgspec.ValidationError as error:
-        raise ProtocolError(f"{origin}: {broken_rule(error, Protocol, rules)}", _choices(error) or _EXAMPLE) from error
+        raise ProtocolError(f"{origin}: {broken_rule(error, Protocol, rules)}", _choices(error) or EXAMPLE) from error
     _reject_repeated(protocol, origin)
     return protocol
 
 
-def read_toml(path: Path) -> Protocol:
-    """A protocol from a user's TOML file; relative paths in its dataset are relative to that file.
+class Layer(NamedTuple):
+    """Settings that ``origin`` (``arch dcgan``, ``the loss``, ``--set``) lays over those of earlier layers."""
 
-    Raises:
-        ProtocolError: the file cannot be read, is not TOML, or breaks the rules.
-    """
-    try:
-        rules = tomllib.loads(_text(path))
-    except RecursionError as error:
-        raise ProtocolError(f"{path} is not a protocol: its values are nested too deeply", _EXAMPLE) from error
-    except ValueError as error:  # also a number of thousands of digits
-        why = " ".join(str(error).split())
-        raise ProtocolError(f"{path} is not valid TOML: {why}", _EXAMPLE) from error
-    protocol = parse(rules, str(path))
-    head, _, folder = protocol.dataset.partition(":")
-    if folder:
-        beside = f"{head}:{','.join(_beside(path, part) for part in folder.split(','))}"
-        protocol = msgspec.structs.replace(protocol, dataset=beside)
-    return protocol
+    origin: str
+    settings: Mapping[str, Any]
 
 
-def _text(path: Path) -> str:
-    """The content of a protocol's file; a byte order mark, which some editors write, is left out.
+class Resolved(NamedTuple):
+    """A recipe, and the origin of the layer that stated each of its fields last; ``protocol`` if none did."""
 
-    Raises:
-        ProtocolError: it cannot be read, is no file, is too large, or is not UTF-8.
-    """
-    try:
-        there = path.stat()
-        if not stat.S_ISREG(there.st_mode):  # reading a pipe or a device may never end
-            raise ProtocolError(f"the protocol file {path} is not a regular file", "give the path of a TOML file")
-        if there.st_size > LARGEST_FILE:
-            too_large = f"the protocol file {path} has {there.st_size:,} bytes, more than {LARGEST_FILE:,}"
-            raise ProtocolError(too_large, _EXAMPLE)
-        return path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise ProtocolError(f"cannot read the protocol file {path}: {why}", "give the path of a TOML file") from error
-    except UnicodeDecodeError as error:
-        raise ProtocolError(f"the protocol file {path} is not UTF-8 text", "save it as UTF-8") from error
+    recipe: Recipe
+    origins: dict[str, str]
 
 
-def _beside(file: Path, part: str) -> str:
-    """A path that exists in the folder of ``file``, resolved; anything else unchanged."""
-    there = file.parent / part
-    with suppress(OSError):  # too long for a name
-        if part and not Path(part).is_absolute() and there.exists():
-            return str(there.resolve())
-    return part
-
-
-def to_toml(protocol: Protocol) -> str:
-    """The rules in full, defaults included, as a TOML file that ``read_toml`` accepts."""
-    plain = _with_defaults(protocol)
-    lines = [f"{key} = {_toml(value)}" for key, value in plain.items() if not isinstance(value, dict)]
-    for section in ("training", "evaluation"):
-        lines += ["", f"[{section}]"]
-        lines += [f"{key} = {_toml(value)}" for key, value in plain[section].items()]
-    return "\n".join(lines) + "\n"
-
-
-def resolve_recipe(
-    training: Training, layers: Iterable[tuple[str, Mapping[str, Any]]]
-) -> tuple[Recipe, dict[str, str]]:
-    """Lay recipes over the protocol's in order; returns the recipe and which layer stated each field last.
+def resolve_recipe(training: Training, layers: Iterable[Layer]) -> Resolved:
+    """Lay recipes over the protocol's in order.
 
     Raises:
         ProtocolError: a layer states an unknown field or a value of the wrong kind.
@@ -261,20 +211,17 @@ def resolve_recipe(
     fields = Recipe.__struct_fields__
     merged = {name: getattr(training, name) for name in fields}
     origins = dict.fromkeys(fields, "protocol")
-    for origin, layer in layers:
+    for origin, settings in layers:
         where = origin if origin.startswith("--") else f"the recipe of {origin}"
-        _reject_unknown(layer, Recipe, where)
-        merged |= layer
-        origins |= dict.fromkeys(layer, origin)
+        _reject_unknown(settings, Recipe, where)
+        merged |= settings
+        origins |= dict.fromkeys(settings, origin)
         try:
             msgspec.convert(merged, Recipe)
         except msgspec.ValidationError as error:
             hint = _choices(error) or "for example: --set lr=1e-4"
             raise ProtocolError(f"{where}: {broken_rule(error, Recipe, merged)}", hint) from error
-    return msgspec.convert(merged, Recipe), origins
-
-
-_EXAMPLE = "`ganbench protocols show digits-16-v1 > mine.toml` writes a complete example"
+    return Resolved(msgspec.convert(merged, Recipe), origins)
 
 
 def _reject_unknown(given: Mapping[str, Any], kind: type[Struct], where: str) -> None:
@@ -303,15 +250,6 @@ def _choices(error: Exception) -> str:
     return f"{name} is one of: {', '.join(words)}" if words else ""
 
 
-def _with_defaults(struct: Struct) -> dict[str, Any]:
-    plain = {}
-    for name in struct.__struct_fields__:
-        value = getattr(struct, name)
-        if value is not None:
-            plain[name] = _with_defaults(value) if isinstance(value, Struct) else value
-    return plain
-
-
 def _without_defaults(struct: Struct) -> dict[str, Any]:
     plain = {}
     for info in msgspec.structs.fields(struct):
@@ -319,9 +257,3 @@ def _without_defaults(struct: Struct) -> dict[str, Any]:
         if value != info.default:
             plain[info.name] = _without_defaults(value) if isinstance(value, Struct) else value
     return plain
-
-
-def _toml(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(map(_toml, value)) + "]"
-    return msgspec.json.encode(value).decode()  # strings, numbers and booleans are written alike in JSON and TOML

@@ -154,7 +154,9 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     """Load real data as arrays.
 
     Args:
-        argument: what follows the colon in ``folder:PATH``; empty otherwise.
+        argument: what follows the colon in ``folder:PATH``; empty otherwise. Between its commas, whole numbers are
+            parameters, which the digests of protocols cover, and anything else is a path, which they do not: a folder
+            ``2024`` is written ``./2024``.
         resolution: the protocol's image size in pixels, or None for the data's own.
 
     Raises:

@@ -10,6 +10,7 @@ import msgspec
 from ganbench import plugins
 from ganbench.contracts import protocol as protocols
 from ganbench.contracts.protocol import Protocol
+from ganbench.contracts.protocol_file import read_toml
 from ganbench.errors import PluginError, ProtocolError
 
 
@@ -20,7 +21,7 @@ def load_protocol(text: str) -> Protocol:
         GanbenchError: there is none of that name, or it breaks the rules.
     """
     if text.endswith(".toml") or os.sep in text:
-        return protocols.read_toml(Path(text))
+        return read_toml(Path(text))
     source = plugins.find("protocol", text)
     built = plugins.build(source)
     found = checked(built, str(source)) if isinstance(built, Protocol) else protocols.parse(built, str(source))

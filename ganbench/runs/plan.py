@@ -178,7 +178,7 @@ def _sort(protocol: Protocol, home: Path, jobs: list[Job], force: bool) -> Plan:
             plan.changes[changes] += not job.yardstick
         else:
             # data from a path may have changed: the worker checks, and repeats the run only if they have
-            (plan.todo if ":" in job.protocol.dataset else plan.finished).append(job)
+            (plan.todo if job.protocol.dataset_ref.paths else plan.finished).append(job)
             if record.format < FORMAT and not job.yardstick:
                 plan.older[record.environment.ganbench] += 1
     return plan
@@ -197,7 +197,7 @@ def _present(job: Job, force: bool) -> Record | None:
 def _lay_over(protocol: Protocol, changes: Changes) -> Protocol:
     """The protocol with the user's budget, batch and time-out; it keeps its name, and thus its seed streams."""
     if changes.recipe:
-        protocols.resolve_recipe(protocol.training, [("--set", changes.recipe)])
+        protocols.resolve_recipe(protocol.training, [protocols.Layer("--set", changes.recipe)])
     if not changes.training:
         return protocol
     rules = msgspec.to_builtins(protocol)

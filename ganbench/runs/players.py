@@ -17,7 +17,7 @@ from ganbench.contracts.data import Batch, Dataset, DataSpec, to_signal
 from ganbench.contracts.executor import Job
 from ganbench.contracts.loss import Loss, LossTraits
 from ganbench.contracts.metric import NEEDS, Metric
-from ganbench.contracts.protocol import Recipe, resolve_recipe
+from ganbench.contracts.protocol import Layer, Recipe, Resolved, resolve_recipe
 from ganbench.contracts.settings import names_of, refuse_unheard
 from ganbench.contracts.trick import Trick
 from ganbench.device.untouched import in_eval_mode, preserved_rng
@@ -56,8 +56,8 @@ def build_players(job: Job, dataset: Dataset) -> Players:
         with _naming(f"the {title} has no meaning for {_name(job.loss)}"):
             played = trick.loss(played)
     gan = _build_gan(job, dataset, LossTraits(played).d_norm, tricks)
-    recipe, origins = _resolve(job, gan, LossTraits(played), tricks)
-    return Players(gan, loss, played, tuple(tricks.values()), recipe, origins)
+    resolved = _resolve(job, gan, LossTraits(played), tricks)
+    return Players(gan, loss, played, tuple(tricks.values()), resolved.recipe, resolved.origins)
 
 
 def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str, Trick]) -> GAN:
@@ -79,10 +79,10 @@ def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str
 
 
 def _build_arch(source: Source, job: Job, d_norm: str | None, data: DataSpec) -> GAN:
-    asked, _ = resolve_recipe(job.protocol.training, [("--set", job.recipe_changes)])
+    asked = resolve_recipe(job.protocol.training, [Layer("--set", job.recipe_changes)]).recipe
     elsewhere = (
         "choose another --arch, or another size of the data in the protocol"
-        if ":" in job.protocol.dataset
+        if job.protocol.dataset_ref.parts
         else "choose another --protocol (see `ganbench plugins protocol`), or another --arch"
     )
     with _naming(f"{source.name} cannot play on {job.protocol.dataset}", elsewhere):
@@ -98,16 +98,15 @@ def _act(title: str, trick: Trick, build: Callable[[DataSpec], GAN], data: DataS
         return trick.players(build, data)
 
 
-def _resolve(job: Job, gan: GAN, traits: LossTraits, tricks: Mapping[str, Trick]) -> tuple[Recipe, dict[str, str]]:
+def _resolve(job: Job, gan: GAN, traits: LossTraits, tricks: Mapping[str, Trick]) -> Resolved:
     training = job.protocol.training
-    layers: list[tuple[str, Mapping[str, Any]]] = [
-        (f"arch {_name(job.arch)}", gan.recipe),
-        ("the loss", {"d_steps": traits.d_steps, **traits.recipe}),
+    layers = [
+        Layer(f"arch {_name(job.arch)}", gan.recipe),
+        Layer("the loss", {"d_steps": traits.d_steps, **traits.recipe}),
     ]
     for title, trick in tricks.items():
-        before, _ = resolve_recipe(training, layers)
-        layers.append((title, trick.recipe(before)))
-    return resolve_recipe(training, [*layers, ("--set", job.recipe_changes)])
+        layers.append(Layer(title, trick.recipe(resolve_recipe(training, layers).recipe)))
+    return resolve_recipe(training, [*layers, Layer("--set", job.recipe_changes)])
 
 
 class _Named(Unsupported):

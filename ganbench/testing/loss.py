@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.contracts.loss import Loss, LossTraits
-from ganbench.contracts.protocol import Training, resolve_recipe
+from ganbench.contracts.protocol import Layer, Training, resolve_recipe
 from ganbench.errors import ProtocolError
 from ganbench.plugins.source import Source
 from ganbench.testing import penalty
@@ -91,7 +91,7 @@ def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
     if traits.after_d_step is not None and not callable(traits.after_d_step):
         yield Finding("after_d_step is not callable", "a method (discriminators) -> None", "make it a method")
     try:
-        resolve_recipe(Training(budget_kimg=1), [("the loss", traits.recipe)])
+        resolve_recipe(Training(budget_kimg=1), [Layer("the loss", traits.recipe)])
     except ProtocolError as error:
         yield Finding(str(error), "settings of ganbench.Recipe", "correct the recipe")
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import Any
 
@@ -18,7 +17,8 @@ from ganbench import plugins
 from ganbench.contracts.data import Dataset
 from ganbench.contracts.extractor import Extractor
 from ganbench.contracts.metric import Metric
-from ganbench.contracts.protocol import Protocol, parse, read_toml, to_toml
+from ganbench.contracts.protocol import Protocol, parse
+from ganbench.contracts.protocol_file import from_toml, read_toml, to_toml
 from ganbench.errors import DataError, GanbenchError, PluginError, ProtocolError
 from ganbench.evaluation import yardsticks
 from ganbench.evaluation.judge import Judge
@@ -143,10 +143,7 @@ def rules_are_frozen(case: ProtocolCase) -> Iterator[Finding]:
             yield Finding(
                 seen, "the same rules each time", "use no clock, no environment and no random numbers in the rules"
             )
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "rules.toml"
-        file.write_text(to_toml(case.protocol), encoding="utf-8")
-        again = read_toml(file)
+    again = from_toml(to_toml(case.protocol), "what `ganbench protocols show` prints")
     if again.digest != digest:
         yield Finding(
             f"digest {digest}, and {again.digest} from a file", "the same rules", "use plain numbers and strings"

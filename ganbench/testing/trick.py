@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from ganbench.contracts.arch import Lazy
 from ganbench.contracts.loss import LossTraits
-from ganbench.contracts.protocol import Training, resolve_recipe
+from ganbench.contracts.protocol import Layer, Training, resolve_recipe
 from ganbench.contracts.trick import Player, Trick, Turn
 from ganbench.errors import DataError, GanbenchError, ProtocolError, Unsupported
 from ganbench.plugins.source import Source
@@ -111,13 +111,12 @@ def a_nonsense_argument_is_declined(case: TrickCase) -> Iterator[Finding]:
 def recipe_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
     """A misspelt setting would stop the run after everything else was prepared."""
     training = Training(budget_kimg=1)
-    before, _ = resolve_recipe(training, [])
-    given = case.trick.recipe(before)
+    given = case.trick.recipe(resolve_recipe(training, []).recipe)
     if not isinstance(given, Mapping):
         yield Finding(f"recipe() returned a {type(given).__name__}", "a mapping", 'return {"d_lr": recipe.lr * 4}')
         return
     try:
-        resolve_recipe(training, [("the trick", given)])
+        resolve_recipe(training, [Layer("the trick", given)])
     except ProtocolError as error:
         yield Finding(str(error), "settings of ganbench.Recipe", "correct what recipe() returns")
 

@@ -9,7 +9,8 @@ from statistics import fmean
 
 import msgspec
 
-from ganbench.contracts.protocol import Protocol, to_toml
+from ganbench.contracts.protocol import Protocol
+from ganbench.contracts.protocol_file import to_toml
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Record
 from ganbench.records.store import read, write

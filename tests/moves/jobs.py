@@ -5,13 +5,13 @@ Budgets are a few dozen updates: enough to reach every term of a loss, every loo
 
 from __future__ import annotations
 
-import json
 import wave
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import tomlkit
 from PIL import Image
 
 
@@ -41,13 +41,12 @@ class Rules:
         training = {"budget_kimg": self.updates * self.batch / 1000, "batch": self.batch, "width": self.width}
         names = ("samples", "metrics", "headline", "extractor", "reference", "draws", "checks", "yardsticks")
         evaluation = {name: getattr(self, name) for name in names}
-        sections = (("", top), ("[training]", training | dict(self.training)), ("[evaluation]", evaluation))
-        return "\n".join(line for title, values in sections for line in (title, *_lines(values))) + "\n"
+        sections = {"training": training | dict(self.training), "evaluation": _stated(evaluation)}
+        return tomlkit.dumps(_stated(top) | sections)
 
 
-def _lines(values: Mapping[str, object]) -> list[str]:
-    """Strings, numbers, booleans and lists are written alike in JSON and TOML."""
-    return [f"{name} = {json.dumps(value)}" for name, value in values.items() if value not in (None, "")]
+def _stated(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value not in (None, "")}
 
 
 DIGITS = Rules(
