@@ -38,7 +38,7 @@ class Recorder(Protocol):
         """
 
 
-class Player(Protocol):
+class Recordable(Protocol):
     """What is recorded: the training, one iteration at a time."""
 
     def play(self, *, hidden: bool = False) -> None:
@@ -89,8 +89,8 @@ class Replayed:
     from the played state without recordings, and ``mode`` says why. So a run has the same bits either way.
     """
 
-    def __init__(self, player: Player, recorder: Recorder) -> None:
-        self.player, self.recorder = player, recorder
+    def __init__(self, training: Recordable, recorder: Recorder) -> None:
+        self.training, self.recorder = training, recorder
         self.refusal = ""
         self._seen: Counter[Hashable] = Counter()
         self._replays: dict[Hashable, Callable[[], None]] = {}
@@ -104,10 +104,10 @@ class Replayed:
 
     def __call__(self) -> None:
         """Carry out one iteration."""
-        kind = self.player.kind()
+        kind = self.training.kind()
         self._seen[kind] += 1
         if self.refusal or self._seen[kind] <= WARM_UP:
-            self.player.play()
+            self.training.play()
         elif self._seen[kind] <= WARM_UP + PROOFS:
             self._prove(kind)
         else:
@@ -115,21 +115,21 @@ class Replayed:
 
     def _replay(self, kind: Hashable) -> None:
         self._replays[kind]()
-        self.player.skip()
+        self.training.skip()
 
     def _prove(self, kind: Hashable) -> None:
         before = self._state()
         try:
             with self.recorder.rehearsal():
-                self.player.play(hidden=True)
+                self.training.play(hidden=True)
             played = self._state()
             self._put_back(before)
             if kind not in self._replays:
-                self._replays[kind] = self.recorder.record(lambda: self.player.play(hidden=True))
+                self._replays[kind] = self.recorder.record(lambda: self.training.play(hidden=True))
                 self._put_back(before)
         except Exception as error:  # a plugin that is really broken fails again when played
             self._refuse(str(error) if isinstance(error, NotRecordable) else told(error), before)
-            self.player.play()
+            self.training.play()
             return
         self._replay(kind)
         if not _same(self._state(), played):
@@ -141,17 +141,17 @@ class Replayed:
         self._put_back(state)
 
     def _state(self) -> _State:
-        memory = [value.detach().clone() for value in self.player.memory()]
-        return memory, [rng.get_state() for rng in self.player.generators()], self.player.counters()
+        memory = [value.detach().clone() for value in self.training.memory()]
+        return memory, [rng.get_state() for rng in self.training.generators()], self.training.counters()
 
     @torch.no_grad()
     def _put_back(self, state: _State) -> None:
         memory, random, counters = state
-        for now, before in zip(self.player.memory(), memory, strict=True):
+        for now, before in zip(self.training.memory(), memory, strict=True):
             now.copy_(before)
-        for rng, before in zip(self.player.generators(), random, strict=True):
+        for rng, before in zip(self.training.generators(), random, strict=True):
             rng.set_state(before)
-        self.player.set_counters(counters)
+        self.training.set_counters(counters)
 
 
 _State = tuple[list[Tensor], list[Tensor], Any]
