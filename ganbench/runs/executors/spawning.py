@@ -98,7 +98,7 @@ def _main_left_out() -> Iterator[None]:
 
     A spawned process first imports it: the whole command line, which a worker does not need (0.15 s), or a user's
     script, which would start again. multiprocessing reads ``__spec__`` and ``__file__`` of ``__main__`` for that, with
-    "spawn" as with "forkserver", and has no option to leave it out (as of Python 3.14). ``set_executable`` changes only
+    "spawn" as with "forkserver", and has no option to leave it out (as of Python 3.13). ``set_executable`` changes only
     which program runs. A worker of ``subprocess`` would import nothing, but would do without multiprocessing's events.
     """
     main = vars(sys.modules["__main__"])
