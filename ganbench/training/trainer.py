@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,12 +24,14 @@ from ganbench.errors import Diverged, PluginError
 from ganbench.training.average import Average
 from ganbench.training.batches import Stream
 from ganbench.training.capture import Hidden, Recorder, Replayed, recorder_for, stream_of
+from ganbench.training.observer import Observer
 from ganbench.training.optimisers import build_optimizer, decay, params_of, restore
 from ganbench.training.precision import InFloat32, autocast, in_float32, tensor_cores
 from ganbench.training.tricks import Shown
 from ganbench.training.watch import Watch
 
 WARM_UP_WINDOWS = 2
+_UNOBSERVED = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,10 @@ class Trainer:
         tricks: those in play, in order; ``loss`` is already wrapped by those that wrap it.
         precision: the lowest that matrix products and convolutions may use.
         recorder: how whole iterations are recorded and replayed; by default the device's, and none on a CPU.
+        observer: sees the updates that are played.
+
+    Attributes:
+        periods: those of the lazy terms seen so far, in iterations.
     """
 
     def __init__(
@@ -85,10 +91,11 @@ class Trainer:
         tricks: Sequence[Trick] = (),
         precision: Precision = "float32",
         recorder: Recorder | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.gan, self.stream, self.recipe, self.d_updates = gan, stream, recipe, d_updates
         self.loss = InFloat32(loss) if precision == "bf16" else loss
-        self.tricks, self.precision = tuple(tricks), precision
+        self.tricks, self.precision, self.observer = tuple(tricks), precision, observer
         self.device = stream.device
         self.after_d_step = LossTraits(loss).after_d_step
         self.latents = torch.Generator(self.device).manual_seed(latent_seed)
@@ -108,7 +115,7 @@ class Trainer:
         self.step = 0
         self._sums: dict[str, Tensor] = {}
         self._terms: dict[Hashable, tuple[str, ...]] = {}  # of each kind of iteration
-        self._periods: set[int] = set()
+        self.periods: set[int] = set()
         self._hidden = False
 
     @property
@@ -193,15 +200,22 @@ class Trainer:
         kind, self._hidden = self.kind(), hidden
         try:
             for _ in range(min(self.recipe.d_steps, self.d_updates - self.d_done)):
-                batch = self._batch()
-                d_terms = self._update_d(batch)
+                with self._observed("D"):
+                    batch = self._batch()
+                    d_terms = self._update_d(batch)
                 self.d_done += 1
-            g_terms = self._update_g(replace(batch, z=self._z()))
+            with self._observed("G"):
+                g_terms = self._update_g(replace(batch, z=self._z()))
         finally:
             self._hidden = False
         self.average.update()
         self._note(kind, {**d_terms, **g_terms})
         self.step += 1
+
+    def _observed(self, player: Player) -> AbstractContextManager[object]:
+        if self.observer is None or self._hidden:
+            return _UNOBSERVED
+        return self.observer.update(player, self.step)
 
     def _note(self, kind: Hashable, terms: Mapping[str, Tensor]) -> None:
         self._terms[kind] = tuple(terms)
@@ -218,12 +232,12 @@ class Trainer:
 
     def kind(self) -> Hashable:
         """Which of the lazy terms the next iteration includes."""
-        return tuple(self.step % every == 0 for every in sorted(self._periods))
+        return tuple(self.step % every == 0 for every in sorted(self.periods))
 
     @property
     def cycle(self) -> int:
         """After how many iterations the lazy terms seen so far are due in the same order again."""
-        return math.lcm(*self._periods)
+        return math.lcm(*self.periods)
 
     def counters(self) -> tuple[int, int]:
         """D updates and iterations done."""
@@ -311,7 +325,7 @@ class Trainer:
             if not isinstance(term, Lazy):
                 values[name] = term
                 continue
-            self._periods.add(term.every)
+            self.periods.add(term.every)
             if self.step % term.every == 0:
                 values[name] = term.compute() * term.every
         return values
