@@ -81,8 +81,10 @@ def torch_settings() -> dict[str, Any]:
 
 
 def refuse_changed(before: Mapping[str, Any]) -> None:
-    """Raise PluginError if the settings are not those of ``before`` any more: a plugin that changes them changes the
-    rules, and its run cannot be compared with others."""
+    """Raise PluginError if the settings are not those of ``before`` any more.
+
+    A plugin that changes them changes the rules, and its run cannot be compared with others.
+    """
     changed = [f"{name} {before[name]} -> {now}" for name, now in torch_settings().items() if now != before[name]]
     if changed:
         raise PluginError(f"a plugin changed torch's settings ({', '.join(changed)})", "it must leave them alone")

@@ -48,8 +48,9 @@ def folder() -> Path:
 
 
 def surroundings(device: torch.device, extractor: str, part: Component) -> dict[str, str] | None:
-    """Everything that bits depend on besides samples, computation and torch's settings; None if that is unknown, for an
-    extractor that was not read from a file.
+    """Everything that bits depend on besides samples, computation and torch's settings.
+
+    It is None if that is unknown, for an extractor that was not read from a file.
 
     Args:
         device: where features are computed.

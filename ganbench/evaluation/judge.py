@@ -31,8 +31,15 @@ FEW = 2000
 
 @dataclass(frozen=True)
 class Verdict:
-    """Scores of one evaluation, named in full, what their columns mean, and which metric gave them. ``absent`` are the
-    columns (in short) without a score, and why; ``doubts`` are sentences."""
+    """Scores of one evaluation, named in full.
+
+    Attributes:
+        scores: title -> score.
+        columns: title -> what the column means.
+        metric_of: title -> the metric that gave it.
+        absent: column (in short) without a score -> why.
+        doubts: sentences.
+    """
 
     scores: dict[str, float] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
@@ -82,8 +89,15 @@ class Judge:
         remake: Callable[[Split], Split] | None = None,
         only: Sequence[str] | None = None,
     ) -> Verdict:
-        """Score fakes (as stored) against the reference, or against ``real`` where given. ``remake`` makes fakes in the
-        same way for other conditions; with a ``generator`` it need not be given.
+        """Score fakes against the reference.
+
+        Args:
+            fake: as stored.
+            seed: of the numbers that metrics draw, and of the latents that samples are remade from.
+            real: what the fakes are compared with instead of the reference.
+            generator: the averaged GAN that made them, in eval mode.
+            remake: makes fakes in the same way for other conditions; by default, ``generator`` does.
+            only: names of the metrics to use instead of all.
 
         Raises:
             PluginError: a metric fails, returns other columns than it declares, or a value that is not finite.

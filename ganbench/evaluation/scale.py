@@ -141,8 +141,10 @@ def _of_another_scale(x: Tensor, like: Tensor, kind: str, name: str, *, bytes_ar
 
 
 def _pale(x: Tensor, like: Tensor, kind: str, name: str) -> list[str]:
-    """A doubt about images that vary, get as bright as any and hardly go below 0, where nearly all reals are dark: they
-    look like 0..1 with the overshoot of resizing, or made bytes as if it were -1..1. ``x`` and ``like`` are as stored.
+    """A doubt about images that vary, get as bright as any and hardly go below 0, where nearly all reals are dark.
+
+    They look like 0..1 with the overshoot of resizing, or made bytes as if it were -1..1. ``x`` and ``like`` are as
+    stored.
     """
     low, high = to_signal(torch.stack([x.min(), x.max()])).tolist()
     if kind not in ("images", "clips") or low < -PALE or high < 1 - PALE or low == high:

@@ -42,8 +42,11 @@ class Recordable(Protocol):
     """What is recorded: the training, one iteration at a time."""
 
     def play(self, *, hidden: bool = False) -> None:
-        """Carry out one iteration. ``hidden``: no code in it may read the iteration's number, which a recording would
-        freeze."""
+        """Carry out one iteration.
+
+        Args:
+            hidden: no code in it may read the iteration's number, which a recording would freeze.
+        """
 
     def skip(self) -> None:
         """Move the host's counters on, as ``play`` does."""
@@ -69,8 +72,10 @@ class NotRecordable(RuntimeError):
 
 
 class Hidden:
-    """Stands in for the iteration's number, or the progress, while a recording is made: code that read it would see its
-    value of that moment for ever."""
+    """Stands in for the iteration's number, or the progress, while a recording is made.
+
+    Code that read it would see its value of that moment for ever.
+    """
 
     def _looked_at(self, *_: Any) -> NoReturn:
         raise NotRecordable("a plugin reads the progress or the iteration's number")
@@ -184,7 +189,7 @@ class CudaGraphs:
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """torch's own detector of synchronisation, which would break a capture."""
+        """Run the block under torch's own detector of synchronisation, which would break a capture."""
         before = torch.cuda.get_sync_debug_mode()
         torch.cuda.set_sync_debug_mode("error")
         try:

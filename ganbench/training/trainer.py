@@ -167,8 +167,10 @@ class Trainer:
         return self.device.type == "cpu" and self.recorder is None
 
     def _iterate(self) -> tuple[str, ...]:
-        """One G update and the D updates before it, as many as the recipe asks for or the budget has left; returns the
-        names of its loss terms."""
+        """Carry out one G update and the D updates before it, and return the names of its loss terms.
+
+        There are as many D updates as the recipe asks for or the budget has left.
+        """
         kind = self.kind()
         self._dial()
         if self._replayed and self.d_done + self.recipe.d_steps <= self.d_updates:
@@ -183,7 +185,9 @@ class Trainer:
 
     def _dial(self) -> None:
         """Set what changes by rule from one iteration to the next: learning rates, and the weight of G in the average.
-        Recorded iterations read both from memory."""
+
+        Recorded iterations read both from memory.
+        """
         self.average.dial(self.step)
         if self.recipe.lr_decay:
             factor = min(1.0, (1 - self.d_done / self.d_updates) / self.recipe.lr_decay)
@@ -296,8 +300,11 @@ class Trainer:
         return shown, replace(batch, view=shown.seen), fake
 
     def _descend(self, terms: Mapping[str, Tensor], player: Player) -> None:
-        """One step on the sum of the terms. Gradients for the other player, and for the points where a penalty is
-        taken, are not computed: nothing uses them."""
+        """One step on the sum of the terms.
+
+        Gradients for the other player, and for the points where a penalty is taken, are not computed: nothing uses
+        them.
+        """
         optimizer, params = (self.optim_d, self._d_params) if player == "D" else (self.optim_g, self._g_params)
         for p in params:
             p.grad = None  # what zero_grad does, which costs a small network half a percent more
