@@ -49,8 +49,8 @@ def thumbnails(x: Tensor, side: int) -> Pixels:
 def spectrogram(mono: NDArray[np.float32], rate: float) -> NDArray[np.float32]:
     """``x[N, T] -> dB[N, SPECTRUM, WIDTH]``, high frequencies first.
 
-    These are powers under Hann windows of about 32 ms that begin at evenly spaced samples, averaged over the frequencies
-    of a row.
+    The values are powers under Hann windows of about 32 ms that begin at evenly spaced samples, averaged over the
+    frequencies of a row.
     """
     size = min(2 ** round(math.log2(WINDOW_SECONDS * rate)), 2 ** int(math.log2(mono.shape[1])))
     window = np.hanning(size + 1)[:-1].astype(np.float32)
