@@ -8,7 +8,7 @@ own kernels are not counted.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -96,22 +96,29 @@ def flops_per_image(again: Callable[[Observer], Trainer], batch: int, d_steps: i
         batch: real images of a D update.
         d_steps: D updates per G update.
     """
-    plain, periods = _counted(again, 1)
-    due = {every: _counted(again, every)[0] for every in sorted(periods - {1})}
+    plain = _counted(again, 1)
+    due = {every: _counted(again, every) for every in sorted(plain.periods - {1})}
 
     def mean(player: Player) -> float:
-        return _mean(plain[player], {every: flops[player] for every, flops in due.items()})
+        return _mean(plain.flops[player], {every: counted.flops[player] for every, counted in due.items()})
 
     return Flops(mean("D") / batch, mean("G") / (batch * d_steps))
 
 
-def _counted(again: Callable[[Observer], Trainer], step: int) -> tuple[Mapping[Player, int], set[int]]:
-    """The operations of each player in iteration ``step``, and the periods of all lazy terms, due or not."""
+class _Counted(NamedTuple):
+    """The operations of each player in one iteration, and the periods of all lazy terms, due or not."""
+
+    flops: Mapping[Player, int]
+    periods: Set[int]
+
+
+def _counted(again: Callable[[Observer], Trainer], step: int) -> _Counted:
+    """Count the iteration of this number, on a new trainer."""
     meter = Meter()
     trainer = again(meter)
     trainer.set_counters((0, step))
     trainer.advance(1)
-    return meter.flops, trainer.periods
+    return _Counted(meter.flops, trainer.periods)
 
 
 def _mean(plain: int, due: Mapping[int, int]) -> float:
