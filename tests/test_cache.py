@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import weakref
 from collections import Counter
 from pathlib import Path
 
@@ -18,11 +17,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ganbench import plugins
-from ganbench.contracts import evaluation as contract
+from ganbench.contracts import features as contract
 from ganbench.contracts import memo
 from ganbench.contracts.data import DataSpec
 from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor, extract, is_of
+from ganbench.contracts.features import FeatureStore
 from ganbench.contracts.memo import Memo, fingerprint
 from ganbench.errors import GanbenchWarning
 from ganbench.evaluation import cache, private
@@ -295,10 +295,8 @@ def test_a_pipe_in_the_folder_is_not_waited_for(folder) -> None:
     assert work.times == 2
 
 
-def judged(kept: Memo) -> Evaluation:
-    given = asked(sole=False)
-    given.kept = kept
-    return given
+def judged(memo: Memo) -> Evaluation:
+    return asked(sole=False, memo=memo)
 
 
 @pytest.mark.parametrize(
@@ -379,19 +377,19 @@ def test_no_array_is_put_through_the_extractor_twice_in_a_whole_command(extracte
 
 SCORED = """
 import json, sys
-from ganbench.contracts import evaluation
+from ganbench.contracts import features
 from ganbench.evaluation import cache
 from ganbench.plugins.protocols import load_protocol
 from ganbench.runs.setup import prepare
 
-times, extract = 0, evaluation.extract
+times, extract = 0, features.extract
 
 def counting(*what):
     global times
     times += 1
     return extract(*what)
 
-cache.EXPENSIVE, evaluation.extract = 0.0, counting
+cache.EXPENSIVE, features.extract = 0.0, counting
 judge = prepare(load_protocol("smoke-v1"), "cpu").judge
 scores = judge.score(judge.dataset.train[judge.reference.labels * 0 + 3], 0).scores
 print(json.dumps([times, scores]))
@@ -425,12 +423,11 @@ class Third(Extractor):
         return x.float() / 3, None
 
 
-def asked(sole: bool) -> Evaluation:
+def asked(sole: bool, memo: Memo | None = None) -> Evaluation:
     rng = torch.Generator().manual_seed(0)
-    real, fake = torch.randn(1234, 6, generator=rng), torch.randn(1300, 6, generator=rng)
-    given = Evaluation(real, fake, DataSpec((6,)), rng, extractor=Third())
-    given.sole = sole
-    return given
+    real, fake, third = torch.randn(1234, 6, generator=rng), torch.randn(1300, 6, generator=rng), Third()
+    store = FeatureStore(real, fake, third, CPU, memo, sole=sole)
+    return Evaluation(real, fake, DataSpec((6,)), rng, extractor=third, shared=store)
 
 
 def test_features_that_nobody_else_asks_for_go_by_without_being_kept(monkeypatch) -> None:
@@ -438,9 +435,9 @@ def test_features_that_nobody_else_asks_for_go_by_without_being_kept(monkeypatch
     passing, keeping = asked(sole=True), asked(sole=False)
     metric = fid.ganbench_metric()
     assert metric(passing) == metric(keeping)
-    assert passing.known_features is None
+    assert passing.store.known is None
     assert passing.used_extractor
-    assert keeping.known_features is not None
+    assert keeping.store.known is not None
     assert passing.extractor.shown == keeping.extractor.shown == 1234 + 1300
 
 
@@ -454,8 +451,8 @@ def test_features_that_are_there_already_are_not_computed_again_as_they_go_by(mo
 
 
 def test_the_reals_as_fakes_are_not_put_through_the_extractor_again() -> None:
-    given = asked(sole=False)
-    given.fake = given.real
+    real = asked(sole=False).real
+    given = Evaluation(real, real, DataSpec((6,)), torch.Generator(), extractor=Third())
     features = given.features()
     assert features.fake is features.real
     assert given.extractor.shown == 1234
@@ -477,9 +474,24 @@ def test_an_array_is_hashed_once_and_another_at_its_place_anew(monkeypatch) -> N
     monkeypatch.setattr(memo, "fingerprint", lambda x: hashed.append(x.sum().item()) or f"{x.sum():g}")
     kept, x = Memo(), torch.ones(3)
     assert [kept.fingerprint(x), kept.fingerprint(x)] == ["3", "3"]
-    kept._fingerprints[id(x)] = weakref.ref(torch.zeros(2)), "gone"  # what had this address before
-    assert kept.fingerprint(x) == "3"
-    assert hashed == [3.0, 3.0]
+    address = id(x)
+    for _ in range(1000):
+        del x
+        x = torch.zeros(3)
+        if id(x) == address:
+            break
+    assert id(x) == address, "no other array came to lie there"
+    assert kept.fingerprint(x) == "0"
+    assert hashed == [3.0, 0.0]
+
+
+def test_a_memo_holds_neither_an_array_nor_what_it_knew_of_one_that_is_gone() -> None:
+    kept, x = Memo(), torch.ones(3)
+    kept.fingerprint(x)
+    kept.fingerprint(torch.zeros(2))
+    assert list(kept._fingerprints) == [x]
+    del x
+    assert len(kept._fingerprints) == 0
 
 
 def test_two_metrics_may_call_what_they_keep_by_the_same_name() -> None:

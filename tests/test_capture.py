@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -288,6 +289,28 @@ def test_a_fault_in_a_replayed_iteration_is_dated_to_that_iteration() -> None:
         trainer.gan.discriminator[1].bias.fill_(torch.nan)
     with pytest.raises(Exception, match=r"d_loss is not finite.*13|13.*d_loss"):
         trainer.advance(30)
+
+
+class Watcher:
+    """Notes the updates it sees, and waits for the device, as no recorded code may."""
+
+    def __init__(self) -> None:
+        self.seen = list[tuple[str, int]]()
+
+    @contextmanager
+    def update(self, player, step):
+        yield
+        torch.ones(()).item()
+        self.seen.append((player, step))
+
+
+def test_an_observer_sees_what_is_played_and_disturbs_neither_recordings_nor_bits() -> None:
+    alone = trainer_of(Hinge(), recorder=TapeRecorder(), d_steps=2)
+    observed = trainer_of(Hinge(), recorder=TapeRecorder(), d_steps=2)
+    watcher = observed.observer = Watcher()
+    assert outcome(observed) == outcome(alone)
+    assert observed.mode == alone.mode == "graph"
+    assert watcher.seen == [(player, step) for step in range(WARM_UP) for player in "DDG"]
 
 
 @pytest.mark.parametrize(("arch", "loss"), GAMES)

@@ -99,11 +99,11 @@ class Looks:
 
     version = 1
 
-    def __init__(self, of) -> None:
-        self.columns, self.of = {"seen": "info"}, of
+    def __init__(self, of, column: str = "seen") -> None:
+        self.columns, self.of, self.column = {column: "info"}, of, column
 
     def __call__(self, evaluation):
-        return {"seen": float(self.of(evaluation))}
+        return {self.column: float(self.of(evaluation))}
 
 
 def judged(of, **given) -> dict[str, float]:
@@ -127,6 +127,24 @@ def test_a_metric_can_have_samples_made_the_same_way_for_other_conditions() -> N
 
     assert judged(cycle_error) == {"seen": 0}
     assert judged(lambda e: e.remake is None, generator=None) == {"seen": 1}
+
+
+def test_what_a_metric_does_to_its_evaluation_no_other_metric_sees() -> None:
+    def meddles(evaluation):
+        evaluation.real, evaluation.fake_labels = evaluation.real[:1], None
+        evaluation.doubts.append("hardly any samples")
+        return evaluation.features().real.shape[0]
+
+    def looks(evaluation):
+        assert not evaluation.doubts
+        return len(evaluation.real) + len(evaluation.fake_labels)
+
+    dataset = Dataset("negatives", DataSpec((1, 8, 8), source=(1, 8, 8)), pairs(), pairs(20, seed=1))
+    metrics = {"first": Looks(meddles, "first"), "second": Looks(looks, "second")}
+    judge = Judge(dataset, dataset.test, metrics, Halves(), CPU)
+    verdict = judge.score(dataset.test, 0)
+    assert verdict.scores == {f"first@{judge.tag}": 20, "second": 40}
+    assert verdict.doubts == ["hardly any samples"]
 
 
 def test_a_column_that_comes_from_a_view_is_named_after_its_extractor() -> None:

@@ -14,6 +14,7 @@ import torch
 from msgspec.structs import replace
 from taped import TapeRecorder
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 from toy import make
 
 from ganbench import GAN, DataSpec, Lazy, Split, plugins
@@ -34,6 +35,7 @@ from ganbench.runs.setup import prepare
 from ganbench.training import peak
 from ganbench.training.batches import Stream
 from ganbench.training.flops import Account, Meter, account, flops_per_image
+from ganbench.training.observer import Observer
 from ganbench.training.peak import peak_flops
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan
@@ -60,7 +62,7 @@ def trainer_of(gan: GAN, loss, *tricks: Trick, **rules) -> Trainer:
 
 
 def counted(build: Callable[[], GAN], loss, d_steps: int = 1, **rules):
-    return flops_per_image(lambda meter: trainer_of(build(), loss, meter, **rules), BATCH, d_steps)
+    return flops_per_image(lambda observer: trainer_of(build(), loss, observer=observer, **rules), BATCH, d_steps)
 
 
 # -- by hand ---------------------------------------------------------------------------------------------------------
@@ -123,11 +125,10 @@ def lazy() -> GAN:
 
 def test_lazy_terms_count_by_how_often_they_come() -> None:
     meter = Meter()
-    trainer = trainer_of(lazy(), non_saturating())
-    with meter.counter:
-        trainer.advance(12)  # once round, for 4, 6 and 2
+    trainer_of(lazy(), non_saturating(), observer=meter).advance(12)  # once round, for 4, 6 and 2
     flops = counted(lazy, non_saturating())
-    assert flops.d + flops.g == pytest.approx(meter.counter.get_total_flops() / (12 * BATCH), rel=1e-12)
+    assert flops.d == pytest.approx(meter.flops["D"] / (12 * BATCH), rel=1e-12)
+    assert flops.g == pytest.approx(meter.flops["G"] / (12 * BATCH), rel=1e-12)
     plain = counted(mlp, non_saturating())
     assert flops.d > plain.d
     assert flops.g > plain.g
@@ -136,6 +137,25 @@ def test_lazy_terms_count_by_how_often_they_come() -> None:
 @pytest.mark.parametrize("rules", [{"precision": "bf16"}, {"recorder": TapeRecorder()}], ids=["bf16", "recorded"])
 def test_the_count_is_the_same_in_other_arithmetic_and_where_iterations_are_recorded(rules) -> None:
     assert counted(lazy, wgan_gp(), **rules) == counted(lazy, wgan_gp())
+
+
+def test_torchs_own_counter_finds_the_same_where_it_works() -> None:
+    meter = Meter()
+    trainer = trainer_of(small_dcgan(), non_saturating(), observer=meter)
+    with FlopCounterMode(display=False) as counter:
+        trainer.advance(2)
+    assert sum(meter.flops.values()) == counter.get_total_flops() > 0
+
+
+def test_what_consists_of_products_is_counted_in_inference_mode_as_well() -> None:
+    x = torch.randn(2, 3, 4)
+    counts = []
+    for mode in (torch.no_grad(), torch.inference_mode()):
+        meter = Meter()
+        with mode, meter.update("D", 0):
+            nn.functional.linear(x, torch.randn(5, 4)) @ torch.randn(2, 5, 6)
+        counts.append(meter.flops["D"])
+    assert counts == [2 * 2 * 3 * 4 * 5 + 2 * 2 * 3 * 5 * 6] * 2
 
 
 def jobs(tmp_path: Path, arch: str = "mlp", loss: str = "wgan-gp", protocol: str = "smoke-v1", **options) -> list[Job]:
@@ -156,10 +176,11 @@ def test_every_built_in_loss_and_trick_can_be_counted(name, tmp_path) -> None:
     (job,) = jobs(tmp_path, "dcgan", **COMBINATIONS[name])
     dataset = prepare(job.protocol, "cpu").dataset
 
-    def again(meter: Meter) -> Trainer:
+    def again(observer: Observer) -> Trainer:
         players = build_players(job, dataset)
         stream = Stream(dataset.train, BATCH, 3, CPU)
-        return Trainer(players.gan, players.played, stream, players.recipe, 20, 1, 2, (*players.tricks, meter))
+        tricks = players.tricks
+        return Trainer(players.gan, players.played, stream, players.recipe, 20, 1, 2, tricks, observer=observer)
 
     flops = flops_per_image(again, BATCH, 1)
     assert min(flops) > 100_000
@@ -222,10 +243,10 @@ def test_accounting_touches_neither_the_trained_players_nor_a_random_number(tmp_
 
 
 def test_what_cannot_be_counted_is_left_out_and_ends_no_run(tmp_path, monkeypatch) -> None:
-    def refuse(self, trainer) -> None:
+    def refuse(self, player, step) -> None:
         raise NotImplementedError("an operator of higher order")
 
-    monkeypatch.setattr(Meter, "play", refuse)
+    monkeypatch.setattr(Meter, "update", refuse)
     record = carry_out(*jobs(tmp_path, "mlp", "non-saturating"))
     assert record.status == "ok"
     assert (record.speed.d_flops, record.speed.flops_per_second, record.speed.peak_share) == (0, 0, 0)
@@ -245,7 +266,7 @@ def test_what_a_plugin_warns_of_is_said_by_the_training_alone() -> None:
             return match
 
     trained = trainer_of(mlp(), non_saturating())
-    counted = account(trained, lambda meter: trainer_of(mlp(), non_saturating(), Warning_(), meter))
+    counted = account(trained, lambda observer: trainer_of(mlp(), non_saturating(), Warning_(), observer=observer))
     assert counted.flops.d > 0
 
 

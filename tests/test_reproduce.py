@@ -22,7 +22,7 @@ from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import read, write
 from ganbench.runs.conditions import Change, conditions
 from ganbench.runs.plan import make_plan
-from ganbench.runs.reproduce import Comparison, compare, job_of, largest_difference
+from ganbench.runs.reproduce import Reproduction, compare, job_of, largest_difference
 from ganbench.runs.runner import execute
 from ganbench.runs.siblings import other_seeds
 
@@ -90,7 +90,7 @@ DIVERGED = {"status": "diverged", "reason": "d_loss is not finite at iteration 3
 @pytest.mark.parametrize("changes", [[], ELSEWHERE, EDITED])
 def test_a_record_is_identical_to_itself_wherever(changes, done) -> None:
     record, kimg = done
-    assert compare(record, record, changes, [], kimg) == Comparison("identical bits")
+    assert compare(record, record, changes, [], kimg) == Reproduction("identical bits")
 
 
 def test_without_fingerprints_nobody_claims_identical_bits(done) -> None:

@@ -57,6 +57,17 @@ def test_real_digits_pass_every_check(bench) -> None:
     assert checks.real_effective == pytest.approx(checks.effective_samples)
 
 
+def test_features_of_fakes_are_remembered_as_long_as_the_fakes_exist(bench, monkeypatch) -> None:
+    fakes = bench.judge.reference[torch.arange(20)]
+    bench.judge.score(fakes, 0)
+    kept = len(bench.judge._signals)
+    with monkeypatch.context() as patched:
+        patched.setattr(DigitsCNN, "forward", lambda *_: pytest.fail("extracted again"))
+        assert bench.judge.signal(fakes).shape[0] == 20
+    del fakes
+    assert len(bench.judge._signals) == kept - 1
+
+
 def test_one_sample_over_and_over_has_no_spread(bench) -> None:
     same = Split(bench.judge.reference.x[:1].expand(500, -1, -1, -1).contiguous())
     checks = bench.self_check(same)

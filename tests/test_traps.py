@@ -634,18 +634,17 @@ def reals_and_fakes_take_one_road(module: ModuleType) -> bool:
     """Whether fakes that equal the reals get the features of the reals, at the extractor's size and another."""
     reals = pictures().x
     for x in (reals, reals.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)):
-        given = module.Evaluation(x, x.clone(), IMAGES, torch.Generator(), extractor=digits_cnn.load())
-        features = given.features()
+        features = module.FeatureStore(x, x.clone(), digits_cnn.load(), CPU).features()
         if not torch.equal(features.real, features.fake):
             return False
     return True
 
 
 def test_fakes_that_are_resized_on_their_own_are_found(copied: Copied) -> None:
-    assert reals_and_fakes_take_one_road(copied("ganbench.contracts.evaluation"))
+    assert reals_and_fakes_take_one_road(copied("ganbench.contracts.features"))
     halved = "torch.nn.functional.interpolate(self.fake.float(), (16, 16), mode='nearest').to(torch.uint8)"
     own_road = ("extract(self.extractor, self.fake, self.device)", f"extract(self.extractor, {halved}, self.device)")
-    assert not reals_and_fakes_take_one_road(copied("ganbench.contracts.evaluation", own_road))
+    assert not reals_and_fakes_take_one_road(copied("ganbench.contracts.features", own_road))
 
 
 def storing_is_exact(module: ModuleType) -> bool:

@@ -44,7 +44,7 @@ class Way(StrEnum):
     linear = "linear"
 
 
-class Player(StrEnum):
+class PlayerName(StrEnum):
     """The player whose layers are examined."""
 
     G = "G"
@@ -93,7 +93,7 @@ def layers(run: Run) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("player", "layer", "kind", "shape"):
         table.add_column(heading)
-    for who in Player:
+    for who in PlayerName:
         for layer in Probe(gan, who.value, dataset).layers.values():
             table.add_row(who.value, layer.name, layer.kind, "x".join(map(str, layer.shape)) or "1")
     console().print(table)
@@ -103,7 +103,7 @@ def layers(run: Run) -> None:
 def maximise(
     run: Run,
     layer: Annotated[str, typer.Option(help="Its name: `ganbench latent layers` lists them.")],
-    player: Annotated[Player, typer.Option(help="Whose layer it is.")] = Player.G,
+    player: Annotated[PlayerName, typer.Option(help="Whose layer it is.")] = PlayerName.G,
     unit: Annotated[
         str, typer.Option(help=f"Units, separated by commas; default: the first {UNITS}.", show_default=False)
     ] = "",

@@ -28,7 +28,7 @@ from ganbench.runs.executors.local import LocalExecutor
 from ganbench.runs.plan import Plan
 
 if TYPE_CHECKING:
-    from ganbench.runs.reproduce import Comparison
+    from ganbench.runs.reproduce import Reproduction
 
 
 @app.command()
@@ -109,7 +109,7 @@ def _run(job: Job, terminal: Console, quiet: bool) -> Record:
     return read(job.record_file)
 
 
-def _details(then: Record, now: Record, found: Comparison) -> list[str]:
+def _details(then: Record, now: Record, found: Reproduction) -> list[str]:
     lines = [*filter(None, [found.first]), *found.why]
     if then.status == now.status == "ok":
         lines += _score_lines(then, now, found)
@@ -122,7 +122,7 @@ def _details(then: Record, now: Record, found: Comparison) -> list[str]:
     return lines
 
 
-def _score_lines(then: Record, now: Record, found: Comparison) -> list[str]:
+def _score_lines(then: Record, now: Record, found: Reproduction) -> list[str]:
     """The scores beyond seed noise, or else the one that differs most."""
     from ganbench.runs.reproduce import largest_difference
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import msgspec
 import typer
@@ -20,6 +20,14 @@ EXAMPLE = "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
 SPREAD = "variance of the features / of the samples, as a share of the reals'"
 TRUSTED_WINDOWS = 5
 """The median of fewer says little."""
+
+
+class Detail(NamedTuple):
+    """One thing known about a run. One without a value is left out."""
+
+    name: str
+    value: str
+    remark: str = ""
 
 
 def run_folders(run: Path, file: str) -> list[Path]:
@@ -86,10 +94,10 @@ def _describe(record: Record, path: Path) -> None:
         terminal.print(f"  {record.reason}")
     sections = {
         "scores": _score_rows(record),
-        "recipe": [(name, str(value), record.recipe_from.get(name, "")) for name, value in record.recipe.items()],
+        "recipe": [Detail(name, str(value), record.recipe_from.get(name, "")) for name, value in record.recipe.items()],
         "networks": [
-            ("parameters", ", ".join(f"{who} {n:,}" for who, n in record.parameters.items()), ""),
-            ("D normalisation", record.d_norm, ""),
+            Detail("parameters", ", ".join(f"{who} {n:,}" for who, n in record.parameters.items())),
+            Detail("D normalisation", record.d_norm),
         ],
         "during training": _way_rows(record),
         "self-checks": _check_rows(record),
@@ -99,32 +107,32 @@ def _describe(record: Record, path: Path) -> None:
     for heading, rows in sections.items():
         table = Table("", "", Column(style="dim"), box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         for row in rows:
-            if row[1]:
-                table.add_row(f"  {row[0]}", row[1], row[2])
+            if row.value:
+                table.add_row(f"  {row.name}", row.value, row.remark)
         if table.row_count:
             terminal.print(heading, style="bold")
             terminal.print(table)
     terminal.print(f"{path}\n", style="dim", soft_wrap=True)
 
 
-def _score_rows(record: Record) -> list[tuple[str, str, str]]:
+def _score_rows(record: Record) -> list[Detail]:
     rows = []
     for name, value in record.scores.items():
         draws = [draw[name] for draw in record.draws if name in draw]
         spread = f"draws: {', '.join(f'{d:.4g}' for d in draws)}" if len(draws) > 1 else ""
-        rows.append((name, f"{value:.4g}", spread))
-    return rows + [(name, "–", reason) for name, reason in record.absent.items()]
+        rows.append(Detail(name, f"{value:.4g}", spread))
+    return rows + [Detail(name, "–", reason) for name, reason in record.absent.items()]
 
 
-def _way_rows(record: Record) -> list[tuple[str, str, str]]:
+def _way_rows(record: Record) -> list[Detail]:
     """The looks on the selection split, and the score of the best of them."""
     if not record.curve:
         return []
     looks = ", ".join(f"{look.score:.4g} at {look.kimg:g}" for look in record.curve)
-    rows = [(f"{record.headline} by kimg", looks, "on the selection split")]
+    rows = [Detail(f"{record.headline} by kimg", looks, "on the selection split")]
     if record.best:
         scores = ", ".join(f"{name} {value:.4g}" for name, value in record.best.scores.items())
-        rows.append((f"best, at {record.best.kimg:g} kimg", scores, "on the reporting split"))
+        rows.append(Detail(f"best, at {record.best.kimg:g} kimg", scores, "on the reporting split"))
     return rows
 
 
@@ -132,26 +140,26 @@ def _of_reals(checks: SelfChecks) -> str:
     return f"reals: {checks.real_effective:.3g}" if checks.real_effective else ""
 
 
-def _check_rows(record: Record) -> list[tuple[str, str, str]]:
+def _check_rows(record: Record) -> list[Detail]:
     checks = record.self_checks
     if checks is None:
         return []
     return [
-        ("compared", f"{checks.fake:,} fakes with {checks.real:,} reals", ""),
-        *(("other reals", f"{name} {value:.4g}", "in place of fakes") for name, value in checks.floor.items()),
-        *(("the same reals", f"{name} {value:.4g}", "") for name, value in checks.identical.items()),
-        ("effective samples", f"{checks.effective_samples:.3g}", _of_reals(checks)),
-        (
+        Detail("compared", f"{checks.fake:,} fakes with {checks.real:,} reals"),
+        *(Detail("other reals", f"{name} {value:.4g}", "in place of fakes") for name, value in checks.floor.items()),
+        *(Detail("the same reals", f"{name} {value:.4g}") for name, value in checks.identical.items()),
+        Detail("effective samples", f"{checks.effective_samples:.3g}", _of_reals(checks)),
+        Detail(
             "spread",
             " / ".join(f"{share:.3g}" for share in (checks.spread, checks.raw_spread) if share is not None),
             SPREAD,
         ),
-        ("collapsed", "; ".join(way.told for way in collapses_of(record)), ""),
-        ("failed", "; ".join(checks.failed), ""),
+        Detail("collapsed", "; ".join(way.told for way in collapses_of(record))),
+        Detail("failed", "; ".join(checks.failed)),
     ]
 
 
-def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
+def _speed_rows(record: Record) -> list[Detail]:
     speed, cost = record.speed, record.cost
     if not cost.images:
         return []
@@ -159,33 +167,37 @@ def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
     windows = f"median of {speed.windows} windows{few}, IQR {speed.train_iqr:,.0f}"
     alone = record.environment.workers == 1  # wall time in company measures the company
     return [
-        ("training", f"{speed.train:,.0f} images/s" if speed.windows and alone else "", windows),
+        Detail("training", f"{speed.train:,.0f} images/s" if speed.windows and alone else "", windows),
         *_cpu_rows(record),
-        ("sampling", f"{speed.sample:,.0f} images/s" if speed.sample and alone else "", ""),
-        ("iteration", f"{speed.step_ms:.2f} ms" if speed.windows and alone else "", ""),
-        ("mode", speed.mode, "how iterations were carried out"),
+        Detail("sampling", f"{speed.sample:,.0f} images/s" if speed.sample and alone else ""),
+        Detail("iteration", f"{speed.step_ms:.2f} ms" if speed.windows and alone else ""),
+        Detail("mode", speed.mode, "how iterations were carried out"),
         *_arithmetic_rows(record),
-        ("peak memory", f"{speed.peak_memory_mb:,.0f} MB", ""),
-        ("cost", f"{cost.images:,} images", f"{cost.train_seconds:.1f} s training, {cost.judge_seconds:.1f} s judging"),
+        Detail("peak memory", f"{speed.peak_memory_mb:,.0f} MB"),
+        Detail(
+            "cost",
+            f"{cost.images:,} images",
+            f"{cost.train_seconds:.1f} s training, {cost.judge_seconds:.1f} s judging",
+        ),
         *_energy_rows(cost),
     ]
 
 
-def _cpu_rows(record: Record) -> list[tuple[str, str, str]]:
+def _cpu_rows(record: Record) -> list[Detail]:
     """The rate per second of CPU time, which other programs hardly change, and what else kept the machine busy."""
     speed, cost, company = record.speed, record.cost, record.company
     beside = f"{company.steal:.1%} of CPU time stolen, {company.pressure:.1%} of the time a task waited for a CPU"
     return [
-        (
+        Detail(
             "by CPU time",
             f"{speed.train_cpu:,.0f} images/CPU s" if speed.train_cpu else "",
             f"{cost.train_cpu_seconds:.1f} CPU s",
         ),
-        ("company", f"load {company.load:.2f}" if company.load else "", beside),
+        Detail("company", f"load {company.load:.2f}" if company.load else "", beside),
     ]
 
 
-def _arithmetic_rows(record: Record) -> list[tuple[str, str, str]]:
+def _arithmetic_rows(record: Record) -> list[Detail]:
     """Operations per image, and their rate next to the device's peak."""
     speed, env = record.speed, record.environment
     if not speed.flops_per_second:
@@ -195,16 +207,16 @@ def _arithmetic_rows(record: Record) -> list[tuple[str, str, str]]:
     means = "" if env.cuda else f", {env.threads} thread{'s' * (env.threads != 1)}"
     beside = f"{speed.peak_share:.1%} of the {peak} that a {env.precision} matrix product reached here{means}"
     return [
-        ("arithmetic", f"{total} per image", f"D {d}, G {g}"),
-        ("rate", in_units(speed.flops_per_second, "FLOP/s"), beside if speed.peak_share else ""),
+        Detail("arithmetic", f"{total} per image", f"D {d}, G {g}"),
+        Detail("rate", in_units(speed.flops_per_second, "FLOP/s"), beside if speed.peak_share else ""),
     ]
 
 
-def _energy_rows(cost: Cost) -> list[tuple[str, str, str]]:
+def _energy_rows(cost: Cost) -> list[Detail]:
     if cost.device_joules is None:
         return []
     each = in_units(1000 * cost.device_joules / cost.images, "J")
-    return [("device energy", in_units(cost.device_joules, "J"), f"{each} per 1,000 images, training only")]
+    return [Detail("device energy", in_units(cost.device_joules, "J"), f"{each} per 1,000 images, training only")]
 
 
 def in_units(value: float, unit: str) -> str:
@@ -216,20 +228,22 @@ def in_units(value: float, unit: str) -> str:
     return f"{value:.3g} P{unit}"
 
 
-def _provenance_rows(record: Record) -> list[tuple[str, str, str]]:
+def _provenance_rows(record: Record) -> list[Detail]:
     env = record.environment
     dirty = " with uncommitted changes" if env.dirty else ""
     parts = [(kind, getattr(record, kind)) for kind in ("arch", "loss") if getattr(record, kind)]
     return [
-        ("protocol", f"{record.protocol} ({record.digest})", ""),
-        *((kind, f"{c.name} ({c.package} {c.version})", f"source {c.source}") for kind, c in parts),
-        ("metrics", ", ".join(f"{name} {c.source}" for name, c in record.metrics.items()), ""),
-        ("dataset", f"{record.dataset}", record.dataset_hash),
-        ("extractor", record.extractor, ""),
-        ("ganbench", f"{env.ganbench}", f"commit {env.commit}{dirty}" if env.commit else ""),
-        ("torch", f"{env.torch}", f"{env.precision}, {env.threads} thread{'s' * (env.threads != 1)}"),
-        ("device", f"{env.device}", f"{env.system}, Python {env.python}"),
-        ("started", record.started, f"{env.workers} run{'s' * (env.workers != 1)} at a time"),
-        ("nondeterministic", ", ".join(env.nondeterministic), ""),
-        ("weights", record.bits.weights, f"samples {' '.join(record.bits.samples)}" if record.bits.samples else ""),
+        Detail("protocol", f"{record.protocol} ({record.digest})"),
+        *(Detail(kind, f"{c.name} ({c.package} {c.version})", f"source {c.source}") for kind, c in parts),
+        Detail("metrics", ", ".join(f"{name} {c.source}" for name, c in record.metrics.items())),
+        Detail("dataset", f"{record.dataset}", record.dataset_hash),
+        Detail("extractor", record.extractor),
+        Detail("ganbench", f"{env.ganbench}", f"commit {env.commit}{dirty}" if env.commit else ""),
+        Detail("torch", f"{env.torch}", f"{env.precision}, {env.threads} thread{'s' * (env.threads != 1)}"),
+        Detail("device", f"{env.device}", f"{env.system}, Python {env.python}"),
+        Detail("started", record.started, f"{env.workers} run{'s' * (env.workers != 1)} at a time"),
+        Detail("nondeterministic", ", ".join(env.nondeterministic)),
+        Detail(
+            "weights", record.bits.weights, f"samples {' '.join(record.bits.samples)}" if record.bits.samples else ""
+        ),
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
@@ -13,12 +13,10 @@ from torch import Tensor
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.classes import class_places
 from ganbench.contracts.data import Dataset, DataSpec, Oracle, Split
-from ganbench.contracts.extractor import BATCH, Extractor, Features, extract, is_of, stream
-from ganbench.contracts.memo import Memo, Results
+from ganbench.contracts.extractor import Extractor, Features, extract
+from ganbench.contracts.features import FeatureStore
+from ganbench.contracts.memo import Results
 from ganbench.errors import Unsupported
-
-MANY = 10_000
-"""Above this number of samples, ``blocks`` does not keep the features that a single metric streams."""
 
 
 @dataclass
@@ -36,6 +34,10 @@ class Evaluation:
     and ``real_source[i]`` that of ``fake_source[i]``. ``remake`` makes samples in the way the fakes were made, for
     other labels and sources. ``dataset`` holds all parts of the real data. Each is None if there is none. A metric
     whose score should not be trusted here (fewer samples than features) appends a sentence to ``doubts``.
+
+    Each metric has an evaluation of its own (``for_metric``), so what it used and doubted is known from that:
+    ``used_extractor`` says whether it asked for features under the protocol's extractor or for results that may depend
+    on them, and ``viewed`` holds its views. Those of one evaluation have one ``store`` of features in common.
     """
 
     real: Tensor
@@ -54,11 +56,23 @@ class Evaluation:
     paired: bool = False
     dataset: Dataset | None = None
     remake: Callable[[Split], Split] | None = None
-    used_extractor: bool = False
+    used_extractor: bool = field(default=False, init=False)
     doubts: list[str] = field(default_factory=list, init=False)
     viewed: list[Evaluation] = field(default_factory=list, init=False)
-    sole: bool = field(default=False, init=False)
-    kept: Memo = field(default_factory=Memo, init=False)
+    shared: InitVar[FeatureStore | None] = None
+
+    def __post_init__(self, shared: FeatureStore | None) -> None:
+        if shared is not None:
+            self.store = shared
+
+    @cached_property
+    def store(self) -> FeatureStore:
+        """The features of these samples: those given as ``shared``, or else computed for this evaluation alone."""
+        return FeatureStore(self.real, self.fake, self.extractor, self.device, real_features=self.real_features)
+
+    def for_metric(self, rng: torch.Generator) -> Evaluation:
+        """The same evaluation for another metric, with its own stream of random numbers and the same features."""
+        return replace(self, rng=rng, shared=self.store)
 
     def features(self, extractor: Extractor | None = None) -> Features:
         """Features and logits of reals and fakes under the protocol's extractor, or under the one given.
@@ -71,7 +85,7 @@ class Evaluation:
             fake, fake_logits = extract(extractor, self.fake, self.device)
             return Features(real, fake, real_logits, fake_logits)
         self.used_extractor = True
-        return self._protocol_features
+        return self.store.features()
 
     def class_order(self) -> Tensor:
         """The place of each of the data's classes among the extractor's logits, ``[K]``: column k of
@@ -98,21 +112,15 @@ class Evaluation:
         Raises:
             Unsupported: as ``features``.
         """
-        x = self.fake if of == "fake" else self.real
-        known = self.known_features is not None or (of == "real" and self.kept.known(self._fingerprint, "features"))
-        if self.sole and len(x) > MANY and self.extractor is not None and not known:
-            self.used_extractor = True
-            yield from (features for features, _ in stream(self.extractor, x, self.device))
-        else:
-            features = self.features()
-            yield from (features.fake if of == "fake" else features.real).split(BATCH)
+        self.used_extractor = True
+        yield from self.store.blocks(of)
 
     def of_reals(self, name: str, compute: Callable[[], Results]) -> Results:
         """The results of ``compute``, which may depend on the reals and their features under the protocol's extractor,
         and on nothing else. They are computed once for all evaluations that share the reals, and kept on disk if that
         took long. ``name`` tells them from other results of the same module; it includes settings and version."""
         self.used_extractor = True
-        return self.kept.once(self._fingerprint, f"{compute.__module__}: {name}", compute)
+        return self.store.of_reals(name, compute)
 
     def view(
         self,
@@ -141,34 +149,3 @@ class Evaluation:
     def named_after(self) -> Extractor | None:
         """The extractor whose features the metric has used: the protocol's, or a view's."""
         return next((e.extractor for e in (self, *self.viewed) if e.used_extractor), None)
-
-    @property
-    def known_features(self) -> Features | None:
-        """The features under the protocol's extractor, if a metric has asked for them."""
-        known: Features | None = vars(self).get("_protocol_features")
-        return known
-
-    @cached_property
-    def _fingerprint(self) -> str:
-        return self.kept.fingerprint(self.real)
-
-    @cached_property
-    def _protocol_features(self) -> Features:
-        if self.extractor is None:
-            raise Unsupported("needs a feature extractor, but the protocol names none")
-        real, real_logits = self.real_features or self._extracted_reals(self.extractor)
-        if self.fake is self.real:
-            return Features(real, real, real_logits, real_logits)
-        fake, fake_logits = extract(self.extractor, self.fake, self.device)
-        return Features(real, fake, real_logits, fake_logits)
-
-    def _extracted_reals(self, extractor: Extractor) -> tuple[Tensor, Tensor | None]:
-        def compute() -> Results:
-            features, logits = extract(extractor, self.real, self.device)
-            return {"features": features} if logits is None else {"features": features, "logits": logits}
-
-        def holds(found: Results) -> bool:
-            return is_of(extractor, self.real, self.device, found.get("features"), found.get("logits"))
-
-        found = self.kept.once(self._fingerprint, "features", compute, holds)
-        return found["features"], found.get("logits")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import weakref
 from collections.abc import Callable, Mapping
 
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 SETS = 4
 """How many sets of samples keep their results in memory: those that every run is judged by, and the latest others."""
@@ -27,15 +27,13 @@ class Memo:
 
     def __init__(self) -> None:
         self._memory = dict[str, dict[str, Results]]()  # samples -> name -> results; the latest used come last
-        self._fingerprints = dict[int, tuple[weakref.ref[Tensor], str]]()
+        self._fingerprints = WeakTensorKeyDictionary()
 
     def fingerprint(self, x: Tensor) -> str:
         """``fingerprint(x)``, computed once per array, which must not change afterwards."""
-        seen, known = self._fingerprints.get(id(x), (None, ""))
-        if seen is None or seen() is not x:
-            self._fingerprints = {key: entry for key, entry in self._fingerprints.items() if entry[0]() is not None}
-            known = fingerprint(x)
-            self._fingerprints[id(x)] = weakref.ref(x), known
+        known: str | None = self._fingerprints.get(x)
+        if known is None:
+            known = self._fingerprints[x] = fingerprint(x)
         return known
 
     def known(self, samples: str, name: str) -> Results | None:

@@ -11,8 +11,10 @@ from ganbench.device.nvml import Reading, energy_counter, library, uuid_of
 
 
 class Energy:
-    """Joules that a whole device used while it was watched, for any process. ``joules`` is None once any part of the
-    total is unknown."""
+    """Joules that a whole device used while it was watched, for any process.
+
+    ``joules`` is None once any part of the total is unknown.
+    """
 
     def __init__(self, counter: Reading | None) -> None:
         self._counter = counter

@@ -31,15 +31,19 @@ def library() -> Any:
 
 
 def energy_counter(nvml: Any, uuid: str) -> Reading | None:
-    """``nvmlDeviceGetTotalEnergyConsumption`` of the GPU with this UUID (Volta or later), in joules since some moment
-    in the past; None where that is not supported."""
+    """The energy that a GPU (Volta or later) has used since some moment in the past, in joules.
+
+    It is ``nvmlDeviceGetTotalEnergyConsumption`` of the GPU with this UUID; None where that is not supported.
+    """
     millijoules = ctypes.c_ulonglong()
     return _reading(nvml, uuid, "nvmlDeviceGetTotalEnergyConsumption", (), millijoules, 1 / 1000)
 
 
 def sm_clock(nvml: Any, uuid: str) -> Reading | None:
-    """``nvmlDeviceGetClockInfo`` of the GPU with this UUID: the clock of its multiprocessors, in MHz; None where that
-    is not supported."""
+    """The clock of a GPU's multiprocessors, in MHz.
+
+    It is ``nvmlDeviceGetClockInfo`` of the GPU with this UUID; None where that is not supported.
+    """
     return _reading(nvml, uuid, "nvmlDeviceGetClockInfo", (SM_CLOCK,), ctypes.c_uint(), 1.0)
 
 

@@ -19,8 +19,10 @@ def device_of(gan: GAN) -> torch.device:
 
 @contextmanager
 def untouched(gan: GAN) -> Iterator[None]:
-    """Puts all players in eval mode, so that no statistics change; afterwards restores torch's default random
-    generators and each module's mode."""
+    """Put all players in eval mode, so that no statistics change.
+
+    Afterwards, torch's default random generators and each module's mode are what they were.
+    """
     with preserved_rng(device_of(gan)), in_eval_mode(gan):
         yield
 

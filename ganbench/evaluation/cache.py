@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ganbench.contracts.memo import Holds, Memo, Results, fingerprint
-from ganbench.device.determinism import settings
+from ganbench.device.determinism import torch_settings
 from ganbench.errors import GanbenchWarning, RecordError
 from ganbench.evaluation.private import is_private, user_key
 from ganbench.plugins.source import source_hash
@@ -48,8 +48,9 @@ def folder() -> Path:
 
 
 def surroundings(device: torch.device, extractor: str, part: Component) -> dict[str, str] | None:
-    """Everything that bits depend on besides samples, computation and torch's settings; None if that is unknown, for an
-    extractor that was not read from a file.
+    """Everything that bits depend on besides samples, computation and torch's settings.
+
+    It is None if that is unknown, for an extractor that was not read from a file.
 
     Args:
         device: where features are computed.
@@ -95,7 +96,7 @@ class Cache(Memo):
         key = user_key() if self.basis is not None and code else None
         if self.basis is None or key is None or not is_private(self.folder):
             return compute()
-        own = {"samples": samples, "name": name, "code": code, "settings": settings()}
+        own = {"samples": samples, "name": name, "code": code, "settings": torch_settings()}
         basis = msgspec.json.encode({**self.basis, **own}, order="sorted").decode()
         file = self.folder / f"{hashlib.sha256(basis.encode()).hexdigest()[:32]}{SUFFIX}"
         if (found := _read(file, basis, key)) is not None:

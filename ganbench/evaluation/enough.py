@@ -12,8 +12,10 @@ SHOWN = 5
 
 
 def shortages(dataset: Dataset, batch: int) -> list[str]:
-    """Sentences on training data that do not fill a batch of that size, and on classes that cannot be learnt or judged,
-    each with the next step."""
+    """Sentences on what the training data are too few for, each with the next step.
+
+    They may not fill a batch of that size, or have classes that cannot be learnt or judged.
+    """
     return _short_of_a_batch(dataset, batch) + _small_classes(dataset)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,11 +11,13 @@ from functools import cached_property, partial
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Dataset, Split, to_signal
 from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor, extract
+from ganbench.contracts.features import FeatureStore
 from ganbench.contracts.memo import Memo
 from ganbench.contracts.metric import Absent, Metric
 from ganbench.contracts.score_name import ScoreName
@@ -30,8 +31,15 @@ FEW = 2000
 
 @dataclass(frozen=True)
 class Verdict:
-    """Scores of one evaluation, named in full, what their columns mean, and which metric gave them. ``absent`` are the
-    columns (in short) without a score, and why; ``doubts`` are sentences."""
+    """Scores of one evaluation, named in full.
+
+    Attributes:
+        scores: title -> score.
+        columns: title -> what the column means.
+        metric_of: title -> the metric that gave it.
+        absent: column (in short) without a score -> why.
+        doubts: sentences.
+    """
 
     scores: dict[str, float] = field(default_factory=dict)
     columns: dict[str, Column] = field(default_factory=dict)
@@ -64,7 +72,7 @@ class Judge:
         self.dataset, self.reference, self.metrics, self.device = dataset, reference, metrics, device
         self.extractor = extractor.to(device).eval() if extractor is not None else None
         self.kept = kept or Memo()
-        self._seen: dict[int, tuple[weakref.ref[Tensor], Tensor]] = {}
+        self._signals = WeakTensorKeyDictionary()  # fakes -> their first features
 
     @cached_property
     def tag(self) -> str:
@@ -81,8 +89,15 @@ class Judge:
         remake: Callable[[Split], Split] | None = None,
         only: Sequence[str] | None = None,
     ) -> Verdict:
-        """Score fakes (as stored) against the reference, or against ``real`` where given. ``remake`` makes fakes in the
-        same way for other conditions; with a ``generator`` it need not be given.
+        """Score fakes against the reference.
+
+        Args:
+            fake: as stored.
+            seed: of the numbers that metrics draw, and of the latents that samples are remade from.
+            real: what the fakes are compared with instead of the reference.
+            generator: the averaged GAN that made them, in eval mode.
+            remake: makes fakes in the same way for other conditions; by default, ``generator`` does.
+            only: names of the metrics to use instead of all.
 
         Raises:
             PluginError: a metric fails, returns other columns than it declares, or a value that is not finite.
@@ -90,24 +105,21 @@ class Judge:
         asked = {name: metric for name, metric in self.metrics.items() if only is None or name in only}
         if generator is not None:
             remake = partial(sample, generator, seed=seed, device=self.device)
-        evaluation = self._evaluation(fake, real or self.reference, generator, remake)
-        evaluation.kept, evaluation.sole = self.kept, len(asked) == 1
-        verdict = Verdict()
+        whole = self._evaluation(fake, real or self.reference, generator, remake, sole=len(asked) == 1)
+        verdict, doubts = Verdict(), list[str]()
         for name, metric in asked.items():
-            # a stream of its own: what a metric draws depends on no other metric, and on no latent
-            own = hashlib.sha256(f"{seed}|metric|{name}".encode()).digest()[:8]
-            evaluation.rng.manual_seed(int.from_bytes(own, "big") >> 1)
+            evaluation = whole.for_metric(_stream_of(seed, name))
             values = self._apply(name, metric, evaluation)
             columns = _columns(name, metric, evaluation)
             self._note(verdict, name, columns, values, evaluation.named_after)
-        if (features := evaluation.known_features) is not None:
-            self._seen = {key: seen for key, seen in self._seen.items() if seen[0]() is not None}
-            self._seen[id(fake.x)] = weakref.ref(fake.x), features.fake[:FEW].clone()
-        verdict.doubts.extend(dict.fromkeys(evaluation.doubts))
+            doubts += evaluation.doubts
+        if (features := whole.store.known) is not None:
+            self._signals[fake.x] = features.fake[:FEW].clone()
+        verdict.doubts.extend(dict.fromkeys(doubts))
         return verdict
 
     def _evaluation(
-        self, fake: Split, real: Split, generator: GAN | None, remake: Callable[[Split], Split] | None
+        self, fake: Split, real: Split, generator: GAN | None, remake: Callable[[Split], Split] | None, *, sole: bool
     ) -> Evaluation:
         return Evaluation(
             real=real.x,
@@ -125,6 +137,7 @@ class Judge:
             paired=real.paired and fake.paired,
             dataset=self.dataset,
             remake=remake,
+            shared=FeatureStore(real.x, fake.x, self.extractor, self.device, self.kept, sole=sole),
         )
 
     def _note(
@@ -150,16 +163,13 @@ class Judge:
         """``[n, d]`` of at most the first ``FEW`` samples: features, or the samples themselves without an extractor."""
         if self.extractor is None:
             return to_signal(split.x[:FEW]).flatten(1).double()
-        fakes, features = self._seen.get(id(split.x), (None, None))
-        if fakes is not None and features is not None and fakes() is split.x:
+        if (features := self._signals.get(split.x)) is not None:
             return features
         known = self.kept.known(self.kept.fingerprint(split.x), "features")
         return known["features"][:FEW] if known is not None else extract(self.extractor, split.x[:FEW], self.device)[0]
 
     @staticmethod
     def _apply(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, float | Absent]:
-        evaluation.used_extractor = False
-        evaluation.viewed.clear()
         try:
             with blaming(f"the metric '{name}' failed", passing=Unsupported):
                 found = metric(evaluation)
@@ -172,6 +182,12 @@ class Judge:
             if not isinstance(value, Absent) and not math.isfinite(value):
                 raise PluginError(f"the metric '{name}' returned {column} = {value}, which is not finite")
         return values
+
+
+def _stream_of(seed: int, metric: str) -> torch.Generator:
+    """A metric's own stream of random numbers: what it draws depends on no other metric, and on no latent."""
+    own = hashlib.sha256(f"{seed}|metric|{metric}".encode()).digest()[:8]
+    return torch.Generator().manual_seed(int.from_bytes(own, "big") >> 1)
 
 
 def _for_each(real: Split) -> Tensor | None:

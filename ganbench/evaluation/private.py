@@ -33,8 +33,10 @@ def is_private(folder: Path) -> bool:
 
 
 def user_key() -> bytes | None:
-    """Random bytes, made once and kept with the user's own files, away from what they seal: with a cache they are
-    not copied. None if they cannot be kept."""
+    """Random bytes, made once and kept with the user's own files, or None if they cannot be kept.
+
+    They lie away from what they seal: with a cache they are not copied.
+    """
     file = user_state_path("ganbench", appauthor=False) / "key"
     if not file.is_absolute():  # it begins with "~" for a user that the system does not know
         return None

@@ -19,7 +19,8 @@ PALE = 0.1
 RESIZED = 1.5
 """Up to here, numbers beyond 1 may come from smooth resizing."""
 BYTE = 255
-KINDS = {1: "points", 2: "sounds", 3: "images", 4: "clips"}
+NOUNS = {1: "points", 2: "sounds", 3: "images", 4: "clips"}
+"""What samples are called, by the number of their axes."""
 
 Span = tuple[float, float]
 
@@ -37,7 +38,7 @@ def rescaled(x: Tensor, like: Tensor, spec: DataSpec, name: str, span: Span | No
     Raises:
         DataError: numbers are not finite or off the scale, or all lie where hardly any real does.
     """
-    kind = KINDS.get(len(spec.shape), "samples")
+    kind = NOUNS.get(len(spec.shape), "samples")
     if x.is_complex():
         raise DataError(f"{kind} must be real numbers, but these are {_type(x)}", "give samples.real, or samples.abs()")
     told, x = _type(x), _comparable(x)
@@ -140,8 +141,10 @@ def _of_another_scale(x: Tensor, like: Tensor, kind: str, name: str, *, bytes_ar
 
 
 def _pale(x: Tensor, like: Tensor, kind: str, name: str) -> list[str]:
-    """A doubt about images that vary, get as bright as any and hardly go below 0, where nearly all reals are dark: they
-    look like 0..1 with the overshoot of resizing, or made bytes as if it were -1..1. ``x`` and ``like`` are as stored.
+    """A doubt about images that vary, get as bright as any and hardly go below 0, where nearly all reals are dark.
+
+    They look like 0..1 with the overshoot of resizing, or made bytes as if it were -1..1. ``x`` and ``like`` are as
+    stored.
     """
     low, high = to_signal(torch.stack([x.min(), x.max()])).tolist()
     if kind not in ("images", "clips") or low < -PALE or high < 1 - PALE or low == high:

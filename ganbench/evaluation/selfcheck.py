@@ -82,8 +82,11 @@ class SelfCheck:
 
 
 def effective_samples(x: Tensor) -> float:
-    """Vendi score of ``x[N, d]`` under the cosine kernel: exp of the entropy of the kernel's spectrum, from 1 (all rows
-    point one way) to min(N, d) (Friedman and Dieng 2023, equation 3; the d x d Gram matrix has the same spectrum)."""
+    """Vendi score of ``x[N, d]`` under the cosine kernel, from 1 (all rows point one way) to min(N, d).
+
+    It is exp of the entropy of the kernel's spectrum (Friedman and Dieng 2023, equation 3); the d x d Gram matrix has
+    the same spectrum.
+    """
     unit = x / x.norm(dim=1, keepdim=True).clamp(min=1e-12)
     gram = unit.T @ unit if unit.shape[1] < len(unit) else unit @ unit.T
     share = torch.linalg.eigvalsh(gram / len(unit)).clamp(min=0)

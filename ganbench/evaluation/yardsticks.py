@@ -52,8 +52,10 @@ def gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawin
 
 
 def low_rank_gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """A Gaussian with the training data's means and variances, whose covariance has rank 256 besides its diagonal. Its
-    memory grows with the number of features, that of a full covariance with its square."""
+    """A Gaussian with the training data's means and variances, whose covariance has rank 256 besides its diagonal.
+
+    Its memory grows with the number of features, that of a full covariance with its square.
+    """
     return reference, _low_rank(dataset.train.x, reference, _rng(seed))
 
 
@@ -133,8 +135,14 @@ Remake = Callable[[Split], Split]
 
 
 class Drawn(NamedTuple):
-    """The name of the yardstick drawn, reals, the fakes to score against them, and, if it works by rule, a function
-    that makes samples for other conditions."""
+    """What was drawn of a yardstick.
+
+    Attributes:
+        name: of the yardstick.
+        real: reals.
+        fake: the fakes to score against them.
+        remake: makes samples for other conditions, where the yardstick works by rule.
+    """
 
     name: str
     real: Split
@@ -194,8 +202,10 @@ def _normal_like(x: Tensor, n: int, rng: torch.Generator) -> Tensor:
 
 
 def _low_rank(x: Tensor, like: Split, rng: torch.Generator) -> Split:
-    """As many samples as ``like`` has from N(mean, L Lᵀ + ψ), fitted to ``x[N, *shape]``: L holds the leading
-    principal directions, ψ is the rest of each variance."""
+    """As many samples as ``like`` has from N(mean, L Lᵀ + ψ), fitted to ``x[N, *shape]``.
+
+    L holds the leading principal directions, ψ is the rest of each variance.
+    """
     mean, variance = _moments(x)
     loadings = _principal(x, mean, rng)
     rest = (variance - loadings.square().sum(1)).clamp(min=0).sqrt()
@@ -221,8 +231,10 @@ def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _principal(x: Tensor, mean: Tensor, rng: torch.Generator) -> Tensor:
-    """``L[F, k]``: the leading k eigenvectors of the covariance times the roots of their eigenvalues, by subspace
-    iteration, without the covariance."""
+    """``L[F, k]``: the leading k eigenvectors of the covariance times the roots of their eigenvalues.
+
+    They come from subspace iteration, without the covariance.
+    """
 
     def covariance_times(directions: Tensor) -> Tensor:
         parts = ((rows - mean).T @ ((rows - mean) @ directions) for rows in _rows(x))

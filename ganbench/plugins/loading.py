@@ -103,12 +103,12 @@ def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManag
         if caller is None:
             known = [name for name in vars(manager.hook) if name.startswith(PREFIX)]
             said = f"unknown hook '{hook}'"
-            raise PluginError(*_newer_or_misspelt(source, said, f"hooks of {OURS}", hook, known))
+            raise _newer_or_misspelt(source, said, f"hooks of {OURS}", hook, known)
         for name, parameter in inspect.signature(getattr(module, attribute)).parameters.items():
             required = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
             if required and name not in caller.spec.argnames:
                 said = f"its {hook} asks for the argument '{name}', which {OURS} does not pass"
-                raise PluginError(*_newer_or_misspelt(source, said, f"{hook} is given", name, caller.spec.argnames))
+                raise _newer_or_misspelt(source, said, f"{hook} is given", name, caller.spec.argnames)
     if wanted not in implemented:
         others = f"; it implements {', '.join(implemented)}" if implemented else ""
         raise PluginError(
@@ -117,12 +117,14 @@ def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManag
         )
 
 
-def _newer_or_misspelt(source: Source, said: str, what: str, name: str, known: Sequence[str]) -> tuple[str, str]:
+def _newer_or_misspelt(source: Source, said: str, what: str, name: str, known: Sequence[str]) -> PluginError:
     tails = {other.removeprefix(PREFIX): other for other in known}  # a prefix that all share is no likeness
     close = get_close_matches(name.removeprefix(PREFIX), tails, 1, 0.6)
     if close:
-        return f"{source} cannot be used: {said} - did you mean '{tails[close[0]]}'?", f"{what}: {', '.join(known)}"
-    return (
+        return PluginError(
+            f"{source} cannot be used: {said} - did you mean '{tails[close[0]]}'?", f"{what}: {', '.join(known)}"
+        )
+    return PluginError(
         f"{source} cannot be used: it was built for a newer ganbench or misspells a name ({said})",
         f"{UPGRADE}, or correct it ({what}: {', '.join(known) or 'nothing'})",
     )

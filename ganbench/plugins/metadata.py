@@ -20,6 +20,7 @@ from importlib.metadata import (
     entry_points,
 )
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from ganbench.errors import PluginWarning
@@ -28,6 +29,13 @@ from ganbench.plugins.source import Source
 
 GROUP = "ganbench."
 ALLOW_LIST = "GANBENCH_PLUGINS"
+
+
+class _Owner(NamedTuple):
+    """The package that announces a component."""
+
+    package: str
+    version: str
 
 
 def announced() -> list[Source]:
@@ -77,7 +85,7 @@ def _scan() -> list[EntryPoint]:
         scanned = entry_points()
         return [point for group in groups for point in scanned.select(group=group)]
     except Exception:  # with one malformed entry_points.txt, importlib.metadata returns none
-        first = {canonical(_owner(dist)[0]): dist for dist in reversed(list(distributions()))}  # as on sys.path
+        first = {canonical(_owner(dist).package): dist for dist in reversed(list(distributions()))}  # as on sys.path
         return [point for dist in first.values() for point in _points(dist) if point.group in groups]
 
 
@@ -92,16 +100,16 @@ def _points(dist: Distribution) -> Sequence[EntryPoint]:
 
 
 def _source(point: EntryPoint) -> Source:
-    package, version = _owner(point.dist) if point.dist else ("?", "?")
-    return Source(point.group.removeprefix(GROUP), point.name, package, version, point.value)
+    owner = _owner(point.dist) if point.dist else _Owner("?", "?")
+    return Source(point.group.removeprefix(GROUP), point.name, owner.package, owner.version, point.value)
 
 
 @cache  # metadata are parsed again on every access
-def _owner(dist: Distribution) -> tuple[str, str]:
+def _owner(dist: Distribution) -> _Owner:
     """Name and version, taken from the folder's name if a package's metadata are damaged."""
     folder = Path(getattr(dist, "_path", "?-?")).stem.split("-")
     try:
         facts = dist.metadata
-        return facts["Name"] or folder[0], facts["Version"] or folder[-1]
+        return _Owner(facts["Name"] or folder[0], facts["Version"] or folder[-1])
     except Exception:
-        return folder[0], folder[-1]
+        return _Owner(folder[0], folder[-1])

@@ -31,9 +31,9 @@ def find(kind: str, text: str) -> Source:
     if not matches:
         matches, argument = [s for s in known if s.name == head], tail
     if not matches:
-        raise PluginError(*_not_found(kind, text, known))
+        raise _not_found(kind, text, known)
     if len(matches) > 1:
-        raise PluginError(*_ambiguous(matches))
+        raise _ambiguous(matches)
     return replace(matches[0], argument=argument)
 
 
@@ -84,11 +84,11 @@ def unambiguous(kind: str) -> list[str]:
     return list(dict.fromkeys(s.reference if count[s.name] > 1 else s.name for s in sources))
 
 
-def _not_found(kind: str, text: str, known: Sequence[Source]) -> tuple[str, str]:
+def _not_found(kind: str, text: str, known: Sequence[Source]) -> PluginError:
     for source in announced() if allow_list() else ():
         if source.kind == kind and source.name in text.split(":")[:2] and source not in known:
             why = f"{ALLOW_LIST} admits only {', '.join(allow_list())}"
-            return f"{source} is kept out: {why}", f"add {source.package} to {ALLOW_LIST}"
+            return PluginError(f"{source} is kept out: {why}", f"add {source.package} to {ALLOW_LIST}")
     head, colon, tail = text.partition(":")
     close = get_close_matches(head, [s.name for s in known], 1, 0.75 if tail else 0.5)
     meant = f" - did you mean '{close[0] + colon + tail}'?" if close else ""
@@ -98,18 +98,20 @@ def _not_found(kind: str, text: str, known: Sequence[Source]) -> tuple[str, str]
     listing = "; ".join(f"{', '.join(names)} (from {package})" for package, names in by_package.items())
     only = f" ({ALLOW_LIST} admits only {', '.join(allow_list())})" if allow_list() else ""
     called = f"'{tail}' from a package '{head}' is installed" if tail and not close else f"called '{text}'"
-    return f"no {kind} {called}{meant}", f"installed: {listing or 'none'}{only}"
+    return PluginError(f"no {kind} {called}{meant}", f"installed: {listing or 'none'}{only}")
 
 
-def _ambiguous(matches: Sequence[Source]) -> tuple[str, str]:
+def _ambiguous(matches: Sequence[Source]) -> PluginError:
     kind, name = matches[0].kind, matches[0].name
     owners = {canonical(s.package): f"{s.package} {s.version}" for s in matches}
     if len(owners) < len(matches):
         modules = ", ".join(s.module for s in matches)
-        return f"{matches[0]} is announced more than once: {modules}", "its author must give each its own name"
+        return PluginError(
+            f"{matches[0]} is announced more than once: {modules}", "its author must give each its own name"
+        )
     option = f"--{kind} " if kind in {"arch", "loss", "trick"} else ""
     choices = " or ".join(f"{option}{s.reference}" for s in matches)
-    return (
+    return PluginError(
         f"{len(matches)} packages provide the {kind} '{name}': {', '.join(owners.values())}",
         f"choose one: {choices}",
     )

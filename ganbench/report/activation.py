@@ -34,8 +34,11 @@ SHELL_DRAWS = 1000
 
 @dataclass(frozen=True)
 class Layer:
-    """``shape`` is that of its output for one sample. The first number counts the units; if a unit is a map or a row,
-    its activation is the mean over it."""
+    """A layer of a player.
+
+    ``shape`` is that of its output for one sample. The first number counts the units; if a unit is a map or a row, its
+    activation is the mean over it.
+    """
 
     name: str
     kind: str
@@ -49,8 +52,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class Maximised:
-    """``x[U, *shape]``: a sample for each unit, as stored; ``activation[U]`` of these samples; ``random[U]``: the
-    greatest activation of the random inputs that the ascent started from."""
+    """What maximises the activation of U units.
+
+    Attributes:
+        x: ``[U, *shape]``, a sample for each unit, as stored.
+        activation: ``[U]``, of these samples.
+        random: ``[U]``, the greatest activation of the random inputs that the ascent started from.
+    """
 
     x: Tensor
     activation: Tensor
@@ -233,8 +241,10 @@ class Probe:
 
 
 def _named(gan: GAN, modules: Sequence[nn.Module]) -> dict[str, nn.Module]:
-    """The layers of a player by name, without containers of other layers. If a player is made of several modules, names
-    begin with the module's name in the GAN."""
+    """The layers of a player by name, without containers of other layers.
+
+    If a player is made of several modules, names begin with the module's name in the GAN.
+    """
     within = {id(module): name for name, module in gan.named_modules()}
     found = {}
     for module in modules:

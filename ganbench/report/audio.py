@@ -47,8 +47,11 @@ def thumbnails(x: Tensor, side: int) -> Pixels:
 
 
 def spectrogram(mono: NDArray[np.float32], rate: float) -> NDArray[np.float32]:
-    """``x[N, T] -> dB[N, SPECTRUM, WIDTH]``, high frequencies first: powers under Hann windows of about 32 ms that
-    begin at evenly spaced samples, averaged over the frequencies of a row."""
+    """``x[N, T] -> dB[N, SPECTRUM, WIDTH]``, high frequencies first.
+
+    The values are powers under Hann windows of about 32 ms that begin at evenly spaced samples, averaged over the
+    frequencies of a row.
+    """
     size = min(2 ** round(math.log2(WINDOW_SECONDS * rate)), 2 ** int(math.log2(mono.shape[1])))
     window = np.hanning(size + 1)[:-1].astype(np.float32)
     padded = np.pad(mono, ((0, 0), (size // 2, size - size // 2)))

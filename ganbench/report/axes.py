@@ -33,8 +33,10 @@ class Axes:
             self.image.paste(Image.fromarray(ground), (LEFT, TOP))
 
     def place(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.int64]:
-        """Data -> pixels ``[n, 2]`` of the plot, column and row from its upper left; points outside are moved to the
-        edge."""
+        """Data -> pixels ``[n, 2]`` of the plot, column and row from its upper left.
+
+        Points outside are moved to the edge.
+        """
         across = (np.asarray(x, float) - self.x[0]) / (self.x[1] - self.x[0]) * (self.width - 1)
         up = (np.asarray(y, float) - self.y[0]) / (self.y[1] - self.y[0]) * (self.height - 1)
         both = np.broadcast_arrays(across.clip(0, self.width - 1), self.height - 1 - up)

@@ -41,8 +41,10 @@ def grid(tiles: Pixels, columns: int = 0, gap: int = GAP) -> Pixels:
 
 
 def beside(parts: Sequence[Pixels], gap: int = 1) -> Pixels:
-    """Several ``[n, h, w, 3]`` as one: the i-th tiles of all side by side, the smaller ones enlarged as far as they
-    fit, on a dark ground."""
+    """Several ``[n, h, w, 3]`` as one: the i-th tiles of all side by side on a dark ground.
+
+    The smaller ones are enlarged as far as they fit.
+    """
     height = max(part.shape[1] for part in parts)
     columns = []
     for part in parts:

@@ -49,6 +49,7 @@ def save_animation(frames: Sequence[Pixels], fps: float, path: Path, hold: float
     Args:
         frames: ``[H, W, 3]`` each; consecutive equal ones become one that is shown for longer.
         fps: pictures per second, at most 50.
+        path: the file, ``.gif`` or ``.webp``.
         hold: extra seconds for which the last one is shown.
     """
     kind = path.suffix.lower().removeprefix(".")

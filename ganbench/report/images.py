@@ -12,8 +12,10 @@ ANY_BYTES = torch.empty(0, dtype=torch.uint8)
 
 
 def rgb(x: Tensor) -> Pixels:
-    """``x[N, C, H, W]``, bytes or floats in [-1, 1] -> ``[N, H, W, 3]``: the first three channels, or the first as
-    grey."""
+    """``x[N, C, H, W]``, bytes or floats in [-1, 1] -> ``[N, H, W, 3]``.
+
+    The channels are the first three, or the first as grey.
+    """
     x = quantise(x, like=ANY_BYTES)
     x = x[:, :3] if x.shape[1] >= 3 else x[:, :1].expand(-1, 3, -1, -1)
     return x.permute(0, 2, 3, 1).contiguous().numpy()

@@ -33,8 +33,11 @@ def linear(z0: Tensor, z1: Tensor, t: float | Tensor) -> Tensor:
 
 
 def slerp(z0: Tensor, z1: Tensor, t: float | Tensor) -> Tensor:
-    """``sin((1 - t) w) / sin(w) z0 + sin(t w) / sin(w) z1`` of ``z[..., Z]``, w the angle between the two. Latents of
-    equal norm keep it all along. If they point the same way, or opposite ways, it is ``linear``."""
+    """Interpolate ``z[..., Z]`` along the sphere: ``sin((1 - t) w) / sin(w) z0 + sin(t w) / sin(w) z1``.
+
+    w is the angle between the two. Latents of equal norm keep it all along. If they point the same way, or opposite
+    ways, it is ``linear``.
+    """
     cosine = nn.functional.cosine_similarity(z0.double(), z1.double(), dim=-1).clamp(-1, 1).unsqueeze(-1)
     angle = torch.arccos(cosine)
     curved = (angle > PARALLEL) & (math.pi - angle > PARALLEL)
@@ -47,8 +50,9 @@ WAYS: dict[Mode, Callable[[Tensor, Tensor, float], Tensor]] = {"slerp": slerp, "
 
 
 def interpolate(gan: GAN, like: Split, steps: int = 10, mode: Mode = "slerp", seed: int = 0) -> Tensor:
-    """Samples along the path from one latent to another, ``x[P, steps, *shape]`` as stored: a pair of latents for each
-    of the P reals of ``like``, whose label is kept along the path.
+    """Samples along the path from one latent to another, ``x[P, steps, *shape]`` as stored.
+
+    There is a pair of latents for each of the P reals of ``like``, whose label is kept along the path.
 
     Args:
         gan: the players; they are not changed.
@@ -94,6 +98,7 @@ def refuse_translators(data: Split) -> None:
 
 def conditions(gan: GAN, dataset: Dataset, n: int, label: str = "") -> Split:
     """The labels that ``n`` samples are made for: those of the training data, or for all the class called ``label``.
+
     Translators get sources that they were not trained on.
 
     Raises:

@@ -54,8 +54,10 @@ def picture(
     paired: bool = True,
     columns: int = 0,
 ) -> Pixels:
-    """Samples ``x[N, *shape]`` as one picture: a scatter of points ``[N, F]`` (a histogram where F is 1), or a grid of
-    images ``[N, C, H, W]``, of sounds ``[N, C, T]`` (wave and spectrogram), of clips ``[N, C, T, H, W]`` (a row each).
+    """Samples ``x[N, *shape]`` as one picture.
+
+    It is a scatter of points ``[N, F]`` (a histogram where F is 1), or a grid of images ``[N, C, H, W]``, of sounds
+    ``[N, C, T]`` (wave and spectrogram), of clips ``[N, C, T, H, W]`` (a row each).
 
     Args:
         x: as stored, bytes or floats in [-1, 1]; points as they are.
@@ -101,8 +103,11 @@ def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> 
 
 
 def thumbnail(x: Tensor, source: Tensor | None = None) -> Pixels:
-    """A few samples small enough for a terminal, ``[n, H, W, 3]``: images (each after its source, if both have the
-    same size), spectrograms, the frames of one clip, or a single picture of points."""
+    """A few samples small enough for a terminal, ``[n, H, W, 3]``.
+
+    These are images (each after its source, if both have the same size), spectrograms, the frames of one clip, or a
+    single picture of points.
+    """
     if x.ndim == 2:
         return points.thumbnail(x, 32)[None]
     if x.ndim == 3:
@@ -124,8 +129,11 @@ def save_samples(fakes: Split, spec: DataSpec, stem: Path, reals: Split | None =
 
 
 def save_media(x: Tensor, spec: DataSpec, stem: Path) -> None:
-    """Write files in which these data are best heard or seen: for sounds ``STEM.wav`` with all of them and
-    ``STEM-0.wav`` and so on with the first ones, for clips ``STEM.gif`` and ``STEM.webp``, for others nothing."""
+    """Write files in which these data are best heard or seen.
+
+    For sounds these are ``STEM.wav`` with all of them and ``STEM-0.wav`` and so on with the first ones, for clips
+    ``STEM.gif`` and ``STEM.webp``. For others there are none.
+    """
     if x.ndim == 3 and spec.rate:
         for name, sounds in {"": x, **{f"-{i}": x[i : i + 1] for i in range(min(SINGLE_SOUNDS, len(x)))}}.items():
             save_wav(sounds, spec.rate, stem.with_name(f"{stem.name}{name}.wav"))

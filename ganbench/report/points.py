@@ -57,8 +57,10 @@ def thumbnail(x: Tensor, side: int) -> Pixels:
 
 
 def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> Pixels:
-    """A moment of training, on axes that the reals fix. For one feature, the densities p_data and p_g, and D(x); for
-    two, the points over D(x). D(x) is 1 / (1 + exp(-logit)), whatever the loss does with the logit.
+    """A moment of training, on axes that the reals fix.
+
+    For one feature, the densities p_data and p_g, and D(x); for two, the points over D(x). D(x) is 1 / (1 +
+    exp(-logit)), whatever the loss does with the logit.
 
     D is left out if it cannot judge single points (a trick may show it packs of them).
     """

@@ -9,7 +9,7 @@ from ganbench.report.images import rgb, small
 
 
 def frames(x: Tensor) -> Pixels:
-    """``[N, T, H, W, 3]``"""
+    """All frames of clips, ``[N, T, H, W, 3]``."""
     return rgb(x.transpose(1, 2).flatten(0, 1)).reshape(len(x), x.shape[2], *x.shape[3:], 3)
 
 

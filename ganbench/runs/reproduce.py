@@ -20,18 +20,18 @@ from ganbench.runs.noise import Judged, judge
 from ganbench.runs.plan import make_plan
 from ganbench.runs.siblings import ENOUGH
 
-Verdict = Literal[
+Agreement = Literal[
     "identical bits",
     "the same, as far as the record tells",
     "other bits, within seed noise",
     "other bits, and too few other seeds to judge them by",
     "different",
 ]
-EXACT: tuple[Verdict, ...] = ("identical bits", "the same, as far as the record tells")
+EXACT: tuple[Agreement, ...] = ("identical bits", "the same, as far as the record tells")
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Reproduction:
     """A record and its repetition.
 
     ``first`` says where the two runs first differ, as far as both records tell (empty if they do not).
@@ -39,7 +39,7 @@ class Comparison:
     least likely difference first.
     """
 
-    verdict: Verdict
+    verdict: Agreement
     first: str = ""
     why: tuple[str, ...] = ()
     judged: tuple[Judged, ...] = ()
@@ -86,7 +86,7 @@ def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job
 
 def compare(
     then: Record, now: Record, changes: Sequence[Change], others: Sequence[Record], kimg: Sequence[float]
-) -> Comparison:
+) -> Reproduction:
     """Judge a repetition.
 
     With the same sources, the same machine and the same versions, only identical bits will do. If the surroundings
@@ -102,14 +102,14 @@ def compare(
     first = _first_difference(then, now, kimg)
     if not first and _ended_alike(then, now):
         known = then.bits != Fingerprints()
-        return Comparison("identical bits" if known else "the same, as far as the record tells")
+        return Reproduction("identical bits" if known else "the same, as far as the record tells")
     why = _not_noise(then, now, changes)
     if then.status != now.status:
         why = (*why, _ends(then, now), *_failed(others))
     if why:
-        return Comparison("different", first, why)
+        return Reproduction("different", first, why)
     if then.status != "ok":
-        return Comparison("other bits, within seed noise", first, (f"both ended alike: {_ends(then, now)}",))
+        return Reproduction("other bits, within seed noise", first, (f"both ended alike: {_ends(then, now)}",))
     return _by_noise(then, now, others, first)
 
 
@@ -123,7 +123,7 @@ def largest_difference(then: Record, now: Record) -> tuple[str, float]:
     return max(apart.items(), key=lambda item: item[1], default=("", 0.0))
 
 
-def _by_noise(then: Record, now: Record, others: Sequence[Record], first: str) -> Comparison:
+def _by_noise(then: Record, now: Record, others: Sequence[Record], first: str) -> Reproduction:
     """The verdict on two successful runs of the same sources in other surroundings."""
     free = sorted({*then.environment.nondeterministic, *now.environment.nondeterministic})
     why = (f"operations without a deterministic form were used: {', '.join(free)}",) if free else ()
@@ -133,9 +133,9 @@ def _by_noise(then: Record, now: Record, others: Sequence[Record], first: str) -
         few = "no other seed" if not well else "only one other seed" if len(well) < ENOUGH else "no score"
         lack = "of this row" if len(well) < ENOUGH else "that other seeds of this row share"
         why = (*why, f"there is {few} {lack}, so noise cannot be judged")
-        return Comparison("other bits, and too few other seeds to judge them by", first, why)
+        return Reproduction("other bits, and too few other seeds to judge them by", first, why)
     beyond = any(one.beyond_noise for one in judged)
-    return Comparison("different" if beyond else "other bits, within seed noise", first, why, judged)
+    return Reproduction("different" if beyond else "other bits, within seed noise", first, why, judged)
 
 
 def _not_noise(then: Record, now: Record, changes: Sequence[Change]) -> tuple[str, ...]:

@@ -11,13 +11,20 @@ from ganbench.contracts.executor import Job
 from ganbench.runs.players import Players, build_players
 from ganbench.runs.setup import Bench
 from ganbench.training.batches import Stream
-from ganbench.training.flops import Account, Meter, account
+from ganbench.training.flops import Account, account
+from ganbench.training.observer import Observer
 from ganbench.training.precision import MEMORY_FORMATS, lay_out
 from ganbench.training.trainer import Trainer
 
 
 def build_trainer(
-    job: Job, bench: Bench, players: Players, *, d_updates: int | None = None, data: Split | None = None
+    job: Job,
+    bench: Bench,
+    players: Players,
+    *,
+    d_updates: int | None = None,
+    data: Split | None = None,
+    observer: Observer | None = None,
 ) -> Trainer:
     """The trainer of a run at its beginning, on the bench's device.
 
@@ -27,6 +34,7 @@ def build_trainer(
         players: what it trains; they are moved to the device.
         d_updates: the budget; by default the protocol's.
         data: the training data, if they are on the device already.
+        observer: sees the updates that are played.
     """
     rules = job.protocol.training
     lay_out(players.gan.to(bench.device), rules.layout)
@@ -47,6 +55,7 @@ def build_trainer(
         seed(job.seed, "penalty"),
         players.tricks,
         rules.precision,
+        observer=observer,
     )
 
 
@@ -57,10 +66,9 @@ def account_of(job: Job, bench: Bench, trained: Trainer) -> Account | None:
     update.
     """
 
-    def again(meter: Meter) -> Trainer:
+    def again(observer: Observer) -> Trainer:
         players = build_players(job, bench.dataset)
-        recipe = msgspec.structs.replace(players.recipe, d_steps=1)
-        players = dataclasses.replace(players, tricks=(*players.tricks, meter), recipe=recipe)
-        return build_trainer(job, bench, players, data=trained.stream.split)
+        players = dataclasses.replace(players, recipe=msgspec.structs.replace(players.recipe, d_steps=1))
+        return build_trainer(job, bench, players, data=trained.stream.split, observer=observer)
 
     return account(trained, again)

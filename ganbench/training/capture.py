@@ -38,12 +38,15 @@ class Recorder(Protocol):
         """
 
 
-class Player(Protocol):
+class Recordable(Protocol):
     """What is recorded: the training, one iteration at a time."""
 
     def play(self, *, hidden: bool = False) -> None:
-        """Carry out one iteration. ``hidden``: no code in it may read the iteration's number, which a recording would
-        freeze."""
+        """Carry out one iteration.
+
+        Args:
+            hidden: no code in it may read the iteration's number, which a recording would freeze.
+        """
 
     def skip(self) -> None:
         """Move the host's counters on, as ``play`` does."""
@@ -69,8 +72,10 @@ class NotRecordable(RuntimeError):
 
 
 class Hidden:
-    """Stands in for the iteration's number, or the progress, while a recording is made: code that read it would see its
-    value of that moment for ever."""
+    """Stands in for the iteration's number, or the progress, while a recording is made.
+
+    Code that read it would see its value of that moment for ever.
+    """
 
     def _looked_at(self, *_: Any) -> NoReturn:
         raise NotRecordable("a plugin reads the progress or the iteration's number")
@@ -89,8 +94,8 @@ class Replayed:
     from the played state without recordings, and ``mode`` says why. So a run has the same bits either way.
     """
 
-    def __init__(self, player: Player, recorder: Recorder) -> None:
-        self.player, self.recorder = player, recorder
+    def __init__(self, training: Recordable, recorder: Recorder) -> None:
+        self.training, self.recorder = training, recorder
         self.refusal = ""
         self._seen: Counter[Hashable] = Counter()
         self._replays: dict[Hashable, Callable[[], None]] = {}
@@ -104,10 +109,10 @@ class Replayed:
 
     def __call__(self) -> None:
         """Carry out one iteration."""
-        kind = self.player.kind()
+        kind = self.training.kind()
         self._seen[kind] += 1
         if self.refusal or self._seen[kind] <= WARM_UP:
-            self.player.play()
+            self.training.play()
         elif self._seen[kind] <= WARM_UP + PROOFS:
             self._prove(kind)
         else:
@@ -115,21 +120,21 @@ class Replayed:
 
     def _replay(self, kind: Hashable) -> None:
         self._replays[kind]()
-        self.player.skip()
+        self.training.skip()
 
     def _prove(self, kind: Hashable) -> None:
         before = self._state()
         try:
             with self.recorder.rehearsal():
-                self.player.play(hidden=True)
+                self.training.play(hidden=True)
             played = self._state()
             self._put_back(before)
             if kind not in self._replays:
-                self._replays[kind] = self.recorder.record(lambda: self.player.play(hidden=True))
+                self._replays[kind] = self.recorder.record(lambda: self.training.play(hidden=True))
                 self._put_back(before)
         except Exception as error:  # a plugin that is really broken fails again when played
             self._refuse(str(error) if isinstance(error, NotRecordable) else told(error), before)
-            self.player.play()
+            self.training.play()
             return
         self._replay(kind)
         if not _same(self._state(), played):
@@ -141,17 +146,17 @@ class Replayed:
         self._put_back(state)
 
     def _state(self) -> _State:
-        memory = [value.detach().clone() for value in self.player.memory()]
-        return memory, [rng.get_state() for rng in self.player.generators()], self.player.counters()
+        memory = [value.detach().clone() for value in self.training.memory()]
+        return memory, [rng.get_state() for rng in self.training.generators()], self.training.counters()
 
     @torch.no_grad()
     def _put_back(self, state: _State) -> None:
         memory, random, counters = state
-        for now, before in zip(self.player.memory(), memory, strict=True):
+        for now, before in zip(self.training.memory(), memory, strict=True):
             now.copy_(before)
-        for rng, before in zip(self.player.generators(), random, strict=True):
+        for rng, before in zip(self.training.generators(), random, strict=True):
             rng.set_state(before)
-        self.player.set_counters(counters)
+        self.training.set_counters(counters)
 
 
 _State = tuple[list[Tensor], list[Tensor], Any]
@@ -184,7 +189,7 @@ class CudaGraphs:
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """torch's own detector of synchronisation, which would break a capture."""
+        """Run the block under torch's own detector of synchronisation, which would break a capture."""
         before = torch.cuda.get_sync_debug_mode()
         torch.cuda.set_sync_debug_mode("error")
         try:

@@ -8,18 +8,17 @@ own kernels are not counted.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
-from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
-from ganbench.contracts.arch import Lazy, Terms
-from ganbench.contracts.trick import Player, Trick, Turn
+from ganbench.contracts.trick import Player
+from ganbench.training.observer import Observer
 from ganbench.training.peak import peak_flops
 from ganbench.training.trainer import Trainer
-
-Term = tuple[Player, str]
 
 
 class Flops(NamedTuple):
@@ -36,63 +35,49 @@ class Account(NamedTuple):
     peak: float
 
 
-class _NoModules:
-    """Replaces torch's tracker of modules, whose hooks fail where a penalty differentiates D at a leaf."""
+class _Counter(TorchDispatchMode):
+    """Adds up the operations inside the block by torch's formulas.
 
-    parents = ("Global",)
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-
-class Meter(Trick):
-    """Counts one D update and one G update, without the lazy terms except ``only``.
-
-    It must be the last trick, so that the terms it sees are those that G minimises.
+    ``FlopCounterMode`` does that as well, but it also tracks modules, by hooks that fail where a penalty differentiates
+    D at a leaf.
     """
 
-    def __init__(self, only: Term | None = None) -> None:
-        self.only = only
-        self.every: dict[Term, int] = {}
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        with self:  # in inference mode, operations arrive that consist of others
+            parts = func.decompose(*args, **kwargs)
+        if parts is not NotImplemented:
+            return parts
+        out = func(*args, **kwargs)
+        if formula := flop_registry.get(func.overloadpacket):
+            self.total += formula(*args, **kwargs, out_val=out)
+        return out
+
+
+class Meter:
+    """Observes a training, and counts the operations of each player's updates."""
+
+    def __init__(self) -> None:
         self.flops: dict[Player, int] = {"D": 0, "G": 0}
-        self.counter = FlopCounterMode(display=False)
-        self.counter.mod_tracker = _NoModules()  # type: ignore[assignment]  # all that the counter asks of it
 
-    def play(self, trainer: Trainer) -> None:
-        """Count the first iteration of ``trainer``, which has this meter among its tricks."""
-        d_objective, members = trainer.gan.d_objective, vars(trainer.gan)
-        members["d_objective"] = lambda *played: self._chosen("D", d_objective(*played))
-        try:
-            with self.counter:
-                trainer.advance(1)
-        finally:
-            del members["d_objective"]  # a GAN that holds itself would keep its memory until a collection
-
-    def g_objective(self, objective: Callable[[], Terms], turn: Turn) -> Terms:
-        """Without the lazy terms."""
-        return self._chosen("G", objective())
-
-    def gradients(self, params: Sequence[Tensor], player: Player) -> None:
-        """A player's turn ends here: everything counted since the previous turn belongs to it."""
-        self.flops[player] += self.counter.get_total_flops() - sum(self.flops.values())
-
-    def _chosen(self, player: Player, terms: Terms) -> Terms:
-        self.every |= {(player, name): term.every for name, term in terms.items() if isinstance(term, Lazy)}
-        return {
-            name: term.compute() if isinstance(term, Lazy) else term
-            for name, term in terms.items()
-            if not isinstance(term, Lazy) or (player, name) == self.only
-        }
+    @contextmanager
+    def update(self, player: Player, step: int) -> Iterator[None]:
+        """Count what happens inside the block."""
+        with _Counter() as counter:
+            yield
+        self.flops[player] += counter.total
 
 
-def account(trained: Trainer, again: Callable[[Meter], Trainer]) -> Account | None:
+def account(trained: Trainer, again: Callable[[Observer], Trainer]) -> Account | None:
     """The operations per image of training, and the device's peak; None if the operations cannot be counted.
 
     Args:
         trained: the trainer that was timed; it is not changed.
-        again: builds a trainer like that one, with its own players, one D update per G update, and a meter after its
-            tricks.
+        again: builds a trainer like that one, with its own players, one D update per G update, and this observer.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # training has already shown every warning
@@ -103,22 +88,47 @@ def account(trained: Trainer, again: Callable[[Meter], Trainer]) -> Account | No
     return Account(flops, peak_flops(trained.device, trained.precision))
 
 
-def flops_per_image(again: Callable[[Meter], Trainer], batch: int, d_steps: int) -> Flops:
-    """Count one iteration, and one more for each lazy term, divided by its period; each on a new trainer.
+def flops_per_image(again: Callable[[Observer], Trainer], batch: int, d_steps: int) -> Flops:
+    """Count an iteration without lazy terms and, for each of their periods, one in which they are due.
 
     Args:
+        again: as in ``account``; each iteration takes place on a new trainer.
         batch: real images of a D update.
         d_steps: D updates per G update.
     """
-    plain = _counted(again, Meter())
-    mean: dict[Player, float] = {"D": plain.flops["D"], "G": plain.flops["G"]}
-    for term, every in plain.every.items():
-        with_term = _counted(again, Meter(term))
-        for player in mean:
-            mean[player] += (with_term.flops[player] - plain.flops[player]) / every
-    return Flops(mean["D"] / batch, mean["G"] / (batch * d_steps))
+    plain = _counted(again, 1)
+    due = {every: _counted(again, every) for every in sorted(plain.periods - {1})}
+
+    def mean(player: Player) -> float:
+        return _mean(plain.flops[player], {every: counted.flops[player] for every, counted in due.items()})
+
+    return Flops(mean("D") / batch, mean("G") / (batch * d_steps))
 
 
-def _counted(again: Callable[[Meter], Trainer], meter: Meter) -> Meter:
-    meter.play(again(meter))
-    return meter
+class _Counted(NamedTuple):
+    """The operations of each player in one iteration, and the periods of all lazy terms, due or not."""
+
+    flops: Mapping[Player, int]
+    periods: Set[int]
+
+
+def _counted(again: Callable[[Observer], Trainer], step: int) -> _Counted:
+    """Count the iteration of this number, on a new trainer."""
+    meter = Meter()
+    trainer = again(meter)
+    trainer.set_counters((0, step))
+    trainer.advance(1)
+    return _Counted(meter.flops, trainer.periods)
+
+
+def _mean(plain: int, due: Mapping[int, int]) -> float:
+    """Operations per iteration, averaged over all of them.
+
+    Args:
+        plain: of an iteration without lazy terms.
+        due: period -> of an iteration with the lazy terms of that period and its divisors; shorter periods come first.
+    """
+    own: dict[int, int] = {}  # what the terms of a period add when they are due
+    for every, flops in due.items():
+        own[every] = flops - plain - sum(more for shorter, more in own.items() if every % shorter == 0)
+    return plain + sum(more / every for every, more in own.items())

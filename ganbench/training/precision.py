@@ -28,8 +28,10 @@ def tensor_cores(precision: Precision) -> Iterator[None]:
 
 
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
-    """A context for evaluating networks: under ``"bf16"``, matrix products and convolutions use bfloat16. Weights,
-    moments and averages stay float32."""
+    """A context for evaluating networks: under ``"bf16"``, matrix products and convolutions use bfloat16.
+
+    Weights, moments and averages stay float32.
+    """
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
 

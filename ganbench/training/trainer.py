@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Hashable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -24,12 +24,14 @@ from ganbench.errors import Diverged, PluginError
 from ganbench.training.average import Average
 from ganbench.training.batches import Stream
 from ganbench.training.capture import Hidden, Recorder, Replayed, recorder_for, stream_of
+from ganbench.training.observer import Observer
 from ganbench.training.optimisers import build_optimizer, decay, params_of, restore
 from ganbench.training.precision import InFloat32, autocast, in_float32, tensor_cores
 from ganbench.training.tricks import Shown
 from ganbench.training.watch import Watch
 
 WARM_UP_WINDOWS = 2
+_UNOBSERVED = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,10 @@ class Trainer:
         tricks: those in play, in order; ``loss`` is already wrapped by those that wrap it.
         precision: the lowest that matrix products and convolutions may use.
         recorder: how whole iterations are recorded and replayed; by default the device's, and none on a CPU.
+        observer: sees the updates that are played.
+
+    Attributes:
+        periods: those of the lazy terms seen so far, in iterations.
     """
 
     def __init__(
@@ -85,10 +91,11 @@ class Trainer:
         tricks: Sequence[Trick] = (),
         precision: Precision = "float32",
         recorder: Recorder | None = None,
+        observer: Observer | None = None,
     ) -> None:
         self.gan, self.stream, self.recipe, self.d_updates = gan, stream, recipe, d_updates
         self.loss = InFloat32(loss) if precision == "bf16" else loss
-        self.tricks, self.precision = tuple(tricks), precision
+        self.tricks, self.precision, self.observer = tuple(tricks), precision, observer
         self.device = stream.device
         self.after_d_step = LossTraits(loss).after_d_step
         self.latents = torch.Generator(self.device).manual_seed(latent_seed)
@@ -108,7 +115,7 @@ class Trainer:
         self.step = 0
         self._sums: dict[str, Tensor] = {}
         self._terms: dict[Hashable, tuple[str, ...]] = {}  # of each kind of iteration
-        self._periods: set[int] = set()
+        self.periods: set[int] = set()
         self._hidden = False
 
     @property
@@ -160,8 +167,10 @@ class Trainer:
         return self.device.type == "cpu" and self.recorder is None
 
     def _iterate(self) -> tuple[str, ...]:
-        """One G update and the D updates before it, as many as the recipe asks for or the budget has left; returns the
-        names of its loss terms."""
+        """Carry out one G update and the D updates before it, and return the names of its loss terms.
+
+        There are as many D updates as the recipe asks for or the budget has left.
+        """
         kind = self.kind()
         self._dial()
         if self._replayed and self.d_done + self.recipe.d_steps <= self.d_updates:
@@ -176,7 +185,9 @@ class Trainer:
 
     def _dial(self) -> None:
         """Set what changes by rule from one iteration to the next: learning rates, and the weight of G in the average.
-        Recorded iterations read both from memory."""
+
+        Recorded iterations read both from memory.
+        """
         self.average.dial(self.step)
         if self.recipe.lr_decay:
             factor = min(1.0, (1 - self.d_done / self.d_updates) / self.recipe.lr_decay)
@@ -193,15 +204,22 @@ class Trainer:
         kind, self._hidden = self.kind(), hidden
         try:
             for _ in range(min(self.recipe.d_steps, self.d_updates - self.d_done)):
-                batch = self._batch()
-                d_terms = self._update_d(batch)
+                with self._observed("D"):
+                    batch = self._batch()
+                    d_terms = self._update_d(batch)
                 self.d_done += 1
-            g_terms = self._update_g(replace(batch, z=self._z()))
+            with self._observed("G"):
+                g_terms = self._update_g(replace(batch, z=self._z()))
         finally:
             self._hidden = False
         self.average.update()
         self._note(kind, {**d_terms, **g_terms})
         self.step += 1
+
+    def _observed(self, player: Player) -> AbstractContextManager[object]:
+        if self.observer is None or self._hidden:
+            return _UNOBSERVED
+        return self.observer.update(player, self.step)
 
     def _note(self, kind: Hashable, terms: Mapping[str, Tensor]) -> None:
         self._terms[kind] = tuple(terms)
@@ -218,12 +236,12 @@ class Trainer:
 
     def kind(self) -> Hashable:
         """Which of the lazy terms the next iteration includes."""
-        return tuple(self.step % every == 0 for every in sorted(self._periods))
+        return tuple(self.step % every == 0 for every in sorted(self.periods))
 
     @property
     def cycle(self) -> int:
         """After how many iterations the lazy terms seen so far are due in the same order again."""
-        return math.lcm(*self._periods)
+        return math.lcm(*self.periods)
 
     def counters(self) -> tuple[int, int]:
         """D updates and iterations done."""
@@ -282,8 +300,11 @@ class Trainer:
         return shown, replace(batch, view=shown.seen), fake
 
     def _descend(self, terms: Mapping[str, Tensor], player: Player) -> None:
-        """One step on the sum of the terms. Gradients for the other player, and for the points where a penalty is
-        taken, are not computed: nothing uses them."""
+        """One step on the sum of the terms.
+
+        Gradients for the other player, and for the points where a penalty is taken, are not computed: nothing uses
+        them.
+        """
         optimizer, params = (self.optim_d, self._d_params) if player == "D" else (self.optim_g, self._g_params)
         for p in params:
             p.grad = None  # what zero_grad does, which costs a small network half a percent more
@@ -311,7 +332,7 @@ class Trainer:
             if not isinstance(term, Lazy):
                 values[name] = term
                 continue
-            self._periods.add(term.every)
+            self.periods.add(term.every)
             if self.step % term.every == 0:
                 values[name] = term.compute() * term.every
         return values

@@ -100,9 +100,12 @@ class _ThreadsInEnvironment:
 
 @contextmanager
 def _main_left_out() -> Iterator[None]:
-    """Hide the parent's main module, which a spawned process would import first.
+    """Hide the parent's main module from processes that start meanwhile.
 
-    That is the whole command line, which a worker does not need (0.15 s), or a user's script, which would start again.
+    A spawned process first imports it: the whole command line, which a worker does not need (0.15 s), or a user's
+    script, which would start again. multiprocessing reads ``__spec__`` and ``__file__`` of ``__main__`` for that, with
+    "spawn" as with "forkserver", and has no option to leave it out (as of Python 3.13). ``set_executable`` changes only
+    which program runs. A worker of ``subprocess`` would import nothing, but would do without multiprocessing's events.
     """
     main = vars(sys.modules["__main__"])
     before: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
