@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -16,7 +15,7 @@ from rich.text import Text
 from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console, echo
 from ganbench.contracts.protocol import Protocol
-from ganbench.errors import GanbenchError, PluginError, RecordError
+from ganbench.errors import GanbenchError, PluginError, RecordError, meant
 from ganbench.leaderboards.published import installed_source, published_folder, rules_of
 from ganbench.records.record import Record
 from ganbench.records.store import read_all
@@ -169,11 +168,9 @@ def _named(text: str, table: Table) -> Row:
     for title, row in titles.items():
         if text.replace(" ", "+") == title.replace(" ", "+"):
             return row
-    close = get_close_matches(text, titles, 1)
-    meant = f" - did you mean '{close[0]}'?" if close else ""
     known = ", ".join(dict.fromkeys(table.title(row) for row in table.rows))
     hint = "; ".join([f"rows: {known or 'none'}", *table.left_out])
-    raise GanbenchError(f"no row of {table.name} is called '{text}'{meant}", hint)
+    raise GanbenchError(f"no row of {table.name} is called '{text}'{meant(text, titles)}", hint)
 
 
 # -- what is printed -----------------------------------------------------------------------------------------

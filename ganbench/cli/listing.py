@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +21,7 @@ from ganbench.cli import completion
 from ganbench.cli.base import app, console, echo
 from ganbench.cli.numbers import real
 from ganbench.contracts.settings import names_of
-from ganbench.errors import GanbenchError, PluginError
+from ganbench.errors import GanbenchError, PluginError, meant
 from ganbench.plugins.hookspecs import KINDS
 from ganbench.plugins.source import Source
 
@@ -138,11 +137,11 @@ def _chosen(kind: str, names: Sequence[str]) -> list[Source]:
         PluginError: nothing has that name.
     """
     known = [source for source in plugins.installed() if kind in ("", source.kind)]
-    chosen = [source for name in names for source in _meant(name, kind, known)]
+    chosen = [source for name in names for source in _called(name, kind, known)]
     return list(dict.fromkeys(chosen)) if names else known
 
 
-def _meant(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
+def _called(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
     """The components with that name, whatever their kind and package, and all components of a package of that name."""
     package = plugins.canonical(text)
     found = [s for s in known if s.name == text or plugins.canonical(s.package) == package]
@@ -158,9 +157,9 @@ def _meant(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
         return found
     if kind:
         raise errors[0]
-    close = get_close_matches(text, {*KINDS, *(s.name for s in known), *(s.package for s in known)}, 1, 0.5)
-    meant = f" - did you mean '{close[0]}'?" if close else ""
-    raise PluginError(f"no kind, component or package called '{text}'{meant}", "`ganbench plugins` lists them")
+    names = dict.fromkeys([*KINDS, *(s.name for s in known), *(s.package for s in known)])
+    said = f"no kind, component or package called '{text}'{meant(text, names, 0.5)}"
+    raise PluginError(said, "`ganbench plugins` lists them")
 
 
 # -- whether they work -------------------------------------------------------------------------------------------------

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import typer
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, meant
 
 # typer exports no base class of these errors; they are click's, or, in newer versions, those of its own copy of click
 UsageError: Any = typer.BadParameter.__base__
@@ -49,5 +48,4 @@ def _meant(message: str, context: Any) -> str:
     else:
         known = [name for one in context.command.get_params(context) for name in (*one.opts, *one.secondary_opts)]
         known = [name for name in known if name.startswith("--")]
-    close = get_close_matches(found[2][:100], known, 1)
-    return f" - did you mean '{close[0]}'?" if close else ""
+    return meant(found[2], known)

@@ -8,7 +8,6 @@ import stat
 import tomllib
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
@@ -16,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from ganbench.contracts.allowed import broken_rule, shortened
-from ganbench.errors import ProtocolError
+from ganbench.errors import ProtocolError, closest
 
 # What no comparison needs is a slip of the pen, found before any training. The limits lie far above what is used.
 LARGEST_RATE = 1e38
@@ -280,8 +279,8 @@ _EXAMPLE = "`ganbench protocols show digits-16-v1 > mine.toml` writes a complete
 def _reject_unknown(given: Mapping[str, Any], kind: type[Struct], where: str) -> None:
     for name in given:
         if name not in kind.__struct_fields__:
-            close = get_close_matches(str(name)[:LONGEST_NAME], kind.__struct_fields__, 1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(kind.__struct_fields__)}"
+            close = closest(str(name), kind.__struct_fields__)
+            hint = f"did you mean '{close}'?" if close else f"known: {', '.join(kind.__struct_fields__)}"
             raise ProtocolError(f"{where}: unknown field {shortened(name)}", hint)
 
 

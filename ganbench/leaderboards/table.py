@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,7 +17,7 @@ from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.score_name import is_called, short_name
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, meant
 from ganbench.leaderboards.ranking import Standing, centre_of, judged, log_columns, sign_of, standing_of
 from ganbench.leaderboards.rows import (
     COSTS,
@@ -302,9 +301,8 @@ def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = 
     if found:
         return found
     known = list(dict.fromkeys([*map(short_name, columns), *others]))
-    close = get_close_matches(asked, known, 1, 0.5)
-    meant = f" - did you mean '{close[0]}'?" if close else ""
-    raise GanbenchError(f"no column called '{asked}'{meant}", f"columns: {', '.join(known) or 'none'}")
+    said = f"no column called '{asked}'{meant(asked, known, 0.5)}"
+    raise GanbenchError(said, f"columns: {', '.join(known) or 'none'}")
 
 
 def _sorted(table: Table, by: str) -> Table:

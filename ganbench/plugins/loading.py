@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import chdir
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ import pluggy
 
 import ganbench
 from ganbench._version import __version__
-from ganbench.errors import GanbenchError, PluginError, PluginWarning, blaming, told
+from ganbench.errors import GanbenchError, PluginError, PluginWarning, blaming, closest, told
 from ganbench.plugins import hookspecs
 from ganbench.plugins.hookspecs import API_VERSION
 from ganbench.plugins.source import API_VARIABLE, Source, header_of
@@ -119,9 +118,8 @@ def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManag
 
 def _newer_or_misspelt(source: Source, said: str, what: str, name: str, known: Sequence[str]) -> tuple[str, str]:
     tails = {other.removeprefix(PREFIX): other for other in known}  # a prefix that all share is no likeness
-    close = get_close_matches(name.removeprefix(PREFIX), tails, 1, 0.6)
-    if close:
-        return f"{source} cannot be used: {said} - did you mean '{tails[close[0]]}'?", f"{what}: {', '.join(known)}"
+    if close := closest(name.removeprefix(PREFIX), tails):
+        return f"{source} cannot be used: {said} - did you mean '{tails[close]}'?", f"{what}: {', '.join(known)}"
     return (
         f"{source} cannot be used: it was built for a newer ganbench or misspells a name ({said})",
         f"{UPGRADE}, or correct it ({what}: {', '.join(known) or 'nothing'})",
