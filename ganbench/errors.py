@@ -98,6 +98,11 @@ def listed(names: Sequence[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
+def plural(number: int, noun: str) -> str:
+    """``1 record``, ``2 records``"""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def legible(text: object, longest: int = LONGEST_TEXT) -> str:
     """``text`` as it can be printed and stored: valid Unicode, and without its middle if it is longer than
     ``longest`` characters."""

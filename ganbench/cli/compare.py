@@ -142,7 +142,7 @@ def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row,
     Raises:
         GanbenchError: there is none, or a folder holds several.
     """
-    from ganbench.leaderboards.selection import judgement
+    from ganbench.leaderboards.admission import judged_by
     from ganbench.leaderboards.table import build
 
     if folder is None:
@@ -151,7 +151,7 @@ def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row,
             raise RecordError(f"there are no records to look up the row '{text}' in", "see `ganbench leaderboard`")
         return _named(text, whole), whole
     same = sources.rules is not None and all(record.digest == sources.rules.digest for record in folder)
-    alike = [record for record in sources.published if judgement(record) == judgement(folder[0])]
+    alike = [record for record in sources.published if judged_by(record) == judged_by(folder[0])]
     rules, published = (sources.rules, alike) if same else (None, [])
     table = build(folder, rules, published=published, installed=installed_source)
     mine = [row for row in table.rows if row.here]
@@ -215,7 +215,7 @@ def _methods(found: Comparison) -> RichTable:
 def _answers(found: Comparison) -> RichTable:
     from ganbench.leaderboards.cells import number
     from ganbench.leaderboards.comparison import apart_text, p_value
-    from ganbench.leaderboards.statistics import MANY
+    from ganbench.leaderboards.statistics import MOST_SEEDS
 
     def bare(p: float) -> str:
         return p_value(p).removeprefix("p ").removeprefix("= ")
@@ -232,7 +232,7 @@ def _answers(found: Comparison) -> RichTable:
         table.add_row(f"p adjusted for {found.in_table.family}", bare(found.in_table.adjusted))
     table.add_row("probability that A is better", f"{chance.estimate:.2f} [{chance.low:.2f}, {chance.high:.2f}]")
     if apart is not None:
-        more = {0: "none: it is settled", None: f"more than {MANY}: call it a tie"}.get(found.more_seeds)
+        more = {0: "none: it is settled", None: f"more than {MOST_SEEDS}: call it a tie"}.get(found.more_seeds)
         effect = (
             "none: no spread" if apart.effect is None else f"{number(apart.effect)} standard deviations (Hedges' g)"
         )

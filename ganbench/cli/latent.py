@@ -16,7 +16,7 @@ from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, LatentSeed
 from ganbench.cli.runs import run_folders
 from ganbench.cli.sample import refuse_unfit, refuse_unknown, write
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, plural
 
 if TYPE_CHECKING:
     from ganbench.contracts.arch import GAN
@@ -80,7 +80,7 @@ def interpolate(
         pictures.save_animation(shown, STEPS_A_SECOND, out)
     else:
         write(Split(x.flatten(0, 1)), dataset.spec, out, columns=steps)
-    what = f"{pairs} path{'s' * (pairs != 1)} of {steps} samples, {mode.value},"
+    what = f"{plural(pairs, 'path')} of {steps} samples, {mode.value},"
     console().print(Text.assemble(f"{what} of {folder} in ", (str(out), "bold")), soft_wrap=True)
 
 
@@ -142,7 +142,7 @@ def maximise(
     for row in zip(wanted, found.random.tolist(), found.activation.tolist(), strict=True):
         table.add_row(str(row[0]), f"{row[1]:.4g}", f"{row[2]:.4g}")
     console().print(table)
-    what = f"{len(wanted)} unit{'s' * (len(wanted) != 1)} of {player.value}'s layer {layer}"
+    what = f"{plural(len(wanted), 'unit')} of {player.value}'s layer {layer}"
     console().print(Text.assemble(f"{what} of {folder} in ", (str(out), "bold")), soft_wrap=True)
 
 

@@ -21,7 +21,7 @@ from ganbench.cli import completion
 from ganbench.cli.base import app, console, echo
 from ganbench.cli.numbers import real
 from ganbench.contracts.settings import names_of
-from ganbench.errors import GanbenchError, PluginError, meant
+from ganbench.errors import GanbenchError, PluginError, meant, plural
 from ganbench.plugins.hookspecs import KINDS
 from ganbench.plugins.source import Source
 
@@ -245,7 +245,7 @@ def _print_findings(looked_at: Sequence[Health]) -> None:
     count = Counter(health.status for health in looked_at)
     words = {"ok": "ok", "found": "with findings", "unusable": "unusable", "declined": "not checked"}
     parts = [f"{number} {words[status]}" for status, number in count.items()]
-    total = f"{len(looked_at)} component{'s' * (len(looked_at) != 1)}"
+    total = plural(len(looked_at), "component")
     terminal.print(f"\n{': '.join(filter(None, [total, ', '.join(parts)]))}", soft_wrap=True)
 
 

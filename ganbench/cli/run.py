@@ -165,15 +165,15 @@ def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None
 
 def _are_among_published(plan: Plan) -> bool:
     """Whether the runs and the published rows may share a table."""
+    from ganbench.leaderboards.admission import fitted_to, judged_by
     from ganbench.leaderboards.publishing import records_in
-    from ganbench.leaderboards.selection import fitted_to, judgement
 
     folder = published_folder(plan.protocol.name)
     published, _ = read_all(records_in(folder)[:1]) if folder else ([], [])
     mine = next((job.record_file for job in plan.jobs if job.record_file.exists()), None)
     if not published or mine is None:
         return False
-    return not isinstance(fitted_to(judgement(published[0]), read(mine)), str)
+    return not isinstance(fitted_to(judged_by(published[0]), read(mine)), str)
 
 
 def tricks_of(texts: list[str]) -> list[Source]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ganbench.contracts.score_name import ScoreName
 from ganbench.leaderboards.ranking import centre_of
@@ -107,8 +107,8 @@ def cells_of(table: Table, row: Row) -> dict[Key, str]:
     more = [*(f"+{trick}" for trick in table.tricks(row)), *(f"{name}={value}" for name, value in row.entry.changes)]
     return {
         "rank": row.kind if row.kind in ("custom", "edited") else str(row.rank or DASH),
-        "arch": table.part(row, "arch") + (NOT_BEATEN if row.not_beaten else ""),
-        "loss": " ".join([table.part(row, "loss"), *more]),
+        "arch": table.component(row, "arch") + (NOT_BEATEN if row.not_beaten else ""),
+        "loss": " ".join([table.component(row, "loss"), *more]),
         **scores,
         **noises,
         table.best_label: number(centre_of(row, row.best.score)) if row.best else DASH,
@@ -245,7 +245,3 @@ def _about_extras(table: Table, extras: Sequence[str]) -> list[str]:
             "never gets there counts as infinite, and (4/5) tells how many do get there"
         )
     return notes
-
-
-def plural(things: Sequence[Any], noun: str) -> str:
-    return f"{len(things)} {noun}{'s' * (len(things) != 1)}"

@@ -8,15 +8,15 @@ from msgspec import Struct, structs
 
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.score_name import is_called
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, plural
+from ganbench.leaderboards.admission import fitted_to, judged_by
 from ganbench.leaderboards.cells import interval, number
 from ganbench.leaderboards.ranking import Standing, step_of
 from ganbench.leaderboards.rows import Row
-from ganbench.leaderboards.selection import fitted_to, judgement
 from ganbench.leaderboards.statistics import (
     ALPHA,
     LOW_N,
-    MANY,
+    MOST_SEEDS,
     NOTHING,
     Chance,
     Difference,
@@ -71,7 +71,7 @@ class Comparison(Struct, frozen=True):
     None.
 
     ``more_seeds`` more of each would settle it with a chance of 80 %: 0 if it is settled, None if it would take more
-    than ``MANY`` each in all, or if there is no test.
+    than ``MOST_SEEDS`` each in all, or if there is no test.
     """
 
     protocol: str
@@ -187,7 +187,7 @@ def _check_rules(rows: tuple[Row, Row], names: tuple[str, str]) -> None:
         rules = f"{one.protocol} {one.digest}, {other.protocol} {other.digest}"
         raise GanbenchError(f"{a} and {b} were run under different rules ({rules})", hint)
     # as in a table: columns of another revision of a metric are gone, and the rest compares
-    fits = [fitted_to(judgement(this), that) for this, that in ((one, other), (other, one))]
+    fits = [fitted_to(judged_by(this), that) for this, that in ((one, other), (other, one))]
     if all(isinstance(fit, str) for fit in fits):
         raise GanbenchError(f"{a} and {b} do not compare: one was {fits[0]}", hint)
 
@@ -195,7 +195,7 @@ def _check_rules(rows: tuple[Row, Row], names: tuple[str, str]) -> None:
 def _side(row: Row, name: str, column: str, label: str) -> Side:
     values = {record.seed: record.scores[column] for record in row.well if column in record.scores}
     if len(values) < 2:
-        n = f"{len(values)} run{'s' * (len(values) != 1)}"
+        n = plural(len(values), "run")
         raise GanbenchError(f"{name} has {n} with a score for {label}: a comparison needs two", "run more seeds")
     draws = min(len(record.draws) for record in row.well)
     return Side(name, row.scores[column], values, row.noise.get(column), max(1, draws), row.verdict, row.trouble)
@@ -266,8 +266,8 @@ def _verdict(found: Comparison, apart: Difference) -> str:
         return f"{a.name} has the {better} {label}: {means} ({apart_text(apart)}), {sure}"
     alike = f"these seeds cannot tell {a.name} and {b.name} apart by {label} ({sure})"
     if found.more_seeds is None:
-        return f"{alike}; even {MANY} seeds each would hardly do: call it a tie"
-    seeds = f"about {found.more_seeds} more seed{'s' * (found.more_seeds != 1)} each"
+        return f"{alike}; even {MOST_SEEDS} seeds each would hardly do: call it a tie"
+    seeds = f"about {plural(found.more_seeds, 'more seed')} each"
     return f"{alike}; {seeds} would, with a chance of 80 %, if the difference is as large as it looks"
 
 

@@ -12,12 +12,12 @@ import msgspec
 
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import RecordError
+from ganbench.leaderboards.admission import newest
 from ganbench.leaderboards.export import to_csv
 from ganbench.leaderboards.html import to_page
 from ganbench.leaderboards.markdown import to_markdown
 from ganbench.leaderboards.published import installed_source, published_folder, rules_of
-from ganbench.leaderboards.rows import entry_of
-from ganbench.leaderboards.selection import newest
+from ganbench.leaderboards.rows import run_key
 from ganbench.leaderboards.table import Table, build
 from ganbench.records.files import cut, write_atomically
 from ganbench.records.record import FINISHED, Record
@@ -96,9 +96,9 @@ def write_folder(
     for leftover in folder.rglob(".*.tmp"):  # of a process that was killed while writing
         leftover.unlink(missing_ok=True)
     new = newest(r for r in records if r.digest == protocol.digest and r.status in FINISHED)
-    replaced = {(entry_of(record), record.seed) for record in new}
+    replaced = {run_key(record) for record in new}
     present = {path: read(path) for path in sorted(folder.glob("records/*.json"))}
-    old = [record for record in present.values() if (entry_of(record), record.seed) not in replaced]
+    old = [record for record in present.values() if run_key(record) not in replaced]
     wanted = {folder / "records" / name: record for name, record in file_names([*new, *old]).items()}
     changed = [path for path, record in wanted.items() if present.get(path) != _stored(record)]
     for path in changed:
@@ -147,7 +147,7 @@ def file_names(records: Iterable[Record]) -> dict[str, Record]:
     taken = Counter(name.lower() for name in plain)
     names = {}
     for name, record in zip(plain, records, strict=True):
-        identity = hashlib.sha256(msgspec.json.encode([entry_of(record), record.seed])).hexdigest()[:8]
+        identity = hashlib.sha256(msgspec.json.encode(run_key(record))).hexdigest()[:8]
         clear = taken[name.lower()] == 1 and len(name.encode()) <= 150
         names[name if clear else f"{cut(name.removesuffix('.json'), 120)}+{identity}.json"] = record
     return names

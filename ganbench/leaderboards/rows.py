@@ -12,15 +12,29 @@ from typing import Literal, NamedTuple
 
 from ganbench.contracts.executor import UNPACKAGED, entry_name
 from ganbench.contracts.metric import Goal
-from ganbench.leaderboards.statistics import Range, Summary, pooled_sd, summarise
+from ganbench.leaderboards.statistics import RankRange, Summary, pooled_sd, summarise
 from ganbench.records.collapse import Collapse, collapses_of
 from ganbench.records.record import FINISHED, Column, Look, Record
 from ganbench.records.timing import Timing
 
-Kind = Literal["entry", "custom", "edited", "yardstick"]
+RowKind = Literal["entry", "custom", "edited", "yardstick"]
 Part = Literal["ranked", "unstable", "incomplete", "custom", "edited"]
 PARTS: tuple[Part, ...] = ("ranked", "unstable", "incomplete", "custom", "edited")
 """The parts of a table, in their order. Yardsticks stand among the ranked rows, without a rank."""
+
+
+class Change(NamedTuple):
+    """A setting that the user changed, and its value as text."""
+
+    name: str
+    value: str
+
+
+class TrickUsed(NamedTuple):
+    """A trick, with the parameters it was named with, and the package that provides it."""
+
+    name: str
+    package: str
 
 
 class Entry(NamedTuple):
@@ -31,20 +45,19 @@ class Entry(NamedTuple):
     loss: str
     arch_package: str
     loss_package: str
-    changes: tuple[tuple[str, str], ...]
-    tricks: tuple[tuple[str, str], ...] = ()
-    """(name, package)"""
+    changes: tuple[Change, ...]
+    tricks: tuple[TrickUsed, ...] = ()
 
     @property
     def custom(self) -> bool:
         """Whether the user changed a setting, or handed over an object that no package provides."""
-        packages = (self.arch_package, self.loss_package, *(package for _, package in self.tricks))
+        packages = (self.arch_package, self.loss_package, *(trick.package for trick in self.tricks))
         return bool(self.changes) or UNPACKAGED in packages
 
     @property
     def name(self) -> str:
         """``dcgan+wgan-gp``, with tricks and changes, or a yardstick's name."""
-        parts = [self.arch, self.loss, *(name for name, _ in self.tricks)]
+        parts = [self.arch, self.loss, *(trick.name for trick in self.tricks)]
         return self.yardstick or entry_name(parts, dict(self.changes))
 
 
@@ -59,9 +72,28 @@ def entry_of(record: Record) -> Entry:
         loss.name if loss else "?",
         arch.package if arch else "?",
         loss.package if loss else "?",
-        tuple(sorted(record.changes.items())),
-        tuple((trick.name, trick.package) for trick in record.tricks),
+        tuple(Change(*change) for change in sorted(record.changes.items())),
+        tuple(TrickUsed(trick.name, trick.package) for trick in record.tricks),
     )
+
+
+class RunKey(NamedTuple):
+    """Which run a record is of."""
+
+    entry: Entry
+    seed: int
+
+
+def run_key(record: Record) -> RunKey:
+    """The run a record is of: its row and its seed."""
+    return RunKey(entry_of(record), record.seed)
+
+
+class RowKey(NamedTuple):
+    """What is unique in a table: an entry can have a published row, and one made ``here``."""
+
+    entry: Entry
+    here: bool
 
 
 class Edit(NamedTuple):
@@ -76,7 +108,7 @@ class Edit(NamedTuple):
     whose: str
 
 
-class BestSoFar(NamedTuple):
+class BestScore(NamedTuple):
     """The headline of the best generators during training, and the median kimg at which they occurred."""
 
     score: Summary
@@ -119,12 +151,12 @@ class Row:
     scores: Mapping[str, Summary] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
     machines: tuple[str, ...] = ()
-    best: BestSoFar | None = None
+    best: BestScore | None = None
     reached: Reached | None = None
     edits: tuple[Edit, ...] = ()
     unscored: tuple[int, ...] = ()
     """The seeds of successful runs without a score in the headline."""
-    rank: Range | None = None
+    rank: RankRange | None = None
     trivial: AgainstTrivial | None = None
     """How the row fares against the trivial yardstick; None if the table has none."""
     here: bool = False
@@ -132,15 +164,14 @@ class Row:
     """How fast the row is, timed alone; None unless the whole table is shown by timings."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RowKind:
         if self.entry.yardstick:
             return "yardstick"
         return "custom" if self.entry.custom else "edited" if self.edits else "entry"
 
     @property
-    def key(self) -> tuple[Entry, bool]:
-        """Unique in a table: an entry can have a published row and one made here."""
-        return self.entry, self.here
+    def key(self) -> RowKey:
+        return RowKey(self.entry, self.here)
 
     @cached_property
     def well(self) -> tuple[Record, ...]:
@@ -241,7 +272,7 @@ COSTS: dict[str, _Cost] = {
 and so on."""
 
 
-class Rules(NamedTuple):
+class SummaryRules(NamedTuple):
     """What a row is summarised by: the table's columns, headline and seeds, the headline's target, and the columns that
     are averaged on the log scale."""
 
@@ -252,31 +283,31 @@ class Rules(NamedTuple):
     logs: frozenset[str] = frozenset()
 
 
-def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Iterable[Edit], here: bool) -> Row:
+def make_row(key: RowKey, records: Iterable[Record], rules: SummaryRules, edits: Iterable[Edit]) -> Row:
     """Group the records of one entry; ``summarised`` adds its scores, once the scales of the columns are known."""
     finished = tuple(sorted((r for r in records if r.status in FINISHED), key=lambda r: r.seed))
     there = {record.seed for record in finished}
     well = [record for record in finished if record.status == "ok"]
     machines = tuple(sorted({record.environment.machine for record in finished}))
     return Row(
-        entry,
+        key.entry,
         finished,
-        missing=() if entry.yardstick else tuple(seed for seed in rules.seeds if seed not in there),
+        missing=() if key.entry.yardstick else tuple(seed for seed in rules.seeds if seed not in there),
         costs=_costs(well or finished, len(machines) == 1),
         machines=machines,
         reached=_reached(finished, rules, len(machines) == 1),
         edits=tuple(edits),
-        here=here,
+        here=key.here,
         unscored=tuple(record.seed for record in well if rules.headline not in record.scores),
     )
 
 
-def summarised(row: Row, rules: Rules) -> Row:
+def summarised(row: Row, rules: SummaryRules) -> Row:
     """The row with its scores, each on the scale of its column."""
     return replace(row, scores=_scores(row.well, rules), best=_best(row.well, rules))
 
 
-def _scores(well: Sequence[Record], rules: Rules) -> dict[str, Summary]:
+def _scores(well: Sequence[Record], rules: SummaryRules) -> dict[str, Summary]:
     scores = {}
     for name, column in rules.columns.items():
         values = [record.scores[name] for record in well if name in record.scores]
@@ -294,7 +325,7 @@ def _costs(records: Iterable[Record], one_machine: bool) -> dict[str, float]:
     }
 
 
-def _best(well: Iterable[Record], rules: Rules) -> BestSoFar | None:
+def _best(well: Iterable[Record], rules: SummaryRules) -> BestScore | None:
     """None if no record kept its best generator's headline."""
     found = [record.best for record in well if record.best and rules.headline in record.best.scores]
     column = rules.columns.get(rules.headline)
@@ -302,10 +333,10 @@ def _best(well: Iterable[Record], rules: Rules) -> BestSoFar | None:
         return None
     values = [best.scores[rules.headline] for best in found]
     score = summarise(values, column.low, column.high, rules.headline in rules.logs)
-    return BestSoFar(score, median(best.kimg for best in found))
+    return BestScore(score, median(best.kimg for best in found))
 
 
-def _reached(finished: Sequence[Record], rules: Rules, one_machine: bool) -> Reached | None:
+def _reached(finished: Sequence[Record], rules: SummaryRules, one_machine: bool) -> Reached | None:
     """A failed run has not met the target. None if a successful run kept no curve (an old record)."""
     column = rules.columns.get(rules.headline)
     trained = [record for record in finished if not record.yardstick]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from ganbench.leaderboards.rows import Entry, Row
+from ganbench.leaderboards.rows import Entry, Row, TrickUsed
 from ganbench.records.timing import Timing
 
 
@@ -32,7 +32,7 @@ def with_timings(rows: Sequence[Row], timings: Iterable[Timing], digest: str) ->
 
 def _entry_of(timing: Timing) -> Entry:
     arch, loss = timing.arch, timing.loss
-    tricks = tuple((trick.name, trick.package) for trick in timing.tricks)
+    tricks = tuple(TrickUsed(trick.name, trick.package) for trick in timing.tricks)
     return Entry("", arch.name, loss.name, arch.package, loss.package, (), tricks)
 
 

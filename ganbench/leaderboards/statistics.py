@@ -23,7 +23,7 @@ LOW_N = 5
 
 MIN_PAIRS, MIN_CORRELATION = 5, 0.3
 """The fewest common seeds, and the lowest correlation, for which two methods are compared in pairs."""
-MANY = 1000
+MOST_SEEDS = 1000
 """Methods that need more seeds than this to be told apart count as alike."""
 NOTHING = 1e-12
 """Anything smaller is rounding error, such as the distance of a set from itself."""
@@ -136,7 +136,7 @@ def holm(p: ArrayLike) -> Array:
     return adjusted
 
 
-class Range(NamedTuple):
+class RankRange(NamedTuple):
     """The ranks that an entry may have: a wide range is the honest answer for scores that spread."""
 
     best: int
@@ -150,7 +150,7 @@ class Ranking(NamedTuple):
     """``ranges`` of all entries, and ``adjusted[E, E]``, the p-values of their differences, corrected for all pairs (1
     on the diagonal). ``log`` says whether logarithms were compared."""
 
-    ranges: tuple[Range, ...]
+    ranges: tuple[RankRange, ...]
     adjusted: Array
     log: bool
 
@@ -183,7 +183,7 @@ def rank(
     apart = adjusted <= alpha
     better = (apart & (merit[None] > merit[:, None])).sum(1)
     worse = (apart & (merit[None] < merit[:, None])).sum(1)
-    ranges = (Range(1 + int(b), len(n) - int(w)) for b, w in zip(better, worse, strict=True))
+    ranges = (RankRange(1 + int(b), len(n) - int(w)) for b, w in zip(better, worse, strict=True))
     return Ranking(tuple(ranges), adjusted, log)
 
 
@@ -328,17 +328,17 @@ def seeds_needed(shift: float, freedom: float = 2.0, power: float = 0.8, alpha: 
     """Seeds per method for a two-sided t-test at the level ``alpha`` to find a difference with probability ``power``.
 
     ``shift`` and ``freedom`` as in ``Difference``: for two methods of one standard deviation that lie d of them apart,
-    d / sqrt(2) and 2 (at 5 % and d = 1: 17 seeds each). None: more than ``MANY``.
+    d / sqrt(2) and 2 (at 5 % and d = 1: 17 seeds each). None: more than ``MOST_SEEDS``.
     """
     few, enough = 1, 2
     while _power(enough, shift, freedom, alpha) < power:
         few, enough = enough, 2 * enough
-        if few > MANY:
+        if few > MOST_SEEDS:
             return None
     while enough - few > 1:
         middle = (few + enough) // 2
         few, enough = (few, middle) if _power(middle, shift, freedom, alpha) >= power else (middle, enough)
-    return enough if enough <= MANY else None
+    return enough if enough <= MOST_SEEDS else None
 
 
 def _power(n: int, shift: float, freedom: float, alpha: float) -> float:

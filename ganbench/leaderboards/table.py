@@ -1,7 +1,7 @@
 """Leaderboards: records -> statistics -> tables, from records and nothing else.
 
 ``build`` sorts records into rows, ranks them, and says what it left out and why. ``rows.py`` summarises one row, and
-``selection.py`` decides which records count. ``terminal.py``, ``markdown.py``, ``export.py`` and ``html.py`` write a
+``admission.py`` decides which records count. ``terminal.py``, ``markdown.py``, ``export.py`` and ``html.py`` write a
 ``Table``, with the cells of ``cells.py``. ``publishing.py`` keeps folders of records with the tables made from them.
 """
 
@@ -18,29 +18,21 @@ from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.score_name import is_called, short_name
 from ganbench.errors import GanbenchError, meant
+from ganbench.leaderboards.admission import Found, admit, merge
+from ganbench.leaderboards.edits import Installed, References, edits_of, references
+from ganbench.leaderboards.notes import notes_on, one_line
 from ganbench.leaderboards.ranking import Standing, centre_of, judged, log_columns, sign_of, standing_of
 from ganbench.leaderboards.rows import (
     COSTS,
     PARTS,
-    Entry,
-    Kind,
     Part,
     Row,
-    Rules,
+    RowKey,
+    RowKind,
+    SummaryRules,
     entry_of,
     make_row,
     summarised,
-)
-from ganbench.leaderboards.selection import (
-    Found,
-    Installed,
-    References,
-    edits_of,
-    merge,
-    notes_on,
-    one_line,
-    references,
-    select,
 )
 from ganbench.leaderboards.speeds import with_timings
 from ganbench.records.record import Column, Record
@@ -76,7 +68,7 @@ class Table:
     logs: frozenset[str] = frozenset()
     sorted_by: str = ""
 
-    def block(self, kind: Kind) -> list[Row]:
+    def block(self, kind: RowKind) -> list[Row]:
         """The rows of one kind."""
         return [row for row in self.rows if row.kind == kind]
 
@@ -173,14 +165,14 @@ class Table:
         """A row's name in a sentence."""
         if row.entry.yardstick:
             return row.entry.yardstick
-        parts = [self.part(row, "arch"), self.part(row, "loss"), *self.tricks(row)]
+        parts = [self.component(row, "arch"), self.component(row, "loss"), *self.tricks(row)]
         return entry_name(parts, dict(row.entry.changes))
 
     def tricks(self, row: Row) -> list[str]:
         """The row's tricks, with the package in front where several packages have one of that name."""
         return [self._told_apart("trick", name, package) for name, package in row.entry.tricks]
 
-    def part(self, row: Row, kind: Literal["arch", "loss"]) -> str:
+    def component(self, row: Row, kind: Literal["arch", "loss"]) -> str:
         """The row's arch or loss, with its package in front where several packages have one of that name."""
         return self._told_apart(kind, getattr(row.entry, kind), getattr(row.entry, f"{kind}_package"))
 
@@ -228,7 +220,7 @@ def build(
         GanbenchError: no such column, or there is neither a record nor a protocol.
     """
     pool = [Found(record, published is not None) for record in records]
-    found, left_out = select([*pool, *(Found(record, False) for record in published or ())], protocol)
+    found, left_out = admit([*pool, *(Found(record, False) for record in published or ())], protocol)
     if not found and protocol is None:
         raise GanbenchError("there are no records to build a table from", "run something first: ganbench run --help")
     kept = [one.record for one in found]
@@ -236,7 +228,7 @@ def build(
     wanted = protocol.evaluation.headline if protocol else kept[0].headline
     headline = next((name for name in columns if is_called(name, wanted)), wanted)
     seeds = protocol.seeds if protocol else tuple(sorted({r.seed for r in kept if not r.yardstick}))
-    rules = Rules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
+    rules = SummaryRules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
     sources = references([*found, *(Found(record, False) for record in known)], installed)
     rows, beside = merge(_rows(found, rules, sources))
     logs = log_columns(rows, columns)
@@ -260,13 +252,11 @@ def build(
     return _sorted(table, sort or headline)
 
 
-def _rows(found: Sequence[Found], rules: Rules, sources: References) -> list[Row]:
-    groups: dict[tuple[Entry, bool], list[Record]] = {}
+def _rows(found: Sequence[Found], rules: SummaryRules, sources: References) -> list[Row]:
+    groups: dict[RowKey, list[Record]] = {}
     for one in found:
-        groups.setdefault((entry_of(one.record), one.here), []).append(one.record)
-    return [
-        make_row(entry, group, rules, edits_of(group, sources), here) for (entry, here), group in sorted(groups.items())
-    ]
+        groups.setdefault(RowKey(entry_of(one.record), one.here), []).append(one.record)
+    return [make_row(key, group, rules, edits_of(group, sources)) for key, group in sorted(groups.items())]
 
 
 def _columns(records: Sequence[Record]) -> dict[str, Column]:

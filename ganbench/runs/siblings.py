@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from ganbench.leaderboards.admission import judged_by, newest
 from ganbench.leaderboards.published import published_folder
 from ganbench.leaderboards.rows import entry_of
-from ganbench.leaderboards.selection import judgement, newest
 from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read_all
 
@@ -41,7 +41,7 @@ def _fits(other: Record, record: Record) -> bool:
         and other.digest == record.digest
         and other.status in FINISHED
         and entry_of(other) == entry_of(record)
-        and judgement(other) == judgement(record)
+        and judged_by(other) == judged_by(record)
     )
 
 
