@@ -215,7 +215,7 @@ def _methods(found: Comparison) -> RichTable:
 def _answers(found: Comparison) -> RichTable:
     from ganbench.leaderboards.cells import number
     from ganbench.leaderboards.comparison import apart_text, p_value
-    from ganbench.leaderboards.statistics import MOST_SEEDS
+    from ganbench.leaderboards.differences import MOST_SEEDS
 
     def bare(p: float) -> str:
         return p_value(p).removeprefix("p ").removeprefix("= ")

@@ -11,23 +11,19 @@ from ganbench.contracts.score_name import is_called
 from ganbench.errors import GanbenchError, plural
 from ganbench.leaderboards.admission import fitted_to, judged_by
 from ganbench.leaderboards.cells import interval, number
-from ganbench.leaderboards.ranking import Standing, step_of
-from ganbench.leaderboards.rows import Row
-from ganbench.leaderboards.statistics import (
-    ALPHA,
-    LOW_N,
+from ganbench.leaderboards.differences import (
     MOST_SEEDS,
-    NOTHING,
     Chance,
     Difference,
     Pairing,
-    Summary,
     difference,
     improvement,
-    on_log_scale,
     pairing,
     seeds_needed,
 )
+from ganbench.leaderboards.ranking import Standing, step_of
+from ganbench.leaderboards.rows import Row
+from ganbench.leaderboards.statistics import ALPHA, LOW_N, NOTHING, Summary, on_log_scale
 from ganbench.records.record import Column
 
 UNTESTED = "none: a seed failed or collapsed"
