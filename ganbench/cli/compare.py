@@ -56,6 +56,7 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
 ) -> None:
     """Say which of two rows is better, by how much, how certain that is, and how many seeds would settle it."""
+    from ganbench.leaderboards.comparison import Contender
     from ganbench.leaderboards.comparison import compare as compare_rows
 
     lost = list[RecordError]()
@@ -68,7 +69,7 @@ def compare(
     if column not in table.columns:
         raise GanbenchError(f"no run of {a} has a score", "see `ganbench leaderboard`")
     label, standing = table.label(column), _standing((first, other), column, sources)
-    found = compare_rows((first, other), (a, b), column, table.columns[column], label, standing)
+    found = compare_rows(Contender(first, a), Contender(other, b), column, table.columns[column], label, standing)
     if as_json:
         echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec import Struct, structs
 
@@ -29,6 +30,13 @@ from ganbench.records.record import Column
 UNTESTED = "none: a seed failed or collapsed"
 
 
+class Contender(NamedTuple):
+    """A row to compare, and what the user calls it."""
+
+    row: Row
+    name: str
+
+
 class Side(Struct, frozen=True):
     """One method: its score over seeds (``values``: seed -> score), the sd of one of a run's ``draws`` evaluations, and
     how many runs succeeded."""
@@ -50,6 +58,13 @@ class Side(Struct, frozen=True):
         return self.noise**2 / self.draws / self.summary.sd**2
 
 
+class Ranks(NamedTuple):
+    """The ranges of the ranks of A and B, as text."""
+
+    a: str
+    b: str
+
+
 class InTable(Struct, frozen=True):
     """What the table says of two of its rows: the p-value of their difference, adjusted for all ``tests`` of
     ``family``, and the ranges of the ranks of two complete entries among all ``entries``."""
@@ -57,7 +72,7 @@ class InTable(Struct, frozen=True):
     adjusted: float
     tests: int
     family: str
-    ranks: tuple[str, str] | None = None
+    ranks: Ranks | None = None
     entries: int = 0
 
 
@@ -89,8 +104,8 @@ class Comparison(Struct, frozen=True):
 
 
 def compare(
-    rows: tuple[Row, Row],
-    names: tuple[str, str],
+    one: Contender,
+    other: Contender,
     column: str,
     about: Column,
     label: str,
@@ -106,8 +121,9 @@ def compare(
         raise GanbenchError(
             f"'{label}' has no direction: neither more nor less is better", "choose another column with --metric"
         )
-    _check_rules(rows, names)
-    a, b = (_side(row, name, column, label) for row, name in zip(rows, names, strict=True))
+    _check_rules(one, other)
+    rows = one.row, other.row
+    a, b = (_side(contender, column, label) for contender in (one, other))
     tested = not any(row.trouble for row in rows)
     in_table = (_in_table(rows, standing) or _against_trivial(rows, column)) if tested else None
     log = standing.ranking.log if in_table and in_table.ranks and standing else about.log
@@ -116,8 +132,8 @@ def compare(
     paired = pairs.worth and in_table is None  # the table does not pair, and is not to be contradicted
     seeds = [sorted(a.values.keys() & b.values.keys())] * 2 if paired else [sorted(a.values), sorted(b.values)]
     ours, theirs = ([side.values[seed] for seed in those] for side, those in zip((a, b), seeds, strict=True))
-    one, other = (step_of(row, column, about, log=log) for row in rows)
-    apart = difference(ours, theirs, log, paired, (one, other)) if tested else None
+    least = step_of(one.row, column, about, log=log), step_of(other.row, column, about, log=log)
+    apart = difference(ours, theirs, log, paired, least) if tested else None
     settled = apart is not None and (in_table.adjusted if in_table else apart.p) <= ALPHA
     level = ALPHA / in_table.tests if in_table else ALPHA
     more = 0 if settled else _more_seeds(apart, min(len(ours), len(theirs)), level) if apart else None
@@ -137,7 +153,7 @@ def compare(
         more_seeds=more,
         test=_test(apart, pairs, about, in_table) if apart else UNTESTED,
         verdict="",
-        notes=(*_unlike(rows, names), *_doubts((a, b), apart)),
+        notes=(*_unlike(one, other), *_doubts((a, b), apart)),
     )
     return structs.replace(found, verdict=_verdict(found, apart) if apart else _untested(found, rows))
 
@@ -157,7 +173,7 @@ def _in_table(rows: tuple[Row, Row], standing: Standing | None) -> InTable | Non
         adjusted,
         tests,
         f"the {tests} pairs of the table" if tests > 1 else "the only pair of the table",
-        (str(ranges[one]), str(ranges[other])),
+        Ranks(str(ranges[one]), str(ranges[other])),
         n,
     )
 
@@ -172,23 +188,24 @@ def _against_trivial(rows: tuple[Row, Row], column: str) -> InTable | None:
     return None
 
 
-def _check_rules(rows: tuple[Row, Row], names: tuple[str, str]) -> None:
+def _check_rules(a: Contender, b: Contender) -> None:
     """Unequal protocols are never compared."""
-    for row, name in zip(rows, names, strict=True):
-        if not row.records:
-            raise GanbenchError(f"no run of {name} is finished", "the same `ganbench run` resumes it")
-    (a, b), (one, other) = names, (row.records[0] for row in rows)
+    for contender in (a, b):
+        if not contender.row.records:
+            raise GanbenchError(f"no run of {contender.name} is finished", "the same `ganbench run` resumes it")
+    one, other = a.row.records[0], b.row.records[0]
     hint = "compare runs of one protocol and one dataset, judged by one extractor"
     if one.digest != other.digest:
         rules = f"{one.protocol} {one.digest}, {other.protocol} {other.digest}"
-        raise GanbenchError(f"{a} and {b} were run under different rules ({rules})", hint)
+        raise GanbenchError(f"{a.name} and {b.name} were run under different rules ({rules})", hint)
     # as in a table: columns of another revision of a metric are gone, and the rest compares
     fits = [fitted_to(judged_by(this), that) for this, that in ((one, other), (other, one))]
     if all(isinstance(fit, str) for fit in fits):
-        raise GanbenchError(f"{a} and {b} do not compare: one was {fits[0]}", hint)
+        raise GanbenchError(f"{a.name} and {b.name} do not compare: one was {fits[0]}", hint)
 
 
-def _side(row: Row, name: str, column: str, label: str) -> Side:
+def _side(contender: Contender, column: str, label: str) -> Side:
+    row, name = contender
     values = {record.seed: record.scores[column] for record in row.well if column in record.scores}
     if len(values) < 2:
         n = plural(len(values), "run")
@@ -278,10 +295,10 @@ def _untested(found: Comparison, rows: tuple[Row, Row]) -> str:
     return f"not tested, as {told} failed or collapsed: {medians}{where}"
 
 
-def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
+def _unlike(one: Contender, other: Contender) -> list[str]:
     """How the two rows differ beyond their names, and what they lack."""
     notes = []
-    for row, name in zip(rows, names, strict=True):
+    for row, name in (one, other):
         if row.failures:
             notes.append(f"{name}: {row.verdict}; what is said of it concerns the runs with a score")
         if row.missing:
@@ -301,9 +318,9 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
         ("torch", lambda record: record.environment.torch),
         ("the machine", lambda r: r.environment.machine),
     ):
-        one, other = (sorted({of(record) for record in row.records}) for row in rows)
-        if one != other:
-            notes.append(f"they differ in {what}: {', '.join(one)} and {', '.join(other)}")
+        ours, theirs = (sorted({of(record) for record in contender.row.records}) for contender in (one, other))
+        if ours != theirs:
+            notes.append(f"they differ in {what}: {', '.join(ours)} and {', '.join(theirs)}")
     return notes
 
 
