@@ -112,7 +112,7 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     each a picture of samples and the headline on the selection split, with latents of its own; looking changes no
     weight. ``target``: a value of the headline; the time to first reach it is reported. ``yardsticks``: the rows made
     without training: the core's (``evaluation/yardsticks.py``), or the dataset's own. ``shown``: the score columns that
-    a table shows beside the headline by default; if empty, the usual ones (FID, IS, modes, coverage).
+    a table shows beside the headline by default; if empty, the first five that have a direction.
     """
 
     samples: Annotated[int, Meta(ge=1, le=MOST_SAMPLES)]

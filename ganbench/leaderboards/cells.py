@@ -11,7 +11,7 @@ from ganbench.contracts.score_name import ScoreName
 from ganbench.leaderboards.ranking import centre_of
 from ganbench.leaderboards.rows import Part, Row
 from ganbench.leaderboards.statistics import LOW_N, NOTHING, Summary
-from ganbench.leaderboards.table import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
+from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 
 DASH = "–"
 SEED_SD, EVALUATION_SD = "seed sd", "eval sd"
@@ -77,7 +77,7 @@ def _fixed(value: float, digits: int) -> str:
 
 def headings_of(table: Table, part: Part, *, noises: bool = True) -> dict[Key, str]:
     """Column -> its heading in one part of the table; ``noises`` adds those of seeds and of evaluations."""
-    scores: dict[Key, str] = {ScoreOf(name): _heading(table, name) for name in table.shown}
+    scores: dict[Key, str] = {ScoreOf(name): table.label(name) for name in table.shown}
     device = ["device"] if len(table.machines) > 1 else []
     rank = [] if part in ("custom", "edited") else ["rank"]
     sds = [SEED_SD, EVALUATION_SD] if noises else []
@@ -89,12 +89,6 @@ def is_number(table: Table, key: Key) -> bool:
     """Whether a column is aligned to the right."""
     numbers = ("rank", "images/s", "params G/D", SEED_SD, EVALUATION_SD, *table.extras)
     return isinstance(key, ScoreOf) or key in numbers
-
-
-def _heading(table: Table, column: str) -> str:
-    label = table.label(column)
-    short = HEADINGS.get(label, label)
-    return label if short in table.columns else short
 
 
 def cells_of(table: Table, row: Row) -> dict[Key, str]:
@@ -162,8 +156,8 @@ def _how_ranked(table: Table) -> list[str]:
     label = table.label(table.headline)
     better = {"max": "higher is better", "min": "lower is better", "info": "no direction"}[table.goal]
     scale = " of the logarithms" if table.log else ""
-    logs = [_heading(table, name) for name in table.shown if name in table.logs]
-    plain = [_heading(table, name) for name in table.shown if name not in table.logs]
+    logs = [table.label(name) for name in table.shown if name in table.logs]
+    plain = [table.label(name) for name in table.shown if name not in table.logs]
     means = [f"{', '.join(logs)}: geometric mean over seeds"] if logs else []
     means += [f"{', '.join(plain)}: mean over seeds"] if plain else []
     ranked = [

@@ -38,9 +38,8 @@ from ganbench.leaderboards.speeds import with_timings
 from ganbench.records.record import Column, Record
 from ganbench.records.timing import Timing
 
-USUAL = ("fid", "is", "modes_covered", "coverage")
-"""Scores shown beside the headline by default."""
-HEADINGS = {"modes_covered": "modes"}
+FEW = 5
+"""Scores shown beside the headline where neither the reader nor the protocol says which."""
 KIMG_TO_TARGET, SECONDS_TO_TARGET = "kimg to target", "s to target"
 
 
@@ -269,26 +268,23 @@ def _columns(records: Sequence[Record]) -> dict[str, Column]:
 
 
 def _shown(columns: Mapping[str, Column], headline: str, metrics: Sequence[str], named: Sequence[str]) -> list[str]:
-    """Score columns beside the headline: those chosen, else those the protocol names, else the usual or first few."""
+    """Score columns beside the headline: those chosen, else those the protocol names, else the first few."""
     if metrics:
         chosen = [name for metric in metrics for name in _resolve(columns, metric)]
+    elif named:
+        chosen = [name for column in named for name in columns if is_called(name, column)]
     else:
-        chosen = [name for usual in named or USUAL for name in columns if is_called(name, usual)]
-        if not named and not {"fid", "is"} & {short_name(name) for name in columns}:
-            chosen = [name for name, column in columns.items() if column.goal != "info"][:5]
+        chosen = [name for name, column in columns.items() if column.goal != "info" and name != headline][:FEW]
     return [name for name in dict.fromkeys(chosen) if name != headline]
 
 
 def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = ()) -> list[str]:
-    """Columns called ``asked``, in full, in short, or as their heading.
+    """Columns called ``asked``, in full or in short.
 
     Raises:
         GanbenchError: there is none.
     """
-    found = [n for n in columns if asked == n] or [
-        n for n in columns if asked in (short_name(n), HEADINGS.get(short_name(n)))
-    ]
-    if found:
+    if found := [n for n in columns if asked == n] or [n for n in columns if asked == short_name(n)]:
         return found
     known = list(dict.fromkeys([*map(short_name, columns), *others]))
     said = f"no column called '{asked}'{meant(asked, known, 0.5)}"
@@ -305,7 +301,7 @@ def _sorted(table: Table, by: str) -> Table:
         trouble = row.trouble if row.part == "unstable" else 0
         return PARTS.index(row.part), trouble, place is None, place or (), otherwise is None, otherwise or ()
 
-    named = [name for name in table.columns if by in (name, short_name(name), HEADINGS.get(short_name(name)))]
+    named = [name for name in table.columns if is_called(name, by)]
     # ties stay in the order of the headline, then of names
     return replace(table, rows=tuple(sorted(table.rows, key=key)), sorted_by=named[0] if named else by)
 
