@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -14,26 +14,18 @@ from rich.text import Text
 
 from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console, echo
-from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError, meant
-from ganbench.leaderboards.published import installed_source, published_folder, rules_of
+from ganbench.leaderboards.published import installed_source, rules_of
 from ganbench.records.record import Record
 from ganbench.records.store import read_all
 from ganbench.runs.plan import DEFAULT_PROTOCOL
 
 if TYPE_CHECKING:
     from ganbench.leaderboards.comparison import Comparison
+    from ganbench.leaderboards.publishing import Gathered
     from ganbench.leaderboards.ranking import Standing
     from ganbench.leaderboards.rows import Row
     from ganbench.leaderboards.table import Table
-
-
-class Sources(NamedTuple):
-    """Where rows are looked up: by name among the records of one protocol, or in a folder of runs."""
-
-    rules: Protocol | None
-    local: list[Record]
-    published: list[Record]
 
 
 @app.command()
@@ -61,14 +53,14 @@ def compare(
 
     lost = list[RecordError]()
     folders = [_records_of(text, lost) for text in (a, b)]
-    sources = _sources(protocol, [record for folder in folders for record in folder or ()], runs, published)
-    (first, table), (other, _) = (_row(text, folder, sources) for text, folder in zip((a, b), folders, strict=True))
+    among = _gathered(protocol, [record for folder in folders for record in folder or ()], runs, published)
+    (first, table), (other, _) = (_row(text, folder, among) for text, folder in zip((a, b), folders, strict=True))
     if first.records == other.records:
         raise GanbenchError(f"'{a}' and '{b}' are the same row", "give two different ones")
     column = table.column(metric) if metric else table.headline
     if column not in table.columns:
         raise GanbenchError(f"no run of {a} has a score", "see `ganbench leaderboard`")
-    label, standing = table.label(column), _standing((first, other), column, sources)
+    label, standing = table.label(column), _standing((first, other), column, among)
     found = compare_rows(Contender(first, a), Contender(other, b), column, table.columns[column], label, standing)
     if as_json:
         echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
@@ -99,7 +91,10 @@ def _records_of(text: str, lost: list[RecordError]) -> list[Record] | None:
     return records or None
 
 
-def _sources(protocol: str, given: Iterable[Record], runs: Path, published: bool) -> Sources:
+def _gathered(protocol: str, given: Iterable[Record], runs: Path, published: bool) -> Gathered:
+    """The records among which rows are looked up by name; those that cannot be read are reported."""
+    from ganbench.leaderboards.publishing import gather_records
+
     name = protocol or next((record.protocol for record in given), DEFAULT_PROTOCOL)
     try:
         rules = rules_of(name, runs)
@@ -107,20 +102,15 @@ def _sources(protocol: str, given: Iterable[Record], runs: Path, published: bool
         if protocol or name == DEFAULT_PROTOCOL:
             raise
         rules = None  # the folders hold everything needed
-    from ganbench.leaderboards.publishing import records_in
-
-    name = rules.name if rules else name
-    local, errors = read_all(records_in(runs / name))
-    folder = published_folder(name) if published else None
-    others, more = read_all(records_in(folder)) if folder else ([], [])
-    for error in errors + more:
+    found = gather_records(name, rules, runs, published=published)
+    for error in found.errors:
         complain(error)
-    return Sources(rules, local, others)
+    return found
 
 
-def _standing(rows: tuple[Row, Row], column: str, sources: Sources) -> Standing | None:
+def _standing(rows: tuple[Row, Row], column: str, among: Gathered) -> Standing | None:
     """The ranking that both rows are part of: of the whole table, or of what was run here alone."""
-    for table in (_whole(sources), _whole(sources._replace(published=[]))):
+    for table in (_whole(among), _whole(among._replace(published=[]))):
         standing = table.standing(column) if table is not None else None
         ranked = [row.records for row in standing.rows] if standing is not None else []
         if all(row.records in ranked for row in rows):
@@ -128,16 +118,16 @@ def _standing(rows: tuple[Row, Row], column: str, sources: Sources) -> Standing 
     return None
 
 
-def _whole(sources: Sources) -> Table | None:
+def _whole(among: Gathered) -> Table | None:
     """The table that `ganbench leaderboard` prints; None if there are no records."""
     from ganbench.leaderboards.table import build
 
-    if not sources.local and not sources.published:
+    if not among.local and not among.published:
         return None
-    return build(sources.local, sources.rules, published=sources.published, installed=installed_source)
+    return build(among.local, among.rules, published=among.published, installed=installed_source)
 
 
-def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row, Table]:
+def _row(text: str, folder: list[Record] | None, among: Gathered) -> tuple[Row, Table]:
     """The row that ``text`` names, and the table it is in.
 
     Raises:
@@ -147,13 +137,13 @@ def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row,
     from ganbench.leaderboards.table import build
 
     if folder is None:
-        whole = _whole(sources)
+        whole = _whole(among)
         if whole is None:
             raise RecordError(f"there are no records to look up the row '{text}' in", "see `ganbench leaderboard`")
         return _named(text, whole), whole
-    same = sources.rules is not None and all(record.digest == sources.rules.digest for record in folder)
-    alike = [record for record in sources.published if judged_by(record) == judged_by(folder[0])]
-    rules, published = (sources.rules, alike) if same else (None, [])
+    same = among.rules is not None and all(record.digest == among.rules.digest for record in folder)
+    alike = [record for record in among.published if judged_by(record) == judged_by(folder[0])]
+    rules, published = (among.rules, alike) if same else (None, [])
     table = build(folder, rules, published=published, installed=installed_source)
     mine = [row for row in table.rows if row.here]
     if len(mine) != 1:

@@ -23,6 +23,12 @@ def published_folder(protocol: str) -> Path | None:
     return next((folder for folder in folders if folder.is_dir()), None)
 
 
+def published_files(protocol: str) -> list[Path]:
+    """The published record files of a protocol, sorted; none if nothing is published."""
+    folder = published_folder(protocol)
+    return sorted(folder.glob("records/*.json")) if folder else []
+
+
 def rules_of(text: str, runs: Path) -> Protocol | None:
     """The protocol; None if its plugin is gone but its records may still be here."""
     try:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -16,7 +17,7 @@ from ganbench.leaderboards.admission import newest
 from ganbench.leaderboards.export import to_csv
 from ganbench.leaderboards.html import to_page
 from ganbench.leaderboards.markdown import to_markdown
-from ganbench.leaderboards.published import installed_source, published_folder, rules_of
+from ganbench.leaderboards.published import installed_source, published_files, published_folder, rules_of
 from ganbench.leaderboards.rows import run_key
 from ganbench.leaderboards.table import Table, build
 from ganbench.records.files import cut, write_atomically
@@ -50,6 +51,25 @@ def records_in(folder: Path) -> list[Path]:
     return sorted([*folder.glob("records/*.json"), *folder.glob("*/seed*/record.json")])
 
 
+class Gathered(NamedTuple):
+    """Records of one protocol, made here and published, and an error for each that cannot be read."""
+
+    name: str
+    rules: Protocol | None
+    """None: they are not installed any more."""
+    local: list[Record]
+    published: list[Record]
+    errors: list[RecordError]
+
+
+def gather_records(name: str, rules: Protocol | None, runs: Path, *, published: bool = True) -> Gathered:
+    """The records of a protocol in the folder ``runs``, and the published ones."""
+    name = rules.name if rules else name
+    local, errors = read_all(records_in(runs / name))
+    others, more = read_all(published_files(name) if published else ())
+    return Gathered(name, rules, local, others, [*errors, *more])
+
+
 def gather(
     protocol: str, runs: Path, *, published: bool = True, sort: str = "", metrics: Sequence[str] = ()
 ) -> tuple[Table | None, list[RecordError]]:
@@ -59,19 +79,16 @@ def gather(
     Raises:
         GanbenchError: there is no such protocol, or no such column to sort by or to show.
     """
-    rules = rules_of(protocol, runs)
-    name = rules.name if rules else protocol
-    local, errors = read_all(records_in(runs / name))
-    folder = published_folder(name) if published else None
-    others, more = read_all(records_in(folder)) if folder else ([], [])
-    timings, bad = read_timings([*timings_in(runs / name), *(timings_in(folder) if folder else [])])
-    errors = [*errors, *more, *bad]
-    if not local and not others:
+    found = gather_records(protocol, rules_of(protocol, runs), runs, published=published)
+    folder = published_folder(found.name) if published else None
+    timings, bad = read_timings([*timings_in(runs / found.name), *(timings_in(folder) if folder else [])])
+    errors = [*found.errors, *bad]
+    if not found.local and not found.published:
         return None, errors
     table = build(
-        local,
-        rules,
-        published=others,
+        found.local,
+        found.rules,
+        published=found.published,
         installed=installed_source,
         sort=sort,
         metrics=metrics,
