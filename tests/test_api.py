@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.functional import softplus
 
 import ganbench
-from ganbench.device.determinism import settings
+from ganbench.device.determinism import torch_settings
 from ganbench.errors import DataError, GanbenchError, GanbenchWarning, PluginError, RecordError
 from ganbench.plugins.protocols import load_protocol
 
@@ -58,9 +58,9 @@ def test_a_run_by_names_has_the_bits_of_the_command_line(named, ganbench_command
 
 def test_torch_is_left_as_it_was_found(tmp_path):
     torch.set_num_threads(2)
-    before, state = settings(), torch.get_rng_state()
+    before, state = torch_settings(), torch.get_rng_state()
     smoke(tmp_path)
-    assert settings() == before
+    assert torch_settings() == before
     assert torch.equal(torch.get_rng_state(), state)
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ganbench import plugins
 from ganbench.contracts.protocol import to_toml
 from ganbench.device import determinism
-from ganbench.device.determinism import configure, noting_nondeterminism, refuse_changed, settings
+from ganbench.device.determinism import configure, noting_nondeterminism, refuse_changed, torch_settings
 from ganbench.errors import PluginError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Record
@@ -108,7 +108,7 @@ def test_other_warnings_pass() -> None:
 
 def test_no_plugin_leaves_gradients_off_or_another_device_to_the_next_run() -> None:
     with determinism.configured(1):
-        before = settings()
+        before = torch_settings()
         torch.set_grad_enabled(False)
         torch.set_default_device("meta")
         with pytest.raises(PluginError, match="gradients True -> False, default device cpu -> meta"):

@@ -15,7 +15,7 @@ from ganbench.cli.base import app, console
 from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, LatentSeed
 from ganbench.cli.runs import run_folders
-from ganbench.cli.sample import refuse_unfit, refuse_unknown, write
+from ganbench.cli.sample import refuse_unfit_format, refuse_unknown_format, write
 from ganbench.errors import GanbenchError, plural
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ UNITS = 16
 """How many units of a layer are shown by default."""
 STEPS_A_SECOND = 8
 
-Run = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")]
 Label = Annotated[
     str, typer.Option(help="The class to generate, by name, for a GAN that takes labels.", show_default=False)
 ]
@@ -53,7 +53,7 @@ class Player(StrEnum):
 
 @latent.command()
 def interpolate(
-    run: Run,
+    run: RunFolder,
     mode: Annotated[Way, typer.Option(help="Along the sphere, or along a straight line.")] = Way.slerp,
     pairs: Annotated[int, typer.Option(parser=whole(1, 1000), metavar="1..1000", help="How many paths.")] = 8,
     steps: Annotated[int, typer.Option(parser=whole(2, 1000), metavar="2..1000", help="Samples along each path.")] = 10,
@@ -65,14 +65,14 @@ def interpolate(
     ] = Path("interpolation.png"),
 ) -> None:
     """Draw the samples along the path from one latent to another. A path keeps one label, if the GAN takes labels."""
-    refuse_unknown(out)
+    refuse_unknown_format(out)
     folder, gan, dataset = _players(run)
     from ganbench.contracts.data import Split
     from ganbench.report import pictures
     from ganbench.report.latent import conditions, interpolate
 
     images = len(dataset.spec.shape) == 3
-    refuse_unfit(out, dataset.spec, moves=images)
+    refuse_unfit_format(out, dataset.spec, moves=images)
     with chdir("."):  # a plugin may go elsewhere, but --out is meant from here
         x = interpolate(gan, conditions(gan, dataset, pairs, label), steps, mode.value, seed)
     if images and out.suffix.lower() in {".gif", ".webp"}:
@@ -85,7 +85,7 @@ def interpolate(
 
 
 @latent.command()
-def layers(run: Run) -> None:
+def layers(run: RunFolder) -> None:
     """List the layers of G and D: their names, kinds, and output shapes for one sample (units first)."""
     _, gan, dataset = _players(run)
     from ganbench.report.activation import Probe
@@ -101,7 +101,7 @@ def layers(run: Run) -> None:
 
 @latent.command()
 def maximise(
-    run: Run,
+    run: RunFolder,
     layer: Annotated[str, typer.Option(help="Its name: `ganbench latent layers` lists them.")],
     player: Annotated[Player, typer.Option(help="Whose layer it is.")] = Player.G,
     unit: Annotated[
@@ -123,13 +123,13 @@ def maximise(
 ) -> None:
     """Find, by gradient ascent, the samples that activate units of a layer most. For G, it searches the latents on the
     prior's shell; for D, all samples in the data's range."""
-    refuse_unknown(out)
+    refuse_unknown_format(out)
     wanted = _numbers(unit)
     folder, gan, dataset = _players(run)
     from ganbench.contracts.data import Split
     from ganbench.report.activation import Probe
 
-    refuse_unfit(out, dataset.spec)
+    refuse_unfit_format(out, dataset.spec)
     with chdir("."):  # a plugin may go elsewhere, but --out is meant from here
         probe = Probe(gan, player.value, dataset, label)
         if not wanted and layer in probe.layers:

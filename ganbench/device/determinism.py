@@ -42,7 +42,7 @@ def _set_default_device(name: str) -> None:
 @contextmanager
 def configured(threads: int) -> Iterator[None]:
     """Make this process reproducible for a while, then restore its settings."""
-    before = settings()
+    before = torch_settings()
     fill = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # torch's stubs do not know it
     mode = torch.get_deterministic_debug_mode()
     configure(threads)
@@ -63,7 +63,7 @@ def configured(threads: int) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32 = before["matmul.allow_tf32"]
 
 
-def settings() -> dict[str, Any]:
+def torch_settings() -> dict[str, Any]:
     """Switches of this process that change bits; no plugin may touch them."""
     return {
         "threads": torch.get_num_threads(),
@@ -83,7 +83,7 @@ def settings() -> dict[str, Any]:
 def refuse_changed(before: Mapping[str, Any]) -> None:
     """Raise PluginError if the settings are not those of ``before`` any more: a plugin that changes them changes the
     rules, and its run cannot be compared with others."""
-    changed = [f"{name} {before[name]} -> {now}" for name, now in settings().items() if now != before[name]]
+    changed = [f"{name} {before[name]} -> {now}" for name, now in torch_settings().items() if now != before[name]]
     if changed:
         raise PluginError(f"a plugin changed torch's settings ({', '.join(changed)})", "it must leave them alone")
 

@@ -22,7 +22,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from ganbench.contracts.memo import Holds, Memo, Results, fingerprint
-from ganbench.device.determinism import settings
+from ganbench.device.determinism import torch_settings
 from ganbench.errors import GanbenchWarning, RecordError
 from ganbench.evaluation.private import is_private, user_key
 from ganbench.plugins.source import source_hash
@@ -95,7 +95,7 @@ class Cache(Memo):
         key = user_key() if self.basis is not None and code else None
         if self.basis is None or key is None or not is_private(self.folder):
             return compute()
-        own = {"samples": samples, "name": name, "code": code, "settings": settings()}
+        own = {"samples": samples, "name": name, "code": code, "settings": torch_settings()}
         basis = msgspec.json.encode({**self.basis, **own}, order="sorted").decode()
         file = self.folder / f"{hashlib.sha256(basis.encode()).hexdigest()[:32]}{SUFFIX}"
         if (found := _read(file, basis, key)) is not None:

@@ -19,7 +19,7 @@ PALE = 0.1
 RESIZED = 1.5
 """Up to here, numbers beyond 1 may come from smooth resizing."""
 BYTE = 255
-KINDS = {1: "points", 2: "sounds", 3: "images", 4: "clips"}
+NOUNS = {1: "points", 2: "sounds", 3: "images", 4: "clips"}
 
 Span = tuple[float, float]
 
@@ -37,7 +37,7 @@ def rescaled(x: Tensor, like: Tensor, spec: DataSpec, name: str, span: Span | No
     Raises:
         DataError: numbers are not finite or off the scale, or all lie where hardly any real does.
     """
-    kind = KINDS.get(len(spec.shape), "samples")
+    kind = NOUNS.get(len(spec.shape), "samples")
     if x.is_complex():
         raise DataError(f"{kind} must be real numbers, but these are {_type(x)}", "give samples.real, or samples.abs()")
     told, x = _type(x), _comparable(x)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ganbench.plugins.source import Source
 
 OURS = f"ganbench {__version__} (plugin API {API_VERSION})"
-PREFIX = "ganbench_"
+HOOK_PREFIX = "ganbench_"
 UPGRADE = "pip install -U ganbench"
 
 
@@ -100,7 +100,7 @@ def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManag
         implemented.append(hook)
         caller = getattr(manager.hook, hook, None)
         if caller is None:
-            known = [name for name in vars(manager.hook) if name.startswith(PREFIX)]
+            known = [name for name in vars(manager.hook) if name.startswith(HOOK_PREFIX)]
             said = f"unknown hook '{hook}'"
             raise PluginError(*_newer_or_misspelt(source, said, f"hooks of {OURS}", hook, known))
         for name, parameter in inspect.signature(getattr(module, attribute)).parameters.items():
@@ -117,8 +117,8 @@ def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManag
 
 
 def _newer_or_misspelt(source: Source, said: str, what: str, name: str, known: Sequence[str]) -> tuple[str, str]:
-    tails = {other.removeprefix(PREFIX): other for other in known}  # a prefix that all share is no likeness
-    if close := closest(name.removeprefix(PREFIX), tails):
+    tails = {other.removeprefix(HOOK_PREFIX): other for other in known}  # a prefix that all share is no likeness
+    if close := closest(name.removeprefix(HOOK_PREFIX), tails):
         return f"{source} cannot be used: {said} - did you mean '{tails[close]}'?", f"{what}: {', '.join(known)}"
     return (
         f"{source} cannot be used: it was built for a newer ganbench or misspells a name ({said})",

@@ -14,7 +14,7 @@ import torch
 
 from ganbench.contracts.executor import Event, Job, Judging, Picture, Progress, Resumed, Status
 from ganbench.device import memory
-from ganbench.device.determinism import noting_nondeterminism, refuse_changed, settings
+from ganbench.device.determinism import noting_nondeterminism, refuse_changed, torch_settings
 from ganbench.device.untouched import preserved_rng
 from ganbench.errors import Diverged, GanbenchError, GanbenchWarning, PluginError, RecordError, traced
 from ganbench.evaluation.best import BestSoFar
@@ -68,7 +68,7 @@ class Run:
         self._resume()
         if not self.overwrites:
             self._write(self.record("interrupted", "it was started but never finished"))
-        judgement, before = Judgement(), settings()
+        judgement, before = Judgement(), torch_settings()
         status: Status
         try:
             with noting_nondeterminism(self.recording.nondeterministic):

@@ -15,7 +15,7 @@ from msgspec import Struct
 from ganbench import plugins
 from ganbench.contracts.executor import Job
 from ganbench.device import memory
-from ganbench.device.determinism import noting_nondeterminism, refuse_changed, settings
+from ganbench.device.determinism import noting_nondeterminism, refuse_changed, torch_settings
 from ganbench.device.load import Load
 from ganbench.device.nvml import library, sm_clock, uuid_of
 from ganbench.device.untouched import preserved_rng
@@ -75,7 +75,7 @@ class Stopwatch:
 
     def __init__(self, job: Job) -> None:
         self.job, self.bench = job, prepare(job.protocol, job.device)
-        self.device, self.settings = self.bench.device, settings()
+        self.device, self.settings = self.bench.device, torch_settings()
         self.on_cpu = self.device.type == "cpu"
         self.nondeterministic: set[str] = set()
         players = build_players(job, self.bench.dataset)
