@@ -23,7 +23,7 @@ PARTS: tuple[Part, ...] = ("ranked", "unstable", "incomplete", "custom", "edited
 """The parts of a table, in their order. Yardsticks stand among the ranked rows, without a rank."""
 
 
-class Change(NamedTuple):
+class ChangedSetting(NamedTuple):
     """A setting that the user changed, and its value as text."""
 
     name: str
@@ -45,7 +45,7 @@ class Entry(NamedTuple):
     loss: str
     arch_package: str
     loss_package: str
-    changes: tuple[Change, ...]
+    changes: tuple[ChangedSetting, ...]
     tricks: tuple[TrickUsed, ...] = ()
 
     @property
@@ -72,7 +72,7 @@ def entry_of(record: Record) -> Entry:
         loss.name if loss else "?",
         arch.package if arch else "?",
         loss.package if loss else "?",
-        tuple(Change(*change) for change in sorted(record.changes.items())),
+        tuple(ChangedSetting(*change) for change in sorted(record.changes.items())),
         tuple(TrickUsed(trick.name, trick.package) for trick in record.tricks),
     )
 

@@ -38,7 +38,7 @@ from ganbench.leaderboards.speeds import with_timings
 from ganbench.records.record import Column, Record
 from ganbench.records.timing import Timing
 
-FEW = 5
+SHOWN_BY_DEFAULT = 5
 """Scores shown beside the headline where neither the reader nor the protocol says which."""
 KIMG_TO_TARGET, SECONDS_TO_TARGET = "kimg to target", "s to target"
 
@@ -274,7 +274,9 @@ def _shown(columns: Mapping[str, Column], headline: str, metrics: Sequence[str],
     elif named:
         chosen = [name for column in named for name in columns if is_called(name, column)]
     else:
-        chosen = [name for name, column in columns.items() if column.goal != "info" and name != headline][:FEW]
+        chosen = [name for name, column in columns.items() if column.goal != "info" and name != headline][
+            :SHOWN_BY_DEFAULT
+        ]
     return [name for name in dict.fromkeys(chosen) if name != headline]
 
 
