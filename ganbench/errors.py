@@ -94,18 +94,17 @@ def meant(name: str, known: Iterable[str], likeness: float = LIKENESS) -> str:
 
 
 def listed(names: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``"""
+    """Names as part of a sentence: ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def plural(number: int, noun: str) -> str:
-    """``1 record``, ``2 records``"""
+    """A number of things: ``1 record``, ``2 records``."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def legible(text: object, longest: int = LONGEST_TEXT) -> str:
-    """``text`` as it can be printed and stored: valid Unicode, and without its middle if it is longer than
-    ``longest`` characters."""
+    """``text`` as it can be printed and stored: valid Unicode, and without its middle if longer than ``longest``."""
     try:
         whole = str(text)
     except BaseException as error:  # a plugin's own __str__
@@ -140,8 +139,10 @@ def traced(error: BaseException) -> str:
 
 @contextmanager
 def blaming(what: str, hint: str = "", *, passing: type[GanbenchError] | tuple[()] = ()) -> Iterator[None]:
-    """Whatever a plugin raises in the block, SystemExit included, becomes a PluginError that begins with ``what``;
-    except what is ``passing``, and Ctrl-C."""
+    """Turn whatever a plugin raises in the block into a PluginError that begins with ``what``.
+
+    That includes SystemExit, but neither what is ``passing`` nor Ctrl-C.
+    """
     try:
         yield
     except KeyboardInterrupt:

@@ -46,8 +46,11 @@ def _options(
 
 
 def console(stderr: bool = False) -> Console:
-    """Where tables and lines go. Without a terminal, output is not squeezed into 80 columns. Whatever is printed may
-    hold text from outside: see ``PlainConsole``."""
+    """Where tables and lines go.
+
+    Without a terminal, output is not squeezed into 80 columns. Whatever is printed may hold text from outside: see
+    ``PlainConsole``.
+    """
     wide = PlainConsole(stderr=stderr)
     if not wide.is_terminal and "COLUMNS" not in os.environ:
         wide.width = 160

@@ -73,8 +73,9 @@ def compare(
 
 
 def _records_of(text: str, lost: list[RecordError]) -> list[Record] | None:
-    """The records of a run's folder, or of the folder above its seeds; None if ``text`` names a row. Errors of records
-    that cannot be read are added to ``lost``.
+    """The records of a run's folder, or of the folder above its seeds; None if ``text`` names a row.
+
+    Errors of records that cannot be read are added to ``lost``.
 
     Raises:
         GanbenchError: there are none, or none can be read.

@@ -121,8 +121,10 @@ def maximise(
         Path, typer.Option(help=".png, .npy, .wav (sounds), .gif or .webp (clips): a sample for each unit.")
     ] = Path("maximised.png"),
 ) -> None:
-    """Find, by gradient ascent, the samples that activate units of a layer most. For G, it searches the latents on the
-    prior's shell; for D, all samples in the data's range."""
+    """Find, by gradient ascent, the samples that activate units of a layer most.
+
+    For G, it searches the latents on the prior's shell; for D, all samples in the data's range.
+    """
     refuse_unknown_format(out)
     wanted = _numbers(unit)
     folder, gan, dataset = _players(run)

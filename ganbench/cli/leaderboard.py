@@ -74,8 +74,7 @@ def leaderboard(
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Turn off garbage collection: scanning ten thousand records for garbage, again and again, takes a quarter of the
-    time."""
+    """Turn off garbage collection: it takes a quarter of the time, scanning thousands of records again and again."""
     gc.disable()
     try:
         yield

@@ -59,8 +59,9 @@ def list_plugins(
     ] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the installed components: kind, name, summary, package and version. Nothing is imported, except for
-    architectures and losses that you name: their settings are listed too.
+    """List the installed components: kind, name, summary, package and version.
+
+    Nothing is imported, except for architectures and losses that you name: their settings are listed too.
 
     With `--check`, report whether each component keeps its contract, and what to fix. The exit code is 1 if there is
     anything to fix. Nothing is downloaded unless you name components.
@@ -82,7 +83,7 @@ def list_plugins(
 
 
 def _split(names: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """(the kind, or nothing; the rest)"""
+    """The kind, or nothing, and the rest."""
     return (names[0], names[1:]) if names and names[0] in KINDS else ("", names)
 
 
@@ -113,8 +114,11 @@ def _print_settings(source: Source) -> None:
 
 
 def _settings_of(source: Source) -> object:
-    """A loss is its own settings. An architecture states them once it is built, for the first kind of data it takes.
-    A component that cannot be built shows none; `--check` says what is wrong with it."""
+    """The settings of an architecture or a loss, which is its own settings.
+
+    An architecture states them once it is built, for the first kind of data it takes. A component that cannot be built
+    shows none; `--check` says what is wrong with it.
+    """
     if source.kind == "loss":
         with suppress(GanbenchError):
             return plugins.build(source)

@@ -15,8 +15,10 @@ UsageError: Any = typer.BadParameter.__base__
 
 
 def refuse_empty(arguments: Sequence[str]) -> None:
-    """Raise GanbenchError if an argument or the value of an option is empty: an empty path would be taken for the
-    working directory, and an empty name for none."""
+    """Raise GanbenchError if an argument or the value of an option is empty.
+
+    An empty path would be taken for the working directory, and an empty name for none.
+    """
     for before, text in zip(["", *arguments], arguments, strict=False):
         option = re.fullmatch(r"(--[\w-]+)=\s*", text)
         if text.strip() and not option:

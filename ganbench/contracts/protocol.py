@@ -128,8 +128,10 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def selection(self) -> Literal["train", "test"]:
-        """The split that looks during training are scored on: the one that is not reported on. If all data are
-        reported on, it is the held-out split."""
+        """The split that looks during training are scored on: the one that is not reported on.
+
+        If all data are reported on, it is the held-out split.
+        """
         return "train" if self.reference == "test" else "test"
 
 
@@ -146,8 +148,10 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """12 hex digits over every rule that a record depends on: all but description, target and
-        the columns shown. Protocols with the same digest give the same records."""
+        """12 hex digits over every rule that a record depends on: all but description, target and the columns shown.
+
+        Protocols with the same digest give the same records.
+        """
         plain = msgspec.to_builtins(self) | {"description": ""}
         plain["evaluation"] = plain["evaluation"] | {"target": None, "shown": ()}
         head, colon, given = plain["dataset"].partition(":")
@@ -163,8 +167,10 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return ":" in self.dataset or ":" in (self.evaluation.extractor or "")
 
     def seed(self, seed: int, stream: str) -> int:
-        """The seed of a named stream (init, data, latent, penalty, evaluation, ...): 63 bits of
-        ``sha256("digits-16-v1|0|data")``. It depends on nothing else, so what shares a seed is paired."""
+        """The seed of a named stream (init, data, latent, penalty, evaluation, ...).
+
+        It is 63 bits of ``sha256("digits-16-v1|0|data")`` and depends on nothing else, so what shares a seed is paired.
+        """
         digest = hashlib.sha256(f"{self.name}|{seed}|{stream}".encode()).digest()
         return int.from_bytes(digest[:8], "big") >> 1
 

@@ -86,8 +86,10 @@ def judged_by(record: Record) -> JudgedBy:
 
 
 def fitted_to(judged: JudgedBy, record: Record) -> Record | str:
-    """The record as it may share a table with others, or why it may not. Columns of metrics of another revision are
-    left out; if the headline's is among them, the record is."""
+    """The record as it may share a table with others, or why it may not.
+
+    Columns of metrics of another revision are left out; if the headline's is among them, the record is.
+    """
     mine = judged_by(record)
     if mine == judged:
         return record

@@ -117,8 +117,10 @@ def cells_of(table: Table, row: Row) -> dict[Key, str]:
 
 
 def _score(table: Table, row: Row, name: str) -> str:
-    """A mean, or the median of a row with failed or collapsed seeds; in headline and chosen columns also the interval,
-    or the extremes."""
+    """A mean, or the median of a row with failed or collapsed seeds.
+
+    In headline and chosen columns, the interval or the extremes follow.
+    """
     if name not in row.scores:
         return DASH
     summary, text = row.scores[name], number(centre_of(row, row.scores[name]))

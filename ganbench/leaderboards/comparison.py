@@ -38,8 +38,10 @@ class Contender(NamedTuple):
 
 
 class Side(Struct, frozen=True):
-    """One method: its score over seeds (``values``: seed -> score), the sd of one of a run's ``draws`` evaluations, and
-    how many runs succeeded."""
+    """One method: its score over seeds, and how many runs succeeded.
+
+    ``values`` maps seeds to scores; ``noise`` is the sd of one of a run's ``draws`` evaluations.
+    """
 
     name: str
     summary: Summary
@@ -66,8 +68,11 @@ class Ranks(NamedTuple):
 
 
 class InTable(Struct, frozen=True):
-    """What the table says of two of its rows: the p-value of their difference, adjusted for all ``tests`` of
-    ``family``, and the ranges of the ranks of two complete entries among all ``entries``."""
+    """What the table says of two of its rows.
+
+    ``adjusted`` is the p-value of their difference, corrected for all ``tests`` of ``family``; ``ranks`` are the ranges
+    of two complete entries among all ``entries``.
+    """
 
     adjusted: float
     tests: int
@@ -77,9 +82,10 @@ class InTable(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """A against B by one column. ``settled`` says whether a test tells them apart: the table's where it has one
-    (``in_table``), else one of these two alone. A row with a failed or collapsed seed is not tested: ``difference`` is
-    None.
+    """A against B by one column.
+
+    ``settled`` says whether a test tells them apart: the table's where it has one (``in_table``), else one of these two
+    alone. A row with a failed or collapsed seed is not tested: ``difference`` is None.
 
     ``more_seeds`` more of each would settle it with a chance of 80 %: 0 if it is settled, None if it would take more
     than ``MOST_SEEDS`` each in all, or if there is no test.
@@ -249,7 +255,7 @@ def precise(value: float) -> str:
 
 
 def apart_text(apart: Difference) -> str:
-    """``ratio 0.513 [0.432, 0.608]`` or ``difference 0.23 [0.20, 0.26]``"""
+    """In words: ``ratio 0.513 [0.432, 0.608]`` or ``difference 0.23 [0.20, 0.26]``."""
     if apart.log:
         return f"ratio {precise(apart.estimate)} [{precise(apart.low)}, {precise(apart.high)}]"
     return f"difference {interval(Summary(apart.estimate, None, 0, apart.low, apart.high, ()))}"
@@ -262,7 +268,7 @@ def _turned(apart: Difference) -> Difference:
 
 
 def _how_sure(found: Comparison, apart: Difference) -> str:
-    """``p = 0.034``, or in the table ``p = 0.034 adjusted for the 496 pairs of the table``"""
+    """In words: ``p = 0.034``, or in the table ``p = 0.034 adjusted for the 496 pairs of the table``."""
     table = found.in_table
     return f"{p_value(table.adjusted)} adjusted for {table.family}" if table else p_value(apart.p)
 

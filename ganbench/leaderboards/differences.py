@@ -19,8 +19,10 @@ _Z = 1.959963984540054
 
 
 class Difference(Struct, frozen=True):
-    """How far two means are apart, A's from B's: ``estimate`` is A - B, or A / B on the log scale (of geometric means),
-    with its 95 % interval and the two-sided ``p`` of no difference.
+    """How far two means are apart, A's from B's.
+
+    ``estimate`` is A - B, or A / B on the log scale (of geometric means), with its 95 % interval and the two-sided
+    ``p`` of no difference.
 
     ``shift`` is the distance in standard errors at one seed per method, ``freedom`` the degrees of freedom per seed
     beyond the first; ``seeds_needed`` takes both. ``effect`` is Hedges' g, None without any spread.
@@ -84,8 +86,10 @@ def _one_sample(mean: float, error: float, df: float) -> float:
 
 
 def hedges_g(a: Sequence[float], b: Sequence[float]) -> float | None:
-    """Difference of means in pooled standard deviations, corrected for bias at small n (Hedges 1981); None without
-    any spread."""
+    """Difference of means in pooled standard deviations, corrected for bias at small n (Hedges 1981).
+
+    None without any spread.
+    """
     df = len(a) + len(b) - 2
     (mean_a, var_a), (mean_b, var_b) = moments(a), moments(b)
     pooled = math.sqrt(((len(a) - 1) * var_a + (len(b) - 1) * var_b) / df)
@@ -133,8 +137,9 @@ class Chance(Struct, frozen=True):
 
 
 def improvement(a: Sequence[float], b: Sequence[float], goal: Goal) -> Chance:
-    """Probability that a run of A is better than one of B: the share of pairs in which it is, ties by half (the
-    Mann-Whitney U over nm), with the interval of Newcombe (2006, part 2, method 5).
+    """Probability that a run of A is better than one of B: the share of pairs in which it is, ties by half.
+
+    That is the Mann-Whitney U over nm, here with the interval of Newcombe (2006, part 2, method 5).
 
     A bootstrap, the usual alternative, says 1 +- 0 whenever all of a few seeds of A are better.
     """

@@ -56,8 +56,10 @@ def _hashed_as(part: Component, record: Record) -> str:
 
 
 def references(found: Iterable[Found], installed: Installed | None) -> References:
-    """The known source of each version of a component, and whose it is: that of the published records, else of the
-    installed plugin, else of most records (on a tie, the earliest)."""
+    """The known source of each version of a component, and whose it is.
+
+    It is that of the published records, else of the installed plugin, else of most records (on a tie, the earliest).
+    """
     found = list(found)
     mixed = any(one.here for one in found)
     groups: dict[_Code, list[_Use]] = defaultdict(list)

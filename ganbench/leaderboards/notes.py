@@ -95,8 +95,10 @@ class _Absence(NamedTuple):
 
 
 def _absences(rows: Sequence[Row]) -> list[str]:
-    """Scores that do not exist, with the reason and the number of records that lack them. Reasons that differ in their
-    numbers only are one."""
+    """Scores that do not exist, with the reason and the number of records that lack them.
+
+    Reasons that differ in their numbers only are one.
+    """
     where: dict[tuple[tuple[str, ...], str], list[_Absence]] = defaultdict(list)
     for row in rows:
         for record in row.records:

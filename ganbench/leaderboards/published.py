@@ -12,8 +12,11 @@ from ganbench.records.record import Component
 
 
 def published_folder(protocol: str) -> Path | None:
-    """The folder of a protocol's published records: ``leaderboards/<protocol>`` here, in the package that provides the
-    protocol, or at the top of the checkout that the package is installed from."""
+    """The folder of a protocol's published records.
+
+    It is ``leaderboards/<protocol>`` here, in the package that provides the protocol, or at the top of the checkout
+    that the package is installed from.
+    """
     folders = [Path("leaderboards", protocol)]
     for source in plugins.of_kind("protocol"):
         if source.name == protocol and source.file is not None:

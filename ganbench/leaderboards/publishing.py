@@ -73,8 +73,9 @@ def gather_records(name: str, rules: Protocol | None, runs: Path, *, published: 
 def gather(
     protocol: str, runs: Path, *, published: bool = True, sort: str = "", metrics: Sequence[str] = ()
 ) -> tuple[Table | None, list[RecordError]]:
-    """The table of a protocol from local and published records, or None if there are no records; and an error for each
-    record that cannot be read.
+    """The table of a protocol from local and published records, or None if there are no records.
+
+    With it comes an error for each record that cannot be read.
 
     Raises:
         GanbenchError: there is no such protocol, or no such column to sort by or to show.
@@ -101,8 +102,10 @@ def gather(
 def write_folder(
     records: Iterable[Record], protocol: Protocol, folder: Path, timings: Iterable[Timing] = ()
 ) -> list[str]:
-    """Publish finished records of a protocol, and timings of its rows: ``README.md``, ``table.csv``, ``index.html``,
-    ``records/*.json`` and ``timings/*.json``. What the folder's ``NOTES.md`` says is repeated under the table.
+    """Publish finished records of a protocol, and timings of its rows.
+
+    The folder gets ``README.md``, ``table.csv``, ``index.html``, ``records/*.json`` and ``timings/*.json``. What its
+    ``NOTES.md`` says is repeated under the table.
 
     Records that the folder already has stay, unless a new one of the same entry and seed replaces them.
     Returns the files that were written or removed; each is written whole or not at all.

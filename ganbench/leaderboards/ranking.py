@@ -42,8 +42,10 @@ def log_columns(rows: Iterable[Row], columns: Mapping[str, Column]) -> frozenset
 
 
 def standing_of(rows: Iterable[Row], column: str, about: Column | None, seeds: Sequence[int]) -> Standing | None:
-    """Ranks for the complete entries of which every seed has a score in the column; None if there are none, the column
-    has no direction, or the protocol has a single seed."""
+    """Ranks for the complete entries of which every seed has a score in the column.
+
+    None if there are no such entries, the column has no direction, or the protocol has a single seed.
+    """
     rivals = tuple(
         row
         for row in rows

@@ -116,9 +116,11 @@ class BestScore(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """When the headline's target was first met: medians over seeds, in which a seed that never met it counts as
-    infinite. ``seconds`` are CPU seconds (see ``own_speed``), None where the seeds ran on several machines or records
-    do not say; ``hits`` of ``runs`` met it."""
+    """When the headline's target was first met: medians over seeds.
+
+    A seed that never met it counts as infinite; ``hits`` of ``runs`` met it. ``seconds`` are CPU seconds (see
+    ``own_speed``), None where the seeds ran on several machines or records do not say.
+    """
 
     kimg: float
     seconds: float | None
@@ -127,8 +129,11 @@ class Reached(NamedTuple):
 
 
 class AgainstTrivial(NamedTuple):
-    """A row against the trivial yardstick ``name``: whether it beats it, and the p-value of their difference, adjusted
-    for all ``tests`` of this kind in the table (None: not tested, so medians decide)."""
+    """A row against the trivial yardstick ``name``: whether it beats it.
+
+    ``p`` is the p-value of their difference, adjusted for all ``tests`` of this kind in the table (None: not tested, so
+    medians decide).
+    """
 
     name: str
     beaten: bool
@@ -165,12 +170,14 @@ class Row:
 
     @property
     def kind(self) -> RowKind:
+        """What was trained, if anything: only entries are ranked."""
         if self.entry.yardstick:
             return "yardstick"
         return "custom" if self.entry.custom else "edited" if self.edits else "entry"
 
     @property
     def key(self) -> RowKey:
+        """What no other row of a table has."""
         return RowKey(self.entry, self.here)
 
     @cached_property
@@ -180,6 +187,7 @@ class Row:
 
     @cached_property
     def failures(self) -> tuple[Record, ...]:
+        """The other finished runs."""
         return tuple(record for record in self.records if record.status != "ok")
 
     @cached_property
@@ -198,6 +206,7 @@ class Row:
 
     @property
     def ok(self) -> int:
+        """How many runs were successful."""
         return len(self.well)
 
     @property
@@ -229,7 +238,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """``5/5``, ``3/5, 2 diverged``, ``2/5, 1 collapsed, 2 missing``"""
+        """How many seeds went well, and what became of the others: ``5/5``, ``2/5, 1 collapsed, 2 missing``."""
         wrong = Counter(record.status for record in self.failures)
         reasons = [f"{len(self.collapses)} collapsed"] if self.collapses else []
         reasons += [f"{count} {status}" for status, count in sorted(wrong.items())]
@@ -251,8 +260,11 @@ class _Cost(NamedTuple):
 
 
 def own_speed(record: Record) -> float:
-    """Real images shown to D per second of the run's own CPU time; where another device computes, of wall time if no
-    other run of the same command ran beside it. 0 where neither is known. Wall time in company is no measurement."""
+    """Real images shown to D per second of the run's own CPU time.
+
+    Where another device computes, it is per second of wall time, if no other run of the same command ran beside it:
+    wall time in company is no measurement. 0 where neither is known.
+    """
     elsewhere = not record.speed.train_cpu and record.cost.train_cpu_seconds > 0
     if elsewhere or record.environment.cuda:
         return record.speed.train if record.environment.workers == 1 else 0.0
@@ -273,8 +285,11 @@ and so on."""
 
 
 class SummaryRules(NamedTuple):
-    """What a row is summarised by: the table's columns, headline and seeds, the headline's target, and the columns that
-    are averaged on the log scale."""
+    """What a row is summarised by.
+
+    These are the table's columns, headline and seeds, the headline's target, and the columns that are averaged on the
+    log scale.
+    """
 
     columns: Mapping[str, Column]
     headline: str

@@ -11,8 +11,10 @@ from ganbench.records.timing import Timing
 
 
 def with_timings(rows: Sequence[Row], timings: Iterable[Timing], digest: str) -> list[Row]:
-    """The rows with their timings, if one machine has timed all of them that are entries and lack no seed; of several
-    machines, the one that was used last. Timings of other rules or of other code than the records' count for nothing.
+    """The rows with their timings, if one machine has timed all of them that are entries and lack no seed.
+
+    Of several such machines, the one that was used last counts. Timings of other rules or of other code than the
+    records' count for nothing.
     """
     places: dict[Entry, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):

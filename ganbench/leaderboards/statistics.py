@@ -25,8 +25,11 @@ Array = NDArray[np.float64]
 
 
 class Summary(Struct, frozen=True):
-    """A score over seeds. ``centre`` is the mean, on the log scale the geometric one; ``low`` and ``high`` bound its
-    95 % interval, which one value does not have. ``sd``, with n - 1 in its denominator, is that of the plain values."""
+    """A score over seeds.
+
+    ``centre`` is the mean, on the log scale the geometric one; ``low`` and ``high`` bound its 95 % interval, which one
+    value does not have. ``sd``, with n - 1 in its denominator, is that of the plain values.
+    """
 
     centre: float
     sd: float | None
@@ -38,6 +41,7 @@ class Summary(Struct, frozen=True):
 
     @property
     def median(self) -> float:
+        """The median of the values."""
         return median(self.values)
 
 
@@ -86,7 +90,8 @@ def smallest_step(
         values: the scores compared.
         low: the score's lowest possible value; None for open.
         counted: whether the score may be a count: its values are in 0 .. infinity.
-        draws, samples: evaluations of a run, and samples in each.
+        draws: evaluations of a run.
+        samples: samples in each evaluation.
         log: whether the step is that of the logarithm.
     """
     if counted and _whole(values, draws):
@@ -139,8 +144,11 @@ class RankRange(NamedTuple):
 
 
 class Ranking(NamedTuple):
-    """``ranges`` of all entries, and ``adjusted[E, E]``, the p-values of their differences, corrected for all pairs (1
-    on the diagonal). ``log`` says whether logarithms were compared."""
+    """The ranges of ranks of all entries.
+
+    ``adjusted[E, E]`` are the p-values of their differences, corrected for all pairs (1 on the diagonal). ``log`` says
+    whether logarithms were compared.
+    """
 
     ranges: tuple[RankRange, ...]
     adjusted: Array
@@ -227,6 +235,7 @@ def _p_values(n: Array, mean: Array, variance: Array) -> Array:
 
 @cache
 def t_quantile(df: float, alpha: float = ALPHA) -> float:
+    """What a t-distributed value exceeds, on either side, with probability ``alpha`` in all."""
     from scipy.special import stdtrit
 
     return float(stdtrit(df, 1 - alpha / 2))

@@ -136,7 +136,7 @@ class Table:
 
     @property
     def failures(self) -> list[str]:
-        """``dcgan+wgan: 2/5 diverged: d_loss is not finite at iteration 120``"""
+        """A sentence for each row and status: ``dcgan+wgan: 2/5 diverged: d_loss is not finite at iteration 120``."""
         sentences = []
         for row in self.rows:
             for status in sorted({record.status for record in row.failures}):
@@ -294,8 +294,11 @@ def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = 
 
 
 def _sorted(table: Table, by: str) -> Table:
-    """Part by part; rows with failed or collapsed seeds by their number; then by a column, the better before the worse,
-    with the yardsticks in their places."""
+    """The table's rows in order, part by part.
+
+    Rows with failed or collapsed seeds stand by their number; then a column decides, the better before the worse, with
+    the yardsticks in their places.
+    """
     value, usual = _sort_value(table, by), _sort_value(table, table.headline)
 
     def key(row: Row) -> tuple[Any, ...]:

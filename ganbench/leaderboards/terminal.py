@@ -93,8 +93,10 @@ def _narrowest(table: Table, key: Key, heading: str, cells: Iterable[Mapping[Key
 
 
 def _too_many(widths: Mapping[Key, int], width: int | None, table: Table) -> list[Key]:
-    """Columns to drop so that the others fit, the least telling first; what the user chose or sorted by goes last, and
-    arch, loss, headline and ok always stay."""
+    """Columns to drop so that the others fit, the least telling first.
+
+    What the user chose or sorted by goes last, and arch, loss, headline and ok always stay.
+    """
     scores = [key for key in widths if isinstance(key, ScoreOf)][:0:-1]
     extras = [key for key in (SECONDS_TO_TARGET, KIMG_TO_TARGET, table.best_label) if key in widths]
     noises = [key for key in (EVALUATION_SD, SEED_SD) if key in widths]

@@ -54,8 +54,9 @@ def _handed_over(kind: str, name: str) -> Source:
 
 
 def find_for(protocol: str, kind: str, text: str) -> Source:
-    """Resolve a name that a protocol mentions. If several packages provide it, the protocol's own package wins: other
-    installed packages must not break a protocol.
+    """Resolve a name that a protocol mentions.
+
+    If several packages provide it, the protocol's own package wins: other installed packages must not break a protocol.
 
     Raises:
         PluginError: as ``find``.

@@ -156,8 +156,10 @@ def renamed(text: str, chosen: Names) -> str:
 
 
 def _fitting(lines: Iterable[str], kinds: Collection[str]) -> Iterator[str]:
-    """Keeps the table rows and commands that name one of these kinds, and lets settings of other kinds name something
-    built in instead."""
+    """Keep the table rows and commands that name one of these kinds.
+
+    Settings of other kinds name something built in instead.
+    """
     for line in lines:
         row = re.match(r"\| (\w+) \|", line)
         command = re.fullmatch(r"(ganbench run .*  # )(.*)\n", line)
