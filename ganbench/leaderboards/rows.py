@@ -170,7 +170,7 @@ class Row:
 
     @property
     def kind(self) -> RowKind:
-        """What was trained, if anything: only entries are ranked."""
+        """An entry, a custom or edited run, or a yardstick; only entries are ranked."""
         if self.entry.yardstick:
             return "yardstick"
         return "custom" if self.entry.custom else "edited" if self.edits else "entry"

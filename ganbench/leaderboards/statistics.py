@@ -235,7 +235,7 @@ def _p_values(n: Array, mean: Array, variance: Array) -> Array:
 
 @cache
 def t_quantile(df: float, alpha: float = ALPHA) -> float:
-    """What a t-distributed value exceeds, on either side, with probability ``alpha`` in all."""
+    """What the size of a t-distributed value exceeds with probability ``alpha``."""
     from scipy.special import stdtrit
 
     return float(stdtrit(df, 1 - alpha / 2))
