@@ -137,8 +137,9 @@ def run(
     force: bool = False,
     progress: bool = True,
 ) -> Runs:
-    """Train every architecture with every loss, and with all the tricks, under a protocol. Runs that have a record are
-    not repeated.
+    """Train every architecture with every loss, and with all the tricks, under a protocol.
+
+    Runs that have a record are not repeated.
 
     Args:
         arch: a name, or an object: a ``GAN``, a pair (generator, discriminator), or a function that builds them from
@@ -267,8 +268,9 @@ def leaderboard(
     published: bool = True,
     sort: str = "",
 ) -> pd.DataFrame:
-    """The table of a protocol, one row for each entry, custom run and yardstick: scores as mean, sd and interval,
-    ranks, costs, provenance. The columns are those of ``table.csv``.
+    """The table of a protocol, one row for each entry, custom run and yardstick.
+
+    It has scores as mean, sd and interval, ranks, costs and provenance. The columns are those of ``table.csv``.
 
     Args:
         protocol: a name, or a TOML file.

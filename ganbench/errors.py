@@ -8,12 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-LONGEST = 2_000
+LONGEST_TEXT = 2_000
 """Characters of an exception's text that are kept: what a plugin says may have millions, and not be Unicode."""
 LONGEST_TRACE = 100_000
 """Characters of a traceback that are kept, half of them from its beginning and half from its end."""
-LONGEST_NAME = 200
+LONGEST_COMPARED = 200
 """Characters of a name that are compared: the time to find a likeness grows with their square."""
+LIKENESS = 0.6
+"""How much of two names must agree for one to be offered in place of the other (``difflib``'s ratio)."""
 
 
 class GanbenchError(Exception):
@@ -80,20 +82,29 @@ class PluginWarning(GanbenchWarning):
     """News for the author of an installed package; names the package, and the plugin if it is about one."""
 
 
-def meant(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
-    """`` - did you mean 'dcgan'?``, or nothing."""
-    close = get_close_matches(name[:LONGEST_NAME], known, 1, likeness)
-    return f" - did you mean '{close[0]}'?" if close else ""
+def closest(name: str, known: Iterable[str], likeness: float = LIKENESS) -> str | None:
+    """The known name that is most like ``name``; None if none is like it."""
+    return next(iter(get_close_matches(name[:LONGEST_COMPARED], known, 1, likeness)), None)
+
+
+def meant(name: str, known: Iterable[str], likeness: float = LIKENESS) -> str:
+    """`` - did you mean 'dcgan'?``, to end a sentence with, or nothing."""
+    close = closest(name, known, likeness)
+    return f" - did you mean '{close}'?" if close is not None else ""
 
 
 def listed(names: Sequence[str]) -> str:
-    """``a``, ``a and b``, ``a, b and c``"""
+    """Names as part of a sentence: ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
-def legible(text: object, longest: int = LONGEST) -> str:
-    """``text`` as it can be printed and stored: valid Unicode, and without its middle if it is longer than
-    ``longest`` characters."""
+def plural(number: int, noun: str) -> str:
+    """A number of things: ``1 record``, ``2 records``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def legible(text: object, longest: int = LONGEST_TEXT) -> str:
+    """``text`` as it can be printed and stored: valid Unicode, and without its middle if longer than ``longest``."""
     try:
         whole = str(text)
     except BaseException as error:  # a plugin's own __str__
@@ -128,8 +139,10 @@ def traced(error: BaseException) -> str:
 
 @contextmanager
 def blaming(what: str, hint: str = "", *, passing: type[GanbenchError] | tuple[()] = ()) -> Iterator[None]:
-    """Whatever a plugin raises in the block, SystemExit included, becomes a PluginError that begins with ``what``;
-    except what is ``passing``, and Ctrl-C."""
+    """Turn whatever a plugin raises in the block into a PluginError that begins with ``what``.
+
+    That includes SystemExit, but neither what is ``passing`` nor Ctrl-C.
+    """
     try:
         yield
     except KeyboardInterrupt:

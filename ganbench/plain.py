@@ -1,7 +1,7 @@
-"""Text from outside, made fit to be shown: names from package metadata, messages of plugins, fields of records, paths.
+r"""Text from outside, made fit to be shown: names from package metadata, messages of plugins, fields of records, paths.
 
 Control characters would move the cursor, ring the bell or recolour what follows; others reverse the order of letters.
-They are shown as escapes, ``\\u001b``, which JSON reads as the same characters.
+They are shown as escapes, ``\u001b``, which JSON reads as the same characters.
 """
 
 from __future__ import annotations
@@ -29,15 +29,20 @@ def plain_line(text: str) -> str:
 
 
 class PlainConsole(Console):
-    """A console that prints text as it is: square brackets and colons are no markup and no emoji, and control
-    characters are escapes. Styles come from ``Text`` and ``style=``."""
+    """A console that prints text as it is.
+
+    Square brackets and colons are no markup and no emoji, and control characters are escapes. Styles come from ``Text``
+    and ``style=``.
+    """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
+        """A text as rich lays it out."""
         return super().render_str(plain(text), **options)  # before it is laid out, as escapes are wider
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What rich writes to the terminal."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=plain(segment.text))

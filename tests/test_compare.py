@@ -17,7 +17,7 @@ from scipy import stats
 from toy import COLUMNS, CPU, GPU, TAG, TOY, diverged, make
 
 from ganbench.errors import GanbenchError
-from ganbench.leaderboards.comparison import Comparison, compare
+from ganbench.leaderboards.comparison import Comparison, Contender, compare
 from ganbench.leaderboards.table import build
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Component, Record
@@ -40,7 +40,7 @@ def against(a: list[Record], b: list[Record], column: str = FID) -> Comparison:
     tables = [build(records, TOY) for records in (a, b)]
     (one,), (other,) = (table.rows for table in tables)
     label = column.partition("@")[0]
-    return compare((one, other), (one.entry.name, other.entry.name), column, COLUMNS[column], label)
+    return compare(Contender(one, one.entry.name), Contender(other, other.entry.name), column, COLUMNS[column], label)
 
 
 LOW, HIGH = [0.80, 0.82, 0.78, 0.81, 0.79], [1.5, 1.7, 1.6, 1.4, 1.8]
@@ -118,7 +118,7 @@ def test_the_pairs_are_those_of_the_same_seed_and_left_out_seeds_are_told():
     a = scored("a+x", luck, digest=six.digest)
     b = scored("b+x", [9.0, *(v * 1.1 for v in luck[1:]), 7.7], digest=six.digest)[1:]
     (one,), (other,) = (build(records, six).rows for records in (a, b))
-    found = compare((one, other), ("a+x", "b+x"), FID, COLUMNS[FID], "fid")
+    found = compare(Contender(one, "a+x"), Contender(other, "b+x"), FID, COLUMNS[FID], "fid")
     assert found.difference.estimate == pytest.approx(1 / 1.1)
     assert "the paired test leaves out the seeds that only one of them has" in found.notes
 
@@ -165,7 +165,7 @@ def in_one_table(a: str, b: str, *groups: list[Record], column: str = FID) -> Co
     table = build([record for group in groups for record in group], TOY)
     rows = {table.title(row): row for row in table.rows}
     label = column.partition("@")[0]
-    return compare((rows[a], rows[b]), (a, b), column, COLUMNS[column], label, table.standing(column))
+    return compare(Contender(rows[a], a), Contender(rows[b], b), column, COLUMNS[column], label, table.standing(column))
 
 
 NARROW, ABOVE = [1.0, 1.1, 1.2, 0.9, 1.0], [1.2, 1.3, 1.1, 1.25, 1.2]
@@ -206,7 +206,7 @@ def test_a_comparison_of_ranked_rows_never_contradicts_the_table():
         standing = table.standing(f"fid@{TAG}")
         for i, one in enumerate(standing.rows):
             for j, other in enumerate(standing.rows[:i]):
-                found = compare((one, other), ("a", "b"), FID, COLUMNS[FID], "fid", standing)
+                found = compare(Contender(one, "a"), Contender(other, "b"), FID, COLUMNS[FID], "fid", standing)
                 assert found.settled == (standing.ranking.adjusted[i, j] <= 0.05)
                 assert not found.difference.paired
                 disjoint = standing.ranking.ranges[i].best > standing.ranking.ranges[j].worst
@@ -234,15 +234,12 @@ def test_against_the_gaussian_fit_the_tables_own_test_decides():
     table = build(records, rules)
     rows = {table.title(row): row for row in table.rows}
     assert rows["a+x"].not_beaten == "gaussian fit"
-    found = compare(
-        (rows["a+x"], rows["gaussian fit"]), ("a+x", "gaussian fit"), FID, COLUMNS[FID], "fid", table.standing(FID)
-    )
+    both = [Contender(rows[name], name) for name in ("a+x", "gaussian fit")]
+    found = compare(*both, FID, COLUMNS[FID], "fid", table.standing(FID))
     assert found.difference.p < 0.05 < found.in_table.adjusted == pytest.approx(4 * found.difference.p)
     assert not found.settled
     assert "adjusted for the 4 rows tested against gaussian fit" in found.verdict
-    by_another = compare(
-        (rows["a+x"], rows["gaussian fit"]), ("a+x", "gaussian fit"), f"is@{TAG}", COLUMNS[f"is@{TAG}"], "is", None
-    )
+    by_another = compare(*both, f"is@{TAG}", COLUMNS[f"is@{TAG}"], "is", None)
     assert by_another.in_table is None
 
 
@@ -260,10 +257,10 @@ def test_a_row_that_was_only_begun_is_refused():
 
 
 def test_a_column_without_direction_has_no_winner():
-    rows = tuple(build(scored(entry, LOW), TOY).rows[0] for entry in ("a+x", "b+x"))
+    both = [Contender(build(scored(entry, LOW), TOY).rows[0], entry) for entry in ("a+x", "b+x")]
     column = msgspec.structs.replace(COLUMNS[FID], goal="info")
     with pytest.raises(GanbenchError, match="neither more nor less is better"):
-        compare(rows, ("a+x", "b+x"), FID, column, "fid")
+        compare(*both, FID, column, "fid")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +270,7 @@ def test_a_column_without_direction_has_no_winner():
 def test_unequal_protocols_and_judges_are_never_compared(other, why):
     one, two = build(scored("a+x", LOW), TOY).rows[0], build(scored("b+x", HIGH, **other)).rows[0]
     with pytest.raises(GanbenchError, match=why):
-        compare((one, two), ("a+x", "b+x"), FID, COLUMNS[FID], "fid")
+        compare(Contender(one, "a+x"), Contender(two, "b+x"), FID, COLUMNS[FID], "fid")
 
 
 # -- the command ---------------------------------------------------------------------------------------------

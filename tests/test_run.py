@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 
 from ganbench import plugins
-from ganbench.contracts.executor import Judging, Picture, Progress
+from ganbench.contracts.executor import Done, Judging, Picture, Progress
 from ganbench.device.load import Load
 from ganbench.errors import Doubt, GanbenchWarning, PluginError, ProtocolError, Unsupported
 from ganbench.evaluation.yardsticks import YARDSTICKS
@@ -212,6 +212,15 @@ def test_a_finished_run_of_an_older_record_format_stands_and_that_is_said(tmp_pa
     assert carry_out(job) == (old, []), "nothing is trained"
     write(replace(old, format=FORMAT), job.record_file)
     assert carry_out(job)[1] != [], "hashes of this format do compare"
+
+
+def test_a_finished_run_shows_the_headline_and_two_columns_of_its_protocol(tmp_path) -> None:
+    plan, console = plan_of(tmp_path), Console(file=StringIO(), width=200)
+    job = next(job for job in plan.todo if not job.yardstick)
+    names = ["modes_covered@c:1", "coverage@c:1", "is@c:1", "fid@c:1", "hq_fraction@c:1"]
+    with PlainDisplay(console, plan) as display:
+        display.show(Done(job.key, "ok", "", {name: float(i) for i, name in enumerate(names)}))
+    assert f"{job.key}: fid 3, is 2, coverage 1 (" in console.file.getvalue()
 
 
 def test_a_doubt_is_said_before_training_begins(tmp_path) -> None:

@@ -16,7 +16,7 @@ from ganbench._version import __version__
 from ganbench.errors import GanbenchError, GanbenchWarning
 from ganbench.plain import PlainConsole, plain, plain_line
 
-LONGEST_MESSAGE, LONGEST_HINT = 1000, 10_000
+LONGEST_SENTENCE, LONGEST_HINT = 1000, 10_000
 """Characters; a hint may list all that is installed."""
 
 app = typer.Typer(
@@ -46,8 +46,11 @@ def _options(
 
 
 def console(stderr: bool = False) -> Console:
-    """Where tables and lines go. Without a terminal, output is not squeezed into 80 columns. Whatever is printed may
-    hold text from outside: see ``PlainConsole``."""
+    """Where tables and lines go.
+
+    Without a terminal, output is not squeezed into 80 columns. Whatever is printed may hold text from outside: see
+    ``PlainConsole``.
+    """
     wide = PlainConsole(stderr=stderr)
     if not wide.is_terminal and "COLUMNS" not in os.environ:
         wide.width = 160
@@ -63,7 +66,7 @@ def complain(error: GanbenchError) -> None:
     """Print an error and its next step on standard error."""
     console = PlainConsole(stderr=True, soft_wrap=True)
     console.print("error:", style="bold red", end=" ")
-    console.print(_cut(plain_line(error.message), LONGEST_MESSAGE))
+    console.print(_cut(plain_line(error.message), LONGEST_SENTENCE))
     if error.hint:
         console.print(_cut(plain_line(error.hint), LONGEST_HINT), style="dim")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
@@ -15,26 +14,18 @@ from rich.text import Text
 
 from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console, echo
-from ganbench.contracts.protocol import Protocol
-from ganbench.errors import GanbenchError, PluginError, RecordError
-from ganbench.leaderboards.published import installed_source, published_folder, rules_of
+from ganbench.errors import GanbenchError, PluginError, RecordError, meant
+from ganbench.leaderboards.published import installed_source, rules_of
 from ganbench.records.record import Record
 from ganbench.records.store import read_all
 from ganbench.runs.plan import DEFAULT_PROTOCOL
 
 if TYPE_CHECKING:
     from ganbench.leaderboards.comparison import Comparison
+    from ganbench.leaderboards.publishing import Gathered
     from ganbench.leaderboards.ranking import Standing
     from ganbench.leaderboards.rows import Row
     from ganbench.leaderboards.table import Table
-
-
-class Sources(NamedTuple):
-    """Where rows are looked up: by name among the records of one protocol, or in a folder of runs."""
-
-    rules: Protocol | None
-    local: list[Record]
-    published: list[Record]
 
 
 @app.command()
@@ -57,19 +48,20 @@ def compare(
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
 ) -> None:
     """Say which of two rows is better, by how much, how certain that is, and how many seeds would settle it."""
+    from ganbench.leaderboards.comparison import Contender
     from ganbench.leaderboards.comparison import compare as compare_rows
 
     lost = list[RecordError]()
     folders = [_records_of(text, lost) for text in (a, b)]
-    sources = _sources(protocol, [record for folder in folders for record in folder or ()], runs, published)
-    (first, table), (other, _) = (_row(text, folder, sources) for text, folder in zip((a, b), folders, strict=True))
+    among = _gathered(protocol, [record for folder in folders for record in folder or ()], runs, published)
+    (first, table), (other, _) = (_row(text, folder, among) for text, folder in zip((a, b), folders, strict=True))
     if first.records == other.records:
         raise GanbenchError(f"'{a}' and '{b}' are the same row", "give two different ones")
     column = table.column(metric) if metric else table.headline
     if column not in table.columns:
         raise GanbenchError(f"no run of {a} has a score", "see `ganbench leaderboard`")
-    label, standing = table.label(column), _standing((first, other), column, sources)
-    found = compare_rows((first, other), (a, b), column, table.columns[column], label, standing)
+    label, standing = table.label(column), _standing((first, other), column, among)
+    found = compare_rows(Contender(first, a), Contender(other, b), column, table.columns[column], label, standing)
     if as_json:
         echo(msgspec.json.format(msgspec.json.encode(found), indent=1).decode())
     else:
@@ -81,8 +73,9 @@ def compare(
 
 
 def _records_of(text: str, lost: list[RecordError]) -> list[Record] | None:
-    """The records of a run's folder, or of the folder above its seeds; None if ``text`` names a row. Errors of records
-    that cannot be read are added to ``lost``.
+    """The records of a run's folder, or of the folder above its seeds; None if ``text`` names a row.
+
+    Errors of records that cannot be read are added to ``lost``.
 
     Raises:
         GanbenchError: there are none, or none can be read.
@@ -99,7 +92,10 @@ def _records_of(text: str, lost: list[RecordError]) -> list[Record] | None:
     return records or None
 
 
-def _sources(protocol: str, given: Iterable[Record], runs: Path, published: bool) -> Sources:
+def _gathered(protocol: str, given: Iterable[Record], runs: Path, published: bool) -> Gathered:
+    """The records among which rows are looked up by name; those that cannot be read are reported."""
+    from ganbench.leaderboards.publishing import gather_records
+
     name = protocol or next((record.protocol for record in given), DEFAULT_PROTOCOL)
     try:
         rules = rules_of(name, runs)
@@ -107,20 +103,15 @@ def _sources(protocol: str, given: Iterable[Record], runs: Path, published: bool
         if protocol or name == DEFAULT_PROTOCOL:
             raise
         rules = None  # the folders hold everything needed
-    from ganbench.leaderboards.publishing import records_in
-
-    name = rules.name if rules else name
-    local, errors = read_all(records_in(runs / name))
-    folder = published_folder(name) if published else None
-    others, more = read_all(records_in(folder)) if folder else ([], [])
-    for error in errors + more:
+    found = gather_records(name, rules, runs, published=published)
+    for error in found.errors:
         complain(error)
-    return Sources(rules, local, others)
+    return found
 
 
-def _standing(rows: tuple[Row, Row], column: str, sources: Sources) -> Standing | None:
+def _standing(rows: tuple[Row, Row], column: str, among: Gathered) -> Standing | None:
     """The ranking that both rows are part of: of the whole table, or of what was run here alone."""
-    for table in (_whole(sources), _whole(sources._replace(published=[]))):
+    for table in (_whole(among), _whole(among._replace(published=[]))):
         standing = table.standing(column) if table is not None else None
         ranked = [row.records for row in standing.rows] if standing is not None else []
         if all(row.records in ranked for row in rows):
@@ -128,32 +119,32 @@ def _standing(rows: tuple[Row, Row], column: str, sources: Sources) -> Standing 
     return None
 
 
-def _whole(sources: Sources) -> Table | None:
+def _whole(among: Gathered) -> Table | None:
     """The table that `ganbench leaderboard` prints; None if there are no records."""
     from ganbench.leaderboards.table import build
 
-    if not sources.local and not sources.published:
+    if not among.local and not among.published:
         return None
-    return build(sources.local, sources.rules, published=sources.published, installed=installed_source)
+    return build(among.local, among.rules, published=among.published, installed=installed_source)
 
 
-def _row(text: str, folder: list[Record] | None, sources: Sources) -> tuple[Row, Table]:
+def _row(text: str, folder: list[Record] | None, among: Gathered) -> tuple[Row, Table]:
     """The row that ``text`` names, and the table it is in.
 
     Raises:
         GanbenchError: there is none, or a folder holds several.
     """
-    from ganbench.leaderboards.selection import judgement
+    from ganbench.leaderboards.admission import judged_by
     from ganbench.leaderboards.table import build
 
     if folder is None:
-        whole = _whole(sources)
+        whole = _whole(among)
         if whole is None:
             raise RecordError(f"there are no records to look up the row '{text}' in", "see `ganbench leaderboard`")
         return _named(text, whole), whole
-    same = sources.rules is not None and all(record.digest == sources.rules.digest for record in folder)
-    alike = [record for record in sources.published if judgement(record) == judgement(folder[0])]
-    rules, published = (sources.rules, alike) if same else (None, [])
+    same = among.rules is not None and all(record.digest == among.rules.digest for record in folder)
+    alike = [record for record in among.published if judged_by(record) == judged_by(folder[0])]
+    rules, published = (among.rules, alike) if same else (None, [])
     table = build(folder, rules, published=published, installed=installed_source)
     mine = [row for row in table.rows if row.here]
     if len(mine) != 1:
@@ -169,11 +160,9 @@ def _named(text: str, table: Table) -> Row:
     for title, row in titles.items():
         if text.replace(" ", "+") == title.replace(" ", "+"):
             return row
-    close = get_close_matches(text, titles, 1)
-    meant = f" - did you mean '{close[0]}'?" if close else ""
     known = ", ".join(dict.fromkeys(table.title(row) for row in table.rows))
     hint = "; ".join([f"rows: {known or 'none'}", *table.left_out])
-    raise GanbenchError(f"no row of {table.name} is called '{text}'{meant}", hint)
+    raise GanbenchError(f"no row of {table.name} is called '{text}'{meant(text, titles)}", hint)
 
 
 # -- what is printed -----------------------------------------------------------------------------------------
@@ -218,7 +207,7 @@ def _methods(found: Comparison) -> RichTable:
 def _answers(found: Comparison) -> RichTable:
     from ganbench.leaderboards.cells import number
     from ganbench.leaderboards.comparison import apart_text, p_value
-    from ganbench.leaderboards.statistics import MANY
+    from ganbench.leaderboards.differences import MOST_SEEDS
 
     def bare(p: float) -> str:
         return p_value(p).removeprefix("p ").removeprefix("= ")
@@ -235,7 +224,7 @@ def _answers(found: Comparison) -> RichTable:
         table.add_row(f"p adjusted for {found.in_table.family}", bare(found.in_table.adjusted))
     table.add_row("probability that A is better", f"{chance.estimate:.2f} [{chance.low:.2f}, {chance.high:.2f}]")
     if apart is not None:
-        more = {0: "none: it is settled", None: f"more than {MANY}: call it a tie"}.get(found.more_seeds)
+        more = {0: "none: it is settled", None: f"more than {MOST_SEEDS}: call it a tie"}.get(found.more_seeds)
         effect = (
             "none: no spread" if apart.effect is None else f"{number(apart.effect)} standard deviations (Hedges' g)"
         )

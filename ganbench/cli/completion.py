@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 
 from ganbench import plugins
-from ganbench.leaderboards.published import published_folder
+from ganbench.leaderboards.published import published_files
 from ganbench.plain import plain_line
 from ganbench.plugins.hookspecs import KINDS
 from ganbench.runs.plan import DEFAULT_PROTOCOL
@@ -113,7 +113,6 @@ def _own_rows(home: Path) -> Iterator[str]:
 
 
 def _published_rows(protocol: str) -> Iterator[str]:
-    folder = published_folder(protocol)
-    for file in sorted(folder.glob("records/*.json")) if folder else ():
+    for file in published_files(protocol):
         if row := re.fullmatch(r"(.+)\+seed\d+\.json", file.name):
             yield row[1]

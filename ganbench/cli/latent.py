@@ -15,8 +15,8 @@ from ganbench.cli.base import app, console
 from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, LatentSeed
 from ganbench.cli.runs import run_folders
-from ganbench.cli.sample import refuse_unfit, refuse_unknown, write
-from ganbench.errors import GanbenchError
+from ganbench.cli.sample import refuse_unfit_format, refuse_unknown_format, write
+from ganbench.errors import GanbenchError, plural
 
 if TYPE_CHECKING:
     from ganbench.contracts.arch import GAN
@@ -31,7 +31,7 @@ UNITS = 16
 """How many units of a layer are shown by default."""
 STEPS_A_SECOND = 8
 
-Run = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")]
 Label = Annotated[
     str, typer.Option(help="The class to generate, by name, for a GAN that takes labels.", show_default=False)
 ]
@@ -53,7 +53,7 @@ class PlayerName(StrEnum):
 
 @latent.command()
 def interpolate(
-    run: Run,
+    run: RunFolder,
     mode: Annotated[Way, typer.Option(help="Along the sphere, or along a straight line.")] = Way.slerp,
     pairs: Annotated[int, typer.Option(parser=whole(1, 1000), metavar="1..1000", help="How many paths.")] = 8,
     steps: Annotated[int, typer.Option(parser=whole(2, 1000), metavar="2..1000", help="Samples along each path.")] = 10,
@@ -65,14 +65,14 @@ def interpolate(
     ] = Path("interpolation.png"),
 ) -> None:
     """Draw the samples along the path from one latent to another. A path keeps one label, if the GAN takes labels."""
-    refuse_unknown(out)
+    refuse_unknown_format(out)
     folder, gan, dataset = _players(run)
     from ganbench.contracts.data import Split
     from ganbench.report import pictures
     from ganbench.report.latent import conditions, interpolate
 
     images = len(dataset.spec.shape) == 3
-    refuse_unfit(out, dataset.spec, moves=images)
+    refuse_unfit_format(out, dataset.spec, moves=images)
     with chdir("."):  # a plugin may go elsewhere, but --out is meant from here
         x = interpolate(gan, conditions(gan, dataset, pairs, label), steps, mode.value, seed)
     if images and out.suffix.lower() in {".gif", ".webp"}:
@@ -80,12 +80,12 @@ def interpolate(
         pictures.save_animation(shown, STEPS_A_SECOND, out)
     else:
         write(Split(x.flatten(0, 1)), dataset.spec, out, columns=steps)
-    what = f"{pairs} path{'s' * (pairs != 1)} of {steps} samples, {mode.value},"
+    what = f"{plural(pairs, 'path')} of {steps} samples, {mode.value},"
     console().print(Text.assemble(f"{what} of {folder} in ", (str(out), "bold")), soft_wrap=True)
 
 
 @latent.command()
-def layers(run: Run) -> None:
+def layers(run: RunFolder) -> None:
     """List the layers of G and D: their names, kinds, and output shapes for one sample (units first)."""
     _, gan, dataset = _players(run)
     from ganbench.report.activation import Probe
@@ -101,7 +101,7 @@ def layers(run: Run) -> None:
 
 @latent.command()
 def maximise(
-    run: Run,
+    run: RunFolder,
     layer: Annotated[str, typer.Option(help="Its name: `ganbench latent layers` lists them.")],
     player: Annotated[PlayerName, typer.Option(help="Whose layer it is.")] = PlayerName.G,
     unit: Annotated[
@@ -121,15 +121,17 @@ def maximise(
         Path, typer.Option(help=".png, .npy, .wav (sounds), .gif or .webp (clips): a sample for each unit.")
     ] = Path("maximised.png"),
 ) -> None:
-    """Find, by gradient ascent, the samples that activate units of a layer most. For G, it searches the latents on the
-    prior's shell; for D, all samples in the data's range."""
-    refuse_unknown(out)
+    """Find, by gradient ascent, the samples that activate units of a layer most.
+
+    For G, it searches the latents on the prior's shell; for D, all samples in the data's range.
+    """
+    refuse_unknown_format(out)
     wanted = _numbers(unit)
     folder, gan, dataset = _players(run)
     from ganbench.contracts.data import Split
     from ganbench.report.activation import Probe
 
-    refuse_unfit(out, dataset.spec)
+    refuse_unfit_format(out, dataset.spec)
     with chdir("."):  # a plugin may go elsewhere, but --out is meant from here
         probe = Probe(gan, player.value, dataset, label)
         if not wanted and layer in probe.layers:
@@ -142,7 +144,7 @@ def maximise(
     for row in zip(wanted, found.random.tolist(), found.activation.tolist(), strict=True):
         table.add_row(str(row[0]), f"{row[1]:.4g}", f"{row[2]:.4g}")
     console().print(table)
-    what = f"{len(wanted)} unit{'s' * (len(wanted) != 1)} of {player.value}'s layer {layer}"
+    what = f"{plural(len(wanted), 'unit')} of {player.value}'s layer {layer}"
     console().print(Text.assemble(f"{what} of {folder} in ", (str(out), "bold")), soft_wrap=True)
 
 

@@ -17,7 +17,7 @@ from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console, echo
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, RecordError
-from ganbench.leaderboards.published import installed_source, published_folder, rules_of
+from ganbench.leaderboards.published import installed_source, published_files, rules_of
 from ganbench.records.store import read_all
 from ganbench.runs.plan import DEFAULT_PROTOCOL
 
@@ -74,8 +74,7 @@ def leaderboard(
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Turn off garbage collection: scanning ten thousand records for garbage, again and again, takes a quarter of the
-    time."""
+    """Turn off garbage collection: it takes a quarter of the time, scanning thousands of records again and again."""
     gc.disable()
     try:
         yield
@@ -103,20 +102,20 @@ def _show(
 
 
 def _publish(protocol: str, runs: Path, out: Path) -> None:
-    from ganbench.leaderboards.publishing import records_in, timings_in, write_folder
+    from ganbench.leaderboards.publishing import gather_records, timings_in, write_folder
     from ganbench.records.timing import read_timings
 
     rules = rules_of(protocol, runs)
     if rules is None:
         raise GanbenchError(f"the protocol '{protocol}' is not installed", "install the package that provides it")
-    records, errors = read_all(records_in(runs / rules.name))
+    found = gather_records(protocol, rules, runs, published=False)
     timings, bad = read_timings(timings_in(runs / rules.name))
-    for error in (*errors, *bad):
+    for error in (*found.errors, *bad):
         raise error
     folder = out / rules.name
-    if not records and not folder.is_dir():
+    if not found.local and not folder.is_dir():
         raise RecordError(f"there are no runs of {rules.name} to publish", f"ganbench run --protocol {protocol} ...")
-    changed = write_folder(records, rules, folder, timings)
+    changed = write_folder(found.local, rules, folder, timings)
     console().print(Text.assemble((str(folder), "bold"), f": {len(changed)} files written"), soft_wrap=True)
 
 
@@ -144,13 +143,11 @@ def _print(table: Table, as_format: Format, wide: bool) -> None:
 def show_table(protocol: Protocol, files: Iterable[Path], terminal: Console, *, as_json: bool) -> None:
     """Print the table of some record files, at the end of a run."""
     from ganbench.leaderboards.export import to_json
-    from ganbench.leaderboards.publishing import records_in
     from ganbench.leaderboards.table import build
     from ganbench.leaderboards.terminal import to_rich
 
     records, errors = read_all(files)
-    folder = published_folder(protocol.name)
-    known, _ = read_all(records_in(folder)) if folder else ([], [])
+    known, _ = read_all(published_files(protocol.name))
     table = build(records, protocol, published=(), known=known, installed=installed_source)
     if as_json:
         echo(to_json(table), end="")

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +21,7 @@ from ganbench.cli import completion
 from ganbench.cli.base import app, console, echo
 from ganbench.cli.numbers import real
 from ganbench.contracts.settings import names_of
-from ganbench.errors import GanbenchError, PluginError
+from ganbench.errors import GanbenchError, PluginError, meant, plural
 from ganbench.plugins.hookspecs import KINDS
 from ganbench.plugins.source import Source
 
@@ -60,8 +59,9 @@ def list_plugins(
     ] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the installed components: kind, name, summary, package and version. Nothing is imported, except for
-    architectures and losses that you name: their settings are listed too.
+    """List the installed components: kind, name, summary, package and version.
+
+    Nothing is imported, except for architectures and losses that you name: their settings are listed too.
 
     With `--check`, report whether each component keeps its contract, and what to fix. The exit code is 1 if there is
     anything to fix. Nothing is downloaded unless you name components.
@@ -83,7 +83,7 @@ def list_plugins(
 
 
 def _split(names: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """(the kind, or nothing; the rest)"""
+    """The kind, or nothing, and the rest."""
     return (names[0], names[1:]) if names and names[0] in KINDS else ("", names)
 
 
@@ -114,8 +114,11 @@ def _print_settings(source: Source) -> None:
 
 
 def _settings_of(source: Source) -> object:
-    """A loss is its own settings. An architecture states them once it is built, for the first kind of data it takes.
-    A component that cannot be built shows none; `--check` says what is wrong with it."""
+    """The settings of an architecture or a loss, which is its own settings.
+
+    An architecture states them once it is built, for the first kind of data it takes. A component that cannot be built
+    shows none; `--check` says what is wrong with it.
+    """
     if source.kind == "loss":
         with suppress(GanbenchError):
             return plugins.build(source)
@@ -138,11 +141,11 @@ def _chosen(kind: str, names: Sequence[str]) -> list[Source]:
         PluginError: nothing has that name.
     """
     known = [source for source in plugins.installed() if kind in ("", source.kind)]
-    chosen = [source for name in names for source in _meant(name, kind, known)]
+    chosen = [source for name in names for source in _called(name, kind, known)]
     return list(dict.fromkeys(chosen)) if names else known
 
 
-def _meant(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
+def _called(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
     """The components with that name, whatever their kind and package, and all components of a package of that name."""
     package = plugins.canonical(text)
     found = [s for s in known if s.name == text or plugins.canonical(s.package) == package]
@@ -158,9 +161,9 @@ def _meant(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
         return found
     if kind:
         raise errors[0]
-    close = get_close_matches(text, {*KINDS, *(s.name for s in known), *(s.package for s in known)}, 1, 0.5)
-    meant = f" - did you mean '{close[0]}'?" if close else ""
-    raise PluginError(f"no kind, component or package called '{text}'{meant}", "`ganbench plugins` lists them")
+    names = dict.fromkeys([*KINDS, *(s.name for s in known), *(s.package for s in known)])
+    said = f"no kind, component or package called '{text}'{meant(text, names, 0.5)}"
+    raise PluginError(said, "`ganbench plugins` lists them")
 
 
 # -- whether they work -------------------------------------------------------------------------------------------------
@@ -246,7 +249,7 @@ def _print_findings(looked_at: Sequence[Health]) -> None:
     count = Counter(health.status for health in looked_at)
     words = {"ok": "ok", "found": "with findings", "unusable": "unusable", "declined": "not checked"}
     parts = [f"{number} {words[status]}" for status, number in count.items()]
-    total = f"{len(looked_at)} component{'s' * (len(looked_at) != 1)}"
+    total = plural(len(looked_at), "component")
     terminal.print(f"\n{': '.join(filter(None, [total, ', '.join(parts)]))}", soft_wrap=True)
 
 

@@ -76,7 +76,8 @@ def _carry_out(arguments: list[str]) -> int:
 
 
 def _call(arguments: list[str]) -> int:
-    """
+    """Carry out a command; returns its exit code.
+
     Raises:
         GanbenchError: the user can fix it.
     """

@@ -1,5 +1,7 @@
-"""Numbers on the command line: the ten digits, a point, an exponent, and limits. Python alone would also take
-``1_000``, other scripts' digits, and ``inf``."""
+"""Numbers on the command line: the ten digits, a point, an exponent, and limits.
+
+Python alone would also take ``1_000``, other scripts' digits, and ``inf``.
+"""
 
 from __future__ import annotations
 

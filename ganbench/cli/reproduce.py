@@ -44,8 +44,11 @@ def reproduce(
     out: Annotated[Path | None, typer.Option(help="Keep the repetition here; by default it is deleted.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what changed and the outcome.")] = False,
 ) -> None:
-    """Repeat a record's run: *identical bits*; *other bits, within seed noise*, if the machine or a version changed; or
-    *different* (exit code 1), and where they differ."""
+    """Repeat a record's run and say whether it comes out the same.
+
+    The outcome is *identical bits*; *other bits, within seed noise*, if the machine or a version changed; or
+    *different* (exit code 1), and where they differ.
+    """
     from ganbench.runs.conditions import conditions
     from ganbench.runs.reproduce import compare, job_of
     from ganbench.runs.siblings import other_seeds

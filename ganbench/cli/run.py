@@ -21,7 +21,7 @@ from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, Archs, Device, Losses, Tricks
 from ganbench.contracts.executor import Job
 from ganbench.errors import GanbenchError, ProtocolError
-from ganbench.leaderboards.published import published_folder
+from ganbench.leaderboards.published import published_files, published_folder
 from ganbench.plugins.names import refuse_without
 from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.source import Source
@@ -165,15 +165,13 @@ def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None
 
 def _are_among_published(plan: Plan) -> bool:
     """Whether the runs and the published rows may share a table."""
-    from ganbench.leaderboards.publishing import records_in
-    from ganbench.leaderboards.selection import fitted_to, judgement
+    from ganbench.leaderboards.admission import fitted_to, judged_by
 
-    folder = published_folder(plan.protocol.name)
-    published, _ = read_all(records_in(folder)[:1]) if folder else ([], [])
+    published, _ = read_all(published_files(plan.protocol.name)[:1])
     mine = next((job.record_file for job in plan.jobs if job.record_file.exists()), None)
     if not published or mine is None:
         return False
-    return not isinstance(fitted_to(judgement(published[0]), read(mine)), str)
+    return not isinstance(fitted_to(judged_by(published[0]), read(mine)), str)
 
 
 def tricks_of(texts: list[str]) -> list[Source]:

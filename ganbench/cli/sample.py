@@ -23,14 +23,14 @@ PLAIN = (".png", ".npy")
 SOUND, MOVING = (".wav",), (".gif", ".webp")
 
 
-def refuse_unknown(out: Path) -> None:
+def refuse_unknown_format(out: Path) -> None:
     """Raise GanbenchError if no format has that suffix; called before anything is loaded."""
     if out.suffix.lower() not in {*PLAIN, *SOUND, *MOVING}:
         known = ".png or .npy, audio also as .wav, video as .gif or .webp"
         raise GanbenchError(f"cannot write '{out}': samples are stored as {known}", f"use --out {out.stem}.png")
 
 
-def refuse_unfit(out: Path, spec: DataSpec, *, moves: bool = False) -> None:
+def refuse_unfit_format(out: Path, spec: DataSpec, *, moves: bool = False) -> None:
     """Raise Unsupported if the format does not fit this kind of data; ``moves``: the samples are ordered in time."""
     fit = [*PLAIN, *(SOUND if len(spec.shape) == 2 else ()), *(MOVING if len(spec.shape) == 4 or moves else ())]
     if out.suffix.lower() not in fit:
@@ -74,7 +74,7 @@ def sample(
     ] = "",
 ) -> None:
     """Draw new samples from a trained generator and write them to a file, translations beside their sources."""
-    refuse_unknown(out)
+    refuse_unknown_format(out)
     folder = run_folders(run, "checkpoint.pt")[0]
     import torch
 
@@ -84,7 +84,7 @@ def sample(
 
     with chdir("."):  # a plugin may go elsewhere, but --out is meant from here
         gan, dataset = players_of(folder / "checkpoint.pt")
-        refuse_unfit(out, dataset.spec)
+        refuse_unfit_format(out, dataset.spec)
         like = conditions(gan, dataset, n, label)
         fakes = drawn(gan, like, seed, torch.device("cpu"))
     write(fakes, dataset.spec, out, like)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import typer
 
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, meant
 
 # typer exports no base class of these errors; they are click's, or, in newer versions, those of its own copy of click
 UsageError: Any = typer.BadParameter.__base__
 
 
 def refuse_empty(arguments: Sequence[str]) -> None:
-    """Raise GanbenchError if an argument or the value of an option is empty: an empty path would be taken for the
-    working directory, and an empty name for none."""
+    """Raise GanbenchError if an argument or the value of an option is empty.
+
+    An empty path would be taken for the working directory, and an empty name for none.
+    """
     for before, text in zip(["", *arguments], arguments, strict=False):
         option = re.fullmatch(r"(--[\w-]+)=\s*", text)
         if text.strip() and not option:
@@ -49,5 +50,4 @@ def _meant(message: str, context: Any) -> str:
     else:
         known = [name for one in context.command.get_params(context) for name in (*one.opts, *one.secondary_opts)]
         known = [name for name in known if name.startswith("--")]
-    close = get_close_matches(found[2][:100], known, 1)
-    return f" - did you mean '{close[0]}'?" if close else ""
+    return meant(found[2], known)

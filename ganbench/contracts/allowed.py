@@ -30,7 +30,7 @@ def broken_rule(error: msgspec.ValidationError, kind: type[msgspec.Struct], give
 
 
 def allowed(rule: inspect.Type) -> str:
-    """``a whole number from 1 to 1000``"""
+    """What a rule allows, in words: ``a whole number from 1 to 1000``."""
     match rule:
         case inspect.IntType() | inspect.FloatType():
             return f"a {'whole ' * isinstance(rule, inspect.IntType)}number{_limits(rule)}"

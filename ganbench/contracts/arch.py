@@ -18,8 +18,10 @@ if TYPE_CHECKING:
 
 
 class Lazy(NamedTuple):
-    """A term computed only every ``every``-th iteration and weighted by ``every``, so that its mean strength stays
-    the same (lazy regularisation, Karras et al. 2020, appendix B)."""
+    """A term computed only every ``every``-th iteration and weighted by ``every``.
+
+    So its mean strength stays the same (lazy regularisation, Karras et al. 2020, appendix B).
+    """
 
     every: int
     compute: Callable[[], Tensor]

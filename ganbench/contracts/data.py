@@ -155,8 +155,10 @@ def _joined(one: Tensor | None, other: Tensor | None) -> Tensor | None:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one update sees: ``real[B, *shape]`` in [-1, 1] (or unbounded points), ``z[B, Z]``, ``labels[B]``,
-    ``source[B, ...]`` for translators, and the number of the iteration.
+    """What one update sees: a batch of data, latents, and the number of the iteration.
+
+    It holds ``real[B, *shape]`` in [-1, 1] (or unbounded points), ``z[B, Z]``, ``labels[B]``, and ``source[B, ...]``
+    for translators.
 
     ``view`` is how the tricks show a match to the loss: with samples augmented, packed or noisy. A term that shows
     samples to D itself, in ``d_extra`` or ``g_extra``, does so through ``batch.view(Match(D, real, fake))``.

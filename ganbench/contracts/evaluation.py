@@ -88,8 +88,9 @@ class Evaluation:
         return self.store.features()
 
     def class_order(self) -> Tensor:
-        """The place of each of the data's classes among the extractor's logits, ``[K]``: column k of
-        ``logits[:, evaluation.class_order()]`` belongs to label k.
+        """The place of each of the data's classes among the extractor's logits, ``[K]``.
+
+        Column k of ``logits[:, evaluation.class_order()]`` belongs to label k.
 
         Raises:
             Unsupported: the extractor does not tell the classes of the data apart, or calls them by other names.
@@ -116,9 +117,12 @@ class Evaluation:
         yield from self.store.blocks(of)
 
     def of_reals(self, name: str, compute: Callable[[], Results]) -> Results:
-        """The results of ``compute``, which may depend on the reals and their features under the protocol's extractor,
-        and on nothing else. They are computed once for all evaluations that share the reals, and kept on disk if that
-        took long. ``name`` tells them from other results of the same module; it includes settings and version."""
+        """The results of ``compute``, once for all evaluations that share the reals.
+
+        ``compute`` may depend on the reals and their features under the protocol's extractor, and on nothing else.
+        Results that took long are kept on disk. ``name`` tells them from other results of the same module; it includes
+        settings and version.
+        """
         self.used_extractor = True
         return self.store.of_reals(name, compute)
 
@@ -132,8 +136,9 @@ class Evaluation:
         real_labels: Tensor | None = None,
         fake_labels: Tensor | None = None,
     ) -> Evaluation:
-        """Another view of the samples, ``[M, *other_shape]``: the frames of clips as images, say. It may have its own
-        extractor; columns that come from its features are named after it.
+        """Another view of the samples, ``[M, *other_shape]``: the frames of clips as images, say.
+
+        It may have its own extractor; columns that come from its features are named after it.
 
         Raises:
             ValueError: there is already a view under another extractor, so the columns' name would be ambiguous.

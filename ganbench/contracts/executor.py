@@ -135,8 +135,10 @@ class Judging(Struct, frozen=True):
 
 
 class Done(Struct, frozen=True):
-    """The job is over, well or not; ``reason`` says why not, and ``scores`` are the record's. ``lost``: its worker was
-    killed, and the same command resumes it."""
+    """The job is over, well or not; ``reason`` says why not, and ``scores`` are the record's.
+
+    ``lost``: its worker was killed, and the same command resumes it.
+    """
 
     key: str
     status: Status
@@ -152,8 +154,11 @@ class Fits(Struct, frozen=True):
 
 
 class Refused(Struct, frozen=True):
-    """The job cannot be done: why, and the next step. It may be ``unsupported``, as its parts do not fit together, or
-    ``broken``, as a plugin fails; if it is neither, no other job can be done either. ``traceback`` may be empty."""
+    """The job cannot be done: why, and the next step.
+
+    It may be ``unsupported``, as its parts do not fit together, or ``broken``, as a plugin fails; if it is neither, no
+    other job can be done either. ``traceback`` may be empty.
+    """
 
     key: str
     message: str
@@ -185,11 +190,15 @@ class Executor(Contract):
     """Carries out jobs, ``workers`` of them at a time, and yields their events."""
 
     @property
-    def workers(self) -> int: ...
+    def workers(self) -> int:
+        """How many jobs it carries out at a time."""
+        ...
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Yield events until every job is done, refused, or given up after ``stop()``, which yields ``Stopping``.
-        Called once for tryouts, if there are any, and again for the jobs themselves."""
+
+        Called once for tryouts, if there are any, and again for the jobs themselves.
+        """
         ...
 
     def stop(self) -> None:

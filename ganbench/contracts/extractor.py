@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 
 class Features(NamedTuple):
-    """Features of N reals and M fakes: ``real[N, d]``, ``fake[M, d]`` in float64 on the CPU, and, where the extractor
-    classifies, ``real_logits``/``fake_logits`` as ``[N, K]``, or ``[N, G, K]`` for G independent groups (one per
-    channel of stacked digits)."""
+    """Features of N reals and M fakes: ``real[N, d]``, ``fake[M, d]`` in float64 on the CPU.
+
+    Where the extractor classifies, also ``real_logits``/``fake_logits`` as ``[N, K]``, or ``[N, G, K]`` for G
+    independent groups (one per channel of stacked digits).
+    """
 
     real: Tensor
     fake: Tensor
@@ -50,6 +52,7 @@ class Extractor(nn.Module):
     class_names: tuple[str, ...] = ()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """``x[B, *shape]``, as stored, -> ``features[B, d]``, and logits where it classifies."""
         raise NotImplementedError
 
     @property
@@ -97,8 +100,10 @@ CLOSE = 1e-4
 def is_of(
     extractor: Extractor, x: Tensor, device: torch.device, features: Tensor | None, logits: Tensor | None
 ) -> bool:
-    """Whether features and logits, from a file, are those of ``x``, as far as a few of them tell: others at each use,
-    which nobody can foresee, and without a draw from any stream of random numbers."""
+    """Whether features and logits, from a file, are those of ``x``, as far as a few of them tell.
+
+    The few are others at each use, which nobody can foresee, and drawn without any stream of random numbers.
+    """
     rows = SystemRandom().sample(range(len(x)), min(LOOKED_AT, len(x)))
     given = (features, logits)
     if not rows or any(one is not None and len(one) != len(x) for one in given):

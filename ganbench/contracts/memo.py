@@ -47,6 +47,7 @@ class Memo:
             samples: fingerprint of the samples.
             name: what is computed from them, with everything that it depends on except samples, extractor and the
                 module that ``compute`` is defined in.
+            compute: what returns the results.
             holds: whether results that come from elsewhere than this process are the ones that ``compute`` gives, as
                 far as a quick look can tell.
         """

@@ -47,8 +47,9 @@ class Metric(Protocol):
     version: int
 
     def __call__(self, evaluation: Evaluation) -> Mapping[str, float | Absent]:
-        """A number for every column, or ``Absent`` with the reason where that score does not exist. An absent column
-        costs neither the others nor the run. A NaN is a defect and ends the run.
+        """A number for every column, or ``Absent`` with the reason where that score does not exist.
+
+        An absent column costs neither the others nor the run. A NaN is a defect and ends the run.
 
         Raises:
             Unsupported: none of the columns exists; the message becomes the reason for all.

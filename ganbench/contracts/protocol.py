@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -13,7 +12,7 @@ from msgspec import Meta, Struct
 
 from ganbench.contracts.allowed import broken_rule, shortened
 from ganbench.contracts.component_ref import ComponentRef
-from ganbench.errors import ProtocolError
+from ganbench.errors import ProtocolError, closest
 
 # What no comparison needs is a slip of the pen, found before any training. The limits lie far above what is used.
 LARGEST_RATE = 1e38
@@ -110,7 +109,7 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     each a picture of samples and the headline on the selection split, with latents of its own; looking changes no
     weight. ``target``: a value of the headline; the time to first reach it is reported. ``yardsticks``: the rows made
     without training: the core's (``evaluation/yardsticks.py``), or the dataset's own. ``shown``: the score columns that
-    a table shows beside the headline by default; if empty, the usual ones (FID, IS, modes, coverage).
+    a table shows beside the headline by default; if empty, the first five that have a direction.
     """
 
     samples: Annotated[int, Meta(ge=1, le=MOST_SAMPLES)]
@@ -126,8 +125,10 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def selection(self) -> Literal["train", "test"]:
-        """The split that looks during training are scored on: the one that is not reported on. If all data are
-        reported on, it is the held-out split."""
+        """The split that looks during training are scored on: the one that is not reported on.
+
+        If all data are reported on, it is the held-out split.
+        """
         return "train" if self.reference == "test" else "test"
 
 
@@ -144,8 +145,10 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """12 hex digits over every rule that a record depends on: all but description, target and
-        the columns shown. Protocols with the same digest give the same records."""
+        """12 hex digits over every rule that a record depends on: all but description, target and the columns shown.
+
+        Protocols with the same digest give the same records.
+        """
         plain = msgspec.to_builtins(self) | {"description": ""}
         plain["evaluation"] = plain["evaluation"] | {"target": None, "shown": ()}
         plain["dataset"] = str(self.dataset_ref.without_paths())  # records hash the content of a folder
@@ -163,8 +166,10 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return bool(self.dataset_ref.paths or ComponentRef.of(self.evaluation.extractor or "").paths)
 
     def seed(self, seed: int, stream: str) -> int:
-        """The seed of a named stream (init, data, latent, penalty, evaluation, ...): 63 bits of
-        ``sha256("digits-16-v1|0|data")``. It depends on nothing else, so what shares a seed is paired."""
+        """The seed of a named stream (init, data, latent, penalty, evaluation, ...).
+
+        It is 63 bits of ``sha256("digits-16-v1|0|data")`` and depends on nothing else, so what shares a seed is paired.
+        """
         digest = hashlib.sha256(f"{self.name}|{seed}|{stream}".encode()).digest()
         return int.from_bytes(digest[:8], "big") >> 1
 
@@ -227,8 +232,8 @@ def resolve_recipe(training: Training, layers: Iterable[Layer]) -> Resolved:
 def _reject_unknown(given: Mapping[str, Any], kind: type[Struct], where: str) -> None:
     for name in given:
         if name not in kind.__struct_fields__:
-            close = get_close_matches(str(name)[:LONGEST_NAME], kind.__struct_fields__, 1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(kind.__struct_fields__)}"
+            close = closest(str(name), kind.__struct_fields__)
+            hint = f"did you mean '{close}'?" if close else f"known: {', '.join(kind.__struct_fields__)}"
             raise ProtocolError(f"{where}: unknown field {shortened(name)}", hint)
 
 

@@ -22,7 +22,7 @@ class ScoreName(NamedTuple):
 
 
 def short_name(text: str) -> str:
-    """``fid@digits-cnn:1a2b3c4d`` -> ``fid``"""
+    """The column of a name in full: ``fid`` of ``fid@digits-cnn:1a2b3c4d``."""
     return ScoreName.of(text).column
 
 

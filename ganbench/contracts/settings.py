@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, TypeVar
 
 import msgspec
 
-from ganbench.errors import ProtocolError, UnknownSetting
+from ganbench.errors import ProtocolError, UnknownSetting, closest
 
 T = TypeVar("T")
 
@@ -49,5 +48,5 @@ def refuse_unheard(arch: str, settings: object, given: Mapping[str, Any]) -> Non
 
 
 def _hint(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, 1)
-    return f"did you mean '{close[0]}'?" if close else f"it has: {', '.join(known) or 'none'}"
+    close = closest(name, known)
+    return f"did you mean '{close}'?" if close else f"it has: {', '.join(known) or 'none'}"

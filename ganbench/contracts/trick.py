@@ -56,8 +56,9 @@ class Trick:
         return {}
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
-        """Build the players, or change what was built: weights, layers, initialisation. Called once, before training,
-        with torch's default generator seeded.
+        """Build the players, or change what was built: weights, layers, initialisation.
+
+        Called once, before training, with torch's default generator seeded.
 
         Raises:
             Unsupported: the trick does not work with this architecture or these data.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ganbench.contracts.score_name import ScoreName
 from ganbench.leaderboards.ranking import centre_of
 from ganbench.leaderboards.rows import Part, Row
 from ganbench.leaderboards.statistics import LOW_N, NOTHING, Summary
-from ganbench.leaderboards.table import HEADINGS, KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
+from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 
 DASH = "–"
 SEED_SD, EVALUATION_SD = "seed sd", "eval sd"
@@ -77,7 +77,7 @@ def _fixed(value: float, digits: int) -> str:
 
 def headings_of(table: Table, part: Part, *, noises: bool = True) -> dict[Key, str]:
     """Column -> its heading in one part of the table; ``noises`` adds those of seeds and of evaluations."""
-    scores: dict[Key, str] = {ScoreOf(name): _heading(table, name) for name in table.shown}
+    scores: dict[Key, str] = {ScoreOf(name): table.label(name) for name in table.shown}
     device = ["device"] if len(table.machines) > 1 else []
     rank = [] if part in ("custom", "edited") else ["rank"]
     sds = [SEED_SD, EVALUATION_SD] if noises else []
@@ -91,12 +91,6 @@ def is_number(table: Table, key: Key) -> bool:
     return isinstance(key, ScoreOf) or key in numbers
 
 
-def _heading(table: Table, column: str) -> str:
-    label = table.label(column)
-    short = HEADINGS.get(label, label)
-    return label if short in table.columns else short
-
-
 def cells_of(table: Table, row: Row) -> dict[Key, str]:
     """A text for every heading."""
     scores: dict[Key, str] = {ScoreOf(name): _score(table, row, name) for name in table.shown}
@@ -107,8 +101,8 @@ def cells_of(table: Table, row: Row) -> dict[Key, str]:
     more = [*(f"+{trick}" for trick in table.tricks(row)), *(f"{name}={value}" for name, value in row.entry.changes)]
     return {
         "rank": row.kind if row.kind in ("custom", "edited") else str(row.rank or DASH),
-        "arch": table.part(row, "arch") + (NOT_BEATEN if row.not_beaten else ""),
-        "loss": " ".join([table.part(row, "loss"), *more]),
+        "arch": table.component(row, "arch") + (NOT_BEATEN if row.not_beaten else ""),
+        "loss": " ".join([table.component(row, "loss"), *more]),
         **scores,
         **noises,
         table.best_label: number(centre_of(row, row.best.score)) if row.best else DASH,
@@ -123,8 +117,10 @@ def cells_of(table: Table, row: Row) -> dict[Key, str]:
 
 
 def _score(table: Table, row: Row, name: str) -> str:
-    """A mean, or the median of a row with failed or collapsed seeds; in headline and chosen columns also the interval,
-    or the extremes."""
+    """A mean, or the median of a row with failed or collapsed seeds.
+
+    In headline and chosen columns, the interval or the extremes follow.
+    """
     if name not in row.scores:
         return DASH
     summary, text = row.scores[name], number(centre_of(row, row.scores[name]))
@@ -162,8 +158,8 @@ def _how_ranked(table: Table) -> list[str]:
     label = table.label(table.headline)
     better = {"max": "higher is better", "min": "lower is better", "info": "no direction"}[table.goal]
     scale = " of the logarithms" if table.log else ""
-    logs = [_heading(table, name) for name in table.shown if name in table.logs]
-    plain = [_heading(table, name) for name in table.shown if name not in table.logs]
+    logs = [table.label(name) for name in table.shown if name in table.logs]
+    plain = [table.label(name) for name in table.shown if name not in table.logs]
     means = [f"{', '.join(logs)}: geometric mean over seeds"] if logs else []
     means += [f"{', '.join(plain)}: mean over seeds"] if plain else []
     ranked = [
@@ -245,7 +241,3 @@ def _about_extras(table: Table, extras: Sequence[str]) -> list[str]:
             "never gets there counts as infinite, and (4/5) tells how many do get there"
         )
     return notes
-
-
-def plural(things: Sequence[Any], noun: str) -> str:
-    return f"{len(things)} {noun}{'s' * (len(things) != 1)}"

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec import Struct, structs
 
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.score_name import is_called
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, plural
+from ganbench.leaderboards.admission import fitted_to, judged_by
 from ganbench.leaderboards.cells import interval, number
-from ganbench.leaderboards.ranking import Standing, step_of
-from ganbench.leaderboards.rows import Row
-from ganbench.leaderboards.selection import fitted_to, judgement
-from ganbench.leaderboards.statistics import (
-    ALPHA,
-    LOW_N,
-    MANY,
-    NOTHING,
+from ganbench.leaderboards.differences import (
+    MOST_SEEDS,
     Chance,
     Difference,
     Pairing,
-    Summary,
     difference,
     improvement,
-    on_log_scale,
     pairing,
     seeds_needed,
 )
+from ganbench.leaderboards.ranking import Standing, step_of
+from ganbench.leaderboards.rows import Row
+from ganbench.leaderboards.statistics import ALPHA, LOW_N, NOTHING, Summary, on_log_scale
 from ganbench.records.record import Column, Environment
 
 UNTESTED = "none: a seed failed or collapsed"
@@ -38,9 +35,18 @@ SURROUNDINGS: Mapping[str, Callable[[Environment], str]] = {
 """What two compared methods should have in common besides the rules."""
 
 
+class Contender(NamedTuple):
+    """A row to compare, and what the user calls it."""
+
+    row: Row
+    name: str
+
+
 class Side(Struct, frozen=True):
-    """One method: its score over seeds (``values``: seed -> score), the sd of one of a run's ``draws`` evaluations, and
-    how many runs succeeded."""
+    """One method: its score over seeds, and how many runs succeeded.
+
+    ``values`` maps seeds to scores; ``noise`` is the sd of one of a run's ``draws`` evaluations.
+    """
 
     name: str
     summary: Summary
@@ -59,24 +65,35 @@ class Side(Struct, frozen=True):
         return self.noise**2 / self.draws / self.summary.sd**2
 
 
+class Ranks(NamedTuple):
+    """The ranges of the ranks of A and B, as text."""
+
+    a: str
+    b: str
+
+
 class InTable(Struct, frozen=True):
-    """What the table says of two of its rows: the p-value of their difference, adjusted for all ``tests`` of
-    ``family``, and the ranges of the ranks of two complete entries among all ``entries``."""
+    """What the table says of two of its rows.
+
+    ``adjusted`` is the p-value of their difference, corrected for all ``tests`` of ``family``; ``ranks`` are the ranges
+    of two complete entries among all ``entries``.
+    """
 
     adjusted: float
     tests: int
     family: str
-    ranks: tuple[str, str] | None = None
+    ranks: Ranks | None = None
     entries: int = 0
 
 
 class Comparison(Struct, frozen=True):
-    """A against B by one column. ``settled`` says whether a test tells them apart: the table's where it has one
-    (``in_table``), else one of these two alone. A row with a failed or collapsed seed is not tested: ``difference`` is
-    None.
+    """A against B by one column.
+
+    ``settled`` says whether a test tells them apart: the table's where it has one (``in_table``), else one of these two
+    alone. A row with a failed or collapsed seed is not tested: ``difference`` is None.
 
     ``more_seeds`` more of each would settle it with a chance of 80 %: 0 if it is settled, None if it would take more
-    than ``MANY`` each in all, or if there is no test.
+    than ``MOST_SEEDS`` each in all, or if there is no test.
     """
 
     protocol: str
@@ -98,8 +115,8 @@ class Comparison(Struct, frozen=True):
 
 
 def compare(
-    rows: tuple[Row, Row],
-    names: tuple[str, str],
+    one: Contender,
+    other: Contender,
     column: str,
     about: Column,
     label: str,
@@ -115,8 +132,9 @@ def compare(
         raise GanbenchError(
             f"'{label}' has no direction: neither more nor less is better", "choose another column with --metric"
         )
-    _check_rules(rows, names)
-    a, b = (_side(row, name, column, label) for row, name in zip(rows, names, strict=True))
+    _check_rules(one, other)
+    rows = one.row, other.row
+    a, b = (_side(contender, column, label) for contender in (one, other))
     tested = not any(row.trouble for row in rows)
     in_table = (_in_table(rows, standing) or _against_trivial(rows, column)) if tested else None
     log = standing.ranking.log if in_table and in_table.ranks and standing else about.log
@@ -125,8 +143,8 @@ def compare(
     paired = pairs.worth and in_table is None  # the table does not pair, and is not to be contradicted
     seeds = [sorted(a.values.keys() & b.values.keys())] * 2 if paired else [sorted(a.values), sorted(b.values)]
     ours, theirs = ([side.values[seed] for seed in those] for side, those in zip((a, b), seeds, strict=True))
-    one, other = (step_of(row, column, about, log=log) for row in rows)
-    apart = difference(ours, theirs, log, paired, (one, other)) if tested else None
+    least = step_of(one.row, column, about, log=log), step_of(other.row, column, about, log=log)
+    apart = difference(ours, theirs, log, paired, least) if tested else None
     settled = apart is not None and (in_table.adjusted if in_table else apart.p) <= ALPHA
     level = ALPHA / in_table.tests if in_table else ALPHA
     more = 0 if settled else _more_seeds(apart, min(len(ours), len(theirs)), level) if apart else None
@@ -146,7 +164,7 @@ def compare(
         more_seeds=more,
         test=_test(apart, pairs, about, in_table) if apart else UNTESTED,
         verdict="",
-        notes=(*_unlike(rows, names), *_doubts((a, b), apart)),
+        notes=(*_unlike(one, other), *_doubts((a, b), apart)),
     )
     return structs.replace(found, verdict=_verdict(found, apart) if apart else _untested(found, rows))
 
@@ -166,7 +184,7 @@ def _in_table(rows: tuple[Row, Row], standing: Standing | None) -> InTable | Non
         adjusted,
         tests,
         f"the {tests} pairs of the table" if tests > 1 else "the only pair of the table",
-        (str(ranges[one]), str(ranges[other])),
+        Ranks(str(ranges[one]), str(ranges[other])),
         n,
     )
 
@@ -181,26 +199,27 @@ def _against_trivial(rows: tuple[Row, Row], column: str) -> InTable | None:
     return None
 
 
-def _check_rules(rows: tuple[Row, Row], names: tuple[str, str]) -> None:
+def _check_rules(a: Contender, b: Contender) -> None:
     """Unequal protocols are never compared."""
-    for row, name in zip(rows, names, strict=True):
-        if not row.records:
-            raise GanbenchError(f"no run of {name} is finished", "the same `ganbench run` resumes it")
-    (a, b), (one, other) = names, (row.records[0] for row in rows)
+    for contender in (a, b):
+        if not contender.row.records:
+            raise GanbenchError(f"no run of {contender.name} is finished", "the same `ganbench run` resumes it")
+    one, other = a.row.records[0], b.row.records[0]
     hint = "compare runs of one protocol and one dataset, judged by one extractor"
     if one.digest != other.digest:
         rules = f"{one.protocol} {one.digest}, {other.protocol} {other.digest}"
-        raise GanbenchError(f"{a} and {b} were run under different rules ({rules})", hint)
+        raise GanbenchError(f"{a.name} and {b.name} were run under different rules ({rules})", hint)
     # as in a table: columns of another revision of a metric are gone, and the rest compares
-    fits = [fitted_to(judgement(this), that) for this, that in ((one, other), (other, one))]
+    fits = [fitted_to(judged_by(this), that) for this, that in ((one, other), (other, one))]
     if all(isinstance(fit, str) for fit in fits):
-        raise GanbenchError(f"{a} and {b} do not compare: one was {fits[0]}", hint)
+        raise GanbenchError(f"{a.name} and {b.name} do not compare: one was {fits[0]}", hint)
 
 
-def _side(row: Row, name: str, column: str, label: str) -> Side:
+def _side(contender: Contender, column: str, label: str) -> Side:
+    row, name = contender
     values = {record.seed: record.scores[column] for record in row.well if column in record.scores}
     if len(values) < 2:
-        n = f"{len(values)} run{'s' * (len(values) != 1)}"
+        n = plural(len(values), "run")
         raise GanbenchError(f"{name} has {n} with a score for {label}: a comparison needs two", "run more seeds")
     draws = min(len(record.draws) for record in row.well)
     return Side(name, row.scores[column], values, row.noise.get(column), max(1, draws), row.verdict, row.trouble)
@@ -241,7 +260,7 @@ def precise(value: float) -> str:
 
 
 def apart_text(apart: Difference) -> str:
-    """``ratio 0.513 [0.432, 0.608]`` or ``difference 0.23 [0.20, 0.26]``"""
+    """In words: ``ratio 0.513 [0.432, 0.608]`` or ``difference 0.23 [0.20, 0.26]``."""
     if apart.log:
         return f"ratio {precise(apart.estimate)} [{precise(apart.low)}, {precise(apart.high)}]"
     return f"difference {interval(Summary(apart.estimate, None, 0, apart.low, apart.high, ()))}"
@@ -257,7 +276,7 @@ def _turned(apart: Difference) -> Difference:
 
 
 def _how_sure(found: Comparison, apart: Difference) -> str:
-    """``p = 0.034``, or in the table ``p = 0.034 adjusted for the 496 pairs of the table``"""
+    """In words: ``p = 0.034``, or in the table ``p = 0.034 adjusted for the 496 pairs of the table``."""
     table = found.in_table
     return f"{p_value(table.adjusted)} adjusted for {table.family}" if table else p_value(apart.p)
 
@@ -274,8 +293,8 @@ def _verdict(found: Comparison, apart: Difference) -> str:
         return f"{a.name} has the {better} {label}: {means} ({apart_text(apart)}), {sure}"
     alike = f"these seeds cannot tell {a.name} and {b.name} apart by {label} ({sure})"
     if found.more_seeds is None:
-        return f"{alike}; even {MANY} seeds each would hardly do: call it a tie"
-    seeds = f"about {found.more_seeds} more seed{'s' * (found.more_seeds != 1)} each"
+        return f"{alike}; even {MOST_SEEDS} seeds each would hardly do: call it a tie"
+    seeds = f"about {plural(found.more_seeds, 'more seed')} each"
     return f"{alike}; {seeds} would, with a chance of 80 %, if the difference is as large as it looks"
 
 
@@ -290,10 +309,10 @@ def _untested(found: Comparison, rows: tuple[Row, Row]) -> str:
     return f"not tested, as {told} failed or collapsed: {medians}{where}"
 
 
-def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
+def _unlike(one: Contender, other: Contender) -> list[str]:
     """How the two rows differ beyond their names, and what they lack."""
     notes = []
-    for row, name in zip(rows, names, strict=True):
+    for row, name in (one, other):
         if row.failures:
             notes.append(f"{name}: {row.verdict}; what is said of it concerns the runs with a score")
         if row.missing:
@@ -310,9 +329,9 @@ def _unlike(rows: tuple[Row, Row], names: tuple[str, str]) -> list[str]:
             for edit in row.edits
         ]
     for what, of in SURROUNDINGS.items():
-        one, other = (sorted({of(record.environment) for record in row.records}) for row in rows)
-        if one != other:
-            notes.append(f"they differ in {what}: {', '.join(one)} and {', '.join(other)}")
+        ours, theirs = (sorted({of(record.environment) for record in side.row.records}) for side in (one, other))
+        if ours != theirs:
+            notes.append(f"they differ in {what}: {', '.join(ours)} and {', '.join(theirs)}")
     return notes
 
 

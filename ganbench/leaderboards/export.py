@@ -73,8 +73,11 @@ def _parts(row: Row, name: str) -> dict[str, float | int | None]:
 
 
 def _summary(row: Row, summary: Summary | None) -> dict[str, float | int | None]:
-    """``centre`` with ``low`` and ``high`` is on the scale of the test (the geometric mean where logarithms are
-    compared), and absent where a seed failed or collapsed; ``sd`` is that of the plain values."""
+    """A score over seeds as plain values, one for each part of its name.
+
+    ``centre`` with ``low`` and ``high`` is on the scale of the test (the geometric mean where logarithms are compared),
+    and absent where a seed failed or collapsed; ``sd`` is that of the plain values.
+    """
     parts: dict[str, Any] = {part: getattr(summary, part, None) for part in ("centre", "sd", "low", "high", "median")}
     parts |= dict.fromkeys(("centre", "low", "high")) if row.trouble else {}
     parts |= {"min": min(summary.values), "max": max(summary.values)} if summary else {"min": None, "max": None}
@@ -93,7 +96,7 @@ def _target_parts(row: Row) -> dict[str, float | int | None]:
 
 
 def _provenance(row: Row, kind: str) -> str:
-    """``ganbench 0.1.0``"""
+    """Where a component comes from: ``ganbench 0.1.0``."""
     parts = (getattr(record, kind) for record in row.records)
     return ", ".join(sorted({f"{part.package} {part.version}" for part in parts if part}))
 

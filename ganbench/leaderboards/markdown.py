@@ -6,25 +6,35 @@ import re
 import shlex
 from collections import Counter
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number, plural
+from ganbench.errors import plural
+from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number
 from ganbench.leaderboards.rows import Part
 from ganbench.leaderboards.table import Table
 from ganbench.plain import plain_line
 
-TOLD: dict[Part, tuple[str, str]] = {
-    "unstable": (
+
+class Section(NamedTuple):
+    """The heading of a part of the table, and what a reader should know about it."""
+
+    title: str
+    told: str
+
+
+SECTIONS: dict[Part, Section] = {
+    "unstable": Section(
         "Rows with a failed or collapsed seed",
         "By the number of such seeds, then by the median. Not tested, not ranked.",
     ),
-    "incomplete": ("Rows that lack seeds", "No rank until every seed has run."),
-    "custom": ("Custom runs", "Made with changed settings: never ranked."),
-    "edited": (
+    "incomplete": Section("Rows that lack seeds", "No rank until every seed has run."),
+    "custom": Section("Custom runs", "Made with changed settings: never ranked."),
+    "edited": Section(
         "Edited runs",
         "Made with code that differs from the known code of its version (see the notes): never ranked.",
     ),
 }
-"""The title of each part below the ranking, and what a reader should know about it."""
+"""The parts below the ranking."""
 
 
 def to_markdown(table: Table) -> str:
@@ -33,9 +43,9 @@ def to_markdown(table: Table) -> str:
     parts = [f"# {_escape(table.name)}", _prose(rule), _rules(table), "## How to read this", _reading(table)]
     ranking = _pipes(table, "ranked") or ("No complete rows yet." if table.rows else "No runs yet.")
     parts += ["## Ranking", ranking]
-    for part, (title, told) in TOLD.items():
+    for part, section in SECTIONS.items():
         if rows := _pipes(table, part):
-            parts += [f"## {title}", told, rows]
+            parts += [f"## {section.title}", section.told, rows]
     parts += ["## Columns", _bullets(footnotes_of(table))]
     if table.failures or table.collapses:
         parts += ["## Failures", _bullets([*table.failures, *table.collapses])]
@@ -101,7 +111,7 @@ def _reproduce(table: Table) -> list[str]:
         return [_command("--arch", "ARCH", "--loss", "LOSS", "--protocol", table.name)]
     first = entries[0]
     tricks = [word for trick in table.tricks(first) for word in ("--trick", trick)]
-    combination = ["--arch", table.part(first, "arch"), "--loss", table.part(first, "loss"), *tricks]
+    combination = ["--arch", table.component(first, "arch"), "--loss", table.component(first, "loss"), *tricks]
     return [
         "One row (every seed; the same machine and versions give the same bits):",
         _command(*combination, "--protocol", table.name),
@@ -122,7 +132,7 @@ def _machines(table: Table) -> list[str]:
             cuda = f", CUDA {where.cuda}, cuDNN {where.cudnn}" if where.cuda else ""
             versions = f"Python {where.python}, torch {where.torch}{cuda}, ganbench {where.ganbench}"
             found[f"{where.machine}; {where.system}; {versions}"] += 1
-    return [f"{machine} ({plural(range(n), 'record')})" for machine, n in sorted(found.items())]
+    return [f"{machine} ({plural(n, 'record')})" for machine, n in sorted(found.items())]
 
 
 def _pipes(table: Table, part: Part) -> str:

@@ -12,8 +12,11 @@ from ganbench.records.record import Component
 
 
 def published_folder(protocol: str) -> Path | None:
-    """The folder of a protocol's published records: ``leaderboards/<protocol>`` here, in the package that provides the
-    protocol, or at the top of the checkout that the package is installed from."""
+    """The folder of a protocol's published records.
+
+    It is ``leaderboards/<protocol>`` here, in the package that provides the protocol, or at the top of the checkout
+    that the package is installed from.
+    """
     folders = [Path("leaderboards", protocol)]
     for source in plugins.of_kind("protocol"):
         if source.name == protocol and source.file is not None:
@@ -21,6 +24,12 @@ def published_folder(protocol: str) -> Path | None:
             checkouts = [folder for folder in package.parents[:2] if (folder / "pyproject.toml").exists()]
             folders += [folder / "leaderboards" / protocol for folder in (package, *checkouts)]
     return next((folder for folder in folders if folder.is_dir()), None)
+
+
+def published_files(protocol: str) -> list[Path]:
+    """The published record files of a protocol, sorted; none if nothing is published."""
+    folder = published_folder(protocol)
+    return sorted(folder.glob("records/*.json")) if folder else []
 
 
 def rules_of(text: str, runs: Path) -> Protocol | None:

@@ -7,17 +7,18 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import RecordError
+from ganbench.leaderboards.admission import newest
 from ganbench.leaderboards.export import to_csv
 from ganbench.leaderboards.html import to_page
 from ganbench.leaderboards.markdown import to_markdown
-from ganbench.leaderboards.published import installed_source, published_folder, rules_of
-from ganbench.leaderboards.rows import entry_of
-from ganbench.leaderboards.selection import newest
+from ganbench.leaderboards.published import installed_source, published_files, published_folder, rules_of
+from ganbench.leaderboards.rows import run_key
 from ganbench.leaderboards.table import Table, build
 from ganbench.records.files import cut, write_atomically
 from ganbench.records.record import FINISHED, Record
@@ -50,28 +51,45 @@ def records_in(folder: Path) -> list[Path]:
     return sorted([*folder.glob("records/*.json"), *folder.glob("*/seed*/record.json")])
 
 
+class Gathered(NamedTuple):
+    """Records of one protocol, made here and published, and an error for each that cannot be read."""
+
+    name: str
+    rules: Protocol | None
+    """None: they are not installed any more."""
+    local: list[Record]
+    published: list[Record]
+    errors: list[RecordError]
+
+
+def gather_records(name: str, rules: Protocol | None, runs: Path, *, published: bool = True) -> Gathered:
+    """The records of a protocol in the folder ``runs``, and the published ones."""
+    name = rules.name if rules else name
+    local, errors = read_all(records_in(runs / name))
+    others, more = read_all(published_files(name) if published else ())
+    return Gathered(name, rules, local, others, [*errors, *more])
+
+
 def gather(
     protocol: str, runs: Path, *, published: bool = True, sort: str = "", metrics: Sequence[str] = ()
 ) -> tuple[Table | None, list[RecordError]]:
-    """The table of a protocol from local and published records, or None if there are no records; and an error for each
-    record that cannot be read.
+    """The table of a protocol from local and published records, or None if there are no records.
+
+    With it comes an error for each record that cannot be read.
 
     Raises:
         GanbenchError: there is no such protocol, or no such column to sort by or to show.
     """
-    rules = rules_of(protocol, runs)
-    name = rules.name if rules else protocol
-    local, errors = read_all(records_in(runs / name))
-    folder = published_folder(name) if published else None
-    others, more = read_all(records_in(folder)) if folder else ([], [])
-    timings, bad = read_timings([*timings_in(runs / name), *(timings_in(folder) if folder else [])])
-    errors = [*errors, *more, *bad]
-    if not local and not others:
+    found = gather_records(protocol, rules_of(protocol, runs), runs, published=published)
+    folder = published_folder(found.name) if published else None
+    timings, bad = read_timings([*timings_in(runs / found.name), *(timings_in(folder) if folder else [])])
+    errors = [*found.errors, *bad]
+    if not found.local and not found.published:
         return None, errors
     table = build(
-        local,
-        rules,
-        published=others,
+        found.local,
+        found.rules,
+        published=found.published,
         installed=installed_source,
         sort=sort,
         metrics=metrics,
@@ -84,8 +102,10 @@ def gather(
 def write_folder(
     records: Iterable[Record], protocol: Protocol, folder: Path, timings: Iterable[Timing] = ()
 ) -> list[str]:
-    """Publish finished records of a protocol, and timings of its rows: ``README.md``, ``table.csv``, ``index.html``,
-    ``records/*.json`` and ``timings/*.json``. What the folder's ``NOTES.md`` says is repeated under the table.
+    """Publish finished records of a protocol, and timings of its rows.
+
+    The folder gets ``README.md``, ``table.csv``, ``index.html``, ``records/*.json`` and ``timings/*.json``. What its
+    ``NOTES.md`` says is repeated under the table.
 
     Records that the folder already has stay, unless a new one of the same entry and seed replaces them.
     Returns the files that were written or removed; each is written whole or not at all.
@@ -96,9 +116,9 @@ def write_folder(
     for leftover in folder.rglob(".*.tmp"):  # of a process that was killed while writing
         leftover.unlink(missing_ok=True)
     new = newest(r for r in records if r.digest == protocol.digest and r.status in FINISHED)
-    replaced = {(entry_of(record), record.seed) for record in new}
+    replaced = {run_key(record) for record in new}
     present = {path: read(path) for path in sorted(folder.glob("records/*.json"))}
-    old = [record for record in present.values() if (entry_of(record), record.seed) not in replaced]
+    old = [record for record in present.values() if run_key(record) not in replaced]
     wanted = {folder / "records" / name: record for name, record in file_names([*new, *old]).items()}
     changed = [path for path, record in wanted.items() if present.get(path) != _stored(record)]
     for path in changed:
@@ -147,7 +167,7 @@ def file_names(records: Iterable[Record]) -> dict[str, Record]:
     taken = Counter(name.lower() for name in plain)
     names = {}
     for name, record in zip(plain, records, strict=True):
-        identity = hashlib.sha256(msgspec.json.encode([entry_of(record), record.seed])).hexdigest()[:8]
+        identity = hashlib.sha256(msgspec.json.encode(run_key(record))).hexdigest()[:8]
         clear = taken[name.lower()] == 1 and len(name.encode()) <= 150
         names[name if clear else f"{cut(name.removesuffix('.json'), 120)}+{identity}.json"] = record
     return names

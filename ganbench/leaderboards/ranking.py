@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from ganbench.leaderboards.rows import AgainstTrivial, Entry, Row
+from ganbench.leaderboards.rows import AgainstTrivial, Row, RowKey
 from ganbench.leaderboards.statistics import ALPHA, Ranking, Summary, holm, on_log_scale, rank, smallest_step, welch
 from ganbench.records.record import Column
 
@@ -42,8 +42,10 @@ def log_columns(rows: Iterable[Row], columns: Mapping[str, Column]) -> frozenset
 
 
 def standing_of(rows: Iterable[Row], column: str, about: Column | None, seeds: Sequence[int]) -> Standing | None:
-    """Ranks for the complete entries of which every seed has a score in the column; None if there are none, the column
-    has no direction, or the protocol has a single seed."""
+    """Ranks for the complete entries of which every seed has a score in the column.
+
+    None if there are no such entries, the column has no direction, or the protocol has a single seed.
+    """
     rivals = tuple(
         row
         for row in rows
@@ -78,9 +80,7 @@ def judged(rows: Sequence[Row], headline: str, column: Column | None, seeds: Seq
     return [row if row.kind == "yardstick" else replace(row, trivial=against[row.key]) for row in rows]
 
 
-def _against(
-    trivial: Row, rows: Sequence[Row], headline: str, column: Column
-) -> dict[tuple[Entry, bool], AgainstTrivial]:
+def _against(trivial: Row, rows: Sequence[Row], headline: str, column: Column) -> dict[RowKey, AgainstTrivial]:
     """Every row against a yardstick: significantly better, where it can be tested, else better by the median."""
     name, bar, sign = trivial.entry.yardstick, trivial.scores[headline], sign_of(column)
     trained = [row for row in rows if row.kind != "yardstick"]

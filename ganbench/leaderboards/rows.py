@@ -12,15 +12,29 @@ from typing import Literal, NamedTuple
 
 from ganbench.contracts.executor import UNPACKAGED, entry_name
 from ganbench.contracts.metric import Goal
-from ganbench.leaderboards.statistics import Range, Summary, pooled_sd, summarise
+from ganbench.leaderboards.statistics import RankRange, Summary, pooled_sd, summarise
 from ganbench.records.collapse import Collapse, collapses_of
 from ganbench.records.record import FINISHED, Column, Look, Record
 from ganbench.records.timing import Timing
 
-Kind = Literal["entry", "custom", "edited", "yardstick"]
+RowKind = Literal["entry", "custom", "edited", "yardstick"]
 Part = Literal["ranked", "unstable", "incomplete", "custom", "edited"]
 PARTS: tuple[Part, ...] = ("ranked", "unstable", "incomplete", "custom", "edited")
 """The parts of a table, in their order. Yardsticks stand among the ranked rows, without a rank."""
+
+
+class ChangedSetting(NamedTuple):
+    """A setting that the user changed, and its value as text."""
+
+    name: str
+    value: str
+
+
+class TrickUsed(NamedTuple):
+    """A trick, with the parameters it was named with, and the package that provides it."""
+
+    name: str
+    package: str
 
 
 class Entry(NamedTuple):
@@ -31,20 +45,19 @@ class Entry(NamedTuple):
     loss: str
     arch_package: str
     loss_package: str
-    changes: tuple[tuple[str, str], ...]
-    tricks: tuple[tuple[str, str], ...] = ()
-    """(name, package)"""
+    changes: tuple[ChangedSetting, ...]
+    tricks: tuple[TrickUsed, ...] = ()
 
     @property
     def custom(self) -> bool:
         """Whether the user changed a setting, or handed over an object that no package provides."""
-        packages = (self.arch_package, self.loss_package, *(package for _, package in self.tricks))
+        packages = (self.arch_package, self.loss_package, *(trick.package for trick in self.tricks))
         return bool(self.changes) or UNPACKAGED in packages
 
     @property
     def name(self) -> str:
         """``dcgan+wgan-gp``, with tricks and changes, or a yardstick's name."""
-        parts = [self.arch, self.loss, *(name for name, _ in self.tricks)]
+        parts = [self.arch, self.loss, *(trick.name for trick in self.tricks)]
         return self.yardstick or entry_name(parts, dict(self.changes))
 
 
@@ -59,9 +72,28 @@ def entry_of(record: Record) -> Entry:
         loss.name if loss else "?",
         arch.package if arch else "?",
         loss.package if loss else "?",
-        tuple(sorted(record.changes.items())),
-        tuple((trick.name, trick.package) for trick in record.tricks),
+        tuple(ChangedSetting(*change) for change in sorted(record.changes.items())),
+        tuple(TrickUsed(trick.name, trick.package) for trick in record.tricks),
     )
+
+
+class RunKey(NamedTuple):
+    """Which run a record is of."""
+
+    entry: Entry
+    seed: int
+
+
+def run_key(record: Record) -> RunKey:
+    """The run a record is of: its row and its seed."""
+    return RunKey(entry_of(record), record.seed)
+
+
+class RowKey(NamedTuple):
+    """What is unique in a table: an entry can have a published row, and one made ``here``."""
+
+    entry: Entry
+    here: bool
 
 
 class Edit(NamedTuple):
@@ -76,7 +108,7 @@ class Edit(NamedTuple):
     whose: str
 
 
-class BestSoFar(NamedTuple):
+class BestScore(NamedTuple):
     """The headline of the best generators during training, and the median kimg at which they occurred."""
 
     score: Summary
@@ -84,9 +116,11 @@ class BestSoFar(NamedTuple):
 
 
 class Reached(NamedTuple):
-    """When the headline's target was first met: medians over seeds, in which a seed that never met it counts as
-    infinite. ``seconds`` are CPU seconds (see ``own_speed``), None where the seeds ran on several machines or records
-    do not say; ``hits`` of ``runs`` met it."""
+    """When the headline's target was first met: medians over seeds.
+
+    A seed that never met it counts as infinite; ``hits`` of ``runs`` met it. ``seconds`` are CPU seconds (see
+    ``own_speed``), None where the seeds ran on several machines or records do not say.
+    """
 
     kimg: float
     seconds: float | None
@@ -95,8 +129,11 @@ class Reached(NamedTuple):
 
 
 class AgainstTrivial(NamedTuple):
-    """A row against the trivial yardstick ``name``: whether it beats it, and the p-value of their difference, adjusted
-    for all ``tests`` of this kind in the table (None: not tested, so medians decide)."""
+    """A row against the trivial yardstick ``name``: whether it beats it.
+
+    ``p`` is the p-value of their difference, adjusted for all ``tests`` of this kind in the table (None: not tested, so
+    medians decide).
+    """
 
     name: str
     beaten: bool
@@ -119,12 +156,12 @@ class Row:
     scores: Mapping[str, Summary] = field(default_factory=dict)
     costs: Mapping[str, float] = field(default_factory=dict)
     machines: tuple[str, ...] = ()
-    best: BestSoFar | None = None
+    best: BestScore | None = None
     reached: Reached | None = None
     edits: tuple[Edit, ...] = ()
     unscored: tuple[int, ...] = ()
     """The seeds of successful runs without a score in the headline."""
-    rank: Range | None = None
+    rank: RankRange | None = None
     trivial: AgainstTrivial | None = None
     """How the row fares against the trivial yardstick; None if the table has none."""
     here: bool = False
@@ -132,15 +169,16 @@ class Row:
     """How fast the row is, timed alone; None unless the whole table is shown by timings."""
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> RowKind:
+        """An entry, a custom or edited run, or a yardstick; only entries are ranked."""
         if self.entry.yardstick:
             return "yardstick"
         return "custom" if self.entry.custom else "edited" if self.edits else "entry"
 
     @property
-    def key(self) -> tuple[Entry, bool]:
-        """Unique in a table: an entry can have a published row and one made here."""
-        return self.entry, self.here
+    def key(self) -> RowKey:
+        """What no other row of a table has."""
+        return RowKey(self.entry, self.here)
 
     @cached_property
     def well(self) -> tuple[Record, ...]:
@@ -149,6 +187,7 @@ class Row:
 
     @cached_property
     def failures(self) -> tuple[Record, ...]:
+        """The other finished runs."""
         return tuple(record for record in self.records if record.status != "ok")
 
     @cached_property
@@ -167,6 +206,7 @@ class Row:
 
     @property
     def ok(self) -> int:
+        """How many runs were successful."""
         return len(self.well)
 
     @property
@@ -198,7 +238,7 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """``5/5``, ``3/5, 2 diverged``, ``2/5, 1 collapsed, 2 missing``"""
+        """How many seeds went well, and what became of the others: ``5/5``, ``2/5, 1 collapsed, 2 missing``."""
         wrong = Counter(record.status for record in self.failures)
         reasons = [f"{len(self.collapses)} collapsed"] if self.collapses else []
         reasons += [f"{count} {status}" for status, count in sorted(wrong.items())]
@@ -220,8 +260,11 @@ class _Cost(NamedTuple):
 
 
 def own_speed(record: Record) -> float:
-    """Real images shown to D per second of the run's own CPU time; where another device computes, of wall time if no
-    other run of the same command ran beside it. 0 where neither is known. Wall time in company is no measurement."""
+    """Real images shown to D per second of the run's own CPU time.
+
+    Where another device computes, it is per second of wall time, if no other run of the same command ran beside it:
+    wall time in company is no measurement. 0 where neither is known.
+    """
     elsewhere = not record.speed.train_cpu and record.cost.train_cpu_seconds > 0
     if elsewhere or record.environment.cuda:
         return record.speed.train if record.environment.workers == 1 else 0.0
@@ -241,9 +284,12 @@ COSTS: dict[str, _Cost] = {
 and so on."""
 
 
-class Rules(NamedTuple):
-    """What a row is summarised by: the table's columns, headline and seeds, the headline's target, and the columns that
-    are averaged on the log scale."""
+class SummaryRules(NamedTuple):
+    """What a row is summarised by.
+
+    These are the table's columns, headline and seeds, the headline's target, and the columns that are averaged on the
+    log scale.
+    """
 
     columns: Mapping[str, Column]
     headline: str
@@ -252,31 +298,31 @@ class Rules(NamedTuple):
     logs: frozenset[str] = frozenset()
 
 
-def make_row(entry: Entry, records: Iterable[Record], rules: Rules, edits: Iterable[Edit], here: bool) -> Row:
+def make_row(key: RowKey, records: Iterable[Record], rules: SummaryRules, edits: Iterable[Edit]) -> Row:
     """Group the records of one entry; ``summarised`` adds its scores, once the scales of the columns are known."""
     finished = tuple(sorted((r for r in records if r.status in FINISHED), key=lambda r: r.seed))
     there = {record.seed for record in finished}
     well = [record for record in finished if record.status == "ok"]
     machines = tuple(sorted({record.environment.machine for record in finished}))
     return Row(
-        entry,
+        key.entry,
         finished,
-        missing=() if entry.yardstick else tuple(seed for seed in rules.seeds if seed not in there),
+        missing=() if key.entry.yardstick else tuple(seed for seed in rules.seeds if seed not in there),
         costs=_costs(well or finished, len(machines) == 1),
         machines=machines,
         reached=_reached(finished, rules, len(machines) == 1),
         edits=tuple(edits),
-        here=here,
+        here=key.here,
         unscored=tuple(record.seed for record in well if rules.headline not in record.scores),
     )
 
 
-def summarised(row: Row, rules: Rules) -> Row:
+def summarised(row: Row, rules: SummaryRules) -> Row:
     """The row with its scores, each on the scale of its column."""
     return replace(row, scores=_scores(row.well, rules), best=_best(row.well, rules))
 
 
-def _scores(well: Sequence[Record], rules: Rules) -> dict[str, Summary]:
+def _scores(well: Sequence[Record], rules: SummaryRules) -> dict[str, Summary]:
     scores = {}
     for name, column in rules.columns.items():
         values = [record.scores[name] for record in well if name in record.scores]
@@ -294,7 +340,7 @@ def _costs(records: Iterable[Record], one_machine: bool) -> dict[str, float]:
     }
 
 
-def _best(well: Iterable[Record], rules: Rules) -> BestSoFar | None:
+def _best(well: Iterable[Record], rules: SummaryRules) -> BestScore | None:
     """None if no record kept its best generator's headline."""
     found = [record.best for record in well if record.best and rules.headline in record.best.scores]
     column = rules.columns.get(rules.headline)
@@ -302,10 +348,10 @@ def _best(well: Iterable[Record], rules: Rules) -> BestSoFar | None:
         return None
     values = [best.scores[rules.headline] for best in found]
     score = summarise(values, column.low, column.high, rules.headline in rules.logs)
-    return BestSoFar(score, median(best.kimg for best in found))
+    return BestScore(score, median(best.kimg for best in found))
 
 
-def _reached(finished: Sequence[Record], rules: Rules, one_machine: bool) -> Reached | None:
+def _reached(finished: Sequence[Record], rules: SummaryRules, one_machine: bool) -> Reached | None:
     """A failed run has not met the target. None if a successful run kept no curve (an old record)."""
     column = rules.columns.get(rules.headline)
     trained = [record for record in finished if not record.yardstick]

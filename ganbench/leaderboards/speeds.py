@@ -6,13 +6,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from ganbench.leaderboards.rows import Entry, Row
+from ganbench.leaderboards.rows import Entry, Row, TrickUsed
 from ganbench.records.timing import Timing
 
 
 def with_timings(rows: Sequence[Row], timings: Iterable[Timing], digest: str) -> list[Row]:
-    """The rows with their timings, if one machine has timed all of them that are entries and lack no seed; of several
-    machines, the one that was used last. Timings of other rules or of other code than the records' count for nothing.
+    """The rows with their timings, if one machine has timed all of them that are entries and lack no seed.
+
+    Of several such machines, the one that was used last counts. Timings of other rules or of other code than the
+    records' count for nothing.
     """
     places: dict[Entry, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
@@ -32,7 +34,7 @@ def with_timings(rows: Sequence[Row], timings: Iterable[Timing], digest: str) ->
 
 def _entry_of(timing: Timing) -> Entry:
     arch, loss = timing.arch, timing.loss
-    tricks = tuple((trick.name, trick.package) for trick in timing.tricks)
+    tricks = tuple(TrickUsed(trick.name, trick.package) for trick in timing.tricks)
     return Entry("", arch.name, loss.name, arch.package, loss.package, (), tricks)
 
 

@@ -1,7 +1,7 @@
 """Leaderboards: records -> statistics -> tables, from records and nothing else.
 
 ``build`` sorts records into rows, ranks them, and says what it left out and why. ``rows.py`` summarises one row, and
-``selection.py`` decides which records count. ``terminal.py``, ``markdown.py``, ``export.py`` and ``html.py`` write a
+``admission.py`` decides which records count. ``terminal.py``, ``markdown.py``, ``export.py`` and ``html.py`` write a
 ``Table``, with the cells of ``cells.py``. ``publishing.py`` keeps folders of records with the tables made from them.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any, Literal
 
@@ -18,38 +17,29 @@ from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.score_name import is_called, short_name
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, meant
+from ganbench.leaderboards.admission import Found, admit, merge
+from ganbench.leaderboards.edits import Installed, References, edits_of, references
+from ganbench.leaderboards.notes import notes_on, one_line
 from ganbench.leaderboards.ranking import Standing, centre_of, judged, log_columns, sign_of, standing_of
 from ganbench.leaderboards.rows import (
     COSTS,
     PARTS,
-    Entry,
-    Kind,
     Part,
     Row,
-    Rules,
+    RowKey,
+    RowKind,
+    SummaryRules,
     entry_of,
     make_row,
     summarised,
-)
-from ganbench.leaderboards.selection import (
-    Found,
-    Installed,
-    References,
-    edits_of,
-    merge,
-    notes_on,
-    one_line,
-    references,
-    select,
 )
 from ganbench.leaderboards.speeds import with_timings
 from ganbench.records.record import Column, Record
 from ganbench.records.timing import Timing
 
-USUAL = ("fid", "is", "modes_covered", "coverage")
-"""Scores shown beside the headline by default."""
-HEADINGS = {"modes_covered": "modes"}
+SHOWN_BY_DEFAULT = 5
+"""Scores shown beside the headline where neither the reader nor the protocol says which."""
 KIMG_TO_TARGET, SECONDS_TO_TARGET = "kimg to target", "s to target"
 
 
@@ -77,7 +67,7 @@ class Table:
     logs: frozenset[str] = frozenset()
     sorted_by: str = ""
 
-    def block(self, kind: Kind) -> list[Row]:
+    def block(self, kind: RowKind) -> list[Row]:
         """The rows of one kind."""
         return [row for row in self.rows if row.kind == kind]
 
@@ -146,7 +136,7 @@ class Table:
 
     @property
     def failures(self) -> list[str]:
-        """``dcgan+wgan: 2/5 diverged: d_loss is not finite at iteration 120``"""
+        """A sentence for each row and status: ``dcgan+wgan: 2/5 diverged: d_loss is not finite at iteration 120``."""
         sentences = []
         for row in self.rows:
             for status in sorted({record.status for record in row.failures}):
@@ -174,14 +164,14 @@ class Table:
         """A row's name in a sentence."""
         if row.entry.yardstick:
             return row.entry.yardstick
-        parts = [self.part(row, "arch"), self.part(row, "loss"), *self.tricks(row)]
+        parts = [self.component(row, "arch"), self.component(row, "loss"), *self.tricks(row)]
         return entry_name(parts, dict(row.entry.changes))
 
     def tricks(self, row: Row) -> list[str]:
         """The row's tricks, with the package in front where several packages have one of that name."""
         return [self._told_apart("trick", name, package) for name, package in row.entry.tricks]
 
-    def part(self, row: Row, kind: Literal["arch", "loss"]) -> str:
+    def component(self, row: Row, kind: Literal["arch", "loss"]) -> str:
         """The row's arch or loss, with its package in front where several packages have one of that name."""
         return self._told_apart(kind, getattr(row.entry, kind), getattr(row.entry, f"{kind}_package"))
 
@@ -221,7 +211,7 @@ def build(
         known: published records that are not shown, but provide the published source of components.
         installed: returns the source of an installed plugin; rows made here from other source are marked *edited*.
         sort: a column to sort by, ``fid`` or ``images/s``; if empty, the headline.
-        metrics: score columns to show beside the headline instead of the usual ones.
+        metrics: score columns to show beside the headline, in place of the protocol's.
         remarks: sentences of the published folder on what its records cannot tell.
         timings: of rows timed alone; they make the speed columns if one machine covers the table's rows.
 
@@ -229,7 +219,7 @@ def build(
         GanbenchError: no such column, or there is neither a record nor a protocol.
     """
     pool = [Found(record, published is not None) for record in records]
-    found, left_out = select([*pool, *(Found(record, False) for record in published or ())], protocol)
+    found, left_out = admit([*pool, *(Found(record, False) for record in published or ())], protocol)
     if not found and protocol is None:
         raise GanbenchError("there are no records to build a table from", "run something first: ganbench run --help")
     kept = [one.record for one in found]
@@ -237,7 +227,7 @@ def build(
     wanted = protocol.evaluation.headline if protocol else kept[0].headline
     headline = next((name for name in columns if is_called(name, wanted)), wanted)
     seeds = protocol.seeds if protocol else tuple(sorted({r.seed for r in kept if not r.yardstick}))
-    rules = Rules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
+    rules = SummaryRules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
     sources = references([*found, *(Found(record, False) for record in known)], installed)
     rows, beside = merge(_rows(found, rules, sources))
     logs = log_columns(rows, columns)
@@ -261,13 +251,11 @@ def build(
     return _sorted(table, sort or headline)
 
 
-def _rows(found: Sequence[Found], rules: Rules, sources: References) -> list[Row]:
-    groups: dict[tuple[Entry, bool], list[Record]] = {}
+def _rows(found: Sequence[Found], rules: SummaryRules, sources: References) -> list[Row]:
+    groups: dict[RowKey, list[Record]] = {}
     for one in found:
-        groups.setdefault((entry_of(one.record), one.here), []).append(one.record)
-    return [
-        make_row(entry, group, rules, edits_of(group, sources), here) for (entry, here), group in sorted(groups.items())
-    ]
+        groups.setdefault(RowKey(entry_of(one.record), one.here), []).append(one.record)
+    return [make_row(key, group, rules, edits_of(group, sources)) for key, group in sorted(groups.items())]
 
 
 def _columns(records: Sequence[Record]) -> dict[str, Column]:
@@ -280,36 +268,37 @@ def _columns(records: Sequence[Record]) -> dict[str, Column]:
 
 
 def _shown(columns: Mapping[str, Column], headline: str, metrics: Sequence[str], named: Sequence[str]) -> list[str]:
-    """Score columns beside the headline: those chosen, else those the protocol names, else the usual or first few."""
+    """Score columns beside the headline: those chosen, else those the protocol names, else the first few."""
     if metrics:
         chosen = [name for metric in metrics for name in _resolve(columns, metric)]
+    elif named:
+        chosen = [name for column in named for name in columns if is_called(name, column)]
     else:
-        chosen = [name for usual in named or USUAL for name in columns if is_called(name, usual)]
-        if not named and not {"fid", "is"} & {short_name(name) for name in columns}:
-            chosen = [name for name, column in columns.items() if column.goal != "info"][:5]
+        chosen = [name for name, column in columns.items() if column.goal != "info" and name != headline][
+            :SHOWN_BY_DEFAULT
+        ]
     return [name for name in dict.fromkeys(chosen) if name != headline]
 
 
 def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = ()) -> list[str]:
-    """Columns called ``asked``, in full, in short, or as their heading.
+    """Columns called ``asked``, in full or in short.
 
     Raises:
         GanbenchError: there is none.
     """
-    found = [n for n in columns if asked == n] or [
-        n for n in columns if asked in (short_name(n), HEADINGS.get(short_name(n)))
-    ]
-    if found:
+    if found := [n for n in columns if asked == n] or [n for n in columns if asked == short_name(n)]:
         return found
     known = list(dict.fromkeys([*map(short_name, columns), *others]))
-    close = get_close_matches(asked, known, 1, 0.5)
-    meant = f" - did you mean '{close[0]}'?" if close else ""
-    raise GanbenchError(f"no column called '{asked}'{meant}", f"columns: {', '.join(known) or 'none'}")
+    said = f"no column called '{asked}'{meant(asked, known, 0.5)}"
+    raise GanbenchError(said, f"columns: {', '.join(known) or 'none'}")
 
 
 def _sorted(table: Table, by: str) -> Table:
-    """Part by part; rows with failed or collapsed seeds by their number; then by a column, the better before the worse,
-    with the yardsticks in their places."""
+    """The table's rows in order, part by part.
+
+    Rows with failed or collapsed seeds stand by their number; then a column decides, the better before the worse, with
+    the yardsticks in their places.
+    """
     value, usual = _sort_value(table, by), _sort_value(table, table.headline)
 
     def key(row: Row) -> tuple[Any, ...]:
@@ -317,7 +306,7 @@ def _sorted(table: Table, by: str) -> Table:
         trouble = row.trouble if row.part == "unstable" else 0
         return PARTS.index(row.part), trouble, place is None, place or (), otherwise is None, otherwise or ()
 
-    named = [name for name in table.columns if by in (name, short_name(name), HEADINGS.get(short_name(name)))]
+    named = [name for name in table.columns if is_called(name, by)]
     # ties stay in the order of the headline, then of names
     return replace(table, rows=tuple(sorted(table.rows, key=key)), sorted_by=named[0] if named else by)
 

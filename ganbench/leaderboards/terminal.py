@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
+from ganbench.errors import plural
 from ganbench.leaderboards.cells import (
     EVALUATION_SD,
     SEED_SD,
@@ -14,7 +15,6 @@ from ganbench.leaderboards.cells import (
     footnotes_of,
     headings_of,
     is_number,
-    plural,
 )
 from ganbench.leaderboards.rows import PARTS
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
@@ -59,7 +59,7 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
     if dropped:
         gone = [text for key, text in headings.items() if key in dropped]
         notes.append(f"not shown for lack of width: {', '.join(gone)}")
-    title = Text(plain_line(f"{table.name}, {plural(table.seeds, 'seed')}, digest {table.digest}"))
+    title = Text(plain_line(f"{table.name}, {plural(len(table.seeds), 'seed')}, digest {table.digest}"))
     caption = Text("\n".join(map(plain_line, notes)))
     shown = RichTable(title=title, caption=caption, title_justify="left", caption_justify="left")
     shown.box, shown.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
@@ -85,7 +85,7 @@ def _narrowest(table: Table, key: Key, heading: str, cells: Iterable[Mapping[Key
     texts = [heading, *(cell.get(key, "") for cell in cells)]
     if key == "loss":
         changes = [word for text in texts for word in text.split()]
-        texts = [heading, *(table.part(row, "loss") for row in table.rows), *changes]
+        texts = [heading, *(table.component(row, "loss") for row in table.rows), *changes]
     if key == "ok":
         texts = [word for text in texts for word in text.split()]
     longest = max(map(len, texts), default=0)
@@ -93,8 +93,10 @@ def _narrowest(table: Table, key: Key, heading: str, cells: Iterable[Mapping[Key
 
 
 def _too_many(widths: Mapping[Key, int], width: int | None, table: Table) -> list[Key]:
-    """Columns to drop so that the others fit, the least telling first; what the user chose or sorted by goes last, and
-    arch, loss, headline and ok always stay."""
+    """Columns to drop so that the others fit, the least telling first.
+
+    What the user chose or sorted by goes last, and arch, loss, headline and ok always stay.
+    """
     scores = [key for key in widths if isinstance(key, ScoreOf)][:0:-1]
     extras = [key for key in (SECONDS_TO_TARGET, KIMG_TO_TARGET, table.best_label) if key in widths]
     noises = [key for key in (EVALUATION_SD, SEED_SD) if key in widths]

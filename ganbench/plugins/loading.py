@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import chdir
 from dataclasses import replace
-from difflib import get_close_matches
 from functools import cache
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ import pluggy
 
 import ganbench
 from ganbench._version import __version__
-from ganbench.errors import GanbenchError, PluginError, PluginWarning, blaming, told
+from ganbench.errors import GanbenchError, PluginError, PluginWarning, blaming, closest, told
 from ganbench.plugins import hookspecs
 from ganbench.plugins.hookspecs import API_VERSION
 from ganbench.plugins.source import API_VARIABLE, Source, header_of
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from ganbench.plugins.source import Source
 
 OURS = f"ganbench {__version__} (plugin API {API_VERSION})"
-PREFIX = "ganbench_"
+HOOK_PREFIX = "ganbench_"
 UPGRADE = "pip install -U ganbench"
 
 
@@ -101,7 +100,7 @@ def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManag
         implemented.append(hook)
         caller = getattr(manager.hook, hook, None)
         if caller is None:
-            known = [name for name in vars(manager.hook) if name.startswith(PREFIX)]
+            known = [name for name in vars(manager.hook) if name.startswith(HOOK_PREFIX)]
             said = f"unknown hook '{hook}'"
             raise _newer_or_misspelt(source, said, f"hooks of {OURS}", hook, known)
         for name, parameter in inspect.signature(getattr(module, attribute)).parameters.items():
@@ -118,11 +117,10 @@ def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManag
 
 
 def _newer_or_misspelt(source: Source, said: str, what: str, name: str, known: Sequence[str]) -> PluginError:
-    tails = {other.removeprefix(PREFIX): other for other in known}  # a prefix that all share is no likeness
-    close = get_close_matches(name.removeprefix(PREFIX), tails, 1, 0.6)
-    if close:
+    tails = {other.removeprefix(HOOK_PREFIX): other for other in known}  # a prefix that all share is no likeness
+    if close := closest(name.removeprefix(HOOK_PREFIX), tails):
         return PluginError(
-            f"{source} cannot be used: {said} - did you mean '{tails[close[0]]}'?", f"{what}: {', '.join(known)}"
+            f"{source} cannot be used: {said} - did you mean '{tails[close]}'?", f"{what}: {', '.join(known)}"
         )
     return PluginError(
         f"{source} cannot be used: it was built for a newer ganbench or misspells a name ({said})",

@@ -46,8 +46,10 @@ def announced() -> list[Source]:
 
 @cache
 def installed() -> tuple[Source, ...]:
-    """The components that may be used: those of the packages that ``GANBENCH_PLUGINS`` names, or all if it is empty.
-    Scanned once per process."""
+    """The components that may be used, scanned once per process.
+
+    They are those of the packages that ``GANBENCH_PLUGINS`` names, or all if it is empty.
+    """
     admitted = {canonical(name) for name in allow_list()}
     return tuple(s for s in announced() if not admitted or canonical(s.package) in admitted)
 

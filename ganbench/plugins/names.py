@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
 from ganbench import plugins
 from ganbench.contracts.executor import UNPACKAGED
-from ganbench.errors import GanbenchError, PluginError
+from ganbench.errors import GanbenchError, PluginError, closest
 from ganbench.plugins.metadata import ALLOW_LIST, allow_list, announced, canonical, of_kind
 from ganbench.plugins.source import Source
 
@@ -55,8 +54,9 @@ def _handed_over(kind: str, name: str) -> Source:
 
 
 def find_for(protocol: str, kind: str, text: str) -> Source:
-    """Resolve a name that a protocol mentions. If several packages provide it, the protocol's own package wins: other
-    installed packages must not break a protocol.
+    """Resolve a name that a protocol mentions.
+
+    If several packages provide it, the protocol's own package wins: other installed packages must not break a protocol.
 
     Raises:
         PluginError: as ``find``.
@@ -90,8 +90,8 @@ def _not_found(kind: str, text: str, known: Sequence[Source]) -> PluginError:
             why = f"{ALLOW_LIST} admits only {', '.join(allow_list())}"
             return PluginError(f"{source} is kept out: {why}", f"add {source.package} to {ALLOW_LIST}")
     head, colon, tail = text.partition(":")
-    close = get_close_matches(head, [s.name for s in known], 1, 0.75 if tail else 0.5)
-    meant = f" - did you mean '{close[0] + colon + tail}'?" if close else ""
+    close = closest(head, [s.name for s in known], 0.75 if tail else 0.5)
+    meant = f" - did you mean '{close}{colon}{tail}'?" if close else ""
     by_package: dict[str, list[str]] = {}
     for source in known:
         by_package.setdefault(f"{source.package} {source.version}", []).append(source.name)

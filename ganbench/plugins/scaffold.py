@@ -18,7 +18,7 @@ from ganbench.plugins.hookspecs import KINDS
 
 COMMON = ("pyproject.toml", "README.md", ".gitignore", ".github/workflows/test.yml", "ganbench_example/__init__.py")
 OF_KIND = ("ganbench_example/{kind}.py", "tests/test_{kind}.py")
-PREFIX = "ganbench-"
+NAME_PREFIX = "ganbench-"
 THROUGH_A_PROTOCOL = frozenset({"metric", "dataset", "extractor"})
 """Kinds that a run takes only from its protocol; they come with one, or nothing could be run."""
 
@@ -43,7 +43,7 @@ def names(text: str) -> Names:
         PluginError: it is not a valid package name.
     """
     distribution = plugins.canonical(text)
-    component = distribution.removeprefix(PREFIX)
+    component = distribution.removeprefix(NAME_PREFIX)
     package = distribution.replace("-", "_")
     if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", distribution):
         raise PluginError(
@@ -175,4 +175,4 @@ def _fitting(lines: Iterable[str], kinds: Collection[str]) -> Iterator[str]:
 
 
 def _another(component: str) -> str:
-    return f"choose another name, for example {PREFIX}{component} or my-{component}"
+    return f"choose another name, for example {NAME_PREFIX}{component} or my-{component}"

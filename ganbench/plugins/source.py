@@ -68,8 +68,9 @@ def _assigned(tree: ast.Module, name: str) -> object:
 
 @cache
 def source_hash(module: str) -> str:
-    """The hash of a module and of what it imports from its own top-level package; tells an edited plugin from a
-    published one.
+    """The hash of a module and of what it imports from its own top-level package.
+
+    It tells an edited plugin from a published one.
 
     It is over the syntax trees, without what cannot change a result (see ``digest_of``). Python 3.11 to 3.14 agree
     on it.
@@ -176,6 +177,8 @@ class Source:
 
     @property
     def source_hash(self) -> str:
-        """The hash of the module and of what it imports from its own package, ``ast1:0123456789ab``; tells an edited
-        plugin from a published one. Comments, docstrings and formatting do not count."""
+        """The hash of the module and of what it imports from its own package, ``ast1:0123456789ab``.
+
+        It tells an edited plugin from a published one. Comments, docstrings and formatting do not count.
+        """
         return source_hash(self.module)

@@ -73,6 +73,7 @@ def sha256(lines: Iterable[str]) -> str:
 
 
 def of_tree(tree: ast.Module, package: str) -> Digest:
+    """The hash of a syntax tree of a package, as in ``digest_of``."""
     return Digest(TREE, sha256(_written(tree, by_name=package != CORE)))
 
 
@@ -122,8 +123,10 @@ def _written(tree: ast.AST, by_name: bool) -> list[str]:
 
 
 def _plain(value: object) -> str:
-    """A name or a constant: in ASCII, because Pythons differ in the characters that ``repr`` shows, and integers in
-    hexadecimal, because Python refuses to write long ones in decimal."""
+    """A name or a constant in ASCII, integers in hexadecimal.
+
+    Pythons differ in the characters that ``repr`` shows, and refuse to write long integers in decimal.
+    """
     return f"{value:#x}" if type(value) is int else ascii(value)
 
 

@@ -34,13 +34,17 @@ ARCH_ARGUMENTS = ("data", "d_norm", "width", "z_dim", "settings")
 
 @dataclass(frozen=True, order=True)
 class Unpackaged(Source):
-    """A component handed over from Python. ``code`` is the hash of what it is made of: ``ast1:...``, or ``text1:...``
-    if the source of a part cannot be parsed alone, or ``code1:...`` if a part has no source."""
+    """A component handed over from Python.
+
+    ``code`` is the hash of what it is made of: ``ast1:...``, or ``text1:...`` if the source of a part cannot be parsed
+    alone, or ``code1:...`` if a part has no source.
+    """
 
     code: str = ""
 
     @property
     def source_hash(self) -> str:
+        """``code``, in place of a file's hash."""
         return self.code
 
 

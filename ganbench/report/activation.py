@@ -6,7 +6,6 @@ ascent on the input to raise the unit's activation, with the input kept at the n
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Batch, Dataset, Split, quantise
 from ganbench.device.untouched import device_of, untouched
-from ganbench.errors import GanbenchError
+from ganbench.errors import GanbenchError, meant
 from ganbench.report.latent import batch_of, conditions, made_of, refuse_translators
 
 Who = Literal["G", "D"]
@@ -232,9 +231,8 @@ class Probe:
     def _check(self, layer: str, units: Sequence[int]) -> None:
         known = self.layers
         if layer not in known:
-            close = difflib.get_close_matches(layer, known, 1, 0.3)
-            meant = f" - did you mean '{close[0]}'?" if close else ""
-            raise GanbenchError(f"{self.who} has no layer '{layer}'{meant}", "`ganbench latent layers` lists them")
+            said = f"{self.who} has no layer '{layer}'{meant(layer, known, 0.3)}"
+            raise GanbenchError(said, "`ganbench latent layers` lists them")
         for unit in units:
             if not 0 <= unit < known[layer].units:
                 raise GanbenchError(f"'{layer}' has no unit {unit}", f"its units are 0 to {known[layer].units - 1}")

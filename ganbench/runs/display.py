@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from importlib.util import find_spec
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, assert_never
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 LOSSES = {"d_loss": "D", "g_loss": "G"}
 WIDE_ENOUGH = 60
+MORE_SCORES = 2
+"""How many of the scores that the protocol shows are printed beside the headline at the end of a run."""
 
 
 def make_display(console: Console, plan: Plan, quiet: bool) -> Display:
@@ -69,7 +72,8 @@ class PlainDisplay(Display):
     """One line at the start, at quarters and at the end of every run."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
-        self.console, self.headline = console, plan.protocol.evaluation.headline
+        evaluation = plan.protocol.evaluation
+        self.console, self.columns = console, (evaluation.headline, *evaluation.shown[:MORE_SCORES])
         self.quarter: dict[str, int] = {}
         self.began: dict[str, float] = {}
         self.yardsticks = {job.key for job in plan.jobs if job.yardstick}
@@ -91,7 +95,7 @@ class PlainDisplay(Display):
             case Done():
                 if event.key not in self.yardsticks or event.status != "ok":
                     seconds = time.monotonic() - self.began.get(event.key, time.monotonic())
-                    self.say(_closing(event, self.headline, seconds))
+                    self.say(_closing(event, self.columns, seconds))
             case Picture() | Judging() | Fits() | Refused() | Stopping():
                 pass
             case _:
@@ -204,12 +208,11 @@ def _repeated(runs: int) -> str:
     return f"{runs} run{'s are' if runs > 1 else ' is'} repeated" if runs else "yardsticks are scored again"
 
 
-def _closing(event: Done, headline: str, seconds: float) -> str:
+def _closing(event: Done, columns: Sequence[str], seconds: float) -> str:
     if event.status != "ok":
         return f"{event.key}: {event.status}: {event.reason}"
     scores = {short_name(name): value for name, value in event.scores.items()}
-    shown = [headline, *(name for name in ("modes_covered", "coverage") if name != headline)]
-    text = ", ".join(f"{name} {scores[name]:.4g}" for name in shown if name in scores)
+    text = ", ".join(f"{name} {scores[name]:.4g}" for name in columns if name in scores)
     return f"{event.key}: {text} ({seconds:.0f} s)"
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ganbench.leaderboards.published import published_folder
+from ganbench.leaderboards.admission import judged_by, newest
+from ganbench.leaderboards.published import published_files
 from ganbench.leaderboards.rows import entry_of
-from ganbench.leaderboards.selection import judgement, newest
 from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read_all
 
@@ -24,10 +24,9 @@ def other_seeds(file: Path, record: Record) -> list[Record]:
     """
     folder = file.absolute().parent
     near = _fitting([*folder.glob("*.json"), *folder.parent.glob("seed*/record.json")], record)
-    published = published_folder(record.protocol)
-    if _successful(near) >= ENOUGH or published is None:
+    if _successful(near) >= ENOUGH:
         return near
-    return max(near, _fitting(published.glob("records/*.json"), record), key=_successful)
+    return max(near, _fitting(published_files(record.protocol), record), key=_successful)
 
 
 def _fitting(files: Iterable[Path], record: Record) -> list[Record]:
@@ -41,7 +40,7 @@ def _fits(other: Record, record: Record) -> bool:
         and other.digest == record.digest
         and other.status in FINISHED
         and entry_of(other) == entry_of(record)
-        and judgement(other) == judgement(record)
+        and judged_by(other) == judged_by(record)
     )
 
 

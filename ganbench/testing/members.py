@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Collection, Iterator
-from difflib import get_close_matches
 from typing import Any
 
+from ganbench.errors import closest
 from ganbench.testing.findings import Finding
 
 ALIKE = 0.85
@@ -16,9 +16,10 @@ ALIKE = 0.85
 def misspelt(thing: object, known: Collection[str]) -> Iterator[Finding]:
     """Members whose names differ by a letter or so from the known ones."""
     for name in dir(thing):
-        close = get_close_matches(name, known, 1, ALIKE)
-        if close and name not in known and not name.startswith("_"):
-            yield Finding(f"a member called {name}, which nothing reads", close[0], f"call it {close[0]}")
+        if name in known or name.startswith("_"):
+            continue
+        if close := closest(name, known, ALIKE):
+            yield Finding(f"a member called {name}, which nothing reads", close, f"call it {close}")
 
 
 def changing(thing: object, act: Callable[[], Any]) -> list[str]:

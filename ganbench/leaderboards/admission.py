@@ -1,0 +1,164 @@
+"""Which records share a table, and why the others are left out."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ganbench.contracts.protocol import Protocol
+from ganbench.contracts.score_name import is_called
+from ganbench.errors import listed, plural
+from ganbench.leaderboards.notes import one_line
+from ganbench.leaderboards.rows import Row, RunKey, run_key
+from ganbench.records.record import FINISHED, Record
+
+
+class Found(NamedTuple):
+    """A record, and whether it was made on this machine (not published)."""
+
+    record: Record
+    here: bool
+
+
+def admit(found: Iterable[Found], protocol: Protocol | None) -> tuple[list[Found], list[str]]:
+    """The records that may share a table, sorted, one per entry, seed and origin; and sentences on those left out."""
+    found = list(found)
+    left_out: list[str] = []
+
+    def keep(those: Iterable[Found], total: int, why: str) -> list[Found]:
+        kept = list(those)
+        if len(kept) < total:
+            left_out.append(f"{plural(total - len(kept), 'record')} {why} left out")
+        return kept
+
+    digest = protocol.digest if protocol else _most_common(f.record.digest for f in found)
+    found = keep((f for f in found if f.record.digest == digest), len(found), "of another protocol digest")
+    usual = _most_common(judged_by(f.record) for f in found)
+    fitting = [(f, fitted_to(usual, f.record)) for f in found]
+    for why in dict.fromkeys(fit for _, fit in fitting if isinstance(fit, str)):
+        gone = [f for f, fit in fitting if fit == why]
+        alone = " (`--no-published` shows them)" if all(f.here for f in gone) and len(gone) < len(found) else ""
+        left_out.append(f"{plural(len(gone), 'record')} {why} left out{alone}")
+    found = [f._replace(record=fit) for f, fit in fitting if isinstance(fit, Record)]
+    left_out += _bared(fitting)
+    if protocol:
+        seeds = set(protocol.seeds)
+        inside = (f for f in found if f.record.yardstick or f.record.seed in seeds)
+        found = keep(inside, len(found), "of seeds that the protocol does not have")
+    skipped = {f"{f.record.entry}: skipped: {one_line(f.record.reason)}" for f in found if f.record.status == "skipped"}
+    found = [f for f in found if f.record.status != "skipped"]
+    latest = [Found(r, here) for here in (False, True) for r in newest(f.record for f in found if f.here == here)]
+    found = keep(latest, len(found), "replaced by a newer one of the same entry and seed")
+    return found, left_out + sorted(skipped)
+
+
+def _most_common(values: Iterable[Any]) -> Any:
+    counts = Counter(values)
+    return min(counts, key=lambda value: (-counts[value], value), default=None)
+
+
+class MetricUsed(NamedTuple):
+    """A metric that made scores of a record, and its revision."""
+
+    name: str
+    package: str
+    revision: int
+
+
+class JudgedBy(NamedTuple):
+    """What a record was judged by.
+
+    Scores on other data, in another feature space, or by another revision of a metric are not the same quantity.
+    """
+
+    dataset: str
+    extractor: str
+    metrics: tuple[MetricUsed, ...]
+
+
+def judged_by(record: Record) -> JudgedBy:
+    """What a record was judged by."""
+    metrics = (MetricUsed(name, part.package, max(1, part.revision)) for name, part in record.metrics.items())
+    return JudgedBy(record.dataset_hash, record.extractor, tuple(sorted(metrics)))
+
+
+def fitted_to(judged: JudgedBy, record: Record) -> Record | str:
+    """The record as it may share a table with others, or why it may not.
+
+    Columns of metrics of another revision are left out; if the headline's is among them, the record is.
+    """
+    mine = judged_by(record)
+    if mine == judged:
+        return record
+    if (mine.dataset, mine.extractor) != (judged.dataset, judged.extractor):
+        return "judged on other data or by another extractor"
+    others = {metric.name for metric in {*mine.metrics} ^ {*judged.metrics}}
+    headline = next((c for c in record.columns if is_called(c, record.headline)), None)
+    if any(not column.metric for column in record.columns.values()) or (
+        headline and record.columns[headline].metric in others
+    ):
+        return f"judged by another revision of {listed(sorted(others))}"
+    kept = {name: column for name, column in record.columns.items() if column.metric not in others}
+    return msgspec.structs.replace(
+        record,
+        columns=kept,
+        scores={name: value for name, value in record.scores.items() if name in kept},
+        draws=[{name: value for name, value in draw.items() if name in kept} for draw in record.draws],
+    )
+
+
+def _bared(fitting: Iterable[tuple[Found, Record | str]]) -> list[str]:
+    """A sentence on the columns that were left out of records."""
+    bared: Counter[str] = Counter()
+    for one, fit in fitting:
+        if isinstance(fit, Record):
+            gone = {column.metric for name, column in one.record.columns.items() if name not in fit.columns}
+            bared.update([listed(sorted(gone))] if gone else [])
+    return [
+        f"{plural(n, 'record')} judged by another revision of {which}: its scores left out"
+        for which, n in bared.items()
+    ]
+
+
+def newest(records: Iterable[Record]) -> list[Record]:
+    """One record per entry and seed, sorted by them: a finished one if there is one, then the latest."""
+    by_run: dict[RunKey, list[Record]] = defaultdict(list)
+    for record in records:
+        by_run[run_key(record)].append(record)
+    return [group[0] if len(group) == 1 else max(group, key=_recency) for _, group in sorted(by_run.items())]
+
+
+def _recency(record: Record) -> tuple[bool, str, bytes]:
+    return record.status in FINISHED, record.started, msgspec.json.encode(record)
+
+
+def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
+    """Rows made here beside published ones.
+
+    A row made here takes the published one's place if it is complete and of the same code. Otherwise the published
+    row stays, and the one made here is shown beside it, without a rank. Of two rows of a yardstick, only the fuller one
+    is shown. Returns the rows, and sentences about those shown beside others.
+    """
+    rows = list(rows)
+    twins = {row.key: row for row in rows}
+    kept, notes = [], []
+    for row in rows:
+        twin = twins.get(row.key._replace(here=not row.here))
+        if twin is None or (row.here and _replaces(row, twin)) or (not row.here and not _replaces(twin, row)):
+            kept.append(row)
+        elif row.here and row.records and not row.entry.yardstick:
+            kept.append(row)
+            lacking = f"the runs made here lack {plural(len(row.missing), 'seed')}"
+            if row.missing:
+                notes.append(f"{row.entry.name}: {lacking}; they are shown beside the published row, without a rank")
+    return kept, notes
+
+
+def _replaces(ours: Row, published: Row) -> bool:
+    if ours.entry.yardstick:
+        scored, known = ({name for record in row.records for name in record.columns} for row in (ours, published))
+        return len(ours.records) >= len(published.records) and known <= scored
+    return not ours.missing and not ours.edits

@@ -1,0 +1,98 @@
+"""Which components were edited: their source is not that of the published or the installed version."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from ganbench.leaderboards.admission import Found
+from ganbench.leaderboards.rows import Edit
+from ganbench.records.record import FINISHED, Component, Record
+
+Installed = Callable[[str, Component], str]
+"""``(kind, component) -> source hash`` of the installed plugin of that name, package and version, or ""."""
+
+
+class _Code(NamedTuple):
+    """A version of a component; sources that were ``hashed`` in other ways do not compare."""
+
+    kind: str
+    package: str
+    name: str
+    version: str
+    hashed: str
+
+
+class Reference(NamedTuple):
+    """The known source of a version of a component, and whose it is."""
+
+    source: str
+    whose: str
+
+
+References = dict[_Code, Reference]
+
+
+class _Use(NamedTuple):
+    """A version of a component, as one record used it."""
+
+    found: Found
+    component: Component
+
+
+def _codes(record: Record) -> dict[_Code, Component]:
+    parts = [("arch", record.arch), ("loss", record.loss), *(("trick", trick) for trick in record.tricks)]
+    return {
+        _Code(kind, part.package, part.name, part.version, _hashed_as(part, record)): part
+        for kind, part in parts
+        if part and part.source
+    }
+
+
+def _hashed_as(part: Component, record: Record) -> str:
+    """Format 2 did not state how a hash was computed; since then the hash does."""
+    return part.hash_kind or f"format {record.format}"
+
+
+def references(found: Iterable[Found], installed: Installed | None) -> References:
+    """The known source of each version of a component, and whose it is.
+
+    It is that of the published records, else of the installed plugin, else of most records (on a tie, the earliest).
+    """
+    found = list(found)
+    mixed = any(one.here for one in found)
+    groups: dict[_Code, list[_Use]] = defaultdict(list)
+    for one in found:
+        for code, part in _codes(one.record).items():
+            groups[code].append(_Use(one, part))
+    known: References = {}
+    for code, group in groups.items():
+        published = [use for use in group if not use.found.here]
+        component = group[0].component
+        source = installed(code.kind, component) if installed and not published else ""
+        if source.rpartition(":")[0] != component.hash_kind:
+            source = ""
+        whose = "the installed plugin" if source else "the published one" if published and mixed else "most runs"
+        known[code] = Reference(source or _usual(published or group), whose)
+    return known
+
+
+def _usual(uses: Sequence[_Use]) -> str:
+    counts = Counter(use.component.source for use in uses)
+    first: dict[str, str] = {}
+    for use in uses:
+        source, started = use.component.source, use.found.record.started
+        first[source] = min(started, first.get(source, started))
+    return min(counts, key=lambda source: (-counts[source], first[source], source))
+
+
+def edits_of(records: Iterable[Record], known: References) -> list[Edit]:
+    """The components in which finished runs differ from the known source of the same version."""
+    edits = set()
+    for record in records:
+        for code, part in _codes(record).items():
+            expected, whose = known[code]
+            if record.status in FINISHED and part.source != expected:
+                edits.add(Edit(code.kind, part.name, part.package, part.version, part.source, expected, whose))
+    return sorted(edits)

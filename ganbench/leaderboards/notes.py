@@ -1,0 +1,125 @@
+"""Notes under a table: what a reader should know about where its numbers come from."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from ganbench.errors import listed, plural
+from ganbench.leaderboards.rows import Edit, Row
+from ganbench.records.record import Environment
+
+SURROUNDINGS: Mapping[str, Callable[[Environment], str]] = {
+    "torch": lambda environment: environment.torch,
+    "ganbench": lambda environment: environment.ganbench,
+    "precision": lambda environment: environment.precision,
+}
+"""What a table's runs should have in common besides the rules."""
+
+
+def notes_on(rows: Iterable[Row]) -> list[str]:
+    """What a reader should know about where the numbers come from."""
+    rows = list(rows)
+    return [*_surroundings(rows), *_versions(rows), *_edited(rows), *_doubts(rows), *_absences(rows)]
+
+
+def _surroundings(rows: Sequence[Row]) -> list[str]:
+    notes = []
+    records = [record for row in rows for record in row.records]
+    for what, of in SURROUNDINGS.items():
+        versions = sorted({of(record.environment) for record in records if not record.yardstick})
+        if len(versions) > 1:
+            notes.append(f"the runs differ in {what}: {', '.join(versions)}")
+    dirty = sum(record.environment.dirty for record in records)
+    if dirty:
+        notes.append(f"{dirty} of {len(records)} records come from a checkout with uncommitted changes")
+    free = [record for record in records if record.environment.nondeterministic]
+    if free:
+        names = sorted({name for record in free for name in record.environment.nondeterministic})
+        notes.append(
+            f"{len(free)} of {len(records)} records used operations without a deterministic form, and may not "
+            f"repeat bit for bit: {', '.join(names)}"
+        )
+    return notes
+
+
+def _versions(rows: Sequence[Row]) -> list[str]:
+    notes = []
+    for row in rows:
+        found: dict[str, set[str]] = defaultdict(set)
+        for record in row.records:
+            for what, part in (("arch", record.arch), ("loss", record.loss), *((t.name, t) for t in record.tricks)):
+                found[what] |= {part.version} if part else set()
+        notes += [
+            f"{row.entry.name}: its {what} changed between seeds: versions {', '.join(sorted(versions))}"
+            for what, versions in found.items()
+            if len(versions) > 1
+        ]
+    return notes
+
+
+def _edited(rows: Sequence[Row]) -> list[str]:
+    """One sentence for each edited component."""
+    where: dict[Edit, list[str]] = defaultdict(list)
+    for row in rows:
+        for edit in row.edits:
+            where[edit].append(row.entry.name)
+    return [
+        f"the {e.kind} {e.name} ({e.package} {e.version}) was edited without a new version: its source is {e.source}, "
+        f"that of {e.whose} {e.expected}. Not ranked: {', '.join(names)}. Give the plugin a new version, or run again"
+        for e, names in sorted(where.items())
+    ]
+
+
+def _doubts(rows: Sequence[Row]) -> list[str]:
+    """Failed self-checks of the evaluation, with the number of records that they failed in."""
+    where: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for record in row.records:
+            for sentence in record.self_checks.failed if record.self_checks else ():
+                where[one_line(sentence)].append(row.entry.name)
+    total = sum(len(row.records) for row in rows)
+    said = Counter(" ".join(doubt.split()) for row in rows for record in row.records for doubt in record.doubts)
+    return [
+        *(f"{doubt} ({number} of {total} records)" for doubt, number in said.items()),
+    ] + [
+        f"a self-check of the evaluation failed in {plural(len(names), 'record')} "
+        f"({', '.join(dict.fromkeys(names))}): {sentence}"
+        for sentence, names in where.items()
+    ]
+
+
+class _Absence(NamedTuple):
+    """Scores that a record of an entry lacks, and why."""
+
+    entry: str
+    reason: str
+
+
+def _absences(rows: Sequence[Row]) -> list[str]:
+    """Scores that do not exist, with the reason and the number of records that lack them.
+
+    Reasons that differ in their numbers only are one.
+    """
+    where: dict[tuple[tuple[str, ...], str], list[_Absence]] = defaultdict(list)
+    for row in rows:
+        for record in row.records:
+            for reason in dict.fromkeys(record.absent.values()):
+                columns = tuple(column for column, why in record.absent.items() if why == reason)
+                like = re.sub(r"\d+(\.\d+)?", "#", reason)
+                where[columns, like].append(_Absence(row.entry.name, one_line(reason)))
+    notes = []
+    for (columns, _), found in where.items():
+        names, reasons = (list(dict.fromkeys(part)) for part in zip(*found, strict=True))
+        more = ", for example" if len(reasons) > 1 else ""
+        count = plural(len(found), "record")
+        notes.append(f"no {listed(columns)} in {count} ({', '.join(names)}){more}: {reasons[0]}")
+    return notes
+
+
+def one_line(text: str) -> str:
+    """A reason fit for a footnote."""
+    text = " ".join(text.split())
+    return text if len(text) <= 160 else text[:159] + "…"
