@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +28,7 @@ TRIES = 8
 
 def last_operation(said: Tensor) -> str:
     """The activation that D's answer comes from, reshaping, averaging and arithmetic with constants aside; else ""."""
-    node: Any = said.grad_fn
+    node = said.grad_fn
     while node is not None:
         name = node.name().rpartition("::")[2].partition("Backward")[0]
         if name in BENDING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -143,8 +144,8 @@ class LossCase:
 
 def along(*shape: int, evenly: bool = False) -> Tensor:
     """A direction of norm 1: the first coordinate, or all of them evenly."""
-    direction = torch.zeros(shape)
     if evenly:
-        return direction + direction.numel() ** -0.5
+        return torch.full(shape, math.prod(shape) ** -0.5)
+    direction = torch.zeros(shape)
     direction.view(-1)[0] = 1.0
     return direction

@@ -83,26 +83,24 @@ def with_trick(trick: Trick, data: DataSpec) -> GAN:
     gan = trick.players(toy, data)
     if not isinstance(gan, GAN):
         raise TypeError(f"players() returned a {type(gan).__name__}, not a GAN")
-    kind: Any = type(gan)
+    kind = type(gan)
 
-    class Tricked(kind):
-        def matches(self, batch: Batch, fake: Any) -> Sequence[Match]:
-            player: Player = "G" if fake.requires_grad else "D"
-            turn = _turn(player, self, batch, fake)
-            return [trick.match(match, turn) for match in kind.matches(self, batch, fake)]
+    def matches(self: GAN, batch: Batch, fake: Any) -> Sequence[Match]:
+        turn = _turn("G" if fake.requires_grad else "D", self, batch, fake)
+        return [trick.match(match, turn) for match in kind.matches(self, batch, fake)]
 
-        def g_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
-            turn = _turn("G", self, batch, fake)
-            batch = replace(batch, view=lambda match: trick.match(match, turn))
-            return trick.g_objective(partial(kind.g_objective, self, loss, batch, fake), turn)
+    def g_objective(self: GAN, loss: Loss, batch: Batch, fake: Any) -> Terms:
+        turn = _turn("G", self, batch, fake)
+        batch = replace(batch, view=lambda match: trick.match(match, turn))
+        return trick.g_objective(partial(kind.g_objective, self, loss, batch, fake), turn)
 
-        def d_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
-            turn = _turn("D", self, batch, fake)
-            batch = replace(batch, view=lambda match: trick.match(match, turn))
-            terms: Terms = kind.d_objective(self, loss, batch, fake)
-            return terms
+    def d_objective(self: GAN, loss: Loss, batch: Batch, fake: Any) -> Terms:
+        turn = _turn("D", self, batch, fake)
+        batch = replace(batch, view=lambda match: trick.match(match, turn))
+        return kind.d_objective(self, loss, batch, fake)
 
-    gan.__class__ = Tricked
+    methods = {"matches": matches, "g_objective": g_objective, "d_objective": d_objective}
+    gan.__class__ = type("Tricked", (kind,), methods)
     return gan
 
 

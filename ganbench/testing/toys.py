@@ -47,7 +47,7 @@ class Penalised(Demanding):
         share = torch.rand(len(real), *[1] * (real.dim() - 1), dtype=real.dtype, device=real.device)
         x = torch.lerp(real, fake, share).detach().requires_grad_(True)
         (gradient,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
-        norm = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        norm: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         return D(fake).mean() - D(real).mean() + 10 * (norm - 1).square().mean()
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
