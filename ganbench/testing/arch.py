@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from ganbench.contracts.arch import GAN, normalisation
 from ganbench.contracts.data import DataSpec
 from ganbench.contracts.protocol import Training, resolve_recipe
 from ganbench.device.untouched import in_eval_mode
-from ganbench.errors import ProtocolError, Unsupported
+from ganbench.errors import ProtocolError, Unsupported, told
 from ganbench.plugins.source import Source
 from ganbench.testing import critic, sampling, switches, training
 from ganbench.testing.built import SAMPLES, Built, flat, sampled, some, without_gradient
-from ganbench.testing.findings import Checks, Finding, Findings, raising, seeded
+from ganbench.testing.findings import Checks, Finding, Findings, raising
 from ganbench.testing.given import Builder
+from ganbench.testing.randomness import replay, seeded
 
 CHECKS: Checks[Built] = Checks("arch")
 
@@ -88,24 +88,24 @@ check_arch = raising(arch_findings)
 
 def cases_of(build: Builder, data: DataSpec, width: int, z_dim: int) -> Iterator[tuple[str, Built | Finding]]:
     """(what was asked for, what was built), for every normalisation of D that the arch does not decline."""
-    told = "d_norm" in build.takes
-    for wish in WISHES if told else (None,):
+    takes_wish = "d_norm" in build.takes
+    for wish in WISHES if takes_wish else (None,):
         again = partial(build, data=data, d_norm=wish, width=width, z_dim=z_dim)
-        where = f"{data}, d_norm = {wish!r}" if told else str(data)
+        where = f"{data}, d_norm = {wish!r}" if takes_wish else str(data)
         try:
             with seeded(0), switches.switches_kept() as changed:
                 gan = again()
         except Unsupported:
             continue
         except Exception as error:
-            yield where, _broken(f"building fails: {type(error).__name__}: {error}")
+            yield where, _broken(f"building fails: {told(error)}")
             continue
         yield from ((where, finding) for finding in switches.findings_of(changed))
         if not isinstance(gan, GAN):
             yield where, _broken(f"it returned a {type(gan).__name__}")
             continue
         # an arch that does not take d_norm plays under every loss, unless the core sees a batch norm and declines
-        silent = not told and "batch" not in normalisation(gan.discriminators())
+        silent = not takes_wish and "batch" not in normalisation(gan.discriminators())
         yield where, Built(gan, data, wish, wish == "none" or silent, again)
 
 
@@ -201,13 +201,12 @@ def recipe_is_of_the_contract(case: Built) -> Iterator[Finding]:
 def the_same_seed_builds_the_same_weights(case: Built) -> Iterator[Finding]:
     """The core seeds torch's default generator for each run. Weights are drawn from it alone, so that the same seed
     gives the same run, bit for bit."""
-    states = []
-    for other in (1, 2):
-        torch.manual_seed(7)
-        np.random.seed(other)
-        random.seed(other)
-        states.append({name: value.clone() for name, value in case.again().state_dict().items()})
-    differ = [name for name, value in states[0].items() if not torch.equal(value, states[1][name])]
+
+    def build() -> dict[str, Tensor]:
+        return {name: value.clone() for name, value in case.again().state_dict().items()}
+
+    one, other = (replay(build, seed, torch_seed=7).value for seed in (1, 2))
+    differ = [name for name, value in one.items() if not torch.equal(value, other[name])]
     if differ:
         yield Finding(
             seen=f"{differ[0]} differs between two builds with the same seed",

@@ -14,7 +14,8 @@ from ganbench.contracts.arch import normalisation
 from ganbench.contracts.loss import Match
 from ganbench.testing import logit
 from ganbench.testing.built import Built, flat, sampled, some, total_of, without_gradient
-from ganbench.testing.findings import Checks, Finding, number, seeded
+from ganbench.testing.findings import Checks, Finding, number
+from ganbench.testing.randomness import seeded
 from ganbench.testing.toys import Logistic
 
 CHECKS: Checks[Built] = Checks("arch")

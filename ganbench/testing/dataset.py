@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ganbench.contracts.data import Dataset, Split, to_signal
 from ganbench.plugins.source import Source
-from ganbench.testing.findings import Checks, Finding, Findings, global_states, moved, raising, rng, seeded
+from ganbench.testing.findings import Checks, Finding, Findings, raising
 from ganbench.testing.given import Builder, Made
+from ganbench.testing.randomness import replay, rng
 
 MOST_TWINS = 0.5
 CHECKS: Checks[DataCase] = Checks("dataset")
@@ -150,20 +151,17 @@ def building_twice_gives_the_same_data(case: DataCase) -> Iterator[Finding]:
     if case.again is None:
         return
     for seed in (1, 2):
-        with seeded(seed):
-            before = global_states()
-            other = case.again()
-            drawn = moved(before)
-        if drawn:
+        built = replay(case.again, seed)
+        if built.drew:
             yield Finding(
-                f"it drew from (or seeded) {drawn}",
+                f"it drew from (or seeded) {built.drew}",
                 "random numbers from its own generator",
                 "rng = torch.Generator().manual_seed(0), and generator=rng",
             )
             return
-        if other.fingerprint != case.data.fingerprint:
+        if built.value.fingerprint != case.data.fingerprint:
             yield Finding(
-                f"fingerprints {case.data.fingerprint} and {other.fingerprint}",
+                f"fingerprints {case.data.fingerprint} and {built.value.fingerprint}",
                 "the same data each time",
                 "sort files by name, and seed every draw",
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import random
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,30 +12,17 @@ from functools import wraps
 from pathlib import Path
 from typing import Generic, ParamSpec, TypeVar
 
-import numpy as np
 import torch
 
 from ganbench.errors import told
 from ganbench.testing import switches
 from ganbench.testing.finding import Finding
+from ganbench.testing.randomness import seeded
 
-__all__ = [
-    "PYTHON",
-    "TORCH",
-    "Checks",
-    "ConformanceError",
-    "Finding",
-    "Findings",
-    "announced_to",
-    "global_states",
-    "moved",
-    "number",
-    "raising",
-    "rng",
-    "seeded",
-]
+__all__ = ["Checks", "ConformanceError", "Finding", "Findings", "announced_to", "first_in_each", "number", "raising"]
 
 Subject = TypeVar("Subject")
+Place = TypeVar("Place")
 Arguments = ParamSpec("Arguments")
 _announce: ContextVar[Callable[[str], None]] = ContextVar("announce", default=lambda check: None)
 
@@ -141,6 +127,28 @@ class Checks(Generic[Subject]):
             raise ValueError(f"no {self.kind} check is called {unknown[0]!r}; choose from {', '.join(self.names)}")
 
 
+def first_in_each(
+    places: Callable[[Subject], Iterable[Place]],
+) -> Callable[[Callable[[Subject, Place], Iterator[Finding]]], Callable[[Subject], Iterator[Finding]]]:
+    """Decorator: make a check of a subject of one that also takes a place (some data, say), to be tried in each.
+
+    It ends with the first finding, since the other places would only repeat it. ``where`` is the place, unless the
+    finding says more.
+    """
+
+    def decorate(check: Callable[[Subject, Place], Iterator[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
+        @wraps(check)
+        def in_turn(subject: Subject) -> Iterator[Finding]:
+            for place in places(subject):
+                for finding in check(subject, place):
+                    yield replace(finding, where=finding.where or str(place))
+                    return
+
+        return in_turn
+
+    return decorate
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Use one thread: the networks of checks are tiny, and more threads would only wait for each other."""
@@ -181,48 +189,6 @@ def _tried(check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> l
             )
         )
     return found
-
-
-# -- random numbers ----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed the process-wide generators of torch, numpy and Python, and restore them afterwards."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[]):
-        try:
-            torch.manual_seed(seed)
-            np.random.seed(seed)
-            random.seed(seed)
-            yield
-        finally:
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)
-
-
-TORCH = "torch's default generator"
-PYTHON = "Python's random module"
-
-
-def global_states() -> dict[str, bytes]:
-    """The states of the process-wide generators, for comparison."""
-    _, keys, *rest = np.random.get_state()
-    return {
-        TORCH: torch.get_rng_state().numpy().tobytes(),
-        "numpy's global generator": np.asarray(keys).tobytes() + repr(rest).encode(),
-        PYTHON: repr(random.getstate()).encode(),
-    }
-
-
-def moved(before: dict[str, bytes], allowed: str = "") -> str:
-    """Names of the process-wide generators, except the allowed one, that were drawn from (or seeded) since."""
-    return " and ".join(name for name, now in global_states().items() if now != before[name] and name != allowed)
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A generator apart from the process-wide ones."""
-    return torch.Generator().manual_seed(seed)
 
 
 def number(x: torch.Tensor) -> float:

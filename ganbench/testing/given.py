@@ -11,7 +11,7 @@ from typing import Any
 from ganbench import plugins
 from ganbench.plugins.loading import load
 from ganbench.plugins.source import Source
-from ganbench.testing.findings import seeded
+from ganbench.testing.randomness import seeded
 from ganbench.testing.switches import switches_kept
 
 ARGUMENTS: dict[str, Any] = {"argument": "", "resolution": None, "settings": {}}

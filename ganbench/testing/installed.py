@@ -16,12 +16,13 @@ from ganbench.testing import arch, speed, switches
 from ganbench.testing.built import Built
 from ganbench.testing.dataset import dataset_findings
 from ganbench.testing.extractor import extractor_findings
-from ganbench.testing.findings import PYTHON, Checks, Finding, announced_to, global_states, moved
+from ganbench.testing.findings import Checks, Finding, announced_to
 from ganbench.testing.games import FORMS
 from ganbench.testing.given import Builder
 from ganbench.testing.loss import loss_findings
 from ganbench.testing.metric import metric_findings
 from ganbench.testing.protocol import protocol_findings
+from ganbench.testing.randomness import PYTHON, global_states, moved
 from ganbench.testing.stage import TrickCase
 from ganbench.testing.trick import trick_findings
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.loss import Match
-from ganbench.testing.findings import rng
+from ganbench.testing.randomness import rng
 
 # Names of autograd nodes, without "Backward" and the number behind it. The graph shows what was computed, however the
 # modules are nested, wrapped or parametrised.

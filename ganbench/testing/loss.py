@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-import pickle
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from types import ModuleType
 
 import torch
@@ -16,12 +16,14 @@ from ganbench.contracts.protocol import Training, resolve_recipe
 from ganbench.errors import ProtocolError
 from ganbench.plugins.source import Source
 from ganbench.testing import penalty
-from ganbench.testing.device import clash
-from ganbench.testing.findings import TORCH, Checks, Finding, Findings, global_states, moved, number, raising, seeded
+from ganbench.testing.built import reaches
+from ganbench.testing.device import clashes
+from ganbench.testing.findings import Checks, Finding, Findings, number, raising
 from ganbench.testing.games import FORMS, at, departures, fake_half, fit_logistic, real_half
 from ganbench.testing.given import made
-from ganbench.testing.members import changing, misspelt
+from ganbench.testing.members import changing, misspelt, unpickled
 from ganbench.testing.probes import FAKE, REAL, LossCase, Told, small_critic, told
+from ganbench.testing.randomness import TORCH, replay, seeded
 
 CHECKS: Checks[LossCase] = Checks("loss")
 Given = Loss | str | Source | ModuleType | Callable[..., Loss]
@@ -99,14 +101,9 @@ def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
 @CHECKS.add
 def loss_survives_pickling(case: LossCase) -> Iterator[Finding]:
     """A loss is sent to worker processes, which must play exactly the same one."""
-    try:
-        twin = pickle.loads(pickle.dumps(case.loss))
-    except Exception as error:
-        yield Finding(
-            seen=f"pickling fails: {type(error).__name__}: {error}",
-            expected="pickle.loads(pickle.dumps(loss)) to be the same loss",
-            mend="keep lambdas, modules and open files out of the loss; define its class at the top of a module",
-        )
+    twin = unpickled(case.loss, "loss")
+    if isinstance(twin, Finding):
+        yield twin
         return
     critic, real, fake = Told(), told(0.3, REAL), told(-0.2, FAKE)
     with seeded(1):
@@ -127,21 +124,17 @@ def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterato
     elsewhere, or keeps something between calls, makes a repeated or resumed run a different run."""
     critic, real, fake = small_critic(6), torch.randn(4, 6), torch.randn(4, 6)
 
-    def play(torch_seed: int, other_seed: int) -> tuple[float, str, bytes]:
-        with seeded(other_seed):
-            torch.manual_seed(torch_seed)
-            before = global_states()
-            value = number(case.loss.d_loss(critic, real, fake) + case.loss.g_loss(critic, real, fake))
-            return value, moved(before, allowed=TORCH), global_states()[TORCH]
+    def play() -> float:
+        return number(case.loss.d_loss(critic, real, fake) + case.loss.g_loss(critic, real, fake))
 
-    (one, elsewhere, state), (other, _, _), (_, _, third) = play(1, 1), play(1, 2), play(2, 1)
-    if elsewhere:
+    one, same, other = (replay(play, *seeds, allowed=TORCH) for seeds in ((1, 1), (2, 1), (1, 2)))
+    if one.drew:
         yield Finding(
-            f"the loss drew from {elsewhere}", "torch's default generator only", "draw with torch.rand and the like"
+            f"the loss drew from {one.drew}", "torch's default generator only", "draw with torch.rand and the like"
         )
-    elif one != other:
+    elif one.value != same.value:
         yield Finding(
-            seen=f"the same batch under the same seed gave {one:.8g} and then {other:.8g}",
+            seen=f"the same batch under the same seed gave {one.value:.8g} and then {same.value:.8g}",
             expected="the same value: no other random numbers, and nothing kept between calls",
             mend="draw with torch.rand and the like, without a generator of your own, and keep no running averages",
         )
@@ -152,7 +145,7 @@ def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterato
             expected="a loss that keeps nothing, as no checkpoint would hold it",
             mend="keep no counters and no running averages",
         )
-    if state == third:
+    if one.torch_state == other.torch_state:
         yield Finding(
             "the loss seeds torch's default generator",
             "a loss that only draws from it",
@@ -186,25 +179,17 @@ def gradients_reach_the_right_player(case: LossCase) -> Iterator[Finding]:
             expected="samples as they were",
             mend="work on a copy, x.detach().requires_grad_(True), without in-place operations",
         )
-    if not _reaches(d_loss, list(critic.parameters())):
+    if not reaches(d_loss, list(critic.parameters())):
         yield Finding(
             "d_loss has no gradient with respect to D's weights",
             "a gradient",
             "call D on the samples without detach or no_grad",
         )
     shown = torch.randn(4, 6, requires_grad=True)
-    if not _reaches(case.loss.g_loss(critic.requires_grad_(False), real, shown), [shown]):
+    if not reaches(case.loss.g_loss(critic.requires_grad_(False), real, shown), [shown]):
         yield Finding(
             "g_loss has no gradient with respect to the fakes", "a gradient", "do not detach the fakes in g_loss"
         )
-
-
-def _reaches(value: Tensor, inputs: list[Tensor]) -> bool:
-    """Whether any of the inputs matters."""
-    if not value.requires_grad:
-        return False
-    gradients = torch.autograd.grad(value, inputs, allow_unused=True)
-    return any(g is not None and bool(g.abs().sum() > 0) for g in gradients)
 
 
 @CHECKS.add
@@ -273,15 +258,12 @@ def loss_follows_its_samples_to_another_device(case: LossCase) -> Iterator[Findi
                 f"{name} of torch.float32 samples is {value.dtype}", "torch.float32", "use no .double() and no numpy"
             )
         real, fake = torch.randn(2, 4, 6).to("meta")
-        try:
-            play(small_critic(6).to("meta"), real, fake)
-        except Exception as error:
-            if clash(error):
-                yield Finding(
-                    seen=f"{name} of samples on the device 'meta': {type(error).__name__}: {error}",
-                    expected="a loss on the device of its samples",
-                    mend="use torch.rand(..., device=x.device), torch.rand_like(x) or torch.zeros_like(x)",
-                )
+        yield from clashes(
+            partial(play, small_critic(6).to("meta"), real, fake),
+            what=f"the samples of {name}",
+            expected="a loss on the device of its samples",
+            mend="use torch.rand(..., device=x.device), torch.rand_like(x) or torch.zeros_like(x)",
+        )
 
 
 # -- the game ----------------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -13,13 +12,14 @@ from types import ModuleType
 import torch
 
 from ganbench import plugins
-from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.metric import NEEDS, Absent, Goal, Metric
 from ganbench.contracts.protocol import Protocol, parse
-from ganbench.errors import Unsupported, listed
+from ganbench.errors import Unsupported, listed, told
 from ganbench.plugins.source import Source
-from ganbench.testing.findings import Checks, Finding, Findings, global_states, moved, raising, seeded
+from ganbench.testing.findings import Checks, Finding, Findings, first_in_each, raising
 from ganbench.testing.given import made
+from ganbench.testing.members import unpickled
+from ganbench.testing.randomness import replay
 from ganbench.testing.worlds import World, clips, images, line, of_data, points
 
 CHECKS: Checks[MetricCase] = Checks("metric")
@@ -99,6 +99,13 @@ def _home_of(name: str) -> tuple[World, ...]:
     return ()
 
 
+def _worlds(case: MetricCase) -> list[World]:
+    return case.worlds
+
+
+in_each = first_in_each(_worlds)
+
+
 # -- the contract ------------------------------------------------------------------------------------------------------
 
 
@@ -139,106 +146,97 @@ def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
 
 
 @CHECKS.add_vital
-def declared_columns_are_returned(case: MetricCase) -> Iterator[Finding]:
+@in_each
+def declared_columns_are_returned(case: MetricCase, world: World) -> Iterator[Finding]:
     """A number or ``Absent`` for every column that was declared, and nothing else. A run whose metric returns anything
     else fails after it was trained."""
-    for world in case.worlds:
-        returned = case.metric(world.evaluation("other"))
-        if set(returned) != set(case.metric.columns):
-            yield Finding(
-                seen=f"it returns {sorted(returned)}",
-                expected=f"the declared {sorted(case.metric.columns)}",
-                mend="declare and return the same columns; Absent(reason) stands for a score that does not exist",
-                where=world.name,
-            )
-            return
+    returned = case.metric(world.evaluation("other"))
+    if set(returned) != set(case.metric.columns):
+        yield Finding(
+            seen=f"it returns {sorted(returned)}",
+            expected=f"the declared {sorted(case.metric.columns)}",
+            mend="declare and return the same columns; Absent(reason) stands for a score that does not exist",
+        )
 
 
 @CHECKS.add
-def absent_columns_give_a_reason(case: MetricCase) -> Iterator[Finding]:
+@in_each
+def absent_columns_give_a_reason(case: MetricCase, world: World) -> Iterator[Finding]:
     """Records and tables print the reason in place of the score. Without one, a reader sees a dash and wonders."""
-    for world in case.worlds:
-        for fake in world.fakes:
-            for name, value in case.metric(world.evaluation(fake)).items():
-                if isinstance(value, Absent) and not value.reason.strip():
-                    yield Finding(
-                        seen=f"{name} is Absent without a reason",
-                        expected="a reason in a few words",
-                        mend='Absent("hardly any sample is of high quality")',
-                        where=f"{world.name}, {fake}",
-                    )
-                    return
+    for fake in world.fakes:
+        for name, value in case.metric(world.evaluation(fake)).items():
+            if isinstance(value, Absent) and not value.reason.strip():
+                yield Finding(
+                    seen=f"{name} is Absent without a reason",
+                    expected="a reason in a few words",
+                    mend='Absent("hardly any sample is of high quality")',
+                    where=f"{world}, {fake}",
+                )
 
 
 @CHECKS.add
-def scores_are_finite_and_in_range(case: MetricCase) -> Iterator[Finding]:
+@in_each
+def scores_are_finite_and_in_range(case: MetricCase, world: World) -> Iterator[Finding]:
     """Scores are finite whatever the samples: good ones, noise, one class, or a single one repeated. A NaN in a table
     is a defect of the metric, and a collapsed generator deserves a score. Intervals are clipped to the range, and a
     column in (0, None) is compared on the log scale."""
     ranges = getattr(case.metric, "ranges", {})
-    for world in case.worlds:
-        for fake in world.fakes:
-            for name, value in case.score(world, fake).items():
-                low, high = ranges.get(name, (None, None))
-                if not math.isfinite(value) or value < _or(low, -math.inf) or value > _or(high, math.inf):
-                    yield Finding(
-                        seen=f"{name} = {value}",
-                        expected=f"a finite number in ({low}, {high})",
-                        mend="clip rounding errors, and return Absent(reason) if a score does not exist",
-                        where=f"{world.name}, {fake}",
-                    )
-                    return
+    for fake in world.fakes:
+        for name, value in case.score(world, fake).items():
+            low, high = ranges.get(name, (None, None))
+            if not math.isfinite(value) or value < _or(low, -math.inf) or value > _or(high, math.inf):
+                yield Finding(
+                    seen=f"{name} = {value}",
+                    expected=f"a finite number in ({low}, {high})",
+                    mend="clip rounding errors, and return Absent(reason) if a score does not exist",
+                    where=f"{world}, {fake}",
+                )
 
 
 @CHECKS.add
-def sure_classifiers_leave_the_score_finite(case: MetricCase) -> Iterator[Finding]:
+@in_each
+def sure_classifiers_leave_the_score_finite(case: MetricCase, world: World) -> Iterator[Finding]:
     """A classifier that is sure gives probabilities of exactly 0, and a class that no fake comes near has a share of
     exactly 0: the logarithm of either is minus infinity, and 0 times that is NaN."""
-    for world in case.worlds:
-        for fake in ("one_class", "noise", "half", "other"):
-            less_sure = case.score(world, fake)
-            for name, value in case.score(world.surer(), fake).items():
-                if name not in less_sure:
-                    continue
-                bad = f"{name} = {value:.4g} where the classifier's probabilities are exactly 0 and 1"
-                expected = ""
-                if not math.isfinite(value):
-                    expected = "a finite number"
-                elif fake in ("half", "other") and not math.isclose(value, less_sure[name], rel_tol=0.05, abs_tol=0.05):
-                    expected = (
-                        f"about the {less_sure[name]:.4g} of a classifier that is nearly as sure"  # max(1, nan) is 1
-                    )
-                if expected:
-                    yield Finding(bad, expected, XLOGY, where=f"{world.name}, {fake}")
-                    return
+    for fake in ("one_class", "noise", "half", "other"):
+        less_sure = case.score(world, fake)
+        for name, value in case.score(world.surer(), fake).items():
+            if name not in less_sure:
+                continue
+            expected = ""
+            if not math.isfinite(value):
+                expected = "a finite number"
+            elif fake in ("half", "other") and not math.isclose(value, less_sure[name], rel_tol=0.05, abs_tol=0.05):
+                expected = f"about the {less_sure[name]:.4g} of a classifier that is nearly as sure"  # max(1, nan) is 1
+            if expected:
+                seen = f"{name} = {value:.4g} where the classifier's probabilities are exactly 0 and 1"
+                yield Finding(seen, expected, XLOGY, where=f"{world}, {fake}")
 
 
 @CHECKS.add
-def what_cannot_be_scored_is_declined(case: MetricCase) -> Iterator[Finding]:
+@in_each
+def what_cannot_be_scored_is_declined(case: MetricCase, world: World) -> Iterator[Finding]:
     """Without an extractor, or with a single fake, many scores do not exist. ``Unsupported`` and ``Absent`` say so in a
     sentence; any other exception, or a NaN, looks like a broken plugin."""
-    for world in case.worlds:
-        for what, evaluation in (
-            ("no extractor", replace_extractor(world.evaluation("other"))),
-            ("a single fake", world.evaluation("other", n=1)),
-        ):
-            try:
-                values = _numbers(case.metric(evaluation)).values()
-            except Unsupported:
+    for what, evaluation in (
+        ("no extractor", replace(world.evaluation("other"), extractor=None)),
+        ("a single fake", world.evaluation("other", n=1)),
+    ):
+        try:
+            values = _numbers(case.metric(evaluation)).values()
+        except Unsupported:
+            continue
+        except Exception as error:
+            seen = told(error)
+        else:
+            if all(map(math.isfinite, values)):
                 continue
-            except Exception as error:
-                seen = f"{type(error).__name__}: {error}"
-            else:
-                if all(map(math.isfinite, values)):
-                    continue
-                seen = f"the scores {list(values)}"
-            yield Finding(
-                seen=f"with {what}: {seen}",
-                expected="a finite score, ganbench.Absent, or ganbench.Unsupported",
-                mend='raise Unsupported("needs ...") with what is missing, or return Absent("...") for some columns',
-                where=world.name,
-            )
-            return
+            seen = f"the scores {list(values)}"
+        yield Finding(
+            seen=f"with {what}: {seen}",
+            expected="a finite score, ganbench.Absent, or ganbench.Unsupported",
+            mend='raise Unsupported("needs ...") with what is missing, or return Absent("...") for some columns',
+        )
 
 
 @CHECKS.add
@@ -260,7 +258,7 @@ def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[F
                 seen=f"{_listed(after)} where every other fake is NaN, {_listed(scores['other'])} where none is",
                 expected="an exception, a NaN, or a worse score",
                 mend="remove nan_to_num, nanmean and isfinite masks from the metric",
-                where=world.name,
+                where=str(world),
             )
 
 
@@ -290,21 +288,15 @@ def _listed(scores: Mapping[str, float]) -> str:
 @CHECKS.add
 def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
     """Samples are judged in worker processes, which must use exactly the same metric."""
-    try:
-        twin = pickle.loads(pickle.dumps(case.metric))
-    except Exception as error:
-        yield Finding(
-            seen=f"pickling fails: {type(error).__name__}: {error}",
-            expected="pickle.loads(pickle.dumps(metric)) to be the same metric",
-            mend="keep lambdas, modules and open files out of the metric; define its class at the top of a module",
-        )
+    twin = unpickled(case.metric, "metric")
+    if isinstance(twin, Finding):
+        yield twin
         return
     for world in case.worlds:
         ours, theirs = case.score(world, "other"), replace(case, metric=twin).score(world, "other")
         if ours != theirs:
-            yield Finding(
-                f"{_listed(ours)}, after pickling {_listed(theirs)}", "the same", "keep every setting in the object"
-            )
+            seen = f"{_listed(ours)}, after pickling {_listed(theirs)}"
+            yield Finding(seen, "the same", "keep every setting in the object")
             return
 
 
@@ -312,51 +304,42 @@ def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
 
 
 @CHECKS.add
-def scores_follow_from_samples_and_rng(case: MetricCase) -> Iterator[Finding]:
+@in_each
+def scores_follow_from_samples_and_rng(case: MetricCase, world: World) -> Iterator[Finding]:
     """The same samples score the same, at any time and next to any other metric. evaluation.rng is a metric's only
     source of randomness: draws from elsewhere would change with the program around them, and would change the
     program."""
-    for world in case.worlds:
-        seen, drawn = [], ""
-        for seed in (1, 2):
-            with seeded(seed):
-                before = global_states()
-                seen.append(case.score(world, "other"))
-                drawn = moved(before)
-        if drawn or seen[0] != seen[1]:
-            differ = [name for name in seen[0] if seen[0][name] != seen[1][name]]
-            yield Finding(
-                seen=f"it drew from (or seeded) {drawn}"
-                if drawn
-                else f"{', '.join(differ)}: a different value each time",
-                expected="random numbers from evaluation.rng only",
-                mend="pass generator=evaluation.rng; for numpy or scikit-learn draw a seed from it",
-                where=world.name,
-            )
-            return
+    one, other = (replay(lambda: case.score(world, "other"), seed) for seed in (1, 2))
+    differ = [name for name in one.value if one.value[name] != other.value[name]]
+    if other.drew or differ:
+        yield Finding(
+            seen=f"it drew from (or seeded) {other.drew}"
+            if other.drew
+            else f"{', '.join(differ)}: a different value each time",
+            expected="random numbers from evaluation.rng only",
+            mend="pass generator=evaluation.rng; for numpy or scikit-learn draw a seed from it",
+        )
 
 
 @CHECKS.add
-def scoring_changes_nothing(case: MetricCase) -> Iterator[Finding]:
+@in_each
+def scoring_changes_nothing(case: MetricCase, world: World) -> Iterator[Finding]:
     """Metrics look at the same samples and the same generator one after the other. What one of them changes, the next
     one scores."""
-    for world in case.worlds:
-        given, untouched = world.evaluation("other"), world.evaluation("other")
-        assert given.generator is not None
-        assert untouched.generator is not None
-        case.metric(given)
-        changed = [name for name in ("real", "fake") if not torch.equal(getattr(given, name), getattr(untouched, name))]
-        weights = zip(given.generator.parameters(), untouched.generator.parameters(), strict=True)
-        if given.generator.training or not all(torch.equal(one, other) for one, other in weights):
-            changed.append("generator")
-        if changed:
-            yield Finding(
-                seen=f"it changed evaluation's {', '.join(changed)}",
-                expected="everything as it was",
-                mend="work on copies, without in-place operations or .train()",
-                where=world.name,
-            )
-            return
+    given, untouched = world.evaluation("other"), world.evaluation("other")
+    assert given.generator is not None
+    assert untouched.generator is not None
+    case.metric(given)
+    changed = [name for name in ("real", "fake") if not torch.equal(getattr(given, name), getattr(untouched, name))]
+    weights = zip(given.generator.parameters(), untouched.generator.parameters(), strict=True)
+    if given.generator.training or not all(torch.equal(one, other) for one, other in weights):
+        changed.append("generator")
+    if changed:
+        yield Finding(
+            seen=f"it changed evaluation's {', '.join(changed)}",
+            expected="everything as it was",
+            mend="work on copies, without in-place operations or .train()",
+        )
 
 
 # -- sensible ----------------------------------------------------------------------------------------------------------
@@ -384,7 +367,7 @@ def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
                     seen=f"{name}: {', '.join(f'{named[fake]} {scores[fake][name]:.4g}' for fake in values)}",
                     expected=f"real samples best, as {goal!r} is better",
                     mend='correct the direction in columns, or declare the column "info"',
-                    where=world.name,
+                    where=str(world),
                 )
 
 
@@ -409,7 +392,7 @@ def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> 
                             seen=f"{name}: {', '.join(f'{fake} {scores[fake][name]:.4g}' for fake in path)}",
                             expected=f"no step that improves the score ({goal!r} is better)",
                             mend='correct the direction in columns, or declare the column "info"',
-                            where=world.name,
+                            where=str(world),
                         )
 
 
@@ -432,7 +415,7 @@ def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding
                     seen=f"{name} of a copy of the reals: {values[0]:.4g}",
                     expected=f"{best:g}, the best of its range",
                     mend="treat evaluation.real and evaluation.fake alike: one function, called on both",
-                    where=world.name,
+                    where=str(world),
                 )
 
 
@@ -455,16 +438,11 @@ def the_reals_have_not_collapsed(case: MetricCase) -> Iterator[Finding]:
                     seen=f"{name} of a copy of the reals: {scores[name]:.4g}; collapsed at {limit:g}",
                     expected="a limit that only useless samples reach",
                     mend="a limit is at most for max and info, at least for min",
-                    where=world.name,
+                    where=str(world),
                 )
 
 
 # -- small things ------------------------------------------------------------------------------------------------------
-
-
-def replace_extractor(evaluation: Evaluation) -> Evaluation:
-    """The same evaluation under a protocol that names no extractor."""
-    return replace(evaluation, extractor=None)
 
 
 def _or(limit: float | None, otherwise: float) -> float:

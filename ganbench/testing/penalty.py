@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ganbench.contracts.loss import LossTraits
-from ganbench.testing.findings import Checks, Finding, number, seeded
+from ganbench.testing.findings import Checks, Finding, number
 from ganbench.testing.probes import LossCase, Recorder, along, small_critic
+from ganbench.testing.randomness import seeded
 
 CHECKS: Checks[LossCase] = Checks("loss")
 FEATURES = 64
@@ -112,9 +111,6 @@ def _distances(case: LossCase) -> Tensor | None:
     for batch in range(BATCHES):
         critic = Recorder(small_critic(FEATURES))
         with seeded(batch):
-            torch.manual_seed(batch)
-            np.random.seed(batch)
-            random.seed(batch)
             case.loss.d_loss(critic, signs, -signs)
         points = [x for x in critic.shown if x.shape == signs.shape and not (x.abs() == 1).all()]
         if not points:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.contracts.loss import Loss
-from ganbench.testing.findings import number, seeded
+from ganbench.testing.findings import number
+from ganbench.testing.randomness import seeded
 
 LOGITS = (-80.0, -50.0, -5.0, -1.0, 0.0, 1.0, 5.0, 50.0, 80.0)
 """Where losses are probed: D undecided, D sure, and D as sure as it gets in a run in trouble."""

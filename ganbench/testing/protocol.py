@@ -24,8 +24,9 @@ from ganbench.evaluation import yardsticks
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.plugins.source import Source
-from ganbench.testing.findings import Checks, Finding, Findings, raising, seeded
+from ganbench.testing.findings import Checks, Finding, Findings, raising
 from ganbench.testing.given import Builder, Made, made
+from ganbench.testing.randomness import seeded
 
 CHECKS: Checks[ProtocolCase] = Checks("protocol")
 ProtocolOrMapping = Protocol | Mapping[str, Any]

@@ -18,7 +18,7 @@ from ganbench.contracts.loss import Loss, Match
 from ganbench.contracts.trick import Player, Trick, Turn
 from ganbench.errors import Unsupported
 from ganbench.testing.built import Built, total_of, without_gradient
-from ganbench.testing.findings import seeded
+from ganbench.testing.randomness import seeded
 from ganbench.testing.toys import Demanding, Logistic, Penalised, toy
 
 DATA = (DataSpec((2,), bounded=False), DataSpec((3, 16, 16), classes=10))
@@ -64,6 +64,9 @@ class Stage:
         self.trick, self.data = trick, data
         again = partial(with_trick, trick, data)
         self.built = Built(again(), data, None, False, again)
+
+    def __str__(self) -> str:
+        return str(self.data)
 
     def turn(self, player: Player, gan: GAN, seed: int = 1) -> Turn:
         """A player's turn, with fakes as the core makes them."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,8 +15,9 @@ from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Batch
 from ganbench.contracts.loss import Match
 from ganbench.testing.built import Built, flat, gradients_of, sampled, some, total_of, without_gradient
-from ganbench.testing.device import clash
-from ganbench.testing.findings import TORCH, Checks, Finding, global_states, moved, seeded
+from ganbench.testing.device import MODULES, clashes
+from ganbench.testing.findings import Checks, Finding
+from ganbench.testing.randomness import TORCH, replay, seeded
 from ganbench.testing.toys import Logistic
 
 CHECKS: Checks[Built] = Checks("arch")
@@ -96,18 +95,17 @@ def training_draws_from_torchs_default_generator_alone(case: Built) -> Iterator[
     a different run."""
     gan = case.copy()
     state = copy.deepcopy(gan.state_dict())
-    played = []
-    for other in (1, 2):
+
+    def play() -> Tensor:
         gan.load_state_dict(state)
-        torch.manual_seed(0)
-        np.random.seed(other)
-        random.seed(other)
-        before = global_states()
-        played.append(_both_turns(gan, case.batch(gan)))
-        drawn = moved(before, allowed=TORCH)
-    if drawn or not torch.equal(*played):
+        return _both_turns(gan, case.batch(gan))
+
+    one, other = (replay(play, seed, torch_seed=0, allowed=TORCH) for seed in (1, 2))
+    if other.drew or not torch.equal(one.value, other.value):
         yield Finding(
-            seen=f"training drew from {drawn}" if drawn else "the same turn, played twice, came out differently",
+            seen=f"training drew from {other.drew}"
+            if other.drew
+            else "the same turn, played twice, came out differently",
             expected="draws from torch's default generator only, and no memory except in buffers",
             mend="use torch.rand and the like without generator=, and register what has to last as a buffer",
         )
@@ -186,12 +184,9 @@ def players_follow_their_batch_to_another_device(case: Built) -> Iterator[Findin
     gan = case.copy()
     batch = case.batch(gan)
     there: dict[str, Any] = {name: x.to("meta") for name, x in vars(batch).items() if isinstance(x, Tensor)}
-    try:
-        _both_turns(gan.to("meta"), replace(batch, **there))
-    except Exception as error:
-        if clash(error):
-            yield Finding(
-                seen=f"with everything on the device 'meta': {type(error).__name__}: {str(error).splitlines()[0]}",
-                expected="players that .to(device) moves as a whole",
-                mend="use register_buffer for constants, and device=x.device for tensors made in forward",
-            )
+    yield from clashes(
+        lambda: _both_turns(gan.to("meta"), replace(batch, **there)),
+        what="everything",
+        expected="players that .to(device) moves as a whole",
+        mend=MODULES,
+    )
