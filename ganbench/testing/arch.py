@@ -55,7 +55,8 @@ def arch_findings(
         build: an installed arch's name, the module with the hook, the hook, or a function that takes any of ``data``,
             ``d_norm``, ``width`` and ``z_dim`` (or nothing) and returns a ``GAN``.
         data: what to build it for; by default, ``EXAMPLES`` of every kind.
-        width, z_dim: as a protocol would set them, but small.
+        width: of the networks, as a protocol would set it, but small.
+        z_dim: how many numbers a latent has, likewise.
         skip: names of checks that do not apply.
 
     Raises:
@@ -135,8 +136,11 @@ def _declined_everything(data: DataSpec | None) -> Finding:
 
 @CHECKS.add_vital
 def samples_and_logits_have_the_shapes_of_the_contract(case: Built) -> Iterator[Finding]:
-    """G makes x[B, *shape], in [-1, 1] where the data are bounded. D gives each sample, real or fake, one logit:
-    logit[B]. A logit of shape [B, 1] next to one of shape [B] broadcasts to [B, B] without an error."""
+    """G makes x[B, *shape], in [-1, 1] where the data are bounded.
+
+    D gives each sample, real or fake, one logit: logit[B]. A logit of shape [B, 1] next to one of shape [B] broadcasts
+    to [B, B] without an error.
+    """
     gan = case.copy()
     with torch.inference_mode(), in_eval_mode(gan):
         x = gan.sample(case.batch(gan))
@@ -168,8 +172,10 @@ def samples_and_logits_have_the_shapes_of_the_contract(case: Built) -> Iterator[
 
 @CHECKS.add
 def a_single_sample_is_a_batch_too(case: Built) -> Iterator[Finding]:
-    """The last chunk of an evaluation may hold a single sample, and a protocol may set batch = 1. squeeze() drops the
-    batch dimension along with the others, and a loss then gets a number where it expects logits."""
+    """The last chunk of an evaluation may hold a single sample, and a protocol may set batch = 1.
+
+    squeeze() drops the batch dimension along with the others, and a loss then gets a number where it expects logits.
+    """
     gan = case.copy()
     one = case.batch(gan, n=1)
     shape = tuple(sampled(gan, one).shape)
@@ -199,8 +205,10 @@ def recipe_is_of_the_contract(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def the_same_seed_builds_the_same_weights(case: Built) -> Iterator[Finding]:
-    """The core seeds torch's default generator for each run. Weights are drawn from it alone, so that the same seed
-    gives the same run, bit for bit."""
+    """The core seeds torch's default generator for each run.
+
+    Weights are drawn from it alone, so that the same seed gives the same run, bit for bit.
+    """
 
     def build() -> dict[str, Tensor]:
         return {name: value.clone() for name, value in case.again().state_dict().items()}
@@ -217,8 +225,11 @@ def the_same_seed_builds_the_same_weights(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def every_weight_belongs_to_one_player(case: Built) -> Iterator[Finding]:
-    """A weight that no optimiser owns is never trained. One that both own is pulled both ways. One that G owns outside
-    generators() is neither averaged nor used for sampling."""
+    """A weight that no optimiser owns is never trained.
+
+    One that both own is pulled both ways. One that G owns outside generators() is neither averaged nor used for
+    sampling.
+    """
     gan = case.gan
     names = {id(p): name for name, p in gan.named_parameters()}
     owned = {

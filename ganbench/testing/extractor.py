@@ -104,8 +104,10 @@ check_extractor = raising(extractor_findings)
 
 @CHECKS.add_vital
 def extractor_is_named_and_versioned(case: ExtractorCase) -> Iterator[Finding]:
-    """Scores can be compared only under identical weights, so the name of every score contains the name, the version
-    and the weights hash of its extractor."""
+    """Scores can be compared only under identical weights.
+
+    So the name of every score contains the name, the version and the weights hash of its extractor.
+    """
     it = case.extractor
     if not isinstance(it, Extractor):
         yield Finding(f"a {type(it).__name__}", "a ganbench.Extractor", "derive the class from ganbench.Extractor")
@@ -126,8 +128,10 @@ def extractor_is_named_and_versioned(case: ExtractorCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def extractor_reads_some_data(case: ExtractorCase) -> Iterator[Finding]:
-    """Samples come as they are stored: images as uint8 from 0 to 255, points as float32. An extractor declines what
-    does not fit with Unsupported and a reason."""
+    """Samples come as they are stored: images as uint8 from 0 to 255, points as float32.
+
+    An extractor declines what does not fit with Unsupported and a reason.
+    """
     if not case.fitting:
         yield Finding(
             seen=f"Unsupported for {', '.join(map(str, case.tried))}",
@@ -138,9 +142,11 @@ def extractor_reads_some_data(case: ExtractorCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def features_and_logits_have_the_shapes_of_the_contract(case: ExtractorCase) -> Iterator[Finding]:
-    """Features are finite, one row per sample: ``[B, d]``. A classifier also returns logits ``[B, K]``, or
-    ``[B, G, K]`` for G independent groups. Distances are taken between rows, and classes counted along the last
-    axis."""
+    """Features are finite, one row per sample: ``[B, d]``.
+
+    A classifier also returns logits ``[B, K]``, or ``[B, G, K]`` for G independent groups. Distances are taken between
+    rows, and classes counted along the last axis.
+    """
     for data in case.fitting:
         for n in (SAMPLES, 1):
             features, logits = case.look(stored(data, n))
@@ -165,8 +171,10 @@ def features_and_logits_have_the_shapes_of_the_contract(case: ExtractorCase) -> 
 @CHECKS.add
 @in_each
 def confusion_belongs_to_the_classifier(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
-    """Mode coverage discounts the classifier's mistakes by its confusion matrix: row = true class, column = assigned
-    class, counted on samples that it never saw."""
+    """Mode coverage discounts the classifier's mistakes by its confusion matrix.
+
+    Its rows are true classes and its columns assigned ones, counted on samples that the classifier never saw.
+    """
     confusion = case.extractor.confusion
     if confusion is None:
         return
@@ -183,8 +191,10 @@ def confusion_belongs_to_the_classifier(case: ExtractorCase, data: DataSpec) -> 
 @CHECKS.add
 @in_each
 def class_names_belong_to_the_logits(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
-    """The classes of a classifier are matched with the data's by name: one name for each logit, all different, or no
-    names."""
+    """The classes of a classifier are matched with the data's by name.
+
+    There is one name for each logit, all different, or there are none.
+    """
     names = case.extractor.class_names
     logits = case.look(stored(data))[1]
     classes = 0 if logits is None else logits.shape[-1]
@@ -205,8 +215,10 @@ def _is_count(confusion: Tensor) -> bool:
 
 @CHECKS.add
 def a_sample_is_read_by_itself(case: ExtractorCase) -> Iterator[Finding]:
-    """A sample's features do not depend on the rest of its batch. Reals and fakes come in separate batches, and what
-    one sample does to another would be charged to the generator."""
+    """A sample's features do not depend on the rest of its batch.
+
+    Reals and fakes come in separate batches, and what one sample does to another would be charged to the generator.
+    """
     for data in case.fitting:
         x = stored(data)
         whole, parts = case.look(x)[0], torch.cat([case.look(part)[0] for part in x.split(SAMPLES // 2)])
@@ -223,8 +235,10 @@ def a_sample_is_read_by_itself(case: ExtractorCase) -> Iterator[Finding]:
 @CHECKS.add
 @in_each
 def features_follow_from_the_samples(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
-    """The same samples have the same features, in this process and in any other, and different samples have different
-    ones. An extractor draws nothing at random, and changes neither the samples nor itself."""
+    """The same samples have the same features, in any process, and different samples have different ones.
+
+    An extractor draws nothing at random, and changes neither the samples nor itself.
+    """
     x, other = stored(data), stored(data, seed=2)
     kept, state = x.clone(), {name: value.clone() for name, value in case.extractor.state_dict().items()}
     first, second = (replay(lambda: case.look(x)[0], seed) for seed in (1, 2))
@@ -249,8 +263,10 @@ def features_follow_from_the_samples(case: ExtractorCase, data: DataSpec) -> Ite
 
 @CHECKS.add
 def weights_are_all_in_the_hash(case: ExtractorCase) -> Iterator[Finding]:
-    """weights_hash is computed from the state_dict. A tensor in a plain attribute changes features without changing the
-    hash. Two builds must give the same hash."""
+    """weights_hash is computed from the state_dict.
+
+    A tensor in a plain attribute changes features without changing the hash. Two builds must give the same hash.
+    """
     for name, module in case.extractor.named_modules():
         loose = [key for key, value in vars(module).items() if isinstance(value, Tensor) and key != "confusion"]
         if loose:
@@ -285,8 +301,10 @@ def a_diverged_sample_is_seen(case: ExtractorCase) -> Iterator[Finding]:
 @CHECKS.add
 @in_each
 def extractor_follows_its_samples_to_another_device(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
-    """A run on a GPU moves the extractor there with ``.to(device)``, which moves parameters and buffers and nothing
-    else. (torch's "meta" device stands in for a GPU here.)"""
+    """A run on a GPU moves the extractor there with ``.to(device)``.
+
+    That moves parameters and buffers and nothing else. (torch's "meta" device stands in for a GPU here.)
+    """
     if case.again is None:
         return
     with seeded(0):

@@ -28,8 +28,10 @@ _announce: ContextVar[Callable[[str], None]] = ContextVar("announce", default=la
 
 
 class ConformanceError(AssertionError):
-    """A plugin breaks its contract; the message lists every finding. It is an AssertionError, so that test runners
-    count a failed test and not an error."""
+    """A plugin breaks its contract; the message lists every finding.
+
+    It is an AssertionError, so that test runners count a failed test and not an error.
+    """
 
     def __init__(self, subject: str, findings: Sequence[Finding]) -> None:
         count = "1 conformance check" if len(findings) == 1 else f"{len(findings)} conformance checks"
@@ -99,8 +101,10 @@ class Checks(Generic[Subject]):
         return switches.WHY if name == switches.NAME else " ".join((inspect.getdoc(self._checks[name]) or "").split())
 
     def run(self, subject: Subject, skip: Collection[str] = (), turned: Collection[str] = ()) -> list[Finding]:
-        """Every finding of every check that is not skipped. Random generators are seeded for each check and restored,
-        as are process-wide switches. ``turned`` names the switches that building the subject changed.
+        """Every finding of every check that is not skipped.
+
+        Random generators are seeded for each check and restored, as are process-wide switches. ``turned`` names the
+        switches that building the subject changed.
 
         Raises:
             ValueError: ``skip`` names a check that does not exist.
@@ -162,8 +166,10 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def announced_to(listener: Callable[[str], None]) -> Iterator[None]:
-    """Call ``listener`` with the name of each check before it begins. If a plugin ends the process, the last name says
-    where."""
+    """Call ``listener`` with the name of each check before it begins.
+
+    If a plugin ends the process, the last name says where.
+    """
     token = _announce.set(listener)
     try:
         yield

@@ -63,8 +63,11 @@ class Builder:
 
 @dataclass(frozen=True)
 class Made:
-    """A subject of checks: its title, the object, what built it (None if it came ready-made), and the process-wide
-    switches that building it changed."""
+    """A subject of checks, and where it comes from.
+
+    ``title`` is what reports call it, ``builder`` is what built it (None if it came ready-made), ``turned`` are the
+    process-wide switches that building it changed.
+    """
 
     title: str
     it: Any

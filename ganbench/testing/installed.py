@@ -33,8 +33,11 @@ DECLINED = "Unsupported for "
 
 @dataclass(frozen=True)
 class Imported:
-    """An imported plugin: its hook, the arguments that such a hook may take, the random generators and switches that
-    its import changed, and what it has printed since."""
+    """An imported plugin.
+
+    ``known`` are the arguments that such a hook may take, ``drawn`` and ``turned`` the random generators and the
+    switches that the import changed, ``printed`` is what it has printed since.
+    """
 
     source: Source
     hook: Callable[..., Any]
@@ -149,8 +152,11 @@ SPEED: dict[str, Callable[[Source], speed.Speed]] = {
 
 @CHECKS.add
 def importing_draws_no_random_numbers(case: Imported) -> Iterator[Finding]:
-    """A plugin is imported when it is first named, which may be between the seeding of a generator and the drawing of
-    weights. A module that seeds or draws when imported changes other people's runs."""
+    """A module that seeds or draws when it is imported changes other people's runs.
+
+    A plugin is imported when it is first named, which may be between the seeding of a generator and the drawing of
+    weights.
+    """
     if case.drawn:
         yield Finding(
             seen=f"importing {case.source.module} drew from (or seeded) {case.drawn}",
@@ -161,8 +167,11 @@ def importing_draws_no_random_numbers(case: Imported) -> Iterator[Finding]:
 
 @CHECKS.add
 def hook_arguments_have_no_default(case: Imported) -> Iterator[Finding]:
-    """A hook takes those arguments of its kind that it needs. Some versions of pluggy (1.6 and older) silently leave
-    out arguments that have a default: an arch would then be built without the normalisation that was asked for."""
+    """A hook takes those arguments of its kind that it needs.
+
+    Some versions of pluggy (1.6 and older) silently leave out arguments that have a default: an arch would then be
+    built without the normalisation that was asked for.
+    """
     parameters = inspect.signature(case.hook).parameters.values()
     optional = [str(p) for p in parameters if p.name in case.known and p.default is not p.empty]
     if optional:
@@ -176,7 +185,9 @@ def hook_arguments_have_no_default(case: Imported) -> Iterator[Finding]:
 @CHECKS.add
 def nothing_is_printed(case: Imported) -> Iterator[Finding]:
     """Standard output belongs to the command: a plugin's line among JSON or a table breaks the program that reads it.
-    Warn, or write to standard error."""
+
+    Warn, or write to standard error.
+    """
     if case.printed.strip():
         first = case.printed.strip().splitlines()[0][:80]
         yield Finding(

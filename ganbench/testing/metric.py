@@ -135,8 +135,10 @@ def columns_are_declared(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
-    """A metric raises Unsupported for what it cannot score. One that declines ordinary images with a classifier and
-    ordinary points with an oracle cannot be checked here."""
+    """A metric raises Unsupported for what it cannot score.
+
+    One that declines ordinary images with a classifier and ordinary points with an oracle cannot be checked here.
+    """
     if not case.worlds:
         yield Finding(
             seen=f"Unsupported for {' and for '.join(world.name for world in (*case.tried, *case.special))}",
@@ -148,8 +150,10 @@ def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
 @CHECKS.add_vital
 @in_each
 def declared_columns_are_returned(case: MetricCase, world: World) -> Iterator[Finding]:
-    """A number or ``Absent`` for every column that was declared, and nothing else. A run whose metric returns anything
-    else fails after it was trained."""
+    """A number or ``Absent`` for every column that was declared, and nothing else.
+
+    A run whose metric returns anything else fails after it was trained.
+    """
     returned = case.metric(world.evaluation("other"))
     if set(returned) != set(case.metric.columns):
         yield Finding(
@@ -177,9 +181,11 @@ def absent_columns_give_a_reason(case: MetricCase, world: World) -> Iterator[Fin
 @CHECKS.add
 @in_each
 def scores_are_finite_and_in_range(case: MetricCase, world: World) -> Iterator[Finding]:
-    """Scores are finite whatever the samples: good ones, noise, one class, or a single one repeated. A NaN in a table
-    is a defect of the metric, and a collapsed generator deserves a score. Intervals are clipped to the range, and a
-    column in (0, None) is compared on the log scale."""
+    """Scores are finite whatever the samples: good ones, noise, one class, or a single one repeated.
+
+    A NaN in a table is a defect of the metric, and a collapsed generator deserves a score. Intervals are clipped to the
+    range, and a column in (0, None) is compared on the log scale.
+    """
     ranges = getattr(case.metric, "ranges", {})
     for fake in world.fakes:
         for name, value in case.score(world, fake).items():
@@ -196,8 +202,11 @@ def scores_are_finite_and_in_range(case: MetricCase, world: World) -> Iterator[F
 @CHECKS.add
 @in_each
 def sure_classifiers_leave_the_score_finite(case: MetricCase, world: World) -> Iterator[Finding]:
-    """A classifier that is sure gives probabilities of exactly 0, and a class that no fake comes near has a share of
-    exactly 0: the logarithm of either is minus infinity, and 0 times that is NaN."""
+    """A score is finite even where a probability or a share is exactly 0.
+
+    A classifier that is sure gives such probabilities, and a class that no fake comes near has such a share. The
+    logarithm of 0 is minus infinity, and 0 times that is NaN.
+    """
     for fake in ("one_class", "noise", "half", "other"):
         less_sure = case.score(world, fake)
         for name, value in case.score(world.surer(), fake).items():
@@ -216,8 +225,10 @@ def sure_classifiers_leave_the_score_finite(case: MetricCase, world: World) -> I
 @CHECKS.add
 @in_each
 def what_cannot_be_scored_is_declined(case: MetricCase, world: World) -> Iterator[Finding]:
-    """Without an extractor, or with a single fake, many scores do not exist. ``Unsupported`` and ``Absent`` say so in a
-    sentence; any other exception, or a NaN, looks like a broken plugin."""
+    """Without an extractor, or with a single fake, many scores do not exist.
+
+    ``Unsupported`` and ``Absent`` say so in a sentence; any other exception, or a NaN, looks like a broken plugin.
+    """
     for what, evaluation in (
         ("no extractor", replace(world.evaluation("other"), extractor=None)),
         ("a single fake", world.evaluation("other", n=1)),
@@ -241,8 +252,11 @@ def what_cannot_be_scored_is_declined(case: MetricCase, world: World) -> Iterato
 
 @CHECKS.add
 def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[Finding]:
-    """Half of these fakes are NaN. A metric that leaves such samples out, or takes them for zeros, gives a broken
-    generator the score of its better half. An exception, a NaN or a worse score would show it."""
+    """Half of these fakes are NaN.
+
+    A metric that leaves such samples out, or takes them for zeros, gives a broken generator the score of its better
+    half. An exception, a NaN or a worse score would show it.
+    """
     for world in case.worlds:
         if world.real[0].dtype != torch.float32:  # a NaN cannot be stored as uint8
             continue
@@ -306,9 +320,11 @@ def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
 @CHECKS.add
 @in_each
 def scores_follow_from_samples_and_rng(case: MetricCase, world: World) -> Iterator[Finding]:
-    """The same samples score the same, at any time and next to any other metric. evaluation.rng is a metric's only
-    source of randomness: draws from elsewhere would change with the program around them, and would change the
-    program."""
+    """The same samples score the same, at any time and next to any other metric.
+
+    evaluation.rng is a metric's only source of randomness: draws from elsewhere would change with the program around
+    them, and would change the program.
+    """
     one, other = (replay(lambda: case.score(world, "other"), seed) for seed in (1, 2))
     differ = [name for name in one.value if one.value[name] != other.value[name]]
     if other.drew or differ:
@@ -324,8 +340,10 @@ def scores_follow_from_samples_and_rng(case: MetricCase, world: World) -> Iterat
 @CHECKS.add
 @in_each
 def scoring_changes_nothing(case: MetricCase, world: World) -> Iterator[Finding]:
-    """Metrics look at the same samples and the same generator one after the other. What one of them changes, the next
-    one scores."""
+    """Metrics look at the same samples and the same generator one after the other.
+
+    What one of them changes, the next one scores.
+    """
     given, untouched = world.evaluation("other"), world.evaluation("other")
     assert given.generator is not None
     assert untouched.generator is not None
@@ -347,9 +365,11 @@ def scoring_changes_nothing(case: MetricCase, world: World) -> Iterator[Finding]
 
 @CHECKS.add
 def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
-    """In every column with a direction, real samples score no worse than noise and no worse than samples of one class
-    only. They also score better than at least one of the two, or the column says nothing. A tenth of the column's
-    spread is allowed for chance."""
+    """In every column with a direction, real samples score no worse than noise or a single class.
+
+    They also score better than at least one of the two, or the column says nothing. A tenth of the column's spread is
+    allowed for chance.
+    """
     for world in case.worlds:
         scores = {fake: case.score(world, fake) for fake in ("other", "noise", "one_class")}
         for name, goal in case.metric.columns.items():
@@ -373,10 +393,12 @@ def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> Iterator[Finding]:
-    """A quarter of noise among good samples scores no better than none, a half no better than a quarter, and so on to
-    noise alone; the same for half of the classes and for one. A column that turns back along the way ranks the worse of
-    two generators above the better one. A fifth of the column's spread is allowed, since density, for one, does not
-    notice collapse."""
+    """Every step towards noise, or towards a single class, scores no better than the one before.
+
+    The steps are a quarter, a half and nothing but noise among good samples, and half of the classes and one. A column
+    that turns back along the way ranks the worse of two generators above the better one. A fifth of the column's spread
+    is allowed, since density, for one, does not notice collapse.
+    """
     paths = (("other", "quarter_noise", "half_noise", "noise"), ("other", "half", "one_class"))
     for world in case.worlds:
         scores = {fake: case.score(world, fake) for path in paths for fake in path}
@@ -398,9 +420,11 @@ def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> 
 
 @CHECKS.add
 def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding]:
-    """Reals and fakes take the same steps to a score: one resize, one rounding, one precision. If they do not, the
-    difference is charged to the generator, and even a copy of the reals falls short of the best possible score (the one
-    in ``ranges``, if the column has one; a fiftieth of its spread is allowed)."""
+    """Reals and fakes take the same steps to a score: one resize, one rounding, one precision.
+
+    If they do not, the difference is charged to the generator, and even a copy of the reals falls short of the best
+    possible score (the one in ``ranges``, if the column has one; a fiftieth of its spread is allowed).
+    """
     ranges = getattr(case.metric, "ranges", {})
     for world in case.worlds:
         scores = {fake: case.score(world, fake) for fake in ("real", "other", "noise", "one_class")}
@@ -421,8 +445,10 @@ def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding
 
 @CHECKS.add
 def the_reals_have_not_collapsed(case: MetricCase) -> Iterator[Finding]:
-    """A row of which a seed collapsed is not ranked. The limits in ``collapsed_at`` must name declared columns, and be
-    out of reach of real data."""
+    """A row of which a seed collapsed is not ranked.
+
+    The limits in ``collapsed_at`` must name declared columns, and be out of reach of real data.
+    """
     limits_of = getattr(case.metric, "collapsed_at", None)
     for world in case.worlds if limits_of else ():
         evaluation = world.evaluation("real")

@@ -34,6 +34,7 @@ class Told:
         self.said: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Answer with the first column, and keep the roles and the offsets."""
         offset = torch.zeros(len(x), dtype=x.dtype, requires_grad=True)
         self.said.append((x.detach()[:, 1], offset))
         return x[:, 0] + offset
@@ -66,6 +67,7 @@ class Sloped:
         self.slope, self.direction = slope, direction
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Answer with logits of 0."""
         along = (x * self.direction).flatten(1).sum(1)
         return self.slope[torch.arange(len(x)) % len(self.slope)] * (along - along.detach())
 
@@ -77,6 +79,7 @@ class Recorder:
         self.critic, self.shown = critic, list[Tensor]()
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Keep the samples, and answer as the critic does."""
         self.shown.append(x.detach())
         return self.critic(x)
 
@@ -129,8 +132,10 @@ class LossCase:
         return table
 
     def penalty(self, slope: Tensor, direction: Tensor) -> Tensor:
-        """``d_loss`` of an undecided critic with these slopes, one per row; the random numbers are the same each
-        time."""
+        """``d_loss`` of an undecided critic with these slopes, one per row.
+
+        The random numbers are the same each time.
+        """
         samples = torch.zeros(len(slope), *direction.shape)
         with seeded(0):
             samples += torch.randn(samples.shape)

@@ -73,8 +73,10 @@ in_each = first_in_each(_stages)
 
 @CHECKS.add_vital
 def trick_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
-    """A trick overrides the methods of ganbench.Trick that it needs; the others change nothing. d_norm says how D is
-    built, in the same words that an arch is asked with."""
+    """A trick overrides the methods of ganbench.Trick that it needs; the others change nothing.
+
+    d_norm says how D is built, in the same words that an arch is asked with.
+    """
     if not isinstance(case.trick, Trick):
         yield Finding(f"a {type(case.trick).__name__}", "a ganbench.Trick", "derive the class from ganbench.Trick")
     elif case.trick.d_norm not in (None, "none", "spectral"):
@@ -87,8 +89,10 @@ def trick_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def trick_acts_on_something(case: TrickCase) -> Iterator[Finding]:
-    """A trick raises Unsupported, with a reason, for players, data and losses that it has no meaning for. One that
-    declines both points and images, or every loss it is tried with, cannot be checked here."""
+    """A trick raises Unsupported, with a reason, for players, data and losses that it has no meaning for.
+
+    One that declines both points and images, or every loss it is tried with, cannot be checked here.
+    """
     if not case.stages:
         tried = " and ".join(map(str, DATA))
         yield Finding(f"Unsupported for {tried}", "players for one of them", "decline only what does not fit")
@@ -98,8 +102,10 @@ def trick_acts_on_something(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def a_nonsense_argument_is_declined(case: TrickCase) -> Iterator[Finding]:
-    """Users type what follows the colon. Unsupported tells them in a sentence what would work; any other exception
-    looks like a broken plugin."""
+    """Users type what follows the colon.
+
+    Unsupported tells them in a sentence what would work; any other exception looks like a broken plugin.
+    """
     if case.ask is None:
         return
     try:
@@ -135,8 +141,10 @@ def recipe_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_keeps_its_traits(case: TrickCase) -> Iterator[Finding]:
-    """d_steps, d_norm, recipe and after_d_step belong to the loss. A wrapper without them plays WGAN with one D update
-    and no clipping, under the name of WGAN."""
+    """d_steps, d_norm, recipe and after_d_step belong to the loss.
+
+    A wrapper without them plays WGAN with one D update and no clipping, under the name of WGAN.
+    """
     for before, after in case.losses:
         kept = vars(LossTraits(after))
         for name, value in vars(LossTraits(before)).items():
@@ -151,8 +159,10 @@ def loss_keeps_its_traits(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_stays_sound(case: TrickCase) -> Iterator[Finding]:
-    """What a trick makes of a sound loss passes the checks of a loss: finite where D is sure, with gradients for both
-    players, and not finite where D is not."""
+    """What a trick makes of a sound loss passes the checks of a loss.
+
+    It is finite where D is sure, has gradients for both players, and is not finite where D is not.
+    """
     for before, after in case.losses:
         if after is not before:
             for finding in losses.CHECKS.run(LossCase(after), skip=("loss-survives-pickling",)):
@@ -169,9 +179,11 @@ def _inherited(finding: Finding, where: str) -> Finding:
 
 @CHECKS.add
 def match_stays_differentiable(case: TrickCase) -> Iterator[Finding]:
-    """G learns through D's logits of its fakes, and a penalty differentiates D's logits twice with respect to the
-    samples. Whatever a trick puts between samples and D must let all of this through: no detach, no no_grad, no
-    rounding."""
+    """Whatever a trick puts between samples and D must let gradients through.
+
+    G learns through D's logits of its fakes, and a penalty differentiates D's logits twice with respect to the samples.
+    So there is no detach, no no_grad and no rounding.
+    """
     for stage in case.stages:
         for player in PLAYERS:
             gan, _, matches = stage.matches(player)
@@ -209,8 +221,10 @@ def _slope(D: Callable[[Tensor], Tensor], x: Tensor) -> bool:
 @CHECKS.add
 @in_each
 def g_objective_is_made_of_named_terms(case: TrickCase, stage: Stage) -> Iterator[Finding]:
-    """Terms are added up, watched one by one for the first NaN, and averaged into the history under their names. So
-    g_objective() returns a mapping of scalars, each of which may be Lazy."""
+    """Terms are added up, watched one by one for the first NaN, and averaged into the history under their names.
+
+    So g_objective() returns a mapping of scalars, each of which may be Lazy.
+    """
     gan = stage.built.copy()
     batch = stage.built.batch(gan)
     terms = gan.g_objective(Logistic(), batch, gan.fake(batch))
@@ -229,9 +243,11 @@ def g_objective_is_made_of_named_terms(case: TrickCase, stage: Stage) -> Iterato
 
 @CHECKS.add
 def players_stay_sound(case: TrickCase) -> Iterator[Finding]:
-    """What a trick makes of sound players passes the checks of an arch: shapes, owners of weights, gradients, what a
-    checkpoint holds, sampling, divergence. D's normalisation is up to the trick, and so is whether D compares the
-    samples of a batch."""
+    """What a trick makes of sound players passes the checks of an arch.
+
+    These are of shapes, owners of weights, gradients, what a checkpoint holds, sampling and divergence. D's
+    normalisation is up to the trick, and so is whether D compares the samples of a batch.
+    """
     for stage in case.stages:
         for finding in arch.CHECKS.run(stage.built, skip=NOT_ITS_DOING):
             yield _inherited(finding, str(stage))
@@ -240,8 +256,10 @@ def players_stay_sound(case: TrickCase) -> Iterator[Finding]:
 @CHECKS.add
 @in_each
 def a_turn_moves_no_weight(case: TrickCase, stage: Stage) -> Iterator[Finding]:
-    """Only optimisers move weights, once in a player's turn. A trick may look at weights and copy them, but leaves
-    them, their gradients and the batch as they were."""
+    """Only optimisers move weights, once in a player's turn.
+
+    A trick may look at weights and copy them, but leaves them, their gradients and the batch as they were.
+    """
     for player in PLAYERS:
         gan = stage.built.copy()
         before_it = stage.turn(player, gan)
@@ -287,8 +305,11 @@ def _everything(turn: Turn) -> dict[str, Tensor]:
 @CHECKS.add
 @in_each
 def gradients_are_changed_in_place(case: TrickCase, stage: Stage) -> Iterator[Finding]:
-    """gradients() runs between the backward pass and the optimiser's step. It changes p.grad in place, and no weight. A
-    NaN among the gradients stays one, however they are scaled, clipped or cleaned: it shows that a run has diverged."""
+    """gradients() runs between the backward pass and the optimiser's step.
+
+    It changes p.grad in place, and no weight. A NaN among the gradients stays one, however they are scaled, clipped or
+    cleaned: it shows that a run has diverged.
+    """
     gan = stage.built.copy()
     for player in PLAYERS:
         params = flat(gan.discriminator_params() if player == "D" else gan.generator_params())
@@ -327,8 +348,10 @@ def _spoilt(
 @CHECKS.add
 @in_each
 def random_numbers_come_from_torchs_default_generator(case: TrickCase, stage: Stage) -> Iterator[Finding]:
-    """The core seeds torch's default generator for tricks and stores its state in the checkpoint. Drawing elsewhere
-    makes a repeated or resumed run a different run."""
+    """The core seeds torch's default generator for tricks and stores its state in the checkpoint.
+
+    Drawing elsewhere makes a repeated or resumed run a different run.
+    """
     one, same, other = (replay(partial(_played, stage), *seeds, allowed=TORCH) for seeds in ((1, 1), (2, 1), (1, 2)))
     seen = ""
     if one.drew:
@@ -347,8 +370,11 @@ def random_numbers_come_from_torchs_default_generator(case: TrickCase, stage: St
 
 @CHECKS.add
 def trick_keeps_nothing_between_calls(case: TrickCase) -> Iterator[Finding]:
-    """No checkpoint holds a trick. What it counts, averages or keeps from a batch is lost when a run is resumed, which
-    then ends with different bits. What has to last belongs in a buffer of the networks."""
+    """No checkpoint holds a trick.
+
+    What it counts, averages or keeps from a batch is lost when a run is resumed, which then ends with different bits.
+    What has to last belongs in a buffer of the networks.
+    """
     try:
         twin = copy.deepcopy(case.trick)
     except Exception as error:

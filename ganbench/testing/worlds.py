@@ -43,6 +43,7 @@ class Bars(Extractor):
         self.register_buffer("mixing", torch.randn(SIDE * SIDE, 6, generator=rng(5), dtype=torch.float64) / SIDE)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(features[B, 16], logits[B, 10])`` in float64."""
         signal = x.flatten(1).double() / 64
         bars = signal[:, : CLASSES * BAR].reshape(-1, CLASSES, BAR).mean(2)
         mixed = signal @ self.get_buffer("mixing")
@@ -55,6 +56,7 @@ class Flat(Extractor):
     name, version = "flat", "1"
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """The points in float64, and no logits."""
         return x.double(), None
 
 
@@ -64,14 +66,18 @@ class Still(Extractor):
     name, version = "still", "1"
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """``features[B, T]`` in float64, and no logits."""
         return x.double().mean(dim=(1, 3, 4)), None
 
 
 @dataclass(frozen=True)
 class World:
-    """Real samples and kinds of fakes: ``other`` reals, ``noise``, reals of ``one_class`` only or of ``half`` of the
-    classes, ``repeated`` (one real over and over), and other reals mixed with a quarter or a half of noise. All are
-    stored as a dataset stores them. The sources for a translator are negatives of the samples."""
+    """Real samples, and kinds of fakes of which it is known how good they are.
+
+    The fakes are ``other`` reals, ``noise``, reals of ``one_class`` only or of ``half`` of the classes, ``repeated``
+    (one real over and over), and other reals mixed with a quarter or a half of noise. All are stored as a dataset
+    stores them. The sources for a translator are negatives of the samples.
+    """
 
     name: str
     spec: DataSpec

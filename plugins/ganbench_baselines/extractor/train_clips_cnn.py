@@ -64,8 +64,10 @@ class Lesson(NamedTuple):
 
 
 def motion_of(place: Tensor) -> Tensor:
-    """``place[N, T, 2]`` -> ``[N, 7]`` in pixels, averaged over time: the position, the steps down, right, up and left
-    per frame, and the change of velocity."""
+    """``place[N, T, 2]`` -> ``[N, 7]`` in pixels, averaged over time.
+
+    These are the position, the steps down, right, up and left per frame, and the change of velocity.
+    """
     step = place.diff(dim=1)
     turn = step.diff(dim=1).norm(dim=2, keepdim=True)
     return torch.cat([of.mean(dim=1) for of in (place, step.clamp(min=0), (-step).clamp(min=0), turn)], dim=1)
@@ -87,8 +89,10 @@ def lesson(shown: Split, recipe: Recipe, rng: torch.Generator) -> Lesson:
 
 
 def drawn(shown: Split, n: int, frames: int, recipe: Recipe, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(``ink[n, T, d, d]``, ``classes[n, 10]``) of slightly turned, scaled and noisy digits, the last ``recipe.odd``
-    of which are blends of two."""
+    """(``ink[n, T, d, d]``, ``classes[n, 10]``) of slightly turned, scaled and noisy digits.
+
+    The last ``recipe.odd`` of them are blends of two.
+    """
     assert shown.labels is not None
     index = torch.randint(len(shown), (n,), generator=rng)
     x = augment(to_signal(shown.x[index]), OneDigit(), rng)

@@ -97,8 +97,10 @@ def train(splits: dict[int, Split], recipe: Recipe, seed: int = 0) -> Network:
 
 
 def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
-    """Samples that are not drums, stored like ``split``. Spectral noise, silence and the output of an untrained
-    generator were never trained on."""
+    """Samples that are not drums, stored like ``split``.
+
+    Spectral noise, silence and the output of an untrained generator were never trained on.
+    """
     rng = torch.Generator().manual_seed(seed)
     assert split.labels is not None
     x, n = split.x, len(split)
