@@ -370,8 +370,8 @@ def g_keeps_a_gradient_at_one_end_at_least(case: LossCase) -> Iterator[Finding]:
 def both_halves_are_of_one_game(case: LossCase) -> Iterator[Finding]:
     """If one half of d_loss is the logistic loss of its logit, the other one is too.
 
-    Label smoothing and weights do not count. -logsigmoid(1 - t), written for -logsigmoid(-t), shifts one half by one: D then
-    finds its balance at a logit of 1/2, and the loss is no longer the one its name says.
+    Label smoothing and weights do not count. -logsigmoid(1 - t), written for -logsigmoid(-t), shifts one half by one: D
+    then finds its balance at a logit of 1/2, and the loss is no longer the one its name says.
     """
     real, fake = fit_logistic(real_half(case)), fit_logistic(fake_half(case))
     for whose, fit, plain, other in (("D(real)", real, 1.0, fake), ("D(fake)", fake, 0.0, real)):

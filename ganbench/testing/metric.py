@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from types import ModuleType
+from typing import NamedTuple
 
 import torch
 
@@ -26,6 +27,26 @@ CHECKS: Checks[MetricCase] = Checks("metric")
 Given = Metric | str | Source | ModuleType | Callable[..., Metric]
 SLACK = 0.1
 XLOGY = "take log_softmax of the logits, or torch.special.xlogy and entr for p log p"
+
+
+class Column(NamedTuple):
+    """A column that has a direction: what kinds of fakes score there in one world, without those that score nothing."""
+
+    world: World
+    name: str
+    goal: Goal
+    scores: dict[str, float]
+
+    @property
+    def merits(self) -> dict[str, float]:
+        """The scores with a sign by which more is better."""
+        sign = 1.0 if self.goal == "max" else -1.0
+        return {fake: sign * score for fake, score in self.scores.items()}
+
+    @property
+    def spread(self) -> float:
+        """The distance of the best from the worst score."""
+        return max(self.scores.values(), default=0.0) - min(self.scores.values(), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -55,6 +76,15 @@ class MetricCase:
     def score(self, world: World, fake: str, seed: int = 0) -> dict[str, float]:
         """Every column that has a score, as floats."""
         return _numbers(self.metric(world.evaluation(fake, seed)))
+
+    def compared(self, *fakes: str) -> Iterator[Column]:
+        """Every column that has a direction, in every world, with the scores of these kinds of fakes."""
+        for world in self.worlds:
+            scores = {fake: self.score(world, fake) for fake in fakes}
+            for name, goal in self.metric.columns.items():
+                if goal != "info":
+                    found = {fake: score[name] for fake, score in scores.items() if name in score}
+                    yield Column(world, name, goal, found)
 
 
 def _numbers(returned: Mapping[str, float | Absent]) -> dict[str, float]:
@@ -289,12 +319,6 @@ def _alike(metric: Metric, one: Mapping[str, float], scores: Mapping[str, Mappin
     return True
 
 
-def _signed(scores: Mapping[str, Mapping[str, float]], name: str, goal: Goal) -> dict[str, float]:
-    """What each set of fakes scores in a column, where more is better; without those for which it is absent."""
-    sign = 1.0 if goal == "max" else -1.0
-    return {fake: sign * score[name] for fake, score in scores.items() if name in score}
-
-
 def _listed(scores: Mapping[str, float]) -> str:
     return ", ".join(f"{name} = {value:.4g}" for name, value in scores.items())
 
@@ -370,25 +394,19 @@ def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
     They also score better than at least one of the two, or the column says nothing. A tenth of the column's spread is
     allowed for chance.
     """
-    for world in case.worlds:
-        scores = {fake: case.score(world, fake) for fake in ("other", "noise", "one_class")}
-        for name, goal in case.metric.columns.items():
-            if goal == "info":
-                continue
-            values = _signed(scores, name, goal)
-            others = [fake for fake in ("noise", "one_class") if fake in values]
-            if "other" not in values or not others:
-                continue
-            spread = max(values.values()) - min(values.values())
-            worst, best = max(others, key=values.__getitem__), min(others, key=values.__getitem__)
-            if values["other"] < values[worst] - SLACK * spread or values["other"] <= values[best]:
-                named = {"other": "real samples", "noise": "noise", "one_class": "one class"}
-                yield Finding(
-                    seen=f"{name}: {', '.join(f'{named[fake]} {scores[fake][name]:.4g}' for fake in values)}",
-                    expected=f"real samples best, as {goal!r} is better",
-                    mend='correct the direction in columns, or declare the column "info"',
-                    where=str(world),
-                )
+    named = {"other": "real samples", "noise": "noise", "one_class": "one class"}
+    for column in case.compared(*named):
+        merits = column.merits
+        others = [merits[fake] for fake in ("noise", "one_class") if fake in merits]
+        if "other" not in merits or not others:
+            continue
+        if merits["other"] < max(others) - SLACK * column.spread or merits["other"] <= min(others):
+            yield Finding(
+                seen=f"{column.name}: {', '.join(f'{named[fake]} {x:.4g}' for fake, x in column.scores.items())}",
+                expected=f"real samples best, as {column.goal!r} is better",
+                mend='correct the direction in columns, or declare the column "info"',
+                where=str(column.world),
+            )
 
 
 @CHECKS.add
@@ -400,22 +418,17 @@ def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> 
     is allowed, since density, for one, does not notice collapse.
     """
     paths = (("other", "quarter_noise", "half_noise", "noise"), ("other", "half", "one_class"))
-    for world in case.worlds:
-        scores = {fake: case.score(world, fake) for path in paths for fake in path}
-        for name, goal in case.metric.columns.items():
-            if goal == "info":
-                continue
-            values = _signed(scores, name, goal)
-            spread = max(values.values(), default=0.0) - min(values.values(), default=0.0)
-            for path in ([fake for fake in path if fake in values] for path in paths):
-                for better, worse in pairwise(path):
-                    if values[worse] > values[better] + 2 * SLACK * spread:
-                        yield Finding(
-                            seen=f"{name}: {', '.join(f'{fake} {scores[fake][name]:.4g}' for fake in path)}",
-                            expected=f"no step that improves the score ({goal!r} is better)",
-                            mend='correct the direction in columns, or declare the column "info"',
-                            where=str(world),
-                        )
+    for column in case.compared(*dict.fromkeys(chain(*paths))):
+        merits = column.merits
+        for path in ([fake for fake in path if fake in merits] for path in paths):
+            for better, worse in pairwise(path):
+                if merits[worse] > merits[better] + 2 * SLACK * column.spread:
+                    yield Finding(
+                        seen=f"{column.name}: {', '.join(f'{fake} {column.scores[fake]:.4g}' for fake in path)}",
+                        expected=f"no step that improves the score ({column.goal!r} is better)",
+                        mend='correct the direction in columns, or declare the column "info"',
+                        where=str(column.world),
+                    )
 
 
 @CHECKS.add
@@ -426,21 +439,19 @@ def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding
     possible score (the one in ``ranges``, if the column has one; a fiftieth of its spread is allowed).
     """
     ranges = getattr(case.metric, "ranges", {})
-    for world in case.worlds:
-        scores = {fake: case.score(world, fake) for fake in ("real", "other", "noise", "one_class")}
-        for name, goal in case.metric.columns.items():
-            low, high = ranges.get(name, (None, None))
-            best = {"min": low, "max": high, "info": None}[goal]
-            if name not in scores["real"]:
-                continue
-            values = [score[name] for score in scores.values() if name in score]
-            if best is not None and abs(values[0] - best) > 0.02 * (max(*values, best) - min(*values, best)):
-                yield Finding(
-                    seen=f"{name} of a copy of the reals: {values[0]:.4g}",
-                    expected=f"{best:g}, the best of its range",
-                    mend="treat evaluation.real and evaluation.fake alike: one function, called on both",
-                    where=str(world),
-                )
+    for column in case.compared("real", "other", "noise", "one_class"):
+        low, high = ranges.get(column.name, (None, None))
+        best = low if column.goal == "min" else high
+        if best is None or "real" not in column.scores:
+            continue
+        reached, values = column.scores["real"], [best, *column.scores.values()]
+        if abs(reached - best) > 0.02 * (max(values) - min(values)):
+            yield Finding(
+                seen=f"{column.name} of a copy of the reals: {reached:.4g}",
+                expected=f"{best:g}, the best of its range",
+                mend="treat evaluation.real and evaluation.fake alike: one function, called on both",
+                where=str(column.world),
+            )
 
 
 @CHECKS.add
