@@ -23,6 +23,8 @@ __all__ = ["Checks", "ConformanceError", "Finding", "Findings", "announced_to", 
 
 Subject = TypeVar("Subject")
 Place = TypeVar("Place")
+Check = Callable[[Subject], Iterator[Finding]]
+CheckInPlace = Callable[[Subject, Place], Iterator[Finding]]
 Arguments = ParamSpec("Arguments")
 _announce: ContextVar[Callable[[str], None]] = ContextVar("announce", default=lambda check: None)
 
@@ -73,15 +75,15 @@ class Checks(Generic[Subject]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._checks: dict[str, Callable[[Subject], Iterator[Finding]]] = {}
+        self._checks: dict[str, Check[Subject]] = {}
         self._vital: set[str] = set()
 
-    def add(self, check: Callable[[Subject], Iterator[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
+    def add(self, check: Check[Subject]) -> Check[Subject]:
         """Decorator: add a check."""
         self._checks[check.__name__.replace("_", "-")] = check
         return check
 
-    def add_vital(self, check: Callable[[Subject], Iterator[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
+    def add_vital(self, check: Check[Subject]) -> Check[Subject]:
         """Decorator: add a check; if it fails, the ones after it would only repeat its finding and do not run."""
         self._vital.add(check.__name__.replace("_", "-"))
         return self.add(check)
@@ -133,14 +135,14 @@ class Checks(Generic[Subject]):
 
 def first_in_each(
     places: Callable[[Subject], Iterable[Place]],
-) -> Callable[[Callable[[Subject, Place], Iterator[Finding]]], Callable[[Subject], Iterator[Finding]]]:
-    """Decorator: make a check of a subject of one that also takes a place (some data, say), to be tried in each.
+) -> Callable[[CheckInPlace[Subject, Place]], Check[Subject]]:
+    """Decorator: try a check that also takes a place (some data, say) in each place of a subject.
 
     It ends with the first finding, since the other places would only repeat it. ``where`` is the place, unless the
     finding says more.
     """
 
-    def decorate(check: Callable[[Subject, Place], Iterator[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
+    def decorate(check: CheckInPlace[Subject, Place]) -> Check[Subject]:
         @wraps(check)
         def in_turn(subject: Subject) -> Iterator[Finding]:
             for place in places(subject):
@@ -177,7 +179,7 @@ def announced_to(listener: Callable[[str], None]) -> Iterator[None]:
         _announce.reset(token)
 
 
-def _tried(check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> list[Finding]:
+def _tried(check: Check[Subject], subject: Subject) -> list[Finding]:
     """The check's findings; an exception in the plugin counts as one more."""
     found: list[Finding] = []
     try:
