@@ -29,7 +29,7 @@ SLACK = 0.1
 XLOGY = "take log_softmax of the logits, or torch.special.xlogy and entr for p log p"
 
 
-class Column(NamedTuple):
+class ScoredColumn(NamedTuple):
     """A column that has a direction: what kinds of fakes score there in one world, without those that score nothing."""
 
     world: World
@@ -77,14 +77,14 @@ class MetricCase:
         """Every column that has a score, as floats."""
         return _numbers(self.metric(world.evaluation(fake, seed)))
 
-    def compared(self, *fakes: str) -> Iterator[Column]:
+    def compared(self, *fakes: str) -> Iterator[ScoredColumn]:
         """Every column that has a direction, in every world, with the scores of these kinds of fakes."""
         for world in self.worlds:
             scores = {fake: self.score(world, fake) for fake in fakes}
             for name, goal in self.metric.columns.items():
                 if goal != "info":
                     found = {fake: score[name] for fake, score in scores.items() if name in score}
-                    yield Column(world, name, goal, found)
+                    yield ScoredColumn(world, name, goal, found)
 
 
 def _numbers(returned: Mapping[str, float | Absent]) -> dict[str, float]:
