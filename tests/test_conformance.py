@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import itertools
 import random
 import re
@@ -24,7 +25,7 @@ from planted import assert_found
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
-from ganbench import GAN, Absent, DataError, Dataset, DataSpec, Match, Oracle, Split, Unsupported, plugins
+from ganbench import GAN, Absent, DataError, Dataset, DataSpec, Match, Oracle, Split, Unsupported, plugins, testing
 from ganbench.errors import PluginError
 from ganbench.plugins import hookspecs
 from ganbench.testing import (
@@ -867,6 +868,24 @@ def test_checks_leave_every_random_generator_as_it_was() -> None:
     metric_findings(Gap())
     dataset_findings(BROKEN_DATASETS["building-twice-gives-the-same-data"])
     assert (torch.rand(2).tolist(), np.random.rand(2).tolist(), random.random()) == expected
+
+
+def test_building_a_plugin_draws_nothing_from_the_generators_of_the_program() -> None:
+    def ganbench_loss() -> Any:
+        return loss(ns_d, ns_g, drawn=float(torch.rand(())))
+
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    loss_findings(ganbench_loss)
+    assert torch.equal(torch.rand(2), expected)
+
+
+@pytest.mark.parametrize("kind", hookspecs.KINDS)
+def test_a_check_has_the_name_and_the_arguments_that_its_findings_have(kind: str) -> None:
+    check, findings_of = getattr(testing, f"check_{kind}"), getattr(testing, f"{kind}_findings")
+    assert check.__name__ == f"check_{kind}"
+    assert inspect.signature(check).parameters == inspect.signature(findings_of).parameters
 
 
 def test_checks_give_the_same_findings_whatever_the_seed_of_the_program() -> None:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from functools import partial
 from types import ModuleType
 
-import numpy as np
 import torch
+from torch import Tensor
 
 from ganbench.contracts.arch import GAN, normalisation
 from ganbench.contracts.data import DataSpec
 from ganbench.contracts.protocol import Layer, Training, resolve_recipe
 from ganbench.device.untouched import in_eval_mode
-from ganbench.errors import ProtocolError, Unsupported
+from ganbench.errors import ProtocolError, Unsupported, told
 from ganbench.plugins.source import Source
 from ganbench.testing import critic, sampling, switches, training
 from ganbench.testing.built import SAMPLES, Built, flat, sampled, some, without_gradient
-from ganbench.testing.findings import Checks, Finding, Findings, raising, seeded
+from ganbench.testing.findings import Checks, Finding, Findings, raising
 from ganbench.testing.given import Builder
+from ganbench.testing.randomness import replay, seeded
 
 CHECKS: Checks[Built] = Checks("arch")
 
@@ -55,7 +55,8 @@ def arch_findings(
         build: an installed arch's name, the module with the hook, the hook, or a function that takes any of ``data``,
             ``d_norm``, ``width`` and ``z_dim`` (or nothing) and returns a ``GAN``.
         data: what to build it for; by default, ``EXAMPLES`` of every kind.
-        width, z_dim: as a protocol would set them, but small.
+        width: of the networks, as a protocol would set it, but small.
+        z_dim: how many numbers a latent has, likewise.
         skip: names of checks that do not apply.
 
     Raises:
@@ -88,24 +89,24 @@ check_arch = raising(arch_findings)
 
 def cases_of(build: Builder, data: DataSpec, width: int, z_dim: int) -> Iterator[tuple[str, Built | Finding]]:
     """(what was asked for, what was built), for every normalisation of D that the arch does not decline."""
-    told = "d_norm" in build.takes
-    for wish in WISHES if told else (None,):
+    takes_wish = "d_norm" in build.takes
+    for wish in WISHES if takes_wish else (None,):
         again = partial(build, data=data, d_norm=wish, width=width, z_dim=z_dim)
-        where = f"{data}, d_norm = {wish!r}" if told else str(data)
+        where = f"{data}, d_norm = {wish!r}" if takes_wish else str(data)
         try:
             with seeded(0), switches.switches_kept() as changed:
                 gan = again()
         except Unsupported:
             continue
         except Exception as error:
-            yield where, _broken(f"building fails: {type(error).__name__}: {error}")
+            yield where, _broken(f"building fails: {told(error)}")
             continue
         yield from ((where, finding) for finding in switches.findings_of(changed))
         if not isinstance(gan, GAN):
             yield where, _broken(f"it returned a {type(gan).__name__}")
             continue
         # an arch that does not take d_norm plays under every loss, unless the core sees a batch norm and declines
-        silent = not told and "batch" not in normalisation(gan.discriminators())
+        silent = not takes_wish and "batch" not in normalisation(gan.discriminators())
         yield where, Built(gan, data, wish, wish == "none" or silent, again)
 
 
@@ -135,8 +136,11 @@ def _declined_everything(data: DataSpec | None) -> Finding:
 
 @CHECKS.add_vital
 def samples_and_logits_have_the_shapes_of_the_contract(case: Built) -> Iterator[Finding]:
-    """G makes x[B, *shape], in [-1, 1] where the data are bounded. D gives each sample, real or fake, one logit:
-    logit[B]. A logit of shape [B, 1] next to one of shape [B] broadcasts to [B, B] without an error."""
+    """G makes x[B, *shape], in [-1, 1] where the data are bounded.
+
+    D gives each sample, real or fake, one logit: logit[B]. A logit of shape [B, 1] next to one of shape [B] broadcasts
+    to [B, B] without an error.
+    """
     gan = case.copy()
     with torch.inference_mode(), in_eval_mode(gan):
         x = gan.sample(case.batch(gan))
@@ -168,8 +172,10 @@ def samples_and_logits_have_the_shapes_of_the_contract(case: Built) -> Iterator[
 
 @CHECKS.add
 def a_single_sample_is_a_batch_too(case: Built) -> Iterator[Finding]:
-    """The last chunk of an evaluation may hold a single sample, and a protocol may set batch = 1. squeeze() drops the
-    batch dimension along with the others, and a loss then gets a number where it expects logits."""
+    """The last chunk of an evaluation may hold a single sample, and a protocol may set batch = 1.
+
+    squeeze() drops the batch dimension along with the others, and a loss then gets a number where it expects logits.
+    """
     gan = case.copy()
     one = case.batch(gan, n=1)
     shape = tuple(sampled(gan, one).shape)
@@ -199,15 +205,16 @@ def recipe_is_of_the_contract(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def the_same_seed_builds_the_same_weights(case: Built) -> Iterator[Finding]:
-    """The core seeds torch's default generator for each run. Weights are drawn from it alone, so that the same seed
-    gives the same run, bit for bit."""
-    states = []
-    for other in (1, 2):
-        torch.manual_seed(7)
-        np.random.seed(other)
-        random.seed(other)
-        states.append({name: value.clone() for name, value in case.again().state_dict().items()})
-    differ = [name for name, value in states[0].items() if not torch.equal(value, states[1][name])]
+    """The core seeds torch's default generator for each run.
+
+    Weights are drawn from it alone, so that the same seed gives the same run, bit for bit.
+    """
+
+    def build() -> dict[str, Tensor]:
+        return {name: value.clone() for name, value in case.again().state_dict().items()}
+
+    one, other = (replay(build, seed, torch_seed=7).value for seed in (1, 2))
+    differ = [name for name, value in one.items() if not torch.equal(value, other[name])]
     if differ:
         yield Finding(
             seen=f"{differ[0]} differs between two builds with the same seed",
@@ -218,8 +225,11 @@ def the_same_seed_builds_the_same_weights(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def every_weight_belongs_to_one_player(case: Built) -> Iterator[Finding]:
-    """A weight that no optimiser owns is never trained. One that both own is pulled both ways. One that G owns outside
-    generators() is neither averaged nor used for sampling."""
+    """A weight that no optimiser owns is never trained.
+
+    One that both own is pulled both ways. One that G owns outside generators() is neither averaged nor used for
+    sampling.
+    """
     gan = case.gan
     names = {id(p): name for name, p in gan.named_parameters()}
     owned = {

@@ -14,7 +14,7 @@ from ganbench.contracts.arch import GAN, Lazy, Terms
 from ganbench.contracts.data import Batch, DataSpec
 from ganbench.contracts.loss import Match
 from ganbench.device.untouched import in_eval_mode
-from ganbench.testing.findings import rng
+from ganbench.testing.randomness import rng
 
 SAMPLES = 8
 
@@ -81,6 +81,14 @@ def gradients_of(terms: Terms, weights: list[nn.Parameter]) -> Sequence[Tensor |
     if not weights:
         return ()
     return torch.autograd.grad(total_of(terms), weights, allow_unused=True, retain_graph=True)
+
+
+def reaches(value: Tensor, inputs: Sequence[Tensor]) -> bool:
+    """Whether a value, or the sum of several, has a gradient with respect to any of the inputs that is not zero."""
+    if not value.requires_grad:
+        return False
+    gradients = torch.autograd.grad(value.sum(), inputs, allow_unused=True)
+    return any(g is not None and bool(g.any()) for g in gradients)
 
 
 def flat(params: Any) -> list[nn.Parameter]:

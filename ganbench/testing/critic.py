@@ -14,7 +14,8 @@ from ganbench.contracts.arch import normalisation
 from ganbench.contracts.loss import Match
 from ganbench.testing import logit
 from ganbench.testing.built import Built, flat, sampled, some, total_of, without_gradient
-from ganbench.testing.findings import Checks, Finding, number, seeded
+from ganbench.testing.findings import Checks, Finding, number
+from ganbench.testing.randomness import seeded
 from ganbench.testing.toys import Logistic
 
 CHECKS: Checks[Built] = Checks("arch")
@@ -41,9 +42,12 @@ def normalisation_of_d_is_as_asked(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def d_judges_each_sample_by_itself(case: Built) -> Iterator[Finding]:
-    """A per-sample gradient penalty differentiates the sum of the logits and takes the result for each sample's own
-    gradient. That holds only if the logit of one sample does not depend on the others: no batch normalisation and no
-    minibatch statistics in a D built with "none"."""
+    """A per-sample gradient penalty needs a D that judges each sample by itself.
+
+    The penalty differentiates the sum of the logits and takes the result for each sample's own gradient. That holds
+    only if the logit of one sample does not depend on the others: no batch normalisation and no minibatch statistics in
+    a D built with "none".
+    """
     if not case.judges_alone:
         return
     gan = case.copy()
@@ -61,8 +65,10 @@ def d_judges_each_sample_by_itself(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def d_can_be_differentiated_twice(case: Built) -> Iterator[Finding]:
-    """A gradient penalty trains D through the gradient of D, so every operation in D needs a second derivative. An
-    operation without one may raise an error, or may silently leave some weights without a gradient."""
+    """A gradient penalty trains D through the gradient of D, so every operation in D needs a second derivative.
+
+    An operation without one may raise an error, or may silently leave some weights without a gradient.
+    """
     if not case.judges_alone:
         return
     gan = case.copy().eval()
@@ -107,8 +113,11 @@ def _shapes_the_slope(weight: nn.Parameter, match: Match, value: float) -> bool:
 
 @CHECKS.add
 def the_logit_is_free(case: Built) -> Iterator[Finding]:
-    """Losses work on logits. A sigmoid, a tanh, a ReLU or a LeakyReLU left on D's last layer bounds or bends what D
-    can say, and with a softplus loss on top nothing looks wrong but the samples."""
+    """Losses work on logits.
+
+    A sigmoid, a tanh, a ReLU or a LeakyReLU left on D's last layer bounds or bends what D can say, and with a softplus
+    loss on top nothing looks wrong but the samples.
+    """
     gan = case.copy()
     for place, match in enumerate(case.matches(gan)):
         last = logit.last_operation(match.D(match.real))
@@ -130,8 +139,10 @@ def the_logit_is_free(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def normalisation_layers_have_a_small_eps(case: Built) -> Iterator[Finding]:
-    """The second argument of BatchNorm2d is eps, not momentum: BatchNorm2d(n, 0.8) adds 0.8 to every variance, and
-    where variances are small it normalises nothing."""
+    """The second argument of BatchNorm2d is eps, not momentum.
+
+    BatchNorm2d(n, 0.8) adds 0.8 to every variance, and where variances are small it normalises nothing.
+    """
     for name, module in case.gan.named_modules():
         eps = getattr(module, "eps", None)
         if "norm" in type(module).__name__.lower() and isinstance(eps, float) and eps > LARGEST_EPS:
@@ -148,8 +159,11 @@ def normalisation_layers_have_a_small_eps(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def a_diverged_player_is_seen(case: Built) -> Iterator[Finding]:
-    """A NaN ends a run as diverged, which is a result. A nan_to_num between the layers, on the logit or in a hook on a
-    weight's gradient lets the run go on, half dead, to a score that shows nothing."""
+    """A NaN ends a run as diverged, which is a result.
+
+    A nan_to_num between the layers, on the logit or in a hook on a weight's gradient lets the run go on, half dead, to
+    a score that shows nothing.
+    """
     gan = case.copy()
     for place, match in enumerate(case.matches(gan)):
         if match.D(torch.full_like(match.real, math.nan)).isfinite().any():

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ganbench.contracts.data import Dataset, Split, to_signal
 from ganbench.plugins.source import Source
-from ganbench.testing.findings import Checks, Finding, Findings, global_states, moved, raising, rng, seeded
+from ganbench.testing.findings import Checks, Finding, Findings, raising
 from ganbench.testing.given import Builder, Made
+from ganbench.testing.randomness import replay, rng
 
 MOST_TWINS = 0.5
 CHECKS: Checks[DataCase] = Checks("dataset")
@@ -65,8 +66,10 @@ check_dataset = raising(dataset_findings)
 
 @CHECKS.add_vital
 def samples_are_as_specified(case: DataCase) -> Iterator[Finding]:
-    """Architectures are built for spec.shape, and models end in tanh if spec.bounded is true. Samples are stored as
-    uint8 (0..255 standing for [-1, 1]) or as float32."""
+    """Architectures are built for spec.shape, and models end in tanh if spec.bounded is true.
+
+    Samples are stored as uint8 (0..255 standing for [-1, 1]) or as float32.
+    """
     spec = case.data.spec
     for name, split in case.splits.items():
         x = split.x
@@ -88,8 +91,11 @@ def samples_are_as_specified(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def samples_fill_their_range(case: DataCase) -> Iterator[Finding]:
-    """Bounded data lie in [-1, 1] as a model sees them. Images left in [0, 1] train a model to use half the range.
-    Images divided by 255 before they became uint8 train it to paint black."""
+    """Bounded data lie in [-1, 1] as a model sees them.
+
+    Images left in [0, 1] train a model to use half the range. Images divided by 255 before they became uint8 train it
+    to paint black.
+    """
     x = case.data.train.x
     low, high = float(x.min()), float(x.max())
     if low == high:
@@ -123,8 +129,10 @@ def labels_are_in_range(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def class_names_are_one_for_each_class(case: DataCase) -> Iterator[Finding]:
-    """Classes are matched with those of a classifier by name, and records keep the names: as many as classes, all
-    different, or none at all."""
+    """Classes are matched with those of a classifier by name, and records keep the names.
+
+    There are as many names as classes, all different, or none at all.
+    """
     names, classes = case.data.class_names, case.data.spec.classes
     if names and (len(names) != classes or len({*names}) != classes or not all(isinstance(n, str) for n in names)):
         yield Finding(
@@ -145,25 +153,24 @@ def sources_are_samples(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def building_twice_gives_the_same_data(case: DataCase) -> Iterator[Finding]:
-    """Every run of a protocol sees the same data, and every record holds their fingerprint. Random numbers for the data
-    come from the dataset's own generator, with a seed of its own."""
+    """Every run of a protocol sees the same data, and every record holds their fingerprint.
+
+    Random numbers for the data come from the dataset's own generator, with a seed of its own.
+    """
     if case.again is None:
         return
     for seed in (1, 2):
-        with seeded(seed):
-            before = global_states()
-            other = case.again()
-            drawn = moved(before)
-        if drawn:
+        built = replay(case.again, seed)
+        if built.drew:
             yield Finding(
-                f"it drew from (or seeded) {drawn}",
+                f"it drew from (or seeded) {built.drew}",
                 "random numbers from its own generator",
                 "rng = torch.Generator().manual_seed(0), and generator=rng",
             )
             return
-        if other.fingerprint != case.data.fingerprint:
+        if built.value.fingerprint != case.data.fingerprint:
             yield Finding(
-                f"fingerprints {case.data.fingerprint} and {other.fingerprint}",
+                f"fingerprints {case.data.fingerprint} and {built.value.fingerprint}",
                 "the same data each time",
                 "sort files by name, and seed every draw",
             )
@@ -175,8 +182,11 @@ def building_twice_gives_the_same_data(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def modes_are_as_the_oracle_says(case: DataCase) -> Iterator[Finding]:
-    """Mode coverage is counted against the oracle. If two of its modes coincide (a ring of linspace(0, 2 pi, 8) ends
-    where it starts, and has seven), or their shares are wrong, even a perfect generator falls short."""
+    """Mode coverage is counted against the oracle.
+
+    If two of its modes coincide (a ring of linspace(0, 2 pi, 8) ends where it starts, and has seven), or their shares
+    are wrong, even a perfect generator falls short.
+    """
     oracle, train = case.data.oracle, case.data.train
     if oracle is None:
         return
@@ -212,8 +222,10 @@ def modes_are_as_the_oracle_says(case: DataCase) -> Iterator[Finding]:
 
 
 def _distinct(x: Tensor, mode: Tensor, modes: int) -> Iterator[Finding]:
-    """No two modes coincide. If two did, rounding would divide the samples between them, and the counts would look
-    right."""
+    """No two modes coincide.
+
+    If two did, rounding would divide the samples between them, and the counts would look right.
+    """
     x = to_signal(x).flatten(1).double()
     count = torch.bincount(mode, minlength=modes).clamp(min=1).double()[:, None]
     centre = torch.zeros(modes, x.shape[1], dtype=torch.float64).index_add(0, mode, x) / count
@@ -244,8 +256,10 @@ def _ceiling(good: float, ceiling: float, n: int) -> Iterator[Finding]:
 
 @CHECKS.add
 def train_and_test_hold_the_same_classes(case: DataCase) -> Iterator[Finding]:
-    """A split by file order holds out whatever happens to come last. Splits are drawn by a seeded permutation, class by
-    class."""
+    """A split by file order holds out whatever happens to come last.
+
+    Splits are drawn by a seeded permutation, class by class.
+    """
     train, test, classes = case.data.train.labels, case.data.test.labels, case.data.spec.classes
     if train is None or test is None or classes < 2:
         return
@@ -268,8 +282,11 @@ def train_and_test_hold_the_same_classes(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def train_and_test_share_no_samples(case: DataCase) -> Iterator[Finding]:
-    """A model that only remembers its training samples must not be judged on the same ones. Many collections hold a few
-    duplicates, but if most held-out samples are also training samples, nothing was held out."""
+    """A model that only remembers its training samples must not be judged on the same ones.
+
+    Many collections hold a few duplicates, but if most held-out samples are also training samples, nothing was held
+    out.
+    """
     known = {sample.tobytes() for sample in case.data.train.x.numpy()}
     held_out = [sample.tobytes() for sample in case.data.test.x.numpy()]
     share = sum(sample in known for sample in held_out) / max(1, len(held_out))
@@ -283,8 +300,10 @@ def train_and_test_share_no_samples(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def train_and_test_took_the_same_road(case: DataCase) -> Iterator[Finding]:
-    """Fakes imitate the training samples and are judged against real ones, often held-out ones. If the two splits were
-    resized, filtered or rounded in different ways, the difference is charged to the generator."""
+    """Fakes imitate the training samples and are judged against real ones, often held-out ones.
+
+    If the two splits were resized, filtered or rounded in different ways, the difference is charged to the generator.
+    """
     if len(case.data.spec.shape) < 2:
         return
     one, other = (_roughness(split.x) for split in case.splits.values())

@@ -5,9 +5,23 @@ torch's "meta" device stands in for a GPU: it holds no data, but refuses tensors
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+
+from ganbench.errors import told
+from ganbench.testing.finding import Finding
+
 CLASHES = ("not on the expected device", "device type tensor to numpy", "same device")
+MODULES = "use register_buffer for constants, and device=x.device for tensors made in forward"
+"""How to mend a module of which something stays behind."""
 
 
-def clash(error: Exception) -> bool:
-    """Whether tensors of two devices met. (An operation that "meta" cannot do without data is no fault.)"""
-    return any(words in str(error) for words in CLASHES)
+def clashes(act: Callable[[], object], what: str, expected: str, mend: str) -> Iterator[Finding]:
+    """The finding that tensors of two devices met while something acted with ``what`` on the "meta" device.
+
+    An operation that "meta" cannot do without data is no fault.
+    """
+    try:
+        act()
+    except Exception as error:
+        if any(words in str(error) for words in CLASHES):
+            yield Finding(f"with {what} on the device 'meta': {told(error)}", expected, mend)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import ModuleType
 
@@ -15,9 +15,10 @@ from ganbench.contracts.data import DataSpec
 from ganbench.contracts.extractor import Extractor
 from ganbench.errors import Unsupported
 from ganbench.plugins.source import Source
-from ganbench.testing.device import clash
-from ganbench.testing.findings import Checks, Finding, Findings, global_states, moved, raising, rng, seeded
+from ganbench.testing.device import MODULES, clashes
+from ganbench.testing.findings import Checks, Finding, Findings, first_in_each, raising
 from ganbench.testing.given import made
+from ganbench.testing.randomness import replay, rng, seeded
 
 CHECKS: Checks[ExtractorCase] = Checks("extractor")
 Given = Extractor | str | Source | ModuleType | Callable[..., Extractor]
@@ -63,6 +64,13 @@ class ExtractorCase:
         return features, logits
 
 
+def _fitting(case: ExtractorCase) -> list[DataSpec]:
+    return case.fitting
+
+
+in_each = first_in_each(_fitting)
+
+
 def stored(data: DataSpec, n: int = SAMPLES, seed: int = 1) -> Tensor:
     """Noise, as a dataset stores it: uint8 if the data are bounded, else float32."""
     x = torch.rand(n, *data.shape, generator=rng(seed))
@@ -96,8 +104,10 @@ check_extractor = raising(extractor_findings)
 
 @CHECKS.add_vital
 def extractor_is_named_and_versioned(case: ExtractorCase) -> Iterator[Finding]:
-    """Scores can be compared only under identical weights, so the name of every score contains the name, the version
-    and the weights hash of its extractor."""
+    """Scores can be compared only under identical weights.
+
+    So the name of every score contains the name, the version and the weights hash of its extractor.
+    """
     it = case.extractor
     if not isinstance(it, Extractor):
         yield Finding(f"a {type(it).__name__}", "a ganbench.Extractor", "derive the class from ganbench.Extractor")
@@ -118,8 +128,10 @@ def extractor_is_named_and_versioned(case: ExtractorCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def extractor_reads_some_data(case: ExtractorCase) -> Iterator[Finding]:
-    """Samples come as they are stored: images as uint8 from 0 to 255, points as float32. An extractor declines what
-    does not fit with Unsupported and a reason."""
+    """Samples come as they are stored: images as uint8 from 0 to 255, points as float32.
+
+    An extractor declines what does not fit with Unsupported and a reason.
+    """
     if not case.fitting:
         yield Finding(
             seen=f"Unsupported for {', '.join(map(str, case.tried))}",
@@ -130,9 +142,11 @@ def extractor_reads_some_data(case: ExtractorCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def features_and_logits_have_the_shapes_of_the_contract(case: ExtractorCase) -> Iterator[Finding]:
-    """Features are finite, one row per sample: ``[B, d]``. A classifier also returns logits ``[B, K]``, or
-    ``[B, G, K]`` for G independent groups. Distances are taken between rows, and classes counted along the last
-    axis."""
+    """Features are finite, one row per sample: ``[B, d]``.
+
+    A classifier also returns logits ``[B, K]``, or ``[B, G, K]`` for G independent groups. Distances are taken between
+    rows, and classes counted along the last axis.
+    """
     for data in case.fitting:
         for n in (SAMPLES, 1):
             features, logits = case.look(stored(data, n))
@@ -155,41 +169,41 @@ def features_and_logits_have_the_shapes_of_the_contract(case: ExtractorCase) -> 
 
 
 @CHECKS.add
-def confusion_belongs_to_the_classifier(case: ExtractorCase) -> Iterator[Finding]:
-    """Mode coverage discounts the classifier's mistakes by its confusion matrix: row = true class, column = assigned
-    class, counted on samples that it never saw."""
+@in_each
+def confusion_belongs_to_the_classifier(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
+    """Mode coverage discounts the classifier's mistakes by its confusion matrix.
+
+    Its rows are true classes and its columns assigned ones, counted on samples that the classifier never saw.
+    """
     confusion = case.extractor.confusion
     if confusion is None:
         return
-    for data in case.fitting:
-        logits = case.look(stored(data))[1]
-        classes = None if logits is None else logits.shape[-1]
-        if classes is None or tuple(confusion.shape) != (classes, classes) or not _is_count(confusion):
-            yield Finding(
-                seen=f"a confusion of shape {tuple(confusion.shape)} for a classifier of {classes or 'no'} classes",
-                expected="None without a classifier, else counts [K, K] without an empty row",
-                mend="count its answers on held-out samples of each class",
-                where=str(data),
-            )
-            return
+    logits = case.look(stored(data))[1]
+    classes = None if logits is None else logits.shape[-1]
+    if classes is None or tuple(confusion.shape) != (classes, classes) or not _is_count(confusion):
+        yield Finding(
+            seen=f"a confusion of shape {tuple(confusion.shape)} for a classifier of {classes or 'no'} classes",
+            expected="None without a classifier, else counts [K, K] without an empty row",
+            mend="count its answers on held-out samples of each class",
+        )
 
 
 @CHECKS.add
-def class_names_belong_to_the_logits(case: ExtractorCase) -> Iterator[Finding]:
-    """The classes of a classifier are matched with the data's by name: one name for each logit, all different, or no
-    names."""
+@in_each
+def class_names_belong_to_the_logits(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
+    """The classes of a classifier are matched with the data's by name.
+
+    There is one name for each logit, all different, or there are none.
+    """
     names = case.extractor.class_names
-    for data in case.fitting if names else ():
-        logits = case.look(stored(data))[1]
-        classes = 0 if logits is None else logits.shape[-1]
-        if len(names) != classes or len({*names}) != classes:
-            yield Finding(
-                seen=f"{len(names)} class names, {len({*names})} of them different, for {classes} classes",
-                expected="a different name for each logit, or no names",
-                mend="name classes in the order of the logits",
-                where=str(data),
-            )
-            return
+    logits = case.look(stored(data))[1]
+    classes = 0 if logits is None else logits.shape[-1]
+    if names and (len(names) != classes or len({*names}) != classes):
+        yield Finding(
+            seen=f"{len(names)} class names, {len({*names})} of them different, for {classes} classes",
+            expected="a different name for each logit, or no names",
+            mend="name classes in the order of the logits",
+        )
 
 
 def _is_count(confusion: Tensor) -> bool:
@@ -201,8 +215,10 @@ def _is_count(confusion: Tensor) -> bool:
 
 @CHECKS.add
 def a_sample_is_read_by_itself(case: ExtractorCase) -> Iterator[Finding]:
-    """A sample's features do not depend on the rest of its batch. Reals and fakes come in separate batches, and what
-    one sample does to another would be charged to the generator."""
+    """A sample's features do not depend on the rest of its batch.
+
+    Reals and fakes come in separate batches, and what one sample does to another would be charged to the generator.
+    """
     for data in case.fitting:
         x = stored(data)
         whole, parts = case.look(x)[0], torch.cat([case.look(part)[0] for part in x.split(SAMPLES // 2)])
@@ -217,41 +233,40 @@ def a_sample_is_read_by_itself(case: ExtractorCase) -> Iterator[Finding]:
 
 
 @CHECKS.add
-def features_follow_from_the_samples(case: ExtractorCase) -> Iterator[Finding]:
-    """The same samples have the same features, in this process and in any other, and different samples have different
-    ones. An extractor draws nothing at random, and changes neither the samples nor itself."""
-    for data in case.fitting:
-        x, other = stored(data), stored(data, seed=2)
-        kept, state = x.clone(), {name: value.clone() for name, value in case.extractor.state_dict().items()}
-        looks = []
-        for seed in (1, 2):
-            with seeded(seed):
-                before = global_states()
-                looks.append(case.look(x)[0])
-                drawn = moved(before)
-        seen = ""
-        if drawn or not torch.equal(*looks):
-            seen = f"it drew from (or seeded) {drawn}" if drawn else "different features the second time"
-        elif not torch.equal(x, kept):
-            seen = "it changed the samples"
-        elif any(not torch.equal(value, state[name]) for name, value in case.extractor.state_dict().items()):
-            seen = "it changed its own buffers"
-        elif torch.equal(looks[0], case.look(other)[0]):
-            seen = "the same features for different samples"
-        if seen:
-            yield Finding(
-                seen=seen,
-                expected="features that depend on samples and weights alone",
-                mend="use no dropout, no noise and no in-place operation, and keep .train() out of forward",
-                where=str(data),
-            )
-            return
+@in_each
+def features_follow_from_the_samples(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
+    """The same samples have the same features, in any process, and different samples have different ones.
+
+    An extractor draws nothing at random, and changes neither the samples nor itself.
+    """
+    x, other = stored(data), stored(data, seed=2)
+    kept, state = x.clone(), {name: value.clone() for name, value in case.extractor.state_dict().items()}
+    first, second = (replay(lambda: case.look(x)[0], seed) for seed in (1, 2))
+    seen = ""
+    if second.drew:
+        seen = f"it drew from (or seeded) {second.drew}"
+    elif not torch.equal(first.value, second.value):
+        seen = "different features the second time"
+    elif not torch.equal(x, kept):
+        seen = "it changed the samples"
+    elif any(not torch.equal(value, state[name]) for name, value in case.extractor.state_dict().items()):
+        seen = "it changed its own buffers"
+    elif torch.equal(first.value, case.look(other)[0]):
+        seen = "the same features for different samples"
+    if seen:
+        yield Finding(
+            seen=seen,
+            expected="features that depend on samples and weights alone",
+            mend="use no dropout, no noise and no in-place operation, and keep .train() out of forward",
+        )
 
 
 @CHECKS.add
 def weights_are_all_in_the_hash(case: ExtractorCase) -> Iterator[Finding]:
-    """weights_hash is computed from the state_dict. A tensor in a plain attribute changes features without changing the
-    hash. Two builds must give the same hash."""
+    """weights_hash is computed from the state_dict.
+
+    A tensor in a plain attribute changes features without changing the hash. Two builds must give the same hash.
+    """
     for name, module in case.extractor.named_modules():
         loose = [key for key, value in vars(module).items() if isinstance(value, Tensor) and key != "confusion"]
         if loose:
@@ -284,23 +299,19 @@ def a_diverged_sample_is_seen(case: ExtractorCase) -> Iterator[Finding]:
 
 
 @CHECKS.add
-def extractor_follows_its_samples_to_another_device(case: ExtractorCase) -> Iterator[Finding]:
-    """A run on a GPU moves the extractor there with ``.to(device)``, which moves parameters and buffers and nothing
-    else. (torch's "meta" device stands in for a GPU here.)"""
+@in_each
+def extractor_follows_its_samples_to_another_device(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
+    """A run on a GPU moves the extractor there with ``.to(device)``.
+
+    That moves parameters and buffers and nothing else. (torch's "meta" device stands in for a GPU here.)
+    """
     if case.again is None:
         return
-    for data in case.fitting:
-        with seeded(0):
-            there = case.again().to("meta").eval()
-        try:
-            with torch.inference_mode():
-                there(stored(data).to("meta"))
-        except Exception as error:
-            if clash(error):
-                yield Finding(
-                    seen=f"with everything on the device 'meta': {type(error).__name__}: {str(error).splitlines()[0]}",
-                    expected="an extractor that .to(device) moves as a whole",
-                    mend="use register_buffer for constants, and device=x.device for tensors made in forward",
-                    where=str(data),
-                )
-                return
+    with seeded(0):
+        there = case.again().to("meta")
+    yield from clashes(
+        lambda: replace(case, extractor=there).look(stored(data).to("meta")),
+        what="everything",
+        expected="an extractor that .to(device) moves as a whole",
+        mend=MODULES,
+    )

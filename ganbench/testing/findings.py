@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import random
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,37 +12,28 @@ from functools import wraps
 from pathlib import Path
 from typing import Generic, ParamSpec, TypeVar
 
-import numpy as np
 import torch
 
 from ganbench.errors import told
 from ganbench.testing import switches
 from ganbench.testing.finding import Finding
+from ganbench.testing.randomness import seeded
 
-__all__ = [
-    "PYTHON",
-    "TORCH",
-    "Checks",
-    "ConformanceError",
-    "Finding",
-    "Findings",
-    "announced_to",
-    "global_states",
-    "moved",
-    "number",
-    "raising",
-    "rng",
-    "seeded",
-]
+__all__ = ["Checks", "ConformanceError", "Finding", "Findings", "announced_to", "first_in_each", "number", "raising"]
 
 Subject = TypeVar("Subject")
+Place = TypeVar("Place")
+Check = Callable[[Subject], Iterator[Finding]]
+CheckInPlace = Callable[[Subject, Place], Iterator[Finding]]
 Arguments = ParamSpec("Arguments")
 _announce: ContextVar[Callable[[str], None]] = ContextVar("announce", default=lambda check: None)
 
 
 class ConformanceError(AssertionError):
-    """A plugin breaks its contract; the message lists every finding. It is an AssertionError, so that test runners
-    count a failed test and not an error."""
+    """A plugin breaks its contract; the message lists every finding.
+
+    It is an AssertionError, so that test runners count a failed test and not an error.
+    """
 
     def __init__(self, subject: str, findings: Sequence[Finding]) -> None:
         count = "1 conformance check" if len(findings) == 1 else f"{len(findings)} conformance checks"
@@ -85,15 +75,15 @@ class Checks(Generic[Subject]):
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
-        self._checks: dict[str, Callable[[Subject], Iterator[Finding]]] = {}
+        self._checks: dict[str, Check[Subject]] = {}
         self._vital: set[str] = set()
 
-    def add(self, check: Callable[[Subject], Iterator[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
+    def add(self, check: Check[Subject]) -> Check[Subject]:
         """Decorator: add a check."""
         self._checks[check.__name__.replace("_", "-")] = check
         return check
 
-    def add_vital(self, check: Callable[[Subject], Iterator[Finding]]) -> Callable[[Subject], Iterator[Finding]]:
+    def add_vital(self, check: Check[Subject]) -> Check[Subject]:
         """Decorator: add a check; if it fails, the ones after it would only repeat its finding and do not run."""
         self._vital.add(check.__name__.replace("_", "-"))
         return self.add(check)
@@ -113,8 +103,10 @@ class Checks(Generic[Subject]):
         return switches.WHY if name == switches.NAME else " ".join((inspect.getdoc(self._checks[name]) or "").split())
 
     def run(self, subject: Subject, skip: Collection[str] = (), turned: Collection[str] = ()) -> list[Finding]:
-        """Every finding of every check that is not skipped. Random generators are seeded for each check and restored,
-        as are process-wide switches. ``turned`` names the switches that building the subject changed.
+        """Every finding of every check that is not skipped.
+
+        Random generators are seeded for each check and restored, as are process-wide switches. ``turned`` names the
+        switches that building the subject changed.
 
         Raises:
             ValueError: ``skip`` names a check that does not exist.
@@ -141,6 +133,28 @@ class Checks(Generic[Subject]):
             raise ValueError(f"no {self.kind} check is called {unknown[0]!r}; choose from {', '.join(self.names)}")
 
 
+def first_in_each(
+    places: Callable[[Subject], Iterable[Place]],
+) -> Callable[[CheckInPlace[Subject, Place]], Check[Subject]]:
+    """Decorator: try a check that also takes a place (some data, say) in each place of a subject.
+
+    It ends with the first finding, since the other places would only repeat it. ``where`` is the place, unless the
+    finding says more.
+    """
+
+    def decorate(check: CheckInPlace[Subject, Place]) -> Check[Subject]:
+        @wraps(check)
+        def in_turn(subject: Subject) -> Iterator[Finding]:
+            for place in places(subject):
+                for finding in check(subject, place):
+                    yield replace(finding, where=finding.where or str(place))
+                    return
+
+        return in_turn
+
+    return decorate
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Use one thread: the networks of checks are tiny, and more threads would only wait for each other."""
@@ -154,8 +168,10 @@ def one_thread() -> Iterator[None]:
 
 @contextmanager
 def announced_to(listener: Callable[[str], None]) -> Iterator[None]:
-    """Call ``listener`` with the name of each check before it begins. If a plugin ends the process, the last name says
-    where."""
+    """Call ``listener`` with the name of each check before it begins.
+
+    If a plugin ends the process, the last name says where.
+    """
     token = _announce.set(listener)
     try:
         yield
@@ -163,7 +179,7 @@ def announced_to(listener: Callable[[str], None]) -> Iterator[None]:
         _announce.reset(token)
 
 
-def _tried(check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> list[Finding]:
+def _tried(check: Check[Subject], subject: Subject) -> list[Finding]:
     """The check's findings; an exception in the plugin counts as one more."""
     found: list[Finding] = []
     try:
@@ -181,48 +197,6 @@ def _tried(check: Callable[[Subject], Iterator[Finding]], subject: Subject) -> l
             )
         )
     return found
-
-
-# -- random numbers ----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed the process-wide generators of torch, numpy and Python, and restore them afterwards."""
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=[]):
-        try:
-            torch.manual_seed(seed)
-            np.random.seed(seed)
-            random.seed(seed)
-            yield
-        finally:
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)
-
-
-TORCH = "torch's default generator"
-PYTHON = "Python's random module"
-
-
-def global_states() -> dict[str, bytes]:
-    """The states of the process-wide generators, for comparison."""
-    _, keys, *rest = np.random.get_state()
-    return {
-        TORCH: torch.get_rng_state().numpy().tobytes(),
-        "numpy's global generator": np.asarray(keys).tobytes() + repr(rest).encode(),
-        PYTHON: repr(random.getstate()).encode(),
-    }
-
-
-def moved(before: dict[str, bytes], allowed: str = "") -> str:
-    """Names of the process-wide generators, except the allowed one, that were drawn from (or seeded) since."""
-    return " and ".join(name for name, now in global_states().items() if now != before[name] and name != allowed)
-
-
-def rng(seed: int = 0) -> torch.Generator:
-    """A generator apart from the process-wide ones."""
-    return torch.Generator().manual_seed(seed)
 
 
 def number(x: torch.Tensor) -> float:

@@ -33,8 +33,10 @@ def at(slopes: list[Slope], real: float, fake: float) -> Slope:
 
 
 def real_half(case: LossCase) -> dict[float, float]:
-    """D(real) -> derivative of d_loss with respect to it, next to an equally misjudged fake (for relativistic
-    losses)."""
+    """D(real) -> derivative of d_loss with respect to it, next to an equally misjudged fake.
+
+    The fake matters to relativistic losses.
+    """
     return {t: at(case.d_slopes, t, -t).by_real for t in LOGITS}
 
 
@@ -54,8 +56,10 @@ def fit_logistic(half: dict[float, float]) -> float | None:
 
 
 def departures(case: LossCase, game: Game) -> list[tuple[str, Slope, str, float, float]]:
-    """Where d_loss and g_loss depart most from a closed form: (loss, logits, with respect to which, slope, the
-    form's)."""
+    """Where d_loss and g_loss depart most from a closed form.
+
+    Each is (loss, logits, with respect to which, slope, the form's).
+    """
     found = []
     for name, slopes, form in zip(("d_loss", "g_loss"), (case.d_slopes, case.g_slopes), game, strict=True):
         pairs = [(have, want) for s in slopes for have, want in zip((s.by_real, s.by_fake), _of(form, s), strict=True)]

@@ -11,7 +11,7 @@ from typing import Any
 from ganbench import plugins
 from ganbench.plugins.loading import load
 from ganbench.plugins.source import Source
-from ganbench.testing.findings import seeded
+from ganbench.testing.randomness import seeded
 from ganbench.testing.switches import switches_kept
 
 ARGUMENTS: dict[str, Any] = {"argument": "", "resolution": None, "settings": {}}
@@ -63,8 +63,11 @@ class Builder:
 
 @dataclass(frozen=True)
 class Made:
-    """A subject of checks: its title, the object, what built it (None if it came ready-made), and the process-wide
-    switches that building it changed."""
+    """A subject of checks, and where it comes from.
+
+    ``title`` is what reports call it, ``builder`` is what built it (None if it came ready-made), ``turned`` are the
+    process-wide switches that building it changed.
+    """
 
     title: str
     it: Any

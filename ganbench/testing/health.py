@@ -94,8 +94,11 @@ def examine(
 
 
 def _context() -> Any:
-    """Where children come from. Forking a process that has imported torch, and no plugin, is 30 times as fast as
-    starting a new one. On systems other than Linux, native libraries do not survive a fork."""
+    """Where children come from.
+
+    Forking a process that has imported torch, and no plugin, is 30 times as fast as starting a new one. On systems
+    other than Linux, native libraries do not survive a fork.
+    """
     if sys.platform != "linux":
         return mp.get_context("spawn")
     context = mp.get_context("forkserver")
@@ -169,8 +172,10 @@ TIMED_OUT = "Timeout ("  # what faulthandler writes above the stacks
 
 
 def _place(text: str, source: Source) -> str:
-    """Where the child was: the innermost line of the plugin's own file, else of any file, else the last line it
-    printed."""
+    """Where the child was, or what it said last.
+
+    That is the innermost line of the plugin's own file, else of any file, else the last line that was printed.
+    """
     frames = re.findall(r'^  File "(.+)", line (\d+) in (.+)$', text, re.MULTILINE)
     own = [frame for frame in frames if frame[0] == str(source.file)]
     for file, line, function in (own or frames)[:1]:

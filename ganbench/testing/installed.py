@@ -16,12 +16,13 @@ from ganbench.testing import arch, speed, switches
 from ganbench.testing.built import Built
 from ganbench.testing.dataset import dataset_findings
 from ganbench.testing.extractor import extractor_findings
-from ganbench.testing.findings import PYTHON, Checks, Finding, announced_to, global_states, moved
+from ganbench.testing.findings import Checks, Finding, announced_to
 from ganbench.testing.games import FORMS
 from ganbench.testing.given import Builder
 from ganbench.testing.loss import loss_findings
 from ganbench.testing.metric import metric_findings
 from ganbench.testing.protocol import protocol_findings
+from ganbench.testing.randomness import PYTHON, global_states, moved
 from ganbench.testing.stage import TrickCase
 from ganbench.testing.trick import trick_findings
 
@@ -32,8 +33,11 @@ DECLINED = "Unsupported for "
 
 @dataclass(frozen=True)
 class Imported:
-    """An imported plugin: its hook, the arguments that such a hook may take, the random generators and switches that
-    its import changed, and what it has printed since."""
+    """An imported plugin.
+
+    ``known`` are the arguments that such a hook may take, ``drawn`` and ``turned`` the random generators and the
+    switches that the import changed, ``printed`` is what it has printed since.
+    """
 
     source: Source
     hook: Callable[..., Any]
@@ -148,8 +152,11 @@ SPEED: dict[str, Callable[[Source], speed.Speed]] = {
 
 @CHECKS.add
 def importing_draws_no_random_numbers(case: Imported) -> Iterator[Finding]:
-    """A plugin is imported when it is first named, which may be between the seeding of a generator and the drawing of
-    weights. A module that seeds or draws when imported changes other people's runs."""
+    """A module that seeds or draws when it is imported changes other people's runs.
+
+    A plugin is imported when it is first named, which may be between the seeding of a generator and the drawing of
+    weights.
+    """
     if case.drawn:
         yield Finding(
             seen=f"importing {case.source.module} drew from (or seeded) {case.drawn}",
@@ -160,8 +167,11 @@ def importing_draws_no_random_numbers(case: Imported) -> Iterator[Finding]:
 
 @CHECKS.add
 def hook_arguments_have_no_default(case: Imported) -> Iterator[Finding]:
-    """A hook takes those arguments of its kind that it needs. Some versions of pluggy (1.6 and older) silently leave
-    out arguments that have a default: an arch would then be built without the normalisation that was asked for."""
+    """A hook takes those arguments of its kind that it needs.
+
+    Some versions of pluggy (1.6 and older) silently leave out arguments that have a default: an arch would then be
+    built without the normalisation that was asked for.
+    """
     parameters = inspect.signature(case.hook).parameters.values()
     optional = [str(p) for p in parameters if p.name in case.known and p.default is not p.empty]
     if optional:
@@ -175,7 +185,9 @@ def hook_arguments_have_no_default(case: Imported) -> Iterator[Finding]:
 @CHECKS.add
 def nothing_is_printed(case: Imported) -> Iterator[Finding]:
     """Standard output belongs to the command: a plugin's line among JSON or a table breaks the program that reads it.
-    Warn, or write to standard error."""
+
+    Warn, or write to standard error.
+    """
     if case.printed.strip():
         first = case.printed.strip().splitlines()[0][:80]
         yield Finding(

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.loss import Match
-from ganbench.testing.findings import rng
+from ganbench.testing.randomness import rng
 
 # Names of autograd nodes, without "Backward" and the number behind it. The graph shows what was computed, however the
 # modules are nested, wrapped or parametrised.
@@ -29,7 +28,7 @@ TRIES = 8
 
 def last_operation(said: Tensor) -> str:
     """The activation that D's answer comes from, reshaping, averaging and arithmetic with constants aside; else ""."""
-    node: Any = said.grad_fn
+    node = said.grad_fn
     while node is not None:
         name = node.name().rpartition("::")[2].partition("Backward")[0]
         if name in BENDING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-import pickle
 from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from types import ModuleType
 
 import torch
@@ -16,12 +16,14 @@ from ganbench.contracts.protocol import Layer, Training, resolve_recipe
 from ganbench.errors import ProtocolError
 from ganbench.plugins.source import Source
 from ganbench.testing import penalty
-from ganbench.testing.device import clash
-from ganbench.testing.findings import TORCH, Checks, Finding, Findings, global_states, moved, number, raising, seeded
+from ganbench.testing.built import reaches
+from ganbench.testing.device import clashes
+from ganbench.testing.findings import Checks, Finding, Findings, number, raising
 from ganbench.testing.games import FORMS, at, departures, fake_half, fit_logistic, real_half
 from ganbench.testing.given import made
-from ganbench.testing.members import changing, misspelt
+from ganbench.testing.members import changing, misspelt, unpickled
 from ganbench.testing.probes import FAKE, REAL, LossCase, Told, small_critic, told
+from ganbench.testing.randomness import TORCH, replay, seeded
 
 CHECKS: Checks[LossCase] = Checks("loss")
 Given = Loss | str | Source | ModuleType | Callable[..., Loss]
@@ -56,8 +58,10 @@ check_loss = raising(loss_findings)
 
 @CHECKS.add_vital
 def loss_plays_on_every_kind_of_data(case: LossCase) -> Iterator[Finding]:
-    """A loss plays on every arch, so it may assume nothing about samples except that they come in a batch. Both
-    objectives are scalars, and finite for a freshly initialised critic."""
+    """A loss plays on every arch, so it may assume nothing about samples except that they come in a batch.
+
+    Both objectives are scalars, and finite for a freshly initialised critic.
+    """
     for kind, shape in SHAPES.items():
         critic = small_critic(math.prod(shape))
         real, fake = torch.randn(4, *shape), torch.randn(4, *shape)
@@ -76,8 +80,10 @@ def loss_plays_on_every_kind_of_data(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
-    """d_steps, d_norm, recipe and after_d_step decide how D is built and trained. A misspelt one would silently give a
-    different row of the table, or stop a run after everything else was prepared."""
+    """d_steps, d_norm, recipe and after_d_step decide how D is built and trained.
+
+    A misspelt one would silently give a different row of the table, or stop a run after everything else was prepared.
+    """
     traits = LossTraits(case.loss)
     if not isinstance(traits.d_steps, int) or isinstance(traits.d_steps, bool) or traits.d_steps < 1:
         yield Finding(
@@ -99,14 +105,9 @@ def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
 @CHECKS.add
 def loss_survives_pickling(case: LossCase) -> Iterator[Finding]:
     """A loss is sent to worker processes, which must play exactly the same one."""
-    try:
-        twin = pickle.loads(pickle.dumps(case.loss))
-    except Exception as error:
-        yield Finding(
-            seen=f"pickling fails: {type(error).__name__}: {error}",
-            expected="pickle.loads(pickle.dumps(loss)) to be the same loss",
-            mend="keep lambdas, modules and open files out of the loss; define its class at the top of a module",
-        )
+    twin = unpickled(case.loss, "loss")
+    if isinstance(twin, Finding):
+        yield twin
         return
     critic, real, fake = Told(), told(0.3, REAL), told(-0.2, FAKE)
     with seeded(1):
@@ -123,25 +124,23 @@ def loss_survives_pickling(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterator[Finding]:
-    """The core seeds torch's default generator for the loss and stores its state in the checkpoint. A loss that draws
-    elsewhere, or keeps something between calls, makes a repeated or resumed run a different run."""
+    """The core seeds torch's default generator for the loss and stores its state in the checkpoint.
+
+    A loss that draws elsewhere, or keeps something between calls, makes a repeated or resumed run a different run.
+    """
     critic, real, fake = small_critic(6), torch.randn(4, 6), torch.randn(4, 6)
 
-    def play(torch_seed: int, other_seed: int) -> tuple[float, str, bytes]:
-        with seeded(other_seed):
-            torch.manual_seed(torch_seed)
-            before = global_states()
-            value = number(case.loss.d_loss(critic, real, fake) + case.loss.g_loss(critic, real, fake))
-            return value, moved(before, allowed=TORCH), global_states()[TORCH]
+    def play() -> float:
+        return number(case.loss.d_loss(critic, real, fake) + case.loss.g_loss(critic, real, fake))
 
-    (one, elsewhere, state), (other, _, _), (_, _, third) = play(1, 1), play(1, 2), play(2, 1)
-    if elsewhere:
+    one, same, other = (replay(play, *seeds, allowed=TORCH) for seeds in ((1, 1), (2, 1), (1, 2)))
+    if one.drew:
         yield Finding(
-            f"the loss drew from {elsewhere}", "torch's default generator only", "draw with torch.rand and the like"
+            f"the loss drew from {one.drew}", "torch's default generator only", "draw with torch.rand and the like"
         )
-    elif one != other:
+    elif one.value != same.value:
         yield Finding(
-            seen=f"the same batch under the same seed gave {one:.8g} and then {other:.8g}",
+            seen=f"the same batch under the same seed gave {one.value:.8g} and then {same.value:.8g}",
             expected="the same value: no other random numbers, and nothing kept between calls",
             mend="draw with torch.rand and the like, without a generator of your own, and keep no running averages",
         )
@@ -152,7 +151,7 @@ def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterato
             expected="a loss that keeps nothing, as no checkpoint would hold it",
             mend="keep no counters and no running averages",
         )
-    if state == third:
+    if one.torch_state == other.torch_state:
         yield Finding(
             "the loss seeds torch's default generator",
             "a loss that only draws from it",
@@ -171,8 +170,11 @@ def _used(loss: Loss, critic: nn.Module, real: Tensor, fake: Tensor) -> None:
 
 @CHECKS.add
 def gradients_reach_the_right_player(case: LossCase) -> Iterator[Finding]:
-    """D learns from d_loss through its weights, G learns from g_loss through its samples. A detach in the wrong place
-    stops a player without any error. Samples that a loss changes or marks spoil the next match."""
+    """D learns from d_loss through its weights, G learns from g_loss through its samples.
+
+    A detach in the wrong place stops a player without any error. Samples that a loss changes or marks spoil the next
+    match.
+    """
     critic, real, fake = small_critic(6), torch.randn(4, 6), torch.randn(4, 6)
     kept = real.clone(), fake.clone()
     d_loss = case.loss.d_loss(critic, real, fake)
@@ -186,31 +188,25 @@ def gradients_reach_the_right_player(case: LossCase) -> Iterator[Finding]:
             expected="samples as they were",
             mend="work on a copy, x.detach().requires_grad_(True), without in-place operations",
         )
-    if not _reaches(d_loss, list(critic.parameters())):
+    if not reaches(d_loss, list(critic.parameters())):
         yield Finding(
             "d_loss has no gradient with respect to D's weights",
             "a gradient",
             "call D on the samples without detach or no_grad",
         )
     shown = torch.randn(4, 6, requires_grad=True)
-    if not _reaches(case.loss.g_loss(critic.requires_grad_(False), real, shown), [shown]):
+    if not reaches(case.loss.g_loss(critic.requires_grad_(False), real, shown), [shown]):
         yield Finding(
             "g_loss has no gradient with respect to the fakes", "a gradient", "do not detach the fakes in g_loss"
         )
 
 
-def _reaches(value: Tensor, inputs: list[Tensor]) -> bool:
-    """Whether any of the inputs matters."""
-    if not value.requires_grad:
-        return False
-    gradients = torch.autograd.grad(value, inputs, allow_unused=True)
-    return any(g is not None and bool(g.abs().sum() > 0) for g in gradients)
-
-
 @CHECKS.add
 def loss_is_a_mean_over_samples(case: LossCase) -> Iterator[Finding]:
-    """Protocols differ in their batch size. With a sum or a norm over the batch, the learning rate and the weight of a
-    penalty would change with it."""
+    """Protocols differ in their batch size.
+
+    With a sum or a norm over the batch, the learning rate and the weight of a penalty would change with it.
+    """
     for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
         few, many = (number(play(Told(), told(0.7, REAL, n), told(-0.4, FAKE, n))) for n in (16, 128))
         if not math.isclose(few, many, rel_tol=0.25, abs_tol=1e-5):  # a loss may add noise of its own
@@ -223,8 +219,10 @@ def loss_is_a_mean_over_samples(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_is_played_on_the_batch_that_is_given(case: LossCase) -> Iterator[Finding]:
-    """Every D update sees fresh reals and fresh fakes, and the budget pays for each of them. A loss that keeps a batch
-    from an earlier update, or makes its own, trains D on less than the record says."""
+    """Every D update sees fresh reals and fresh fakes, and the budget pays for each of them.
+
+    A loss that keeps a batch from an earlier update, or makes its own, trains D on less than the record says.
+    """
     critic = small_critic(6)
     real, fake = torch.randn(4, 6), torch.randn(4, 6)
 
@@ -247,8 +245,10 @@ def loss_is_played_on_the_batch_that_is_given(case: LossCase) -> Iterator[Findin
 
 @CHECKS.add
 def loss_of_a_single_pair_is_a_number_or_an_error(case: LossCase) -> Iterator[Finding]:
-    """A protocol may set batch = 1. A standard deviation over one sample is NaN, and the run would count as
-    diverged."""
+    """A protocol may set batch = 1.
+
+    A standard deviation over one sample is NaN, and the run would count as diverged.
+    """
     for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
         try:
             value = play(small_critic(6), torch.randn(1, 6), torch.randn(1, 6))
@@ -264,8 +264,11 @@ def loss_of_a_single_pair_is_a_number_or_an_error(case: LossCase) -> Iterator[Fi
 
 @CHECKS.add
 def loss_follows_its_samples_to_another_device(case: LossCase) -> Iterator[Finding]:
-    """In a run on a GPU, the loss gets samples that are on the GPU. A tensor that it makes without device= is on the
-    CPU wherever the samples are, and some devices have no float64. (torch's "meta" device stands in for a GPU here.)"""
+    """In a run on a GPU, the loss gets samples that are on the GPU.
+
+    A tensor that it makes without device= is on the CPU wherever the samples are, and some devices have no float64.
+    (torch's "meta" device stands in for a GPU here.)
+    """
     for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
         value = play(small_critic(6), torch.randn(4, 6), torch.randn(4, 6))
         if value.dtype != torch.float32:
@@ -273,15 +276,12 @@ def loss_follows_its_samples_to_another_device(case: LossCase) -> Iterator[Findi
                 f"{name} of torch.float32 samples is {value.dtype}", "torch.float32", "use no .double() and no numpy"
             )
         real, fake = torch.randn(2, 4, 6).to("meta")
-        try:
-            play(small_critic(6).to("meta"), real, fake)
-        except Exception as error:
-            if clash(error):
-                yield Finding(
-                    seen=f"{name} of samples on the device 'meta': {type(error).__name__}: {error}",
-                    expected="a loss on the device of its samples",
-                    mend="use torch.rand(..., device=x.device), torch.rand_like(x) or torch.zeros_like(x)",
-                )
+        yield from clashes(
+            partial(play, small_critic(6).to("meta"), real, fake),
+            what=f"the samples of {name}",
+            expected="a loss on the device of its samples",
+            mend="use torch.rand(..., device=x.device), torch.rand_like(x) or torch.zeros_like(x)",
+        )
 
 
 # -- the game ----------------------------------------------------------------------------------------------------------
@@ -289,8 +289,10 @@ def loss_follows_its_samples_to_another_device(case: LossCase) -> Iterator[Findi
 
 @CHECKS.add_vital
 def loss_is_finite_at_large_logits(case: LossCase) -> Iterator[Finding]:
-    """A discriminator that is sure of itself returns 50 or -80. The logarithm of a sigmoid is minus infinity there in
-    float32, softplus is not."""
+    """A discriminator that is sure of itself returns 50 or -80.
+
+    The logarithm of a sigmoid is minus infinity there in float32, softplus is not.
+    """
     for name, slopes in (("d_loss", case.d_slopes), ("g_loss", case.g_slopes)):
         bad = [s for s in slopes if not all(map(math.isfinite, (s.value, s.by_real, s.by_fake)))]
         if bad:
@@ -304,9 +306,11 @@ def loss_is_finite_at_large_logits(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def d_learns_to_tell_reals_from_fakes(case: LossCase) -> Iterator[Finding]:
-    """Wherever D cannot tell a pair apart, or has it the wrong way round, lowering d_loss must raise D(real) above
-    D(fake). Swapped roles or signs break this, and so does -log(sigmoid(t) + 1e-8), whose gradient vanishes exactly
-    where D is most wrong."""
+    """Wherever D does not tell a pair apart, lowering d_loss must raise D(real) above D(fake).
+
+    That goes for pairs that it has the wrong way round, too. Swapped roles or signs break this, and so does
+    -log(sigmoid(t) + 1e-8), whose gradient vanishes exactly where D is most wrong.
+    """
     undecided = at(case.d_slopes, 0, 0)
     scale = undecided.by_fake - undecided.by_real
     wrong = [s for s in case.d_slopes if s.real <= s.fake and s.by_fake - s.by_real <= max(1e-3 * scale, 0.0)]
@@ -331,8 +335,10 @@ def d_learns_to_tell_reals_from_fakes(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def g_learns_to_raise_the_logit_of_its_fakes(case: LossCase) -> Iterator[Finding]:
-    """Wherever D recognises a fake (a negative logit, no higher than that of the reals), lowering g_loss must raise the
-    fake's logit."""
+    """Wherever D recognises a fake, lowering g_loss must raise the fake's logit.
+
+    D recognises one by a negative logit that is no higher than that of the reals.
+    """
     wrong = [s for s in case.g_slopes if -5 <= s.fake < 0 and s.fake <= s.real and s.by_fake >= 0]
     if wrong:
         yield Finding(
@@ -344,9 +350,12 @@ def g_learns_to_raise_the_logit_of_its_fakes(case: LossCase) -> Iterator[Finding
 
 @CHECKS.add
 def g_keeps_a_gradient_at_one_end_at_least(case: LossCase) -> Iterator[Finding]:
-    """A minimax G has no gradient where D is sure of a fake, and a non-saturating G has none where D is fooled, but
-    each has one at the other end. A sigmoid on the logit, or an epsilon or clamp in the logarithm, leaves none at
-    either end: G stops for good once D has won."""
+    """G must keep a gradient where D is sure of a fake, or where D is fooled.
+
+    A minimax G has none at the first end and a non-saturating G none at the second, but each has one at the other. A
+    sigmoid on the logit, or an epsilon or clamp in the logarithm, leaves none at either end: G stops for good once D
+    has won.
+    """
     at = {s.fake: abs(s.by_fake) for s in case.g_slopes if s.real == 0}
     most = max(at.values())
     if most > 0 and max(at[-80.0], at[80.0], at[-50.0], at[50.0]) < 1e-6 * most:
@@ -359,9 +368,11 @@ def g_keeps_a_gradient_at_one_end_at_least(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def both_halves_are_of_one_game(case: LossCase) -> Iterator[Finding]:
-    """If one half of d_loss is the logistic loss of its logit, the other one is too (label smoothing and weights
-    aside). -logsigmoid(1 - t), written for -logsigmoid(-t), shifts one half by one: D then finds its balance at a logit
-    of 1/2, and the loss is no longer the one its name says."""
+    """If one half of d_loss is the logistic loss of its logit, the other one is too.
+
+    Label smoothing and weights do not count. -logsigmoid(1 - t), written for -logsigmoid(-t), shifts one half by one: D
+    then finds its balance at a logit of 1/2, and the loss is no longer the one its name says.
+    """
     real, fake = fit_logistic(real_half(case)), fit_logistic(fake_half(case))
     for whose, fit, plain, other in (("D(real)", real, 1.0, fake), ("D(fake)", fake, 0.0, real)):
         if fit is not None and abs(fit - plain) < 1e-3 and other is None:
@@ -376,9 +387,12 @@ def both_halves_are_of_one_game(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_is_what_it_claims_to_be(case: LossCase) -> Iterator[Finding]:
-    """A row of the table is read by its name. The gradients with respect to the logits are compared with the closed
-    form of the textbook loss (``like=``), up to one positive factor each for D and G. Constants play no part, such as
-    those that penalties add for a critic of slope 1."""
+    """A row of the table is read by its name.
+
+    The gradients with respect to the logits are compared with the closed form of the textbook loss (``like=``), up to
+    one positive factor each for D and G. Constants play no part, such as those that penalties add for a critic of slope
+    1.
+    """
     if not case.like:
         return
     tried = [departures(case, game) for game in FORMS[case.like]]
@@ -392,8 +406,10 @@ def loss_is_what_it_claims_to_be(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def a_diverged_critic_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
-    """A run whose D returns NaN has diverged, and the record reports that as a result. With nan_to_num, a nanmean or a
-    filter the run goes on with dead weights to a score that shows nothing."""
+    """A run whose D returns NaN has diverged, and the record reports that as a result.
+
+    With nan_to_num, a nanmean or a filter the run goes on with dead weights to a score that shows nothing.
+    """
     nan, fine_real, fine_fake = math.nan, told(0.3, REAL), told(-0.3, FAKE)
     bad_real, bad_fake = fine_real.clone(), fine_fake.clone()
     bad_real[2, 0] = bad_fake[2, 0] = nan
@@ -413,8 +429,10 @@ def a_diverged_critic_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def after_d_step_hides_no_diverged_weight(case: LossCase) -> Iterator[Finding]:
-    """Clipping turns an infinite weight into a healthy one, and a diverged run would go on as if nothing had
-    happened."""
+    """Clipping turns an infinite weight into a healthy one.
+
+    A diverged run would then go on as if nothing had happened.
+    """
     after_d_step = LossTraits(case.loss).after_d_step
     if after_d_step is None:
         return

@@ -6,8 +6,8 @@ import pickle
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from ganbench.errors import closest
-from ganbench.testing.findings import Finding
+from ganbench.errors import closest, told
+from ganbench.testing.finding import Finding
 
 ALIKE = 0.85
 """How much two names must agree for one to count as the other misspelt (``difflib``'s ratio)."""
@@ -29,6 +29,18 @@ def changing(thing: object, act: Callable[[], Any]) -> list[str]:
     act()
     after = _values(thing)
     return [name for name in after if name in before and after[name] != before[name]]
+
+
+def unpickled(thing: Any, kind: str) -> Any:
+    """The object after pickling, as a worker process gets it; or the finding that it cannot be pickled."""
+    try:
+        return pickle.loads(pickle.dumps(thing))
+    except Exception as error:
+        return Finding(
+            seen=f"pickling fails: {told(error)}",
+            expected=f"pickle.loads(pickle.dumps({kind})) to be the same {kind}",
+            mend=f"keep lambdas, modules and open files out of the {kind}; define its class at the top of a module",
+        )
 
 
 def _values(thing: object) -> dict[str, bytes]:

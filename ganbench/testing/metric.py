@@ -3,29 +3,50 @@
 from __future__ import annotations
 
 import math
-import pickle
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import pairwise
+from itertools import chain, pairwise
 from types import ModuleType
+from typing import NamedTuple
 
 import torch
 
 from ganbench import plugins
-from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.metric import NEEDS, Absent, Goal, Metric
 from ganbench.contracts.protocol import Protocol, parse
-from ganbench.errors import Unsupported, listed
+from ganbench.errors import Unsupported, listed, told
 from ganbench.plugins.source import Source
-from ganbench.testing.findings import Checks, Finding, Findings, global_states, moved, raising, seeded
+from ganbench.testing.findings import Checks, Finding, Findings, first_in_each, raising
 from ganbench.testing.given import made
+from ganbench.testing.members import unpickled
+from ganbench.testing.randomness import replay
 from ganbench.testing.worlds import World, clips, images, line, of_data, points
 
 CHECKS: Checks[MetricCase] = Checks("metric")
 Given = Metric | str | Source | ModuleType | Callable[..., Metric]
 SLACK = 0.1
 XLOGY = "take log_softmax of the logits, or torch.special.xlogy and entr for p log p"
+
+
+class ScoredColumn(NamedTuple):
+    """A column that has a direction: what kinds of fakes score there in one world, without those that score nothing."""
+
+    world: World
+    name: str
+    goal: Goal
+    scores: dict[str, float]
+
+    @property
+    def merits(self) -> dict[str, float]:
+        """The scores with a sign by which more is better."""
+        sign = 1.0 if self.goal == "max" else -1.0
+        return {fake: sign * score for fake, score in self.scores.items()}
+
+    @property
+    def spread(self) -> float:
+        """The distance of the best from the worst score."""
+        return max(self.scores.values(), default=0.0) - min(self.scores.values(), default=0.0)
 
 
 @dataclass(frozen=True)
@@ -55,6 +76,15 @@ class MetricCase:
     def score(self, world: World, fake: str, seed: int = 0) -> dict[str, float]:
         """Every column that has a score, as floats."""
         return _numbers(self.metric(world.evaluation(fake, seed)))
+
+    def compared(self, *fakes: str) -> Iterator[ScoredColumn]:
+        """Every column that has a direction, in every world, with the scores of these kinds of fakes."""
+        for world in self.worlds:
+            scores = {fake: self.score(world, fake) for fake in fakes}
+            for name, goal in self.metric.columns.items():
+                if goal != "info":
+                    found = {fake: score[name] for fake, score in scores.items() if name in score}
+                    yield ScoredColumn(world, name, goal, found)
 
 
 def _numbers(returned: Mapping[str, float | Absent]) -> dict[str, float]:
@@ -99,6 +129,13 @@ def _home_of(name: str) -> tuple[World, ...]:
     return ()
 
 
+def _worlds(case: MetricCase) -> list[World]:
+    return case.worlds
+
+
+in_each = first_in_each(_worlds)
+
+
 # -- the contract ------------------------------------------------------------------------------------------------------
 
 
@@ -128,8 +165,10 @@ def columns_are_declared(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
-    """A metric raises Unsupported for what it cannot score. One that declines ordinary images with a classifier and
-    ordinary points with an oracle cannot be checked here."""
+    """A metric raises Unsupported for what it cannot score.
+
+    One that declines ordinary images with a classifier and ordinary points with an oracle cannot be checked here.
+    """
     if not case.worlds:
         yield Finding(
             seen=f"Unsupported for {' and for '.join(world.name for world in (*case.tried, *case.special))}",
@@ -139,112 +178,115 @@ def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
 
 
 @CHECKS.add_vital
-def declared_columns_are_returned(case: MetricCase) -> Iterator[Finding]:
-    """A number or ``Absent`` for every column that was declared, and nothing else. A run whose metric returns anything
-    else fails after it was trained."""
-    for world in case.worlds:
-        returned = case.metric(world.evaluation("other"))
-        if set(returned) != set(case.metric.columns):
-            yield Finding(
-                seen=f"it returns {sorted(returned)}",
-                expected=f"the declared {sorted(case.metric.columns)}",
-                mend="declare and return the same columns; Absent(reason) stands for a score that does not exist",
-                where=world.name,
-            )
-            return
+@in_each
+def declared_columns_are_returned(case: MetricCase, world: World) -> Iterator[Finding]:
+    """A number or ``Absent`` for every column that was declared, and nothing else.
+
+    A run whose metric returns anything else fails after it was trained.
+    """
+    returned = case.metric(world.evaluation("other"))
+    if set(returned) != set(case.metric.columns):
+        yield Finding(
+            seen=f"it returns {sorted(returned)}",
+            expected=f"the declared {sorted(case.metric.columns)}",
+            mend="declare and return the same columns; Absent(reason) stands for a score that does not exist",
+        )
 
 
 @CHECKS.add
-def absent_columns_give_a_reason(case: MetricCase) -> Iterator[Finding]:
+@in_each
+def absent_columns_give_a_reason(case: MetricCase, world: World) -> Iterator[Finding]:
     """Records and tables print the reason in place of the score. Without one, a reader sees a dash and wonders."""
-    for world in case.worlds:
-        for fake in world.fakes:
-            for name, value in case.metric(world.evaluation(fake)).items():
-                if isinstance(value, Absent) and not value.reason.strip():
-                    yield Finding(
-                        seen=f"{name} is Absent without a reason",
-                        expected="a reason in a few words",
-                        mend='Absent("hardly any sample is of high quality")',
-                        where=f"{world.name}, {fake}",
-                    )
-                    return
+    for fake in world.fakes:
+        for name, value in case.metric(world.evaluation(fake)).items():
+            if isinstance(value, Absent) and not value.reason.strip():
+                yield Finding(
+                    seen=f"{name} is Absent without a reason",
+                    expected="a reason in a few words",
+                    mend='Absent("hardly any sample is of high quality")',
+                    where=f"{world}, {fake}",
+                )
 
 
 @CHECKS.add
-def scores_are_finite_and_in_range(case: MetricCase) -> Iterator[Finding]:
-    """Scores are finite whatever the samples: good ones, noise, one class, or a single one repeated. A NaN in a table
-    is a defect of the metric, and a collapsed generator deserves a score. Intervals are clipped to the range, and a
-    column in (0, None) is compared on the log scale."""
+@in_each
+def scores_are_finite_and_in_range(case: MetricCase, world: World) -> Iterator[Finding]:
+    """Scores are finite whatever the samples: good ones, noise, one class, or a single one repeated.
+
+    A NaN in a table is a defect of the metric, and a collapsed generator deserves a score. Intervals are clipped to the
+    range, and a column in (0, None) is compared on the log scale.
+    """
     ranges = getattr(case.metric, "ranges", {})
-    for world in case.worlds:
-        for fake in world.fakes:
-            for name, value in case.score(world, fake).items():
-                low, high = ranges.get(name, (None, None))
-                if not math.isfinite(value) or value < _or(low, -math.inf) or value > _or(high, math.inf):
-                    yield Finding(
-                        seen=f"{name} = {value}",
-                        expected=f"a finite number in ({low}, {high})",
-                        mend="clip rounding errors, and return Absent(reason) if a score does not exist",
-                        where=f"{world.name}, {fake}",
-                    )
-                    return
+    for fake in world.fakes:
+        for name, value in case.score(world, fake).items():
+            low, high = ranges.get(name, (None, None))
+            if not math.isfinite(value) or value < _or(low, -math.inf) or value > _or(high, math.inf):
+                yield Finding(
+                    seen=f"{name} = {value}",
+                    expected=f"a finite number in ({low}, {high})",
+                    mend="clip rounding errors, and return Absent(reason) if a score does not exist",
+                    where=f"{world}, {fake}",
+                )
 
 
 @CHECKS.add
-def sure_classifiers_leave_the_score_finite(case: MetricCase) -> Iterator[Finding]:
-    """A classifier that is sure gives probabilities of exactly 0, and a class that no fake comes near has a share of
-    exactly 0: the logarithm of either is minus infinity, and 0 times that is NaN."""
-    for world in case.worlds:
-        for fake in ("one_class", "noise", "half", "other"):
-            less_sure = case.score(world, fake)
-            for name, value in case.score(world.surer(), fake).items():
-                if name not in less_sure:
-                    continue
-                bad = f"{name} = {value:.4g} where the classifier's probabilities are exactly 0 and 1"
-                expected = ""
-                if not math.isfinite(value):
-                    expected = "a finite number"
-                elif fake in ("half", "other") and not math.isclose(value, less_sure[name], rel_tol=0.05, abs_tol=0.05):
-                    expected = (
-                        f"about the {less_sure[name]:.4g} of a classifier that is nearly as sure"  # max(1, nan) is 1
-                    )
-                if expected:
-                    yield Finding(bad, expected, XLOGY, where=f"{world.name}, {fake}")
-                    return
+@in_each
+def sure_classifiers_leave_the_score_finite(case: MetricCase, world: World) -> Iterator[Finding]:
+    """A score is finite even where a probability or a share is exactly 0.
 
-
-@CHECKS.add
-def what_cannot_be_scored_is_declined(case: MetricCase) -> Iterator[Finding]:
-    """Without an extractor, or with a single fake, many scores do not exist. ``Unsupported`` and ``Absent`` say so in a
-    sentence; any other exception, or a NaN, looks like a broken plugin."""
-    for world in case.worlds:
-        for what, evaluation in (
-            ("no extractor", replace_extractor(world.evaluation("other"))),
-            ("a single fake", world.evaluation("other", n=1)),
-        ):
-            try:
-                values = _numbers(case.metric(evaluation)).values()
-            except Unsupported:
+    A classifier that is sure gives such probabilities, and a class that no fake comes near has such a share. The
+    logarithm of 0 is minus infinity, and 0 times that is NaN.
+    """
+    for fake in ("one_class", "noise", "half", "other"):
+        less_sure = case.score(world, fake)
+        for name, value in case.score(world.surer(), fake).items():
+            if name not in less_sure:
                 continue
-            except Exception as error:
-                seen = f"{type(error).__name__}: {error}"
-            else:
-                if all(map(math.isfinite, values)):
-                    continue
-                seen = f"the scores {list(values)}"
-            yield Finding(
-                seen=f"with {what}: {seen}",
-                expected="a finite score, ganbench.Absent, or ganbench.Unsupported",
-                mend='raise Unsupported("needs ...") with what is missing, or return Absent("...") for some columns',
-                where=world.name,
-            )
-            return
+            expected = ""
+            if not math.isfinite(value):
+                expected = "a finite number"
+            elif fake in ("half", "other") and not math.isclose(value, less_sure[name], rel_tol=0.05, abs_tol=0.05):
+                expected = f"about the {less_sure[name]:.4g} of a classifier that is nearly as sure"  # max(1, nan) is 1
+            if expected:
+                seen = f"{name} = {value:.4g} where the classifier's probabilities are exactly 0 and 1"
+                yield Finding(seen, expected, XLOGY, where=f"{world}, {fake}")
+
+
+@CHECKS.add
+@in_each
+def what_cannot_be_scored_is_declined(case: MetricCase, world: World) -> Iterator[Finding]:
+    """Without an extractor, or with a single fake, many scores do not exist.
+
+    ``Unsupported`` and ``Absent`` say so in a sentence; any other exception, or a NaN, looks like a broken plugin.
+    """
+    for what, evaluation in (
+        ("no extractor", replace(world.evaluation("other"), extractor=None)),
+        ("a single fake", world.evaluation("other", n=1)),
+    ):
+        try:
+            values = _numbers(case.metric(evaluation)).values()
+        except Unsupported:
+            continue
+        except Exception as error:
+            seen = told(error)
+        else:
+            if all(map(math.isfinite, values)):
+                continue
+            seen = f"the scores {list(values)}"
+        yield Finding(
+            seen=f"with {what}: {seen}",
+            expected="a finite score, ganbench.Absent, or ganbench.Unsupported",
+            mend='raise Unsupported("needs ...") with what is missing, or return Absent("...") for some columns',
+        )
 
 
 @CHECKS.add
 def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[Finding]:
-    """Half of these fakes are NaN. A metric that leaves such samples out, or takes them for zeros, gives a broken
-    generator the score of its better half. An exception, a NaN or a worse score would show it."""
+    """Half of these fakes are NaN.
+
+    A metric that leaves such samples out, or takes them for zeros, gives a broken generator the score of its better
+    half. An exception, a NaN or a worse score would show it.
+    """
     for world in case.worlds:
         if world.real[0].dtype != torch.float32:  # a NaN cannot be stored as uint8
             continue
@@ -260,7 +302,7 @@ def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[F
                 seen=f"{_listed(after)} where every other fake is NaN, {_listed(scores['other'])} where none is",
                 expected="an exception, a NaN, or a worse score",
                 mend="remove nan_to_num, nanmean and isfinite masks from the metric",
-                where=world.name,
+                where=str(world),
             )
 
 
@@ -277,12 +319,6 @@ def _alike(metric: Metric, one: Mapping[str, float], scores: Mapping[str, Mappin
     return True
 
 
-def _signed(scores: Mapping[str, Mapping[str, float]], name: str, goal: Goal) -> dict[str, float]:
-    """What each set of fakes scores in a column, where more is better; without those for which it is absent."""
-    sign = 1.0 if goal == "max" else -1.0
-    return {fake: sign * score[name] for fake, score in scores.items() if name in score}
-
-
 def _listed(scores: Mapping[str, float]) -> str:
     return ", ".join(f"{name} = {value:.4g}" for name, value in scores.items())
 
@@ -290,21 +326,15 @@ def _listed(scores: Mapping[str, float]) -> str:
 @CHECKS.add
 def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
     """Samples are judged in worker processes, which must use exactly the same metric."""
-    try:
-        twin = pickle.loads(pickle.dumps(case.metric))
-    except Exception as error:
-        yield Finding(
-            seen=f"pickling fails: {type(error).__name__}: {error}",
-            expected="pickle.loads(pickle.dumps(metric)) to be the same metric",
-            mend="keep lambdas, modules and open files out of the metric; define its class at the top of a module",
-        )
+    twin = unpickled(case.metric, "metric")
+    if isinstance(twin, Finding):
+        yield twin
         return
     for world in case.worlds:
         ours, theirs = case.score(world, "other"), replace(case, metric=twin).score(world, "other")
         if ours != theirs:
-            yield Finding(
-                f"{_listed(ours)}, after pickling {_listed(theirs)}", "the same", "keep every setting in the object"
-            )
+            seen = f"{_listed(ours)}, after pickling {_listed(theirs)}"
+            yield Finding(seen, "the same", "keep every setting in the object")
             return
 
 
@@ -312,51 +342,46 @@ def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
 
 
 @CHECKS.add
-def scores_follow_from_samples_and_rng(case: MetricCase) -> Iterator[Finding]:
-    """The same samples score the same, at any time and next to any other metric. evaluation.rng is a metric's only
-    source of randomness: draws from elsewhere would change with the program around them, and would change the
-    program."""
-    for world in case.worlds:
-        seen, drawn = [], ""
-        for seed in (1, 2):
-            with seeded(seed):
-                before = global_states()
-                seen.append(case.score(world, "other"))
-                drawn = moved(before)
-        if drawn or seen[0] != seen[1]:
-            differ = [name for name in seen[0] if seen[0][name] != seen[1][name]]
-            yield Finding(
-                seen=f"it drew from (or seeded) {drawn}"
-                if drawn
-                else f"{', '.join(differ)}: a different value each time",
-                expected="random numbers from evaluation.rng only",
-                mend="pass generator=evaluation.rng; for numpy or scikit-learn draw a seed from it",
-                where=world.name,
-            )
-            return
+@in_each
+def scores_follow_from_samples_and_rng(case: MetricCase, world: World) -> Iterator[Finding]:
+    """The same samples score the same, at any time and next to any other metric.
+
+    evaluation.rng is a metric's only source of randomness: draws from elsewhere would change with the program around
+    them, and would change the program.
+    """
+    one, other = (replay(lambda: case.score(world, "other"), seed) for seed in (1, 2))
+    differ = [name for name in one.value if one.value[name] != other.value[name]]
+    if other.drew or differ:
+        yield Finding(
+            seen=f"it drew from (or seeded) {other.drew}"
+            if other.drew
+            else f"{', '.join(differ)}: a different value each time",
+            expected="random numbers from evaluation.rng only",
+            mend="pass generator=evaluation.rng; for numpy or scikit-learn draw a seed from it",
+        )
 
 
 @CHECKS.add
-def scoring_changes_nothing(case: MetricCase) -> Iterator[Finding]:
-    """Metrics look at the same samples and the same generator one after the other. What one of them changes, the next
-    one scores."""
-    for world in case.worlds:
-        given, untouched = world.evaluation("other"), world.evaluation("other")
-        assert given.generator is not None
-        assert untouched.generator is not None
-        case.metric(given)
-        changed = [name for name in ("real", "fake") if not torch.equal(getattr(given, name), getattr(untouched, name))]
-        weights = zip(given.generator.parameters(), untouched.generator.parameters(), strict=True)
-        if given.generator.training or not all(torch.equal(one, other) for one, other in weights):
-            changed.append("generator")
-        if changed:
-            yield Finding(
-                seen=f"it changed evaluation's {', '.join(changed)}",
-                expected="everything as it was",
-                mend="work on copies, without in-place operations or .train()",
-                where=world.name,
-            )
-            return
+@in_each
+def scoring_changes_nothing(case: MetricCase, world: World) -> Iterator[Finding]:
+    """Metrics look at the same samples and the same generator one after the other.
+
+    What one of them changes, the next one scores.
+    """
+    given, untouched = world.evaluation("other"), world.evaluation("other")
+    assert given.generator is not None
+    assert untouched.generator is not None
+    case.metric(given)
+    changed = [name for name in ("real", "fake") if not torch.equal(getattr(given, name), getattr(untouched, name))]
+    weights = zip(given.generator.parameters(), untouched.generator.parameters(), strict=True)
+    if given.generator.training or not all(torch.equal(one, other) for one, other in weights):
+        changed.append("generator")
+    if changed:
+        yield Finding(
+            seen=f"it changed evaluation's {', '.join(changed)}",
+            expected="everything as it was",
+            mend="work on copies, without in-place operations or .train()",
+        )
 
 
 # -- sensible ----------------------------------------------------------------------------------------------------------
@@ -364,82 +389,77 @@ def scoring_changes_nothing(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
-    """In every column with a direction, real samples score no worse than noise and no worse than samples of one class
-    only. They also score better than at least one of the two, or the column says nothing. A tenth of the column's
-    spread is allowed for chance."""
-    for world in case.worlds:
-        scores = {fake: case.score(world, fake) for fake in ("other", "noise", "one_class")}
-        for name, goal in case.metric.columns.items():
-            if goal == "info":
-                continue
-            values = _signed(scores, name, goal)
-            others = [fake for fake in ("noise", "one_class") if fake in values]
-            if "other" not in values or not others:
-                continue
-            spread = max(values.values()) - min(values.values())
-            worst, best = max(others, key=values.__getitem__), min(others, key=values.__getitem__)
-            if values["other"] < values[worst] - SLACK * spread or values["other"] <= values[best]:
-                named = {"other": "real samples", "noise": "noise", "one_class": "one class"}
-                yield Finding(
-                    seen=f"{name}: {', '.join(f'{named[fake]} {scores[fake][name]:.4g}' for fake in values)}",
-                    expected=f"real samples best, as {goal!r} is better",
-                    mend='correct the direction in columns, or declare the column "info"',
-                    where=world.name,
-                )
+    """In every column with a direction, real samples score no worse than noise or a single class.
+
+    They also score better than at least one of the two, or the column says nothing. A tenth of the column's spread is
+    allowed for chance.
+    """
+    named = {"other": "real samples", "noise": "noise", "one_class": "one class"}
+    for column in case.compared(*named):
+        merits = column.merits
+        others = [merits[fake] for fake in ("noise", "one_class") if fake in merits]
+        if "other" not in merits or not others:
+            continue
+        if merits["other"] < max(others) - SLACK * column.spread or merits["other"] <= min(others):
+            yield Finding(
+                seen=f"{column.name}: {', '.join(f'{named[fake]} {x:.4g}' for fake, x in column.scores.items())}",
+                expected=f"real samples best, as {column.goal!r} is better",
+                mend='correct the direction in columns, or declare the column "info"',
+                where=str(column.world),
+            )
 
 
 @CHECKS.add
 def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> Iterator[Finding]:
-    """A quarter of noise among good samples scores no better than none, a half no better than a quarter, and so on to
-    noise alone; the same for half of the classes and for one. A column that turns back along the way ranks the worse of
-    two generators above the better one. A fifth of the column's spread is allowed, since density, for one, does not
-    notice collapse."""
+    """Every step towards noise, or towards a single class, scores no better than the one before.
+
+    The steps are a quarter, a half and nothing but noise among good samples, and half of the classes and one. A column
+    that turns back along the way ranks the worse of two generators above the better one. A fifth of the column's spread
+    is allowed, since density, for one, does not notice collapse.
+    """
     paths = (("other", "quarter_noise", "half_noise", "noise"), ("other", "half", "one_class"))
-    for world in case.worlds:
-        scores = {fake: case.score(world, fake) for path in paths for fake in path}
-        for name, goal in case.metric.columns.items():
-            if goal == "info":
-                continue
-            values = _signed(scores, name, goal)
-            spread = max(values.values(), default=0.0) - min(values.values(), default=0.0)
-            for path in ([fake for fake in path if fake in values] for path in paths):
-                for better, worse in pairwise(path):
-                    if values[worse] > values[better] + 2 * SLACK * spread:
-                        yield Finding(
-                            seen=f"{name}: {', '.join(f'{fake} {scores[fake][name]:.4g}' for fake in path)}",
-                            expected=f"no step that improves the score ({goal!r} is better)",
-                            mend='correct the direction in columns, or declare the column "info"',
-                            where=world.name,
-                        )
+    for column in case.compared(*dict.fromkeys(chain(*paths))):
+        merits = column.merits
+        for path in ([fake for fake in path if fake in merits] for path in paths):
+            for better, worse in pairwise(path):
+                if merits[worse] > merits[better] + 2 * SLACK * column.spread:
+                    yield Finding(
+                        seen=f"{column.name}: {', '.join(f'{fake} {column.scores[fake]:.4g}' for fake in path)}",
+                        expected=f"no step that improves the score ({column.goal!r} is better)",
+                        mend='correct the direction in columns, or declare the column "info"',
+                        where=str(column.world),
+                    )
 
 
 @CHECKS.add
 def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding]:
-    """Reals and fakes take the same steps to a score: one resize, one rounding, one precision. If they do not, the
-    difference is charged to the generator, and even a copy of the reals falls short of the best possible score (the one
-    in ``ranges``, if the column has one; a fiftieth of its spread is allowed)."""
+    """Reals and fakes take the same steps to a score: one resize, one rounding, one precision.
+
+    If they do not, the difference is charged to the generator, and even a copy of the reals falls short of the best
+    possible score (the one in ``ranges``, if the column has one; a fiftieth of its spread is allowed).
+    """
     ranges = getattr(case.metric, "ranges", {})
-    for world in case.worlds:
-        scores = {fake: case.score(world, fake) for fake in ("real", "other", "noise", "one_class")}
-        for name, goal in case.metric.columns.items():
-            low, high = ranges.get(name, (None, None))
-            best = {"min": low, "max": high, "info": None}[goal]
-            if name not in scores["real"]:
-                continue
-            values = [score[name] for score in scores.values() if name in score]
-            if best is not None and abs(values[0] - best) > 0.02 * (max(*values, best) - min(*values, best)):
-                yield Finding(
-                    seen=f"{name} of a copy of the reals: {values[0]:.4g}",
-                    expected=f"{best:g}, the best of its range",
-                    mend="treat evaluation.real and evaluation.fake alike: one function, called on both",
-                    where=world.name,
-                )
+    for column in case.compared("real", "other", "noise", "one_class"):
+        low, high = ranges.get(column.name, (None, None))
+        best = low if column.goal == "min" else high
+        if best is None or "real" not in column.scores:
+            continue
+        reached, values = column.scores["real"], [best, *column.scores.values()]
+        if abs(reached - best) > 0.02 * (max(values) - min(values)):
+            yield Finding(
+                seen=f"{column.name} of a copy of the reals: {reached:.4g}",
+                expected=f"{best:g}, the best of its range",
+                mend="treat evaluation.real and evaluation.fake alike: one function, called on both",
+                where=str(column.world),
+            )
 
 
 @CHECKS.add
 def the_reals_have_not_collapsed(case: MetricCase) -> Iterator[Finding]:
-    """A row of which a seed collapsed is not ranked. The limits in ``collapsed_at`` must name declared columns, and be
-    out of reach of real data."""
+    """A row of which a seed collapsed is not ranked.
+
+    The limits in ``collapsed_at`` must name declared columns, and be out of reach of real data.
+    """
     limits_of = getattr(case.metric, "collapsed_at", None)
     for world in case.worlds if limits_of else ():
         evaluation = world.evaluation("real")
@@ -455,16 +475,11 @@ def the_reals_have_not_collapsed(case: MetricCase) -> Iterator[Finding]:
                     seen=f"{name} of a copy of the reals: {scores[name]:.4g}; collapsed at {limit:g}",
                     expected="a limit that only useless samples reach",
                     mend="a limit is at most for max and info, at least for min",
-                    where=world.name,
+                    where=str(world),
                 )
 
 
 # -- small things ------------------------------------------------------------------------------------------------------
-
-
-def replace_extractor(evaluation: Evaluation) -> Evaluation:
-    """The same evaluation under a protocol that names no extractor."""
-    return replace(evaluation, extractor=None)
 
 
 def _or(limit: float | None, otherwise: float) -> float:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ganbench.contracts.loss import LossTraits
-from ganbench.testing.findings import Checks, Finding, number, seeded
+from ganbench.testing.findings import Checks, Finding, number
 from ganbench.testing.probes import LossCase, Recorder, along, small_critic
+from ganbench.testing.randomness import seeded
 
 CHECKS: Checks[LossCase] = Checks("loss")
 FEATURES = 64
@@ -21,9 +20,11 @@ BATCHES, PAIRS = 8, 16
 
 @CHECKS.add
 def penalty_looks_at_each_sample_by_itself(case: LossCase) -> Iterator[Finding]:
-    """A gradient penalty is a mean over samples of some function of each sample's own gradient norm. A norm over the
-    whole batch, over features across samples, or over the channels of each pixel is another penalty, whose strength
-    depends on the batch size or the image size."""
+    """A gradient penalty is a mean over samples of some function of each sample's own gradient norm.
+
+    A norm over the whole batch, over features across samples, or over the channels of each pixel is another penalty,
+    whose strength depends on the batch size or the image size.
+    """
     if not case.penalised:
         return
     slopes = torch.tensor([0.5, 2.0, 1.0, 3.0])
@@ -56,7 +57,9 @@ def penalty_looks_at_each_sample_by_itself(case: LossCase) -> Iterator[Finding]:
 @CHECKS.add
 def penalty_asks_for_a_critic_that_mixes_no_samples(case: LossCase) -> Iterator[Finding]:
     """The gradient of a sum of logits holds every sample's own gradient only if no sample affects another one's logit.
-    Batch normalisation in D breaks that, so a loss with such a penalty has to rule it out."""
+
+    Batch normalisation in D breaks that, so a loss with such a penalty has to rule it out.
+    """
     if case.penalised and LossTraits(case.loss).d_norm is None:
         yield Finding(
             seen="d_loss depends on the gradient of D with respect to samples, but d_norm is not stated",
@@ -86,8 +89,11 @@ def penalty_teaches_d(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def penalty_points_are_drawn_for_each_sample(case: LossCase) -> Iterator[Finding]:
-    """A penalty is taken at points that lie at random places, drawn for each sample. With one draw for the whole batch,
-    all points are equally far from their reals, and each step penalises D at one distance only."""
+    """A penalty is taken at points that lie at random places, drawn for each sample.
+
+    With one draw for the whole batch, all points are equally far from their reals, and each step penalises D at one
+    distance only.
+    """
     distances = _distances(case)
     if distances is None:
         return
@@ -112,9 +118,6 @@ def _distances(case: LossCase) -> Tensor | None:
     for batch in range(BATCHES):
         critic = Recorder(small_critic(FEATURES))
         with seeded(batch):
-            torch.manual_seed(batch)
-            np.random.seed(batch)
-            random.seed(batch)
             case.loss.d_loss(critic, signs, -signs)
         points = [x for x in critic.shown if x.shape == signs.shape and not (x.abs() == 1).all()]
         if not points:
@@ -125,8 +128,10 @@ def _distances(case: LossCase) -> Tensor | None:
 
 @CHECKS.add
 def a_diverged_gradient_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
-    """The gradient of D can be NaN while its logits are finite. Passed through nan_to_num, it gives a penalty of
-    moderate size, and nobody learns that the run has diverged."""
+    """The gradient of D can be NaN while its logits are finite.
+
+    Passed through nan_to_num, it gives a penalty of moderate size, and nobody learns that the run has diverged.
+    """
 
     def critic(x: Tensor) -> Tensor:  # 0 at 0, where its derivative is computed as 0 times infinity
         return torch.where(x > 0, x.sqrt(), 0).flatten(1).sum(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.contracts.loss import Loss
-from ganbench.testing.findings import number, seeded
+from ganbench.testing.findings import number
+from ganbench.testing.randomness import seeded
 
 LOGITS = (-80.0, -50.0, -5.0, -1.0, 0.0, 1.0, 5.0, 50.0, 80.0)
 """Where losses are probed: D undecided, D sure, and D as sure as it gets in a run in trouble."""
@@ -32,6 +34,7 @@ class Told:
         self.said: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Answer with the first column, and keep the roles and the offsets."""
         offset = torch.zeros(len(x), dtype=x.dtype, requires_grad=True)
         self.said.append((x.detach()[:, 1], offset))
         return x[:, 0] + offset
@@ -64,6 +67,7 @@ class Sloped:
         self.slope, self.direction = slope, direction
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Answer with logits of 0."""
         along = (x * self.direction).flatten(1).sum(1)
         return self.slope[torch.arange(len(x)) % len(self.slope)] * (along - along.detach())
 
@@ -75,6 +79,7 @@ class Recorder:
         self.critic, self.shown = critic, list[Tensor]()
 
     def __call__(self, x: Tensor) -> Tensor:
+        """Keep the samples, and answer as the critic does."""
         self.shown.append(x.detach())
         return self.critic(x)
 
@@ -127,8 +132,10 @@ class LossCase:
         return table
 
     def penalty(self, slope: Tensor, direction: Tensor) -> Tensor:
-        """``d_loss`` of an undecided critic with these slopes, one per row; the random numbers are the same each
-        time."""
+        """``d_loss`` of an undecided critic with these slopes, one per row.
+
+        The random numbers are the same each time.
+        """
         samples = torch.zeros(len(slope), *direction.shape)
         with seeded(0):
             samples += torch.randn(samples.shape)
@@ -143,8 +150,8 @@ class LossCase:
 
 def along(*shape: int, evenly: bool = False) -> Tensor:
     """A direction of norm 1: the first coordinate, or all of them evenly."""
-    direction = torch.zeros(shape)
     if evenly:
-        return direction + direction.numel() ** -0.5
+        return torch.full(shape, math.prod(shape) ** -0.5)
+    direction = torch.zeros(shape)
     direction.view(-1)[0] = 1.0
     return direction

@@ -24,8 +24,9 @@ from ganbench.evaluation import yardsticks
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.plugins.source import Source
-from ganbench.testing.findings import Checks, Finding, Findings, raising, seeded
+from ganbench.testing.findings import Checks, Finding, Findings, raising
 from ganbench.testing.given import Builder, Made, made
+from ganbench.testing.randomness import seeded
 
 CHECKS: Checks[ProtocolCase] = Checks("protocol")
 ProtocolOrMapping = Protocol | Mapping[str, Any]
@@ -106,8 +107,10 @@ def _subject(given: Given) -> Made:
 
 @CHECKS.add_vital
 def rules_are_rules_of_protocols(case: ProtocolCase) -> Iterator[Finding]:
-    """Every field is known, of the right type and in range. Protocol(...) in Python does not check this, and a batch of
-    0 would only fail in the run."""
+    """Every field is known, of the right type and in range.
+
+    Protocol(...) in Python does not check this, and a batch of 0 would only fail in the run.
+    """
     if not isinstance(case.rules, (Protocol, Mapping)):
         yield Finding(f"a {type(case.rules).__name__}", "a ganbench.Protocol or a mapping", "return Protocol(...)")
         return
@@ -119,8 +122,11 @@ def rules_are_rules_of_protocols(case: ProtocolCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def name_says_which_version_of_the_rules(case: ProtocolCase) -> Iterator[Finding]:
-    """Rules never change under a name: a record names the rules it was made under, and different rules get a different
-    name. So a name ends in a version, and equals the name that the package installs it under."""
+    """Rules never change under a name, and different rules get a different name.
+
+    A record names the rules it was made under. So a name ends in a version, and equals the name that the package
+    installs it under.
+    """
     name = case.protocol.name
     if not re.search(r"-v\d+$", name):
         yield Finding(f"the name {name!r}", "a name that ends in -v1, -v2, ...", f'name="{name}-v1"')
@@ -132,8 +138,10 @@ def name_says_which_version_of_the_rules(case: ProtocolCase) -> Iterator[Finding
 
 @CHECKS.add
 def rules_are_frozen(case: ProtocolCase) -> Iterator[Finding]:
-    """Rules are the same each time they are built, and after being written to a file and read back, because records are
-    compared by the digest of their protocol."""
+    """Rules are the same each time they are built, and after being written to a file and read back.
+
+    Records are compared by the digest of their protocol.
+    """
     digest = case.protocol.digest
     if case.again is not None:
         with seeded(1):
@@ -155,8 +163,10 @@ def rules_are_frozen(case: ProtocolCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def everything_that_is_named_is_installed(case: ProtocolCase) -> Iterator[Finding]:
-    """A protocol whose dataset, extractor or metrics are not all installed is refused before any training. A package
-    that provides a protocol depends on the packages that provide these."""
+    """A protocol whose dataset, extractor or metrics are not all installed is refused before any training.
+
+    A package that provides a protocol depends on the packages that provide these.
+    """
     rules = case.protocol.evaluation
     named = [("dataset", case.protocol.dataset), *(("metric", name) for name in rules.metrics)]
     for kind, name in [*named, *([("extractor", rules.extractor)] if rules.extractor else [])]:
@@ -196,9 +206,11 @@ def there_are_enough_samples(case: ProtocolCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def real_samples_can_be_judged(case: ProtocolCase) -> Iterator[Finding]:
-    """As a trial, every metric scores reals against other reals, under the extractor that the protocol names. A metric
-    or extractor that cannot score these data would end every run after its training. (Left out if data or weights are
-    not on this machine.)"""
+    """As a trial, every metric scores reals against other reals, under the extractor that the protocol names.
+
+    A metric or extractor that cannot score these data would end every run after its training. (Left out if data or
+    weights are not on this machine.)
+    """
     rules = case.protocol.evaluation
     if case.dataset is None or len(case.metrics) < len(rules.metrics):
         return

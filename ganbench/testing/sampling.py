@@ -8,15 +8,18 @@ import torch
 
 from ganbench.device.untouched import in_eval_mode
 from ganbench.testing.built import SAMPLES, Built, first_of, same_values, sampled, some
-from ganbench.testing.findings import Checks, Finding, global_states, moved, rng, seeded
+from ganbench.testing.findings import Checks, Finding
+from ganbench.testing.randomness import replay, rng
 
 CHECKS: Checks[Built] = Checks("arch")
 
 
 @CHECKS.add
 def a_sample_depends_on_its_latent_alone(case: Built) -> Iterator[Finding]:
-    """Samples are judged one by one, so with G in eval mode a sample does not depend on the rest of its batch. In train
-    mode batch normalisation would mix samples, and dropout would draw random numbers."""
+    """Samples are judged one by one, so with G in eval mode a sample does not depend on the rest of its batch.
+
+    In train mode batch normalisation would mix samples, and dropout would draw random numbers.
+    """
     gan = case.copy()
     batch = case.batch(gan)
     with torch.inference_mode(), in_eval_mode(gan):
@@ -33,8 +36,10 @@ def a_sample_depends_on_its_latent_alone(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def sampling_changes_nothing(case: Built) -> Iterator[Finding]:
-    """Looking does not touch: a run that is sampled more often is the same run. Sampling changes no batch-norm
-    statistic and no average, and switches no module to another mode."""
+    """Looking does not touch: a run that is sampled more often is the same run.
+
+    Sampling changes no batch-norm statistic and no average, and switches no module to another mode.
+    """
     gan = case.copy()
     before = {name: value.clone() for name, value in gan.state_dict().items()}
     with torch.inference_mode(), in_eval_mode(gan):
@@ -56,18 +61,16 @@ def sampling_changes_nothing(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def sampling_draws_from_the_latent_stream_alone(case: Built) -> Iterator[Finding]:
-    """Evaluation latents come from a stream of their own, shared by every combination of a seed. If sampling draws from
-    elsewhere, scores cannot be repeated, and draws from torch's default generator change the training."""
+    """Evaluation latents come from a stream of their own, shared by every combination of a seed.
+
+    If sampling draws from elsewhere, scores cannot be repeated, and draws from torch's default generator change the
+    training.
+    """
     gan = case.copy()
-    samples = []
-    for seed in (1, 2):
-        with seeded(seed):
-            before = global_states()
-            samples.append(sampled(gan, case.batch(gan)))
-            drawn = moved(before)
-    if drawn or not torch.equal(*samples):
+    one, other = (replay(lambda: sampled(gan, case.batch(gan)), seed) for seed in (1, 2))
+    if other.drew or not torch.equal(one.value, other.value):
         yield Finding(
-            seen=f"sampling drew from {drawn}" if drawn else "samples change with the global seed",
+            seen=f"sampling drew from {other.drew}" if other.drew else "samples change with the global seed",
             expected="samples that depend on latents, labels and sources alone",
             mend="draw with the generator that sample_latent is given; in eval mode use a fixed noise buffer",
         )

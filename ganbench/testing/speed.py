@@ -16,7 +16,7 @@ from ganbench.contracts.arch import GAN, count_parameters
 from ganbench.contracts.data import DataSpec
 from ganbench.contracts.loss import Loss
 from ganbench.testing.built import Built, flat, total_of, without_gradient
-from ganbench.testing.findings import seeded
+from ganbench.testing.randomness import seeded
 from ganbench.testing.toys import Logistic, toy, toy_of_size
 
 ROUNDS = 7

@@ -18,7 +18,7 @@ from ganbench.contracts.loss import Loss, Match
 from ganbench.contracts.trick import Player, Trick, Turn
 from ganbench.errors import Unsupported
 from ganbench.testing.built import Built, total_of, without_gradient
-from ganbench.testing.findings import seeded
+from ganbench.testing.randomness import seeded
 from ganbench.testing.toys import Demanding, Logistic, Penalised, toy
 
 DATA = (DataSpec((2,), bounded=False), DataSpec((3, 16, 16), classes=10))
@@ -65,6 +65,9 @@ class Stage:
         again = partial(with_trick, trick, data)
         self.built = Built(again(), data, None, False, again)
 
+    def __str__(self) -> str:
+        return str(self.data)
+
     def turn(self, player: Player, gan: GAN, seed: int = 1) -> Turn:
         """A player's turn, with fakes as the core makes them."""
         batch = self.built.batch(gan, seed=seed)
@@ -83,26 +86,24 @@ def with_trick(trick: Trick, data: DataSpec) -> GAN:
     gan = trick.players(toy, data)
     if not isinstance(gan, GAN):
         raise TypeError(f"players() returned a {type(gan).__name__}, not a GAN")
-    kind: Any = type(gan)
+    kind = type(gan)
 
-    class Tricked(kind):
-        def matches(self, batch: Batch, fake: Any) -> Sequence[Match]:
-            player: Player = "G" if fake.requires_grad else "D"
-            turn = _turn(player, self, batch, fake)
-            return [trick.match(match, turn) for match in kind.matches(self, batch, fake)]
+    def matches(self: GAN, batch: Batch, fake: Any) -> Sequence[Match]:
+        turn = _turn("G" if fake.requires_grad else "D", self, batch, fake)
+        return [trick.match(match, turn) for match in kind.matches(self, batch, fake)]
 
-        def g_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
-            turn = _turn("G", self, batch, fake)
-            batch = replace(batch, view=lambda match: trick.match(match, turn))
-            return trick.g_objective(partial(kind.g_objective, self, loss, batch, fake), turn)
+    def g_objective(self: GAN, loss: Loss, batch: Batch, fake: Any) -> Terms:
+        turn = _turn("G", self, batch, fake)
+        batch = replace(batch, view=lambda match: trick.match(match, turn))
+        return trick.g_objective(partial(kind.g_objective, self, loss, batch, fake), turn)
 
-        def d_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
-            turn = _turn("D", self, batch, fake)
-            batch = replace(batch, view=lambda match: trick.match(match, turn))
-            terms: Terms = kind.d_objective(self, loss, batch, fake)
-            return terms
+    def d_objective(self: GAN, loss: Loss, batch: Batch, fake: Any) -> Terms:
+        turn = _turn("D", self, batch, fake)
+        batch = replace(batch, view=lambda match: trick.match(match, turn))
+        return kind.d_objective(self, loss, batch, fake)
 
-    gan.__class__ = Tricked
+    methods = {"matches": matches, "g_objective": g_objective, "d_objective": d_objective}
+    gan.__class__ = type("Tricked", (kind,), methods)
     return gan
 
 

@@ -23,9 +23,11 @@ class Logistic:
     """The plainest loss that moves both players."""
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """Cross-entropy on reals and on fakes."""
         return softplus(-D(real)).mean() + softplus(D(fake)).mean()
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """Cross-entropy on fakes that D should take for reals."""
         return softplus(-D(fake)).mean()
 
 
@@ -44,13 +46,15 @@ class Penalised(Demanding):
     """A Wasserstein loss with a gradient penalty (Gulrajani et al. 2017)."""
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """The estimated distance, negated, plus the penalty at random points between reals and fakes."""
         share = torch.rand(len(real), *[1] * (real.dim() - 1), dtype=real.dtype, device=real.device)
         x = torch.lerp(real, fake, share).detach().requires_grad_(True)
         (gradient,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
-        norm = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
+        norm: Tensor = torch.linalg.vector_norm(gradient.flatten(1), dim=1)
         return D(fake).mean() - D(real).mean() + 10 * (norm - 1).square().mean()
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
+        """The part of the estimated distance that depends on G."""
         return -D(fake).mean()
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,8 +15,9 @@ from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Batch
 from ganbench.contracts.loss import Match
 from ganbench.testing.built import Built, flat, gradients_of, sampled, some, total_of, without_gradient
-from ganbench.testing.device import clash
-from ganbench.testing.findings import TORCH, Checks, Finding, global_states, moved, seeded
+from ganbench.testing.device import MODULES, clashes
+from ganbench.testing.findings import Checks, Finding
+from ganbench.testing.randomness import TORCH, replay, seeded
 from ganbench.testing.toys import Logistic
 
 CHECKS: Checks[Built] = Checks("arch")
@@ -26,8 +25,10 @@ CHECKS: Checks[Built] = Checks("arch")
 
 @CHECKS.add
 def gradients_reach_every_weight_of_the_player_whose_turn_it_is(case: Built) -> Iterator[Finding]:
-    """A weight without a gradient is not trained: its module is never called, or there is one detach too many. And D's
-    turn must not reach G: its fakes come without a gradient, so an objective that reaches G has made its own."""
+    """A weight without a gradient is not trained: its module is never called, or there is one detach too many.
+
+    And D's turn must not reach G: its fakes come without a gradient, so an objective that reaches G has made its own.
+    """
     gan = case.copy()
     batch = case.batch(gan)
     turns = (
@@ -54,8 +55,11 @@ def gradients_reach_every_weight_of_the_player_whose_turn_it_is(case: Built) -> 
 
 @CHECKS.add
 def extra_terms_show_d_what_tricks_show_it(case: Built) -> Iterator[Finding]:
-    """Augmentation works because D never sees a sample as it is. A term that shows D plain reals or fakes gives them
-    away, and with packed samples it fails. ``batch.view`` shows a match as the tricks do."""
+    """Augmentation works because D never sees a sample as it is.
+
+    A term that shows D plain reals or fakes gives them away, and with packed samples it fails. ``batch.view`` shows a
+    match as the tricks do.
+    """
     gan, within, past = case.copy(), [False], list[str]()
 
     def view(match: Match) -> Match:
@@ -91,23 +95,24 @@ def _trained(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
 
 @CHECKS.add
 def training_draws_from_torchs_default_generator_alone(case: Built) -> Iterator[Finding]:
-    """Dropout, noise layers, pools and augmentations draw random numbers during training. The core seeds torch's
-    default generator for them and stores its state in the checkpoint. Drawing elsewhere makes a repeated or resumed run
-    a different run."""
+    """Dropout, noise layers, pools and augmentations draw random numbers during training.
+
+    The core seeds torch's default generator for them and stores its state in the checkpoint. Drawing elsewhere makes a
+    repeated or resumed run a different run.
+    """
     gan = case.copy()
     state = copy.deepcopy(gan.state_dict())
-    played = []
-    for other in (1, 2):
+
+    def play() -> Tensor:
         gan.load_state_dict(state)
-        torch.manual_seed(0)
-        np.random.seed(other)
-        random.seed(other)
-        before = global_states()
-        played.append(_both_turns(gan, case.batch(gan)))
-        drawn = moved(before, allowed=TORCH)
-    if drawn or not torch.equal(*played):
+        return _both_turns(gan, case.batch(gan))
+
+    one, other = (replay(play, seed, torch_seed=0, allowed=TORCH) for seed in (1, 2))
+    if other.drew or not torch.equal(one.value, other.value):
         yield Finding(
-            seen=f"training drew from {drawn}" if drawn else "the same turn, played twice, came out differently",
+            seen=f"training drew from {other.drew}"
+            if other.drew
+            else "the same turn, played twice, came out differently",
             expected="draws from torch's default generator only, and no memory except in buffers",
             mend="use torch.rand and the like without generator=, and register what has to last as a buffer",
         )
@@ -122,9 +127,11 @@ def _both_turns(gan: GAN, batch: Batch) -> Tensor:
 
 @CHECKS.add
 def weights_and_buffers_are_all_there_is(case: Built) -> Iterator[Finding]:
-    """A checkpoint holds the state_dict and nothing else. What a module keeps elsewhere (a batch of reals from an
-    earlier update, say) is lost when a run is resumed. The averaged copy is made by deepcopy and shares the
-    discriminators."""
+    """A checkpoint holds the state_dict and nothing else.
+
+    What a module keeps elsewhere (a batch of reals from an earlier update, say) is lost when a run is resumed. The
+    averaged copy is made by deepcopy and shares the discriminators.
+    """
     gan = case.copy()
     with seeded(1):
         _both_turns(gan, case.batch(gan, seed=2))
@@ -177,21 +184,20 @@ def _numbers(values: Tensor) -> str:
 
 @CHECKS.add
 def players_follow_their_batch_to_another_device(case: Built) -> Iterator[Finding]:
-    """A run on a GPU moves the GAN there with ``.to(device)``, which moves parameters and buffers and nothing else. A
-    tensor in an attribute, or one made without device=, stays behind. Weights in float64 are many times slower there,
-    and some devices have no float64. (torch's "meta" device stands in for a GPU here.)"""
+    """A run on a GPU moves the GAN there with ``.to(device)``, which moves parameters and buffers and nothing else.
+
+    A tensor in an attribute, or one made without device=, stays behind. Weights in float64 are many times slower there,
+    and some devices have no float64. (torch's "meta" device stands in for a GPU here.)
+    """
     wide = [name for name, p in case.gan.named_parameters() if p.dtype == torch.float64]
     if wide:
         yield Finding(f"{some(wide)} in float64", "weights in float32", "use no .double() in the players")
     gan = case.copy()
     batch = case.batch(gan)
     there: dict[str, Any] = {name: x.to("meta") for name, x in vars(batch).items() if isinstance(x, Tensor)}
-    try:
-        _both_turns(gan.to("meta"), replace(batch, **there))
-    except Exception as error:
-        if clash(error):
-            yield Finding(
-                seen=f"with everything on the device 'meta': {type(error).__name__}: {str(error).splitlines()[0]}",
-                expected="players that .to(device) moves as a whole",
-                mend="use register_buffer for constants, and device=x.device for tensors made in forward",
-            )
+    yield from clashes(
+        lambda: _both_turns(gan.to("meta"), replace(batch, **there)),
+        what="everything",
+        expected="players that .to(device) moves as a whole",
+        mend=MODULES,
+    )

@@ -17,15 +17,16 @@ from ganbench.contracts.arch import Lazy
 from ganbench.contracts.loss import LossTraits
 from ganbench.contracts.protocol import Layer, Training, resolve_recipe
 from ganbench.contracts.trick import Player, Trick, Turn
-from ganbench.errors import DataError, GanbenchError, ProtocolError, Unsupported
+from ganbench.errors import DataError, GanbenchError, ProtocolError, Unsupported, told
 from ganbench.plugins.source import Source
 from ganbench.testing import arch, critic
 from ganbench.testing import loss as losses
-from ganbench.testing.built import flat, some, total_of
-from ganbench.testing.findings import TORCH, Checks, Finding, Findings, global_states, moved, raising, seeded
+from ganbench.testing.built import flat, reaches, some, total_of
+from ganbench.testing.findings import Checks, Finding, Findings, first_in_each, raising
 from ganbench.testing.given import made
 from ganbench.testing.members import changing, misspelt
 from ganbench.testing.probes import LossCase
+from ganbench.testing.randomness import TORCH, replay, seeded
 from ganbench.testing.stage import DATA, Stage, TrickCase
 from ganbench.testing.toys import Logistic
 
@@ -60,13 +61,22 @@ def trick_findings(trick: Given, skip: Collection[str] = ()) -> Findings:
 check_trick = raising(trick_findings)
 
 
+def _stages(case: TrickCase) -> list[Stage]:
+    return case.stages
+
+
+in_each = first_in_each(_stages)
+
+
 # -- the contract ------------------------------------------------------------------------------------------------------
 
 
 @CHECKS.add_vital
 def trick_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
-    """A trick overrides the methods of ganbench.Trick that it needs; the others change nothing. d_norm says how D is
-    built, in the same words that an arch is asked with."""
+    """A trick overrides the methods of ganbench.Trick that it needs; the others change nothing.
+
+    d_norm says how D is built, in the same words that an arch is asked with.
+    """
     if not isinstance(case.trick, Trick):
         yield Finding(f"a {type(case.trick).__name__}", "a ganbench.Trick", "derive the class from ganbench.Trick")
     elif case.trick.d_norm not in (None, "none", "spectral"):
@@ -79,8 +89,10 @@ def trick_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def trick_acts_on_something(case: TrickCase) -> Iterator[Finding]:
-    """A trick raises Unsupported, with a reason, for players, data and losses that it has no meaning for. One that
-    declines both points and images, or every loss it is tried with, cannot be checked here."""
+    """A trick raises Unsupported, with a reason, for players, data and losses that it has no meaning for.
+
+    One that declines both points and images, or every loss it is tried with, cannot be checked here.
+    """
     if not case.stages:
         tried = " and ".join(map(str, DATA))
         yield Finding(f"Unsupported for {tried}", "players for one of them", "decline only what does not fit")
@@ -90,8 +102,10 @@ def trick_acts_on_something(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def a_nonsense_argument_is_declined(case: TrickCase) -> Iterator[Finding]:
-    """Users type what follows the colon. Unsupported tells them in a sentence what would work; any other exception
-    looks like a broken plugin."""
+    """Users type what follows the colon.
+
+    Unsupported tells them in a sentence what would work; any other exception looks like a broken plugin.
+    """
     if case.ask is None:
         return
     try:
@@ -99,7 +113,7 @@ def a_nonsense_argument_is_declined(case: TrickCase) -> Iterator[Finding]:
     except (Unsupported, DataError):
         return
     except Exception as error:
-        said = error.message if isinstance(error, GanbenchError) else f"{type(error).__name__}: {error}"
+        said = error.message if isinstance(error, GanbenchError) else told(error)
         yield Finding(
             seen=f"the argument 'no/such thing': {said}",
             expected="ganbench.Unsupported, which says what would work",
@@ -126,8 +140,10 @@ def recipe_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_keeps_its_traits(case: TrickCase) -> Iterator[Finding]:
-    """d_steps, d_norm, recipe and after_d_step belong to the loss. A wrapper without them plays WGAN with one D update
-    and no clipping, under the name of WGAN."""
+    """d_steps, d_norm, recipe and after_d_step belong to the loss.
+
+    A wrapper without them plays WGAN with one D update and no clipping, under the name of WGAN.
+    """
     for before, after in case.losses:
         kept = vars(LossTraits(after))
         for name, value in vars(LossTraits(before)).items():
@@ -142,8 +158,10 @@ def loss_keeps_its_traits(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_stays_sound(case: TrickCase) -> Iterator[Finding]:
-    """What a trick makes of a sound loss passes the checks of a loss: finite where D is sure, with gradients for both
-    players, and not finite where D is not."""
+    """What a trick makes of a sound loss passes the checks of a loss.
+
+    It is finite where D is sure, has gradients for both players, and is not finite where D is not.
+    """
     for before, after in case.losses:
         if after is not before:
             for finding in losses.CHECKS.run(LossCase(after), skip=("loss-survives-pickling",)):
@@ -160,108 +178,105 @@ def _inherited(finding: Finding, where: str) -> Finding:
 
 @CHECKS.add
 def match_stays_differentiable(case: TrickCase) -> Iterator[Finding]:
-    """G learns through D's logits of its fakes, and a penalty differentiates D's logits twice with respect to the
-    samples. Whatever a trick puts between samples and D must let all of this through: no detach, no no_grad, no
-    rounding."""
+    """Whatever a trick puts between samples and D must let gradients through.
+
+    G learns through D's logits of its fakes, and a penalty differentiates D's logits twice with respect to the samples.
+    So there is no detach, no no_grad and no rounding.
+    """
     for stage in case.stages:
         for player in PLAYERS:
             gan, _, matches = stage.matches(player)
             for real, fake, D in ((match.real, match.fake, match.D) for match in matches):
                 if real.shape[1:] != fake.shape[1:]:
                     seen = f"in {player}'s turn reals are {tuple(real.shape)} and fakes are {tuple(fake.shape)}"
-                    yield Finding(seen, "samples of one shape", "treat both alike", where=str(stage.data))
+                    yield Finding(seen, "samples of one shape", "treat both alike", where=str(stage))
                     return
                 if not _slope(D, real):
                     yield Finding(
                         seen=f"in {player}'s turn D has no gradient with respect to its samples",
                         expected="a gradient: G learns through it, and so do penalties",
                         mend="use no detach, no no_grad and no rounding on what D is shown",
-                        where=str(stage.data),
+                        where=str(stage),
                     )
                     return
-                if player == "G" and not _reaches(D(fake), flat(gan.generator_params())):
+                if player == "G" and not reaches(D(fake), flat(gan.generator_params())):
                     yield Finding(
                         seen="in G's turn D's logits of the fakes do not depend on G",
                         expected="a gradient for G",
                         mend="do not detach match.fake",
-                        where=str(stage.data),
+                        where=str(stage),
                     )
                     return
         for finding in critic.d_can_be_differentiated_twice(replace(stage.built, judges_alone=True)):
-            yield replace(finding, where=str(stage.data))
+            yield replace(finding, where=str(stage))
 
 
 def _slope(D: Callable[[Tensor], Tensor], x: Tensor) -> bool:
     """Whether D's logits have a gradient with respect to the samples."""
     x = x.detach().clone().requires_grad_(True)
-    return _reaches(D(x), [x])
-
-
-def _reaches(said: Tensor, inputs: Sequence[Tensor]) -> bool:
-    if not said.requires_grad:
-        return False
-    gradients = torch.autograd.grad(said.sum(), inputs, allow_unused=True)
-    return any(g is not None and bool(g.any()) for g in gradients)
+    return reaches(D(x), [x])
 
 
 @CHECKS.add
-def g_objective_is_made_of_named_terms(case: TrickCase) -> Iterator[Finding]:
-    """Terms are added up, watched one by one for the first NaN, and averaged into the history under their names. So
-    g_objective() returns a mapping of scalars, each of which may be Lazy."""
-    for stage in case.stages:
-        gan = stage.built.copy()
-        batch = stage.built.batch(gan)
-        terms = gan.g_objective(Logistic(), batch, gan.fake(batch))
-        seen = "" if isinstance(terms, Mapping) and terms else f"g_objective() returned {terms!r}"
-        for name, term in {} if seen else terms.items():
-            value = term.compute() if isinstance(term, Lazy) else term
-            if not isinstance(value, Tensor) or value.shape != () or not value.isfinite():
-                seen = f"the term {name!r} is {tuple(value.shape) if isinstance(value, Tensor) else value!r}"
-        if seen:
-            yield Finding(
-                seen=seen,
-                expected="a mapping of names to finite scalars",
-                mend='return {**objective(), "my_term": ...mean()}',
-                where=str(stage.data),
-            )
-            return
+@in_each
+def g_objective_is_made_of_named_terms(case: TrickCase, stage: Stage) -> Iterator[Finding]:
+    """Terms are added up, watched one by one for the first NaN, and averaged into the history under their names.
+
+    So g_objective() returns a mapping of scalars, each of which may be Lazy.
+    """
+    gan = stage.built.copy()
+    batch = stage.built.batch(gan)
+    terms = gan.g_objective(Logistic(), batch, gan.fake(batch))
+    seen = "" if isinstance(terms, Mapping) and terms else f"g_objective() returned {terms!r}"
+    for name, term in {} if seen else terms.items():
+        value = term.compute() if isinstance(term, Lazy) else term
+        if not isinstance(value, Tensor) or value.shape != () or not value.isfinite():
+            seen = f"the term {name!r} is {tuple(value.shape) if isinstance(value, Tensor) else value!r}"
+    if seen:
+        yield Finding(
+            seen=seen,
+            expected="a mapping of names to finite scalars",
+            mend='return {**objective(), "my_term": ...mean()}',
+        )
 
 
 @CHECKS.add
 def players_stay_sound(case: TrickCase) -> Iterator[Finding]:
-    """What a trick makes of sound players passes the checks of an arch: shapes, owners of weights, gradients, what a
-    checkpoint holds, sampling, divergence. D's normalisation is up to the trick, and so is whether D compares the
-    samples of a batch."""
+    """What a trick makes of sound players passes the checks of an arch.
+
+    These are of shapes, owners of weights, gradients, what a checkpoint holds, sampling and divergence. D's
+    normalisation is up to the trick, and so is whether D compares the samples of a batch.
+    """
     for stage in case.stages:
         for finding in arch.CHECKS.run(stage.built, skip=NOT_ITS_DOING):
-            yield _inherited(finding, str(stage.data))
+            yield _inherited(finding, str(stage))
 
 
 @CHECKS.add
-def a_turn_moves_no_weight(case: TrickCase) -> Iterator[Finding]:
-    """Only optimisers move weights, once in a player's turn. A trick may look at weights and copy them, but leaves
-    them, their gradients and the batch as they were."""
-    for stage in case.stages:
-        for player in PLAYERS:
-            gan = stage.built.copy()
-            before_it = stage.turn(player, gan)
-            for optimizer in (before_it.optimizer_d, before_it.optimizer_g):
-                _step(optimizer)
-            turn = stage.turn(player, gan)
-            before = _everything(turn)
-            play = gan.d_objective if player == "D" else gan.g_objective
-            play(Logistic(), turn.batch, turn.fake)
-            now = _everything(turn)
-            changed = [name for name, value in before.items() if not torch.equal(value, now.get(name, torch.empty(0)))]
-            changed += [name for name in now if name not in before]
-            if changed:
-                yield Finding(
-                    seen=f"in {player}'s turn it changed {some(changed)}",
-                    expected="weights, gradients, optimisers and the batch as they were",
-                    mend="work on copies (torch.func.functional_call plays with other weights), without .backward()",
-                    where=str(stage.data),
-                )
-                return
+@in_each
+def a_turn_moves_no_weight(case: TrickCase, stage: Stage) -> Iterator[Finding]:
+    """Only optimisers move weights, once in a player's turn.
+
+    A trick may look at weights and copy them, but leaves them, their gradients and the batch as they were.
+    """
+    for player in PLAYERS:
+        gan = stage.built.copy()
+        before_it = stage.turn(player, gan)
+        for optimizer in (before_it.optimizer_d, before_it.optimizer_g):
+            _step(optimizer)
+        turn = stage.turn(player, gan)
+        before = _everything(turn)
+        play = gan.d_objective if player == "D" else gan.g_objective
+        play(Logistic(), turn.batch, turn.fake)
+        now = _everything(turn)
+        changed = [name for name, value in before.items() if not torch.equal(value, now.get(name, torch.empty(0)))]
+        changed += [name for name in now if name not in before]
+        if changed:
+            yield Finding(
+                seen=f"in {player}'s turn it changed {some(changed)}",
+                expected="weights, gradients, optimisers and the batch as they were",
+                mend="work on copies (torch.func.functional_call plays with other weights), without .backward()",
+            )
 
 
 def _step(optimizer: Optimizer) -> None:
@@ -287,29 +302,30 @@ def _everything(turn: Turn) -> dict[str, Tensor]:
 
 
 @CHECKS.add
-def gradients_are_changed_in_place(case: TrickCase) -> Iterator[Finding]:
-    """gradients() runs between the backward pass and the optimiser's step. It changes p.grad in place, and no weight. A
-    NaN among the gradients stays one, however they are scaled, clipped or cleaned: it shows that a run has diverged."""
-    for stage in case.stages:
-        gan = stage.built.copy()
-        for player in PLAYERS:
-            params = flat(gan.discriminator_params() if player == "D" else gan.generator_params())
-            for lost in (False, True):
-                for p in params:
-                    p.grad = torch.randn_like(p)
-                if lost:
-                    params[0].grad.view(-1)[0] = math.nan  # type: ignore[union-attr]  # set just now
-                given, weights = [p.grad for p in params], [p.detach().clone() for p in params]
-                case.trick.gradients(params, player)
-                seen = _spoilt(params, given, weights, lost)
-                if seen:
-                    yield Finding(
-                        seen=f"gradients() for {player} {seen}",
-                        expected="p.grad changed in place, weights as they were, and a NaN still NaN",
-                        mend="use p.grad.mul_(...), p.grad.clamp_(...) or clip_grad_norm_, and no nan_to_num",
-                        where=str(stage.data),
-                    )
-                    return
+@in_each
+def gradients_are_changed_in_place(case: TrickCase, stage: Stage) -> Iterator[Finding]:
+    """gradients() runs between the backward pass and the optimiser's step.
+
+    It changes p.grad in place, and no weight. A NaN among the gradients stays one, however they are scaled, clipped or
+    cleaned: it shows that a run has diverged.
+    """
+    gan = stage.built.copy()
+    for player in PLAYERS:
+        params = flat(gan.discriminator_params() if player == "D" else gan.generator_params())
+        for lost in (False, True):
+            for p in params:
+                p.grad = torch.randn_like(p)
+            if lost:
+                params[0].grad.view(-1)[0] = math.nan  # type: ignore[union-attr]  # set just now
+            given, weights = [p.grad for p in params], [p.detach().clone() for p in params]
+            case.trick.gradients(params, player)
+            seen = _spoilt(params, given, weights, lost)
+            if seen:
+                yield Finding(
+                    seen=f"gradients() for {player} {seen}",
+                    expected="p.grad changed in place, weights as they were, and a NaN still NaN",
+                    mend="use p.grad.mul_(...), p.grad.clamp_(...) or clip_grad_norm_, and no nan_to_num",
+                )
 
 
 def _spoilt(
@@ -329,47 +345,40 @@ def _spoilt(
 
 
 @CHECKS.add
-def random_numbers_come_from_torchs_default_generator(case: TrickCase) -> Iterator[Finding]:
-    """The core seeds torch's default generator for tricks and stores its state in the checkpoint. Drawing elsewhere
-    makes a repeated or resumed run a different run."""
+@in_each
+def random_numbers_come_from_torchs_default_generator(case: TrickCase, stage: Stage) -> Iterator[Finding]:
+    """The core seeds torch's default generator for tricks and stores its state in the checkpoint.
 
-    def play(stage: Stage, torch_seed: int, other_seed: int) -> tuple[Tensor, str, bytes]:
-        with seeded(other_seed):
-            torch.manual_seed(torch_seed)
-            before = global_states()
-            values = _played(stage)
-            return values, moved(before, allowed=TORCH), global_states()[TORCH]
-
-    for stage in case.stages:
-        (one, elsewhere, state), (other, _, _), (_, _, third) = (
-            play(stage, torch_seed, other_seed) for torch_seed, other_seed in ((1, 1), (1, 2), (2, 1))
+    Drawing elsewhere makes a repeated or resumed run a different run.
+    """
+    one, same, other = (replay(partial(_played, stage), *seeds, allowed=TORCH) for seeds in ((1, 1), (2, 1), (1, 2)))
+    seen = ""
+    if one.drew:
+        seen = f"the trick drew from {one.drew}"
+    elif not torch.equal(one.value, same.value):
+        seen = f"the same turns under the same seed gave {one.value.tolist()} and then {same.value.tolist()}"
+    elif one.torch_state == other.torch_state:
+        seen = "the trick seeds torch's default generator"
+    if seen:
+        yield Finding(
+            seen=seen,
+            expected="draws from torch's default generator, and nothing else",
+            mend="use torch.rand and the like, without generator= and without manual_seed",
         )
-        seen = ""
-        if elsewhere:
-            seen = f"the trick drew from {elsewhere}"
-        elif not torch.equal(one, other):
-            seen = f"the same turns under the same seed gave {one.tolist()} and then {other.tolist()}"
-        elif state == third:
-            seen = "the trick seeds torch's default generator"
-        if seen:
-            yield Finding(
-                seen=seen,
-                expected="draws from torch's default generator, and nothing else",
-                mend="use torch.rand and the like, without generator= and without manual_seed",
-                where=str(stage.data),
-            )
-            return
 
 
 @CHECKS.add
 def trick_keeps_nothing_between_calls(case: TrickCase) -> Iterator[Finding]:
-    """No checkpoint holds a trick. What it counts, averages or keeps from a batch is lost when a run is resumed, which
-    then ends with different bits. What has to last belongs in a buffer of the networks."""
+    """No checkpoint holds a trick.
+
+    What it counts, averages or keeps from a batch is lost when a run is resumed, which then ends with different bits.
+    What has to last belongs in a buffer of the networks.
+    """
     try:
         twin = copy.deepcopy(case.trick)
     except Exception as error:
         yield Finding(
-            seen=f"copy.deepcopy fails: {type(error).__name__}: {error}",
+            seen=f"copy.deepcopy fails: {told(error)}",
             expected="a trick that can be copied: settings and nothing else",
             mend="keep generators, modules and open files out of it",
         )
@@ -387,13 +396,13 @@ def trick_keeps_nothing_between_calls(case: TrickCase) -> Iterator[Finding]:
                 seen=f"a batch gives {played[0].tolist()} after another one, and {played[1].tolist()} as the first",
                 expected="the same",
                 mend="take what changes from turn.progress and turn.batch.step; keep the rest in buffers",
-                where=str(stage.data),
+                where=str(stage),
             )
             return
         reals = [stage.matches("D", seed)[2][0].real for seed in (2, 3)]
         if torch.equal(*reals):
             seen = "D is shown the same reals for two batches"
-            yield Finding(seen, "the reals of the batch", "keep no batch in the trick", where=str(stage.data))
+            yield Finding(seen, "the reals of the batch", "keep no batch in the trick", where=str(stage))
             return
         kept = changing(case.trick, partial(_used, case.trick, stage))
         if kept:
@@ -401,7 +410,7 @@ def trick_keeps_nothing_between_calls(case: TrickCase) -> Iterator[Finding]:
                 seen=f"{', '.join(kept)} changes with every turn",
                 expected="attributes that stay as they are",
                 mend="take what changes from turn.progress and turn.batch.step; keep the rest in buffers",
-                where=str(stage.data),
+                where=str(stage),
             )
             return
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -14,7 +15,10 @@ from ganbench.contracts.data import Dataset, DataSpec, Oracle, Split
 from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor
 from ganbench.evaluation import yardsticks
-from ganbench.testing.findings import rng, seeded
+from ganbench.testing.randomness import rng, seeded
+
+Labelled = tuple[Tensor, Tensor]
+"""Samples ``x[N, *shape]``, as a dataset stores them, and their labels ``[N]``."""
 
 CLASSES = 10
 SAMPLES = 300
@@ -39,6 +43,7 @@ class Bars(Extractor):
         self.register_buffer("mixing", torch.randn(SIDE * SIDE, 6, generator=rng(5), dtype=torch.float64) / SIDE)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """``(features[B, 16], logits[B, 10])`` in float64."""
         signal = x.flatten(1).double() / 64
         bars = signal[:, : CLASSES * BAR].reshape(-1, CLASSES, BAR).mean(2)
         mixed = signal @ self.get_buffer("mixing")
@@ -51,6 +56,7 @@ class Flat(Extractor):
     name, version = "flat", "1"
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """The points in float64, and no logits."""
         return x.double(), None
 
 
@@ -60,21 +66,28 @@ class Still(Extractor):
     name, version = "still", "1"
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """``features[B, T]`` in float64, and no logits."""
         return x.double().mean(dim=(1, 3, 4)), None
 
 
 @dataclass(frozen=True)
 class World:
-    """Real samples and kinds of fakes: ``other`` reals, ``noise``, reals of ``one_class`` only or of ``half`` of the
-    classes, ``repeated`` (one real over and over), and other reals mixed with a quarter or a half of noise. All are
-    stored as a dataset stores them. The sources for a translator are negatives of the samples."""
+    """Real samples, and kinds of fakes of which it is known how good they are.
+
+    The fakes are ``other`` reals, ``noise``, reals of ``one_class`` only or of ``half`` of the classes, ``repeated``
+    (one real over and over), and other reals mixed with a quarter or a half of noise. All are stored as a dataset
+    stores them. The sources for a translator are negatives of the samples.
+    """
 
     name: str
     spec: DataSpec
     extractor: Extractor
     oracle: Oracle
-    real: tuple[Tensor, Tensor]
-    fakes: dict[str, tuple[Tensor, Tensor]]
+    real: Labelled
+    fakes: dict[str, Labelled]
+
+    def __str__(self) -> str:
+        return self.name
 
     def evaluation(self, fake: str, seed: int = 0, n: int = SAMPLES) -> Evaluation:
         """What a metric is given; ``fake`` is a key of ``fakes``, or ``"real"`` for a copy of the reals."""
@@ -115,23 +128,15 @@ class World:
 def images() -> World:
     """Ten classes of images, told apart by a classifier."""
 
-    def draw(seed: int, kinds: int = CLASSES) -> tuple[Tensor, Tensor]:
+    def draw(seed: int, kinds: int) -> Labelled:
         noise, kind = rng(seed), torch.arange(SAMPLES) % kinds
         x = 20 + 12 * torch.randn(SAMPLES, SIDE * SIDE, generator=noise).abs()
         bright = torch.arange(SIDE * SIDE) // BAR == kind[:, None]
         level = 180 + 20 * torch.randn(SAMPLES, 1, generator=noise)
         return _stored(torch.where(bright, level + x / 2, x)), kind
 
-    x, kind = draw(1)
     noise = _stored(256 * torch.rand(SAMPLES, SIDE * SIDE, generator=rng(3)))
-    fakes = {
-        "other": draw(2),
-        "noise": (noise, kind),
-        "one_class": draw(4, kinds=1),
-        "half": draw(5, kinds=CLASSES // 2),
-        "repeated": (x[:1].expand(SAMPLES, -1, -1, -1), kind[:1].expand(SAMPLES)),
-    }
-    return World("images", DataSpec((1, SIDE, SIDE), CLASSES), Bars(), _even(), (x, kind), fakes | _steps(fakes))
+    return World("images", DataSpec((1, SIDE, SIDE), CLASSES), Bars(), _even(), *_drawn(draw, noise))
 
 
 @cache
@@ -139,7 +144,7 @@ def points() -> World:
     """Ten round Gaussians in the plane, told apart by an oracle."""
     centres = 4 * torch.stack([torch.arange(CLASSES) % 5 - 2.0, torch.arange(CLASSES) // 5 - 0.5], dim=1)
 
-    def draw(seed: int, kinds: int = CLASSES) -> tuple[Tensor, Tensor]:
+    def draw(seed: int, kinds: int) -> Labelled:
         kind = torch.arange(SAMPLES) % kinds
         return centres[kind] + 0.2 * torch.randn(SAMPLES, 2, generator=rng(seed)), kind
 
@@ -147,36 +152,22 @@ def points() -> World:
         distance, mode = torch.cdist(x.double(), centres.double()).min(dim=1)
         return torch.where(distance < 3 * 0.2, mode, -1)
 
-    x, kind = draw(1)
-    fakes = {
-        "other": draw(2),
-        "noise": (24 * torch.rand(SAMPLES, 2, generator=rng(3)) - 12, kind),
-        "one_class": draw(4, kinds=1),
-        "half": draw(5, kinds=CLASSES // 2),
-        "repeated": (x[:1].expand(SAMPLES, -1), kind[:1].expand(SAMPLES)),
-    }
+    noise = 24 * torch.rand(SAMPLES, 2, generator=rng(3)) - 12
     oracle = replace(_even(), assign=assign, ceiling=1 - math.exp(-4.5))
-    return World("points", DataSpec((2,), CLASSES, bounded=False), Flat(), oracle, (x, kind), fakes | _steps(fakes))
+    return World("points", DataSpec((2,), CLASSES, bounded=False), Flat(), oracle, *_drawn(draw, noise))
 
 
 @cache
 def line() -> World:
     """Ten Gaussians on a line: for metrics of one-dimensional points."""
 
-    def draw(seed: int, kinds: int = CLASSES) -> tuple[Tensor, Tensor]:
+    def draw(seed: int, kinds: int) -> Labelled:
         kind = torch.arange(SAMPLES) % kinds
         return kind[:, None] + 0.1 * torch.randn(SAMPLES, 1, generator=rng(seed)), kind
 
-    x, kind = draw(1)
-    fakes = {
-        "other": draw(2),
-        "noise": (40 * torch.rand(SAMPLES, 1, generator=rng(3)) - 15, kind),
-        "one_class": draw(4, kinds=1),
-        "half": draw(5, kinds=CLASSES // 2),
-        "repeated": (x[:1].expand(SAMPLES, -1), kind[:1].expand(SAMPLES)),
-    }
+    noise = 40 * torch.rand(SAMPLES, 1, generator=rng(3)) - 15
     spec = DataSpec((1,), CLASSES, bounded=False)
-    return World("points on a line", spec, Flat(), _even(), (x, kind), fakes | _steps(fakes))
+    return World("points on a line", spec, Flat(), _even(), *_drawn(draw, noise))
 
 
 @cache
@@ -184,7 +175,7 @@ def clips() -> World:
     """Bright squares that move steadily over a dark background, in ten ways: for metrics of video."""
     frames, side, edge = 8, 16, 5
 
-    def draw(seed: int, kinds: int = CLASSES) -> tuple[Tensor, Tensor]:
+    def draw(seed: int, kinds: int) -> Labelled:
         kind, noise = torch.arange(SAMPLES) % kinds, rng(seed)
         speed = 0.2 + 0.08 * kind[:, None] * torch.tensor([1.0, 0.7])
         start = torch.rand(SAMPLES, 2, generator=noise) * 2
@@ -194,15 +185,9 @@ def clips() -> World:
         level = 180 + 20 * torch.randn(SAMPLES, 1, 1, 1, generator=noise)
         return torch.where(bright, level, 20.0).clamp(0, 255).to(torch.uint8)[:, None], kind
 
-    x, kind = draw(1)
-    fakes = {
-        "other": draw(2),
-        "noise": ((256 * torch.rand(x.shape, generator=rng(3))).to(torch.uint8), kind),
-        "one_class": draw(4, kinds=1),
-        "half": draw(5, kinds=CLASSES // 2),
-        "repeated": (x[:1].expand(SAMPLES, -1, -1, -1, -1), kind[:1].expand(SAMPLES)),
-    }
-    return World("video", DataSpec(tuple(x.shape[1:]), CLASSES), Still(), _even(), (x, kind), fakes | _steps(fakes))
+    shape = (1, frames, side, side)
+    noise = (256 * torch.rand(SAMPLES, *shape, generator=rng(3))).to(torch.uint8)
+    return World("video", DataSpec(shape, CLASSES), Still(), _even(), *_drawn(draw, noise))
 
 
 def of_data(data: Dataset, extractor: Extractor) -> World:
@@ -234,7 +219,20 @@ def _negative(x: Tensor | None) -> Tensor:
     return 255 - x if x.dtype == torch.uint8 else -x
 
 
-def _steps(fakes: dict[str, tuple[Tensor, Tensor]]) -> dict[str, tuple[Tensor, Tensor]]:
+def _drawn(draw: Callable[[int, int], Labelled], noise: Tensor) -> tuple[Labelled, dict[str, Labelled]]:
+    """The reals and all kinds of fakes, of what ``draw(seed, classes)`` draws."""
+    x, kind = draw(1, CLASSES)
+    fakes = {
+        "other": draw(2, CLASSES),
+        "noise": (noise, kind),
+        "one_class": draw(4, 1),
+        "half": draw(5, CLASSES // 2),
+        "repeated": (x[:1].expand_as(x), kind[:1].expand_as(kind)),
+    }
+    return (x, kind), fakes | _steps(fakes)
+
+
+def _steps(fakes: dict[str, Labelled]) -> dict[str, Labelled]:
     """Other reals whose first part is replaced by noise."""
     (x, kind), (noise, _) = fakes["other"], fakes["noise"]
     parts = {"quarter_noise": len(x) // 4, "half_noise": len(x) // 2}

@@ -48,6 +48,7 @@ class Network(nn.Module):
         self.motion = nn.Linear(OF_MOTION, MOTIONS)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Features before the last nonlinearity, logits of the digits, and the motion."""
         features = self.pooled(self.body(x).mean(dim=(2, 3, 4)))  # before the nonlinearity, as in digits-cnn
         of_digit, of_motion = gelu(features).split([OF_DIGIT, OF_MOTION], dim=1)
         return features, self.digit(of_digit), self.motion(of_motion)
@@ -74,6 +75,7 @@ class ClipsCNN(Shipped):
         super().__init__(Network(), FEATURES, CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised features, and logits; ``Unsupported`` for anything but clips of square uint8 frames."""
         if x.ndim != 5 or x.shape[2] < FEWEST or x.shape[3] != x.shape[4] or x.dtype != torch.uint8:
             raise Unsupported(f"clips-cnn judges clips of {FEWEST} or more square uint8 frames")
         signal = x.float().mean(dim=1, keepdim=True) / 127.5 - 1

@@ -38,6 +38,7 @@ class Network(nn.Module):
         self.head = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features before the last nonlinearity, and logits."""
         features = self.body(x)  # before the nonlinearity: closer to the Gaussian that a Fréchet distance assumes
         return features, self.head(gelu(features))
 
@@ -65,6 +66,7 @@ class DigitsCNN(Shipped):
         super().__init__(Network(), FEATURES, CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised features, and logits; ``Unsupported`` for anything but square uint8 images."""
         if x.ndim != 4 or x.shape[1] not in (1, 3) or x.shape[2] != x.shape[3] or x.dtype != torch.uint8:
             raise Unsupported("digits-cnn judges square uint8 images of one or three channels")
         samples, channels = x.shape[:2]

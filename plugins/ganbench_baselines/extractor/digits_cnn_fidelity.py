@@ -22,6 +22,7 @@ class DigitsCNNForFidelity(FeatureExtractorBase):
         self.extractor = load()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """What ``features_list`` names, in its order; ``Unsupported`` for the logits of stacked digits."""
         features, logits = self.extractor(x)
         if logits.ndim != 2 and "logits" in self.features_list:
             raise Unsupported("the Inception score of stacked digits has no single set of classes")
@@ -30,18 +31,22 @@ class DigitsCNNForFidelity(FeatureExtractorBase):
 
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:
+        """What ``features_list`` may name."""
         return "features", "logits"
 
     @staticmethod
     def get_default_feature_layer_for_metric(metric: str) -> str:
+        """The Inception score takes logits, all other metrics take features."""
         return "logits" if metric == "isc" else "features"
 
     @staticmethod
     def can_be_compiled() -> bool:
+        """It holds nothing that torch.compile would refuse."""
         return True
 
     @staticmethod
     def get_dummy_input_for_compile() -> Tensor:
+        """One blank digit."""
         return torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8)
 
 

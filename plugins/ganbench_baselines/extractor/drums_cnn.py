@@ -32,8 +32,10 @@ FLOOR = 1e-6  # of the power of a full-scale sine: -60 dB
 
 
 def mel_bands(rate: int, size: int) -> Tensor:
-    """``[size / 2 + 1, 32]``: triangles evenly spaced on the mel scale, 2595 log10(1 + f / 700) (O'Shaughnessy 1987),
-    from 0 to 8 kHz at either rate: bands above half the rate stay empty."""
+    """``[size / 2 + 1, 32]``: triangles evenly spaced on the mel scale, from 0 to 8 kHz at either rate.
+
+    The scale is 2595 log10(1 + f / 700) (O'Shaughnessy 1987). Bands above half the rate stay empty.
+    """
     mel = torch.linspace(0, torch.tensor(1 + TOP / 700).log10().item(), BANDS + 2, dtype=torch.float64)
     corner = 700 * (10**mel - 1)
     f = torch.fft.rfftfreq(size, 1 / rate, dtype=torch.float64)[:, None]
@@ -55,6 +57,7 @@ class LogMel(nn.Module):
         self.register_buffer("bands", mel_bands(rate, self.size), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Levels in 32 bands and 128 frames of 8 ms."""
         spectrum = torch.stft(x, self.size, self.hop, window=self.window, pad_mode="constant", return_complex=True)
         power = (spectrum.abs() * (2 / self.window.sum())).square().transpose(1, 2) @ self.bands
         level = (power.clamp(min=FLOOR).log10() + 3) / 3  # a NaN stays a NaN
@@ -78,6 +81,7 @@ class Network(nn.Module):
         self.head = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Features before the last nonlinearity, and logits."""
         features = self.body(x)  # before the nonlinearity: closer to the Gaussian that a Fréchet distance assumes
         return features, self.head(gelu(features))
 
@@ -109,6 +113,7 @@ class DrumsCNN(Shipped):
         self.register_buffer("rate", torch.tensor(rate))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Standardised features, and logits; ``Unsupported`` for anything but short sounds of one channel."""
         if x.ndim != 3 or x.shape[1] != 1 or x.dtype not in (torch.uint8, torch.float32):
             raise Unsupported("drums-cnn judges sounds of one channel, float32 or uint8")
         if x.shape[2] > self.longest:

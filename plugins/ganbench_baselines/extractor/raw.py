@@ -13,6 +13,7 @@ class Raw(Extractor):
     name, version = "raw", "1"
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        """Flatten the samples."""
         return x.flatten(1).double(), None
 
 

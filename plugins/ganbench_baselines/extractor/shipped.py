@@ -15,8 +15,10 @@ from ganbench import DataError, Extractor
 
 
 class Shipped(Extractor):
-    """An extractor that keeps, with its weights, a confusion matrix and the mean and standard deviation of its features
-    on the real training data, by which they are standardised: KID is cubic in the norm of the features."""
+    """An extractor that keeps a confusion matrix, and the statistics of its features, with its weights.
+
+    By the mean and standard deviation on the real training data, features are standardised: KID is cubic in their norm.
+    """
 
     mean: Tensor
     std: Tensor

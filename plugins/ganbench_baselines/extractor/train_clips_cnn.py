@@ -26,9 +26,8 @@ from ganbench_baselines.extractor.train_cnn import (
     Optimisation,
     answers,
     choose_gate,
-    confusion,
+    measured,
     share,
-    shares_passed,
     standardised,
     trained,
     write,
@@ -36,6 +35,9 @@ from ganbench_baselines.extractor.train_cnn import (
 from ganbench_baselines.extractor.train_digits_cnn import Recipe as OneDigit
 from ganbench_baselines.extractor.train_digits_cnn import augment, outliers
 from ganbench_baselines.metric.frechet import distance, moments
+
+COMPARED = 2000
+"""Clips in each Fréchet distance."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ class Lesson(NamedTuple):
 
 
 def motion_of(place: Tensor) -> Tensor:
-    """``place[N, T, 2]`` -> ``[N, 7]`` in pixels, averaged over time: the position, the steps down, right, up and left
-    per frame, and the change of velocity."""
+    """``place[N, T, 2]`` -> ``[N, 7]`` in pixels, averaged over time.
+
+    These are the position, the steps down, right, up and left per frame, and the change of velocity.
+    """
     step = place.diff(dim=1)
     turn = step.diff(dim=1).norm(dim=2, keepdim=True)
     return torch.cat([of.mean(dim=1) for of in (place, step.clamp(min=0), (-step).clamp(min=0), turn)], dim=1)
@@ -87,8 +91,10 @@ def lesson(shown: Split, recipe: Recipe, rng: torch.Generator) -> Lesson:
 
 
 def drawn(shown: Split, n: int, frames: int, recipe: Recipe, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(``ink[n, T, d, d]``, ``classes[n, 10]``) of slightly turned, scaled and noisy digits, the last ``recipe.odd``
-    of which are blends of two."""
+    """(``ink[n, T, d, d]``, ``classes[n, 10]``) of slightly turned, scaled and noisy digits.
+
+    The last ``recipe.odd`` of them are blends of two.
+    """
     assert shown.labels is not None
     index = torch.randint(len(shown), (n,), generator=rng)
     x = augment(to_signal(shown.x[index]), OneDigit(), rng)
@@ -160,28 +166,21 @@ def strangers(data: Dataset, n: int) -> dict[str, Tensor]:
     return {**made, **{name: quantise(kind, like.x) for name, kind in kinds.items()}}
 
 
-def measured(extractor: ClipsCNN, held_out: Split) -> dict[str, Any]:
+def published(extractor: ClipsCNN, held_out: Split) -> dict[str, Any]:
     """The numbers published with the weights; sets the extractor's confusion counts."""
     data = moving_digits.ganbench_dataset(argument="", resolution=SIDE)
     clips, place, velocity = once(held_out)
-    told = answers(extractor, clips)
-    gate = choose_gate(told.confidence)
-    extractor.confusion_counts.copy_(confusion(CLASSES, gate, told))
-    odd_ones = strangers(data, 2000)
-    reference = moments([extract(extractor, data.test.x[:2000], CPU)[0]])
-
-    def apart(x: Tensor) -> float:
-        return round(distance(reference, moments([extract(extractor, x, CPU)[0]])), 3)
-
+    told, odd_ones = answers(extractor, clips), strangers(data, COMPARED)
+    reference = moments([extract(extractor, data.test.x[:COMPARED], CPU)[0]])
+    compared = {"real": data.train.x[:COMPARED], **odd_ones}
     return {
-        "weights": extractor.weights_hash,
-        "gate": gate,
-        **told.scores("held_out", gate),
+        **measured(extractor, choose_gate(told.confidence), odd_ones, held_out=told),
         "held_out_directions": share(told_directions(extractor, clips, place, velocity)),
-        "strangers_passed": shares_passed(extractor, odd_ones, gate),
-        "frechet_distance_n": 2000,
-        "frechet_distance": {"real": apart(data.train.x[:2000]), **{name: apart(x) for name, x in odd_ones.items()}},
-        "confusion": extractor.confusion_counts.tolist(),
+        "frechet_distance_n": COMPARED,
+        "frechet_distance": {
+            name: round(distance(reference, moments([extract(extractor, x, CPU)[0]])), 3)
+            for name, x in compared.items()
+        },
     }
 
 
@@ -192,7 +191,7 @@ def main() -> None:
     shown, held_out = digits.load(round(moving_digits.DIGIT * SIDE))
     real = moving_digits.ganbench_dataset(argument="", resolution=SIDE).train.x
     extractor = standardised(ClipsCNN(), train(shown, recipe, seed=0), real)
-    write("clips_cnn", extractor.state_dict(), measured(extractor, held_out), recipe)
+    write("clips_cnn", extractor.state_dict(), published(extractor, held_out), recipe)
 
 
 if __name__ == "__main__":

@@ -183,6 +183,26 @@ def shares_passed(extractor: Extractor, kinds: Mapping[str, Tensor], gate: float
     return {name: share(judged(extractor, x)[0] >= gate) for name, x in kinds.items()}
 
 
+def measured(extractor: Shipped, gate: float, kinds: Mapping[str, Tensor], **given: Answers) -> dict[str, Any]:
+    """What is published with the weights; sets the extractor's confusion counts.
+
+    Args:
+        extractor: with a trained network in it.
+        gate: the least confidence at which a sample counts.
+        kinds: samples that are not real, by name.
+        **given: answers about samples that the network was not trained on, by what they are called in public.
+    """
+    extractor.confusion_counts.copy_(confusion(len(extractor.confusion_counts), gate, *given.values()))
+    scores = {key: value for name, said in given.items() for key, value in said.scores(name, gate).items()}
+    return {
+        "weights": extractor.weights_hash,
+        "gate": gate,
+        **scores,
+        "strangers_passed": shares_passed(extractor, kinds, gate),
+        "confusion": extractor.confusion_counts.tolist(),
+    }
+
+
 def write(name: str, state: Mapping[str, Tensor], report: Mapping[str, Any], recipe: Optimisation) -> None:
     """Write ``NAME.safetensors`` and ``NAME.json`` into the working directory, and print the report."""
     text = json.dumps({**report, "recipe": asdict(recipe), "torch": torch.__version__}, indent=2)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,17 +20,16 @@ from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from ganbench import Split, quantise, to_signal
 from ganbench_baselines.dataset import digits
-from ganbench_baselines.extractor.digits_cnn import CLASSES, SIDE, DigitsCNN, Network
+from ganbench_baselines.extractor.digits_cnn import SIDE, DigitsCNN, Network
 from ganbench_baselines.extractor.train_cnn import (
     Answers,
     Mixing,
     answers,
     choose_gate,
-    confusion,
     judged,
+    measured,
     mixture,
     mixture_loss,
-    shares_passed,
     standardised,
     trained,
     write,
@@ -148,28 +146,15 @@ def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
     return {name: quantise(kind, split.x) for name, kind in kinds.items()}
 
 
-def measured(extractor: DigitsCNN, real: Split, held_out: Split, recipe: Recipe) -> dict[str, Any]:
-    """The numbers published with the weights; sets the extractor's confusion counts."""
-    unseen, test = out_of_fold(real, recipe), answers(extractor, held_out)
-    gate = choose_gate(unseen.confidence)
-    extractor.confusion_counts.copy_(confusion(CLASSES, gate, unseen, test))
-    return {
-        "weights": extractor.weights_hash,
-        "gate": gate,
-        **test.scores("held_out", gate),
-        **unseen.scores("out_of_fold", gate),
-        "strangers_passed": shares_passed(extractor, strangers(held_out), gate),
-        "confusion": extractor.confusion_counts.tolist(),
-    }
-
-
 def main() -> None:
     """Train, measure, write."""
     torch.set_num_threads(1)
     recipe = Recipe()
     real, held_out = digits.load(SIDE)
     extractor = standardised(DigitsCNN(), train(real, recipe, seed=0), real.x)
-    report = measured(extractor, real, held_out, recipe)
+    test, unseen = answers(extractor, held_out), out_of_fold(real, recipe)
+    gate = choose_gate(unseen.confidence)
+    report = measured(extractor, gate, strangers(held_out), held_out=test, out_of_fold=unseen)
     write("digits_cnn", extractor.state_dict(), report, recipe)
 
 

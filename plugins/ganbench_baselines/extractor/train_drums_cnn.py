@@ -20,16 +20,15 @@ from torch import Tensor
 from ganbench import DataSpec, Split
 from ganbench_baselines.arch import wavegan
 from ganbench_baselines.dataset import drums
-from ganbench_baselines.extractor.drums_cnn import CLASSES, OWN, DrumsCNN, LogMel, Network
+from ganbench_baselines.extractor.drums_cnn import OWN, DrumsCNN, LogMel, Network
 from ganbench_baselines.extractor.train_cnn import (
     Mixing,
     Mixture,
     answers,
     choose_gate,
-    confusion,
+    measured,
     mixture,
     mixture_loss,
-    shares_passed,
     standardised,
     trained,
     write,
@@ -97,8 +96,10 @@ def train(splits: dict[int, Split], recipe: Recipe, seed: int = 0) -> Network:
 
 
 def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
-    """Samples that are not drums, stored like ``split``. Spectral noise, silence and the output of an untrained
-    generator were never trained on."""
+    """Samples that are not drums, stored like ``split``.
+
+    Spectral noise, silence and the output of an untrained generator were never trained on.
+    """
     rng = torch.Generator().manual_seed(seed)
     assert split.labels is not None
     x, n = split.x, len(split)
@@ -118,22 +119,6 @@ def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
     }
 
 
-def measured(extractor: DrumsCNN, split: Split, held_out: Split, rate: int) -> dict[str, Any]:
-    """The numbers published for one rate; sets the extractor's confusion counts."""
-    unheard = answers(extractor, drums.drums(split.x.shape[-1], rate, UNHEARD_SEED))
-    test = answers(extractor, held_out)
-    gate = choose_gate(unheard.confidence)
-    extractor.confusion_counts.copy_(confusion(CLASSES, gate, unheard, test))
-    return {
-        "weights": extractor.weights_hash,
-        "gate": gate,
-        **test.scores("held_out", gate),
-        **unheard.scores("unheard", gate),
-        "strangers_passed": shares_passed(extractor, strangers(held_out), gate),
-        "confusion": extractor.confusion_counts.tolist(),
-    }
-
-
 def main() -> None:
     """Train, measure, write."""
     torch.set_num_threads(1)
@@ -144,7 +129,10 @@ def main() -> None:
     report: dict[str, Any] = {}
     for rate, of in data.items():
         extractor = standardised(DrumsCNN(rate), network, of.train.x)
-        report[str(rate)] = measured(extractor, of.train, of.test, rate)
+        unheard = answers(extractor, drums.drums(of.train.x.shape[-1], rate, UNHEARD_SEED))
+        test = answers(extractor, of.test)
+        gate = choose_gate(unheard.confidence)
+        report[str(rate)] = measured(extractor, gate, strangers(of.test), held_out=test, unheard=unheard)
         state |= {f"{rate}.{name}": extractor.state_dict()[name] for name in OWN}
     write("drums_cnn", state, report, recipe)
 
