@@ -141,7 +141,7 @@ def test_the_count_is_the_same_in_other_arithmetic_and_where_iterations_are_reco
 def jobs(tmp_path: Path, arch: str = "mlp", loss: str = "wgan-gp", protocol: str = "smoke-v1", **options) -> list[Job]:
     archs, losses = plugins.find_many("arch", [arch]), plugins.find_many("loss", [loss])
     plan = make_plan(archs, losses, load_protocol(protocol), out=tmp_path, device="cpu", seeds=[0], **options)
-    return [job for job in plan.jobs if not job.yardstick]
+    return plan.runs
 
 
 BUILT_IN = [source for source in plugins.find_many("trick", ["all"]) if source.package == "ganbench"]

@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from ganbench import plugins
 from ganbench.cli import time as command
+from ganbench.contracts.executor import runs_among
 from ganbench.contracts.protocol import read_toml
 from ganbench.device import load
 from ganbench.device.load import Load
@@ -196,7 +197,7 @@ def jobs_of(folder: Path, *rows: str):
             [plugins.find(kind, name)] for kind, name in zip(("arch", "loss"), row.split("+"), strict=True)
         )
         plan = make_plan(archs, losses, rules, out=folder / "runs", device="cpu")
-        jobs += [job for job in plan.todo if not job.yardstick]
+        jobs += runs_among(plan.todo)
     return jobs
 
 

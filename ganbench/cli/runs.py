@@ -13,13 +13,15 @@ from rich.text import Text
 from ganbench.cli.base import app, complain, console, echo
 from ganbench.errors import RecordError
 from ganbench.records.collapse import collapses_of
-from ganbench.records.record import Cost, Record, SelfChecks
+from ganbench.records.record import Cost, Record, SelfChecks, TrainingRecord, YardstickRecord
 from ganbench.records.store import read
 
 EXAMPLE = "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
 SPREAD = "variance of the features / of the samples, as a share of the reals'"
 TRUSTED_WINDOWS = 5
 """The median of fewer says little."""
+Line = tuple[str, str, str]
+"""What is told, its value, and what is to be known beside it."""
 
 
 def run_folders(run: Path, file: str) -> list[Path]:
@@ -44,7 +46,7 @@ def run_folders(run: Path, file: str) -> list[Path]:
 
 def _is_yardstick(file: Path) -> bool:
     try:
-        return file.exists() and bool(read(file).yardstick)
+        return file.exists() and isinstance(read(file), YardstickRecord)
     except RecordError:
         return False
 
@@ -86,14 +88,9 @@ def _describe(record: Record, path: Path) -> None:
         terminal.print(f"  {record.reason}")
     sections = {
         "scores": _score_rows(record),
-        "recipe": [(name, str(value), record.recipe_from.get(name, "")) for name, value in record.recipe.items()],
-        "networks": [
-            ("parameters", ", ".join(f"{who} {n:,}" for who, n in record.parameters.items()), ""),
-            ("D normalisation", record.d_norm, ""),
-        ],
-        "during training": _way_rows(record),
+        **(_training_sections(record) if isinstance(record, TrainingRecord) else {}),
         "self-checks": _check_rows(record),
-        "speed": _speed_rows(record),
+        "speed": _speed_rows(record) if isinstance(record, TrainingRecord) else [],
         "provenance": _provenance_rows(record),
     }
     for heading, rows in sections.items():
@@ -107,7 +104,18 @@ def _describe(record: Record, path: Path) -> None:
     terminal.print(f"{path}\n", style="dim", soft_wrap=True)
 
 
-def _score_rows(record: Record) -> list[tuple[str, str, str]]:
+def _training_sections(record: TrainingRecord) -> dict[str, list[Line]]:
+    return {
+        "recipe": [(name, str(value), record.recipe_from.get(name, "")) for name, value in record.recipe.items()],
+        "networks": [
+            ("parameters", ", ".join(f"{who} {n:,}" for who, n in record.parameters.items()), ""),
+            ("D normalisation", record.d_norm, ""),
+        ],
+        "during training": _way_rows(record),
+    }
+
+
+def _score_rows(record: Record) -> list[Line]:
     rows = []
     for name, value in record.scores.items():
         draws = [draw[name] for draw in record.draws if name in draw]
@@ -116,7 +124,7 @@ def _score_rows(record: Record) -> list[tuple[str, str, str]]:
     return rows + [(name, "–", reason) for name, reason in record.absent.items()]
 
 
-def _way_rows(record: Record) -> list[tuple[str, str, str]]:
+def _way_rows(record: TrainingRecord) -> list[Line]:
     """The looks on the selection split, and the score of the best of them."""
     if not record.curve:
         return []
@@ -132,7 +140,7 @@ def _of_reals(checks: SelfChecks) -> str:
     return f"reals: {checks.real_effective:.3g}" if checks.real_effective else ""
 
 
-def _check_rows(record: Record) -> list[tuple[str, str, str]]:
+def _check_rows(record: Record) -> list[Line]:
     checks = record.self_checks
     if checks is None:
         return []
@@ -151,7 +159,7 @@ def _check_rows(record: Record) -> list[tuple[str, str, str]]:
     ]
 
 
-def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
+def _speed_rows(record: TrainingRecord) -> list[Line]:
     speed, cost = record.speed, record.cost
     if not cost.images:
         return []
@@ -171,7 +179,7 @@ def _speed_rows(record: Record) -> list[tuple[str, str, str]]:
     ]
 
 
-def _cpu_rows(record: Record) -> list[tuple[str, str, str]]:
+def _cpu_rows(record: TrainingRecord) -> list[Line]:
     """The rate per second of CPU time, which other programs hardly change, and what else kept the machine busy."""
     speed, cost, company = record.speed, record.cost, record.company
     beside = f"{company.steal:.1%} of CPU time stolen, {company.pressure:.1%} of the time a task waited for a CPU"
@@ -185,7 +193,7 @@ def _cpu_rows(record: Record) -> list[tuple[str, str, str]]:
     ]
 
 
-def _arithmetic_rows(record: Record) -> list[tuple[str, str, str]]:
+def _arithmetic_rows(record: TrainingRecord) -> list[Line]:
     """Operations per image, and their rate next to the device's peak."""
     speed, env = record.speed, record.environment
     if not speed.flops_per_second:
@@ -200,7 +208,7 @@ def _arithmetic_rows(record: Record) -> list[tuple[str, str, str]]:
     ]
 
 
-def _energy_rows(cost: Cost) -> list[tuple[str, str, str]]:
+def _energy_rows(cost: Cost) -> list[Line]:
     if cost.device_joules is None:
         return []
     each = in_units(1000 * cost.device_joules / cost.images, "J")
@@ -216,10 +224,10 @@ def in_units(value: float, unit: str) -> str:
     return f"{value:.3g} P{unit}"
 
 
-def _provenance_rows(record: Record) -> list[tuple[str, str, str]]:
+def _provenance_rows(record: Record) -> list[Line]:
     env = record.environment
     dirty = " with uncommitted changes" if env.dirty else ""
-    parts = [(kind, getattr(record, kind)) for kind in ("arch", "loss") if getattr(record, kind)]
+    parts = [(kind, component) for kind, component in record.players if kind != "trick"]
     return [
         ("protocol", f"{record.protocol} ({record.digest})", ""),
         *((kind, f"{c.name} ({c.package} {c.version})", f"source {c.source}") for kind, c in parts),

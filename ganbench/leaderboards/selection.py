@@ -13,7 +13,8 @@ from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.score_name import is_called
 from ganbench.errors import listed
 from ganbench.leaderboards.rows import Edit, Entry, Row, entry_of
-from ganbench.records.record import FINISHED, Component, Record
+from ganbench.records.record import FINISHED, Component, Record, YardstickRecord, runs_in
+from ganbench.records.store import facts_of
 
 
 class Found(NamedTuple):
@@ -46,7 +47,7 @@ def select(found: Iterable[Found], protocol: Protocol | None) -> tuple[list[Foun
     left_out += _bared(fitting)
     if protocol:
         seeds = set(protocol.seeds)
-        inside = (f for f in found if f.record.yardstick or f.record.seed in seeds)
+        inside = (f for f in found if isinstance(f.record, YardstickRecord) or f.record.seed in seeds)
         found = keep(inside, len(found), "of seeds that the protocol does not have")
     skipped = {f"{f.record.entry}: skipped: {one_line(f.record.reason)}" for f in found if f.record.status == "skipped"}
     found = [f for f in found if f.record.status != "skipped"]
@@ -120,7 +121,7 @@ def newest(records: Iterable[Record]) -> list[Record]:
 
 
 def _recency(record: Record) -> tuple[bool, str, bytes]:
-    return record.status in FINISHED, record.started, msgspec.json.encode(record)
+    return record.status in FINISHED, record.started, msgspec.json.encode(facts_of(record))
 
 
 def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
@@ -179,11 +180,9 @@ References = dict[_Code, Reference]
 
 
 def _codes(record: Record) -> dict[_Code, Component]:
-    parts = [("arch", record.arch), ("loss", record.loss), *(("trick", trick) for trick in record.tricks)]
     return {
         _Code(kind, part.package, part.name, part.version, _hashed_as(part, record)): part
-        for kind, part in parts
-        if part and part.source
+        for kind, part in record.players
     }
 
 
@@ -248,7 +247,7 @@ def _surroundings(rows: Sequence[Row]) -> list[str]:
         ("ganbench", lambda r: r.environment.ganbench),
         ("precision", lambda r: r.environment.precision),
     ):
-        versions = sorted({of(record) for record in records if not record.yardstick})
+        versions = sorted({of(record) for record in runs_in(records)})
         if len(versions) > 1:
             notes.append(f"the runs differ in {what}: {', '.join(versions)}")
     dirty = sum(record.environment.dirty for record in records)
@@ -269,8 +268,8 @@ def _versions(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         found: dict[str, set[str]] = defaultdict(set)
         for record in row.records:
-            for what, part in (("arch", record.arch), ("loss", record.loss), *((t.name, t) for t in record.tricks)):
-                found[what] |= {part.version} if part else set()
+            for kind, part in record.players:
+                found[part.name if kind == "trick" else kind].add(part.version)
         notes += [
             f"{row.entry.name}: its {what} changed between seeds: versions {', '.join(sorted(versions))}"
             for what, versions in found.items()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,12 +29,12 @@ def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**plain, "seal": seal_of(plain)}
 
 
-def read_sealed(path: Path, shape: type[T], formats: range, what: str, again: str) -> T:
+def read_sealed(path: Path, shape: Callable[[Mapping[str, Any]], type[T]], formats: range, what: str, again: str) -> T:
     """Load what a file holds.
 
     Args:
         path: of the file.
-        shape: the structure of its content.
+        shape: returns the structure of the content, given its plain values.
         formats: those that can be read.
         what, again: what the file is called, and how to make it again, in messages.
 
@@ -45,7 +45,7 @@ def read_sealed(path: Path, shape: type[T], formats: range, what: str, again: st
     try:
         facts = _facts_in(read_whole(path, LARGEST))
         _check_format(facts["format"], formats, path, what, again)
-        found = msgspec.convert(facts, shape)
+        found = msgspec.convert(facts, shape(facts))
         seal = seal_of(facts)
     except RecursionError:
         raise _unreadable(path, what, "it is nested too deeply", again) from None

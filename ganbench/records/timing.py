@@ -110,7 +110,7 @@ def read_timing(path: Path) -> Timing:
         RecordError: the file cannot be read, is no timing, was changed since it was written, or is of a format that
             this GANBench does not read.
     """
-    return read_sealed(path, Timing, range(1, TIMING_FORMAT + 1), "timing", "time the row again")
+    return read_sealed(path, lambda _: Timing, range(1, TIMING_FORMAT + 1), "timing", "time the row again")
 
 
 def read_timings(paths: Iterable[Path]) -> tuple[list[Timing], list[RecordError]]:
