@@ -21,7 +21,7 @@ SPREAD = "variance of the features / of the samples, as a share of the reals'"
 TRUSTED_WINDOWS = 5
 """The median of fewer says little."""
 Line = tuple[str, str, str]
-"""What is told, its value, and what is to be known beside it."""
+"""A label, its value, and a remark."""
 
 
 def run_folders(run: Path, file: str) -> list[Path]:
