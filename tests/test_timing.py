@@ -416,6 +416,13 @@ def test_a_timing_comes_back_as_it_was_written(tmp_path) -> None:
     assert read_timing(tmp_path / TIMING.file_name) == TIMING
 
 
+def test_a_timing_of_code_without_a_hash_is_not_written(tmp_path) -> None:
+    file = tmp_path / "timing.json"
+    with pytest.raises(RecordError, match=r"cannot write a timing without loss\.source"):
+        write_timing(replace(TIMING, loss=replace(TIMING.loss, source="")), file)
+    assert not file.exists()
+
+
 def test_a_timing_changed_by_hand_is_not_read(tmp_path) -> None:
     file = tmp_path / "timing.json"
     write_timing(TIMING, file)

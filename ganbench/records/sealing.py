@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from ganbench._version import __version__
 from ganbench.errors import RecordError, legible
@@ -27,6 +28,20 @@ def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
     """The plain values, every text of them valid Unicode, with their ``seal``."""
     plain = {name: _legible(value) for name, value in facts.items()}
     return {**plain, "seal": seal_of(plain)}
+
+
+def refuse_unreadable(facts: Mapping[str, Any], shape: type[Struct], what: str) -> None:
+    """Raise RecordError if a field lacks what its type demands, which is not checked when a structure is made."""
+    try:
+        msgspec.convert(facts, shape)
+    except msgspec.ValidationError as error:
+        field = str(error).partition(" - at `$.")[2].rstrip("`")
+        raise lacking(field.replace("_", " "), what) from error
+
+
+def lacking(missing: str, what: str) -> RecordError:
+    """Why something is not written."""
+    return RecordError(f"cannot write a {what} without {missing}", "this is a bug in GANBench or a plugin")
 
 
 def read_sealed(path: Path, shape: Callable[[Mapping[str, Any]], type[T]], formats: range, what: str, again: str) -> T:

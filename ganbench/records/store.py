@@ -24,7 +24,7 @@ from ganbench.records.record import (
     TrainingRecord,
     YardstickRecord,
 )
-from ganbench.records.sealing import as_text, read_sealed, sealed
+from ganbench.records.sealing import as_text, lacking, read_sealed, refuse_unreadable, sealed
 
 LARGEST = 1e70
 """Tables hold fourth powers of scores. No score of samples that can be stored comes near."""
@@ -62,7 +62,7 @@ def facts_of(record: RecordBase) -> dict[str, Any]:
     return {name: facts[name] for name in _FIELDS}
 
 
-def kind_of(facts: Mapping[str, Any]) -> type[Record]:
+def _kind_of(facts: Mapping[str, Any]) -> type[Record]:
     """Of which kind a record is whose file says this."""
     return TrainingRecord if facts.get("yardstick", "") == "" else YardstickRecord
 
@@ -74,7 +74,7 @@ def read(path: Path) -> Record:
         RecordError: the file cannot be read, is not a record, was changed since it was written, or is of a format
             without a seal or of a newer GANBench.
     """
-    record = read_sealed(path, kind_of, FORMATS, "record", "run again")
+    record = read_sealed(path, _kind_of, FORMATS, "record", "run again")
     _check_range(record, path)
     _check_means(record, path)
     return record
@@ -117,11 +117,7 @@ def _check_provenance(record: Record, facts: Mapping[str, Any]) -> None:
     """No score without provenance: a record that does not say where it comes from is not written. Most of it is in the
     types of its fields, which are checked when ``facts`` are read, but not when a record is made."""
     trained = isinstance(record, TrainingRecord)
-    try:
-        msgspec.convert(facts, type(record))
-    except msgspec.ValidationError as error:
-        field = str(error).partition(" - at `$.")[2].rstrip("`")
-        raise _unprovable(field.replace("_", " ")) from error
+    refuse_unreadable(facts, type(record), "record")
     needed: dict[str, object] = {
         "plugin of the dataset": "dataset" in record.parts,
         "metrics": record.metrics or not record.scores,
@@ -136,11 +132,7 @@ def _check_provenance(record: Record, facts: Mapping[str, Any]) -> None:
             "cost": record.cost.images or not trained,
         }
     if missing := next((name for name, there in needed.items() if not there), ""):
-        raise _unprovable(missing)
-
-
-def _unprovable(missing: str) -> RecordError:
-    return RecordError(f"cannot write a record without {missing}", "this is a bug in GANBench or a plugin")
+        raise lacking(missing, "record")
 
 
 def read_all(paths: Iterable[Path]) -> tuple[list[Record], list[RecordError]]:
