@@ -15,7 +15,7 @@ import tomlkit
 from torch import Tensor, nn
 
 from ganbench.contracts.allowed import shortened
-from ganbench.contracts.executor import UNPACKAGED
+from ganbench.contracts.executor import UNPACKAGED, TrainingJob
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.determinism import configured
 from ganbench.errors import Doubt, GanbenchError, GanbenchWarning, ProtocolError, RecordError
@@ -198,7 +198,7 @@ def _carried_out(plan: Plan, jobs: int, display: Display) -> Runs:
     if outcome.interrupted:
         raise KeyboardInterrupt
     done = [(job, read(job.record_file)) for job in plan.jobs if job.record_file.exists()]
-    trained = [Run(Path(job.folder), record) for job, record in done if not job.yardstick]
+    trained = [Run(Path(job.folder), record) for job, record in done if isinstance(job, TrainingJob)]
     left_out = outcome.declined | outcome.broken
     if left_out and not trained:
         raise next(iter(left_out.values()))

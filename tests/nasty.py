@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ganbench.records.record import Record
+from ganbench.records.store import facts_of
 
 NASTY = (
     "=\x1b[31mred\x1b]0;title\x07\x08\r\x9b2J\u202erev\u2066\u2028[/][bold][batch, 1]:smile:a|b\\|c</td>"
@@ -29,9 +30,9 @@ def nasty(record: Record, *keep: str) -> Record:
             return [turned(inner) for inner in value]
         return NASTY + value if isinstance(value, str) and value not in {"", *KEPT, *keep} else value
 
-    facts = msgspec.to_builtins(record)
+    facts = facts_of(record)
     FIELDS = {*facts, *_inner_names(facts)}
-    return msgspec.convert(turned(facts), Record)
+    return msgspec.convert(turned(facts), type(record))
 
 
 def _inner_names(facts: dict[str, Any]) -> set[str]:

@@ -13,7 +13,7 @@ from taped import TapeRecorder
 from torch import nn
 
 from ganbench import GAN, Batch, Dataset, DataSpec, Lazy, Split, plugins
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.contracts.protocol import Recipe
 from ganbench.contracts.trick import Trick
 from ganbench.plugins.protocols import load_protocol
@@ -72,7 +72,7 @@ def built(arch: str, loss: str, *tricks: str, recorder: TapeRecorder | None = No
     protocol = load_protocol("smoke-v1")
     names = {"arch": f"ganbench:{arch}", "loss": f"ganbench:{loss}", "tricks": tuple(f"ganbench:{t}" for t in tricks)}
     changes = {"width": 4, "z_dim": 4, **changes}
-    job = Job(protocol=protocol, digest=protocol.digest, seed=0, folder="", recipe_changes=changes, **names)
+    job = TrainingJob(protocol=protocol, digest=protocol.digest, seed=0, folder="", recipe_changes=changes, **names)
     data = DATA.get(arch, EIGHT)
     players = build_players(job, data)
     stream = Stream(data.train, 8, 3, CPU)

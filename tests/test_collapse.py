@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from msgspec.structs import replace
-from test_leaderboard import make
+from toy import make, yardstick
 
 from ganbench import Split
 from ganbench.contracts.evaluation import Evaluation
@@ -74,7 +74,7 @@ def test_a_score_no_better_than_its_columns_limit_is_a_collapse(goal, score, lim
 
 def test_yardsticks_and_failed_runs_have_not_collapsed() -> None:
     assert collapses_of(make("a+x", 0, 0.5, status="error", self_checks=checked(0.0))) == ()
-    assert collapses_of(replace(make("a+x", 0, 0.5, self_checks=checked(0.0)), yardstick="one class")) == ()
+    assert collapses_of(replace(yardstick("one class", 0.5)[0], self_checks=checked(0.0))) == ()
 
 
 def test_a_collapse_is_told_with_the_score_and_the_limit() -> None:

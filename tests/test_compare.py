@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 import pytest
 from scipy import stats
-from toy import COLUMNS, CPU, GPU, TAG, TOY, diverged, make
+from toy import COLUMNS, CPU, GPU, TAG, TOY, diverged, make, yardstick
 
 from ganbench.errors import GanbenchError
 from ganbench.leaderboards.comparison import Comparison, Contender, compare
@@ -227,7 +227,10 @@ def test_a_row_with_a_collapsed_seed_is_not_tested():
 
 def test_against_the_gaussian_fit_the_tables_own_test_decides():
     """Four rows and a fit: what is significant alone is not among four."""
-    fit = [msgspec.structs.replace(r, arch=None, loss=None, yardstick="gaussian fit") for r in scored("g+f", ABOVE)]
+    fit = [
+        msgspec.structs.replace(fit, scores=row.scores, draws=row.draws, columns=row.columns)
+        for fit, row in zip(yardstick("gaussian fit", 0.5), scored("g+f", ABOVE), strict=True)
+    ]
     rules = msgspec.structs.replace(TOY, evaluation=msgspec.structs.replace(TOY.evaluation, headline="fid"))
     groups = [scored("a+x", NARROW), *(scored(f"{n}+x", [v * 1.02 for v in ABOVE]) for n in "bcd"), fit]
     records = [msgspec.structs.replace(r, digest=rules.digest, headline="fid") for group in groups for r in group]

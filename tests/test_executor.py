@@ -80,7 +80,7 @@ def carry_out(tmp_path: Path, timeout: float = 0.0, losses: Sequence[str] = ("ba
     rules = replace(rules, evaluation=replace(rules.evaluation, samples=100, metrics=("fid",), target=None))
     archs, chosen = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", [*losses])
     plan = make_plan(archs, chosen, rules, out=tmp_path / "runs", device="cpu")
-    jobs = {job.loss.partition(":")[2]: job for job in plan.jobs if not job.yardstick}
+    jobs = {job.loss.partition(":")[2]: job for job in plan.runs}
     with LocalExecutor(1) as executor:
         events = [event for event in executor.run(list(jobs.values())) if isinstance(event, Done | Refused)]
     return {name: read(job.record_file) for name, job in jobs.items()}, events

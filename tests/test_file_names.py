@@ -21,7 +21,7 @@ from ganbench.runs.plan import check_writable, make_plan
 def folders(out: Path, *settings: str) -> list[Path]:
     archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
     plan = make_plan(archs, losses, load_protocol("smoke-v1"), out=out, changes=parse_changes(settings))
-    return [Path(job.folder) for job in plan.jobs if not job.yardstick]
+    return [Path(job.folder) for job in plan.runs]
 
 
 def test_settings_too_long_for_a_folders_name_end_in_a_hash_of_all_of_them(tmp_path) -> None:

@@ -15,7 +15,7 @@ from marks import slow
 from test_timing import TIMING
 
 from ganbench import load_run, plugins
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.errors import GanbenchWarning, RecordError
 from ganbench.evaluation import cache
 from ganbench.plugins.protocols import load_protocol
@@ -34,11 +34,10 @@ IDENTITY = {"torch": "2.10.0", "the data": "abc"}
 STATE = {"identity": IDENTITY, "history": [{"kimg": 1.5}], "gan": {"w": torch.arange(40.0)}, "step": 3}
 
 
-def job_in(out: Path) -> Job:
+def job_in(out: Path) -> TrainingJob:
     """A run of a few seconds."""
     archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
-    jobs = make_plan(archs, losses, load_protocol("smoke-v1"), out=out, device="cpu").jobs
-    return next(job for job in jobs if not job.yardstick)
+    return make_plan(archs, losses, load_protocol("smoke-v1"), out=out, device="cpu").runs[0]
 
 
 @pytest.fixture(scope="module")

@@ -161,7 +161,7 @@ def test_what_consists_of_products_is_counted_in_inference_mode_as_well() -> Non
 def jobs(tmp_path: Path, arch: str = "mlp", loss: str = "wgan-gp", protocol: str = "smoke-v1", **options) -> list[Job]:
     archs, losses = plugins.find_many("arch", [arch]), plugins.find_many("loss", [loss])
     plan = make_plan(archs, losses, load_protocol(protocol), out=tmp_path, device="cpu", seeds=[0], **options)
-    return [job for job in plan.jobs if not job.yardstick]
+    return plan.runs
 
 
 BUILT_IN = [source for source in plugins.find_many("trick", ["all"]) if source.package == "ganbench"]

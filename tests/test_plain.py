@@ -24,7 +24,7 @@ from toy import TOY, make, seeds, yardstick
 import ganbench
 from ganbench.cli.base import caution, complain
 from ganbench.cli.run import _report
-from ganbench.contracts.executor import Done, Job, Progress, Started
+from ganbench.contracts.executor import Done, Progress, Started, TrainingJob
 from ganbench.errors import GanbenchError, GanbenchWarning
 from ganbench.leaderboards.export import to_csv, to_json
 from ganbench.leaderboards.html import to_html, to_page
@@ -63,8 +63,8 @@ def runs(tmp_path: Path) -> Path:
     """Folders of runs under an installed protocol and under one that is not, whose digest is nasty as well."""
     for protocol, digest in (("digits-16-v1", RULES.digest), ("gone-v1", NASTY)):
         for record in records_of(protocol, digest):
-            kind = record.yardstick or f"{record.arch.name}-{record.loss.name}-{record.status}"
-            folder = kind.replace(NASTY, "")
+            names = [part.name for _, part in record.players]
+            folder = "-".join([*names, record.status] if names else [record.entry]).replace(NASTY, "")
             write(record, tmp_path / "runs" / protocol / folder / f"seed{record.seed}" / "record.json")
     return tmp_path / "runs"
 
@@ -114,7 +114,7 @@ def test_errors_and_warnings_print_as_they_are(capsys) -> None:
 
 
 def test_what_becomes_of_a_run_is_printed_as_it_is(tmp_path) -> None:
-    job = Job(protocol=RULES, digest=RULES.digest, seed=0, arch="a", loss="b", folder=str(tmp_path / "[/]"))
+    job = TrainingJob(protocol=RULES, digest=RULES.digest, seed=0, arch="a", loss="b", folder=str(tmp_path / "[/]"))
     Path(job.folder).mkdir(parents=True)
     (Path(job.folder) / "error.txt").touch()
     write(make(status="error", reason=NASTY), job.record_file)
@@ -134,7 +134,7 @@ def test_what_becomes_of_a_run_is_printed_as_it_is(tmp_path) -> None:
 def test_runs_in_progress_are_shown_with_their_names_as_they_are(display) -> None:
     terminal = PlainConsole(file=io.StringIO(), width=2000, height=50, color_system=None)
     rules = replace(RULES, dataset=f"folder:{NASTY}")
-    job = Job(
+    job = TrainingJob(
         protocol=rules,
         digest="d",
         seed=0,

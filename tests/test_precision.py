@@ -11,7 +11,7 @@ from taped import TapeRecorder
 from torch import nn
 
 from ganbench import DataSpec, Split, plugins
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.contracts.loss import LossTraits
 from ganbench.contracts.protocol import Recipe, parse
 from ganbench.device.determinism import configured
@@ -175,7 +175,7 @@ def records(folder) -> dict[str, Record]:
         rules = msgspec.structs.replace(smoke.training, **change)
         protocol = msgspec.structs.replace(smoke, training=rules)
         names = {"arch": "ganbench:dcgan", "loss": "ganbench:hinge"}
-        job = Job(protocol=protocol, digest=protocol.digest, seed=0, folder=str(folder / name), **names)
+        job = TrainingJob(protocol=protocol, digest=protocol.digest, seed=0, folder=str(folder / name), **names)
         with configured(1):
             found[name] = execute(job, lambda _: None, lambda: False)
     return found

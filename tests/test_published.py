@@ -21,17 +21,11 @@ FOLDER = Path(__file__).parents[1] / "leaderboards"
 RECORDS = sorted(FOLDER.glob("*/records/*.json"))
 
 
-def components(record: Record) -> Iterable[tuple[str, Component]]:
-    named = [("arch", record.arch), ("loss", record.loss), *(("trick", trick) for trick in record.tricks)]
-    named += [*(("metric", metric) for metric in record.metrics.values()), *record.parts.items()]
-    return ((kind, part) for kind, part in named if part)
-
-
 def compared(records: Iterable[Record]) -> tuple[Counter[str], list[str]]:
     """How many components of which version were compared with the installed one, and those that differ."""
     counted, edited = Counter[str](), []
     for record in records:
-        for kind, part in components(record):
+        for kind, part in record.components:
             if source := installed_source(kind, part):
                 counted[part.version] += 1
                 if part.source != source:
@@ -52,7 +46,7 @@ def test_no_published_row_of_the_installed_version_was_made_of_other_code(publis
     of_this = [record for record in published if record.environment.ganbench == __version__]
     print(f"{len(of_this)} of {len(published)} published records are of {__version__}: {counted.total()} components")
     assert edited == []
-    assert counted[__version__] >= sum(1 for record in of_this for _ in components(record))
+    assert counted[__version__] >= sum(1 for record in of_this for _ in record.components)
 
 
 def test_a_published_row_of_other_code_would_be_found() -> None:

@@ -15,6 +15,7 @@ import toy
 from msgspec.structs import replace
 
 from ganbench import plugins
+from ganbench.contracts.executor import TrainingJob
 from ganbench.errors import PluginError, ProtocolError, RecordError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Component, Fingerprints, Record
@@ -36,7 +37,7 @@ def runs(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("runs")
     archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
     for job in make_plan(archs, losses, load_protocol("smoke-v1"), out=out, device="cpu").jobs:
-        if job.yardstick in ("", "noise"):
+        if isinstance(job, TrainingJob) or job.yardstick == "noise":
             execute(job, lambda event: None, lambda: False)
     return out / "smoke-v1"
 
@@ -244,6 +245,14 @@ def test_every_condition_that_is_not_as_it_was_is_told(done) -> None:
         "torch": False, "threads": False, "ganbench": False, "core": False, "loss hinge": True, "dataset hash": True,
     }  # fmt: skip
     assert "torch: 1.0 then" in conditions(elsewhere, record)[0].sentence
+
+
+def test_other_code_is_told_of_data_that_have_moved(done) -> None:
+    record, _ = done
+    part = replace(record.parts["dataset"], name="digits:elsewhere")
+    assert conditions(record, replace(record, parts=record.parts | {"dataset": part})) == []
+    edited = replace(record, parts=record.parts | {"dataset": replace(part, source="edited")})
+    assert [change.what for change in conditions(record, edited)] == ["dataset digits"]
 
 
 def test_a_new_version_of_the_same_source_is_no_change_but_a_new_revision_is(done) -> None:

@@ -20,7 +20,7 @@ from PIL import Image
 from rich.console import Console
 
 from ganbench import plugins
-from ganbench.contracts.executor import Done, Judging, Picture, Progress
+from ganbench.contracts.executor import Done, Judging, Picture, Progress, YardstickJob
 from ganbench.device.load import Load
 from ganbench.errors import Doubt, GanbenchWarning, PluginError, ProtocolError, Unsupported
 from ganbench.evaluation.yardsticks import YARDSTICKS
@@ -58,7 +58,7 @@ def plan_of(
 
 
 def only_run(tmp_path: Path, **options):
-    (job,) = [job for job in plan_of(tmp_path, **options).jobs if not job.yardstick]
+    (job,) = plan_of(tmp_path, **options).runs
     return job
 
 
@@ -340,14 +340,14 @@ def test_an_arch_that_breaks_its_contract_is_declined_before_training(
 def test_several_workers_begin_with_the_first_run_and_the_yardsticks_and_one_with_the_yardsticks(tmp_path) -> None:
     plan = plan_of(tmp_path)
     count = len(plan.protocol.evaluation.yardsticks)
-    assert [bool(job.yardstick) for job in plan.queue(1)] == [True] * count + [False]
-    assert [bool(job.yardstick) for job in plan.queue(2)] == [False] + [True] * count
+    assert [isinstance(job, YardstickJob) for job in plan.queue(1)] == [True] * count + [False]
+    assert [isinstance(job, YardstickJob) for job in plan.queue(2)] == [False] + [True] * count
     assert {job.key for job in plan.queue(2)} == {job.key for job in plan.todo}
 
 
 @pytest.mark.parametrize("name", YARDSTICKS)
 def test_every_yardstick_leaves_a_record(name, tmp_path) -> None:
-    job = next(job for job in plan_of(tmp_path, yardsticks=tuple(YARDSTICKS)).jobs if job.yardstick == name)
+    job = next(job for job in plan_of(tmp_path, yardsticks=tuple(YARDSTICKS)).yardsticks if job.yardstick == name)
     record, _ = carry_out(job)
     assert read(job.record_file) == record
     assert record.entry == name
@@ -355,10 +355,9 @@ def test_every_yardstick_leaves_a_record(name, tmp_path) -> None:
 
 def test_yardsticks_are_in_the_order_that_gives_the_scores_their_meaning(tmp_path) -> None:
     fids = {}
-    for job in plan_of(tmp_path, yardsticks=tuple(YARDSTICKS)).jobs:
-        if job.yardstick:
-            record, _ = carry_out(job)
-            fids[record.entry] = next(value for title, value in record.scores.items() if title.startswith("fid@"))
+    for job in plan_of(tmp_path, yardsticks=tuple(YARDSTICKS)).yardsticks:
+        record, _ = carry_out(job)
+        fids[record.entry] = next(value for title, value in record.scores.items() if title.startswith("fid@"))
     real, gaussian, one_class, noise = (fids[name] for name in ("real data", "gaussian fit", "one class", "noise"))
     assert max(real, fids["training data"]) < fids["class gaussians"] < gaussian < min(one_class, noise)
 

@@ -180,6 +180,20 @@ def test_that_data_have_changed_since_is_said_once_and_the_same_process_notices(
     assert sentence.endswith("; what was finished is repeated")
 
 
+def test_a_finished_run_is_kept_when_its_data_have_moved(tmp_path) -> None:
+    """Where a folder lies is no rule, and no code."""
+    pictures(tmp_path / "images", 0)
+    rules = judged_with(replace(RULES, dataset=f"folder:{tmp_path / 'images'}"), samples=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Doubt)
+        carried_out(planned(tmp_path, rules))
+        (tmp_path / "images").rename(tmp_path / "moved")
+        plan = planned(tmp_path, replace(rules, dataset=f"folder:{tmp_path / 'moved'}"))
+        _, heard = carried_out(plan)
+    assert plan.changed == []
+    assert (heard.ended, heard.trained) == ([NOISE, RUN], set())
+
+
 # -- corrected starts --------------------------------------------------------------------------------------------------
 
 
@@ -219,7 +233,7 @@ def test_what_a_start_under_other_rules_left_is_replaced_if_nothing_is_trained_i
 
 def test_a_corrected_resolution_is_no_reason_to_refuse_yardsticks_alone(tmp_path) -> None:
     plan = planned(tmp_path)
-    plan.todo[:] = [job for job in plan.todo if job.yardstick]
+    plan.todo[:] = plan.yardsticks
     carried_out(plan)
     assert planned(tmp_path, replace(RULES, resolution=32)).leftovers == [tmp_path / "runs/mine-v1/noise/seed0"]
 

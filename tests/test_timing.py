@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from ganbench import plugins
 from ganbench.cli import time as command
+from ganbench.contracts.executor import runs_among
 from ganbench.contracts.protocol_file import read_toml
 from ganbench.device import load
 from ganbench.device.load import Load
@@ -196,7 +197,7 @@ def jobs_of(folder: Path, *rows: str):
             [plugins.find(kind, name)] for kind, name in zip(("arch", "loss"), row.split("+"), strict=True)
         )
         plan = make_plan(archs, losses, rules, out=folder / "runs", device="cpu")
-        jobs += [job for job in plan.todo if not job.yardstick]
+        jobs += runs_among(plan.todo)
     return jobs
 
 
@@ -413,6 +414,13 @@ def test_a_table_without_rows_says_how_to_name_what_to_time(ganbench_here, quick
 def test_a_timing_comes_back_as_it_was_written(tmp_path) -> None:
     write_timing(TIMING, tmp_path / TIMING.file_name)
     assert read_timing(tmp_path / TIMING.file_name) == TIMING
+
+
+def test_a_timing_of_code_without_a_hash_is_not_written(tmp_path) -> None:
+    file = tmp_path / "timing.json"
+    with pytest.raises(RecordError, match=r"cannot write a timing without loss\.source"):
+        write_timing(replace(TIMING, loss=replace(TIMING.loss, source="")), file)
+    assert not file.exists()
 
 
 def test_a_timing_changed_by_hand_is_not_read(tmp_path) -> None:

@@ -20,6 +20,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 from ganbench import GAN, DataSpec, Split, Trick, Unsupported, __version__, plugins
 from ganbench.contracts.arch import count_parameters
+from ganbench.contracts.executor import runs_among
 from ganbench.contracts.loss import LossTraits, Match
 from ganbench.contracts.protocol import Recipe
 from ganbench.contracts.trick import LossAround, Turn
@@ -470,7 +471,7 @@ def job_with(tmp_path, *tricks: str, arch="dcgan", loss="non-saturating", **opti
         device="cpu",
         **options,
     )
-    (job,) = [job for job in plan.jobs if not job.yardstick]
+    (job,) = plan.runs
     return job
 
 
@@ -550,7 +551,7 @@ def test_a_run_whose_trick_was_edited_is_not_gone_on_with(tmp_path):
     from ganbench.records.store import write
 
     write(msgspec.structs.replace(record, tricks=(edited,)), job.record_file)
-    (again,) = [j for j in make_again(tmp_path).changed if not j.yardstick]
+    (again,) = runs_among(make_again(tmp_path).changed)
     assert again.tricks == ("ganbench:ema",)
 
 

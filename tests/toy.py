@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from ganbench.contracts.protocol import Evaluating, Protocol, Training
@@ -12,9 +14,10 @@ from ganbench.records.record import (
     Cost,
     Environment,
     Fingerprints,
-    Record,
     SelfChecks,
     Speed,
+    TrainingRecord,
+    YardstickRecord,
 )
 
 LOSS = '''
@@ -80,10 +83,26 @@ TOY = Protocol(
 )
 
 
-def make(entry: str = "dcgan+hinge", seed: int = 0, level: float = 0.5, **changed) -> Record:
+def make(entry: str = "dcgan+hinge", seed: int = 0, level: float = 0.5, **changed) -> TrainingRecord:
     """A record whose coverage is about ``level``; its fid falls as that rises."""
     arch, _, loss = entry.partition("+")
     package, _, arch = arch.rpartition(":")
+    facts = judged(seed, level) | {
+        "arch": Component(arch, package or "ganbench", "0.1.0", "a1"),
+        "loss": Component(loss, "ganbench", "0.1.0", "b1"),
+        "d_norm": "batch",
+        "parameters": {"G": 99_123, "D": 34_210},
+        "recipe": {"lr": 2e-4, "betas": (0.5, 0.999)},
+        "recipe_from": {"lr": "protocol", "betas": "protocol"},
+        "speed": Speed(train=1000.0 * (seed + 1), sample=20_000.0, peak_memory_mb=400.0, train_cpu=4000.0 + seed),
+    }
+    if changed.get("status", "ok") != "ok":
+        facts |= {"scores": {}, "draws": [], "columns": {}, "bits": Fingerprints(), "self_checks": None}
+    return TrainingRecord(**(facts | changed))
+
+
+def judged(seed: int, level: float) -> dict[str, Any]:
+    """What a run's record and a yardstick's have in common."""
     coverage = min(1.0, level + 0.004 * ((seed * 7) % 5 - 2))
     scores = {
         f"fid@{TAG}": 3 - 2 * coverage,
@@ -92,18 +111,12 @@ def make(entry: str = "dcgan+hinge", seed: int = 0, level: float = 0.5, **change
         "modes_covered": 9.0 + seed % 2,
         "hq_fraction": coverage / 2,
     }
-    facts = {
+    return {
         "format": FORMAT,
         "status": "ok",
         "protocol": TOY.name,
         "digest": TOY.digest,
         "seed": seed,
-        "arch": Component(arch, package or "ganbench", "0.1.0", "a1"),
-        "loss": Component(loss, "ganbench", "0.1.0", "b1"),
-        "d_norm": "batch",
-        "parameters": {"G": 99_123, "D": 34_210},
-        "recipe": {"lr": 2e-4, "betas": (0.5, 0.999)},
-        "recipe_from": {"lr": "protocol", "betas": "protocol"},
         "headline": "coverage",
         "scores": scores,
         "draws": [{k: v - 0.001 for k, v in scores.items()}, {k: v + 0.001 for k, v in scores.items()}],
@@ -115,24 +128,19 @@ def make(entry: str = "dcgan+hinge", seed: int = 0, level: float = 0.5, **change
         "parts": {kind: PLUGINS[kind] for kind in ("dataset", "extractor")},
         "bits": Fingerprints("w0", ("s0", "s1"), "t0"),
         "self_checks": SelfChecks(1000, 1000, {f"fid@{TAG}": 0.1}, {f"fid@{TAG}": 0.0}, 500.0),
-        "speed": Speed(train=1000.0 * (seed + 1), sample=20_000.0, peak_memory_mb=400.0, train_cpu=4000.0 + seed),
         "cost": Cost(100_000, 100.0 / (seed + 1), 3.0, train_cpu_seconds=25.0 + seed),
         "environment": CPU,
         "started": f"2026-01-0{seed + 1}T00:00:00+00:00",
     }
-    if changed.get("status", "ok") != "ok":
-        facts |= {"scores": {}, "draws": [], "columns": {}, "bits": Fingerprints(), "self_checks": None}
-    return Record(**(facts | changed))
 
 
-def seeds(entry: str, level: float, n: int = 5, **changed) -> list[Record]:
+def seeds(entry: str, level: float, n: int = 5, **changed) -> list[TrainingRecord]:
     return [make(entry, seed, level, **changed) for seed in range(n)]
 
 
-def yardstick(name: str, level: float) -> list[Record]:
-    plain = {"arch": None, "loss": None, "parameters": {}, "d_norm": "", "speed": Speed(), "yardstick": name}
-    return [make(seed=seed, level=level, **plain) for seed in range(5)]
+def yardstick(name: str, level: float) -> list[YardstickRecord]:
+    return [YardstickRecord(**judged(seed, level), yardstick=name) for seed in range(5)]
 
 
-def diverged(entry: str, seed: int) -> Record:
+def diverged(entry: str, seed: int) -> TrainingRecord:
     return make(entry, seed, status="diverged", reason="d_loss is not finite at iteration 120")

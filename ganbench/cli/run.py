@@ -19,7 +19,7 @@ from ganbench.cli.base import app, console, echo
 from ganbench.cli.leaderboard import show_table
 from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, Archs, Device, Losses, Tricks
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob, runs_among
 from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.leaderboards.published import published_files, published_folder
 from ganbench.plugins.names import refuse_without
@@ -97,7 +97,7 @@ def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> N
     if outcome.fatal:
         raise outcome.fatal
     done = [job for job in plan.jobs if job.record_file.exists()]
-    runs = [job for job in done if not job.yardstick]
+    runs = runs_among(done)
     if runs:
         show_table(plan.protocol, [job.record_file for job in done], terminal, as_json=as_json)
     elif as_json:
@@ -117,7 +117,7 @@ def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> N
         raise typer.Exit(1)
 
 
-def _say_errors(runs: Sequence[Job], terminal: Console) -> bool:
+def _say_errors(runs: Sequence[TrainingJob], terminal: Console) -> bool:
     """Where the tracebacks of runs that ended in an error are, and which of them left none; returns whether any did."""
     failed, traces = list[str](), list[Path]()
     for job in runs:
@@ -143,9 +143,7 @@ def _how_to_go_on(plan: Plan) -> str:
 def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None:
     """Where the files are, and what to try next: commands that can be copied."""
     lines = [Text.assemble("\nrecords, histories and samples: ", (str(out / plan.protocol.name), "bold"))]
-    trained = [
-        Path(job.folder) for job in plan.jobs if not job.yardstick and Path(job.folder, "checkpoint.pt").exists()
-    ]
+    trained = [Path(job.folder) for job in plan.runs if Path(job.folder, "checkpoint.pt").exists()]
     name = [] if protocol == DEFAULT_PROTOCOL else [protocol]
     runs = [] if out == Path("runs") else ["--runs", str(out)]
     among = _are_among_published(plan)

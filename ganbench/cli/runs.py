@@ -13,7 +13,7 @@ from rich.text import Text
 from ganbench.cli.base import app, complain, console, echo
 from ganbench.errors import RecordError
 from ganbench.records.collapse import collapses_of
-from ganbench.records.record import Cost, Record, SelfChecks
+from ganbench.records.record import Cost, Record, SelfChecks, TrainingRecord, YardstickRecord
 from ganbench.records.store import read
 
 EXAMPLE = "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
@@ -52,7 +52,7 @@ def run_folders(run: Path, file: str) -> list[Path]:
 
 def _is_yardstick(file: Path) -> bool:
     try:
-        return file.exists() and bool(read(file).yardstick)
+        return file.exists() and isinstance(read(file), YardstickRecord)
     except RecordError:
         return False
 
@@ -94,14 +94,9 @@ def _describe(record: Record, path: Path) -> None:
         terminal.print(f"  {record.reason}")
     sections = {
         "scores": _score_rows(record),
-        "recipe": [Detail(name, str(value), record.recipe_from.get(name, "")) for name, value in record.recipe.items()],
-        "networks": [
-            Detail("parameters", ", ".join(f"{who} {n:,}" for who, n in record.parameters.items())),
-            Detail("D normalisation", record.d_norm),
-        ],
-        "during training": _way_rows(record),
+        **(_training_sections(record) if isinstance(record, TrainingRecord) else {}),
         "self-checks": _check_rows(record),
-        "speed": _speed_rows(record),
+        "speed": _speed_rows(record) if isinstance(record, TrainingRecord) else [],
         "provenance": _provenance_rows(record),
     }
     for heading, rows in sections.items():
@@ -115,6 +110,17 @@ def _describe(record: Record, path: Path) -> None:
     terminal.print(f"{path}\n", style="dim", soft_wrap=True)
 
 
+def _training_sections(record: TrainingRecord) -> dict[str, list[Detail]]:
+    return {
+        "recipe": [Detail(name, str(value), record.recipe_from.get(name, "")) for name, value in record.recipe.items()],
+        "networks": [
+            Detail("parameters", ", ".join(f"{who} {n:,}" for who, n in record.parameters.items())),
+            Detail("D normalisation", record.d_norm),
+        ],
+        "during training": _way_rows(record),
+    }
+
+
 def _score_rows(record: Record) -> list[Detail]:
     rows = []
     for name, value in record.scores.items():
@@ -124,7 +130,7 @@ def _score_rows(record: Record) -> list[Detail]:
     return rows + [Detail(name, "–", reason) for name, reason in record.absent.items()]
 
 
-def _way_rows(record: Record) -> list[Detail]:
+def _way_rows(record: TrainingRecord) -> list[Detail]:
     """The looks on the selection split, and the score of the best of them."""
     if not record.curve:
         return []
@@ -159,7 +165,7 @@ def _check_rows(record: Record) -> list[Detail]:
     ]
 
 
-def _speed_rows(record: Record) -> list[Detail]:
+def _speed_rows(record: TrainingRecord) -> list[Detail]:
     speed, cost = record.speed, record.cost
     if not cost.images:
         return []
@@ -183,7 +189,7 @@ def _speed_rows(record: Record) -> list[Detail]:
     ]
 
 
-def _cpu_rows(record: Record) -> list[Detail]:
+def _cpu_rows(record: TrainingRecord) -> list[Detail]:
     """The rate per second of CPU time, which other programs hardly change, and what else kept the machine busy."""
     speed, cost, company = record.speed, record.cost, record.company
     beside = f"{company.steal:.1%} of CPU time stolen, {company.pressure:.1%} of the time a task waited for a CPU"
@@ -197,7 +203,7 @@ def _cpu_rows(record: Record) -> list[Detail]:
     ]
 
 
-def _arithmetic_rows(record: Record) -> list[Detail]:
+def _arithmetic_rows(record: TrainingRecord) -> list[Detail]:
     """Operations per image, and their rate next to the device's peak."""
     speed, env = record.speed, record.environment
     if not speed.flops_per_second:
@@ -231,7 +237,7 @@ def in_units(value: float, unit: str) -> str:
 def _provenance_rows(record: Record) -> list[Detail]:
     env = record.environment
     dirty = " with uncommitted changes" if env.dirty else ""
-    parts = [(kind, getattr(record, kind)) for kind in ("arch", "loss") if getattr(record, kind)]
+    parts = [(kind, component) for kind, component in record.players if kind != "trick"]
     return [
         Detail("protocol", f"{record.protocol} ({record.digest})"),
         *(Detail(kind, f"{c.name} ({c.package} {c.version})", f"source {c.source}") for kind, c in parts),

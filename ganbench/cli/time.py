@@ -20,7 +20,7 @@ from ganbench.cli.numbers import whole
 from ganbench.cli.options import Archs, Device, Losses, Tricks
 from ganbench.cli.run import tricks_of
 from ganbench.cli.runs import in_units
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob, runs_among
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, RecordError, listed
 from ganbench.plugins.names import refuse_without
@@ -84,7 +84,7 @@ class _Where(NamedTuple):
     runs: Path
     device: str
 
-    def jobs(self, archs: Sequence[Source], losses: Sequence[Source], tricks: Sequence[Source]) -> list[Job]:
+    def jobs(self, archs: Sequence[Source], losses: Sequence[Source], tricks: Sequence[Source]) -> list[TrainingJob]:
         """One run of each combination, of which nothing but the players and the rules is used."""
         seeds = self.rules.seeds[:1]
         plan = make_plan(
@@ -98,16 +98,16 @@ class _Where(NamedTuple):
             force=True,
             where="--runs",
         )
-        return [job for job in plan.todo if not job.yardstick]
+        return runs_among(plan.todo)
 
 
-def _named(where: _Where, archs: list[str], losses: list[str], tricks: list[str]) -> list[Job]:
+def _named(where: _Where, archs: list[str], losses: list[str], tricks: list[str]) -> list[TrainingJob]:
     refuse_without("arch", archs)
     refuse_without("loss", losses)
     return where.jobs(plugins.find_many("arch", archs), plugins.find_many("loss", losses), tricks_of(tricks))
 
 
-def _rows_of(where: _Where, protocol: str, terminal: Console) -> tuple[list[Job], dict[str, GanbenchError]]:
+def _rows_of(where: _Where, protocol: str, terminal: Console) -> tuple[list[TrainingJob], dict[str, GanbenchError]]:
     """Jobs for the complete rows of the table, and the rows whose plugins are missing."""
     from ganbench.leaderboards.publishing import gather
 
@@ -121,7 +121,7 @@ def _rows_of(where: _Where, protocol: str, terminal: Console) -> tuple[list[Job]
         what = "custom, edited or incomplete rows are not timed"
         told = Text.assemble(("left out:", "yellow"), f" {what}: {listed(list(others))}")
         terminal.print(told, soft_wrap=True)
-    jobs, gone = list[Job](), dict[str, GanbenchError]()
+    jobs, gone = list[TrainingJob](), dict[str, GanbenchError]()
     for entry in entries:
         try:
             jobs += where.jobs(*_sources(entry))

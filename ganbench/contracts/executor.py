@@ -27,43 +27,65 @@ def entry_name(parts: Iterable[str], changes: Mapping[str, str]) -> str:
 
 
 class Combination(NamedTuple):
-    """What differs between the runs of a plan, seeds aside: references, as in ``Job``."""
+    """What differs between the runs of a plan, seeds aside: references, as in ``TrainingJob``."""
 
     arch: str
     loss: str
 
 
-class Job(Struct, frozen=True, kw_only=True):
-    """One run, or one draw of a yardstick.
+class Reference(NamedTuple):
+    """A component that a job names: ``plugins.find`` resolves its kind and ``package:name``."""
 
-    ``arch``, ``loss`` and ``tricks`` are references (``package:name``) that ``plugins.find`` resolves. ``changes`` is
-    what the user set; ``protocol`` already includes changes of the budget or the batch, while ``digest`` is that of the
-    protocol as published. ``workers`` is the number of runs at a time. A ``tryout`` only finds out whether the run can
-    be done: it trains and writes nothing.
+    kind: str
+    text: str
+
+
+class JobBase(Struct, frozen=True, kw_only=True):
+    """What runs and draws of yardsticks have in common.
+
+    ``protocol`` already includes what the user changed of the budget or the batch, while ``digest`` is that of the
+    protocol as published. A ``fresh`` job replaces a finished record. ``workers`` is the number of jobs at a time.
     """
 
     protocol: Protocol
     digest: str
     seed: int
     folder: str
-    arch: str = ""
-    loss: str = ""
+    device: str = "auto"
+    fresh: bool = False
+    workers: int = 1
+
+    @property
+    def players(self) -> tuple[Reference, ...]:
+        """The components that train: arch, loss, tricks."""
+        return ()
+
+    @property
+    def record_file(self) -> Path:
+        """Where the record will be written."""
+        return Path(self.folder, "record.json")
+
+
+class TrainingJob(JobBase, frozen=True, kw_only=True):
+    """One run.
+
+    ``arch``, ``loss`` and ``tricks`` are references (``package:name``). ``changes`` is what the user set. A ``tryout``
+    only finds out whether the run can be done: it trains and writes nothing.
+    """
+
+    arch: str
+    loss: str
     tricks: tuple[str, ...] = ()
-    yardstick: str = ""
     changes: dict[str, str] = field(default_factory=dict)
     recipe_changes: dict[str, Any] = field(default_factory=dict)
     loss_changes: dict[str, Any] = field(default_factory=dict)
     arch_changes: dict[str, Any] = field(default_factory=dict)
-    device: str = "auto"
-    fresh: bool = False
-    workers: int = 1
     tryout: bool = False
 
     @property
     def key(self) -> str:
         """Unique within a plan, like the folder: the package comes first if two components share a name."""
-        name = self.yardstick or Path(self.folder).parent.name.replace("~", ":")
-        return f"{name}, seed {self.seed}"
+        return f"{Path(self.folder).parent.name.replace('~', ':')}, seed {self.seed}"
 
     @property
     def combination(self) -> Combination:
@@ -71,17 +93,34 @@ class Job(Struct, frozen=True, kw_only=True):
         return Combination(self.arch, self.loss)
 
     @property
-    def entry(self) -> str:
-        """The row of the table that the job belongs to."""
-        if self.yardstick:
-            return self.yardstick
-        parts = [reference.partition(":")[2] for reference in (self.arch, self.loss, *self.tricks)]
-        return entry_name(parts, self.changes)
+    def players(self) -> tuple[Reference, ...]:
+        """The components that train: arch, loss, tricks."""
+        tricks = (Reference("trick", trick) for trick in self.tricks)
+        return Reference("arch", self.arch), Reference("loss", self.loss), *tricks
 
     @property
-    def record_file(self) -> Path:
-        """Where the record will be written."""
-        return Path(self.folder, "record.json")
+    def entry(self) -> str:
+        """The row of the table that the run belongs to."""
+        return entry_name((reference.partition(":")[2] for _, reference in self.players), self.changes)
+
+
+class YardstickJob(JobBase, frozen=True, kw_only=True):
+    """One draw of a yardstick, which is scored without training."""
+
+    yardstick: str
+
+    @property
+    def key(self) -> str:
+        """Unique within a plan, like the folder."""
+        return f"{self.yardstick}, seed {self.seed}"
+
+
+Job = TrainingJob | YardstickJob
+
+
+def runs_among(jobs: Iterable[Job]) -> list[TrainingJob]:
+    """The runs, without the draws of yardsticks."""
+    return [job for job in jobs if isinstance(job, TrainingJob)]
 
 
 class Started(Struct, frozen=True):

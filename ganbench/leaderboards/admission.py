@@ -13,7 +13,8 @@ from ganbench.contracts.score_name import is_called
 from ganbench.errors import listed, plural
 from ganbench.leaderboards.notes import one_line
 from ganbench.leaderboards.rows import Row, RunKey, run_key
-from ganbench.records.record import FINISHED, Record
+from ganbench.records.record import FINISHED, Record, YardstickRecord
+from ganbench.records.store import facts_of
 
 
 class Found(NamedTuple):
@@ -46,7 +47,7 @@ def admit(found: Iterable[Found], protocol: Protocol | None) -> tuple[list[Found
     left_out += _bared(fitting)
     if protocol:
         seeds = set(protocol.seeds)
-        inside = (f for f in found if f.record.yardstick or f.record.seed in seeds)
+        inside = (f for f in found if isinstance(f.record, YardstickRecord) or f.record.seed in seeds)
         found = keep(inside, len(found), "of seeds that the protocol does not have")
     skipped = {f"{f.record.entry}: skipped: {one_line(f.record.reason)}" for f in found if f.record.status == "skipped"}
     found = [f for f in found if f.record.status != "skipped"]
@@ -132,7 +133,7 @@ def newest(records: Iterable[Record]) -> list[Record]:
 
 
 def _recency(record: Record) -> tuple[bool, str, bytes]:
-    return record.status in FINISHED, record.started, msgspec.json.encode(record)
+    return record.status in FINISHED, record.started, msgspec.json.encode(facts_of(record))
 
 
 def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:

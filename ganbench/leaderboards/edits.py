@@ -42,11 +42,9 @@ class _Use(NamedTuple):
 
 
 def _codes(record: Record) -> dict[_Code, Component]:
-    parts = [("arch", record.arch), ("loss", record.loss), *(("trick", trick) for trick in record.tricks)]
     return {
         _Code(kind, part.package, part.name, part.version, _hashed_as(part, record)): part
-        for kind, part in parts
-        if part and part.source
+        for kind, part in record.players
     }
 
 

@@ -16,6 +16,7 @@ from ganbench.leaderboards.rows import COSTS, Entry, Row
 from ganbench.leaderboards.statistics import Summary
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 from ganbench.plain import plain, plain_line
+from ganbench.records.record import runs_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,8 +98,8 @@ def _target_parts(row: Row) -> dict[str, float | int | None]:
 
 def _provenance(row: Row, kind: str) -> str:
     """Where a component comes from: ``ganbench 0.1.0``."""
-    parts = (getattr(record, kind) for record in row.records)
-    return ", ".join(sorted({f"{part.package} {part.version}" for part in parts if part}))
+    parts = (part for record in row.records for of, part in record.players if of == kind)
+    return ", ".join(sorted({f"{part.package} {part.version}" for part in parts}))
 
 
 def _whole(value: float | None) -> int | None:
@@ -163,7 +164,7 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
         for name in table.columns
         if name in row.scores
     }
-    first = row.records[0] if row.records else None
+    first = next(iter(runs_in(row.records)), None)
     return {
         "kind": row.kind,
         "part": row.part,
@@ -199,6 +200,8 @@ def _best(table: Table, row: Row) -> dict[str, Any] | None:
     if row.best is None:
         return None
     values = {
-        str(r.seed): r.best.scores[table.headline] for r in row.well if r.best and table.headline in r.best.scores
+        str(r.seed): r.best.scores[table.headline]
+        for r in runs_in(row.well)
+        if r.best and table.headline in r.best.scores
     }
     return {**_summary(row, row.best.score), "kimg": row.best.kimg, "values": values}

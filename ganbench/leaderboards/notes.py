@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ganbench.errors import listed, plural
 from ganbench.leaderboards.rows import Edit, Row
-from ganbench.records.record import Environment
+from ganbench.records.record import Environment, runs_in
 
 SURROUNDINGS: Mapping[str, Callable[[Environment], str]] = {
     "torch": lambda environment: environment.torch,
@@ -29,7 +29,7 @@ def _surroundings(rows: Sequence[Row]) -> list[str]:
     notes = []
     records = [record for row in rows for record in row.records]
     for what, of in SURROUNDINGS.items():
-        versions = sorted({of(record.environment) for record in records if not record.yardstick})
+        versions = sorted({of(record.environment) for record in runs_in(records)})
         if len(versions) > 1:
             notes.append(f"the runs differ in {what}: {', '.join(versions)}")
     dirty = sum(record.environment.dirty for record in records)
@@ -50,8 +50,8 @@ def _versions(rows: Sequence[Row]) -> list[str]:
     for row in rows:
         found: dict[str, set[str]] = defaultdict(set)
         for record in row.records:
-            for what, part in (("arch", record.arch), ("loss", record.loss), *((t.name, t) for t in record.tricks)):
-                found[what] |= {part.version} if part else set()
+            for kind, part in record.players:
+                found[part.name if kind == "trick" else kind].add(part.version)
         notes += [
             f"{row.entry.name}: its {what} changed between seeds: versions {', '.join(sorted(versions))}"
             for what, versions in found.items()

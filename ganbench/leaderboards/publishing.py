@@ -175,7 +175,7 @@ def file_names(records: Iterable[Record]) -> dict[str, Record]:
 
 def _stored(record: Record) -> Record:
     """The record as it is read back: a recipe's tuple as a list, a column's limit 0 as 0.0."""
-    return msgspec.json.decode(msgspec.json.encode(record), type=Record)
+    return msgspec.json.decode(msgspec.json.encode(record), type=type(record))
 
 
 def _derived(records: Iterable[Record], protocol: Protocol, folder: Path) -> dict[str, str]:

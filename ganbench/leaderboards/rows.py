@@ -14,7 +14,7 @@ from ganbench.contracts.executor import UNPACKAGED, entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.leaderboards.statistics import RankRange, Summary, pooled_sd, summarise
 from ganbench.records.collapse import Collapse, collapses_of
-from ganbench.records.record import FINISHED, Column, Look, Record
+from ganbench.records.record import FINISHED, Column, Look, Record, TrainingRecord, YardstickRecord, runs_in
 from ganbench.records.timing import Timing
 
 RowKind = Literal["entry", "custom", "edited", "yardstick"]
@@ -63,15 +63,14 @@ class Entry(NamedTuple):
 
 def entry_of(record: Record) -> Entry:
     """The row a record belongs to; components of the same name from two packages are two rows."""
-    if record.yardstick:
+    if isinstance(record, YardstickRecord):
         return Entry(record.yardstick, "", "", "", "", ())
-    arch, loss = record.arch, record.loss
     return Entry(
         "",
-        arch.name if arch else "?",
-        loss.name if loss else "?",
-        arch.package if arch else "?",
-        loss.package if loss else "?",
+        record.arch.name,
+        record.loss.name,
+        record.arch.package,
+        record.loss.package,
         tuple(ChangedSetting(*change) for change in sorted(record.changes.items())),
         tuple(TrickUsed(trick.name, trick.package) for trick in record.tricks),
     )
@@ -217,7 +216,7 @@ class Row:
     @property
     def d_norm(self) -> str:
         """D's normalisation, as it was built."""
-        return ", ".join(sorted({record.d_norm for record in self.records if record.d_norm}))
+        return ", ".join(sorted({record.d_norm for record in runs_in(self.records)}))
 
     @property
     def not_beaten(self) -> str:
@@ -255,11 +254,11 @@ def _positive(values: Iterable[float]) -> float | None:
 
 class _Cost(NamedTuple):
     goal: Goal
-    of: Callable[[Record], float]
+    of: Callable[[TrainingRecord], float]
     timing: bool = True
 
 
-def own_speed(record: Record) -> float:
+def own_speed(record: TrainingRecord) -> float:
     """Real images shown to D per second of the run's own CPU time.
 
     Where another device computes, it is per second of wall time, if no other run of the same command ran beside it:
@@ -308,7 +307,7 @@ def make_row(key: RowKey, records: Iterable[Record], rules: SummaryRules, edits:
         key.entry,
         finished,
         missing=() if key.entry.yardstick else tuple(seed for seed in rules.seeds if seed not in there),
-        costs=_costs(well or finished, len(machines) == 1),
+        costs=_costs(runs_in(well or finished), len(machines) == 1),
         machines=machines,
         reached=_reached(finished, rules, len(machines) == 1),
         edits=tuple(edits),
@@ -331,8 +330,7 @@ def _scores(well: Sequence[Record], rules: SummaryRules) -> dict[str, Summary]:
     return scores
 
 
-def _costs(records: Iterable[Record], one_machine: bool) -> dict[str, float]:
-    records = list(records)
+def _costs(records: Sequence[TrainingRecord], one_machine: bool) -> dict[str, float]:
     return {
         name: value
         for name, cost in COSTS.items()
@@ -342,7 +340,7 @@ def _costs(records: Iterable[Record], one_machine: bool) -> dict[str, float]:
 
 def _best(well: Iterable[Record], rules: SummaryRules) -> BestScore | None:
     """None if no record kept its best generator's headline."""
-    found = [record.best for record in well if record.best and rules.headline in record.best.scores]
+    found = [record.best for record in runs_in(well) if record.best and rules.headline in record.best.scores]
     column = rules.columns.get(rules.headline)
     if not found or column is None:
         return None
@@ -354,7 +352,7 @@ def _best(well: Iterable[Record], rules: SummaryRules) -> BestScore | None:
 def _reached(finished: Sequence[Record], rules: SummaryRules, one_machine: bool) -> Reached | None:
     """A failed run has not met the target. None if a successful run kept no curve (an old record)."""
     column = rules.columns.get(rules.headline)
-    trained = [record for record in finished if not record.yardstick]
+    trained = runs_in(finished)
     if rules.target is None or column is None or column.goal == "info" or not any(r.curve for r in trained):
         return None
     if not all(record.curve for record in trained if record.status == "ok"):
@@ -372,7 +370,7 @@ def _reached(finished: Sequence[Record], rules: SummaryRules, one_machine: bool)
     return Reached(median([*(look.kimg for _, look in hits), *never]), seconds, len(hits), len(trained))
 
 
-def _own_seconds(record: Record, look: Look) -> float:
+def _own_seconds(record: TrainingRecord, look: Look) -> float:
     """The time until a look, by the clock of ``own_speed``; 0 where that is not known."""
     if not own_speed(record):
         return 0.0

@@ -46,8 +46,7 @@ def _is_fresh(timing: Timing, row: Row) -> bool:
     """Whether the very code of the row's records was timed, the core included."""
     timed = [part.source for part in (timing.arch, timing.loss, *timing.tricks)]
     return bool(row.records) and all(
-        [part.source for part in (record.arch, record.loss, *record.tricks) if part] == timed
-        and record.environment.core == timing.environment.core
+        [part.source for _, part in record.players] == timed and record.environment.core == timing.environment.core
         for record in row.records
     )
 

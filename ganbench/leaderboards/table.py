@@ -35,7 +35,7 @@ from ganbench.leaderboards.rows import (
     summarised,
 )
 from ganbench.leaderboards.speeds import with_timings
-from ganbench.records.record import Column, Record
+from ganbench.records.record import Column, Record, runs_in
 from ganbench.records.timing import Timing
 
 SHOWN_BY_DEFAULT = 5
@@ -226,7 +226,7 @@ def build(
     columns = _columns(kept)
     wanted = protocol.evaluation.headline if protocol else kept[0].headline
     headline = next((name for name in columns if is_called(name, wanted)), wanted)
-    seeds = protocol.seeds if protocol else tuple(sorted({r.seed for r in kept if not r.yardstick}))
+    seeds = protocol.seeds if protocol else tuple(sorted({r.seed for r in runs_in(kept)}))
     rules = SummaryRules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
     sources = references([*found, *(Found(record, False) for record in known)], installed)
     rows, beside = merge(_rows(found, rules, sources))

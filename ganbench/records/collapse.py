@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ganbench.contracts.metric import Goal
-from ganbench.records.record import Column, Record, SelfChecks
+from ganbench.contracts.score_name import short_name
+from ganbench.records.record import Column, Record, SelfChecks, YardstickRecord
 
 ALIKE = 0.02
 """Samples are all alike if their variance is at most this share of the reals', in the features and in themselves. Of
@@ -31,23 +32,26 @@ class Collapse(NamedTuple):
     @property
     def way(self) -> str:
         """What happened: ``samples all alike (spread at most 0.02 of the reals')``, ``modes_hit at most 1``."""
-        limit = f"{'at least' if self.goal == 'min' else 'at most'} {self.limit:.3g}"
+        limit = f"{self._side} {self.limit:.3g}"
         if self.column == SPREAD:
             return f"samples all alike (spread {limit} of the reals')"
         if self.column == EFFECTIVE:
             return f"samples all alike (effective samples {limit})"
-        return f"{self.column.partition('@')[0]} {limit}"
+        return f"{short_name(self.column)} {limit}"
 
     @property
     def told(self) -> str:
         """The score and its limit: ``modes_hit 0 (collapsed: at most 1)``."""
-        side = "at least" if self.goal == "min" else "at most"
-        return f"{self.column.partition('@')[0]} {self.score:.3g} (collapsed: {side} {self.limit:g})"
+        return f"{short_name(self.column)} {self.score:.3g} (collapsed: {self._side} {self.limit:g})"
+
+    @property
+    def _side(self) -> str:
+        return "at least" if self.goal == "min" else "at most"
 
 
 def collapses_of(record: Record) -> tuple[Collapse, ...]:
     """The ways in which a trained run collapsed, ``()`` if it did not. A yardstick is what it is meant to be."""
-    if record.yardstick or record.status != "ok":
+    if isinstance(record, YardstickRecord) or record.status != "ok":
         return ()
     alike = _alike(record.self_checks) if record.self_checks is not None else None
     fallen = [

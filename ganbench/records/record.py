@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from msgspec import Struct, field
+from collections.abc import Iterable
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta, Struct, field
 
 from ganbench.contracts.executor import Status, entry_name
 from ganbench.contracts.metric import Goal
@@ -13,8 +16,14 @@ FORMAT = 3
 seal. 3: hashes of code state their kind (``ast1:``)."""
 FORMATS = range(2, FORMAT + 1)
 """Those that can be read."""
+STATED = 3
+"""Since this format, hashes of code are of one kind; older ones do not compare with them."""
 FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 """Statuses of a run that is over; an ``interrupted`` one can be resumed."""
+
+
+# No score without provenance: a record that does not say where it comes from is neither written nor read.
+NonEmpty = Annotated[str, Meta(min_length=1)]
 
 
 class Component(Struct, frozen=True):
@@ -24,10 +33,10 @@ class Component(Struct, frozen=True):
     ``revision`` a metric's own ``version``.
     """
 
-    name: str
-    package: str
-    version: str
-    source: str = ""
+    name: NonEmpty
+    package: NonEmpty
+    version: NonEmpty
+    source: NonEmpty
     revision: int = 0
 
     @property
@@ -209,18 +218,18 @@ class Environment(Struct, frozen=True):
         workers: the number of runs at a time.
     """
 
-    ganbench: str
+    ganbench: NonEmpty
     commit: str
     dirty: bool
-    python: str
-    torch: str
+    python: NonEmpty
+    torch: NonEmpty
     cuda: str
     cudnn: str
-    device: str
-    threads: int
+    device: NonEmpty
+    threads: Annotated[int, Meta(ge=1)]
     precision: str
-    system: str
-    core: str = ""
+    system: NonEmpty
+    core: NonEmpty
     nondeterministic: tuple[str, ...] = ()
     workers: int = 1
 
@@ -231,25 +240,38 @@ class Environment(Struct, frozen=True):
         return f"{self.device}{threads}" + (f", {self.precision}" if self.precision != "float32" else "")
 
 
-class Record(Struct, frozen=True, kw_only=True):
-    """One run, or one yardstick draw. Tables are computed from records and nothing else."""
+class Plugin(NamedTuple):
+    """A plugin's kind and its name, without what may follow a colon: a path, for example, which is not its code."""
+
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"the {self.kind} {self.name}"
+
+
+class Role(NamedTuple):
+    """A component that had a part in a record, and as what."""
+
+    kind: str
+    component: Component
+
+    @property
+    def plugin(self) -> Plugin:
+        """The plugin that it came from."""
+        return Plugin(self.kind, self.component.name.partition(":")[0])
+
+
+class RecordBase(Struct, frozen=True, kw_only=True):
+    """What the records of runs and of yardsticks have in common."""
 
     format: int
     status: Status
     reason: str = ""
     protocol: Name
-    digest: str
+    digest: NonEmpty
     seed: Seed
-    arch: Component | None = None
-    loss: Component | None = None
-    tricks: tuple[Component, ...] = ()
-    yardstick: str = ""
-    changes: dict[str, str] = field(default_factory=dict)
-    recipe: dict[str, object] = field(default_factory=dict)
-    recipe_from: dict[str, str] = field(default_factory=dict)
-    d_norm: str = ""
-    parameters: dict[str, int] = field(default_factory=dict)
-    headline: str
+    headline: NonEmpty
     scores: dict[str, float] = field(default_factory=dict)
     draws: list[dict[str, float]] = field(default_factory=list)
     columns: dict[str, Column] = field(default_factory=dict)
@@ -257,8 +279,8 @@ class Record(Struct, frozen=True, kw_only=True):
     """Short column name -> why it has no score here."""
     doubts: tuple[str, ...] = ()
     """Sentences on why scores may not mean what they seem to."""
-    dataset: str
-    dataset_hash: str
+    dataset: NonEmpty
+    dataset_hash: NonEmpty
     class_names: tuple[str, ...] = ()
     """Names of the data's classes, in the order of their labels; none where they are known by number only."""
     extractor: str = ""
@@ -266,24 +288,75 @@ class Record(Struct, frozen=True, kw_only=True):
     parts: dict[str, Component] = field(default_factory=dict)
     """The plugins that provided ``dataset`` and ``extractor``."""
     bits: Fingerprints = Fingerprints()
-    best: Best | None = None
-    curve: tuple[Look, ...] = ()
     self_checks: SelfChecks | None = None
-    speed: Speed = Speed()
-    company: Company = Company()
     cost: Cost = Cost()
     environment: Environment
-    started: str = ""
+    started: NonEmpty
 
     @property
     def entry(self) -> str:
-        """The row this record belongs to: ``dcgan+wgan-gp``, with tricks and changes, or a yardstick's name."""
-        if self.yardstick:
-            return self.yardstick
-        parts = [part.name if part else "?" for part in (self.arch, self.loss, *self.tricks)]
-        return entry_name(parts, self.changes)
+        """The row this record belongs to."""
+        raise NotImplementedError
 
     @property
     def file_name(self) -> str:
         """The name under which a published record is stored."""
         return f"{self.entry.replace(' ', '+').replace(':', '~').replace('/', '~')}+seed{self.seed}.json"
+
+    @property
+    def players(self) -> tuple[Role, ...]:
+        """The components that trained: arch, loss, tricks."""
+        return ()
+
+    @property
+    def components(self) -> tuple[Role, ...]:
+        """Every component that had a part in the record."""
+        judges = (Role("metric", metric) for metric in self.metrics.values())
+        return *self.players, *judges, *(Role(kind, part) for kind, part in self.parts.items())
+
+
+class TrainingRecord(RecordBase, frozen=True, kw_only=True):
+    """One run."""
+
+    arch: Component
+    loss: Component
+    tricks: tuple[Component, ...] = ()
+    changes: dict[str, str] = field(default_factory=dict)
+    recipe: Annotated[dict[str, object], Meta(min_length=1)]
+    recipe_from: Annotated[dict[str, str], Meta(min_length=1)]
+    d_norm: NonEmpty
+    parameters: Annotated[dict[str, int], Meta(min_length=1)]
+    best: Best | None = None
+    curve: tuple[Look, ...] = ()
+    speed: Speed = Speed()
+    company: Company = Company()
+
+    @property
+    def players(self) -> tuple[Role, ...]:
+        """The components that trained: arch, loss, tricks."""
+        return Role("arch", self.arch), Role("loss", self.loss), *(Role("trick", trick) for trick in self.tricks)
+
+    @property
+    def entry(self) -> str:
+        """The row this record belongs to: ``dcgan+wgan-gp``, with tricks and changes."""
+        return entry_name((component.name for _, component in self.players), self.changes)
+
+
+class YardstickRecord(RecordBase, frozen=True, kw_only=True):
+    """One draw of a yardstick: samples that were made without training."""
+
+    yardstick: NonEmpty
+
+    @property
+    def entry(self) -> str:
+        """The row this record belongs to: the yardstick's name."""
+        return self.yardstick
+
+
+Record = TrainingRecord | YardstickRecord
+"""Tables are computed from records and nothing else."""
+
+
+def runs_in(records: Iterable[Record]) -> list[TrainingRecord]:
+    """The records of runs, without those of yardsticks."""
+    return [record for record in records if isinstance(record, TrainingRecord)]

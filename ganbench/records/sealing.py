@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Struct
 
 from ganbench._version import __version__
 from ganbench.errors import RecordError, legible
@@ -29,12 +30,26 @@ def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {**plain, "seal": seal_of(plain)}
 
 
-def read_sealed(path: Path, shape: type[T], formats: range, what: str, again: str) -> T:
+def refuse_unreadable(facts: Mapping[str, Any], shape: type[Struct], what: str) -> None:
+    """Raise RecordError if a field lacks what its type demands, which is not checked when a structure is made."""
+    try:
+        msgspec.convert(facts, shape)
+    except msgspec.ValidationError as error:
+        field = str(error).partition(" - at `$.")[2].rstrip("`")
+        raise lacking(field.replace("_", " "), what) from error
+
+
+def lacking(missing: str, what: str) -> RecordError:
+    """Why something is not written."""
+    return RecordError(f"cannot write a {what} without {missing}", "this is a bug in GANBench or a plugin")
+
+
+def read_sealed(path: Path, shape: Callable[[Mapping[str, Any]], type[T]], formats: range, what: str, again: str) -> T:
     """Load what a file holds.
 
     Args:
         path: of the file.
-        shape: the structure of its content.
+        shape: returns the structure of the content, given its plain values.
         formats: those that can be read.
         what: what messages call the file.
         again: how to make it again, in messages.
@@ -46,7 +61,7 @@ def read_sealed(path: Path, shape: type[T], formats: range, what: str, again: st
     try:
         facts = _facts_in(read_whole(path, LARGEST))
         _check_format(facts["format"], formats, path, what, again)
-        found = msgspec.convert(facts, shape)
+        found = msgspec.convert(facts, shape(facts))
         seal = seal_of(facts)
     except RecursionError:
         raise _unreadable(path, what, "it is nested too deeply", again) from None

@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 import msgspec
 
 from ganbench.contracts.score_name import ScoreName
 from ganbench.errors import RecordError
 from ganbench.records.files import write_atomically
-from ganbench.records.record import FORMATS, Column, Record
-from ganbench.records.sealing import as_text, read_sealed, sealed
+from ganbench.records.record import (
+    FORMATS,
+    Column,
+    Company,
+    Look,
+    Record,
+    RecordBase,
+    Speed,
+    TrainingRecord,
+    YardstickRecord,
+)
+from ganbench.records.sealing import as_text, lacking, read_sealed, refuse_unreadable, sealed
 
 LARGEST = 1e70
 """Tables hold fourth powers of scores. No score of samples that can be stored comes near."""
 ROUNDING = 1e-6
 """By how much a score may lie outside its range."""
+_FIELDS = (
+    "format", "status", "reason", "protocol", "digest", "seed", "arch", "loss", "tricks", "yardstick", "changes",
+    "recipe", "recipe_from", "d_norm", "parameters", "headline", "scores", "draws", "columns", "absent", "doubts",
+    "dataset", "dataset_hash", "class_names", "extractor", "metrics", "parts", "bits", "best", "curve", "self_checks",
+    "speed", "company", "cost", "environment", "started",
+)  # fmt: skip
+"""Those of a file, in their order: of runs and of yardsticks alike."""
+_ABSENT: Mapping[str, Any] = {
+    "arch": None, "loss": None, "tricks": [], "yardstick": "", "changes": {}, "recipe": {}, "recipe_from": {},
+    "d_norm": "", "parameters": {}, "best": None, "curve": [], "speed": msgspec.to_builtins(Speed()),
+    "company": msgspec.to_builtins(Company()),
+}  # fmt: skip
+"""What a file says in the fields that only the other kind of record has."""
 
 
 def write(record: Record, path: Path) -> None:
@@ -27,8 +51,20 @@ def write(record: Record, path: Path) -> None:
     Raises:
         RecordError: provenance is missing, or the file cannot be written.
     """
-    _check_provenance(record)
-    write_atomically(path, as_text(sealed(msgspec.to_builtins(record))))
+    facts = facts_of(record)
+    _check_provenance(record, facts)
+    write_atomically(path, as_text(sealed(facts)))
+
+
+def facts_of(record: RecordBase) -> dict[str, Any]:
+    """The plain values of a record's file, but for the seal."""
+    facts = _ABSENT | msgspec.to_builtins(record)
+    return {name: facts[name] for name in _FIELDS}
+
+
+def _kind_of(facts: Mapping[str, Any]) -> type[Record]:
+    """Of which kind a record is whose file says this."""
+    return TrainingRecord if facts.get("yardstick", "") == "" else YardstickRecord
 
 
 def read(path: Path) -> Record:
@@ -38,7 +74,7 @@ def read(path: Path) -> Record:
         RecordError: the file cannot be read, is not a record, was changed since it was written, or is of a format
             without a seal or of a newer GANBench.
     """
-    record = read_sealed(path, Record, FORMATS, "record", "run again")
+    record = read_sealed(path, _kind_of, FORMATS, "record", "run again")
     _check_range(record, path)
     _check_means(record, path)
     return record
@@ -46,9 +82,11 @@ def read(path: Path) -> Record:
 
 def _check_range(record: Record, path: Path) -> None:
     """Numbers that no evaluation gives, and that no table can be computed from."""
-    best, checks = record.best, record.self_checks
-    sets = [record.scores, *record.draws, *([best.scores, *best.draws] if best else [])]
-    scores = [score for scores in sets for score in scores.values()] + [look.score for look in record.curve]
+    checks, sets, looks = record.self_checks, [record.scores, *record.draws], tuple[Look, ...]()
+    if isinstance(record, TrainingRecord):
+        sets += [record.best.scores, *record.best.draws] if record.best else []
+        looks = record.curve
+    scores = [*(score for scores in sets for score in scores.values()), *(look.score for look in looks)]
     if any(abs(score) > LARGEST for score in scores):
         raise RecordError(f"{path} is not a readable record: a score is beyond {LARGEST:g}", "delete it and run again")
     if outside := next(
@@ -75,33 +113,16 @@ def _check_means(record: Record, path: Path) -> None:
             raise RecordError(f"{path} was changed: {name} is not the mean of its draws", "restore the file")
 
 
-def _check_provenance(record: Record) -> None:
-    """No score without provenance: a record that does not say where it comes from is not written."""
-    env, trained = record.environment, not record.yardstick
+def _check_provenance(record: Record, facts: Mapping[str, Any]) -> None:
+    """No score without provenance: a record that does not say where it comes from is not written. Most of it is in the
+    types of its fields, which are checked when ``facts`` are read, but not when a record is made."""
+    trained = isinstance(record, TrainingRecord)
+    refuse_unreadable(facts, type(record), "record")
     needed: dict[str, object] = {
-        "protocol": record.protocol and record.digest,
-        "headline": record.headline,
-        "dataset hash": record.dataset and record.dataset_hash,
-        "device": env.device and env.system and env.threads,
-        "versions": env.ganbench and env.core and env.python and env.torch,
-        "start": record.started,
-        **{
-            f"source of the {kind}": part.package and part.version and part.source
-            for kind, part in record.parts.items()
-        },
-        **{f"source of the metric {name}": m.package and m.source for name, m in record.metrics.items()},
         "plugin of the dataset": "dataset" in record.parts,
         "metrics": record.metrics or not record.scores,
         "extractor": record.extractor or not any(ScoreName.of(name).extractor for name in record.scores),
     }
-    if trained:
-        needed |= {
-            "arch": record.arch and record.arch.package and record.arch.version and record.arch.source,
-            "loss": record.loss and record.loss.package and record.loss.version and record.loss.source,
-            **{f"source of the trick {t.name}": t.package and t.version and t.source for t in record.tricks},
-            "recipe": record.recipe and record.recipe_from,
-            "normalisation and parameters of the networks": record.d_norm and record.parameters,
-        }
     if record.status == "ok":
         needed |= {
             "scores": (record.scores or record.absent) and all(map(math.isfinite, record.scores.values())),
@@ -110,9 +131,8 @@ def _check_provenance(record: Record) -> None:
             "fingerprints": record.bits.samples and (record.bits.weights or not trained),
             "cost": record.cost.images or not trained,
         }
-    missing = [name for name, there in needed.items() if not there]
-    if missing:
-        raise RecordError(f"cannot write a record without {missing[0]}", "this is a bug in GANBench or a plugin")
+    if missing := next((name for name, there in needed.items() if not there), ""):
+        raise lacking(missing, "record")
 
 
 def read_all(paths: Iterable[Path]) -> tuple[list[Record], list[RecordError]]:

@@ -15,7 +15,7 @@ from ganbench.contracts.protocol import Name
 from ganbench.errors import RecordError
 from ganbench.records.files import cut, write_atomically
 from ganbench.records.record import Component, Environment
-from ganbench.records.sealing import as_text, read_sealed, sealed
+from ganbench.records.sealing import as_text, read_sealed, refuse_unreadable, sealed
 
 TIMING_FORMAT = 1
 _LONGEST = 120
@@ -98,9 +98,11 @@ def write_timing(timing: Timing, path: Path) -> None:
     """Store a timing as indented JSON, sealed with a hash of its content, whole or not at all.
 
     Raises:
-        RecordError: the file cannot be written.
+        RecordError: provenance is missing, or the file cannot be written.
     """
-    write_atomically(path, as_text(sealed(msgspec.to_builtins(timing))))
+    facts = msgspec.to_builtins(timing)
+    refuse_unreadable(facts, Timing, "timing")
+    write_atomically(path, as_text(sealed(facts)))
 
 
 def read_timing(path: Path) -> Timing:
@@ -110,7 +112,7 @@ def read_timing(path: Path) -> Timing:
         RecordError: the file cannot be read, is no timing, was changed since it was written, or is of a format that
             this GANBench does not read.
     """
-    return read_sealed(path, Timing, range(1, TIMING_FORMAT + 1), "timing", "time the row again")
+    return read_sealed(path, lambda _: Timing, range(1, TIMING_FORMAT + 1), "timing", "time the row again")
 
 
 def read_timings(paths: Iterable[Path]) -> tuple[list[Timing], list[RecordError]]:

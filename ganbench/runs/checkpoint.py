@@ -15,7 +15,7 @@ from torch import Tensor
 from ganbench import plugins
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import Dataset
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.errors import RecordError
 from ganbench.evaluation.sampling import sample
 from ganbench.records.archive import state_of, with_checksum
@@ -102,7 +102,7 @@ def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
     """
     try:
         state = _read(checkpoint)
-        job = msgspec.json.decode(state["job"], type=Job)
+        job = msgspec.json.decode(state["job"], type=TrainingJob)
     except Exception as error:
         raise RecordError(f"{checkpoint} is damaged, or is no checkpoint", "run again with --force") from error
     source = plugins.find_for(job.protocol.name, "dataset", job.protocol.dataset)

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ganbench.records.record import Component, Record
+from ganbench.records.record import STATED, Component, Record
 
 SURROUNDINGS = ("device", "torch", "cuda", "cudnn", "python", "threads", "precision", "system", "ganbench", "core")
-STATED = 3
-"""Since this record format, hashes of code are of one kind; older ones do not compare with them."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +57,10 @@ def _sources(then: Record, now: Record) -> Iterator[Change]:
 
 
 def _pairs(then: Record, now: Record) -> Iterator[tuple[str, Component, Component]]:
-    pairs = [("arch", then.arch, now.arch), ("loss", then.loss, now.loss)]
-    pairs += [("trick", *both) for both in zip(then.tricks, now.tricks, strict=False)]
-    pairs += [("metric", part, now.metrics.get(name)) for name, part in then.metrics.items()]
-    pairs += [(kind, part, now.parts.get(kind)) for kind, part in then.parts.items()]
-    yield from ((kind, before, after) for kind, before, after in pairs if before and after)
+    found = {role.plugin: role.component for role in now.components}
+    for role in then.components:
+        if after := found.get(role.plugin):
+            yield role.kind, role.component, after
 
 
 def _data(then: Record, now: Record) -> Iterator[Change]:

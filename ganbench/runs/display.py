@@ -27,6 +27,7 @@ from ganbench.contracts.executor import (
     Started,
     Stopping,
     Waiting,
+    runs_among,
 )
 from ganbench.contracts.score_name import short_name
 from ganbench.runs.plan import Plan
@@ -76,7 +77,7 @@ class PlainDisplay(Display):
         self.console, self.columns = console, (evaluation.headline, *evaluation.shown[:MORE_SCORES])
         self.quarter: dict[str, int] = {}
         self.began: dict[str, float] = {}
-        self.yardsticks = {job.key for job in plan.jobs if job.yardstick}
+        self.yardsticks = {job.key for job in plan.yardsticks}
         self.say(_opening(plan))
 
     def say(self, text: str) -> None:
@@ -186,8 +187,7 @@ KEPT = " (record.old.json and checkpoint.old.pt keep what was finished)"
 
 
 def _opening(plan: Plan) -> str:
-    protocol, runs = plan.protocol, [job for job in plan.jobs if not job.yardstick]
-    finished = sum(not job.yardstick for job in plan.finished)
+    protocol, runs, finished = plan.protocol, plan.runs, len(runs_among(plan.finished))
     if runs:
         what = f"{len(runs)} run{'s' * (len(runs) != 1)} of {runs[0].protocol.training.budget_kimg:g} kimg"
     else:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.errors import listed
 from ganbench.plugins.source import core_hash
 from ganbench.records.provenance import environment
-from ganbench.runs.reuse import sources_now
+from ganbench.runs.basis import code_of
 from ganbench.runs.setup import Bench
 
 VALUES = ("torch", "Python", "CUDA", "cuDNN", "the device", "the number of threads", "the precision", "the extractor")
 """What is shown as it was and as it is; hashes of code and data say nothing to a reader."""
 
 
-def identity_of(job: Job, bench: Bench) -> dict[str, str]:
+def identity_of(job: TrainingJob, bench: Bench) -> dict[str, str]:
     """The name of each circumstance, as messages call it -> its value."""
     where = environment(bench.device, precision=job.protocol.training.precision)
     machine = [where.torch, where.python, where.cuda, where.cudnn, where.device, str(where.threads), where.precision]
@@ -29,7 +29,7 @@ def identity_of(job: Job, bench: Bench) -> dict[str, str]:
         "the names of the classes": json.dumps(bench.dataset.class_names),
         **dict(zip(VALUES, [*machine, judge.tag], strict=True)),
         "GANBench": core_hash(),
-        **{f"the code of the {kind} {name}": source for (kind, name), source in sources_now(job, bench).items()},
+        **{f"the code of {plugin}": source for plugin, source in code_of(job).items()},
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ganbench.errors import ProtocolError, RecordError
-from ganbench.records.record import FINISHED, Record
+from ganbench.records.record import FINISHED, TrainingRecord
 from ganbench.records.store import read
 
 
@@ -25,7 +25,7 @@ def left_by_other_rules(home: Path, digest: str) -> list[Path]:
         record = read(file)
         if record.digest == digest:
             continue
-        if not record.yardstick and _is_worth_keeping(file.parent, record):
+        if isinstance(record, TrainingRecord) and _is_worth_keeping(file.parent, record):
             raise ProtocolError(
                 f"{file.parent} holds a run of '{record.protocol}' under other rules "
                 f"(digest {record.digest}, now {digest})",
@@ -66,7 +66,7 @@ def tidy(folders: Iterable[Path]) -> None:
             shrink(weights)
 
 
-def _is_worth_keeping(folder: Path, record: Record) -> bool:
+def _is_worth_keeping(folder: Path, record: TrainingRecord) -> bool:
     return record.status in FINISHED or (folder / "checkpoint.pt").exists() or _is_in_use(folder)
 
 

@@ -13,12 +13,12 @@ import msgspec
 
 from ganbench import plugins
 from ganbench.contracts import protocol as protocols
-from ganbench.contracts.executor import UNPACKAGED, Combination, Job
+from ganbench.contracts.executor import UNPACKAGED, Combination, Job, TrainingJob, YardstickJob, runs_among
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
 from ganbench.plugins.source import Source
 from ganbench.records.files import fitting
-from ganbench.records.record import FINISHED, FORMAT, Record
+from ganbench.records.record import FINISHED, STATED, Record
 from ganbench.records.store import read
 from ganbench.runs.changes import Changes
 from ganbench.runs.leftovers import left_by_other_rules
@@ -48,24 +48,34 @@ class Plan:
     def jobs(self) -> list[Job]:
         return self.finished + self.todo
 
-    def tryouts(self) -> list[Job]:
+    @property
+    def runs(self) -> list[TrainingJob]:
+        """The jobs that train."""
+        return runs_among(self.jobs)
+
+    @property
+    def yardsticks(self) -> list[YardstickJob]:
+        """The draws of yardsticks."""
+        return [job for job in self.jobs if isinstance(job, YardstickJob)]
+
+    def tryouts(self) -> list[TrainingJob]:
         """One for each combination of ``todo``: what cannot play is refused before any yardstick is scored. Without
         yardsticks there are none: a run's own start is as early."""
-        if not any(job.yardstick for job in self.todo):
+        runs = runs_among(self.todo)
+        if len(runs) == len(self.todo):
             return []
-        firsts = dict[Combination, Job]()
-        for job in self.todo:
-            if not job.yardstick:
-                firsts.setdefault(job.combination, job)
+        firsts = dict[Combination, TrainingJob]()
+        for job in runs:
+            firsts.setdefault(job.combination, job)
         return [msgspec.structs.replace(job, tryout=True) for job in firsts.values()]
 
     def queue(self, workers: int, refused: Collection[Combination] = ()) -> list[Job]:
         """``todo`` without the refused combinations, and with yardsticks first: if a protocol cannot be judged, that
         shows before any training. Several workers also start the first run at once."""
-        todo = [job for job in self.todo if job.yardstick or job.combination not in refused]
-        if refused and all(job.yardstick for job in [*todo, *self.finished]):
+        todo = [job for job in self.todo if isinstance(job, YardstickJob) or job.combination not in refused]
+        if refused and not runs_among([*todo, *self.finished]):
             return []  # there is nothing to compare yardsticks with
-        first = next((job for job in todo if not job.yardstick), None)
+        first = next(iter(runs_among(todo)), None)
         if workers == 1 or first is None:
             return todo
         return [first, *(job for job in todo if job is not first)]
@@ -101,12 +111,12 @@ def make_plan(
             )
     check_writable(out, where)
     home, tricks = out / protocol.name, sorted(tricks, key=lambda trick: (trick.label, trick.package))
-    yardsticks = _yardsticks(protocol, home, device, seeds)
-    jobs = []
+    yardsticks: list[Job] = [*_yardsticks(protocol, home, device, seeds)]
+    jobs = list[Job]()
     for arch in archs:
         for loss in losses:
             for seed in seeds or protocol.seeds:
-                job = Job(
+                job = TrainingJob(
                     protocol=laid_over,
                     digest=protocol.digest,
                     seed=seed,
@@ -125,14 +135,14 @@ def make_plan(
                 jobs.append(msgspec.structs.replace(job, folder=str(folder)))
     # one draw of each yardstick comes first: if the protocol cannot be judged, that shows before any training
     once = len(protocol.evaluation.yardsticks)
-    return _sort(protocol, home, yardsticks[:once] + jobs + yardsticks[once:], force)
+    return _sort(protocol, home, yardsticks[:once] + jobs + yardsticks[once:])
 
 
-def _yardsticks(protocol: Protocol, home: Path, device: str, seeds: Sequence[int]) -> list[Job]:
+def _yardsticks(protocol: Protocol, home: Path, device: str, seeds: Sequence[int]) -> list[YardstickJob]:
     """One draw of each yardstick for each of the protocol's seeds, or for those among ``seeds``; at least one."""
     drawn = [seed for seed in protocol.seeds if seed in (seeds or protocol.seeds)] or protocol.seeds[:1]
     return [
-        Job(
+        YardstickJob(
             protocol=protocol,
             digest=protocol.digest,
             seed=seed,
@@ -163,33 +173,33 @@ def check_writable(folder: Path, option: str = "--out") -> None:
         ) from error
 
 
-def _sort(protocol: Protocol, home: Path, jobs: list[Job], force: bool) -> Plan:
+def _sort(protocol: Protocol, home: Path, jobs: list[Job]) -> Plan:
     plan, now = Plan(protocol, [], []), Now(protocol)
     for job in jobs:
-        record = _present(job, force and not job.yardstick)
+        record = _present(job)
         if record is not None and record.digest != job.digest:
             plan.leftovers[:] = plan.leftovers or left_by_other_rules(home, job.digest)
             record = None
-        if record is None or (force and not job.yardstick) or record.status not in FINISHED:
+        if record is None or job.fresh or record.status not in FINISHED:
             plan.todo.append(job)
         elif changes := now.changes_since(record, job):
             plan.todo.append(job)
             plan.changed.append(job)
-            plan.changes[changes] += not job.yardstick
+            plan.changes[changes] += isinstance(job, TrainingJob)
         else:
             # data from a path may have changed: the worker checks, and repeats the run only if they have
             (plan.todo if job.protocol.dataset_ref.paths else plan.finished).append(job)
-            if record.format < FORMAT and not job.yardstick:
+            if record.format < STATED and isinstance(job, TrainingJob):
                 plan.older[record.environment.ganbench] += 1
     return plan
 
 
-def _present(job: Job, force: bool) -> Record | None:
+def _present(job: Job) -> Record | None:
     """A job's record; one that cannot be read is in the way, unless it is replaced anyway."""
     try:
         return read(job.record_file) if job.record_file.exists() else None
     except RecordError:
-        if force:
+        if job.fresh:
             return None
         raise
 
@@ -218,7 +228,7 @@ def _check_names(protocol: Protocol) -> None:
                 raise ProtocolError(f"protocol {protocol.name}: {error.message}", error.hint) from error
 
 
-def _folder_name(job: Job, sources: Sequence[Source]) -> str:
+def _folder_name(job: TrainingJob, sources: Sequence[Source]) -> str:
     """``dcgan+wgan-gp+pacgan~2``, shortened with a hash if it is too long; the package comes before a name that several
     packages provide."""
     names = []

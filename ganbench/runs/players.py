@@ -14,7 +14,7 @@ import torch
 from ganbench import plugins
 from ganbench.contracts.arch import GAN, normalisation
 from ganbench.contracts.data import Batch, Dataset, DataSpec, to_signal
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.contracts.loss import Loss, LossTraits
 from ganbench.contracts.metric import NEEDS, Metric
 from ganbench.contracts.protocol import Layer, Recipe, Resolved, resolve_recipe
@@ -41,7 +41,7 @@ class Players:
     origins: dict[str, str]
 
 
-def build_players(job: Job, dataset: Dataset) -> Players:
+def build_players(job: TrainingJob, dataset: Dataset) -> Players:
     """Everything that a job names, its weights drawn from the seed's init stream, its recipe resolved.
 
     The recipe is that of the protocol, changed by arch, loss, tricks and user, in this order.
@@ -60,7 +60,7 @@ def build_players(job: Job, dataset: Dataset) -> Players:
     return Players(gan, loss, played, tuple(tricks.values()), resolved.recipe, resolved.origins)
 
 
-def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str, Trick]) -> GAN:
+def _build_gan(job: TrainingJob, dataset: Dataset, wish: str | None, tricks: Mapping[str, Trick]) -> GAN:
     source = plugins.find("arch", job.arch)
     norms = [trick.d_norm for trick in tricks.values() if trick.d_norm is not None]
     if len(set(norms)) > 1:
@@ -78,7 +78,7 @@ def _build_gan(job: Job, dataset: Dataset, wish: str | None, tricks: Mapping[str
     return gan
 
 
-def _build_arch(source: Source, job: Job, d_norm: str | None, data: DataSpec) -> GAN:
+def _build_arch(source: Source, job: TrainingJob, d_norm: str | None, data: DataSpec) -> GAN:
     asked = resolve_recipe(job.protocol.training, [Layer("--set", job.recipe_changes)]).recipe
     elsewhere = (
         "choose another --arch, or another size of the data in the protocol"
@@ -98,7 +98,7 @@ def _act(title: str, trick: Trick, build: Callable[[DataSpec], GAN], data: DataS
         return trick.players(build, data)
 
 
-def _resolve(job: Job, gan: GAN, traits: LossTraits, tricks: Mapping[str, Trick]) -> Resolved:
+def _resolve(job: TrainingJob, gan: GAN, traits: LossTraits, tricks: Mapping[str, Trick]) -> Resolved:
     training = job.protocol.training
     layers = [
         Layer(f"arch {_name(job.arch)}", gan.recipe),
@@ -163,7 +163,7 @@ def build_trick(reference: str) -> Trick:
     return trick
 
 
-def refuse_unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> None:
+def refuse_unmet(job: TrainingJob, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> None:
     """Refuse a headline that scores something that these data lack or this arch does not do.
 
     Columns of other metrics are then absent (``unmet_by``).
@@ -182,7 +182,7 @@ _OTHERWISE = {
 }
 
 
-def unmet_by(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> list[str]:
+def unmet_by(job: TrainingJob, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> list[str]:
     """A sentence for each metric, the headline's aside, that cannot score this row."""
     return [
         f"the metric '{name}' cannot score {job.entry}: {what}"
@@ -191,7 +191,9 @@ def unmet_by(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]
     ]
 
 
-def _unmet(job: Job, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> Iterator[tuple[str, str, str]]:
+def _unmet(
+    job: TrainingJob, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]
+) -> Iterator[tuple[str, str, str]]:
     """(metric, its need in a word, what the data or the arch lack)."""
     met = {"labels": gan.conditional, "back": type(gan).sample_back is not GAN.sample_back}
     lacks = {"labels": "takes no labels", "back": "does not translate both ways"}

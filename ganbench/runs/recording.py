@@ -15,9 +15,8 @@ from typing import Any
 import msgspec
 import torch
 
-from ganbench import plugins
 from ganbench.contracts.arch import count_parameters, normalisation
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import Job, TrainingJob
 from ganbench.contracts.score_name import is_called
 from ganbench.device import memory
 from ganbench.device.energy import Energy, counter_of
@@ -29,7 +28,7 @@ from ganbench.records.history import as_line
 from ganbench.records.provenance import environment
 from ganbench.records.record import FORMAT, Company, Cost, Speed
 from ganbench.runs.players import Players
-from ganbench.runs.setup import Bench, component_of
+from ganbench.runs.setup import Bench, cast_of
 from ganbench.training.flops import Account
 from ganbench.training.trainer import WARM_UP_WINDOWS, Trainer, Window
 
@@ -164,7 +163,7 @@ def protocol_fields(
     bench: Bench, job: Job, doubts: tuple[str, ...] = (), nondeterministic: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """What the protocol fixes, and where the job runs."""
-    protocol, judge = bench.protocol, bench.judge
+    protocol = bench.protocol
     return {
         "format": FORMAT,
         "protocol": protocol.name,
@@ -174,7 +173,7 @@ def protocol_fields(
         "dataset": bench.dataset.name,
         "dataset_hash": bench.dataset.fingerprint,
         "class_names": bench.dataset.class_names,
-        "extractor": judge.extractor.tag if judge.extractor is not None else "",
+        "extractor": bench.judge.tag,
         "metrics": bench.components,
         "parts": bench.parts,
         "doubts": bench.doubts + doubts,
@@ -184,13 +183,11 @@ def protocol_fields(
     }
 
 
-def player_fields(job: Job, players: Players) -> dict[str, Any]:
+def player_fields(job: TrainingJob, players: Players) -> dict[str, Any]:
     """Who plays, by which recipe, and what was built."""
     gan = players.gan
     return {
-        "arch": component_of(plugins.find("arch", job.arch)),
-        "loss": component_of(plugins.find("loss", job.loss)),
-        "tricks": tuple(component_of(plugins.find("trick", trick)) for trick in job.tricks),
+        **cast_of(job)._asdict(),
         "changes": job.changes,
         "recipe": {
             **plain(players.recipe),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +14,7 @@ from ganbench.contracts.protocol import Protocol
 from ganbench.errors import PluginError, ProtocolError, RecordError, listed
 from ganbench.evaluation.yardsticks import IN_PLACE_OF
 from ganbench.plugins.source import Source
-from ganbench.records.record import Component, Fingerprints, Record
+from ganbench.records.record import Best, Component, Fingerprints, Record, TrainingRecord, YardstickRecord
 from ganbench.runs.changes import parse_changes
 from ganbench.runs.conditions import Change
 from ganbench.runs.noise import Judged, judge
@@ -70,18 +71,23 @@ def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job
         raise RecordError(
             f"the record says '{record.status}': there is nothing to compare with", "finish the run first"
         )
-    parts = [_installed(kind, part) for kind, part in (("arch", record.arch), ("loss", record.loss)) if part]
-    tricks = [_installed("trick", part) for part in record.tricks]
+    plan = partial(make_plan, protocol=protocol, seeds=[record.seed], out=folder, device=device)
+    if isinstance(record, YardstickRecord):
+        asked = _yardstick_asked(record, protocol)
+        return next(job for job in plan([], []).yardsticks if (job.yardstick, job.seed) == (asked, record.seed))
+    arch, loss, *tricks = (_installed(kind, part) for kind, part in record.players)
     changes = parse_changes([f"{name}={value}" for name, value in record.changes.items()])
-    archs, losses = (parts[:1], parts[1:]) if parts else ([], [])
-    plan = make_plan(
-        archs, losses, protocol, tricks=tricks, seeds=[record.seed], changes=changes, out=folder, device=device
-    )
+    (job,) = plan([arch], [loss], tricks=tricks, changes=changes).runs
+    return job
+
+
+def _yardstick_asked(record: YardstickRecord, protocol: Protocol) -> str:
+    """The yardstick as the protocol names it: another may have been drawn in its place."""
     known = protocol.evaluation.yardsticks
     asked = next((name for name in known if IN_PLACE_OF.get(name) == record.yardstick), record.yardstick)
-    if record.yardstick and asked not in known:
+    if asked not in known:
         raise RecordError(f"there is no yardstick '{record.yardstick}' any more", f"known: {', '.join(known)}")
-    return next(job for job in plan.jobs if (job.yardstick, job.seed) == (asked, record.seed))
+    return asked
 
 
 def compare(
@@ -197,9 +203,13 @@ def _first_difference(then: Record, now: Record, kimg: Sequence[float]) -> str:
 def _same_scores(then: Record, now: Record) -> bool:
     """Whether all scores that both records have are equal, of every draw, at the end and at the best."""
     pairs = [(then.scores, now.scores), *zip(then.draws, now.draws, strict=False)]
-    if then.best and now.best:
-        pairs += [(then.best.scores, now.best.scores), *zip(then.best.draws, now.best.draws, strict=False)]
+    for best, again in zip(_bests(then), _bests(now), strict=False):
+        pairs += [(best.scores, again.scores), *zip(best.draws, again.draws, strict=False)]
     return all(old[name] == new[name] for old, new in pairs for name in _shared(old, new))
+
+
+def _bests(record: Record) -> list[Best]:
+    return [record.best] if isinstance(record, TrainingRecord) and record.best else []
 
 
 def _shared(then: Mapping[str, float], now: Mapping[str, float]) -> list[str]:

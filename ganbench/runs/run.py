@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import torch
 
-from ganbench.contracts.executor import Event, Job, Judging, Picture, Progress, Resumed, Status
+from ganbench.contracts.executor import Event, Judging, Picture, Progress, Resumed, Status, TrainingJob
 from ganbench.device import memory
 from ganbench.device.determinism import noting_nondeterminism, refuse_changed, torch_settings
 from ganbench.device.untouched import preserved_rng
@@ -20,7 +20,7 @@ from ganbench.errors import Diverged, GanbenchError, GanbenchWarning, PluginErro
 from ganbench.evaluation.best import BestSoFar
 from ganbench.evaluation.sampling import sample
 from ganbench.records.files import set_aside, write_atomically
-from ganbench.records.record import Fingerprints, Look, Record, Speed
+from ganbench.records.record import Fingerprints, Look, Speed, TrainingRecord
 from ganbench.records.store import write
 from ganbench.report import pictures
 from ganbench.runs import checkpoint
@@ -44,7 +44,7 @@ Emit = Callable[[Event], None]
 class Run:
     """One run in progress."""
 
-    def __init__(self, job: Job, bench: Bench, emit: Emit) -> None:
+    def __init__(self, job: TrainingJob, bench: Bench, emit: Emit) -> None:
         self.job, self.emit, self.bench = job, emit, bench
         self.protocol, self.folder, self.device = job.protocol, Path(job.folder), bench.device
         self._begin()
@@ -60,7 +60,7 @@ class Run:
         self.best = BestSoFar(self.bench.goal)
         self.recording = Recording(self.folder, self.device, alone=self.job.workers == 1)
 
-    def carry_out(self, should_stop: Callable[[], bool]) -> Record:
+    def carry_out(self, should_stop: Callable[[], bool]) -> TrainingRecord:
         """Train, look, judge. Whatever happens is written down, and a record exists from the first moment on.
 
         With ``--force`` the old record is kept until the new one is finished.
@@ -231,14 +231,14 @@ class Run:
     def _identity(self) -> dict[str, str]:
         return identity_of(self.job, self.bench)
 
-    def _write(self, record: Record) -> None:
+    def _write(self, record: TrainingRecord) -> None:
         write(record, self.job.record_file)
 
-    def record(self, status: Status, reason: str, judgement: Judgement | None = None) -> Record:
+    def record(self, status: Status, reason: str, judgement: Judgement | None = None) -> TrainingRecord:
         """The run as it stands."""
         judgement, recording = judgement or Judgement(), self.recording
         scored, checks = judgement.fields(), judgement.checks
-        return Record(
+        return TrainingRecord(
             **protocol_fields(self.bench, self.job, judgement.doubts, tuple(sorted(recording.nondeterministic))),
             **player_fields(self.job, self.players),
             **scored,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ganbench.contracts.executor import Job, Waiting
+from ganbench.contracts.executor import Job, TrainingJob, Waiting, YardstickJob
 from ganbench.errors import GanbenchWarning
 from ganbench.records.files import cannot_write
 from ganbench.records.record import Record
@@ -32,11 +32,11 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
     if job.fresh:
         move_aside(job)
     if not job.fresh and (record := still_good(job, bench)) is not None:
-        tidy([] if job.yardstick else [Path(job.folder)])
+        tidy([Path(job.folder)] if isinstance(job, TrainingJob) else [])
         return record
     if not job.fresh and (change := changed_data(job, bench)):
         warnings.warn(GanbenchWarning(f"{change}; what was finished is repeated"), stacklevel=2)
-    if job.yardstick:
+    if isinstance(job, YardstickJob):
         return judge_yardstick(job, bench)
     if not bench.checked:
         try_out(job, bench)  # the self-check takes seconds

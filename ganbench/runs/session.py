@@ -12,7 +12,7 @@ from types import FrameType
 
 import msgspec
 
-from ganbench.contracts.executor import Combination, Done, Event, Executor, Refused, Stopping
+from ganbench.contracts.executor import Combination, Done, Event, Executor, Refused, Stopping, runs_among
 from ganbench.errors import GanbenchError
 from ganbench.runs.display import Display
 from ganbench.runs.leftovers import remove, tidy
@@ -48,9 +48,9 @@ def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: b
         KeyboardInterrupt: at the second signal.
     """
     outcome = Outcome()
-    grid = len({job.combination for job in plan.jobs if not job.yardstick}) > 1
+    grid = len({job.combination for job in plan.runs}) > 1
     remove(plan.leftovers)
-    tidy(Path(job.folder) for job in plan.finished if not job.yardstick)
+    tidy(Path(job.folder) for job in runs_among(plan.finished))
     with _stopping_in_order(executor, outcome):
         refused = _tried_out(plan, executor, display, outcome, grid, tracebacks)
         for event in executor.run(plan.queue(executor.workers, refused)) if not outcome.fatal else ():
@@ -80,8 +80,8 @@ def _tried_out(
         refused[tryouts[event.key].combination] = event
         if tracebacks:
             display.say(event.traceback)
-    for job in plan.todo:
-        if not job.yardstick and job.combination in refused:
+    for job in runs_among(plan.todo):
+        if job.combination in refused:
             display.show(msgspec.structs.replace(refused[job.combination], key=job.key))
     return refused
 

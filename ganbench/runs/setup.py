@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import NamedTuple
 
 import msgspec
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 from ganbench import plugins
 from ganbench.contracts.classes import class_places
 from ganbench.contracts.data import Dataset
+from ganbench.contracts.executor import TrainingJob
 from ganbench.contracts.extractor import Extractor
 from ganbench.contracts.metric import Goal, Metric
 from ganbench.contracts.protocol import Protocol
@@ -250,6 +252,20 @@ def pick_device(name: str) -> torch.device:
     if found <= int(index or 0):
         raise GanbenchError(f"there is no device '{name}' on this machine", "use --device auto or --device cpu")
     return torch.device(kind, int(index or 0)) if kind == "cuda" else torch.device(kind)
+
+
+class Cast(NamedTuple):
+    """The components that play in a run."""
+
+    arch: Component
+    loss: Component
+    tricks: tuple[Component, ...]
+
+
+def cast_of(job: TrainingJob) -> Cast:
+    """The components that a run names."""
+    arch, loss, *tricks = (component_of(plugins.find(kind, text)) for kind, text in job.players)
+    return Cast(arch, loss, tuple(tricks))
 
 
 def component_of(source: Source, revision: int = 0) -> Component:

@@ -11,8 +11,8 @@ from ganbench import plugins
 from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import Doubt, GanbenchError, listed
-from ganbench.plugins.source import Source
-from ganbench.records.record import FORMAT, Component, Record
+from ganbench.records.record import Record
+from ganbench.runs.basis import basis_now, basis_of
 
 
 class Now:
@@ -26,12 +26,12 @@ class Now:
 
         Hashes of code in an older format do not compare. Data from a path are not looked at: the worker does that.
         """
-        said = []
-        if record.format >= FORMAT and (names := self._edited(record, job)):
-            said.append(f"the code of {listed(names)} has changed since")
-        if record.extractor and self.extractor and record.extractor != self.extractor:
+        said, then, now = [], basis_of(record), basis_now(job)._replace(extractor=self.extractor or None)
+        if edited := then.edited(now):
+            said.append(f"the code of {listed(list(map(str, edited)))} has changed since")
+        if "extractor" in then.changed(now):
             self._forget()
-            said.append(f"the extractor has changed since ({record.extractor}, now {self.extractor})")
+            said.append(f"the extractor has changed since ({then.extractor}, now {now.extractor})")
         return ", and ".join(said)
 
     @cached_property
@@ -62,25 +62,3 @@ class Now:
         from ganbench.runs.setup import forget
 
         forget()
-
-    def _edited(self, record: Record, job: Job) -> list[str]:
-        """The plugins of a job whose code is not the record's."""
-        return [
-            f"the {now.kind} {now.label}"
-            for then, now in self._plugins(record, job)
-            if then is None or then.source != now.source_hash
-        ]
-
-    @staticmethod
-    def _plugins(record: Record, job: Job) -> list[tuple[Component | None, Source]]:
-        rules = job.protocol
-        pairs = [(record.parts.get("dataset"), plugins.find_for(rules.name, "dataset", rules.dataset))]
-        for name in rules.evaluation.metrics:
-            pairs.append((record.metrics.get(name), plugins.find_for(rules.name, "metric", name)))
-        if rules.evaluation.extractor:
-            extractor = plugins.find_for(rules.name, "extractor", rules.evaluation.extractor)
-            pairs.append((record.parts.get("extractor"), extractor))
-        if not job.yardstick:
-            pairs += [(record.arch, plugins.find("arch", job.arch)), (record.loss, plugins.find("loss", job.loss))]
-            pairs += zip(record.tricks, (plugins.find("trick", trick) for trick in job.tricks), strict=True)
-        return pairs

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import torch
 from msgspec import Struct
 
-from ganbench import plugins
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.device import memory
 from ganbench.device.determinism import noting_nondeterminism, refuse_changed, torch_settings
 from ganbench.device.load import Load
@@ -25,7 +24,7 @@ from ganbench.records.provenance import environment
 from ganbench.records.record import Component, Environment
 from ganbench.records.timing import Round
 from ganbench.runs.players import build_players, refuse_unmet
-from ganbench.runs.setup import component_of, prepare
+from ganbench.runs.setup import cast_of, prepare
 from ganbench.runs.trainers import account_of, build_trainer
 from ganbench.training.trainer import Window
 
@@ -75,7 +74,7 @@ class Stopwatch:
         Diverged: a weight or a loss is not finite while it warms up.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: TrainingJob) -> None:
         self.job, self.bench = job, prepare(job.protocol, job.device)
         self.device, self.settings = self.bench.device, torch_settings()
         self.on_cpu = self.device.type == "cpu"
@@ -123,9 +122,7 @@ class Stopwatch:
         free = tuple(sorted(self.nondeterministic))
         precision = self.job.protocol.training.precision
         return Facts(
-            arch=component_of(plugins.find("arch", self.job.arch)),
-            loss=component_of(plugins.find("loss", self.job.loss)),
-            tricks=tuple(component_of(plugins.find("trick", trick)) for trick in self.job.tricks),
+            **cast_of(self.job)._asdict(),
             environment=environment(self.device, free, 1, precision, core_hash()),
             on_cpu=self.on_cpu,
             images=self.trainer.stream.batch * self.trainer.recipe.d_steps,

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.errors import GanbenchError, told_exit
 from ganbench.records.timing import TIMING_FORMAT, Round, Timing, write_timing
 from ganbench.runs.executors.spawning import BROKEN, CLOSING_SECONDS, LONGEST_MESSAGE, context, ended_within, start
@@ -49,7 +49,7 @@ class Lost(GanbenchError):
     """A row's process died while it was timed: nothing that was measured may be published."""
 
 
-def time_rows(jobs: Sequence[Job], rounds: int, say: Say, *, tolerance: float = TOLERANCE) -> Timed:
+def time_rows(jobs: Sequence[TrainingJob], rounds: int, say: Say, *, tolerance: float = TOLERANCE) -> Timed:
     """Time the rows of some jobs, one job per row.
 
     Args:
@@ -103,7 +103,7 @@ class _Session:
         """The rows that can be timed."""
         return [worker for worker in self.workers if worker.refusal is None]
 
-    def prepare(self, jobs: Sequence[Job]) -> None:
+    def prepare(self, jobs: Sequence[TrainingJob]) -> None:
         """Start a process for each row and wait until it is warm, one after another."""
         for number, job in enumerate(jobs, 1):
             worker = _Worker(job)
@@ -191,7 +191,7 @@ class _Session:
 class _Worker:
     """A row, its process, and what it has answered."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: TrainingJob) -> None:
         self.job, self.row = job, Path(job.folder).parent.name.replace("~", ":")
         self.rounds: list[Round] = []
         self.facts: Facts | None = None

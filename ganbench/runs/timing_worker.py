@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.errors import Diverged, GanbenchError, GanbenchWarning, told
 from ganbench.records.forks import end_if_forked, only_this_process
 from ganbench.records.timing import Round
@@ -35,7 +35,7 @@ class Ready(Struct, frozen=True):
     on_cpu: bool
 
 
-def serve(pipe: Connection, job: Job, threads: int) -> None:
+def serve(pipe: Connection, job: TrainingJob, threads: int) -> None:
     """A worker's life: ``Ready``, then an answer to each question, until its parent closes the pipe or is gone.
 
     At any moment it may answer with a ``Refusal``, which is the last answer.

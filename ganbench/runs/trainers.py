@@ -7,7 +7,7 @@ import dataclasses
 import msgspec
 
 from ganbench.contracts.data import Split
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.runs.players import Players, build_players
 from ganbench.runs.setup import Bench
 from ganbench.training.batches import Stream
@@ -18,7 +18,7 @@ from ganbench.training.trainer import Trainer
 
 
 def build_trainer(
-    job: Job,
+    job: TrainingJob,
     bench: Bench,
     players: Players,
     *,
@@ -59,7 +59,7 @@ def build_trainer(
     )
 
 
-def account_of(job: Job, bench: Bench, trained: Trainer) -> Account | None:
+def account_of(job: TrainingJob, bench: Bench, trained: Trainer) -> Account | None:
     """The operations per image of a job's training, and the device's peak; None if they cannot be counted.
 
     They are counted on trainers like ``trained`` at its beginning, with their own players and one D update per G

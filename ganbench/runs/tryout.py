@@ -5,13 +5,13 @@ from __future__ import annotations
 import warnings
 
 from ganbench.contracts.arch import GAN
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.errors import Doubt
 from ganbench.runs.players import build_players, refuse_unmet, unmet_by
 from ganbench.runs.setup import Bench
 
 
-def try_out(job: Job, bench: Bench) -> None:
+def try_out(job: TrainingJob, bench: Bench) -> None:
     """Build everything that a run needs and throw it away; says which metrics have no score of it.
 
     Raises:
@@ -22,7 +22,7 @@ def try_out(job: Job, bench: Bench) -> None:
     say_unmet(job, gan, bench)
 
 
-def say_unmet(job: Job, gan: GAN, bench: Bench) -> None:
+def say_unmet(job: TrainingJob, gan: GAN, bench: Bench) -> None:
     """A doubt for each metric that cannot score this row, the headline's aside."""
     for doubt in unmet_by(job, gan, bench.dataset, bench.judge.metrics):
         warnings.warn(Doubt(doubt), stacklevel=2)

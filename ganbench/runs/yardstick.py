@@ -9,12 +9,12 @@ from pathlib import Path
 import torch
 
 from ganbench.contracts.data import Split
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import YardstickJob
 from ganbench.device.untouched import preserved_rng
 from ganbench.errors import Doubt, listed
 from ganbench.evaluation.judge import Verdict, metric_of_column
 from ganbench.evaluation.yardsticks import draw
-from ganbench.records.record import Cost, Fingerprints, Record
+from ganbench.records.record import Cost, Fingerprints, YardstickRecord
 from ganbench.records.store import write
 from ganbench.report import pictures
 from ganbench.runs.judging import Judgement, digest_of
@@ -47,7 +47,7 @@ def _say_absent(verdict: Verdict, bench: Bench) -> None:
         warnings.warn(Doubt(f"the metric '{name}' has no {what} of real data: {reason}"), stacklevel=2)
 
 
-def judge_yardstick(job: Job, bench: Bench) -> Record:
+def judge_yardstick(job: YardstickJob, bench: Bench) -> YardstickRecord:
     """Score samples made without training, by the same code, and store the result as a record."""
     protocol = job.protocol
     started, began = now(), time.perf_counter()
@@ -66,7 +66,7 @@ def judge_yardstick(job: Job, bench: Bench) -> Record:
     folder = Path(job.folder)
     shown = fakes[torch.arange(min(pictures.how_many(bench.dataset.spec), len(fakes)))]
     pictures.save_samples(shown, bench.dataset.spec, folder / "samples" / "samples", real)
-    record = Record(
+    record = YardstickRecord(
         **protocol_fields(bench, job, (*judgement.doubts, *_fewer(name, real, bench))),
         status="ok",
         yardstick=name,

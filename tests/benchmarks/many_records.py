@@ -12,7 +12,7 @@ import msgspec
 from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.protocol_file import to_toml
 from ganbench.plugins.protocols import load_protocol
-from ganbench.records.record import Record
+from ganbench.records.record import TrainingRecord
 from ganbench.records.store import read, write
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "digits-16-v1" / "records"
@@ -24,12 +24,10 @@ def protocol_of(seeds: int) -> Protocol:
     return msgspec.structs.replace(load_protocol("digits-16-v1"), name=f"table-{seeds}-v1", seeds=tuple(range(seeds)))
 
 
-def many_records(entries: int, protocol: Protocol) -> Iterator[Record]:
+def many_records(entries: int, protocol: Protocol) -> Iterator[TrainingRecord]:
     """A record for every entry and seed: a published one whose scores differ between entries, seeds and draws."""
     real, rng = read(PUBLISHED / "dcgan+wgan-gp+seed0.json"), random.Random(0)
-    arch, loss = real.arch, real.loss
-    assert arch is not None
-    assert loss is not None
+    assert isinstance(real, TrainingRecord)
     for entry in range(entries):
         quality = rng.lognormvariate(0, 0.5)
         for seed in protocol.seeds:
@@ -40,8 +38,8 @@ def many_records(entries: int, protocol: Protocol) -> Iterator[Record]:
                 protocol=protocol.name,
                 digest=protocol.digest,
                 seed=seed,
-                arch=msgspec.structs.replace(arch, name=f"arch-{entry % ARCHS}"),
-                loss=msgspec.structs.replace(loss, name=f"loss-{entry // ARCHS}"),
+                arch=msgspec.structs.replace(real.arch, name=f"arch-{entry % ARCHS}"),
+                loss=msgspec.structs.replace(real.loss, name=f"loss-{entry // ARCHS}"),
                 draws=draws,
                 scores={name: fmean(draw[name] for draw in draws) for name in real.scores},
             )

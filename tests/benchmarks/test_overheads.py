@@ -22,7 +22,7 @@ from many_records import write_runs
 from versus import versus
 
 from ganbench import plugins
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.device.determinism import configured
 from ganbench.plugins.protocols import load_protocol
 from ganbench.runs.changes import parse_changes
@@ -52,7 +52,8 @@ def both_loops(protocol: str, arch: str, loss: str) -> tuple[Trainer, BareLoop]:
     """The engine and the loop by hand, on copies of the same players, with the same seeds."""
     shared = prepare(load_protocol(protocol), "cpu")
     rules, names = shared.protocol, {"arch": f"ganbench:{arch}", "loss": f"ganbench:{loss}"}
-    players = build_players(Job(protocol=rules, digest=rules.digest, seed=0, folder="", **names), shared.dataset)
+    job = TrainingJob(protocol=rules, digest=rules.digest, seed=0, folder="", **names)
+    players = build_players(job, shared.dataset)
     batch, twin = rules.training.batch, copy.deepcopy(players.gan)
     bare = BareLoop(twin, players.played, shared.dataset.train.x, players.recipe, batch, (0, 1, 2))
     stream = Stream(shared.dataset.train, batch, 0, CPU)
@@ -94,7 +95,7 @@ def test_history_pictures_and_checkpoints_beside_the_training(benchmark, protoco
     changes = parse_changes([f"budget_kimg={kimg}"])
     named = plugins.find_many("arch", [arch]), plugins.find_many("loss", [loss])
     plan = make_plan(*named, rules, changes=changes, out=tmp_path, device="cpu", seeds=[0], force=True)
-    (job,) = (job for job in plan.jobs if not job.yardstick)
+    (job,) = plan.runs
     records = []
     with configured(1):
         prepare(job.protocol, job.device)

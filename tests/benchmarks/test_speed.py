@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ganbench import plugins
-from ganbench.contracts.executor import Job
+from ganbench.contracts.executor import TrainingJob
 from ganbench.contracts.loss import LossTraits
 from ganbench.contracts.protocol import Layer, resolve_recipe
 from ganbench.evaluation.sampling import sample
@@ -35,7 +35,7 @@ def bench() -> Bench:
 
 def trainer_of(bench: Bench, name: str, updates: int = 10**9) -> Trainer:
     names = {"arch": "ganbench:dcgan", "loss": f"ganbench:{name}"}
-    job = Job(protocol=bench.protocol, digest=bench.protocol.digest, seed=0, folder="", **names)
+    job = TrainingJob(protocol=bench.protocol, digest=bench.protocol.digest, seed=0, folder="", **names)
     players = build_players(job, bench.dataset)
     stream = Stream(bench.dataset.train, bench.protocol.training.batch, 0, CPU)
     return Trainer(players.gan, players.played, stream, players.recipe, updates, 1, 2)
@@ -73,7 +73,7 @@ def test_resolving_a_recipe(benchmark) -> None:
 def test_a_table_of_five_seeds_an_entry(benchmark, entries, tmp_path) -> None:
     protocol = load_protocol("smoke-v1")
     plan = make_plan(plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"]), protocol, out=tmp_path)
-    (job,) = (job for job in plan.jobs if not job.yardstick)
+    (job,) = plan.runs
     record = execute(job, lambda _: None, lambda: False)
     seeded = msgspec.structs.replace(protocol, seeds=(0, 1, 2, 3, 4))
     records = [

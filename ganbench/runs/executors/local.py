@@ -31,6 +31,7 @@ from ganbench.contracts.executor import (
     Started,
     Status,
     Stopping,
+    TrainingJob,
     Warned,
 )
 from ganbench.errors import GanbenchWarning, RecordError, told_exit
@@ -142,11 +143,11 @@ class LocalExecutor:
         with suppress(RecordError):  # it may have died before there was a record
             record = read(job.record_file)
             when = "" if record.status in FINISHED else when
-            if begun := record.status == "interrupted" and not job.tryout:
+            if begun := record.status == "interrupted" and not (isinstance(job, TrainingJob) and job.tryout):
                 write(msgspec.structs.replace(record, status=status, reason=reason), job.record_file)
         if status == "error" and not begun:
             hint = "a plugin crashes its process: `ganbench plugins --check` says which"
-            return refusal(job, f"{job.key}: {reason}{when}", hint, broken=not job.yardstick)
+            return refusal(job, f"{job.key}: {reason}{when}", hint, broken=True)
         return Done(job.key, status, reason, lost=status == "interrupted")
 
 

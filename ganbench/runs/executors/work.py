@@ -9,7 +9,7 @@ from contextlib import chdir
 
 import msgspec
 
-from ganbench.contracts.executor import Done, Ending, Event, Fits, Job, Refused
+from ganbench.contracts.executor import Done, Ending, Event, Fits, Job, Refused, TrainingJob
 from ganbench.errors import GanbenchError, PluginError, Unsupported, told, traced
 from ganbench.records.forks import only_this_process
 
@@ -24,13 +24,12 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
         with chdir("."), only_this_process():
             return _ended(here, say, should_stop)
     except GanbenchError as error:
-        # yardsticks need only what all jobs need: if a plugin is broken there, no job can run
-        broken = isinstance(error, PluginError) and not job.yardstick
+        broken = isinstance(error, PluginError)
         message, hint = (text.replace(here.folder, job.folder) for text in (error.message, error.hint))  # as typed
         return refusal(job, message, hint, broken=broken, unsupported=isinstance(error, Unsupported))
     except BaseException as error:  # Ctrl-C reaches only the parent, so this is what a plugin raised, or a bug
         hint = "the traceback (--debug) shows the plugin that fails; if none does, please report this bug of GANBench"
-        return refusal(job, f"{job.key}: {told(error)}", hint, broken=not job.yardstick)
+        return refusal(job, f"{job.key}: {told(error)}", hint, broken=True)
 
 
 def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Ending:
@@ -38,7 +37,7 @@ def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], boo
     from ganbench.runs.setup import prepare
     from ganbench.runs.tryout import try_out
 
-    if job.tryout:
+    if isinstance(job, TrainingJob) and job.tryout:
         try_out(job, prepare(job.protocol, job.device))
         return Fits(job.key)
     record = execute(job, say, should_stop)
@@ -46,7 +45,8 @@ def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], boo
 
 
 def refusal(job: Job, message: str, hint: str, *, broken: bool = False, unsupported: bool = False) -> Refused:
-    """Why a job was not done, with the traceback if an exception is being handled."""
-    error = sys.exc_info()[1]
+    """Why a job was not done, with the traceback if an exception is being handled. Yardsticks need only what all jobs
+    need: if a plugin is ``broken`` there, no job can run."""
+    error, broken = sys.exc_info()[1], broken and isinstance(job, TrainingJob)
     traceback = "" if error is None else traced(error)
     return Refused(job.key, message, hint, broken=broken, unsupported=unsupported, traceback=traceback)
