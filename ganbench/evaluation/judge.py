@@ -163,8 +163,9 @@ class Judge:
         """``[n, d]`` of at most the first ``FEW`` samples: features, or the samples themselves without an extractor."""
         if self.extractor is None:
             return to_signal(split.x[:FEW]).flatten(1).double()
-        if (features := self._signals.get(split.x)) is not None:
-            return features
+        seen: Tensor | None = self._signals.get(split.x)
+        if seen is not None:
+            return seen
         known = self.kept.known(self.kept.fingerprint(split.x), "features")
         return known["features"][:FEW] if known is not None else extract(self.extractor, split.x[:FEW], self.device)[0]
 

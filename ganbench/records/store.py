@@ -114,8 +114,10 @@ def _check_means(record: Record, path: Path) -> None:
 
 
 def _check_provenance(record: Record, facts: Mapping[str, Any]) -> None:
-    """No score without provenance: a record that does not say where it comes from is not written. Most of it is in the
-    types of its fields, which are checked when ``facts`` are read, but not when a record is made."""
+    """Refuse a score without provenance: a record that does not say where it comes from is not written.
+
+    Most of it is in the types of its fields, which are checked when ``facts`` are read, but not when a record is made.
+    """
     trained = isinstance(record, TrainingRecord)
     refuse_unreadable(facts, type(record), "record")
     needed: dict[str, object] = {

@@ -12,8 +12,10 @@ from ganbench.records.record import STATED, Plugin, Record, TrainingRecord
 
 
 class Basis(NamedTuple):
-    """What a finished record must share with a job that need not be done again; None is unknown, and differs from
-    nothing. ``code`` holds the hash of each plugin's source."""
+    """What a finished record must share with a job that need not be done again.
+
+    None is unknown, and differs from nothing. ``code`` holds the hash of each plugin's source.
+    """
 
     digest: str
     changes: Mapping[str, str]

@@ -81,9 +81,11 @@ class PlainDisplay(Display):
         self.say(_opening(plan))
 
     def say(self, text: str) -> None:
+        """Print a line of plain text."""
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, event: Event) -> None:
+        """Show what an executor has yielded."""
         match event:
             case Started():
                 self.began[event.key] = time.monotonic()
@@ -136,6 +138,7 @@ class LiveDisplay(PlainDisplay):
         self.live.stop()
 
     def show(self, event: Event) -> None:
+        """Show what an executor has yielded, in place where it replaces what was shown before."""
         super().show(event)
         match event:
             case Started():
@@ -156,6 +159,7 @@ class LiveDisplay(PlainDisplay):
         self.live.update(self._view())
 
     def tick(self, event: Progress) -> None:
+        """Move the bar of a run."""
         facts = f"{_speed(event)}  {_losses(event)}"
         self.runs.update(self.tasks[event.key], completed=event.share, facts=facts)
 

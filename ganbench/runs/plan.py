@@ -46,6 +46,7 @@ class Plan:
 
     @property
     def jobs(self) -> list[Job]:
+        """All of them, the finished ones first."""
         return self.finished + self.todo
 
     @property
@@ -59,8 +60,10 @@ class Plan:
         return [job for job in self.jobs if isinstance(job, YardstickJob)]
 
     def tryouts(self) -> list[TrainingJob]:
-        """One for each combination of ``todo``: what cannot play is refused before any yardstick is scored. Without
-        yardsticks there are none: a run's own start is as early."""
+        """One for each combination of ``todo``, so that what cannot play is refused before any yardstick is scored.
+
+        Without yardsticks there are none, as a run's own start is as early.
+        """
         runs = runs_among(self.todo)
         if len(runs) == len(self.todo):
             return []
@@ -70,8 +73,11 @@ class Plan:
         return [msgspec.structs.replace(job, tryout=True) for job in firsts.values()]
 
     def queue(self, workers: int, refused: Collection[Combination] = ()) -> list[Job]:
-        """``todo`` without the refused combinations, and with yardsticks first: if a protocol cannot be judged, that
-        shows before any training. Several workers also start the first run at once."""
+        """``todo`` without the refused combinations, and with yardsticks first.
+
+        If a protocol cannot be judged, that shows before any training. Several workers also start the first run at
+        once.
+        """
         todo = [job for job in self.todo if isinstance(job, YardstickJob) or job.combination not in refused]
         if refused and not runs_among([*todo, *self.finished]):
             return []  # there is nothing to compare yardsticks with
@@ -94,8 +100,10 @@ def make_plan(
     force: bool = False,
     where: str = "--out",
 ) -> Plan:
-    """Every (arch, loss, seed), with all the tricks, and the yardsticks of these seeds; jobs with a valid record of the
-    same code, judged with the same extractor, are not repeated. ``where`` is the option that chose ``out``.
+    """Every (arch, loss, seed), with all the tricks, and the yardsticks of these seeds.
+
+    Jobs with a valid record of the same code, judged with the same extractor, are not repeated. ``where`` is the option
+    that chose ``out``.
 
     Raises:
         GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
@@ -229,8 +237,10 @@ def _check_names(protocol: Protocol) -> None:
 
 
 def _folder_name(job: TrainingJob, sources: Sequence[Source]) -> str:
-    """``dcgan+wgan-gp+pacgan~2``, shortened with a hash if it is too long; the package comes before a name that several
-    packages provide."""
+    """``dcgan+wgan-gp+pacgan~2``, shortened with a hash if it is too long.
+
+    The package comes before a name that several packages provide.
+    """
     names = []
     for source in sources:
         shared = sum(other.name == source.name for other in plugins.of_kind(source.kind)) > 1

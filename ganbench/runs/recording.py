@@ -201,8 +201,10 @@ def player_fields(job: TrainingJob, players: Players) -> dict[str, Any]:
 
 
 def with_account(speed: Speed, account: Account) -> Speed:
-    """``speed``, with the operations per image, the rate that they come to, and its share of the device's peak. On a
-    CPU the rate is that of the process's own time: other programs are not to count."""
+    """``speed``, with the operations per image, the rate that they come to, and its share of the device's peak.
+
+    On a CPU the rate is that of the process's own time, so that other programs do not count.
+    """
     flops, peak = account
     rate = (flops.d + flops.g) * (speed.train_cpu or speed.train)
     return msgspec.structs.replace(

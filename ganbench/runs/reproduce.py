@@ -100,7 +100,8 @@ def compare(
     data may change the result itself, so that a difference is never called noise.
 
     Args:
-        then, now: the record and its repetition.
+        then: the record.
+        now: its repetition.
         changes: what changed in between (``conditions``).
         others: finished records of the same row with other seeds (``siblings.other_seeds``).
         kimg: thousands of images at the end of each window of the repetition.

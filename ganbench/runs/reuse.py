@@ -14,15 +14,19 @@ from ganbench.runs.setup import Bench
 
 
 def still_good(job: Job, bench: Bench) -> Record | None:
-    """The record of an earlier run, if it has the same rules, code, data and judge. Code hashes of an older format do
-    not compare, so such a record stands as a result of its version."""
+    """The record of an earlier run, if it has the same rules, code, data and judge.
+
+    Code hashes of an older format do not compare, so such a record stands as a result of its version.
+    """
     record = _finished(job.record_file)
     return record if record and not basis_of(record).changed(_basis_on(bench, job)) else None
 
 
 def changed_data(job: Job, bench: Bench) -> str:
-    """What a finished record was made of and is not the same any more, in one sentence; else empty. Planning has said
-    what else has changed."""
+    """What a finished record was made of and is not the same any more, in one sentence; else empty.
+
+    Planning has said what else has changed.
+    """
     record = _finished(job.record_file)
     if record is None or record.digest != job.digest:
         return ""

@@ -53,8 +53,10 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
 
 @contextmanager
 def _alone_in(folder: Path, say_so: Callable[[], None], should_stop: Callable[[], bool]) -> Iterator[bool | None]:
-    """Hold the lock of a run's folder, so that no two processes write in it; yields whether it had to wait, or None if
-    it was stopped before it got the lock."""
+    """Hold the lock of a run's folder, so that no two processes write in it.
+
+    Yields whether it had to wait, or None if it was stopped before it got the lock.
+    """
     lock, waited = FileLock(folder / ".lock"), False
     try:
         folder.mkdir(parents=True, exist_ok=True)

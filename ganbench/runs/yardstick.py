@@ -34,7 +34,10 @@ def _fewer(name: str, real: Split, bench: Bench) -> tuple[str, ...]:
 
 
 def _say_absent(verdict: Verdict, bench: Bench) -> None:
-    """What real data have no score for, no row is likely to have. (They are not translated back.)"""
+    """Warn of what real data have no score for, since no row is likely to have one.
+
+    What real data lack because they are not translated back, or have no labels, is no such sign.
+    """
     lacking: dict[tuple[str, str], list[str]] = {}
     for column, reason in verdict.absent.items():
         lacking.setdefault((metric_of_column(bench.judge.metrics, column), reason), []).append(column)

@@ -45,8 +45,10 @@ def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], boo
 
 
 def refusal(job: Job, message: str, hint: str, *, broken: bool = False, unsupported: bool = False) -> Refused:
-    """Why a job was not done, with the traceback if an exception is being handled. Yardsticks need only what all jobs
-    need: if a plugin is ``broken`` there, no job can run."""
+    """Why a job was not done, with the traceback if an exception is being handled.
+
+    Yardsticks need only what all jobs need: if a plugin is ``broken`` there, no job can run.
+    """
     error, broken = sys.exc_info()[1], broken and isinstance(job, TrainingJob)
     traceback = "" if error is None else traced(error)
     return Refused(job.key, message, hint, broken=broken, unsupported=unsupported, traceback=traceback)
