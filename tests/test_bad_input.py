@@ -424,6 +424,25 @@ def test_debug_shows_where_an_error_of_the_command_line_comes_from(ganbench_comm
     assert "no such command 'rnu'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--debug", "rnu"),
+        ("--debug", "--nope"),
+        ("run", "--nope", "--debug"),
+        ("run", "--debug", "--arch", "dcgann", "--loss", "hinge"),
+        ("run", "--arch", "dcgan", "--loss", "", "--debug"),
+        ("--debug", "protocols", "show", "nope"),
+        ("protocols", "--debug", "show", "nope"),
+        ("protocols", "show", "nope", "--debug"),
+    ],
+)
+def test_debug_may_stand_anywhere_and_holds_for_one_command_line(ganbench_here, words) -> None:
+    with pytest.raises(GanbenchError):
+        ganbench_here(*words)
+    assert_told(ganbench_here(*(word for word in words if word != "--debug")))
+
+
 def test_without_a_command_the_help_is_shown(ganbench_here) -> None:
     done = ganbench_here()
     assert done.returncode == 2

@@ -59,6 +59,7 @@ def tab(site: Path, tmp_path: Path) -> Tab:
         ("ganbench run --arch dcgan --loss wgan-", ["wgan-gp"]),
         ("ganbench run --arch dcgan --loss wgan-gp,r1,hi", ["wgan-gp,r1,hinge"]),
         ("ganbench run --loss al", ["all"]),
+        ('ganbench --debug run --out "" --loss al', ["all"]),
         ("ganbench run --trick pac", ["pacgan"]),
         ("ganbench run --protocol ri", ["ring-v1"]),
         ("ganbench run --device cp", ["cpu"]),

@@ -6,20 +6,49 @@ import errno
 import os
 import sys
 import warnings
-from typing import Annotated, TextIO
+from dataclasses import dataclass
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperGroup
 
 from ganbench._version import __version__
+from ganbench.cli.usage import refuse_empty
 from ganbench.errors import GanbenchError, GanbenchWarning
 from ganbench.plain import PlainConsole, plain, plain_line
 
 LONGEST_SENTENCE, LONGEST_HINT = 1000, 10_000
 """Characters; a hint may list all that is installed."""
+DEBUG = "--debug"
+
+
+@dataclass
+class Invocation:
+    """What holds for all commands: the ``obj`` of their contexts. ``main`` makes it, as it needs it after they end."""
+
+    debug: bool = False
+
+
+class Commands(TyperGroup):
+    """The group of all commands.
+
+    It sees the command line first, so ``--debug`` may stand anywhere, and also shows where an error of the command line
+    itself comes from.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # typer does not export the context of its own click
+        """Take ``--debug`` out, and refuse empty values, unless a shell asks for completions."""
+        ctx.ensure_object(Invocation).debug |= DEBUG in args
+        others = [text for text in args if text != DEBUG]
+        if not ctx.resilient_parsing:
+            refuse_empty(others)
+        return super().parse_args(ctx, others)
+
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -40,9 +69,9 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error. Allowed anywhere.")] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error. Allowed anywhere.")] = False,
 ) -> None:
-    """Options before the command."""
+    """Options before the command: ``Commands`` takes ``--debug``, which stands here for the help."""
 
 
 def console(stderr: bool = False) -> Console:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import sys
 import textwrap
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from rich.text import Text
 
 from ganbench import plugins
 from ganbench.cli import completion
-from ganbench.cli.base import app, console, echo
+from ganbench.cli.base import Invocation, app, console, echo
 from ganbench.cli.numbers import real
 from ganbench.contracts.settings import names_of
 from ganbench.errors import GanbenchError, PluginError, meant, plural
@@ -41,6 +40,7 @@ def _offers(incomplete: str) -> list[completion.Offer]:
 
 @app.command("plugins")
 def list_plugins(
+    ctx: typer.Context,
     names: Annotated[
         list[str] | None,
         typer.Argument(
@@ -72,7 +72,7 @@ def list_plugins(
         return
     found = _chosen(kind, wanted)
     if check:
-        _check(found, timeout, offline=not wanted, as_json=as_json)
+        _check(found, timeout, offline=not wanted, as_json=as_json, debug=ctx.ensure_object(Invocation).debug)
     elif as_json:
         echo(json.dumps([{field: getattr(s, field) for field in FIELDS} for s in found], indent=1))
     else:
@@ -169,7 +169,7 @@ def _called(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
 # -- whether they work -------------------------------------------------------------------------------------------------
 
 
-def _check(sources: Sequence[Source], timeout: float, *, offline: bool, as_json: bool) -> None:
+def _check(sources: Sequence[Source], timeout: float, *, offline: bool, as_json: bool, debug: bool) -> None:
     """Print each result as soon as it is known, and then everything there is to fix.
 
     Raises:
@@ -185,7 +185,7 @@ def _check(sources: Sequence[Source], timeout: float, *, offline: bool, as_json:
     if as_json:
         echo(json.dumps([_plain(health) for health in looked_at], indent=1))
     else:
-        _print_findings(looked_at)
+        _print_findings(looked_at, debug)
     if not all(health.good for health in looked_at):
         raise typer.Exit(1)
 
@@ -235,14 +235,14 @@ def _liner(sources: Sequence[Source]) -> Any:
     return line
 
 
-def _print_findings(looked_at: Sequence[Health]) -> None:
+def _print_findings(looked_at: Sequence[Health], debug: bool) -> None:
     terminal = console()
     for health in looked_at:
         if health.good:
             continue
         terminal.print(f"\nthe {health.source.kind} {health.source}", style="bold", soft_wrap=True)
         if health.status == "unusable":
-            place = health.traceback if "--debug" in sys.argv else ""
+            place = health.traceback if debug else ""
             terminal.print("\n".join(filter(None, [health.message, health.hint, place])), soft_wrap=True)
         for number, finding in enumerate(health.findings, 1):
             terminal.print(f"{number}. {finding}", soft_wrap=True)

@@ -25,8 +25,8 @@ from ganbench.cli import (
     sample,
     time,
 )
-from ganbench.cli.base import app, caution, complain, echo, said_by_the_system
-from ganbench.cli.usage import UsageError, refuse_empty, told
+from ganbench.cli.base import Invocation, app, caution, complain, echo, said_by_the_system
+from ganbench.cli.usage import UsageError, told
 from ganbench.errors import GanbenchError
 
 __all__ = [
@@ -51,39 +51,38 @@ def main() -> None:
     """Entry point: an error that the user can fix is one sentence, a next step, and exit code 2."""
     if "_GANBENCH_COMPLETE" in os.environ:
         _complete()
-    arguments = [a for a in sys.argv[1:] if a != "--debug"]
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a dash that the terminal cannot show must not cost the table
     warnings.showwarning = caution
+    invocation = Invocation()
     try:
-        sys.exit(_carry_out(arguments))
+        sys.exit(_carry_out(invocation))
     except (GanbenchError, OSError) as error:
-        if len(arguments) < len(sys.argv) - 1:
+        if invocation.debug:
             raise
         with suppress(OSError):  # standard error may be what cannot be written
             complain(error if isinstance(error, GanbenchError) else said_by_the_system(error))
         sys.exit(2)
 
 
-def _carry_out(arguments: list[str]) -> int:
+def _carry_out(invocation: Invocation) -> int:
     """Carry out a command and write all of its output; returns its exit code."""
     try:
-        return _call(arguments)
+        return _call(invocation)
     finally:
         if sys.stdout is not None:  # it was not closed from the start
             _flush(sys.stdout)
 
 
-def _call(arguments: list[str]) -> int:
+def _call(invocation: Invocation) -> int:
     """Carry out a command; returns its exit code.
 
     Raises:
         GanbenchError: the user can fix it.
     """
     try:
-        refuse_empty(arguments)
-        return app(arguments, prog_name="ganbench", standalone_mode=False) or 0
+        return app(prog_name="ganbench", standalone_mode=False, obj=invocation) or 0
     except UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed, or is the message
             echo(error.format_message(), end="")

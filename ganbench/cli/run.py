@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ganbench import plugins
 from ganbench.cli import completion
-from ganbench.cli.base import app, console, echo
+from ganbench.cli.base import Invocation, app, console, echo
 from ganbench.cli.leaderboard import show_table
 from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, Archs, Device, Losses, Tricks
@@ -38,6 +38,7 @@ MOST_WORKERS = 1024
 
 @app.command()
 def run(
+    ctx: typer.Context,
     arch: Archs = None,
     loss: Losses = None,
     trick: Tricks = None,
@@ -86,7 +87,7 @@ def run(
     display = make_display(terminal, plan, quiet=quiet or as_json)
     workers = max(1, min(jobs or _workers(device), len(plan.todo)))
     with LocalExecutor(workers) as executor, display:
-        outcome = carry_out(plan, executor, display, tracebacks="--debug" in sys.argv)
+        outcome = carry_out(plan, executor, display, tracebacks=ctx.ensure_object(Invocation).debug)
     _report(plan, outcome, terminal, as_json)
     if not (quiet or as_json):
         _where_next(plan, protocol, terminal, out)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ganbench import plugins
+from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.executor import UNPACKAGED
 from ganbench.errors import GanbenchError, PluginError, closest
 from ganbench.plugins.metadata import ALLOW_LIST, allow_list, announced, canonical, of_kind
@@ -61,7 +62,7 @@ def find_for(protocol: str, kind: str, text: str) -> Source:
     Raises:
         PluginError: as ``find``.
     """
-    head = text.partition(":")[0]
+    head = ComponentRef.of(text).name
     if sum(source.name == head for source in of_kind(kind)) > 1:
         for home in {source.package for source in of_kind("protocol") if source.name == protocol}:
             if any((source.name, source.package) == (head, home) for source in of_kind(kind)):
