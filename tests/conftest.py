@@ -18,6 +18,7 @@ import torch
 import toy
 
 from ganbench.cli.main import main
+from ganbench.records.record import Record
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -72,6 +73,12 @@ def quick(tmp_path: Path) -> str:
     """Rules of one short run that is judged by FID alone, as a file in the folder that commands run in."""
     (tmp_path / "quick.toml").write_text(toy.QUICK)
     return "quick.toml"
+
+
+@pytest.fixture
+def mixed() -> list[Record]:
+    """Some records of every kind, for a table."""
+    return toy.every_kind()
 
 
 @pytest.fixture

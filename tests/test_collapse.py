@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from msgspec.structs import replace
-from test_leaderboard import make
+from toy import make
 
 from ganbench import Split
 from ganbench.contracts.evaluation import Evaluation
