@@ -91,7 +91,7 @@ def test_what_a_user_chose_or_sorted_by_is_shown_before_other_columns(mixed):
     assert "fid" not in usual
 
 
-def test_sorted_by_rank_equal_ranges_and_yardsticks_stay_in_the_order_of_the_headline(mixed):
+def test_sorted_by_rank_equal_ranges_and_yardsticks_stay_in_order_of_the_headline(mixed):
     records = seeds("a+x", 0.5) + seeds("b+x", 0.501) + yardstick("noise", 0.01) + yardstick("gaussian fit", 0.2)
     table = build(records, TOY, sort="rank")
     assert [table.title(r) for r in table.rows] == ["b+x", "a+x", "gaussian fit", "noise"]

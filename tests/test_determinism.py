@@ -58,7 +58,7 @@ def test_every_combination_has_the_same_bits_in_this_process_and_in_workers(arch
         assert there.environment.workers == 2
 
 
-def test_data_order_and_evaluation_latents_are_shared_by_all_and_change_with_the_seed() -> None:
+def test_data_order_and_evaluation_latents_are_shared_and_change_with_the_seed() -> None:
     bench = prepare(TINY, "cpu")
 
     def first_images(seed: int) -> torch.Tensor:

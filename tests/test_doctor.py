@@ -99,7 +99,7 @@ def sick(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProces
     return result
 
 
-def test_where_all_is_well_the_exit_code_is_0_and_all_that_a_bug_report_needs_is_there(well):
+def test_where_all_is_well_a_bug_report_has_what_it_needs_and_the_exit_code_is_0(well):
     assert well.returncode == 0, well.stdout + well.stderr
     lines = well.stdout.splitlines()
     titles = {line.split()[0] for line in lines if line[:1].strip()}
@@ -119,7 +119,7 @@ def test_the_report_names_neither_the_home_of_its_user_nor_a_secret(well):
     assert "GANBENCH_TOKEN=(set)" in well.stdout
 
 
-def test_broken_plugins_are_told_with_package_fault_and_next_step_and_the_exit_code_is_1(sick):
+def test_broken_plugins_are_listed_with_package_fault_and_next_step_and_exit_code_1(sick):
     assert sick.returncode == 1, sick.stdout + sick.stderr
     assert sick.stderr == ""
     said = {text.split(":")[0]: text for text in json.loads(sick.stdout)["problems"]}

@@ -153,7 +153,7 @@ def test_a_table_says_which_score_is_missing_why_and_of_how_many() -> None:
     assert "no fid in 2 records (dcgan+hinge): no samples" in table.notes
 
 
-def test_a_row_without_a_headline_in_some_seed_stands_below_the_complete_ones_and_says_so() -> None:
+def test_a_row_without_a_headline_in_some_seed_stands_below_others_and_says_so() -> None:
     records = seeds("dcgan+hinge", 0.9)
     headline = next(name for name in records[0].scores if name.startswith("coverage@"))
     lacking = without(records[4], headline, "no neighbours")
@@ -226,7 +226,7 @@ def test_the_floor_is_scored_at_the_rows_own_number_wherever_the_data_suffice(pa
 # -- a Gaussian of large samples ---------------------------------------------------------------------------------------
 
 
-def test_a_gaussian_of_large_samples_is_of_low_rank_with_exact_moments_and_says_so_in_its_name() -> None:
+def test_a_gaussian_of_large_samples_is_of_low_rank_with_exact_moments() -> None:
     rng = torch.Generator().manual_seed(0)
     features = 3 * 40 * 40
     directions = torch.randn(5, features, generator=rng, dtype=torch.float64)

@@ -232,7 +232,7 @@ def test_torch_fidelity_knows_the_extractor_once_its_adapter_is_imported():
     )
 
 
-def test_torch_fidelity_gets_the_features_of_stacked_digits_but_no_single_set_of_classes():
+def test_torch_fidelity_gets_features_of_stacked_digits_but_no_set_of_classes():
     stacked = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
     assert create_feature_extractor("digits-cnn", ["features"], cuda=False)(stacked)[0].shape == (2, 96)
     with pytest.raises(Unsupported, match="stacked"):

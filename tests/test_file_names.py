@@ -41,7 +41,7 @@ def test_a_shortened_name_is_valid_text_that_the_file_system_takes(name, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == [fitting(name)]
 
 
-def test_a_published_record_has_a_name_that_the_file_system_takes_whatever_its_settings_are(tmp_path) -> None:
+def test_a_published_record_has_a_valid_file_name_whatever_its_settings_are(tmp_path) -> None:
     record = replace(toy.make(), changes={"loss.text": "日本" * 100})
     (name,) = file_names([record])
     write_atomically(tmp_path / name, b"content")
@@ -56,7 +56,7 @@ def test_a_protocols_name_has_a_limit_that_is_said() -> None:
     assert parse(rules | {"name": "m" * 100}, "mine.toml").name == "m" * 100
 
 
-def test_a_probe_whether_a_folder_can_be_written_leaves_nothing_even_if_it_is_killed(tmp_path, monkeypatch) -> None:
+def test_a_probe_whether_a_folder_is_writable_leaves_nothing_even_if_killed(tmp_path, monkeypatch) -> None:
     def killed(path: Path, **_: object) -> None:
         raise SystemExit
 

@@ -84,7 +84,7 @@ def test_a_small_mlp_with_the_non_saturating_loss_costs_what_it_does_by_hand() -
     assert counted(mlp, non_saturating()) == (g + 2 * real_or_fake, (g + d) + d + g + (g - first_g))
 
 
-def test_dcgan_with_wgan_gp_costs_what_it_does_by_hand_the_double_backward_of_the_penalty_included() -> None:
+def test_dcgan_with_wgan_gp_costs_what_it_does_by_hand_double_backward_included() -> None:
     first_g = linear(8, 8 * 4 * 4)
     g = first_g + convolution(8, 4, 4) + convolution(4, 1, 8)
     first_d, second_d, last_d = convolution(1, 4, 8), convolution(4, 8, 4), linear(8 * 4 * 4, 1)
@@ -134,7 +134,7 @@ def test_lazy_terms_count_by_how_often_they_come() -> None:
 
 
 @pytest.mark.parametrize("rules", [{"precision": "bf16"}, {"recorder": TapeRecorder()}], ids=["bf16", "recorded"])
-def test_the_count_is_the_same_in_other_arithmetic_and_where_iterations_are_recorded(rules) -> None:
+def test_the_count_is_the_same_in_other_arithmetic_and_in_recorded_iterations(rules) -> None:
     assert counted(lazy, wgan_gp(), **rules) == counted(lazy, wgan_gp())
 
 
@@ -252,7 +252,7 @@ def test_what_a_plugin_warns_of_is_said_by_the_training_alone() -> None:
 # -- the device's peak -----------------------------------------------------------------------------------------------
 
 
-def test_the_peak_is_that_of_the_fastest_product_and_larger_ones_are_not_tried_in_vain(monkeypatch) -> None:
+def test_the_peak_is_of_the_fastest_product_and_larger_ones_are_not_tried_in_vain(monkeypatch) -> None:
     seconds = {512: 1e-3, 1024: 4e-3}
     tried = []
 

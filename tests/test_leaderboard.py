@@ -20,7 +20,7 @@ from ganbench.records.record import Column, Record
 # -- rows and ranks --------------------------------------------------------------------------------------------
 
 
-def test_complete_rows_stand_first_in_the_order_of_the_headline_then_failing_then_incomplete_ones(mixed):
+def test_complete_rows_stand_first_by_headline_then_failing_then_incomplete_ones(mixed):
     table = build(mixed, TOY)
     assert [(table.title(r), r.part, r.rank) for r in table.block("entry")] == [
         ("dcgan+wgan-gp", "ranked", (1, 1)),
@@ -96,7 +96,7 @@ def test_costs_are_medians_over_seeds(mixed):
     }
 
 
-def test_components_of_one_name_from_two_packages_are_two_rows_and_say_whose_they_are():
+def test_components_of_one_name_from_two_packages_are_two_rows_with_package_names():
     table = build(seeds("dcgan+hinge", 0.5) + seeds("other:dcgan+hinge", 0.6), TOY)
     assert names(table) == ["other:dcgan+hinge", "ganbench:dcgan+hinge"]
     assert "other:dcgan" in to_markdown(table)
@@ -123,7 +123,7 @@ def test_fewer_than_five_seeds_are_flagged():
 # -- failures, missing seeds, custom rows, yardsticks ----------------------------------------------------------
 
 
-def test_an_entry_with_failures_stands_below_every_complete_one_however_good_its_survivors(mixed):
+def test_an_entry_with_failures_stands_below_every_complete_one_however_good(mixed):
     table = build(mixed, TOY)
     failing = row(table, "dcgan+wgan")
     best = max(r.scores[table.headline].centre for r in table.block("entry") if r is not failing)
@@ -161,7 +161,7 @@ def test_below_the_line_the_median_decides_and_not_the_mean():
     assert means[0] < means[1]
 
 
-def test_seeds_that_agree_on_a_count_of_modes_share_ranks_with_those_of_one_mode_less():
+def test_seeds_that_agree_on_a_count_of_modes_share_ranks_with_one_mode_less():
     """Without the least deviation of one count, three seeds of 100 modes and three of 99 would differ for sure."""
     evaluation = msgspec.structs.replace(TOY.evaluation, headline="modes_hit")
     rules = msgspec.structs.replace(TOY, seeds=(0, 1, 2), evaluation=evaluation)

@@ -326,7 +326,7 @@ def test_inception_score_of_sure_and_balanced_samples_is_the_number_of_classes()
     assert inception_score(50 * torch.eye(7).double().repeat(4, 1)) == close(7)
 
 
-def test_inception_score_of_sure_samples_of_some_classes_is_their_number_however_sure():
+def test_inception_score_of_sure_samples_of_some_classes_is_their_number():
     assert inception_score(1e5 * torch.eye(7).double()[:3].repeat(4, 1)) == close(3)
 
 
@@ -695,7 +695,7 @@ def test_a_classifier_that_errs_sees_the_modes_there_are(mistakes, number, least
 
 
 @pytest.mark.parametrize("mistakes", [spread, clustered])
-def test_the_unseen_mistakes_of_a_classifier_are_never_credited_to_a_generator_of_one_mode(mistakes):
+def test_unseen_mistakes_of_a_classifier_are_not_credited_to_a_one_mode_generator(mistakes):
     hit = []
     for _ in range(12):
         rates = mistakes()
@@ -804,7 +804,7 @@ def test_the_leak_of_two_groups_varies_by_the_mistakes_of_either():
     assert not of_rate.diagonal().any()
 
 
-def test_a_mode_is_covered_from_the_first_count_too_large_for_any_confusion_that_could_have_been():
+def test_a_mode_is_covered_from_the_first_count_too_large_for_any_confusion():
     counts = torch.tensor([[60, 9, 0, 4], [1, 40, 2, 2], [12, 0, 80, 0], [0, 3, 0, 30]], dtype=torch.float64)
     p = torch.tensor([0.05, 0.4, 0.1, 0.45], dtype=torch.float64)
     pi = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)

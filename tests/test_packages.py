@@ -218,9 +218,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("code", "said", "hint"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_plugin_is_told_in_a_sentence_that_names_it_its_package_and_the_next_step(
-    code, said, hint, shelf, ganbench
-):
+def test_a_broken_plugin_is_reported_in_a_sentence_with_package_and_next_step(code, said, hint, shelf, ganbench):
     shelf.add("ganbench-broken", {"protocol/broken": "broken_protocol"}, {"broken_protocol": code}, version="2.0")
     refused(ganbench("protocols", "show", "broken"), said, hint)
 
@@ -269,7 +267,7 @@ def test_debug_shows_where_in_the_plugin_a_worker_failed(shelf, ganbench, quick)
     assert "Traceback" in told
 
 
-def test_in_a_grid_what_is_broken_or_crashes_is_left_out_and_told_and_the_others_run(shelf, ganbench):
+def test_what_is_broken_or_crashes_in_a_grid_is_reported_and_the_others_run(shelf, ganbench):
     crash = "import ctypes\nctypes.string_at(0)"
     shelf.add("ganbench-broken", {"loss/broken": "broken_loss"}, {"broken_loss": "import apex"}, version="2.0")
     shelf.add("ganbench-crash", {"loss/crash": "crash_loss"}, {"crash_loss": crash}, version="3.0")
@@ -435,7 +433,7 @@ def crowd(tmp_path: Path) -> Shelf:
     return shelf
 
 
-def test_of_300_other_distributions_a_listing_reads_the_entry_points_once_and_nothing_else(crowd, tmp_path):
+def test_of_300_other_distributions_a_listing_reads_the_entry_points_once(crowd, tmp_path):
     (crowd.folder / "sitecustomize.py").write_text(SPY)
     assert names(command_with(crowd.folder, tmp_path)("plugins", "--json"))
     opened = [Path(path) for path in json.loads((tmp_path / "opened.json").read_text())]

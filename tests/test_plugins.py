@@ -267,7 +267,7 @@ USES_WIDTH = """
 """
 
 
-def test_a_deprecated_argument_is_told_to_those_who_use_it_with_plugin_package_and_place(elder) -> None:
+def test_a_deprecated_argument_warns_its_users_with_plugin_package_and_place(elder) -> None:
     elder(USES_WIDTH, "uses_width")
     with pytest.warns(loading.PluginWarning) as caught:
         loading.load(plugins.find("arch", "uses_width"))
@@ -335,7 +335,7 @@ def test_a_protocol_means_its_own_packages_components_whatever_else_is_installed
     assert caught.value.hint == "choose one: ganbench:fid or rival:fid"
 
 
-def test_what_is_handed_over_from_python_is_found_by_its_reference_and_listed_nowhere(monkeypatch) -> None:
+def test_what_python_hands_over_is_found_by_its_reference_and_listed_nowhere(monkeypatch) -> None:
     monkeypatch.setattr(names, "_handed", {})
     mine = plugins.Source("loss", "hinge", UNPACKAGED, "0", "somewhere")
     with pytest.raises(PluginError, match="the loss 'hinge' is in no package"):

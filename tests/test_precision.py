@@ -105,7 +105,7 @@ def test_the_same_run_gives_the_same_bits_recorded_or_not(precision, layout) -> 
     assert trainer.mode == "graph"
 
 
-def test_channels_last_reaches_weights_batches_and_the_average_and_computes_the_same() -> None:
+def test_channels_last_reaches_weights_batches_and_average_with_the_same_results() -> None:
     """Under SGD: Adam makes a whole step of a gradient that is nothing but rounding."""
     plain, turned = (
         trainer_of(loss_of("wgan-gp"), layout=layout, optimizer="sgd", lr=0.1) for layout in MEMORY_FORMATS

@@ -255,7 +255,7 @@ def test_a_new_version_of_the_same_source_is_no_change_but_a_new_revision_is(don
     assert change.sentence.endswith("then, revision 9 now")
 
 
-def test_sources_hashed_in_another_way_cannot_be_ruled_out_and_are_not_called_changed(done) -> None:
+def test_sources_hashed_another_way_are_neither_ruled_out_nor_called_changed(done) -> None:
     record, _ = done
     core = replace(record.environment, core="0" * 12)
     old = replace(record, format=2, loss=replace(record.loss, source="0" * 12), environment=core)

@@ -295,7 +295,7 @@ def test_the_orthogonal_term_is_nothing_for_orthogonal_filters_of_any_length() -
     assert overlap(w).abs() < 1e-12
 
 
-def test_the_orthogonal_term_is_computed_in_float32_whatever_the_networks_compute_in() -> None:
+def test_the_orthogonal_term_is_in_float32_whatever_the_networks_compute_in() -> None:
     w = torch.randn(30, 40)
     with torch.autocast("cpu", torch.bfloat16):
         within = overlap(w)

@@ -328,7 +328,7 @@ def test_an_arch_that_breaks_its_contract_is_declined_before_training(
         plugins.installed.cache_clear()
 
 
-def test_several_workers_begin_with_the_first_run_and_the_yardsticks_and_one_with_the_yardsticks(tmp_path) -> None:
+def test_several_workers_begin_with_a_run_and_one_worker_with_the_yardsticks(tmp_path) -> None:
     plan = plan_of(tmp_path)
     count = len(plan.protocol.evaluation.yardsticks)
     assert [bool(job.yardstick) for job in plan.queue(1)] == [True] * count + [False]

@@ -50,7 +50,7 @@ def revised(records: list[Record], **revisions: int) -> list[Record]:
     return [replace(record, metrics=parts, columns=columns) for record in records]
 
 
-def test_of_records_judged_by_another_revision_of_a_metric_only_its_columns_are_left_out():
+def test_of_records_judged_by_another_revision_only_that_metrics_columns_go():
     table = build(revised(seeds("b+x", 0.6), m=2), TOY, published=revised(seeds("a+x", 0.5) + seeds("c+x", 0.4)))
     mine = row(table, "b+x")
     assert (mine.rank, mine.here) == ((1, 1), True)
@@ -66,7 +66,7 @@ def test_records_whose_headline_is_of_another_revision_are_left_out_with_the_rea
     assert table.left_out == (sentence,)
 
 
-def test_records_that_do_not_say_whose_their_columns_are_do_not_share_a_table_with_another_revision():
+def test_records_that_do_not_say_whose_their_columns_are_join_no_other_revision():
     old = [replace(record, columns=COLUMNS) for record in revised(seeds("b+x", 0.6), m=2)]
     table = build(old, TOY, published=revised(seeds("a+x", 0.5) + seeds("c+x", 0.4)))
     assert names(table) == ["a+x", "c+x"]
@@ -109,7 +109,7 @@ def test_no_records_make_an_empty_table_or_without_protocol_an_error():
 # -- made here beside published --------------------------------------------------------------------------------
 
 
-def test_a_complete_row_made_here_takes_the_place_of_the_published_one_and_is_marked(mixed):
+def test_a_complete_row_made_here_replaces_the_published_one_and_is_marked(mixed):
     table = build(seeds("mlp+hinge", 0.45), TOY, published=mixed)
     rows = [r for r in table.rows if table.title(r) == "mlp+hinge"]
     assert [(r.here, r.rank, r.scores[table.headline].centre) for r in rows] == [
@@ -168,7 +168,7 @@ def edited(entry: str, level: float, source: str = "a2", n: int = 5, **changed) 
     return seeds(entry, level, n, arch=arch, **changed)
 
 
-def test_other_source_under_the_published_version_marks_a_row_edited_and_takes_its_rank(mixed):
+def test_other_source_under_the_published_version_marks_a_row_edited_without_rank(mixed):
     table = build(edited("dcgan+hinge", 0.99), TOY, published=mixed)
     assert [(table.title(r), r.here, r.rank) for r in table.block("edited")] == [("dcgan+hinge", True, None)]
     assert {table.title(r): r.rank for r in table.block("entry")} == {
@@ -210,7 +210,7 @@ def test_without_published_records_the_installed_plugin_is_the_reference():
     assert set(asked) == {("arch", "a", "0.1.0"), ("loss", "x", "0.1.0"), ("loss", "y", "0.1.0")}
 
 
-def test_without_either_the_most_common_source_is_the_reference_and_of_as_many_the_earliest():
+def test_without_either_the_most_common_source_counts_and_of_equals_the_earliest():
     table = build(seeds("a+x", 0.5) + edited("a+y", 0.5, n=4), TOY)
     assert [table.title(r) for r in table.block("edited")] == ["a+y"]
     assert "that of most runs a1" in " ".join(table.notes)

@@ -116,7 +116,7 @@ RUN, NOISE = "mlp+lsgan, seed 0", "noise, seed 0"
 
 
 @pytest.mark.parametrize("named", ["path", "environment"])
-def test_a_finished_run_is_repeated_when_the_weights_it_was_judged_with_have_changed(
+def test_a_finished_run_is_repeated_when_its_judges_weights_have_changed(
     named, weighted, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("GANBENCH_WEIGHTED", str(weighted))
@@ -200,9 +200,7 @@ def started(tmp_path: Path, rules: Protocol = RULES) -> Job:
 
 
 @pytest.mark.parametrize("correction", [{"samples": 50}, {"extractor": "digits-cnn"}])
-def test_what_a_start_under_other_rules_left_is_replaced_if_nothing_is_trained_in_it_and_that_is_said(
-    correction, tmp_path
-) -> None:
+def test_an_untrained_start_under_other_rules_is_replaced_and_that_is_said(correction, tmp_path) -> None:
     job = started(tmp_path)
     elsewhere = tmp_path / "runs/mine-v1/noise/seed2"
     Path(tmp_path / "runs/mine-v1/noise/seed0").rename(elsewhere)  # of a seed that is not asked for now
@@ -225,9 +223,7 @@ def test_a_corrected_resolution_is_no_reason_to_refuse_yardsticks_alone(tmp_path
 
 
 @pytest.mark.parametrize("kept", ["finished", "resumable", "in progress"])
-def test_a_trained_or_resumable_run_under_other_rules_is_still_refused_even_if_it_is_not_asked_for(
-    kept, tmp_path
-) -> None:
+def test_trained_or_resumable_runs_under_other_rules_are_refused_even_if_unasked(kept, tmp_path) -> None:
     job = planned(tmp_path).jobs[-1]
     if kept == "finished":
         carried_out(planned(tmp_path))
@@ -253,7 +249,7 @@ def test_what_cannot_play_is_refused_before_any_yardstick_is_scored(tmp_path) ->
     assert list(tmp_path.glob("runs/**/record.json")) == []
 
 
-def test_of_several_combinations_those_that_cannot_play_are_left_out_once_and_the_others_are_not(tmp_path) -> None:
+def test_combinations_that_cannot_play_are_left_out_once_and_the_others_run(tmp_path) -> None:
     points = replace(RULES, dataset="ring", resolution=None)
     archs, losses = plugins.find_many("arch", ["dcgan,mlp"]), plugins.find_many("loss", ["lsgan"])
     plan = make_plan(archs, losses, points, seeds=[0, 1], out=tmp_path / "runs", device="cpu")
@@ -274,7 +270,7 @@ def test_yardsticks_are_not_scored_if_no_combination_can_play(tmp_path) -> None:
     assert (outcome.fatal, len(outcome.declined), heard.ended) == (None, 1, [])
 
 
-def test_a_metric_that_cannot_score_a_row_is_named_with_it_before_anything_is_scored_or_trained(tmp_path) -> None:
+def test_a_metric_that_cannot_score_a_row_is_named_with_it_before_any_work(tmp_path) -> None:
     rules = judged_with(metrics=("fid", "intra-fid"))
     with warnings.catch_warnings():
         warnings.simplefilter("error", Doubt)
@@ -322,7 +318,7 @@ def test_a_metric_that_fails_is_named_with_the_row_it_fails_on(
     assert outcome.fatal.message == f"{row} cannot be scored: the metric 'failing' failed: KeyError: 'lost'"
 
 
-def test_a_worker_that_tryouts_leave_idle_starts_meanwhile_and_none_starts_for_nothing(monkeypatch, tmp_path) -> None:
+def test_workers_that_tryouts_leave_idle_start_meanwhile_and_none_for_nothing(monkeypatch, tmp_path) -> None:
     begun, given = [], []
     with LocalExecutor(2) as executor:
         monkeypatch.setattr(executor, "_start", begun.append)
@@ -335,7 +331,7 @@ def test_a_worker_that_tryouts_leave_idle_starts_meanwhile_and_none_starts_for_n
 # -- yardsticks of the seeds that are shown ----------------------------------------------------------------------------
 
 
-def test_one_seed_draws_the_yardsticks_of_that_seed_and_a_later_run_of_the_others_draws_the_rest(tmp_path) -> None:
+def test_one_seed_draws_its_yardsticks_and_a_later_run_of_the_others_the_rest(tmp_path) -> None:
     plan = planned(tmp_path, seeds=(1,))
     assert keys(plan.jobs) == ["noise, seed 1", "mlp+lsgan, seed 1"]
     carried_out(plan)

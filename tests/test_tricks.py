@@ -76,7 +76,7 @@ def images(n: int = 6, channels: int = 1) -> torch.Tensor:
 # -- one by one ------------------------------------------------------------------------------------------------------
 
 
-def test_label_smoothing_is_the_cross_entropy_with_target_nine_tenths_for_real_samples_only():
+def test_label_smoothing_is_cross_entropy_with_target_nine_tenths_for_reals_only():
     D = linear_d(torch.randn(2).double())
     real, fake = torch.randn(5, 2).double(), torch.randn(5, 2).double()
     smoothed = label_smoothing.ganbench_trick("").loss(non_saturating.ganbench_loss())
@@ -162,7 +162,7 @@ def test_ema_sets_the_decay():
     assert ema.ganbench_trick("0.9").recipe(Recipe()) == {"ema": 0.9}
 
 
-def test_instance_noise_has_its_standard_deviation_at_the_beginning_and_none_at_the_end():
+def test_instance_noise_begins_with_its_standard_deviation_and_ends_with_none():
     trick, seen = instance_noise.ganbench_trick("0.5"), []
 
     def D(x):
@@ -195,7 +195,7 @@ def test_packs_of_points_work_and_packs_that_do_not_fill_a_batch_are_declined():
         trick.packed(torch.randn(7, 2))
 
 
-def test_a_critic_that_is_told_the_class_of_each_sample_is_not_given_packs_of_several():
+def test_a_critic_that_knows_the_class_of_each_sample_gets_no_packs_of_several():
     with pytest.raises(Unsupported, match="packs samples of different classes"):
         pacgan.ganbench_trick("2").players(partial(build, arch=cgan), replace(SPEC, classes=10))
 
@@ -303,7 +303,7 @@ def test_minibatch_discrimination_sums_closeness_to_the_others():
 
 @pytest.mark.parametrize("trick", [minibatch_stddev, minibatch_discrimination])
 @pytest.mark.parametrize("d_norm", ["none", "spectral"])
-def test_layers_over_the_minibatch_make_d_see_a_collapse_that_it_could_not_see_before(trick, d_norm):
+def test_layers_over_the_minibatch_make_d_see_a_collapse_that_it_could_not_see(trick, d_norm):
     torch.manual_seed(0)
     gan = trick.ganbench_trick("").players(partial(build, d_norm=d_norm), SPEC).double().eval()
     x = images(8).double()
@@ -344,7 +344,7 @@ def unrolled_loss(trainer: Trainer, trick: Trick, batch) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
-def test_unrolling_gives_the_loss_against_d_as_it_would_really_be_and_does_not_move_d(optimizer):
+def test_unrolling_gives_the_loss_against_d_as_it_would_be_and_does_not_move_d(optimizer):
     trainer, trick = duel(optimizer, steps=3)
     batch = trainer._batch()
     before = trainer.fingerprint()
@@ -380,7 +380,7 @@ def test_the_gradient_of_an_unrolled_loss_runs_through_the_optimiser_of_d(optimi
     assert not torch.allclose(ours, short, rtol=1e-2)
 
 
-def test_unrolling_works_from_the_very_first_step_when_the_optimiser_has_no_state_yet():
+def test_unrolling_works_from_the_first_step_when_the_optimiser_has_no_state_yet():
     trainer, trick = duel("adam", steps=0)
     assert unrolled_loss(trainer, trick, trainer._batch()).isfinite()
 
@@ -408,7 +408,7 @@ def trainer_with(*tricks: Trick, updates: int = 4) -> Trainer:
     return Trainer(build(), wgan_gp.ganbench_loss(), stream, Recipe(d_steps=2), updates, 1, 2, tricks)
 
 
-def test_a_trick_is_asked_in_both_players_turns_with_the_share_of_the_budget_that_is_spent():
+def test_a_trick_is_asked_in_both_players_turns_with_the_share_of_the_budget_spent():
     recorder = Recorder()
     trainer_with(recorder).advance(4)
     assert recorder.calls[:6] == [
@@ -508,7 +508,7 @@ def test_a_trick_changes_the_bits_and_a_repetition_has_them_again(tmp_path):
     assert again.bits == record.bits
 
 
-def test_tricks_stand_in_entry_folder_and_record_in_one_order_however_they_were_given(tmp_path):
+def test_tricks_stand_in_entry_folder_and_record_in_one_order(tmp_path):
     job, other = job_with(tmp_path, "pacgan:4", "ema:0.9"), job_with(tmp_path, "ema:0.9", "pacgan:4")
     assert job == other
     assert job.entry == "dcgan+non-saturating+ema:0.9+pacgan:4"
