@@ -11,6 +11,7 @@ import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -34,14 +35,28 @@ if worker and hasattr(os, "sched_setaffinity"):  # a core each, so that commands
 Command = Callable[..., subprocess.CompletedProcess]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread_and_one_seed():
-    """Whatever ran before, in whatever order."""
+@contextmanager
+def threads(number: int) -> Iterator[None]:
+    """Torch has ``number`` threads."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
+    torch.set_num_threads(number)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Also where a fixture computes something for a whole module."""
+    with threads(1):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_one_seed() -> Iterator[None]:
+    """Whatever ran before, in whatever order."""
+    with threads(1):
+        torch.manual_seed(0)
+        yield
 
 
 @pytest.fixture

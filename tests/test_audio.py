@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import wave
-from collections.abc import Iterator
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -42,14 +41,6 @@ from ganbench_baselines.protocol import drums_16k_v1, drums_v1
 CPU = torch.device("cpu")
 KICK, SNARE, CLOSED, OPEN, TOM, CLAP = range(6)
 LOSSES = ("minimax", "non_saturating", "lsgan", "wgan", "wgan_gp", "hinge", "dragan", "r1", "rpgan_r1_r2")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")

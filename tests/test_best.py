@@ -71,7 +71,6 @@ def run_once(folder: Path, checks: int, budget: str = "3.2") -> tuple[Record, li
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory) -> tuple[Record, list[dict]]:
-    torch.set_num_threads(1)
     return run_once(tmp_path_factory.mktemp("watched"), checks=5)
 
 

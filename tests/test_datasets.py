@@ -22,14 +22,6 @@ POINTS: dict[str, Callable[..., Dataset]] = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def stacked() -> Dataset:
     return stacked_digits.ganbench_dataset(resolution=None)

@@ -44,7 +44,6 @@ def job_in(out: Path) -> Job:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """The folder of a finished run."""
-    torch.set_num_threads(1)
     job = job_in(tmp_path_factory.mktemp("finished"))
     execute(job, lambda event: None, lambda: False)
     return Path(job.folder)

@@ -105,7 +105,6 @@ def _no_checkpoint_because_time_has_passed(monkeypatch) -> None:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> tuple[Record, list[dict]]:
-    torch.set_num_threads(1)
     job = job_in(tmp_path_factory.mktemp("undisturbed"))
     return carry_out(job), history(Path(job.folder))
 

@@ -33,15 +33,6 @@ every_penalty = pytest.mark.parametrize("name", PENALISED)
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread_and_seed():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
-
-
 def module(name: str) -> Any:
     return importlib.import_module(f"ganbench_baselines.loss.{name}")
 

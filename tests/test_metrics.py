@@ -28,15 +28,6 @@ ACCURACY, PER_CLASS, TRIPLES = 0.9925, 180, 26_000
 every_metric = pytest.mark.parametrize("name", NAMES)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread_and_seed():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
-
-
 class Columns(Extractor):
     """Samples that are their own features, with their logits in the columns behind: ``x[B, d + prod(logits)]``."""
 

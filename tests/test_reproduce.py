@@ -10,7 +10,6 @@ from statistics import fmean
 
 import msgspec
 import pytest
-import torch
 import toy
 from msgspec.structs import replace
 
@@ -32,7 +31,6 @@ OLD = Path(__file__).parent / "data" / "record-format-2.json"
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
     """A folder with a run of mlp+hinge and a yardstick, under smoke-v1."""
-    torch.set_num_threads(1)  # as commands have it
     out = tmp_path_factory.mktemp("runs")
     archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
     for job in make_plan(archs, losses, load_protocol("smoke-v1"), out=out, device="cpu").jobs:

@@ -36,14 +36,6 @@ PHOTOS = DataSpec((3, 256, 256), source=(3, 256, 256))
 LOSSES = ("minimax", "non_saturating", "lsgan", "wgan", "wgan_gp", "hinge", "dragan", "r1", "rpgan_r1_r2")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def data():
     return digits_edges.ganbench_dataset(resolution=None)
