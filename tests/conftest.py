@@ -7,17 +7,19 @@ import signal
 import subprocess
 import sys
 import tempfile
-import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import toy
+from installing import add_package, surroundings
 
+from ganbench import plugins
 from ganbench.cli.main import main
 from ganbench.records.record import Record
 
@@ -69,18 +71,23 @@ def site(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def install(site: Path) -> Callable[..., None]:
-    """Install a one-module plugin package the way pip does: its module and its dist-info."""
+    """Install a one-module plugin package; arguments as ``add_package`` has them."""
+    return partial(add_package, site)
 
-    def add(package: str, kind: str, name: str, code: str, version: str = "1.0", module: str = "") -> None:
-        module = module or f"{package.replace('-', '_')}_{name.replace('-', '_')}"
-        (site / f"{module}.py").write_text(textwrap.dedent(code))
-        info = site / f"{package.replace('-', '_')}-{version}.dist-info"
-        info.mkdir(exist_ok=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
-        with (info / "entry_points.txt").open("a") as file:
-            file.write(f"[ganbench.{kind}]\n{name} = {module}\n")
 
-    return add
+@pytest.fixture
+def install_here(install: Callable[..., None], site: Path) -> Iterator[Callable[..., None]]:
+    """Like ``install``, for this process and its workers, which do not know the package any more afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", surroundings(site)["PYTHONPATH"])
+
+        def add(*arguments: str, **named: str) -> None:
+            install(*arguments, **named)
+            patch.syspath_prepend(site)
+            plugins.installed.cache_clear()
+
+        yield add
+    plugins.installed.cache_clear()
 
 
 @pytest.fixture
@@ -124,13 +131,12 @@ def ganbench_command(site: Path, tmp_path: Path) -> Command:
     """Run ``python -m ganbench ...`` in an empty folder and return what it printed."""
 
     def call(*arguments: str, env: dict[str, str] | None = None, timeout: float = 600) -> subprocess.CompletedProcess:
-        path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
-        surroundings = {**os.environ, "PYTHONPATH": path, "COLUMNS": "160", "NO_COLOR": "1", **(env or {})}
-        surroundings.pop("GANBENCH_PLUGINS", None) if not env or "GANBENCH_PLUGINS" not in env else None
+        known = surroundings(site, COLUMNS="160", NO_COLOR="1")
+        known.pop("GANBENCH_PLUGINS", None)
         return subprocess.run(
             [sys.executable, "-m", "ganbench", *map(str, arguments)],
             cwd=tmp_path,
-            env=surroundings,
+            env={**known, **(env or {})},
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -172,11 +178,10 @@ class Patience:
 
     def start(self, *command: str) -> subprocess.Popen[str]:
         """Start Python with ``command`` in ``folder``, in a process group of its own. A pipe holds what it prints."""
-        path = os.pathsep.join(filter(None, [str(self.site), os.environ.get("PYTHONPATH", "")]))
         process = subprocess.Popen(
             [sys.executable, *command],
             cwd=self.folder,
-            env={**os.environ, "PYTHONPATH": path, "NO_COLOR": "1", "COLUMNS": "160"},
+            env=surroundings(self.site, NO_COLOR="1", COLUMNS="160"),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

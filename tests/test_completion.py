@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from installing import surroundings
 from toy import make
 
 from ganbench import plugins
@@ -27,12 +28,11 @@ def tab(site: Path, tmp_path: Path) -> Tab:
     """The words offered to complete a line, as the function that ``--show-completion`` prints asks for them."""
 
     def press(line: str, **variables: str) -> list[str]:
-        path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
         asked = {"_GANBENCH_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
         result = subprocess.run(
             [COMMAND],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": path, **asked, **variables},
+            env=surroundings(site, **asked, **variables),
             capture_output=True,
             text=True,
             check=False,

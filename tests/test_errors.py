@@ -111,21 +111,17 @@ NUMBERS = itertools.count()
 
 
 @pytest.fixture
-def raising(install, site, monkeypatch):
+def raising(install_here):
     """Install a loss that raises ``error``, and hand out a job with it."""
 
     def job_of(error: str, folder: Path, code: str = RAISING):
         module = f"raising_{next(NUMBERS)}"  # a module is imported once
-        install("third-party", "loss", "raising", code.replace("ERROR", error), module=module)
-        monkeypatch.syspath_prepend(site)
-        plugins.installed.cache_clear()
+        install_here("third-party", "loss", "raising", code.replace("ERROR", error), module=module)
         archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["raising"])
         plan = make_plan(archs, losses, parse(tomllib.loads(toy.QUICK), "quick"), out=folder, device="cpu")
         return plan.jobs[0]
 
-    yield job_of
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    return job_of
 
 
 @pytest.mark.parametrize(

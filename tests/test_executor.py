@@ -62,16 +62,11 @@ GARBAGE = (
 
 
 @pytest.fixture
-def misbehaving(install, site, monkeypatch):
+def misbehaving(install_here):
     def add(act: str) -> None:
-        install("third-party", "loss", "bad", MISBEHAVING.replace("ACT", act), module="bad_loss")
-        monkeypatch.syspath_prepend(site)
-        monkeypatch.setenv("PYTHONPATH", str(site))
-        plugins.installed.cache_clear()
+        install_here("third-party", "loss", "bad", MISBEHAVING.replace("ACT", act), module="bad_loss")
 
-    yield add
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    return add
 
 
 def carry_out(tmp_path: Path, timeout: float = 0.0, losses: Sequence[str] = ("bad", "hinge")):

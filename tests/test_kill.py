@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from installing import surroundings
 from marks import slow_but
 from msgspec.structs import replace
 
@@ -256,11 +257,10 @@ def test_a_grid_killed_again_and_again_ends_with_the_bits_of_an_undisturbed_one(
 
 def _kill_once(arguments: list[str], folder: Path, site: Path, held: Path, whom: str, rng: random.Random) -> None:
     """Start the grid, wait until its runs have come a little further, and kill it or a worker of it."""
-    path = os.pathsep.join(filter(None, [str(site), os.environ.get("PYTHONPATH", "")]))
     process = subprocess.Popen(
         [sys.executable, "-m", "ganbench", *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, "HELD": str(held)},
+        env=surroundings(site, HELD=str(held)),
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

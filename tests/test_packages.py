@@ -7,7 +7,6 @@ from metadata to a built object is the same for every kind. What a worker proces
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from installing import surroundings
 from toy import LOSS
 
 Command = Callable[..., subprocess.CompletedProcess]
@@ -88,11 +88,10 @@ def ganbench(tmp_path: Path) -> Command:
     return command_with(tmp_path / "shelf", tmp_path)
 
 
-def surroundings(shelf: Path) -> dict[str, str]:
+def plain_surroundings(shelf: Path) -> dict[str, str]:
     """The environment, with a shelf on the path and nothing set that changes what GANBench does."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith("GANBENCH_")}
-    path = os.pathsep.join(filter(None, [str(shelf), os.environ.get("PYTHONPATH", "")]))
-    return {**known, "PYTHONPATH": path, "COLUMNS": "200", "NO_COLOR": "1"}
+    known = surroundings(shelf, COLUMNS="200", NO_COLOR="1")
+    return {name: value for name, value in known.items() if not name.startswith("GANBENCH_")}
 
 
 def command_with(shelf: Path, home: Path) -> Command:
@@ -102,7 +101,7 @@ def command_with(shelf: Path, home: Path) -> Command:
         return subprocess.run(
             [COMMAND, *map(str, arguments)],
             cwd=home,
-            env={**surroundings(shelf), **variables},
+            env={**plain_surroundings(shelf), **variables},
             capture_output=True,
             text=True,
             timeout=600,
@@ -358,7 +357,7 @@ def test_one_module_under_two_names_is_two_components(shelf, ganbench):
         "from ganbench.plugins.protocols import load_protocol\n"
         "assert [load_protocol(name).name for name in ('one', 'two')] == ['one', 'two']"
     )
-    subprocess.run([sys.executable, "-c", script], env=surroundings(shelf.folder), check=True)
+    subprocess.run([sys.executable, "-c", script], env=plain_surroundings(shelf.folder), check=True)
     assert {("ganbench-good", "one"), ("ganbench-good", "two")} < names(ganbench("plugins", "--json"))
 
 
@@ -559,7 +558,7 @@ def test_a_deprecated_hook_is_told_once_in_one_line_and_works(shelf, tmp_path):
     script.write_text(textwrap.dedent(DEPRECATED))
     result = subprocess.run(
         [sys.executable, script, "protocols", "show", "good-v1"],
-        env=surroundings(shelf.folder),
+        env=plain_surroundings(shelf.folder),
         capture_output=True,
         text=True,
         check=True,
@@ -584,7 +583,7 @@ def test_what_a_workers_plugin_does_that_is_deprecated_is_told_once_by_the_comma
     result = subprocess.run(
         [sys.executable, "-m", "ganbench", "run", *options],
         cwd=tmp_path,
-        env=surroundings(shelf.folder),
+        env=plain_surroundings(shelf.folder),
         capture_output=True,
         text=True,
         check=True,

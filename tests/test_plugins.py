@@ -159,19 +159,13 @@ def test_an_allow_list_hides_every_other_package(ganbench_command, install) -> N
         ("from ganbench import hookimpl\n@hookimpl\ndef ganbench_loss(): return 1 / 0", "ZeroDivisionError"),
     ],
 )
-def test_a_broken_plugin_is_named_with_its_package_and_its_fault(code, said, install, site, monkeypatch) -> None:
-    install("ganbench-broken", "loss", "broken", code, version="2.0", module=f"broken_{abs(hash(code))}")
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
-    try:
-        with pytest.raises(PluginError) as caught:
-            plugins.build(plugins.find("loss", "broken"))
-        assert "broken (ganbench-broken 2.0)" in caught.value.message
-        assert said in caught.value.message
-        assert plugins.build(plugins.find("loss", "hinge")) is not None, "the next plugin must not suffer"
-    finally:
-        monkeypatch.undo()
-        plugins.installed.cache_clear()
+def test_a_broken_plugin_is_named_with_its_package_and_its_fault(code, said, install_here) -> None:
+    install_here("ganbench-broken", "loss", "broken", code, version="2.0", module=f"broken_{abs(hash(code))}")
+    with pytest.raises(PluginError) as caught:
+        plugins.build(plugins.find("loss", "broken"))
+    assert "broken (ganbench-broken 2.0)" in caught.value.message
+    assert said in caught.value.message
+    assert plugins.build(plugins.find("loss", "hinge")) is not None, "the next plugin must not suffer"
 
 
 def test_a_broken_plugin_is_listed_without_being_imported(ganbench_command, install) -> None:
@@ -241,7 +235,7 @@ def test_names_that_plugins_import_stay() -> None:
 
 
 @pytest.fixture
-def elder(install, site, monkeypatch):
+def elder(install_here, monkeypatch):
     """A plugin written long ago, loaded by a newer GANBench: two arguments and a hook are deprecated."""
     hookspec = pluggy.HookspecMarker("ganbench")
     later = types.ModuleType("later")
@@ -252,11 +246,7 @@ def elder(install, site, monkeypatch):
 
     later.ganbench_arch = ganbench_arch
     monkeypatch.setattr(loading, "hookspecs", later)
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
-    yield lambda code, module: install("ganbench-elder", "arch", module, code, module=module)
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    yield lambda code, module: install_here("ganbench-elder", "arch", module, code, module=module)
     loading.load.cache_clear()
 
 
@@ -290,16 +280,10 @@ def test_who_does_not_use_a_deprecated_argument_hears_nothing(elder) -> None:
     loading.load(plugins.find("arch", "uses_no_width"))
 
 
-def test_an_argument_with_a_default_may_be_one_that_older_versions_do_not_give(install, site, monkeypatch) -> None:
+def test_an_argument_with_a_default_may_be_one_that_older_versions_do_not_give(install_here) -> None:
     code = "from ganbench import hookimpl\n@hookimpl\ndef ganbench_loss(tomorrow=None): return None"
-    install("ganbench-both", "loss", "both-ways", code)
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
-    try:
-        loading.load(plugins.find("loss", "both-ways"))
-    finally:
-        monkeypatch.undo()
-        plugins.installed.cache_clear()
+    install_here("ganbench-both", "loss", "both-ways", code)
+    loading.load(plugins.find("loss", "both-ways"))
 
 
 # -- names ---------------------------------------------------------------------------------------------------
@@ -312,15 +296,10 @@ def test_a_reference_always_leads_back_to_its_source(kind: str) -> None:
 
 
 @pytest.fixture
-def rivals(install, site, monkeypatch):
+def rivals(install_here) -> None:
     """A package that also provides a metric called ``fid``, and a protocol."""
-    install("rival", "metric", "fid", "", module="rival_fid")
-    install("rival", "protocol", "rival-v1", "", module="rival_protocol")
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
-    yield
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    install_here("rival", "metric", "fid", "", module="rival_fid")
+    install_here("rival", "protocol", "rival-v1", "", module="rival_protocol")
 
 
 def test_a_protocol_means_its_own_packages_components_whatever_else_is_installed(rivals) -> None:

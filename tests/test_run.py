@@ -314,18 +314,12 @@ BATCH_NORM_ARCH = '''
     ],
 )
 def test_an_arch_that_breaks_its_contract_is_declined_before_training(
-    code, error, said, tmp_path, install, site, monkeypatch
+    code, error, said, tmp_path, install_here
 ) -> None:
-    install("third-party", "arch", "odd", code, module=f"odd_{abs(hash(code))}")
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
-    try:
-        job = only_run(tmp_path, arch="odd")
-        with pytest.raises(error, match=said):
-            carry_out(job)
-    finally:
-        monkeypatch.undo()
-        plugins.installed.cache_clear()
+    install_here("third-party", "arch", "odd", code, module=f"odd_{abs(hash(code))}")
+    job = only_run(tmp_path, arch="odd")
+    with pytest.raises(error, match=said):
+        carry_out(job)
 
 
 def test_several_workers_begin_with_a_run_and_one_worker_with_the_yardsticks(tmp_path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -55,15 +54,11 @@ RULES = Protocol(
 
 
 @pytest.fixture
-def weighted(install, site, monkeypatch, tmp_path) -> Iterator[Path]:
+def weighted(install_here, tmp_path) -> Path:
     """The file of weights that the extractor ``weighted`` reads."""
-    install("third-party", "extractor", "weighted", EXTRACTOR, module="weighted_extractor")
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
+    install_here("third-party", "extractor", "weighted", EXTRACTOR, module="weighted_extractor")
     (tmp_path / "weights").write_text("1.0")
-    yield tmp_path / "weights"
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    return tmp_path / "weights"
 
 
 def judged_with(rules: Protocol = RULES, **changes) -> Protocol:
@@ -302,19 +297,11 @@ FAILING = '''
 
 
 @pytest.mark.parametrize(("headline", "row"), [("never", "real data"), ("fid", "the yardstick 'noise'")])
-def test_a_metric_that_fails_is_named_with_the_row_it_fails_on(
-    headline, row, install, site, monkeypatch, tmp_path
-) -> None:
-    install("third-party", "metric", "failing", FAILING, module="failing_metric")
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
-    try:
-        yardsticks = () if headline == "never" else ("noise",)
-        rules = judged_with(metrics=("fid", "failing"), headline=headline, yardsticks=yardsticks)
-        outcome, _ = carried_out(planned(tmp_path, rules))
-    finally:
-        monkeypatch.undo()
-        plugins.installed.cache_clear()
+def test_a_metric_that_fails_is_named_with_the_row_it_fails_on(headline, row, install_here, tmp_path) -> None:
+    install_here("third-party", "metric", "failing", FAILING, module="failing_metric")
+    yardsticks = () if headline == "never" else ("noise",)
+    rules = judged_with(metrics=("fid", "failing"), headline=headline, yardsticks=yardsticks)
+    outcome, _ = carried_out(planned(tmp_path, rules))
     assert outcome.fatal.message == f"{row} cannot be scored: the metric 'failing' failed: KeyError: 'lost'"
 
 

@@ -326,18 +326,11 @@ def test_the_command_is_imported_without_anything_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_process_that_dies_leaves_no_file(install, site, monkeypatch, tmp_path) -> None:
-    install("third-party", "loss", "deadly", toy.LOSS.replace("return -D(fake).mean()", "import os; os._exit(3)"))
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
-    plugins.installed.cache_clear()
-    try:
-        jobs = jobs_of(tmp_path, "mlp+deadly")
-        with pytest.raises(GanbenchError, match="its process died while it was timed: exit code 3"):
-            time_rows(jobs, 2, lambda line: None)
-    finally:
-        monkeypatch.undo()
-        plugins.installed.cache_clear()
+def test_a_process_that_dies_leaves_no_file(install_here, tmp_path) -> None:
+    install_here("third-party", "loss", "deadly", toy.LOSS.replace("return -D(fake).mean()", "import os; os._exit(3)"))
+    jobs = jobs_of(tmp_path, "mlp+deadly")
+    with pytest.raises(GanbenchError, match="its process died while it was timed: exit code 3"):
+        time_rows(jobs, 2, lambda line: None)
 
 
 def test_ctrl_c_ends_the_processes_of_all_rows(patience, quick, tmp_path) -> None:

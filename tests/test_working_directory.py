@@ -40,21 +40,17 @@ LEAVING = '''
 
 
 @pytest.fixture
-def leaving(install, site, tmp_path, monkeypatch):
+def leaving(install_here, tmp_path, monkeypatch):
     """A job, with a relative path, of the loss above; ``elsewhere`` has a foreign record under the same path."""
-    install("third-party", "loss", "leaving", LEAVING, module="leaving")
-    monkeypatch.syspath_prepend(site)
+    install_here("third-party", "loss", "leaving", LEAVING, module="leaving")
     monkeypatch.chdir(tmp_path)
-    plugins.installed.cache_clear()
     archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["leaving"])
     plan = make_plan(archs, losses, parse(tomllib.loads(toy.QUICK), "quick"), out=Path("runs"), device="cpu")
     (job,) = plan.jobs
     foreign = tmp_path / "elsewhere" / job.record_file
     foreign.parent.mkdir(parents=True)
     foreign.write_text("foreign")
-    yield job
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    return job
 
 
 def test_a_run_stays_in_its_folder_wherever_its_plugin_goes(leaving, tmp_path) -> None:
