@@ -9,14 +9,13 @@ import numpy as np
 import pytest
 import scipy.io.wavfile
 import torch
+from moments import command, runs_of
 from PIL import Image
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
-from typer.testing import CliRunner
 
 import ganbench
-from ganbench import GAN, DataSpec, Evaluating, Match, Protocol, Split, Training
-from ganbench.cli.main import app
+from ganbench import GAN, DataSpec, Match, Split
 from ganbench.device.untouched import untouched
 from ganbench.errors import GanbenchError
 from ganbench.report import audio, axes, points
@@ -406,79 +405,9 @@ def test_degenerate_samples_have_a_picture_too() -> None:
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 
-def players(data, width, z_dim):
-    size = torch.Size(data.shape).numel()
-    generator = nn.Sequential(nn.Linear(z_dim, size), nn.Tanh(), nn.Unflatten(1, data.shape))
-    return generator, nn.Sequential(nn.Flatten(), nn.Linear(size, 1), nn.Flatten(0))
-
-
-class Conditional(GAN):
-    conditional = True
-
-    def fake(self, batch):
-        shade = batch.labels.float().view(-1, *[1] * (batch.real.ndim - 1)) / 5 - 0.9
-        return 0.01 * self.generator(batch.z) + shade
-
-
-class Translator(GAN):
-    def fake(self, batch):
-        return self.generator(batch.source)
-
-    def sample_back(self, batch):
-        return self.generator(batch.real)
-
-
-def conditional(data, width, z_dim):
-    return Conditional(*players(data, width, z_dim), z_dim)
-
-
-def translator(data):
-    critic = nn.Sequential(nn.Flatten(), nn.Linear(256, 1), nn.Flatten(0))
-    return Translator(nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Tanh()), critic, 1)
-
-
-def run(tmp_path: Path, dataset: str, arch=players) -> Path:
-    """The folder of a very short run."""
-    rules = Protocol(
-        name=f"{dataset.partition(':')[0]}-moment-v1",
-        dataset=dataset,
-        description="",
-        seeds=(0,),
-        training=Training(budget_kimg=0.064, batch=32, lr=1e-3, width=8, z_dim=8),
-        evaluation=Evaluating(
-            samples=100,
-            metrics=("density-coverage",),
-            headline="coverage",
-            extractor="raw",
-            draws=1,
-            checks=2,
-            yardsticks=(),
-        ),
-    )
-    (one,) = ganbench.run(arch, "lsgan", rules, out=tmp_path, device="cpu", progress=False)
-    assert one.record.status == "ok", one.record.reason
-    return one.folder
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> dict[str, Path]:
-    home = tmp_path_factory.mktemp("runs")
-    kinds = {
-        "images": ("digits", players),
-        "labels": ("digits", conditional),
-        "pairs": ("digits-edges", translator),
-        "sounds": ("drums:1024", players),
-        "clips": ("moving-digits", players),
-        "numbers": ("gaussian-1d", players),
-    }
-    return {kind: run(home / kind, dataset, arch) for kind, (dataset, arch) in kinds.items()}
-
-
-def command(*words: object) -> None:
-    """Run a command as typed; errors are raised."""
-    result = CliRunner().invoke(app, [str(word) for word in words])
-    if result.exception:
-        raise result.exception
+    return runs_of(tmp_path_factory.mktemp("runs"))
 
 
 def test_a_run_leaves_a_picture_of_every_look_and_sounds_and_clips_at_its_end(runs) -> None:
