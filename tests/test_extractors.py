@@ -9,6 +9,7 @@ from urllib.error import URLError
 import pytest
 import torch
 import torch_fidelity
+from fidelity_images import Images
 from random_inception import random_inception_weights
 from torch import Tensor
 from torch_fidelity import metric_fid, metric_isc, metric_kid, metric_prc
@@ -182,19 +183,6 @@ def test_damaged_or_missing_weights_are_a_sentence(tmp_path):
 
 
 # --- digits-cnn: torch-fidelity as the judge ------------------------------------------------------------------
-
-
-class Images(torch.utils.data.Dataset):
-    """uint8 images one by one, as torch-fidelity takes them."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.x = x
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.x[index]
 
 
 def test_calculate_metrics_equals_its_functions_on_the_features_of_extract(cnn, data, strangers):

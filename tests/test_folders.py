@@ -14,32 +14,14 @@ import numpy as np
 import pytest
 import torch
 from msgspec.structs import replace
+from painted import load, paint, paint_many, pixels
 from PIL import Image
 
 from ganbench.contracts.data import Dataset, DataSpec, Split
 from ganbench.errors import DataError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.runs.setup import _refuse_constant, prepare
-from ganbench_baselines.dataset import folder, folder_pair, image_files, image_pixels
-
-
-def pixels(seed: int, size: tuple[int, int] = (8, 8), channels: int = 3) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (size[1], size[0], channels), dtype=np.uint8)
-
-
-def paint(path: Path, seed: int = 0, size: tuple[int, int] = (8, 8), **save: object) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels(seed, size)).save(path, **save)
-    return path
-
-
-def paint_many(root: Path, n: int = 10, suffix: str = ".png", **save: object) -> list[Path]:
-    offset = zlib.crc32(str(root).encode())  # no image is in two folders
-    return [paint(root / f"{i:02d}{suffix}", offset + i, **save) for i in range(n)]
-
-
-def load(path: Path, resolution: int | None = None) -> Dataset:
-    return folder.ganbench_dataset(argument=str(path), resolution=resolution)
+from ganbench_baselines.dataset import folder_pair, image_files, image_pixels
 
 
 def pair(a: Path, b: Path) -> Dataset:

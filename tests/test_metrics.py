@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fidelity_images import Images
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -226,16 +227,6 @@ def judged() -> tuple[Evaluation, dict[str, float]]:
         def forward(self, x: Tensor) -> tuple[Tensor, ...]:
             out = dict(zip(("features", "logits"), self.tiny(x), strict=True))
             return tuple(out[name] for name in self.features_list)
-
-    class Images(torch.utils.data.Dataset):
-        def __init__(self, x: Tensor) -> None:
-            self.x = x
-
-        def __len__(self) -> int:
-            return len(self.x)
-
-        def __getitem__(self, index: int) -> Tensor:
-            return self.x[index]
 
     torch_fidelity.register_feature_extractor("ganbench-test-tiny", Judge)
     rng = torch.Generator().manual_seed(2)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from painted import rows
 from PIL import Image
 from scipy import ndimage
 from taped import TapeRecorder
@@ -39,10 +40,6 @@ LOSSES = ("minimax", "non_saturating", "lsgan", "wgan", "wgan_gp", "hinge", "dra
 @pytest.fixture(scope="module")
 def data():
     return digits_edges.ganbench_dataset(resolution=None)
-
-
-def rows(x: torch.Tensor) -> set[bytes]:
-    return {row.numpy().tobytes() for row in x}
 
 
 def build(data: DataSpec = SMALL, d_norm: str | None = None, width: int = 2, **settings: Any) -> cyclegan.CycleGAN:
