@@ -143,9 +143,9 @@ def test_bash_completes_with_the_script_that_the_command_prints(tmp_path):
     assert result.stdout.splitlines() == ["complete -o default -F _ganbench_completion ganbench", "smoke-v1"]
 
 
-def test_the_shell_is_offered_no_control_characters(monkeypatch):
-    sources = [plugins.find("loss", "hinge"), replace(plugins.find("loss", "hinge"), name="h\x1b[2J")]
-    monkeypatch.setattr(plugins, "of_kind", lambda kind: sources)
-    assert [name for name, _ in completion.losses("h")] == ["hinge"]
-    monkeypatch.setattr(completion, "_components", lambda kind: [("hinge", "a\x1b[2J\nloss")])
+def test_the_shell_is_offered_no_control_characters(monkeypatch, tmp_path):
+    (tmp_path / "odd_hinge.py").write_text('"""a\\x1b[2J\\tloss"""')
+    monkeypatch.syspath_prepend(tmp_path)
+    odd = replace(plugins.find("loss", "hinge"), module="odd_hinge")
+    monkeypatch.setattr(plugins, "of_kind", lambda kind: [odd, replace(odd, name="h\x1b[2J")])
     assert completion.losses("h") == [("hinge", "a\\u001b[2J loss")]

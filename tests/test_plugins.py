@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pluggy
 import pytest
+from toy import LOSS
 from typer.testing import CliRunner
 
 import ganbench
@@ -19,18 +20,7 @@ from ganbench import plugins
 from ganbench.cli.main import app
 from ganbench.contracts.executor import UNPACKAGED
 from ganbench.errors import PluginError
-from ganbench.plugins import hookspecs, loading, names
-
-GOOD_LOSS = '''
-    """A loss from elsewhere."""
-    from ganbench import hookimpl
-    class Plain:
-        def d_loss(self, D, real, fake): return D(fake).mean() - D(real).mean()
-        def g_loss(self, D, real, fake): return -D(fake).mean()
-    @hookimpl
-    def ganbench_loss(): return Plain()
-'''
-
+from ganbench.plugins import hookspecs, loading
 
 API = {
     1: {
@@ -118,7 +108,7 @@ def test_a_typo_gets_a_suggestion_and_the_list_of_what_is_installed(ganbench_com
 
 
 def test_a_third_partys_loss_is_listed_with_its_package_and_version(ganbench_command, install) -> None:
-    install("ganbench-elsewhere", "loss", "plain", GOOD_LOSS, version="2.3")
+    install("ganbench-elsewhere", "loss", "plain", LOSS, version="2.3")
     listed = json.loads(ganbench_command("plugins", "--json").stdout)
     mine = next(entry for entry in listed if entry["name"] == "plain")
     assert mine == {
@@ -131,7 +121,7 @@ def test_a_third_partys_loss_is_listed_with_its_package_and_version(ganbench_com
 
 
 def test_two_packages_with_one_name_are_told_apart_by_the_package(ganbench_command, install) -> None:
-    install("other-package", "loss", "wgan-gp", GOOD_LOSS)
+    install("other-package", "loss", "wgan-gp", LOSS)
     clash = ganbench_command("run", "--arch", "dcgan", "--loss", "wgan-gp")
     assert clash.returncode == 2
     assert "2 packages provide the loss 'wgan-gp'" in clash.stderr
@@ -141,7 +131,7 @@ def test_two_packages_with_one_name_are_told_apart_by_the_package(ganbench_comma
 
 
 def test_an_allow_list_hides_every_other_package(ganbench_command, install) -> None:
-    install("other-package", "loss", "wgan-gp", GOOD_LOSS)
+    install("other-package", "loss", "wgan-gp", LOSS)
     result = ganbench_command("plugins", "--json", env={"GANBENCH_PLUGINS": "ganbench"})
     assert {entry["package"] for entry in json.loads(result.stdout)} == {"ganbench"}
 
@@ -314,11 +304,10 @@ def test_a_protocol_means_its_own_packages_components_whatever_else_is_installed
     assert caught.value.hint == "choose one: ganbench:fid or rival:fid"
 
 
-def test_what_python_hands_over_is_found_by_its_reference_and_listed_nowhere(monkeypatch) -> None:
-    monkeypatch.setattr(names, "_handed", {})
+def test_what_python_hands_over_is_found_by_its_reference_and_listed_nowhere() -> None:
     mine = plugins.Source("loss", "hinge", UNPACKAGED, "0", "somewhere")
-    with pytest.raises(PluginError, match="the loss 'hinge' is in no package"):
-        plugins.find("loss", mine.reference)
+    with pytest.raises(PluginError, match="the loss 'not-handed-over' is in no package"):
+        plugins.find("loss", f"{UNPACKAGED}:not-handed-over")
     plugins.hand_over(mine)
     assert plugins.find("loss", mine.reference) == mine
     assert plugins.find("loss", "hinge").package == "ganbench"

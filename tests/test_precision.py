@@ -50,7 +50,7 @@ def first_gradient(loss, precision: str) -> torch.Tensor:
     trainer = trainer_of(loss, precision)
     found = []
     step = trainer.optim_d.step
-    trainer.optim_d.step = lambda: (found.append([p.grad.clone() for p in trainer._d_params]), step())
+    trainer.optim_d.step = lambda: (found.append([p.grad.clone() for p in trainer.gan.discriminator_params()]), step())
     trainer.advance(1)
     return nn.utils.parameters_to_vector(found[0])
 
