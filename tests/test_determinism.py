@@ -9,8 +9,8 @@ import pytest
 import torch
 from marks import slow
 from msgspec.structs import replace
+from running import bits, carry_out, plan_of, trained
 
-from ganbench import plugins
 from ganbench.contracts.protocol import to_toml
 from ganbench.device import determinism
 from ganbench.device.determinism import configure, noting_nondeterminism, refuse_changed, settings
@@ -18,8 +18,6 @@ from ganbench.errors import PluginError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Record
 from ganbench.records.store import read
-from ganbench.runs.plan import make_plan
-from ganbench.runs.runner import execute
 from ganbench.runs.setup import prepare
 from ganbench.training.batches import Stream
 
@@ -32,16 +30,8 @@ TINY = replace(
 )
 
 
-def bits(record: Record) -> tuple:
-    looks = [(look.kimg, look.score) for look in record.curve]
-    return record.status, record.bits, record.draws, record.best, looks, record.self_checks
-
-
 def in_this_process(archs: str, folder: Path) -> dict[str, Record]:
-    sources = plugins.find_many("arch", [archs])
-    plan = make_plan(sources, plugins.find_many("loss", ["all"]), TINY, out=folder, device="cpu")
-    jobs = (job for job in plan.jobs if not job.yardstick)
-    return {job.key: execute(job, lambda event: None, lambda: False) for job in jobs}
+    return {job.key: carry_out(job) for job in trained(plan_of(folder, archs, "all", TINY))}
 
 
 @pytest.mark.parametrize("archs", ["dcgan", slow("mlp,dcgan-upsample")])

@@ -14,8 +14,8 @@ from typing import get_args
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from running import plan_of, trained
 
-from ganbench import plugins
 from ganbench.contracts.executor import (
     Done,
     Fits,
@@ -34,7 +34,6 @@ from ganbench.plugins.protocols import load_protocol
 from ganbench.records.store import read
 from ganbench.runs.executors import local
 from ganbench.runs.executors.local import LocalExecutor
-from ganbench.runs.plan import make_plan
 
 MISBEHAVING = '''
     """A loss that misbehaves in its tenth step."""
@@ -73,9 +72,8 @@ def carry_out(tmp_path: Path, timeout: float = 0.0, losses: Sequence[str] = ("ba
     rules = load_protocol("smoke-v1")
     rules = replace(rules, training=replace(rules.training, timeout=timeout))
     rules = replace(rules, evaluation=replace(rules.evaluation, samples=100, metrics=("fid",), target=None))
-    archs, chosen = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", [*losses])
-    plan = make_plan(archs, chosen, rules, out=tmp_path / "runs", device="cpu")
-    jobs = {job.loss.partition(":")[2]: job for job in plan.jobs if not job.yardstick}
+    plan = plan_of(tmp_path / "runs", "mlp", ",".join(losses), rules)
+    jobs = {job.loss.partition(":")[2]: job for job in trained(plan)}
     with LocalExecutor(1) as executor:
         events = [event for event in executor.run(list(jobs.values())) if isinstance(event, Done | Refused)]
     return {name: read(job.record_file) for name, job in jobs.items()}, events

@@ -7,21 +7,18 @@ from pathlib import Path
 import pytest
 import toy
 from msgspec.structs import replace
+from running import plan_of, trained
 
-from ganbench import plugins
 from ganbench.contracts.protocol import parse
 from ganbench.errors import ProtocolError
 from ganbench.leaderboards.publishing import file_names
-from ganbench.plugins.protocols import load_protocol
 from ganbench.records.files import fitting, write_atomically
 from ganbench.runs.changes import parse_changes
-from ganbench.runs.plan import check_writable, make_plan
+from ganbench.runs.plan import check_writable
 
 
 def folders(out: Path, *settings: str) -> list[Path]:
-    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
-    plan = make_plan(archs, losses, load_protocol("smoke-v1"), out=out, changes=parse_changes(settings))
-    return [Path(job.folder) for job in plan.jobs if not job.yardstick]
+    return [Path(job.folder) for job in trained(plan_of(out, changes=parse_changes(settings)))]
 
 
 def test_settings_too_long_for_a_folders_name_end_in_a_hash_of_all_of_them(tmp_path) -> None:

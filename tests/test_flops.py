@@ -12,23 +12,21 @@ import msgspec
 import pytest
 import torch
 from msgspec.structs import replace
+from running import bits, carry_out, job_in, weights_in
 from taped import TapeRecorder
 from torch import nn
 from toy import make
 
 from ganbench import GAN, DataSpec, Lazy, Split, plugins
 from ganbench.cli.runs import in_units
-from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Recipe
 from ganbench.contracts.trick import Trick
 from ganbench.device import energy
 from ganbench.device.energy import Energy, counter_of
 from ganbench.device.nvml import energy_counter, sm_clock
-from ganbench.plugins.protocols import load_protocol
-from ganbench.records.record import Company, Cost, Record, Speed
+from ganbench.records.record import Company, Cost, Speed
 from ganbench.records.store import read, write
-from ganbench.runs import recording, run, runner, trainers
-from ganbench.runs.plan import make_plan
+from ganbench.runs import recording, run, trainers
 from ganbench.runs.players import build_players
 from ganbench.runs.setup import prepare
 from ganbench.training import peak
@@ -138,22 +136,16 @@ def test_the_count_is_the_same_in_other_arithmetic_and_in_recorded_iterations(ru
     assert counted(lazy, wgan_gp(), **rules) == counted(lazy, wgan_gp())
 
 
-def jobs(tmp_path: Path, arch: str = "mlp", loss: str = "wgan-gp", protocol: str = "smoke-v1", **options) -> list[Job]:
-    archs, losses = plugins.find_many("arch", [arch]), plugins.find_many("loss", [loss])
-    plan = make_plan(archs, losses, load_protocol(protocol), out=tmp_path, device="cpu", seeds=[0], **options)
-    return [job for job in plan.jobs if not job.yardstick]
-
-
 BUILT_IN = [source for source in plugins.find_many("trick", ["all"]) if source.package == "ganbench"]
 COMBINATIONS = {
     **{f"dcgan+{source.name}": {"loss": source.name} for source in plugins.find_many("loss", ["all"])},
-    **{f"{source.name}": {"loss": "non-saturating", "tricks": [source]} for source in BUILT_IN},
+    **{f"{source.name}": {"loss": "non-saturating", "tricks": [source.name]} for source in BUILT_IN},
 }
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_every_built_in_loss_and_trick_can_be_counted(name, tmp_path) -> None:
-    (job,) = jobs(tmp_path, "dcgan", **COMBINATIONS[name])
+    job = job_in(tmp_path, "dcgan", **COMBINATIONS[name])
     dataset = prepare(job.protocol, "cpu").dataset
 
     def again(meter: Meter) -> Trainer:
@@ -168,29 +160,14 @@ def test_every_built_in_loss_and_trick_can_be_counted(name, tmp_path) -> None:
 # -- without effect --------------------------------------------------------------------------------------------------
 
 
-def carry_out(job: Job, stop_after: float = float("inf")) -> Record:
-    windows = itertools.count()
-    return runner.execute(job, lambda event: None, lambda: next(windows) >= stop_after)
-
-
-def bits(record: Record) -> tuple:
-    looks = [(look.kimg, look.score) for look in record.curve]
-    return record.status, record.bits, record.draws, record.best, looks, record.self_checks
-
-
-def tensors(job: Job) -> list[torch.Tensor]:
-    state = torch.load(Path(job.folder, "checkpoint.pt"), weights_only=True)
-    return [*state["gan"].values(), *(v for module in state["averaged"] for v in module.values())]
-
-
 def test_a_run_has_the_same_bits_with_and_without_accounting(tmp_path, monkeypatch) -> None:
-    (first,), (second,), (third,) = (jobs(tmp_path / name, "dcgan", "non-saturating") for name in "abc")
+    first, second, third = (job_in(tmp_path / name, "dcgan", "non-saturating") for name in "abc")
     with_it, after_it = carry_out(first), carry_out(second)
     monkeypatch.setattr(trainers, "account", lambda *_: None)
     without = carry_out(third)
     assert with_it.speed.d_flops > 0 == without.speed.d_flops
     assert bits(with_it) == bits(after_it) == bits(without)
-    assert all(map(torch.equal, tensors(first), tensors(third)))
+    assert all(map(torch.equal, weights_in(Path(first.folder)), weights_in(Path(third.folder))))
 
 
 def test_accounting_touches_neither_the_trained_players_nor_a_random_number(tmp_path, monkeypatch) -> None:
@@ -207,7 +184,7 @@ def test_accounting_touches_neither_the_trained_players_nor_a_random_number(tmp_
         return counted
 
     monkeypatch.setattr(trainers, "account", watched)
-    (job,) = jobs(tmp_path, "dcgan", "non-saturating")  # batch norm in both players
+    job = job_in(tmp_path, "dcgan", "non-saturating")  # batch norm in both players
     record = carry_out(job)
     ((before, after),) = seen
     assert before == after
@@ -226,7 +203,7 @@ def test_what_cannot_be_counted_is_left_out_and_ends_no_run(tmp_path, monkeypatc
         raise NotImplementedError("an operator of higher order")
 
     monkeypatch.setattr(Meter, "play", refuse)
-    record = carry_out(*jobs(tmp_path, "mlp", "non-saturating"))
+    record = carry_out(job_in(tmp_path, "mlp", "non-saturating"))
     assert record.status == "ok"
     assert (record.speed.d_flops, record.speed.flops_per_second, record.speed.peak_share) == (0, 0, 0)
 
@@ -234,7 +211,7 @@ def test_what_cannot_be_counted_is_left_out_and_ends_no_run(tmp_path, monkeypatc
 def test_nothing_is_counted_where_nothing_was_timed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(run, "WINDOWS", 1)
     monkeypatch.setattr(trainers, "account", lambda *_: pytest.fail("counted"))
-    record = carry_out(*jobs(tmp_path, "mlp", "non-saturating"))
+    record = carry_out(job_in(tmp_path, "mlp", "non-saturating"))
     assert (record.status, record.speed.windows, record.speed.d_flops) == ("ok", 0, 0)
 
 
@@ -347,16 +324,17 @@ def test_only_what_is_watched_is_added_up_and_what_was_missed_once_stays_unknown
 def test_a_run_alone_on_its_device_records_the_energy_of_its_training(tmp_path, monkeypatch) -> None:
     clock = itertools.count()
     monkeypatch.setattr(recording, "counter_of", lambda device: lambda: float(next(clock)))
-    (job,) = jobs(tmp_path / "alone")
-    stopped = carry_out(job, stop_after=2)
+    job = job_in(tmp_path / "alone", "mlp", "wgan-gp")
+    windows = itertools.count()
+    stopped = carry_out(job, should_stop=lambda: next(windows) >= 2)
     assert (stopped.status, stopped.cost.device_joules) == ("interrupted", 3.0)
     assert carry_out(job).cost.device_joules == 6.0, "a joule a window, before and after the interruption"
-    (shared,) = jobs(tmp_path / "shared")
+    shared = job_in(tmp_path / "shared", "mlp", "wgan-gp")
     assert carry_out(replace(shared, workers=2)).cost.device_joules is None
 
 
 def test_on_a_cpu_the_energy_is_not_known(tmp_path) -> None:
-    assert carry_out(*jobs(tmp_path)).cost.device_joules is None
+    assert carry_out(job_in(tmp_path)).cost.device_joules is None
     assert energy.counter_of(torch.device("mps")) is None
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from msgspec.structs import replace
+from running import carry_out, job_in
 
 from ganbench import Run, plugins
 from ganbench.errors import RecordError
@@ -18,8 +19,6 @@ from ganbench.records.record import FORMAT, Component, Fingerprints, Record
 from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import read, write
 from ganbench.records.timing import read_timing
-from ganbench.runs.plan import make_plan
-from ganbench.runs.runner import execute
 
 OLD = Path(__file__).parent / "data" / "record-format-1.json"
 EARLIER = OLD.with_name("record-format-2.json")
@@ -27,10 +26,7 @@ EARLIER = OLD.with_name("record-format-2.json")
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory) -> Record:
-    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
-    plan = make_plan(archs, losses, load_protocol("smoke-v1"), out=tmp_path_factory.mktemp("runs"), device="cpu")
-    (job,) = (job for job in plan.jobs if not job.yardstick)
-    return execute(job, lambda event: None, lambda: False)
+    return carry_out(job_in(tmp_path_factory.mktemp("runs")))
 
 
 def edited(path: Path, change) -> Path:

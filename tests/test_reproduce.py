@@ -12,17 +12,15 @@ import msgspec
 import pytest
 import toy
 from msgspec.structs import replace
+from running import carry_out, plan_of
 
-from ganbench import plugins
 from ganbench.errors import PluginError, ProtocolError, RecordError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Component, Fingerprints, Record
 from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import read, write
 from ganbench.runs.conditions import Change, conditions
-from ganbench.runs.plan import make_plan
 from ganbench.runs.reproduce import Comparison, compare, job_of, largest_difference
-from ganbench.runs.runner import execute
 from ganbench.runs.siblings import other_seeds
 
 OLD = Path(__file__).parent / "data" / "record-format-2.json"
@@ -32,10 +30,9 @@ OLD = Path(__file__).parent / "data" / "record-format-2.json"
 def runs(tmp_path_factory) -> Path:
     """A folder with a run of mlp+hinge and a yardstick, under smoke-v1."""
     out = tmp_path_factory.mktemp("runs")
-    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
-    for job in make_plan(archs, losses, load_protocol("smoke-v1"), out=out, device="cpu").jobs:
+    for job in plan_of(out).jobs:
         if job.yardstick in ("", "noise"):
-            execute(job, lambda event: None, lambda: False)
+            carry_out(job)
     return out / "smoke-v1"
 
 

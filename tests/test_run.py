@@ -14,71 +14,51 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import running
 import torch
 from msgspec.structs import replace
 from PIL import Image
 from rich.console import Console
+from running import trained, weights_in
 
-from ganbench import plugins
-from ganbench.contracts.executor import Judging, Picture, Progress
+from ganbench.contracts.executor import Event, Job, Judging, Picture, Progress
+from ganbench.contracts.protocol import Protocol
 from ganbench.device.load import Load
 from ganbench.errors import Doubt, GanbenchWarning, PluginError, ProtocolError, Unsupported
 from ganbench.evaluation.yardsticks import YARDSTICKS
 from ganbench.plugins.protocols import load_protocol
-from ganbench.records.record import FORMAT, Company
+from ganbench.records.record import FORMAT, Company, Record
 from ganbench.records.store import read, write
 from ganbench.runs import recording
 from ganbench.runs.changes import parse_changes
 from ganbench.runs.display import PlainDisplay
-from ganbench.runs.plan import make_plan
+from ganbench.runs.plan import Plan
 from ganbench.runs.recording import Recording
-from ganbench.runs.runner import execute
 from ganbench.training.trainer import Window
 
 
-def plan_of(
-    tmp_path: Path,
-    arch: str = "dcgan",
-    loss: str = "wgan-gp",
-    protocol: str = "smoke-v1",
-    yardsticks: tuple[str, ...] = (),
-    **options,
-):
-    rules = load_protocol(protocol)
-    if yardsticks:
-        rules = replace(rules, evaluation=replace(rules.evaluation, yardsticks=yardsticks))
-    return make_plan(
-        plugins.find_many("arch", [arch]),
-        plugins.find_many("loss", [loss]),
-        rules,
-        out=tmp_path / "runs",
-        device="cpu",
-        **options,
-    )
+def plan_of(tmp_path: Path, arch: str = "dcgan", loss: str = "wgan-gp", *rules: Protocol | str, **options) -> Plan:
+    return running.plan_of(tmp_path / "runs", arch, loss, *rules, **options)
 
 
-def only_run(tmp_path: Path, **options):
-    (job,) = [job for job in plan_of(tmp_path, **options).jobs if not job.yardstick]
+def only_run(tmp_path: Path, *names: Protocol | str, **options) -> Job:
+    (job,) = trained(plan_of(tmp_path, *names, **options))
     return job
 
 
-def carry_out(job, stop_after: int | None = None):
-    events = []
+def carry_out(job: Job, stop_after: int | None = None) -> tuple[Record, list[Event]]:
+    """The record, and the events up to its end; the run is stopped after so many windows."""
+    events: list[Event] = []
 
     def should_stop() -> bool:
         return stop_after is not None and sum(isinstance(e, Progress) for e in events) >= stop_after
 
-    return execute(job, events.append, should_stop), events
+    return running.carry_out(job, events.append, should_stop), events
 
 
 def size_of(picture: Path) -> tuple[int, int]:
     with Image.open(picture) as image:
         return image.size
-
-
-def tensors(folder: Path) -> list[torch.Tensor]:
-    state = torch.load(folder / "checkpoint.pt", weights_only=True)
-    return [*state["gan"].values(), *(v for module in state["averaged"] for v in module.values())]
 
 
 def test_a_run_leaves_a_record_a_history_pictures_and_weights(tmp_path) -> None:
@@ -112,7 +92,7 @@ def test_the_same_run_gives_the_same_bits_and_scores(tmp_path) -> None:
     one, _ = carry_out(first)
     other, _ = carry_out(second)
     assert one.scores == other.scores
-    assert all(map(torch.equal, tensors(Path(first.folder)), tensors(Path(second.folder))))
+    assert all(map(torch.equal, weights_in(Path(first.folder)), weights_in(Path(second.folder))))
 
 
 def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path) -> None:
@@ -127,7 +107,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path) -> None:
     assert resumed.status == "ok"
     assert sum(isinstance(event, Progress) for event in events) < 6, "it must not begin again"
     assert resumed.scores == expected.scores
-    assert all(map(torch.equal, tensors(Path(whole.folder)), tensors(Path(broken.folder))))
+    assert all(map(torch.equal, weights_in(Path(whole.folder)), weights_in(Path(broken.folder))))
     history = [json.loads(line)["step"] for line in Path(broken.folder, "history.jsonl").read_text().splitlines()]
     assert history == [
         json.loads(line)["step"] for line in Path(whole.folder, "history.jsonl").read_text().splitlines()
@@ -173,7 +153,7 @@ def test_looking_more_often_leaves_the_weights_bit_identical(tmp_path) -> None:
     carry_out(job)
     carry_out(watched)
     assert len(list(Path(watched.folder, "samples").iterdir())) > len(list(Path(job.folder, "samples").iterdir()))
-    assert all(map(torch.equal, tensors(Path(job.folder)), tensors(Path(watched.folder))))
+    assert all(map(torch.equal, weights_in(Path(job.folder)), weights_in(Path(watched.folder))))
 
 
 def test_an_interrupted_run_of_other_settings_is_not_gone_on_with(tmp_path) -> None:
@@ -221,7 +201,7 @@ def test_a_doubt_is_said_before_training_begins(tmp_path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", Doubt)
         with pytest.raises(Doubt, match="the target fid 1e-09 is out of reach: real data score"):
-            execute(replace(job, protocol=hopeless), events.append, lambda: False)
+            running.carry_out(replace(job, protocol=hopeless), events.append)
     assert (events, Path(job.folder).exists()) == ([], False)
 
 
@@ -230,9 +210,7 @@ def test_runs_under_other_rules_of_the_same_name_are_not_overwritten(tmp_path) -
     record, _ = carry_out(job)
     rules = replace(job.protocol, training=replace(job.protocol.training, batch=16))
     with pytest.raises(ProtocolError, match="holds a run of 'smoke-v1' under other rules"):
-        make_plan(
-            plugins.find_many("arch", ["dcgan"]), plugins.find_many("loss", ["wgan-gp"]), rules, out=tmp_path / "runs"
-        )
+        plan_of(tmp_path, "dcgan", "wgan-gp", rules)
     assert read(job.record_file) == record
 
 
@@ -274,7 +252,7 @@ def test_settings_of_the_user_reach_the_loss_and_the_recipe_and_mark_the_row(tmp
 
 
 def test_what_does_not_fit_is_declined_with_the_reason(tmp_path) -> None:
-    job = only_run(tmp_path, protocol="ring-v1", seeds=[0])
+    job = only_run(tmp_path, "dcgan", "wgan-gp", "ring-v1", seeds=[0])
     with pytest.raises(
         Unsupported, match=r"dcgan cannot play on ring: needs 2-D images, not points of shape 2"
     ) as caught:
@@ -330,9 +308,13 @@ def test_several_workers_begin_with_a_run_and_one_worker_with_the_yardsticks(tmp
     assert {job.key for job in plan.queue(2)} == {job.key for job in plan.todo}
 
 
+SMOKE = load_protocol("smoke-v1")
+WITH_ALL_YARDSTICKS = replace(SMOKE, evaluation=replace(SMOKE.evaluation, yardsticks=tuple(YARDSTICKS)))
+
+
 @pytest.mark.parametrize("name", YARDSTICKS)
 def test_every_yardstick_leaves_a_record(name, tmp_path) -> None:
-    job = next(job for job in plan_of(tmp_path, yardsticks=tuple(YARDSTICKS)).jobs if job.yardstick == name)
+    job = next(job for job in plan_of(tmp_path, "mlp", "hinge", WITH_ALL_YARDSTICKS).jobs if job.yardstick == name)
     record, _ = carry_out(job)
     assert read(job.record_file) == record
     assert record.entry == name
@@ -340,7 +322,7 @@ def test_every_yardstick_leaves_a_record(name, tmp_path) -> None:
 
 def test_yardsticks_are_in_the_order_that_gives_the_scores_their_meaning(tmp_path) -> None:
     fids = {}
-    for job in plan_of(tmp_path, yardsticks=tuple(YARDSTICKS)).jobs:
+    for job in plan_of(tmp_path, "mlp", "hinge", WITH_ALL_YARDSTICKS).jobs:
         if job.yardstick:
             record, _ = carry_out(job)
             fids[record.entry] = next(value for title, value in record.scores.items() if title.startswith("fid@"))
@@ -385,7 +367,7 @@ def test_one_job_at_a_time_and_two_give_the_same_bits(ganbench_command, quick, t
         assert result.returncode == 0, result.stderr
     for loss in ("wgan-gp", "r1"):
         one, two = (tmp_path / out / f"quick-v1/dcgan+{loss}/seed0" for out in ("one", "two"))
-        assert all(map(torch.equal, tensors(one), tensors(two)))
+        assert all(map(torch.equal, weights_in(one), weights_in(two)))
         assert read(one / "record.json").scores == read(two / "record.json").scores
 
 

@@ -12,15 +12,16 @@ from filelock import FileLock
 from msgspec.structs import replace
 from PIL import Image
 from rich.console import Console
+from running import plan_of
 
-from ganbench import Evaluating, Protocol, Training, plugins
+from ganbench import Evaluating, Protocol, Training
 from ganbench.contracts.executor import Done, Event, Fits, Job, Progress, Refused, Started
 from ganbench.errors import Doubt, GanbenchWarning, ProtocolError
 from ganbench.records.store import read, write
 from ganbench.runs.display import Display, PlainDisplay
 from ganbench.runs.executors.inline import InlineExecutor
 from ganbench.runs.executors.local import LocalExecutor
-from ganbench.runs.plan import Plan, make_plan
+from ganbench.runs.plan import Plan
 from ganbench.runs.session import Outcome, carry_out
 
 pytestmark = pytest.mark.filterwarnings(
@@ -66,8 +67,7 @@ def judged_with(rules: Protocol = RULES, **changes) -> Protocol:
 
 
 def planned(tmp_path: Path, rules: Protocol = RULES, arch: str = "mlp", seeds: tuple[int, ...] = (0,), **options):
-    archs, losses = plugins.find_many("arch", [arch]), plugins.find_many("loss", ["lsgan"])
-    return make_plan(archs, losses, rules, seeds=seeds, out=tmp_path / "runs", device="cpu", **options)
+    return plan_of(tmp_path / "runs", arch, "lsgan", rules, seeds=seeds, **options)
 
 
 class Heard(Display):
@@ -246,8 +246,7 @@ def test_what_cannot_play_is_refused_before_any_yardstick_is_scored(tmp_path) ->
 
 def test_combinations_that_cannot_play_are_left_out_once_and_the_others_run(tmp_path) -> None:
     points = replace(RULES, dataset="ring", resolution=None)
-    archs, losses = plugins.find_many("arch", ["dcgan,mlp"]), plugins.find_many("loss", ["lsgan"])
-    plan = make_plan(archs, losses, points, seeds=[0, 1], out=tmp_path / "runs", device="cpu")
+    plan = planned(tmp_path, points, "dcgan,mlp", seeds=(0, 1))
     outcome, heard = carried_out(plan)
     assert (outcome.fatal, len(outcome.declined)) == (None, 1)
     assert heard.trained == {"mlp+lsgan, seed 0", "mlp+lsgan, seed 1"}
@@ -260,8 +259,7 @@ def test_combinations_that_cannot_play_are_left_out_once_and_the_others_run(tmp_
 
 def test_yardsticks_are_not_scored_if_no_combination_can_play(tmp_path) -> None:
     points = replace(RULES, dataset="ring", resolution=None)
-    archs, losses = plugins.find_many("arch", ["dcgan"]), plugins.find_many("loss", ["lsgan,hinge"])
-    outcome, heard = carried_out(make_plan(archs, losses, points, out=tmp_path / "runs", device="cpu"))
+    outcome, heard = carried_out(plan_of(tmp_path / "runs", "dcgan", "lsgan,hinge", points))
     assert (outcome.fatal, len(outcome.declined), heard.ended) == (None, 1, [])
 
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 import toy
 from msgspec.structs import replace
+from running import job_in
 
 from ganbench import plugins
 from ganbench.cli import time as command
@@ -24,9 +25,8 @@ from ganbench.device.load import Load
 from ganbench.errors import GanbenchError, RecordError
 from ganbench.records.record import Component
 from ganbench.records.store import write
-from ganbench.records.timing import Round, Timing, read_timing, read_timings, write_timing
+from ganbench.records.timing import Round, read_timing, read_timings, write_timing
 from ganbench.runs import timing
-from ganbench.runs.plan import make_plan
 from ganbench.runs.rounds import Deviation, Unsteady, deviations, unsteady
 from ganbench.runs.setup import component_of
 from ganbench.runs.stopwatch import Facts, by_device
@@ -35,28 +35,8 @@ from ganbench.runs.timing import Timed, time_rows
 STEADY = Round(step_ms=10.0, step_cpu_ms=10.0, samples_per_second=5000.0, product_ms=2.5, steal=0.0, pressure=0.0)
 NOISY_HERE = 1e9
 """A tolerance for what is tested on a machine that does other things as well."""
-TIMING = Timing(
-    format=1,
-    protocol="toy-v1",
-    digest="d",
-    arch=Component("dcgan", "ganbench", "0.2.0", "a1"),
-    loss=Component("wgan-gp", "ganbench", "0.2.0", "l1"),
-    tricks=(Component("pacgan:2", "ganbench", "0.2.0", "t1"),),
-    environment=toy.CPU,
-    train=3200.0,
-    train_iqr=50.0,
-    train_cpu=3210.0,
-    sample=5000.0,
-    step_ms=10.0,
-    d_flops=1e6,
-    g_flops=2e6,
-    peak_flops_per_second=1e11,
-    peak_share=0.096,
-    peak_memory_mb=300.0,
-    mode="eager",
-    rounds=(STEADY, STEADY),
-    repeated=1,
-    started="2026-01-01T00:00:00+00:00",
+TIMING = toy.timing(
+    "dcgan+wgan-gp", 3200.0, tricks=(Component("pacgan:2", "ganbench", "0.2.0", "t1"),), rounds=(STEADY, STEADY)
 )
 
 
@@ -192,11 +172,7 @@ def jobs_of(folder: Path, *rows: str):
     rules = read_toml(folder / "quick.toml")
     jobs = []
     for row in rows:
-        archs, losses = (
-            [plugins.find(kind, name)] for kind, name in zip(("arch", "loss"), row.split("+"), strict=True)
-        )
-        plan = make_plan(archs, losses, rules, out=folder / "runs", device="cpu")
-        jobs += [job for job in plan.todo if not job.yardstick]
+        jobs.append(job_in(folder / "runs", *row.split("+"), rules))
     return jobs
 
 

@@ -14,22 +14,22 @@ import msgspec
 import pytest
 import torch
 from marks import slow_but
+from running import carry_out, job_in, plan_of
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.utils.parametrize import is_parametrized
 
 from ganbench import GAN, DataSpec, Split, Trick, Unsupported, __version__, plugins
 from ganbench.contracts.arch import count_parameters
+from ganbench.contracts.executor import Job
 from ganbench.contracts.loss import LossTraits, Match
 from ganbench.contracts.protocol import Recipe
 from ganbench.contracts.trick import LossAround, Turn
 from ganbench.errors import GanbenchError, PluginError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.store import read
-from ganbench.runs.plan import make_plan
 from ganbench.runs.players import build_players, build_trick
 from ganbench.runs.reproduce import job_of
-from ganbench.runs.runner import execute
 from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 from ganbench.training.tricks import Shown
@@ -460,26 +460,14 @@ def test_a_loss_around_another_keeps_all_traits_and_both_sides():
 # -- jobs, records, tables -------------------------------------------------------------------------------------------
 
 
-def job_with(tmp_path, *tricks: str, arch="dcgan", loss="non-saturating", **options):
-    plan = make_plan(
-        plugins.find_many("arch", [arch]),
-        plugins.find_many("loss", [loss]),
-        load_protocol("smoke-v1"),
-        tricks=plugins.find_many("trick", list(tricks)),
-        out=tmp_path / "runs",
-        device="cpu",
-        **options,
-    )
-    (job,) = [job for job in plan.jobs if not job.yardstick]
-    return job
+def job_with(tmp_path, *tricks: str, arch="dcgan", loss="non-saturating", **options) -> Job:
+    return job_in(tmp_path / "runs", arch, loss, tricks=tricks, **options)
 
 
 @pytest.mark.parametrize("arch", slow_but(["dcgan"], ["dcgan", "mlp"]))
 @pytest.mark.parametrize("name", NAMES)
 def test_every_built_in_trick_trains_on_every_body_to_the_end(tmp_path, name, arch):
-    record = execute(
-        job_with(tmp_path, name, arch=arch, loss="r1" if name == "spectral-norm" else "hinge"), no_news, never
-    )
+    record = carry_out(job_with(tmp_path, name, arch=arch, loss="r1" if name == "spectral-norm" else "hinge"))
     assert (record.status, record.reason) == ("ok", "")
     assert [trick.name for trick in record.tricks] == [name]
 
@@ -491,20 +479,12 @@ def test_all_twelve_tricks_named_by_the_project_are_there():
     }
 
 
-def no_news(event) -> None:
-    pass
-
-
-def never() -> bool:
-    return False
-
-
 def test_a_trick_changes_the_bits_and_a_repetition_has_them_again(tmp_path):
-    plain = execute(job_with(tmp_path / "plain"), no_news, never)
+    plain = carry_out(job_with(tmp_path / "plain"))
     job = job_with(tmp_path, "diffaugment", "pacgan:4")
-    record = execute(job, no_news, never)
+    record = carry_out(job)
     assert record.bits.weights != plain.bits.weights
-    again = execute(job_of(record, load_protocol("smoke-v1"), tmp_path / "again", "cpu"), no_news, never)
+    again = carry_out(job_of(record, load_protocol("smoke-v1"), tmp_path / "again", "cpu"))
     assert again.bits == record.bits
 
 
@@ -513,7 +493,7 @@ def test_tricks_stand_in_entry_folder_and_record_in_one_order(tmp_path):
     assert job == other
     assert job.entry == "dcgan+non-saturating+ema:0.9+pacgan:4"
     assert "dcgan+non-saturating+ema~0.9+pacgan~4" in job.folder
-    record = execute(job, no_news, never)
+    record = carry_out(job)
     assert record.entry == job.entry
     assert record.recipe["ema"] == 0.9
     assert record.recipe_from["ema"] == "trick ema:0.9"
@@ -533,36 +513,27 @@ def test_what_the_user_sets_has_the_last_word_over_a_trick(tmp_path):
 
 
 def test_the_record_says_which_normalisation_a_trick_brought(tmp_path):
-    assert execute(job_with(tmp_path, "spectral-norm"), no_news, never).d_norm == "spectral"
+    assert carry_out(job_with(tmp_path, "spectral-norm")).d_norm == "spectral"
 
 
 def test_two_tricks_that_want_different_normalisations_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(spectral_norm.SpectralNorm, "d_norm", "spectral")
     monkeypatch.setattr(ttur.TTUR, "d_norm", "none")
     with pytest.raises(Unsupported, match=r"D with (spectral and with none|none and with spectral) normalisation"):
-        execute(job_with(tmp_path, "spectral-norm", "ttur"), no_news, never)
+        carry_out(job_with(tmp_path, "spectral-norm", "ttur"))
 
 
 def test_a_run_whose_trick_was_edited_is_not_gone_on_with(tmp_path):
     job = job_with(tmp_path, "ema")
-    record = execute(job, no_news, never)
+    record = carry_out(job)
     edited = msgspec.structs.replace(record.tricks[0], source="0" * 12)
     from ganbench.records.store import write
 
     write(msgspec.structs.replace(record, tricks=(edited,)), job.record_file)
-    (again,) = [j for j in make_again(tmp_path).changed if not j.yardstick]
+    (again,) = [
+        j for j in plan_of(tmp_path / "runs", "dcgan", "non-saturating", tricks=["ema"]).changed if not j.yardstick
+    ]
     assert again.tricks == ("ganbench:ema",)
-
-
-def make_again(tmp_path):
-    return make_plan(
-        plugins.find_many("arch", ["dcgan"]),
-        plugins.find_many("loss", ["non-saturating"]),
-        load_protocol("smoke-v1"),
-        tricks=plugins.find_many("trick", ["ema"]),
-        out=tmp_path / "runs",
-        device="cpu",
-    )
 
 
 TRICK = """
