@@ -18,6 +18,7 @@ from running import carry_out, job_in, plan_of
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.utils.parametrize import is_parametrized
+from turns import batch_of, turn_of_g
 
 from ganbench import GAN, DataSpec, Split, Trick, Unsupported, __version__, plugins
 from ganbench.contracts.arch import count_parameters
@@ -338,7 +339,7 @@ def duel(optimizer: str, steps: int = 0, k: int = 3) -> tuple[Trainer, Trick]:
 
 def unrolled_loss(trainer: Trainer, trick: Trick, batch) -> torch.Tensor:
     fake = trainer.gan.fake(batch)
-    turn = trainer._turn("G", batch, fake)
+    turn = turn_of_g(trainer, batch, fake)
     terms = trick.g_objective(lambda: trainer.gan.g_objective(trainer.loss, batch, fake), turn)
     return terms["g_loss"]
 
@@ -346,13 +347,15 @@ def unrolled_loss(trainer: Trainer, trick: Trick, batch) -> torch.Tensor:
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
 def test_unrolling_gives_the_loss_against_d_as_it_would_be_and_does_not_move_d(optimizer):
     trainer, trick = duel(optimizer, steps=3)
-    batch = trainer._batch()
+    batch = batch_of(trainer)
     before = trainer.fingerprint()
     looked_ahead = unrolled_loss(trainer, trick, batch)
     assert trainer.fingerprint() == before
     fake = trainer.gan.fake(batch).detach()
     for _ in range(3):
-        trainer._descend(trainer.gan.d_objective(trainer.loss, batch, fake), "D")
+        trainer.optim_d.zero_grad()
+        trainer.gan.d_objective(trainer.loss, batch, fake)["d_loss"].backward()
+        trainer.optim_d.step()
     real = trainer.gan.g_objective(trainer.loss, batch, fake)["g_loss"]
     assert looked_ahead.item() == pytest.approx(real.item(), rel=1e-5)
 
@@ -360,7 +363,7 @@ def test_unrolling_gives_the_loss_against_d_as_it_would_be_and_does_not_move_d(o
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
 def test_the_gradient_of_an_unrolled_loss_runs_through_the_optimiser_of_d(optimizer):
     trainer, trick = duel(optimizer, steps=3)
-    batch = trainer._batch()
+    batch = batch_of(trainer)
     weight = trainer.gan.generator[0].weight
     (ours,) = torch.autograd.grad(unrolled_loss(trainer, trick, batch), weight)
     (short,) = torch.autograd.grad(
@@ -382,7 +385,7 @@ def test_the_gradient_of_an_unrolled_loss_runs_through_the_optimiser_of_d(optimi
 
 def test_unrolling_works_from_the_first_step_when_the_optimiser_has_no_state_yet():
     trainer, trick = duel("adam", steps=0)
-    assert unrolled_loss(trainer, trick, trainer._batch()).isfinite()
+    assert unrolled_loss(trainer, trick, batch_of(trainer)).isfinite()
 
 
 # -- in training -----------------------------------------------------------------------------------------------------
