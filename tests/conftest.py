@@ -8,7 +8,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,10 +16,10 @@ from pathlib import Path
 import pytest
 import torch
 import toy
+from commands import Command, command_here, command_in
 from installing import add_package, surroundings
 
 from ganbench import plugins
-from ganbench.cli.main import main
 from ganbench.records.record import Record
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -33,8 +32,6 @@ worker = os.environ.get("PYTEST_XDIST_WORKER")
 if worker and hasattr(os, "sched_setaffinity"):  # a core each, so that commands do not start a process for both
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
-
-Command = Callable[..., subprocess.CompletedProcess]
 
 
 @contextmanager
@@ -104,46 +101,15 @@ def mixed() -> list[Record]:
 
 
 @pytest.fixture
-def ganbench_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Like ``ganbench_command``, but in this process, which has torch already; packages in ``site`` are not seen."""
-
-    def call(*arguments: str) -> subprocess.CompletedProcess:
-        with monkeypatch.context() as patch:
-            patch.chdir(tmp_path)
-            patch.setenv("COLUMNS", "160")
-            patch.setenv("NO_COLOR", "1")
-            patch.setattr(sys, "argv", ["ganbench", *map(str, arguments)])
-            patch.setattr(warnings, "showwarning", warnings.showwarning)  # the command has its own, to the end
-            capsys.readouterr()
-            code = 0
-            try:
-                main()
-            except SystemExit as end:
-                code = int(end.code or 0)
-        said = capsys.readouterr()
-        return subprocess.CompletedProcess(arguments, code, said.out, said.err)
-
-    return call
+def ganbench_here(tmp_path: Path) -> Command:
+    """Like ``ganbench_command``, but in this process; packages in ``site`` are not seen."""
+    return command_here(tmp_path)
 
 
 @pytest.fixture
 def ganbench_command(site: Path, tmp_path: Path) -> Command:
     """Run ``python -m ganbench ...`` in an empty folder and return what it printed."""
-
-    def call(*arguments: str, env: dict[str, str] | None = None, timeout: float = 600) -> subprocess.CompletedProcess:
-        known = surroundings(site, COLUMNS="160", NO_COLOR="1")
-        known.pop("GANBENCH_PLUGINS", None)
-        return subprocess.run(
-            [sys.executable, "-m", "ganbench", *map(str, arguments)],
-            cwd=tmp_path,
-            env={**known, **(env or {})},
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
-
-    return call
+    return command_in(tmp_path, site)
 
 
 PATIENT = '''
