@@ -40,3 +40,9 @@ def load(path: Path, resolution: int | None = None) -> Dataset:
 def rows(x: torch.Tensor) -> set[bytes]:
     """The content of every sample."""
     return {row.numpy().tobytes() for row in x}
+
+
+def size_of(picture: Path) -> tuple[int, int]:
+    """(width, height)"""
+    with Image.open(picture) as image:
+        return image.size
