@@ -87,18 +87,32 @@ def test_zsh_and_fish_show_what_a_component_is():
     assert offer == ("hinge", plugins.find("loss", "hinge").summary)
 
 
-def test_rows_are_offered_from_the_names_of_runs_and_published_records(tab, tmp_path):
+@pytest.fixture
+def toys(tmp_path) -> None:
+    """Runs and published records of a protocol that is not installed."""
     for entry in ("dcgan+r1", "dcgan+hinge", "mlp+other~wgan-gp"):
         (tmp_path / "runs" / "toy-v1" / entry / "seed0").mkdir(parents=True)
     (tmp_path / "runs" / "toy-v1" / "real-data").mkdir()
     published = tmp_path / "leaderboards" / "toy-v1" / "records"
     for record in (make("dcgan+r1", 0), make("dcgan+dragan", 0), make("dcgan+dragan", 1)):
         write(record, published / record.file_name)
+
+
+@pytest.mark.usefixtures("toys")
+def test_rows_are_offered_from_the_names_of_runs_and_published_records(tab):
     assert tab("ganbench compare --protocol toy-v1 dcgan+") == ["dcgan+hinge", "dcgan+r1", "dcgan+dragan"]
     assert tab("ganbench compare --protocol toy-v1 dcgan+r1 d") == ["dcgan+hinge", "dcgan+dragan"]
     assert "mlp+other:wgan-gp" in tab("ganbench compare --protocol toy-v1 m")
     assert "real+data" in tab("ganbench compare --protocol toy-v1 r")
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_table_is_offered_where_there_are_runs_of_it(tab):
     assert tab("ganbench leaderboard to") == ["toy-v1"]
+
+
+@pytest.mark.usefixtures("toys")
+def test_runs_are_looked_for_where_the_line_says_they_are(tab, tmp_path):
     (tmp_path / "runs").rename(tmp_path / "elsewhere")
     assert tab("ganbench compare --protocol toy-v1 --runs elsewhere dcgan+h") == ["dcgan+hinge"]
     assert tab("ganbench leaderboard --runs elsewhere to") == ["toy-v1"]

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple
 
 import msgspec
 import pytest
@@ -27,7 +28,7 @@ from ganbench.contracts.trick import Trick
 from ganbench.device import energy
 from ganbench.device.energy import Energy, counter_of
 from ganbench.device.nvml import energy_counter, sm_clock
-from ganbench.records.record import Company, Cost, Speed
+from ganbench.records.record import Company, Cost, Record, Speed
 from ganbench.records.store import read, write
 from ganbench.runs import recording, run, trainers
 from ganbench.runs.players import build_players
@@ -172,32 +173,48 @@ def test_a_run_has_the_same_bits_with_and_without_accounting(tmp_path, monkeypat
     assert all(map(torch.equal, weights_in(Path(first.folder)), weights_in(Path(third.folder))))
 
 
-def test_accounting_touches_neither_the_trained_players_nor_a_random_number(tmp_path, monkeypatch) -> None:
-    seen = []
+class Watched(NamedTuple):
+    """A run, and the state of its training before and after its arithmetic was counted."""
+
+    record: Record
+    before: tuple
+    after: tuple
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory) -> Watched:
+    states = []
 
     def state(trained: Trainer) -> tuple:
         random = [torch.get_rng_state(), trained.stream.rng.get_state(), trained.latents.get_state()]
         return trained.fingerprint(), [rng.numpy().tobytes() for rng in random]
 
-    def watched(trained: Trainer, again) -> Account | None:
-        before = state(trained)
+    def watching(trained: Trainer, again) -> Account | None:
+        states.append(state(trained))
         counted = account(trained, again)
-        seen.append((before, state(trained)))
+        states.append(state(trained))
         return counted
 
-    monkeypatch.setattr(trainers, "account", watched)
-    job = job_in(tmp_path, "dcgan", "non-saturating")  # batch norm in both players
-    record = carry_out(job)
-    ((before, after),) = seen
-    assert before == after
-    assert read(job.record_file).speed == record.speed
-    assert record.speed.d_flops > record.speed.g_flops > 0
-    assert record.speed.flops_per_second == pytest.approx(
-        (record.speed.d_flops + record.speed.g_flops) * record.speed.train_cpu, rel=1e-3
-    )
-    assert record.speed.peak_share == pytest.approx(
-        record.speed.flops_per_second / record.speed.peak_flops_per_second, abs=1e-3
-    )
+    job = job_in(tmp_path_factory.mktemp("watched"), "dcgan", "non-saturating")  # batch norm in both players
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainers, "account", watching)
+        carry_out(job)
+    return Watched(read(job.record_file), *states)
+
+
+def test_accounting_touches_neither_the_trained_players_nor_a_random_number(watched) -> None:
+    assert watched.before == watched.after
+
+
+def test_the_rate_is_the_count_of_an_image_times_the_images_per_cpu_second(watched) -> None:
+    speed = watched.record.speed
+    assert speed.d_flops > speed.g_flops > 0
+    assert speed.flops_per_second == pytest.approx((speed.d_flops + speed.g_flops) * speed.train_cpu, rel=1e-3)
+
+
+def test_the_share_of_the_peak_is_that_of_the_rate(watched) -> None:
+    speed = watched.record.speed
+    assert speed.peak_share == pytest.approx(speed.flops_per_second / speed.peak_flops_per_second, abs=1e-3)
 
 
 def test_what_cannot_be_counted_is_left_out_and_ends_no_run(tmp_path, monkeypatch) -> None:
@@ -365,15 +382,18 @@ def test_quantities_are_told_in_three_digits(value, text) -> None:
     assert in_units(value, "J") == text
 
 
-def test_show_tells_the_arithmetic_the_rate_and_the_energy_of_a_run(ganbench_command, tmp_path) -> None:
+def counted_record() -> Record:
     speed = Speed(
         train=4000, train_iqr=80, windows=4, d_flops=8.1e6, g_flops=4.2e6, flops_per_second=4.92e10,
         peak_flops_per_second=9.4e10, peak_share=0.5234, mode="eager: [a plugin]", train_cpu=4100,
     )  # fmt: skip
     cost, company = Cost(100_000, 25.0, 3.0, 1234.0, 24.4), Company(load=1.25, steal=0.031, pressure=0.052)
-    write(make(speed=speed, cost=cost, company=company), tmp_path / "counted.json")
-    write(make(), tmp_path / "uncounted.json")
-    shown = " ".join(ganbench_command("show", "counted.json").stdout.split())
+    return make(speed=speed, cost=cost, company=company)
+
+
+def test_show_tells_the_arithmetic_the_rate_and_the_energy_of_a_run(ganbench_here, tmp_path) -> None:
+    write(counted_record(), tmp_path / "counted.json")
+    shown = " ".join(ganbench_here("show", "counted.json").stdout.split())
     for said in (
         "median of 4 windows (too few to trust), IQR 80",
         "by CPU time 4,100 images/CPU s 24.4 CPU s",
@@ -384,9 +404,17 @@ def test_show_tells_the_arithmetic_the_rate_and_the_energy_of_a_run(ganbench_com
         "device energy 1.23 kJ 12.3 J per 1,000 images",
     ):
         assert said in shown
-    plain = ganbench_command("show", "uncounted.json").stdout
-    assert "FLOP" not in plain
-    assert "energy" not in plain
-    assert "company" not in plain
-    stored = msgspec.json.decode(ganbench_command("show", "counted.json", "--json").stdout)
+
+
+def test_show_leaves_out_what_a_record_does_not_hold(ganbench_here, tmp_path) -> None:
+    write(make(), tmp_path / "uncounted.json")
+    plain = ganbench_here("show", "uncounted.json").stdout
+    assert "images/CPU s" in plain
+    for word in ("FLOP", "energy", "company"):
+        assert word not in plain
+
+
+def test_show_prints_the_counts_as_json(ganbench_here, tmp_path) -> None:
+    write(counted_record(), tmp_path / "counted.json")
+    stored = msgspec.json.decode(ganbench_here("show", "counted.json", "--json").stdout)
     assert (stored["speed"]["d_flops"], stored["cost"]["device_joules"]) == (8.1e6, 1234.0)

@@ -319,23 +319,31 @@ def test_d_is_the_one_that_was_trained_and_g_its_average(runs) -> None:
     assert not torch.equal(averaged["0.weight"], state["gan"]["generator.0.weight"])
 
 
-def test_ways_are_written_as_the_suffix_says(runs, tmp_path) -> None:
-    ways = ("--pairs", 3, "--steps", 4)
-    command("latent", "interpolate", runs["images"], *ways, "--mode", "linear", "--out", tmp_path / "x.png")
-    with Image.open(tmp_path / "x.png") as image:
-        assert image.size == (4 * 50 + 2, 3 * 50 + 2), "a row for each way"
-    command("latent", "interpolate", runs["images"], *ways, "--out", tmp_path / "x.gif")
-    with Image.open(tmp_path / "x.gif") as image:
-        assert image.n_frames == 6, "there and back"
-        assert image.size == (102, 102)
-    command("latent", "interpolate", runs["images"], *ways, "--out", tmp_path / "x.npy")
-    assert np.load(tmp_path / "x.npy").shape == (12, 1, 16, 16)
-    command("latent", "interpolate", runs["sounds"], *ways, "--out", tmp_path / "x.wav")
-    with wave.open(str(tmp_path / "x.wav")) as file:
-        assert file.getnframes() == 12 * 1024 + 11 * 2000
-    command("latent", "interpolate", runs["clips"], *ways, "--out", tmp_path / "x.webp")
-    with Image.open(tmp_path / "x.webp") as image:
+def walked(run: Path, out: Path, *options: object) -> Path:
+    """Where three walks of four steps were written."""
+    command("latent", "interpolate", run, "--pairs", 3, "--steps", 4, *options, "--out", out)
+    return out
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("images", "png"), ("clips", "webp")])
+def test_ways_are_drawn_in_a_row_each(kind, suffix, runs, tmp_path) -> None:
+    with Image.open(walked(runs[kind], tmp_path / f"x.{suffix}", "--mode", "linear")) as image:
         assert image.size == (4 * 50 + 2, 3 * 50 + 2)
+
+
+def test_an_animation_of_ways_goes_there_and_back(runs, tmp_path) -> None:
+    with Image.open(walked(runs["images"], tmp_path / "x.gif")) as image:
+        assert image.n_frames == 6
+        assert image.size == (102, 102)
+
+
+def test_ways_are_stored_one_after_the_other_as_samples(runs, tmp_path) -> None:
+    assert np.load(walked(runs["images"], tmp_path / "x.npy")).shape == (12, 1, 16, 16)
+
+
+def test_ways_between_sounds_are_heard_with_gaps(runs, tmp_path) -> None:
+    with wave.open(str(walked(runs["sounds"], tmp_path / "x.wav"))) as file:
+        assert file.getnframes() == 12 * 1024 + 11 * 2000
 
 
 def test_layers_are_listed_and_their_units_maximised(runs, tmp_path) -> None:

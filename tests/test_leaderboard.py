@@ -14,7 +14,7 @@ from toy import COLUMNS, TAG, TOY, diverged, make, seeds, yardstick
 
 from ganbench.leaderboards.export import to_frame, to_json
 from ganbench.leaderboards.markdown import to_markdown
-from ganbench.leaderboards.table import build
+from ganbench.leaderboards.table import Table, build
 from ganbench.records.record import Column, Record
 
 # -- rows and ranks --------------------------------------------------------------------------------------------
@@ -272,53 +272,69 @@ def test_yardsticks_stand_in_the_order_of_the_table_without_a_rank(mixed):
     assert [r.kind for r in by_speed] == ["entry"] * 3 + ["yardstick"] * 2
 
 
-def test_a_row_that_does_not_beat_the_gaussian_fit_says_so(mixed):
-    wide = [make("wide+x", seed, 0.5) for seed in range(5)]
-    wide = [
-        msgspec.structs.replace(r, scores={**r.scores, f"coverage@{TAG}": v}, draws=[])
-        for r, v in zip(wide, (0.1, 0.9, 0.3, 0.8, 0.9), strict=True)
-    ]
-    records = mixed + wide + yardstick("gaussian fit", 0.5) + seeds("mlp+r1", 0.5) + seeds("a+x", 0.3, n=1)
-    table = build(records, TOY)
-    marked = {table.title(r) for r in table.rows if r.not_beaten}
+@pytest.fixture
+def beside_a_fit(mixed) -> Table:
+    """Rows of every kind, one of seeds that differ widely, and one of a single seed, beside a Gaussian fit."""
+    levels = enumerate((0.1, 0.9, 0.3, 0.8, 0.9))
+    wide = [make("wide+x", seed, scores={**make().scores, f"coverage@{TAG}": v}, draws=[]) for seed, v in levels]
+    few = seeds("mlp+r1", 0.5) + seeds("a+x", 0.3, n=1)
+    return build(mixed + wide + yardstick("gaussian fit", 0.5) + few, TOY)
+
+
+def test_rows_that_do_not_beat_the_gaussian_fit_for_sure_are_marked(beside_a_fit):
+    marked = {beside_a_fit.title(r) for r in beside_a_fit.rows if r.not_beaten}
     assert marked == {"mlp+hinge", "mlp+r1", "wide+x", "a+x"}
-    p = [
-        stats.ttest_ind(
-            [x.scores[table.headline] for x in ours.records],
-            row(table, "gaussian fit").scores[table.headline].values,
-            equal_var=False,
-        ).pvalue
-        for ours in [row(table, "wide+x")]
-    ]
-    assert p[0] > 0.05
-    text = to_markdown(table)
+    wide, fit = (row(beside_a_fit, name).scores[beside_a_fit.headline] for name in ("wide+x", "gaussian fit"))
+    assert wide.centre > fit.centre
+    assert stats.ttest_ind(wide.values, fit.values, equal_var=False).pvalue > 0.05
+
+
+def test_a_row_that_does_not_beat_the_gaussian_fit_says_so_in_every_format(beside_a_fit):
+    text = to_markdown(beside_a_fit)
     assert "| mlp‡ | hinge |" in text
     assert "| dcgan | wgan |" in text
     assert "‡: not significantly better than gaussian fit" in text
-    assert "‡" in shown(table)
-    assert "‡" not in to_markdown(build(mixed, TOY))
-    assert [r["name"] for r in json.loads(to_json(table))["rows"] if r["not_better_than"] == "gaussian fit"] == [
-        table.title(r) for r in table.rows if r.not_beaten
+    assert "‡" in shown(beside_a_fit)
+    rows = json.loads(to_json(beside_a_fit))["rows"]
+    assert [r["name"] for r in rows if r["not_better_than"] == "gaussian fit"] == [
+        beside_a_fit.title(r) for r in beside_a_fit.rows if r.not_beaten
     ]
+
+
+def test_without_a_gaussian_fit_no_row_is_marked(mixed):
+    assert "‡" not in to_markdown(build(mixed, TOY))
 
 
 # -- collapse --------------------------------------------------------------------------------------------------
 
 
-def test_a_row_with_a_collapsed_seed_keeps_its_scores_and_loses_its_rank():
+COLLAPSED = "collapsed, samples all alike (spread at most 0.02 of the reals'): a+x 2/5"
+
+
+@pytest.fixture
+def fallen() -> Table:
+    """Two of the seeds of ``a+x`` collapsed."""
     alike = msgspec.structs.replace(make().self_checks, spread=0.01)
     records = seeds("a+x", 0.5, n=3) + [make("a+x", s, 0.5, self_checks=alike) for s in (3, 4)]
-    table = build(records + seeds("b+x", 0.3), TOY)
-    sentence = "collapsed, samples all alike (spread at most 0.02 of the reals'): a+x 2/5"
-    assert table.collapses == [sentence]
-    assert names(table) == ["b+x", "a+x"]
-    fallen = row(table, "a+x")
-    assert (fallen.rank, fallen.verdict, fallen.part) == (None, "3/5, 2 collapsed", "unstable")
-    assert fallen.scores[table.headline].n == 5
-    assert sentence in shown(table)
-    assert f"* {sentence}" in to_markdown(table)
-    assert to_frame(table)["collapsed"].tolist() == [0, 2]
-    assert [len(r["collapsed"]) for r in json.loads(to_json(table))["rows"]] == [0, 2]
+    return build(records + seeds("b+x", 0.3), TOY)
+
+
+def test_a_row_with_a_collapsed_seed_keeps_its_scores_and_loses_its_rank(fallen):
+    assert names(fallen) == ["b+x", "a+x"]
+    row_of_it = row(fallen, "a+x")
+    assert (row_of_it.rank, row_of_it.verdict, row_of_it.part) == (None, "3/5, 2 collapsed", "unstable")
+    assert row_of_it.scores[fallen.headline].n == 5
+
+
+def test_collapsed_seeds_are_said_in_every_format(fallen):
+    assert fallen.collapses == [COLLAPSED]
+    assert COLLAPSED in shown(fallen)
+    assert f"* {COLLAPSED}" in to_markdown(fallen)
+    assert to_frame(fallen)["collapsed"].tolist() == [0, 2]
+    assert [len(r["collapsed"]) for r in json.loads(to_json(fallen))["rows"]] == [0, 2]
+
+
+def test_where_no_seed_collapsed_nothing_is_said_of_it():
     calm = build(seeds("b+x", 0.3), TOY)
     assert "collapsed" not in to_markdown(calm) + shown(calm)
 

@@ -425,17 +425,28 @@ def test_the_picture_of_a_run_on_a_line_has_d_in_it(runs) -> None:
         assert (np.asarray(image) == points.CRITIC).all(-1).sum() > 300
 
 
-def test_samples_are_written_as_the_suffix_says(runs, tmp_path) -> None:
-    command("sample", runs["sounds"], "-n", 5, "--out", tmp_path / "x.wav")
-    with wave.open(str(tmp_path / "x.wav")) as file:
+def drawn(run: Path, out: Path, *options: object) -> Path:
+    """Where five samples were written."""
+    command("sample", run, "-n", 5, *options, "--out", out)
+    return out
+
+
+def test_samples_of_sound_are_written_one_after_the_other(runs, tmp_path) -> None:
+    with wave.open(str(drawn(runs["sounds"], tmp_path / "x.wav"))) as file:
         assert (file.getframerate(), file.getnframes()) == (8000, 5 * 1024 + 4 * 2000)
-    command("sample", runs["clips"], "-n", 5, "--out", tmp_path / "x.gif")
-    assert sum(frames_of(tmp_path / "x.gif")[0]) == 1000, "8 frames, 8 a second"
-    command("sample", runs["clips"], "-n", 5, "--out", tmp_path / "x.npy")
-    assert np.load(tmp_path / "x.npy").shape == (5, 1, 8, 16, 16)
-    command("sample", runs["images"], "-n", 9, "--seed", 3, "--out", tmp_path / "x.png")
-    with Image.open(tmp_path / "x.png") as image:
-        mine = ganbench.load_run(runs["images"]).sample(9, seed=3)
+
+
+def test_samples_of_clips_are_animated_at_their_own_rate(runs, tmp_path) -> None:
+    assert sum(frames_of(drawn(runs["clips"], tmp_path / "x.gif"))[0]) == 1000, "8 frames, 8 a second"
+
+
+def test_samples_are_stored_as_an_array(runs, tmp_path) -> None:
+    assert np.load(drawn(runs["clips"], tmp_path / "x.npy")).shape == (5, 1, 8, 16, 16)
+
+
+def test_samples_are_drawn_as_the_picture_of_those_that_python_gets(runs, tmp_path) -> None:
+    with Image.open(drawn(runs["images"], tmp_path / "x.png", "--seed", 3)) as image:
+        mine = ganbench.load_run(runs["images"]).sample(5, seed=3)
         assert np.array_equal(np.asarray(image), report.picture(mine))
 
 
