@@ -11,14 +11,14 @@ import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from commands import Command
 from installing import surroundings
 from toy import LOSS
 
-Command = Callable[..., subprocess.CompletedProcess]
 COMMAND = Path(sys.executable).with_name("ganbench")
 
 PROTOCOL = '''

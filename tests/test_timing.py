@@ -10,10 +10,12 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 import toy
+from commands import command_here
 from msgspec.structs import replace
 from running import job_in
 
@@ -25,7 +27,7 @@ from ganbench.device.load import Load
 from ganbench.errors import GanbenchError, RecordError
 from ganbench.records.record import Component
 from ganbench.records.store import write
-from ganbench.records.timing import Round, read_timing, read_timings, write_timing
+from ganbench.records.timing import Round, Timing, read_timing, read_timings, write_timing
 from ganbench.runs import timing
 from ganbench.runs.rounds import Deviation, Unsteady, deviations, unsteady
 from ganbench.runs.setup import component_of
@@ -251,23 +253,53 @@ def tolerant(monkeypatch) -> None:
     monkeypatch.setattr(command, "time_rows", partial(time_rows, tolerance=NOISY_HERE))
 
 
-def test_the_command_times_rows_and_writes_a_sealed_file_for_each(tolerant, ganbench_here, quick, tmp_path) -> None:
-    arguments = ("time", quick, "--arch", "mlp", "--loss", "hinge,wgan-gp", "--rounds", "2", "--device", "cpu")
-    ran = ganbench_here(*arguments)
+class Both(NamedTuple):
+    """Two rows that one command timed, in a folder."""
+
+    folder: Path
+    printed: str
+    rows: list[Timing]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> Both:
+    folder = tmp_path_factory.mktemp("timed")
+    (folder / "quick.toml").write_text(toy.QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "time_rows", partial(time_rows, tolerance=NOISY_HERE))
+        arguments = ("--arch", "mlp", "--loss", "hinge,wgan-gp", "--rounds", "2", "--device", "cpu")
+        ran = command_here(folder)("time", "quick.toml", *arguments)
     assert ran.returncode == 0, ran.stderr
-    timings, errors = read_timings((tmp_path / "runs" / "quick-v1" / "timings").glob("*.json"))
+    rows, errors = read_timings((folder / "runs" / "quick-v1" / "timings").glob("*.json"))
     assert errors == []
-    assert [one.entry for one in timings] == ["mlp+hinge", "mlp+wgan-gp"]
-    for one in timings:
+    return Both(folder, ran.stdout, rows)
+
+
+def test_the_command_writes_a_sealed_file_for_each_row_and_says_where(both) -> None:
+    assert [one.entry for one in both.rows] == ["mlp+hinge", "mlp+wgan-gp"]
+    assert all(one.entry in both.printed for one in both.rows)
+    assert "timing records: runs/quick-v1/timings" in both.printed
+
+
+def test_a_timing_holds_its_rounds_and_all_of_its_figures(both) -> None:
+    for one in both.rows:
         assert len(one.rounds) == 2
         assert min(one.train, one.train_cpu, one.sample, one.d_flops, one.g_flops, one.peak_share) > 0
+
+
+def test_a_timing_says_of_which_code_it_is_and_with_how_many_threads(both) -> None:
+    for one in both.rows:
         assert one.arch == component_of(plugins.find("arch", "mlp"))
         assert one.environment.threads == 1
         assert one.environment.core.startswith("ast1:")
-        assert one.entry in ran.stdout
-    assert timings[1].d_flops > timings[0].d_flops, "a penalty costs D a second pass"
-    assert "timing records: runs/quick-v1/timings" in ran.stdout
-    assert not (tmp_path / "runs" / "quick-v1" / "mlp+hinge").exists(), "nothing is trained"
+
+
+def test_a_penalty_costs_d_a_second_pass(both) -> None:
+    assert both.rows[1].d_flops > both.rows[0].d_flops
+
+
+def test_timing_a_row_trains_nothing(both) -> None:
+    assert not (both.folder / "runs" / "quick-v1" / "mlp+hinge").exists()
 
 
 def test_as_json_the_command_prints_what_it_writes(tolerant, ganbench_here, quick, tmp_path) -> None:
