@@ -70,17 +70,23 @@ def test_what_has_a_record_is_not_trained_again_unless_forced(tmp_path):
     assert smoke(tmp_path, force=True)[0].record.cost != first.record.cost
 
 
-def test_a_run_gives_its_history_pictures_samples_and_players(named):
-    (one,) = named
-    assert isinstance(one.history, pd.DataFrame)
-    assert {"kimg", "d_loss", "g_loss", "images_per_second"} <= set(one.history.columns)
-    assert one.history["kimg"].iloc[-1] == 0.96
-    assert all(picture.suffix == ".png" for picture in one.pictures)
-    x = one.sample(10, seed=3)
+def test_a_run_gives_its_history_as_a_frame(named):
+    history = named[0].history
+    assert isinstance(history, pd.DataFrame)
+    assert {"kimg", "d_loss", "g_loss", "images_per_second"} <= set(history.columns)
+    assert history["kimg"].iloc[-1] == 0.96
+
+
+def test_a_run_gives_its_pictures_and_its_players(named):
+    assert all(picture.suffix == ".png" for picture in named[0].pictures)
+    assert not named[0].gan().training
+
+
+def test_a_run_gives_samples_that_its_seed_decides(named):
+    x = named[0].sample(10, seed=3)
     assert (x.shape, x.dtype) == ((10, 1, 16, 16), torch.uint8)
-    assert torch.equal(x, one.sample(10, seed=3))
-    assert not torch.equal(x, one.sample(10, seed=4))
-    assert not one.gan().training
+    assert torch.equal(x, named[0].sample(10, seed=3))
+    assert not torch.equal(x, named[0].sample(10, seed=4))
 
 
 def test_the_table_of_runs_is_a_frame_and_an_html_fragment(named):

@@ -398,6 +398,11 @@ def test_no_option_takes_an_empty_value(option, ganbench_here) -> None:
     assert_told(ganbench_here(*path, name, "  "), f"no {name} given")
     if name.startswith("--"):
         assert_told(ganbench_here(*path, f"{name}="), f"no {name} given")
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=[" ".join(option) for option in OPTIONS])
+def test_no_option_is_taken_for_one_with_a_longer_name(option, ganbench_here) -> None:
+    *path, name = option
     assert_told(ganbench_here(*path, f"{name}x", "1"))
 
 

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from msgspec.structs import replace
+from running import carry_out, job_in
 from torch import nn
 
-from ganbench import GAN, plugins
+from ganbench import GAN
 from ganbench.evaluation.best import BestSoFar
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Look, Record
-from ganbench.runs.plan import make_plan
-from ganbench.runs.runner import execute
 from ganbench.runs.setup import prepare
 
 RULES = load_protocol("smoke-v1")
@@ -62,16 +61,14 @@ def test_the_choice_survives_a_checkpoint(tmp_path) -> None:
 def run_once(folder: Path, checks: int, budget: str = "3.2") -> tuple[Record, list[dict]]:
     rules = replace(RULES, evaluation=replace(RULES.evaluation, checks=checks, draws=2))
     rules = replace(rules, training=replace(rules.training, budget_kimg=float(budget)))
-    archs, losses = plugins.find_many("arch", ["dcgan"]), plugins.find_many("loss", ["lsgan"])
-    (job,) = make_plan(archs, losses, rules, out=folder, device="cpu").runs
-    record = execute(job, lambda event: None, lambda: False)
+    job = job_in(folder, "dcgan", "lsgan", rules)
+    record = carry_out(job)
     assert record.status == "ok", record.reason
     return record, [json.loads(row) for row in Path(job.folder, "history.jsonl").read_text().splitlines()]
 
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory) -> tuple[Record, list[dict]]:
-    torch.set_num_threads(1)
     return run_once(tmp_path_factory.mktemp("watched"), checks=5)
 
 

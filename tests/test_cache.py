@@ -6,32 +6,33 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from collections import Counter
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 import pytest
 import torch
 from msgspec.structs import replace
+from running import carry_out, plan_of
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ganbench import plugins
 from ganbench.contracts import features as contract
 from ganbench.contracts import memo
 from ganbench.contracts.data import DataSpec
 from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor, extract, is_of
 from ganbench.contracts.features import FeatureStore
-from ganbench.contracts.memo import Memo, fingerprint
+from ganbench.contracts.memo import Holds, Memo, Results, fingerprint
 from ganbench.errors import GanbenchWarning
 from ganbench.evaluation import cache, private
 from ganbench.evaluation.cache import Cache
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Component
-from ganbench.runs.plan import make_plan
-from ganbench.runs.runner import execute
-from ganbench.runs.setup import _prepare, prepare
+from ganbench.runs.setup import forget, prepare
 from ganbench_baselines.metric import fid
 
 CPU = torch.device("cpu")
@@ -205,21 +206,21 @@ def test_a_fingerprint_is_of_shape_type_and_content(other) -> None:
 # -- files from elsewhere ----------------------------------------------------------------------------------------------
 
 
-def forge(file: Path, key: bytes = b"", **results: Tensor) -> None:
-    """Other results under the same name, with their right checksum; sealed again by who has the key."""
+def metadata_of(file: Path) -> dict[str, str]:
     with safe_open(file, "pt") as content:
-        metadata = content.metadata()
-    stored = {**load_file(file), **results}
-    metadata["sha256"] = cache._checksum(stored)
-    metadata["seal"] = cache._seal(key, metadata["basis"], metadata["sha256"]) if key else metadata["seal"]
-    save_file(stored, file, metadata)
+        return content.metadata()
 
 
-def test_results_from_elsewhere_are_deleted_and_computed_afresh(folder) -> None:
+def test_results_from_elsewhere_are_deleted_and_computed_afresh(folder, monkeypatch, tmp_path) -> None:
     work = Work()
     work.through(Cache(BASIS))
     (file,) = folder.iterdir()
-    forge(file, x=torch.zeros(2))
+    with monkeypatch.context() as others:
+        others.setenv("GANBENCH_CACHE", str(tmp_path / "theirs"))
+        others.setenv("XDG_STATE_HOME", str(tmp_path / "their state"))
+        Work(x=torch.zeros(2)).through(Cache(BASIS))
+    (theirs,) = (tmp_path / "theirs").iterdir()
+    save_file(load_file(theirs), file, {**metadata_of(theirs), "seal": metadata_of(file)["seal"]})
     with pytest.warns(GanbenchWarning, match=rf"{file} was not written by this user's GANBench: it was deleted"):
         assert same(work.through(Cache(BASIS)), work.results)
     assert work.times == 2
@@ -299,6 +300,21 @@ def judged(memo: Memo) -> Evaluation:
     return asked(sole=False, memo=memo)
 
 
+class Forging(Cache):
+    """The user's own cache, which keeps other features than the data give."""
+
+    def __init__(self, forge: Callable[[Tensor], Tensor]) -> None:
+        super().__init__(BASIS)
+        self.forge = forge
+
+    def found(self, samples: str, name: str, compute: Callable[[], Results], holds: Holds | None = None) -> Results:
+        @wraps(compute)
+        def forged() -> Results:
+            return {what: self.forge(value) for what, value in compute().items()}
+
+        return super().found(samples, name, forged, holds)
+
+
 @pytest.mark.parametrize(
     "forged",
     [
@@ -312,26 +328,20 @@ def judged(memo: Memo) -> Evaluation:
     ids=["a little larger", "moved", "of other samples", "too few", "too short", "no numbers"],
 )
 def test_features_that_are_not_those_of_the_data_are_computed_afresh(folder, forged) -> None:
-    right = judged(Cache(BASIS)).features().real
-    (file,) = folder.iterdir()
-    key = private.user_key()
-    assert key is not None
-    forge(file, key, features=forged(load_file(file)["features"]))
+    right = judged(Memo()).features().real
+    judged(Forging(forged)).features()
     with pytest.warns(GanbenchWarning, match=r"is not what its data give: it was deleted, and is computed afresh"):
         assert torch.equal(judged(Cache(BASIS)).features().real, right)
     assert torch.equal(judged(Cache(BASIS)).features().real, right)
 
 
 def test_last_bits_are_no_forgery_and_looking_draws_no_random_number(folder) -> None:
-    judged(Cache(BASIS)).features()
-    (file,) = folder.iterdir()
-    stored, key = load_file(file)["features"], private.user_key()
-    assert key is not None
-    forge(file, key, features=stored * (1 + 1e-6))
+    forged = judged(Forging(lambda x: x * (1 + 1e-6))).features().real
+    assert not torch.equal(forged, judged(Memo()).features().real)
     before = torch.get_rng_state()
     found = judged(Cache(BASIS)).features().real
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(found, (stored * (1 + 1e-6)).double())
+    assert torch.equal(found, forged)
 
 
 def test_logits_that_are_missing_or_not_those_of_the_data_are_seen() -> None:
@@ -363,11 +373,10 @@ def extracted(monkeypatch) -> Counter[str]:
 def test_no_array_is_put_through_the_extractor_twice_in_a_whole_command(extracted, name, tmp_path) -> None:
     protocol = load_protocol(name)
     protocol = replace(protocol, seeds=(0,), training=replace(protocol.training, budget_kimg=0.32, width=8))
-    _prepare.cache_clear()
-    named = [plugins.find_many(kind, [part]) for kind, part in (("arch", "mlp"), ("loss", "hinge"))]
-    plan = make_plan(*named, protocol, out=tmp_path, device="cpu")
+    forget()
+    plan = plan_of(tmp_path, rules=protocol)
     for job in plan.jobs:
-        assert execute(job, lambda event: None, lambda: False).status == "ok"
+        assert carry_out(job).status == "ok"
     bench = prepare(protocol, "cpu")
     for real in (bench.judge.reference, bench.selector.reference):
         assert extracted[fingerprint(real.x)] == 1
@@ -466,7 +475,8 @@ def test_of_many_sets_of_samples_the_latest_are_remembered_and_what_is_used_stay
     assert work.times == 1 + 3 * memo.SETS
     assert kept.known("reference", "n") is not None
     assert kept.known("other 0", "n") is None
-    assert len(kept._memory) == memo.SETS
+    samples = ["reference", *(f"other {number}" for number in range(3 * memo.SETS))]
+    assert sum(kept.known(of, "n") is not None for of in samples) == memo.SETS
 
 
 def test_an_array_is_hashed_once_and_another_at_its_place_anew(monkeypatch) -> None:
@@ -485,13 +495,12 @@ def test_an_array_is_hashed_once_and_another_at_its_place_anew(monkeypatch) -> N
     assert hashed == [3.0, 0.0]
 
 
-def test_a_memo_holds_neither_an_array_nor_what_it_knew_of_one_that_is_gone() -> None:
+def test_a_memo_keeps_no_array_alive() -> None:
     kept, x = Memo(), torch.ones(3)
     kept.fingerprint(x)
-    kept.fingerprint(torch.zeros(2))
-    assert list(kept._fingerprints) == [x]
+    seen = weakref.ref(x)
     del x
-    assert len(kept._fingerprints) == 0
+    assert seen() is None
 
 
 def test_two_metrics_may_call_what_they_keep_by_the_same_name() -> None:

@@ -6,8 +6,11 @@ import json
 import re
 import subprocess
 import sys
+from subprocess import CompletedProcess
 
 import pytest
+from commands import Command, command_in
+from installing import add_package
 
 from ganbench.testing import CHECKS
 
@@ -23,35 +26,65 @@ LOSS = '''
 '''
 
 
-def test_findings_are_printed_in_full_with_the_next_step(ganbench_command, install) -> None:
-    install("ganbench-elsewhere", "loss", "sum", LOSS)
-    install("ganbench-elsewhere", "loss", "broken", "import apex_that_is_not_there")
-    result = ganbench_command("plugins", "--check", "ganbench-elsewhere", "ganbench:ring")
-    assert result.returncode == 1
-    assert re.search(r"loss +sum +ganbench-elsewhere 1.0 +1 finding", result.stdout)
-    assert re.search(r"loss +broken +ganbench-elsewhere 1.0 +cannot be used +ModuleNotFoundError", result.stdout)
-    assert re.search(r"dataset +ring +ganbench \S+ +ok", result.stdout)
-    assert "the loss sum (ganbench-elsewhere 1.0)\n1. loss-is-a-mean-over-samples" in result.stdout
-    assert {"seen:", "expected:", "mend:", "why:"} <= set(result.stdout.split())
-    assert "install apex_that_is_not_there" in result.stdout
-    assert "3 components: 1 unusable, 1 with findings, 1 ok" in result.stdout
-    assert "Traceback" not in result.stdout + result.stderr
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory) -> Command:
+    """Commands beside a package with one loss that has a finding and one that is broken."""
+    site = tmp_path_factory.mktemp("site")
+    add_package(site, "ganbench-elsewhere", "loss", "sum", LOSS)
+    add_package(site, "ganbench-elsewhere", "loss", "broken", "print('hello'); import apex_that_is_not_there")
+    return command_in(tmp_path_factory.mktemp("checked"), site)
 
 
-def test_json_holds_all_that_was_found_and_the_traceback_of_what_is_broken(ganbench_command, install) -> None:
-    install("ganbench-elsewhere", "loss", "sum", LOSS)
-    install("ganbench-elsewhere", "loss", "broken", "print('hello'); import apex_that_is_not_there")
-    result = ganbench_command("plugins", "--check", "--json", "loss", "sum", "broken", "hinge")
+@pytest.fixture(scope="module")
+def checked(elsewhere) -> CompletedProcess:
+    return elsewhere("plugins", "--check", "ganbench-elsewhere", "ganbench:ring")
+
+
+def test_every_component_has_a_line_with_its_package_and_state(checked) -> None:
+    assert re.search(r"loss +sum +ganbench-elsewhere 1.0 +1 finding", checked.stdout)
+    assert re.search(r"loss +broken +ganbench-elsewhere 1.0 +cannot be used +ModuleNotFoundError", checked.stdout)
+    assert re.search(r"dataset +ring +ganbench \S+ +ok", checked.stdout)
+
+
+def test_findings_are_printed_in_full_with_the_next_step(checked) -> None:
+    assert "the loss sum (ganbench-elsewhere 1.0)\n1. loss-is-a-mean-over-samples" in checked.stdout
+    assert {"seen:", "expected:", "mend:", "why:"} <= set(checked.stdout.split())
+    assert "install apex_that_is_not_there" in checked.stdout
+
+
+def test_what_was_found_is_counted_and_makes_the_exit_code_1(checked) -> None:
+    assert checked.returncode == 1
+    assert "3 components: 1 unusable, 1 with findings, 1 ok" in checked.stdout
+    assert "Traceback" not in checked.stdout + checked.stderr
+
+
+@pytest.fixture(scope="module")
+def listed(elsewhere) -> dict[str, dict]:
+    """What is printed as JSON, by name."""
+    result = elsewhere("plugins", "--check", "--json", "loss", "sum", "broken", "hinge")
     assert result.returncode == 1
-    found = {entry["name"]: entry for entry in json.loads(result.stdout)}
-    assert list(found) == ["sum", "broken", "hinge"]
-    (finding,) = found["sum"]["findings"]
+    return {entry["name"]: entry for entry in json.loads(result.stdout)}
+
+
+def test_json_holds_the_components_in_the_order_in_which_they_were_named(listed) -> None:
+    assert list(listed) == ["sum", "broken", "hinge"]
+
+
+def test_json_holds_all_of_a_finding(listed) -> None:
+    (finding,) = listed["sum"]["findings"]
     assert finding["check"] == "loss-is-a-mean-over-samples"
     assert set(finding) == {"check", "where", "seen", "expected", "mend", "why"}
-    assert found["broken"]["status"] == "unusable"
-    assert "Traceback" in found["broken"]["traceback"]
-    assert found["hinge"]["status"] == "ok"
-    assert re.match(r"(fast|normal|slow): takes \d+\.\d times as long as the logistic loss", found["hinge"]["notes"][0])
+
+
+def test_json_holds_the_traceback_of_what_is_broken(listed) -> None:
+    assert listed["broken"]["status"] == "unusable"
+    assert "Traceback" in listed["broken"]["traceback"]
+
+
+def test_json_holds_how_long_a_loss_takes(listed) -> None:
+    (note, *_) = listed["hinge"]["notes"]
+    assert listed["hinge"]["status"] == "ok"
+    assert re.match(r"(fast|normal|slow): takes \d+\.\d times as long as the logistic loss", note)
 
 
 def test_what_a_plugin_declines_is_no_failure_and_debug_shows_no_more_than_there_is(ganbench_command) -> None:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from installing import surroundings
 from toy import make
 
 from ganbench import plugins
@@ -27,12 +28,11 @@ def tab(site: Path, tmp_path: Path) -> Tab:
     """The words offered to complete a line, as the function that ``--show-completion`` prints asks for them."""
 
     def press(line: str, **variables: str) -> list[str]:
-        path = os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
         asked = {"_GANBENCH_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
         result = subprocess.run(
             [COMMAND],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": path, **asked, **variables},
+            env=surroundings(site, **asked, **variables),
             capture_output=True,
             text=True,
             check=False,
@@ -88,18 +88,32 @@ def test_zsh_and_fish_show_what_a_component_is():
     assert offer == ("hinge", plugins.find("loss", "hinge").summary)
 
 
-def test_rows_are_offered_from_the_names_of_runs_and_published_records(tab, tmp_path):
+@pytest.fixture
+def toys(tmp_path) -> None:
+    """Runs and published records of a protocol that is not installed."""
     for entry in ("dcgan+r1", "dcgan+hinge", "mlp+other~wgan-gp"):
         (tmp_path / "runs" / "toy-v1" / entry / "seed0").mkdir(parents=True)
     (tmp_path / "runs" / "toy-v1" / "real-data").mkdir()
     published = tmp_path / "leaderboards" / "toy-v1" / "records"
     for record in (make("dcgan+r1", 0), make("dcgan+dragan", 0), make("dcgan+dragan", 1)):
         write(record, published / record.file_name)
+
+
+@pytest.mark.usefixtures("toys")
+def test_rows_are_offered_from_the_names_of_runs_and_published_records(tab):
     assert tab("ganbench compare --protocol toy-v1 dcgan+") == ["dcgan+hinge", "dcgan+r1", "dcgan+dragan"]
     assert tab("ganbench compare --protocol toy-v1 dcgan+r1 d") == ["dcgan+hinge", "dcgan+dragan"]
     assert "mlp+other:wgan-gp" in tab("ganbench compare --protocol toy-v1 m")
     assert "real+data" in tab("ganbench compare --protocol toy-v1 r")
+
+
+@pytest.mark.usefixtures("toys")
+def test_a_table_is_offered_where_there_are_runs_of_it(tab):
     assert tab("ganbench leaderboard to") == ["toy-v1"]
+
+
+@pytest.mark.usefixtures("toys")
+def test_runs_are_looked_for_where_the_line_says_they_are(tab, tmp_path):
     (tmp_path / "runs").rename(tmp_path / "elsewhere")
     assert tab("ganbench compare --protocol toy-v1 --runs elsewhere dcgan+h") == ["dcgan+hinge"]
     assert tab("ganbench leaderboard --runs elsewhere to") == ["toy-v1"]
@@ -144,9 +158,9 @@ def test_bash_completes_with_the_script_that_the_command_prints(tmp_path):
     assert result.stdout.splitlines() == ["complete -o default -F _ganbench_completion ganbench", "smoke-v1"]
 
 
-def test_the_shell_is_offered_no_control_characters(monkeypatch):
-    sources = [plugins.find("loss", "hinge"), replace(plugins.find("loss", "hinge"), name="h\x1b[2J")]
-    monkeypatch.setattr(plugins, "of_kind", lambda kind: sources)
-    assert [name for name, _ in completion.losses("h")] == ["hinge"]
-    monkeypatch.setattr(completion, "_components", lambda kind: [("hinge", "a\x1b[2J\nloss")])
+def test_the_shell_is_offered_no_control_characters(monkeypatch, tmp_path):
+    (tmp_path / "odd_hinge.py").write_text('"""a\\x1b[2J\\tloss"""')
+    monkeypatch.syspath_prepend(tmp_path)
+    odd = replace(plugins.find("loss", "hinge"), module="odd_hinge")
+    monkeypatch.setattr(plugins, "of_kind", lambda kind: [odd, replace(odd, name="h\x1b[2J")])
     assert completion.losses("h") == [("hinge", "a\\u001b[2J loss")]

@@ -221,7 +221,7 @@ def test_a_weight_that_makes_no_sense_is_refused(weight):
 # -- the paper's networks ----------------------------------------------------------------------------------------------
 
 
-def test_at_the_papers_size_the_layers_have_the_parameters_that_section_4_1_adds_up_to():
+def test_at_the_papers_size_layers_have_the_parameters_that_section_4_1_counts():
     with torch.device("meta"):
         gan = build("cgan-mlp", DataSpec((1, 28, 28), classes=10), z_dim=100, batch_norm=False, dropout=0.5)
     g = (100 + 1) * 200 + (10 + 1) * 1000 + (200 + 1000 + 1) * 1200 + (1200 + 1) * 784
@@ -231,7 +231,7 @@ def test_at_the_papers_size_the_layers_have_the_parameters_that_section_4_1_adds
     assert count_parameters([gan.discriminator]) == d
 
 
-def test_half_of_the_papers_hidden_units_drop_out_while_it_trains_and_none_when_it_is_sampled():
+def test_half_of_the_papers_hidden_units_drop_out_in_training_and_none_in_sampling():
     gan = build("cgan-mlp", batch_norm=False, dropout=0.5)
     batch = batch_for(gan)
     dropped = [gan.generator.joint(torch.ones(2, 1200)), gan.generator.of_z(torch.ones(2, 6))]

@@ -113,7 +113,7 @@ def test_every_installed_loss_keeps_the_contract_and_is_what_it_is_called(source
 
 
 @installed("arch")
-def test_every_installed_arch_keeps_the_contract_under_every_normalisation_that_it_offers(source) -> None:
+def test_every_installed_arch_keeps_the_contract_under_every_normalisation(source) -> None:
     check_arch(source.name)
 
 

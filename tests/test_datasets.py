@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from painted import load, paint, paint_many, rows
 from PIL import Image
 
 from ganbench.contracts.data import Dataset
@@ -22,21 +23,9 @@ POINTS: dict[str, Callable[..., Dataset]] = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def stacked() -> Dataset:
     return stacked_digits.ganbench_dataset(resolution=None)
-
-
-def rows(x: torch.Tensor) -> set[bytes]:
-    return {row.numpy().tobytes() for row in x}
 
 
 # --- digits -------------------------------------------------------------------------------------------------
@@ -228,24 +217,6 @@ def test_points_are_the_same_bits_on_every_call(name):
 
 
 # --- folder -------------------------------------------------------------------------------------------------
-
-
-def paint(path: Path, size: tuple[int, int] = (8, 8), mode: str = "RGB", seed: int = 0, **save: object) -> Path:
-    """An image of random pixels, written in the format its suffix names."""
-    width, height = size
-    channels = {"RGB": (3,), "RGBA": (4,), "L": ()}[mode]
-    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, *channels), dtype=np.uint8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, **save)
-    return path
-
-
-def paint_many(root: Path, n: int = 10, **kwargs: object) -> list[Path]:
-    return [paint(root / f"{i:02d}.png", seed=i, **kwargs) for i in range(n)]
-
-
-def load(path: Path, resolution: int | None = None) -> Dataset:
-    return folder.ganbench_dataset(argument=str(path), resolution=resolution)
 
 
 def pixels_of(path: Path) -> bytes:

@@ -9,8 +9,8 @@ import pytest
 import torch
 from marks import slow
 from msgspec.structs import replace
+from running import bits, carry_out, plan_of
 
-from ganbench import plugins
 from ganbench.contracts.protocol_file import to_toml
 from ganbench.device import determinism
 from ganbench.device.determinism import configure, noting_nondeterminism, refuse_changed, torch_settings
@@ -18,8 +18,6 @@ from ganbench.errors import PluginError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Record
 from ganbench.records.store import read
-from ganbench.runs.plan import make_plan
-from ganbench.runs.runner import execute
 from ganbench.runs.setup import prepare
 from ganbench.training.batches import Stream
 
@@ -32,16 +30,8 @@ TINY = replace(
 )
 
 
-def bits(record: Record) -> tuple:
-    looks = [(look.kimg, look.score) for look in record.curve]
-    return record.status, record.bits, record.draws, record.best, looks, record.self_checks
-
-
 def in_this_process(archs: str, folder: Path) -> dict[str, Record]:
-    sources = plugins.find_many("arch", [archs])
-    plan = make_plan(sources, plugins.find_many("loss", ["all"]), TINY, out=folder, device="cpu")
-    jobs = plan.runs
-    return {job.key: execute(job, lambda event: None, lambda: False) for job in jobs}
+    return {job.key: carry_out(job) for job in plan_of(folder, archs, "all", TINY).runs}
 
 
 @pytest.mark.parametrize("archs", ["dcgan", slow("mlp,dcgan-upsample")])
@@ -58,7 +48,7 @@ def test_every_combination_has_the_same_bits_in_this_process_and_in_workers(arch
         assert there.environment.workers == 2
 
 
-def test_data_order_and_evaluation_latents_are_shared_by_all_and_change_with_the_seed() -> None:
+def test_data_order_and_evaluation_latents_are_shared_and_change_with_the_seed() -> None:
     bench = prepare(TINY, "cpu")
 
     def first_images(seed: int) -> torch.Tensor:

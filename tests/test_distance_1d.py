@@ -43,7 +43,7 @@ def test_w1_of_a_shift_is_the_shift(shift):
 
 
 @pytest.mark.parametrize("std", [0.5, 1.25, 3.0])
-def test_w1_of_two_spreads_is_their_difference_times_the_mean_size_of_a_normal_number(std):
+def test_w1_of_two_spreads_is_their_difference_times_the_mean_size_of_a_normal(std):
     assert score(normal(), normal(std=std))["w1"] == pytest.approx(abs(std - 1) * math.sqrt(2 / math.pi), rel=1e-3)
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import textwrap
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+from installing import add_package, surroundings
 from toy import LOSS
 
 from ganbench import __version__
@@ -41,24 +40,9 @@ class Weights(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None: ...
 
 
-def provide(site: Path, package: str, version: str, kind: str, name: str, code: str) -> None:
-    """A package with one plugin, as pip leaves it."""
-    module = f"{package.replace('-', '_')}_{name}"
-    info = site / f"{package.replace('-', '_')}-{version}.dist-info"
-    info.mkdir(parents=True)
-    (site / f"{module}.py").write_text(textwrap.dedent(code))
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
-    (info / "entry_points.txt").write_text(f"[ganbench.{kind}]\n{name} = {module}\n")
-
-
-def surroundings(home: Path) -> dict[str, str]:
-    path = os.pathsep.join(filter(None, [str(home / "site"), os.environ.get("PYTHONPATH", "")]))
-    return {**os.environ, "PYTHONPATH": path}
-
-
 def consult(home: Path, *options: str, **variables: str) -> subprocess.CompletedProcess:
     """``ganbench doctor`` in an empty folder, among the packages in ``home/site``, for a user who lives in ``home``."""
-    environment = {**surroundings(home), "HOME": str(home), "COLUMNS": "80", **variables}
+    environment = surroundings(home / "site", HOME=str(home), COLUMNS="80", **variables)
     command = [sys.executable, "-m", "ganbench", "doctor", *options]
     return subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False, timeout=600)
 
@@ -67,7 +51,7 @@ def consult(home: Path, *options: str, **variables: str) -> subprocess.Completed
 def well(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess:
     """Nothing but one good package, and secrets in the environment."""
     home = tmp_path_factory.mktemp("somebody")
-    provide(home / "site", "ganbench-good", "1.2", "loss", "plain", LOSS)
+    add_package(home / "site", "ganbench-good", "loss", "plain", LOSS, "1.2")
     return consult(
         home,
         GANBENCH_PLUGINS="ganbench-good",
@@ -83,15 +67,15 @@ def sick(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProces
     """Packages that are broken, that share a name, that are kept out, and one without its weights."""
     home = tmp_path_factory.mktemp("sick")
     site = home / "site"
-    provide(site, "good", "1.2", "loss", "plain", LOSS)
-    provide(site, "other", "5.0", "loss", "plain", LOSS)
-    provide(site, "missing", "2.0", "loss", "missing", "import apex")
-    provide(site, "crash", "3.0", "loss", "crash", "import ctypes\nctypes.string_at(0)")
-    provide(site, "exit", "4.0", "loss", "exit", "raise SystemExit('bye')")
-    provide(site, "unwanted", "7.0", "loss", "unwanted", "raise SystemExit")
+    add_package(site, "good", "loss", "plain", LOSS, "1.2")
+    add_package(site, "other", "loss", "plain", LOSS, "5.0")
+    add_package(site, "missing", "loss", "missing", "import apex", "2.0")
+    add_package(site, "crash", "loss", "crash", "import ctypes\nctypes.string_at(0)", "3.0")
+    add_package(site, "exit", "loss", "exit", "raise SystemExit('bye')", "4.0")
+    add_package(site, "unwanted", "loss", "unwanted", "raise SystemExit", "7.0")
     with HTTPServer(("127.0.0.1", 0), Weights) as server:
         address = f"http://127.0.0.1:{server.server_port}/weights.pth"
-        provide(site, "far", "6.0", "extractor", "far", FETCHING.replace("ADDRESS", address))
+        add_package(site, "far", "extractor", "far", FETCHING.replace("ADDRESS", address), "6.0")
         threading.Thread(target=server.serve_forever, daemon=True).start()
         admitted = "good, other, missing,crash,exit,far,absent"
         result = consult(home, "--json", "--runs", "/proc/runs", GANBENCH_PLUGINS=admitted)
@@ -99,7 +83,7 @@ def sick(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProces
     return result
 
 
-def test_where_all_is_well_the_exit_code_is_0_and_all_that_a_bug_report_needs_is_there(well):
+def test_where_all_is_well_a_bug_report_has_what_it_needs_and_the_exit_code_is_0(well):
     assert well.returncode == 0, well.stdout + well.stderr
     lines = well.stdout.splitlines()
     titles = {line.split()[0] for line in lines if line[:1].strip()}
@@ -119,7 +103,7 @@ def test_the_report_names_neither_the_home_of_its_user_nor_a_secret(well):
     assert "GANBENCH_TOKEN=(set)" in well.stdout
 
 
-def test_broken_plugins_are_told_with_package_fault_and_next_step_and_the_exit_code_is_1(sick):
+def test_broken_plugins_are_listed_with_package_fault_and_next_step_and_exit_code_1(sick):
     assert sick.returncode == 1, sick.stdout + sick.stderr
     assert sick.stderr == ""
     said = {text.split(":")[0]: text for text in json.loads(sick.stdout)["problems"]}
@@ -174,7 +158,7 @@ def test_a_torch_that_cannot_be_imported_silences_nothing_else(tmp_path):
 
 
 def test_the_process_that_makes_the_report_imports_neither_torch_nor_a_plugin(tmp_path):
-    provide(tmp_path / "site", "ganbench-good", "1.2", "loss", "plain", LOSS)
+    add_package(tmp_path / "site", "ganbench-good", "loss", "plain", LOSS, "1.2")
     script = tmp_path / "script.py"
     script.write_text(
         "import sys\nfrom pathlib import Path\nfrom ganbench.cli import diagnosis\n"
@@ -182,7 +166,7 @@ def test_the_process_that_makes_the_report_imports_neither_torch_nor_a_plugin(tm
         "    diagnosis.look(Path('runs'), lambda what: None)\n"
         "    print(sorted({'torch', 'numpy', 'ganbench_good_plain'} & set(sys.modules)))"
     )
-    environment = {**surroundings(tmp_path), "GANBENCH_PLUGINS": "ganbench-good"}
+    environment = surroundings(tmp_path / "site", GANBENCH_PLUGINS="ganbench-good")
     done = subprocess.run(
         [sys.executable, script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )

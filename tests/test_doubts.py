@@ -24,7 +24,7 @@ from ganbench.evaluation.selfcheck import SelfCheck
 from ganbench.leaderboards.table import build
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Record
-from ganbench.runs.setup import _refuse_constant, doubts_of, prepare
+from ganbench.runs.setup import doubts_of, prepare
 from ganbench_baselines.metric import density_coverage, fid, intra_fid, modes, translation
 
 CPU = torch.device("cpu")
@@ -153,7 +153,7 @@ def test_a_table_says_which_score_is_missing_why_and_of_how_many() -> None:
     assert "no fid in 2 records (dcgan+hinge): no samples" in table.notes
 
 
-def test_a_row_without_a_headline_in_some_seed_stands_below_the_complete_ones_and_says_so() -> None:
+def test_a_row_without_a_headline_in_some_seed_stands_below_others_and_says_so() -> None:
     records = seeds("dcgan+hinge", 0.9)
     headline = next(name for name in records[0].scores if name.startswith("coverage@"))
     lacking = without(records[4], headline, "no neighbours")
@@ -176,11 +176,28 @@ def test_copies_of_reals_are_covered_by_copies_and_real_data_cover_themselves() 
     assert far == {"coverage": 0, "density": 0}
 
 
-def test_data_without_any_variance_are_refused() -> None:
-    same = Split(torch.full((50, 2), 0.3))
-    with pytest.raises(DataError, match="all samples of 'plain' are alike"):
-        _refuse_constant(Dataset("plain", DataSpec((2,), bounded=False), same, same))
-    _refuse_constant(dataset(50))
+ALIKE = '''
+    """Points, all of them alike but for the last, which is whatever is asked for."""
+    import torch
+    from ganbench import Dataset, DataSpec, Split, hookimpl
+    @hookimpl
+    def ganbench_dataset(argument):
+        x = torch.full((50, 2), 0.3)
+        x[-1] = float(argument)
+        return Dataset("alike", DataSpec((2,), bounded=False), Split(x), Split(x))
+'''
+
+
+@pytest.mark.filterwarnings("ignore::ganbench.errors.Doubt")
+def test_data_without_any_variance_are_refused(install_here) -> None:
+    install_here("third-party", "dataset", "alike", ALIKE, module="alike_dataset")
+    judging = Evaluating(samples=50, metrics=("density-coverage",), headline="coverage", extractor="raw")
+    rules = Protocol(
+        name="mine-v1", dataset="alike:0.3", seeds=(0,), training=Training(budget_kimg=0.1), evaluation=judging
+    )
+    with pytest.raises(DataError, match="all samples of 'alike' are alike"):
+        prepare(rules, "cpu")
+    assert prepare(replace(rules, dataset="alike:0.4"), "cpu").dataset.name == "alike"
 
 
 @pytest.mark.parametrize("alike", [True, False])
@@ -226,27 +243,43 @@ def test_the_floor_is_scored_at_the_rows_own_number_wherever_the_data_suffice(pa
 # -- a Gaussian of large samples ---------------------------------------------------------------------------------------
 
 
-def test_a_gaussian_of_large_samples_is_of_low_rank_with_exact_moments_and_says_so_in_its_name() -> None:
+def wide(n: int, features: int, rank: int) -> Dataset:
+    """Points around a subspace of ``rank`` dimensions, with different means."""
     rng = torch.Generator().manual_seed(0)
-    features = 3 * 40 * 40
-    directions = torch.randn(5, features, generator=rng, dtype=torch.float64)
-    x = torch.randn(400, 5, generator=rng, dtype=torch.float64) @ directions + torch.rand(features, generator=rng)
-    x = (x + 0.3 * torch.randn(400, features, generator=rng)).float()
-    data = Dataset("wide", DataSpec((features,), bounded=False), Split(x), Split(x))
-    drawn = yardsticks.draw("gaussian fit", data, Split(x.repeat(5, 1)), "train", 1)
+    directions = torch.randn(rank, features, generator=rng, dtype=torch.float64)
+    x = torch.randn(n, rank, generator=rng, dtype=torch.float64) @ directions + torch.rand(features, generator=rng)
+    x = (x + 0.3 * torch.randn(n, features, generator=rng)).float()
+    return Dataset("wide", DataSpec((features,), bounded=False), Split(x), Split(x))
+
+
+def fitted(data: Dataset, n: int) -> yardsticks.Drawn:
+    """A Gaussian fit of ``n`` samples."""
+    return yardsticks.draw("gaussian fit", data, Split(torch.zeros(n, *data.spec.shape)), "train", 1)
+
+
+def test_a_gaussian_of_large_samples_is_of_low_rank_and_says_so_in_its_name() -> None:
+    data = wide(400, 3 * 40 * 40, 5)
+    drawn = fitted(data, 2000)
     assert drawn.name == "low-rank gaussian fit"
-    made = drawn.fake.x.double()
-    torch.testing.assert_close(made.mean(0), x.double().mean(0), atol=0.35, rtol=0)
-    mean, variance = yardsticks._moments(x)
-    torch.testing.assert_close(mean, x.double().mean(0))
-    torch.testing.assert_close(variance, x.double().var(0))
-    loadings = yardsticks._principal(x, mean, rng)
-    assert ((variance - loadings.square().sum(1)) > -1e-9).all(), "so that the diagonal makes up for the rest"
-    assert (made.var(0) / variance).mean().item() == pytest.approx(1, abs=0.08)
-    along = torch.linalg.qr(directions.T).Q  # the five directions hold their covariance
-    torch.testing.assert_close((made @ along).var(0), (x.double() @ along).var(0), rtol=0.15, atol=0)
+    x, made = data.train.x.double(), drawn.fake.x.double()
+    torch.testing.assert_close(made.mean(0), x.mean(0), atol=0.35, rtol=0)
+    assert (made.var(0) / x.var(0)).mean().item() == pytest.approx(1, abs=0.08)
+    along = torch.linalg.svd(x - x.mean(0), full_matrices=False).Vh[:5].T  # these directions hold their covariance
+    torch.testing.assert_close((made @ along).var(0), (x @ along).var(0), rtol=0.15, atol=0)
     small = Dataset("small", DataSpec((2,), bounded=False), Split(points(50)), Split(points(50)))
-    assert yardsticks.draw("gaussian fit", small, small.train, "train", 1).name == "gaussian fit"
+    assert fitted(small, 50).name == "gaussian fit"
+
+
+def test_a_low_rank_gaussian_has_the_means_and_the_variances_of_the_data(monkeypatch) -> None:
+    monkeypatch.setattr(yardsticks, "LARGEST", 11)
+    monkeypatch.setattr(yardsticks, "RANK", 2)
+    data = wide(400, 12, 4)
+    made, x = fitted(data, 200_000).fake.x.double(), data.train.x.double()
+    deviation = x.std(0)
+    torch.testing.assert_close(made.mean(0), x.mean(0), atol=5 * deviation.max().item() / 200_000**0.5, rtol=0)
+    torch.testing.assert_close(made.std(0), deviation, rtol=0.01, atol=0)
+    along = torch.linalg.svd(x - x.mean(0), full_matrices=False).Vh[:2].T
+    torch.testing.assert_close(torch.cov((made @ along).T), torch.cov((x @ along).T), rtol=0.1, atol=0.2)
 
 
 # -- doubts ------------------------------------------------------------------------------------------------------------

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 import signal
-import tomllib
 from pathlib import Path
 
 import msgspec
 import pytest
 import toy
+from running import QUICK, job_in, never, unheard
 
 from ganbench import plugins
 from ganbench.contracts.executor import Done, Refused
-from ganbench.contracts.protocol import parse
 from ganbench.errors import (
     DataError,
     GanbenchError,
@@ -27,7 +26,6 @@ from ganbench.errors import (
 )
 from ganbench.records.store import read, write
 from ganbench.runs.executors.work import outcome_of
-from ganbench.runs.plan import make_plan
 
 
 class Silent(Exception):
@@ -111,21 +109,15 @@ NUMBERS = itertools.count()
 
 
 @pytest.fixture
-def raising(install, site, monkeypatch):
+def raising(install_here):
     """Install a loss that raises ``error``, and hand out a job with it."""
 
     def job_of(error: str, folder: Path, code: str = RAISING):
         module = f"raising_{next(NUMBERS)}"  # a module is imported once
-        install("third-party", "loss", "raising", code.replace("ERROR", error), module=module)
-        monkeypatch.syspath_prepend(site)
-        plugins.installed.cache_clear()
-        archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["raising"])
-        plan = make_plan(archs, losses, parse(tomllib.loads(toy.QUICK), "quick"), out=folder, device="cpu")
-        return plan.jobs[0]
+        install_here("third-party", "loss", "raising", code.replace("ERROR", error), module=module)
+        return job_in(folder, "mlp", "raising", QUICK)
 
-    yield job_of
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    return job_of
 
 
 @pytest.mark.parametrize(
@@ -142,7 +134,7 @@ def raising(install, site, monkeypatch):
 )
 def test_whatever_a_loss_raises_is_the_recorded_result_of_its_run(error, reason, raising, tmp_path) -> None:
     job = raising(error, tmp_path / "runs")
-    event = outcome_of(job, lambda event: None, lambda: False)
+    event = outcome_of(job, unheard, never)
     record = read(job.record_file)
     assert isinstance(event, Done)
     assert record.status == "error"
@@ -166,7 +158,7 @@ BROKEN_BEFORE = """
 
 @pytest.mark.parametrize("error", ["ZeroDivisionError('mine')", "SystemExit('mine')", "KeyboardInterrupt('mine')"])
 def test_what_fails_before_a_run_begins_costs_this_combination_and_not_the_grid(error, raising, tmp_path) -> None:
-    event = outcome_of(raising(error, tmp_path / "runs", BROKEN_BEFORE), lambda event: None, lambda: False)
+    event = outcome_of(raising(error, tmp_path / "runs", BROKEN_BEFORE), unheard, never)
     assert isinstance(event, Refused)
     assert event.broken
     assert f"{error.partition('(')[0]}: mine" in event.message

@@ -14,8 +14,8 @@ from typing import get_args
 import numpy as np
 import pytest
 from msgspec.structs import replace
+from running import plan_of
 
-from ganbench import plugins
 from ganbench.contracts.executor import (
     Done,
     Fits,
@@ -34,7 +34,6 @@ from ganbench.plugins.protocols import load_protocol
 from ganbench.records.store import read
 from ganbench.runs.executors import local
 from ganbench.runs.executors.local import LocalExecutor
-from ganbench.runs.plan import make_plan
 
 MISBEHAVING = '''
     """A loss that misbehaves in its tenth step."""
@@ -62,24 +61,18 @@ GARBAGE = (
 
 
 @pytest.fixture
-def misbehaving(install, site, monkeypatch):
+def misbehaving(install_here):
     def add(act: str) -> None:
-        install("third-party", "loss", "bad", MISBEHAVING.replace("ACT", act), module="bad_loss")
-        monkeypatch.syspath_prepend(site)
-        monkeypatch.setenv("PYTHONPATH", str(site))
-        plugins.installed.cache_clear()
+        install_here("third-party", "loss", "bad", MISBEHAVING.replace("ACT", act), module="bad_loss")
 
-    yield add
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    return add
 
 
 def carry_out(tmp_path: Path, timeout: float = 0.0, losses: Sequence[str] = ("bad", "hinge")):
     rules = load_protocol("smoke-v1")
     rules = replace(rules, training=replace(rules.training, timeout=timeout))
     rules = replace(rules, evaluation=replace(rules.evaluation, samples=100, metrics=("fid",), target=None))
-    archs, chosen = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", [*losses])
-    plan = make_plan(archs, chosen, rules, out=tmp_path / "runs", device="cpu")
+    plan = plan_of(tmp_path / "runs", "mlp", ",".join(losses), rules)
     jobs = {job.loss.partition(":")[2]: job for job in plan.runs}
     with LocalExecutor(1) as executor:
         events = [event for event in executor.run(list(jobs.values())) if isinstance(event, Done | Refused)]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.error import URLError
 
 import pytest
 import torch
 import torch_fidelity
+from fidelity_images import Images
 from random_inception import random_inception_weights
 from torch import Tensor
 from torch_fidelity import metric_fid, metric_isc, metric_kid, metric_prc
@@ -25,14 +25,6 @@ from ganbench_baselines.metric import fid
 from ganbench_baselines.metric.frechet import distance, moments
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -193,19 +185,6 @@ def test_damaged_or_missing_weights_are_a_sentence(tmp_path):
 # --- digits-cnn: torch-fidelity as the judge ------------------------------------------------------------------
 
 
-class Images(torch.utils.data.Dataset):
-    """uint8 images one by one, as torch-fidelity takes them."""
-
-    def __init__(self, x: Tensor) -> None:
-        self.x = x
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.x[index]
-
-
 def test_calculate_metrics_equals_its_functions_on_the_features_of_extract(cnn, data, strangers):
     real, fake = data.test.x, torch.cat([data.train.x[:200], strangers["pixel Gaussian"][:159]])
     settings = {"kid_subsets": 5, "kid_subset_size": 100, "verbose": False}
@@ -232,7 +211,7 @@ def test_torch_fidelity_knows_the_extractor_once_its_adapter_is_imported():
     )
 
 
-def test_torch_fidelity_gets_the_features_of_stacked_digits_but_no_single_set_of_classes():
+def test_torch_fidelity_gets_features_of_stacked_digits_but_no_set_of_classes():
     stacked = torch.zeros(2, 3, 16, 16, dtype=torch.uint8)
     assert create_feature_extractor("digits-cnn", ["features"], cuda=False)(stacked)[0].shape == (2, 96)
     with pytest.raises(Unsupported, match="stacked"):

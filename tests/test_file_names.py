@@ -7,21 +7,18 @@ from pathlib import Path
 import pytest
 import toy
 from msgspec.structs import replace
+from running import plan_of
 
-from ganbench import plugins
 from ganbench.contracts.protocol import parse
 from ganbench.errors import ProtocolError
 from ganbench.leaderboards.publishing import file_names
-from ganbench.plugins.protocols import load_protocol
 from ganbench.records.files import fitting, write_atomically
 from ganbench.runs.changes import parse_changes
-from ganbench.runs.plan import check_writable, make_plan
+from ganbench.runs.plan import check_writable
 
 
 def folders(out: Path, *settings: str) -> list[Path]:
-    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
-    plan = make_plan(archs, losses, load_protocol("smoke-v1"), out=out, changes=parse_changes(settings))
-    return [Path(job.folder) for job in plan.runs]
+    return [Path(job.folder) for job in plan_of(out, changes=parse_changes(settings)).runs]
 
 
 def test_settings_too_long_for_a_folders_name_end_in_a_hash_of_all_of_them(tmp_path) -> None:
@@ -41,7 +38,7 @@ def test_a_shortened_name_is_valid_text_that_the_file_system_takes(name, tmp_pat
     assert [path.name for path in tmp_path.iterdir()] == [fitting(name)]
 
 
-def test_a_published_record_has_a_name_that_the_file_system_takes_whatever_its_settings_are(tmp_path) -> None:
+def test_a_published_record_has_a_valid_file_name_whatever_its_settings_are(tmp_path) -> None:
     record = replace(toy.make(), changes={"loss.text": "日本" * 100})
     (name,) = file_names([record])
     write_atomically(tmp_path / name, b"content")
@@ -56,7 +53,7 @@ def test_a_protocols_name_has_a_limit_that_is_said() -> None:
     assert parse(rules | {"name": "m" * 100}, "mine.toml").name == "m" * 100
 
 
-def test_a_probe_whether_a_folder_can_be_written_leaves_nothing_even_if_it_is_killed(tmp_path, monkeypatch) -> None:
+def test_a_probe_whether_a_folder_is_writable_leaves_nothing_even_if_killed(tmp_path, monkeypatch) -> None:
     def killed(path: Path, **_: object) -> None:
         raise SystemExit
 

@@ -11,41 +11,34 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from marks import slow
-from test_timing import TIMING
+from running import carry_out, job_in
+from toy import timing
 
-from ganbench import load_run, plugins
-from ganbench.contracts.executor import TrainingJob
+from ganbench import load_run
+from ganbench.contracts.memo import Results
 from ganbench.errors import GanbenchWarning, RecordError
 from ganbench.evaluation import cache
-from ganbench.plugins.protocols import load_protocol
+from ganbench.evaluation.cache import Cache
 from ganbench.records.archive import state_of, with_checksum
 from ganbench.records.files import set_aside
 from ganbench.records.history import as_line, read_history
 from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import read
 from ganbench.records.timing import read_timing, write_timing
-from ganbench.runs import checkpoint, leftovers
+from ganbench.runs import checkpoint
 from ganbench.runs.leftovers import tidy
-from ganbench.runs.plan import make_plan
-from ganbench.runs.runner import execute
 
 IDENTITY = {"torch": "2.10.0", "the data": "abc"}
 STATE = {"identity": IDENTITY, "history": [{"kimg": 1.5}], "gan": {"w": torch.arange(40.0)}, "step": 3}
 
 
-def job_in(out: Path) -> TrainingJob:
-    """A run of a few seconds."""
-    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
-    return make_plan(archs, losses, load_protocol("smoke-v1"), out=out, device="cpu").runs[0]
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """The folder of a finished run."""
-    torch.set_num_threads(1)
     job = job_in(tmp_path_factory.mktemp("finished"))
-    execute(job, lambda event: None, lambda: False)
+    carry_out(job)
     return Path(job.folder)
 
 
@@ -73,22 +66,28 @@ def a_history(path: Path, run: Path) -> Callable[[], Any]:
 
 
 def a_timing(path: Path, run: Path) -> Callable[[], Any]:
-    write_timing(TIMING, path)
+    write_timing(timing("dcgan+hinge", 3200.0), path)
     return lambda: read_timing(path)
 
 
 def a_cached_result(path: Path, run: Path) -> Callable[[], Any]:
-    key = b"k" * 32
-    cache._write(path, "basis", {"x": torch.randn(20, 3, dtype=torch.float64), "n": torch.tensor(7)}, key)
+    def through(compute: Callable[[], Results]) -> Results:
+        with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+            patch.setenv("GANBENCH_CACHE", str(path.parent / "cache"))
+            patch.setattr(cache, "EXPENSIVE", 0.0)
+            warnings.simplefilter("ignore", GanbenchWarning)  # the file was not written by this user
+            return Cache({"device": "cpu"}).once("samples", "name", compute)
+
+    def damaged() -> Results:
+        raise RecordError("damaged")
 
     def read_it() -> Any:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", GanbenchWarning)  # the file was not written by this user
-            found = cache._read(path, "basis", key)
-        if found is None:
-            raise RecordError("damaged")
-        return {name: (value.dtype, value.tolist()) for name, value in found.items()}
+        file.write_bytes(path.read_bytes())
+        return {name: (value.dtype, value.tolist()) for name, value in through(damaged).items()}
 
+    through(lambda: {"x": torch.randn(20, 3, dtype=torch.float64), "n": torch.tensor(7)})
+    (file,) = (path.parent / "cache").iterdir()
+    path.write_bytes(file.read_bytes())
     return read_it
 
 
@@ -166,7 +165,7 @@ def test_a_finished_run_that_is_repeated_is_kept_beside_the_new_one(finished, tm
     facts["loss"]["source"] = "ast1:000000000000"
     (folder / "record.json").write_bytes(as_text(sealed(facts)))
     (folder / "checkpoint.pt").write_bytes((finished / "checkpoint.pt").read_bytes())
-    new = execute(job, lambda event: None, lambda: False)
+    new = carry_out(job)
     assert new.bits == old.bits
     assert read(folder / "record.old.json").loss.source == "ast1:000000000000"
     assert (folder / "checkpoint.old.pt").read_bytes() == (finished / "checkpoint.pt").read_bytes()
@@ -218,12 +217,12 @@ def copied(run: Path, to: Path) -> Path:
 
 def test_what_a_kill_leaves_beside_a_final_record_is_tidied_up(finished, tmp_path) -> None:
     folder = copied(finished, tmp_path / "run")
-    state = checkpoint._read(folder / "checkpoint.pt")
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
     checkpoint.save({**state, "optimiser": torch.zeros(1000), "identity": {}}, folder / "checkpoint.pt")
     (folder / "record.json").write_bytes((folder / "record.json").read_bytes())
     (folder / ".checkpoint.pt.123.tmp").write_bytes(b"half")
     tidy([folder])
-    assert set(checkpoint._read(folder / "checkpoint.pt")) == {"job", "gan", "averaged"}
+    assert set(torch.load(folder / "checkpoint.pt", weights_only=True)) == {"job", "gan", "averaged"}
     assert sorted(path.name for path in folder.iterdir() if path.name != ".lock") == ["checkpoint.pt", "record.json"]
 
 
@@ -233,12 +232,14 @@ def test_tidying_reads_no_checkpoint_of_a_run_that_ended_well(finished, tmp_path
     tidy([folder])
 
 
-def test_a_folder_that_another_process_works_in_is_left_alone(finished, tmp_path, monkeypatch) -> None:
+def test_a_folder_that_another_process_works_in_is_left_alone(finished, tmp_path) -> None:
     folder = copied(finished, tmp_path / "run")
     (folder / ".record.json.1.tmp").write_bytes(b"")
-    monkeypatch.setattr(leftovers, "_is_in_use", lambda folder: True)
-    tidy([folder])
+    with FileLock(folder / ".lock"):
+        tidy([folder])
     assert (folder / ".record.json.1.tmp").exists()
+    tidy([folder])
+    assert not (folder / ".record.json.1.tmp").exists()
 
 
 def test_a_damaged_checkpoint_is_said_by_every_command_that_reads_it(finished, tmp_path) -> None:
@@ -255,7 +256,7 @@ def test_a_run_whose_checkpoint_is_damaged_begins_anew_and_says_so(finished, tmp
     Path(job.folder).mkdir(parents=True)
     Path(job.folder, "checkpoint.pt").write_bytes(b"PK")
     with pytest.warns(GanbenchWarning, match="seed 0 begins anew: its checkpoint is damaged; the old one"):
-        execute(job, lambda event: None, lambda: False)
+        carry_out(job)
     assert Path(job.folder, "checkpoint.old.pt").read_bytes() == b"PK"
 
 
@@ -266,7 +267,7 @@ def test_a_checkpoint_of_weights_alone_is_not_taken_for_an_unfinished_run(finish
 
 def test_weights_that_are_not_finite_are_said_in_a_sentence(finished, tmp_path) -> None:
     folder = copied(finished, tmp_path / "run")
-    state = checkpoint._read(folder / "checkpoint.pt")
+    state = torch.load(folder / "checkpoint.pt", weights_only=True)
     state["averaged"][0] = {name: value * torch.nan for name, value in state["averaged"][0].items()}
     checkpoint.save(state, folder / "checkpoint.pt")
     with pytest.raises(RecordError, match=r"are not finite: that run diverged"):
@@ -276,7 +277,7 @@ def test_weights_that_are_not_finite_are_said_in_a_sentence(finished, tmp_path) 
 @pytest.mark.parametrize("part", ["gan", "averaged"])
 def test_weights_of_another_kind_are_said_in_a_sentence(part, finished, tmp_path) -> None:
     folder = copied(finished, tmp_path / "run")
-    checkpoint.save({**checkpoint._read(folder / "checkpoint.pt"), part: 3}, folder / "checkpoint.pt")
+    checkpoint.save({**torch.load(folder / "checkpoint.pt", weights_only=True), part: 3}, folder / "checkpoint.pt")
     with pytest.raises(RecordError, match="do not fit the installed mlp"):
         load_run(folder).sample(4)
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ctypes
+import importlib.util
 import itertools
+import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
 
 import msgspec
 import pytest
 import torch
 from msgspec.structs import replace
+from running import bits, carry_out, job_in, weights_in
 from taped import TapeRecorder
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -19,24 +24,20 @@ from toy import make
 
 from ganbench import GAN, DataSpec, Lazy, Split, plugins
 from ganbench.cli.runs import in_units
-from ganbench.contracts.executor import Job
 from ganbench.contracts.protocol import Recipe
 from ganbench.contracts.trick import Trick
 from ganbench.device import energy
 from ganbench.device.energy import Energy, counter_of
 from ganbench.device.nvml import energy_counter, sm_clock
-from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Company, Cost, Record, Speed
 from ganbench.records.store import read, write
-from ganbench.runs import recording, run, runner, trainers
-from ganbench.runs.plan import make_plan
+from ganbench.runs import recording, run, trainers
 from ganbench.runs.players import build_players
 from ganbench.runs.setup import prepare
 from ganbench.training import peak
 from ganbench.training.batches import Stream
 from ganbench.training.flops import Account, Meter, account, flops_per_image
 from ganbench.training.observer import Observer
-from ganbench.training.peak import peak_flops
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan
 from ganbench_baselines.loss.non_saturating import ganbench_loss as non_saturating
@@ -86,7 +87,7 @@ def test_a_small_mlp_with_the_non_saturating_loss_costs_what_it_does_by_hand() -
     assert counted(mlp, non_saturating()) == (g + 2 * real_or_fake, (g + d) + d + g + (g - first_g))
 
 
-def test_dcgan_with_wgan_gp_costs_what_it_does_by_hand_the_double_backward_of_the_penalty_included() -> None:
+def test_dcgan_with_wgan_gp_costs_what_it_does_by_hand_double_backward_included() -> None:
     first_g = linear(8, 8 * 4 * 4)
     g = first_g + convolution(8, 4, 4) + convolution(4, 1, 8)
     first_d, second_d, last_d = convolution(1, 4, 8), convolution(4, 8, 4), linear(8 * 4 * 4, 1)
@@ -135,7 +136,7 @@ def test_lazy_terms_count_by_how_often_they_come() -> None:
 
 
 @pytest.mark.parametrize("rules", [{"precision": "bf16"}, {"recorder": TapeRecorder()}], ids=["bf16", "recorded"])
-def test_the_count_is_the_same_in_other_arithmetic_and_where_iterations_are_recorded(rules) -> None:
+def test_the_count_is_the_same_in_other_arithmetic_and_in_recorded_iterations(rules) -> None:
     assert counted(lazy, wgan_gp(), **rules) == counted(lazy, wgan_gp())
 
 
@@ -158,22 +159,16 @@ def test_what_consists_of_products_is_counted_in_inference_mode_as_well() -> Non
     assert counts == [2 * 2 * 3 * 4 * 5 + 2 * 2 * 3 * 5 * 6] * 2
 
 
-def jobs(tmp_path: Path, arch: str = "mlp", loss: str = "wgan-gp", protocol: str = "smoke-v1", **options) -> list[Job]:
-    archs, losses = plugins.find_many("arch", [arch]), plugins.find_many("loss", [loss])
-    plan = make_plan(archs, losses, load_protocol(protocol), out=tmp_path, device="cpu", seeds=[0], **options)
-    return plan.runs
-
-
 BUILT_IN = [source for source in plugins.find_many("trick", ["all"]) if source.package == "ganbench"]
 COMBINATIONS = {
     **{f"dcgan+{source.name}": {"loss": source.name} for source in plugins.find_many("loss", ["all"])},
-    **{f"{source.name}": {"loss": "non-saturating", "tricks": [source]} for source in BUILT_IN},
+    **{f"{source.name}": {"loss": "non-saturating", "tricks": [source.name]} for source in BUILT_IN},
 }
 
 
 @pytest.mark.parametrize("name", COMBINATIONS)
 def test_every_built_in_loss_and_trick_can_be_counted(name, tmp_path) -> None:
-    (job,) = jobs(tmp_path, "dcgan", **COMBINATIONS[name])
+    job = job_in(tmp_path, "dcgan", **COMBINATIONS[name])
     dataset = prepare(job.protocol, "cpu").dataset
 
     def again(observer: Observer) -> Trainer:
@@ -189,57 +184,58 @@ def test_every_built_in_loss_and_trick_can_be_counted(name, tmp_path) -> None:
 # -- without effect --------------------------------------------------------------------------------------------------
 
 
-def carry_out(job: Job, stop_after: float = float("inf")) -> Record:
-    windows = itertools.count()
-    return runner.execute(job, lambda event: None, lambda: next(windows) >= stop_after)
-
-
-def bits(record: Record) -> tuple:
-    looks = [(look.kimg, look.score) for look in record.curve]
-    return record.status, record.bits, record.draws, record.best, looks, record.self_checks
-
-
-def tensors(job: Job) -> list[torch.Tensor]:
-    state = torch.load(Path(job.folder, "checkpoint.pt"), weights_only=True)
-    return [*state["gan"].values(), *(v for module in state["averaged"] for v in module.values())]
-
-
 def test_a_run_has_the_same_bits_with_and_without_accounting(tmp_path, monkeypatch) -> None:
-    (first,), (second,), (third,) = (jobs(tmp_path / name, "dcgan", "non-saturating") for name in "abc")
+    first, second, third = (job_in(tmp_path / name, "dcgan", "non-saturating") for name in "abc")
     with_it, after_it = carry_out(first), carry_out(second)
     monkeypatch.setattr(trainers, "account", lambda *_: None)
     without = carry_out(third)
     assert with_it.speed.d_flops > 0 == without.speed.d_flops
     assert bits(with_it) == bits(after_it) == bits(without)
-    assert all(map(torch.equal, tensors(first), tensors(third)))
+    assert all(map(torch.equal, weights_in(Path(first.folder)), weights_in(Path(third.folder))))
 
 
-def test_accounting_touches_neither_the_trained_players_nor_a_random_number(tmp_path, monkeypatch) -> None:
-    seen = []
+class Watched(NamedTuple):
+    """A run, and the state of its training before and after its arithmetic was counted."""
+
+    record: Record
+    before: tuple
+    after: tuple
+
+
+@pytest.fixture(scope="module")
+def watched(tmp_path_factory) -> Watched:
+    states = []
 
     def state(trained: Trainer) -> tuple:
         random = [torch.get_rng_state(), trained.stream.rng.get_state(), trained.latents.get_state()]
         return trained.fingerprint(), [rng.numpy().tobytes() for rng in random]
 
-    def watched(trained: Trainer, again) -> Account | None:
-        before = state(trained)
+    def watching(trained: Trainer, again) -> Account | None:
+        states.append(state(trained))
         counted = account(trained, again)
-        seen.append((before, state(trained)))
+        states.append(state(trained))
         return counted
 
-    monkeypatch.setattr(trainers, "account", watched)
-    (job,) = jobs(tmp_path, "dcgan", "non-saturating")  # batch norm in both players
-    record = carry_out(job)
-    ((before, after),) = seen
-    assert before == after
-    assert read(job.record_file).speed == record.speed
-    assert record.speed.d_flops > record.speed.g_flops > 0
-    assert record.speed.flops_per_second == pytest.approx(
-        (record.speed.d_flops + record.speed.g_flops) * record.speed.train_cpu, rel=1e-3
-    )
-    assert record.speed.peak_share == pytest.approx(
-        record.speed.flops_per_second / record.speed.peak_flops_per_second, abs=1e-3
-    )
+    job = job_in(tmp_path_factory.mktemp("watched"), "dcgan", "non-saturating")  # batch norm in both players
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainers, "account", watching)
+        carry_out(job)
+    return Watched(read(job.record_file), *states)
+
+
+def test_accounting_touches_neither_the_trained_players_nor_a_random_number(watched) -> None:
+    assert watched.before == watched.after
+
+
+def test_the_rate_is_the_count_of_an_image_times_the_images_per_cpu_second(watched) -> None:
+    speed = watched.record.speed
+    assert speed.d_flops > speed.g_flops > 0
+    assert speed.flops_per_second == pytest.approx((speed.d_flops + speed.g_flops) * speed.train_cpu, rel=1e-3)
+
+
+def test_the_share_of_the_peak_is_that_of_the_rate(watched) -> None:
+    speed = watched.record.speed
+    assert speed.peak_share == pytest.approx(speed.flops_per_second / speed.peak_flops_per_second, abs=1e-3)
 
 
 def test_what_cannot_be_counted_is_left_out_and_ends_no_run(tmp_path, monkeypatch) -> None:
@@ -247,7 +243,7 @@ def test_what_cannot_be_counted_is_left_out_and_ends_no_run(tmp_path, monkeypatc
         raise NotImplementedError("an operator of higher order")
 
     monkeypatch.setattr(Meter, "update", refuse)
-    record = carry_out(*jobs(tmp_path, "mlp", "non-saturating"))
+    record = carry_out(job_in(tmp_path, "mlp", "non-saturating"))
     assert record.status == "ok"
     assert (record.speed.d_flops, record.speed.flops_per_second, record.speed.peak_share) == (0, 0, 0)
 
@@ -255,7 +251,7 @@ def test_what_cannot_be_counted_is_left_out_and_ends_no_run(tmp_path, monkeypatc
 def test_nothing_is_counted_where_nothing_was_timed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(run, "WINDOWS", 1)
     monkeypatch.setattr(trainers, "account", lambda *_: pytest.fail("counted"))
-    record = carry_out(*jobs(tmp_path, "mlp", "non-saturating"))
+    record = carry_out(job_in(tmp_path, "mlp", "non-saturating"))
     assert (record.status, record.speed.windows, record.speed.d_flops) == ("ok", 0, 0)
 
 
@@ -273,34 +269,48 @@ def test_what_a_plugin_warns_of_is_said_by_the_training_alone() -> None:
 # -- the device's peak -----------------------------------------------------------------------------------------------
 
 
-def test_the_peak_is_that_of_the_fastest_product_and_larger_ones_are_not_tried_in_vain(monkeypatch) -> None:
-    seconds = {512: 1e-3, 1024: 4e-3}
-    tried = []
+def module_afresh(module: ModuleType) -> ModuleType:
+    """A copy that has measured nothing yet."""
+    spec = importlib.util.find_spec(module.__name__)
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    return copy
 
-    def product(size: int, device, dtype) -> float:
-        tried.append(size)
-        return seconds[size]
 
-    monkeypatch.setattr(peak, "_fastest_product", product)
-    assert peak._measured.__wrapped__(CPU, "float32", 1) == 2 * 1024**3 / 4e-3
+def products_take(seconds: dict[int, float], monkeypatch) -> list[int]:
+    """By a clock of their own, square products take so long; for those of other sizes there is no memory. Returns the
+    sizes that are tried, once each."""
+    now, tried = 0.0, list[int]()
+
+    def product(a: torch.Tensor, b: torch.Tensor, out: torch.Tensor) -> None:
+        nonlocal now
+        tried.extend([len(a)] * (len(a) not in tried))
+        if len(a) not in seconds:
+            raise torch.OutOfMemoryError("no memory")
+        now += seconds[len(a)]
+
+    monkeypatch.setattr(torch, "mm", product)
+    monkeypatch.setattr(time, "perf_counter", lambda: now)
+    return tried
+
+
+def test_the_peak_is_of_the_fastest_product_and_larger_ones_are_not_tried_in_vain(monkeypatch) -> None:
+    tried = products_take({512: 1e-3, 1024: 4e-3}, monkeypatch)
+    assert module_afresh(peak).peak_flops(CPU, "float32") == pytest.approx(2 * 1024**3 / 4e-3)
     assert tried == [512, 1024]
 
 
 def test_the_peak_is_what_was_reached_before_memory_ran_out(monkeypatch) -> None:
-    def product(size: int, device, dtype) -> float:
-        if size > 512:
-            raise torch.OutOfMemoryError("no memory")
-        return 1e-3
-
-    monkeypatch.setattr(peak, "_fastest_product", product)
-    assert peak._measured.__wrapped__(CPU, "float32", 1) == 2 * 512**3 / 1e-3
+    products_take({512: 1e-3}, monkeypatch)
+    assert module_afresh(peak).peak_flops(CPU, "float32") == pytest.approx(2 * 512**3 / 1e-3)
 
 
 def test_the_peak_is_measured_once_in_a_process_and_draws_from_nobodys_stream() -> None:
-    before = torch.get_rng_state()
-    assert 1e8 < peak._measured.__wrapped__(CPU, "float32", 1) < 1e14
+    before, fresh = torch.get_rng_state(), module_afresh(peak)
+    first = fresh.peak_flops(CPU, "float32")
+    assert 1e8 < first < 1e14
     assert torch.equal(torch.get_rng_state(), before)
-    assert peak_flops(CPU, "float32") == peak_flops(CPU, "float32")
+    assert fresh.peak_flops(CPU, "float32") == first
 
 
 # -- energy (no NVIDIA driver is at hand: its C interface is stood in for) -------------------------------------------
@@ -368,16 +378,17 @@ def test_only_what_is_watched_is_added_up_and_what_was_missed_once_stays_unknown
 def test_a_run_alone_on_its_device_records_the_energy_of_its_training(tmp_path, monkeypatch) -> None:
     clock = itertools.count()
     monkeypatch.setattr(recording, "counter_of", lambda device: lambda: float(next(clock)))
-    (job,) = jobs(tmp_path / "alone")
-    stopped = carry_out(job, stop_after=2)
+    job = job_in(tmp_path / "alone", "mlp", "wgan-gp")
+    windows = itertools.count()
+    stopped = carry_out(job, should_stop=lambda: next(windows) >= 2)
     assert (stopped.status, stopped.cost.device_joules) == ("interrupted", 3.0)
     assert carry_out(job).cost.device_joules == 6.0, "a joule a window, before and after the interruption"
-    (shared,) = jobs(tmp_path / "shared")
+    shared = job_in(tmp_path / "shared", "mlp", "wgan-gp")
     assert carry_out(replace(shared, workers=2)).cost.device_joules is None
 
 
 def test_on_a_cpu_the_energy_is_not_known(tmp_path) -> None:
-    assert carry_out(*jobs(tmp_path)).cost.device_joules is None
+    assert carry_out(job_in(tmp_path)).cost.device_joules is None
     assert energy.counter_of(torch.device("mps")) is None
 
 
@@ -392,15 +403,18 @@ def test_quantities_are_told_in_three_digits(value, text) -> None:
     assert in_units(value, "J") == text
 
 
-def test_show_tells_the_arithmetic_the_rate_and_the_energy_of_a_run(ganbench_command, tmp_path) -> None:
+def counted_record() -> Record:
     speed = Speed(
         train=4000, train_iqr=80, windows=4, d_flops=8.1e6, g_flops=4.2e6, flops_per_second=4.92e10,
         peak_flops_per_second=9.4e10, peak_share=0.5234, mode="eager: [a plugin]", train_cpu=4100,
     )  # fmt: skip
     cost, company = Cost(100_000, 25.0, 3.0, 1234.0, 24.4), Company(load=1.25, steal=0.031, pressure=0.052)
-    write(make(speed=speed, cost=cost, company=company), tmp_path / "counted.json")
-    write(make(), tmp_path / "uncounted.json")
-    shown = " ".join(ganbench_command("show", "counted.json").stdout.split())
+    return make(speed=speed, cost=cost, company=company)
+
+
+def test_show_tells_the_arithmetic_the_rate_and_the_energy_of_a_run(ganbench_here, tmp_path) -> None:
+    write(counted_record(), tmp_path / "counted.json")
+    shown = " ".join(ganbench_here("show", "counted.json").stdout.split())
     for said in (
         "median of 4 windows (too few to trust), IQR 80",
         "by CPU time 4,100 images/CPU s 24.4 CPU s",
@@ -411,9 +425,17 @@ def test_show_tells_the_arithmetic_the_rate_and_the_energy_of_a_run(ganbench_com
         "device energy 1.23 kJ 12.3 J per 1,000 images",
     ):
         assert said in shown
-    plain = ganbench_command("show", "uncounted.json").stdout
-    assert "FLOP" not in plain
-    assert "energy" not in plain
-    assert "company" not in plain
-    stored = msgspec.json.decode(ganbench_command("show", "counted.json", "--json").stdout)
+
+
+def test_show_leaves_out_what_a_record_does_not_hold(ganbench_here, tmp_path) -> None:
+    write(make(), tmp_path / "uncounted.json")
+    plain = ganbench_here("show", "uncounted.json").stdout
+    assert "images/CPU s" in plain
+    for word in ("FLOP", "energy", "company"):
+        assert word not in plain
+
+
+def test_show_prints_the_counts_as_json(ganbench_here, tmp_path) -> None:
+    write(counted_record(), tmp_path / "counted.json")
+    stored = msgspec.json.decode(ganbench_here("show", "counted.json", "--json").stdout)
     assert (stored["speed"]["d_flops"], stored["cost"]["device_joules"]) == (8.1e6, 1234.0)

@@ -12,34 +12,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from msgspec.structs import replace
+from painted import load, paint, paint_many, pixels
 from PIL import Image
 
-from ganbench.contracts.data import Dataset, DataSpec, Split
+from ganbench.contracts.data import Dataset
 from ganbench.errors import DataError
 from ganbench.plugins.protocols import load_protocol
-from ganbench.runs.setup import _refuse_constant, prepare
-from ganbench_baselines.dataset import folder, folder_pair, image_files, image_pixels
-
-
-def pixels(seed: int, size: tuple[int, int] = (8, 8), channels: int = 3) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 256, (size[1], size[0], channels), dtype=np.uint8)
-
-
-def paint(path: Path, seed: int = 0, size: tuple[int, int] = (8, 8), **save: object) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels(seed, size)).save(path, **save)
-    return path
-
-
-def paint_many(root: Path, n: int = 10, suffix: str = ".png", **save: object) -> list[Path]:
-    offset = zlib.crc32(str(root).encode())  # no image is in two folders
-    return [paint(root / f"{i:02d}{suffix}", offset + i, **save) for i in range(n)]
-
-
-def load(path: Path, resolution: int | None = None) -> Dataset:
-    return folder.ganbench_dataset(argument=str(path), resolution=resolution)
+from ganbench.runs.setup import prepare
+from ganbench_baselines.dataset import folder_pair, image_files
 
 
 def pair(a: Path, b: Path) -> Dataset:
@@ -253,17 +234,27 @@ def test_more_than_8_bits_a_channel_are_refused_in_every_format(tmp_path, name, 
     assert "convert these files to 8 bits" in error.hint
 
 
-def test_the_headers_of_jpeg_2000_and_avif_tell_the_bits(tmp_path):
-    head = paint(tmp_path / "8.jp2").read_bytes()
-    start = head.find(b"\xff\x4f\xff\x51")
-    assert image_pixels._bits_of_jpeg2000(head) == 8
-    assert image_pixels._bits_of_jpeg2000(head[: start + 45] + b"\x0f" + head[start + 46 :]) == 16
-    if ".avif" not in image_files.readable():
-        return
-    head = paint(tmp_path / "8.avif").read_bytes()
-    place = head.find(b"av1C") + 6
-    assert image_pixels._bits_of_avif(head) == 8
-    assert image_pixels._bits_of_avif(head[:place] + bytes([head[place] | 0x40]) + head[place + 1 :]) == 10
+def test_the_header_of_a_jpeg_2000_tells_the_bits(tmp_path):
+    paint_many(tmp_path)
+    file = paint(tmp_path / "odd.jp2")
+    assert len(load(tmp_path).part("all")) == 11
+    content = bytearray(file.read_bytes())
+    content[content.find(b"\xff\x4f\xff\x51") + 45] = 15  # one less than the bits of the second component
+    file.write_bytes(content)
+    assert "odd.jp2 (16 bits)" in refusal(tmp_path).message
+
+
+@pytest.mark.skipif(".avif" not in image_files.readable(), reason="this Pillow reads no AVIF")
+def test_the_header_of_an_avif_tells_the_bits(tmp_path):
+    paint_many(tmp_path)
+    file = paint(tmp_path / "odd.avif")
+    assert len(load(tmp_path).part("all")) == 11
+    content = bytearray(file.read_bytes())
+    content[content.find(b"av1C") + 6] |= 0x40  # more than 8
+    place = content.find(b"pixi") + 8
+    content[place + 1 : place + 1 + content[place]] = [10] * content[place]  # of every channel
+    file.write_bytes(content)
+    assert "odd.avif (10 bits)" in refusal(tmp_path).message
 
 
 def test_bitmaps_of_16_bits_a_pixel_are_read(tmp_path):
@@ -460,11 +451,13 @@ def test_notes_are_warnings_before_training_and_doubts_in_records(tmp_path):
     assert str(tmp_path.parent) not in bench.doubts[0]
 
 
-def test_inputs_of_a_translator_that_are_all_alike_are_refused() -> None:
-    varied, same = torch.rand(50, 2), torch.full((50, 2), 0.3)
-    split = Split(varied, source=same)
-    with pytest.raises(DataError, match="all inputs of 'flat' are alike"):
-        _refuse_constant(Dataset("flat", DataSpec((2,), bounded=False, source=(2,)), split, split))
+def test_inputs_of_a_translator_that_are_all_alike_are_refused(tmp_path) -> None:
+    for number in range(40):
+        paint(tmp_path / "flat" / f"{number}.png", seed=0, size=(16, 16))
+        paint(tmp_path / "varied" / f"{number}.png", seed=number, size=(16, 16))
+    rules = replace(load_protocol("digits-edges-v1"), dataset=f"folder-pair:{tmp_path / 'flat'},{tmp_path / 'varied'}")
+    with pytest.raises(DataError, match="all inputs of 'folder-pair:flat,varied' are alike"):
+        prepare(rules, "cpu")
 
 
 def test_an_unreadable_image_is_described_without_a_librarys_words(tmp_path):

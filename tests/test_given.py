@@ -147,7 +147,7 @@ def test_a_generator_that_collapsed_to_black_or_white_is_scored(reals, value):
 
 
 @pytest.mark.parametrize("value", [0.0, 0.25])
-def test_a_generator_that_collapsed_to_another_value_is_scored_and_the_other_scale_is_mentioned(reals, value):
+def test_a_generator_that_collapsed_to_another_value_is_scored_with_a_doubt(reals, value):
     x = torch.full_like(signal(reals), value)
     with pytest.warns(Doubt, match=f"every value of the images is {value:g}, read on the scale from -1 to 1; pass"):
         scores = score(x)
@@ -234,7 +234,7 @@ def test_what_holds_no_numbers_is_described(reals):
     assert "images must be real numbers, but these are complex64" in refusal(signal(reals).to(torch.complex64))
 
 
-def test_channels_behind_are_refused_with_the_expression_that_brings_them_to_the_front():
+def test_channels_last_are_refused_with_the_expression_that_puts_them_first():
     told = Judge(PHOTOS).refuses(PHOTOS.permute(0, 2, 3, 1))
     assert told.startswith("the samples have shape (8, 4, 5, 3), mine-v1 needs (8, 3, 4, 5)\n")
     assert told.endswith("give samples.permute(0, 3, 1, 2)")
@@ -309,7 +309,7 @@ def test_labels_that_do_not_fit_are_refused_with_what_was_found_and_the_next_ste
     assert step in hint
 
 
-def test_labels_that_do_not_fit_are_refused_by_evaluate_even_where_no_metric_needs_them(reals):
+def test_evaluate_refuses_labels_that_do_not_fit_even_where_no_metric_needs_them(reals):
     assert "the labels have shape (3,), but 500 samples need (500,)" in refusal(reals, labels=torch.zeros(3))
 
 

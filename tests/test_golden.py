@@ -7,11 +7,9 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from running import carry_out, job_in
 
-from ganbench import plugins
 from ganbench.plugins.protocols import load_protocol
-from ganbench.runs.plan import make_plan
-from ganbench.runs.runner import execute
 
 # Another CPU sums in another order. Adam divides a gradient by its size, so a gradient that is nothing but rounding
 # makes a whole step: after some eight iterations runs drift apart, after thirty by up to 20 % of a loss.
@@ -36,10 +34,8 @@ def test_a_short_run_ends_with_the_numbers_it_always_had(loss, tmp_path) -> None
     rules = load_protocol("smoke-v1")
     kimg = ITERATIONS * d_steps * rules.training.batch / 1000
     rules = replace(rules, training=replace(rules.training, budget_kimg=kimg))
-    archs, losses = plugins.find_many("arch", ["dcgan"]), plugins.find_many("loss", [loss])
-    plan = make_plan(archs, losses, rules, out=tmp_path, device="cpu")
-    (job,) = plan.runs
-    record = execute(job, lambda event: None, lambda: False)
+    job = job_in(tmp_path, "dcgan", loss, rules)
+    record = carry_out(job)
     last = json.loads(Path(job.folder, "history.jsonl").read_text().splitlines()[-1])
     assert last["step"] == ITERATIONS
     (fid,) = (value for name, value in record.scores.items() if name.startswith("fid@"))

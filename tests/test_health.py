@@ -7,8 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import pytest
+from installing import add_package
 
 from ganbench.plugins.source import Source
 from ganbench.testing.health import Health, examine
@@ -63,74 +66,102 @@ CASES = {
 Checked = Callable[..., dict[str, Health]]
 
 
+def check_in(site: Path, patch: pytest.MonkeyPatch, cases: dict[str, str], **options: float) -> dict[str, Health]:
+    """Install losses in ``site``, one package each; the state of each."""
+    patch.syspath_prepend(site)
+    for name, code in cases.items():
+        add_package(site, f"x-{name}", "loss", name, code, module=f"x_{name.replace('-', '_')}")
+    sources = [Source("loss", name, f"x-{name}", "1.0", f"x_{name.replace('-', '_')}") for name in cases]
+    return {health.source.name: health for health in examine(sources, **{"timeout": 600.0, **options})}
+
+
 @pytest.fixture
-def checked(install, site, monkeypatch) -> Checked:
-    """Install losses, one package each, and return the state of each."""
-    monkeypatch.syspath_prepend(site)
-
-    def check(cases: dict[str, str], **options: float) -> dict[str, Health]:
-        for name, code in cases.items():
-            install(f"x-{name}", "loss", name, code, module=f"x_{name.replace('-', '_')}")
-        sources = [Source("loss", name, f"x-{name}", "1.0", f"x_{name.replace('-', '_')}") for name in cases]
-        return {health.source.name: health for health in examine(sources, **{"timeout": 600.0, **options})}
-
-    return check
+def checked(site, monkeypatch) -> Checked:
+    return partial(check_in, site, monkeypatch)
 
 
-def test_whatever_a_plugin_does_to_its_process_costs_its_own_line_only(checked) -> None:
-    found = checked(CASES)
+@pytest.fixture(scope="module")
+def found(tmp_path_factory) -> dict[str, Health]:
+    """The state of every case, checked side by side."""
+    with pytest.MonkeyPatch.context() as patch:
+        return check_in(tmp_path_factory.mktemp("site"), patch, CASES)
+
+
+IN_A_CHECK = "in the check loss-plays-on-every-kind-of-data"
+STATES = {
+    "clean": ("ok", ""),
+    "leaves-a-thread": ("ok", ""),
+    "segfault-import": ("unusable", "killed by SIGSEGV while being imported"),
+    "segfault-build": ("unusable", "killed by SIGSEGV while being built"),
+    "segfault-check": ("unusable", f"killed by SIGSEGV {IN_A_CHECK}"),
+    "killed": ("unusable", "killed by SIGKILL while being built"),
+    "exits": ("unusable", "it ended the process, with exit code 3, while being imported"),
+    "exits-quietly": ("unusable", f"it ended the process, with exit code 0, {IN_A_CHECK}"),
+}
+
+
+def test_every_plugin_has_a_line_whatever_the_others_do(found) -> None:
     assert list(found) == list(CASES)
-    said = {name: (health.status, health.message) for name, health in found.items()}
-    first = "in the check loss-plays-on-every-kind-of-data"
-    assert said.pop("clean") == ("ok", "")
-    assert said.pop("leaves-a-thread") == ("ok", "")
-    assert said.pop("segfault-import") == ("unusable", "killed by SIGSEGV while being imported")
-    assert said.pop("segfault-build") == ("unusable", "killed by SIGSEGV while being built")
-    assert said.pop("segfault-check") == ("unusable", f"killed by SIGSEGV {first}")
-    assert said.pop("killed") == ("unusable", "killed by SIGKILL while being built")
-    assert said.pop("exits") == ("unusable", "it ended the process, with exit code 3, while being imported")
-    assert said.pop("exits-quietly") == ("unusable", f"it ended the process, with exit code 0, {first}")
-    for name, words in {
-        "leaves-import": "cannot be used: SystemExit: bye",
-        "interrupts": "cannot be used: KeyboardInterrupt",
-        "broken": "cannot be used: ModuleNotFoundError: No module named 'apex_that_is_not_there'",
-    }.items():
-        status, message = said.pop(name)
-        assert status == "unusable"
-        assert words in message
-        assert "Traceback" in found[name].traceback
-    assert {status for status, _ in said.values()} == {"found"}
 
 
-def test_where_a_plugin_crashed_is_said(checked) -> None:
-    found = checked({name: CASES[name] for name in ("segfault-import", "segfault-build")})
+@pytest.mark.parametrize("name", STATES)
+def test_whatever_a_plugin_does_to_its_process_costs_its_own_line_only(name, found) -> None:
+    assert (found[name].status, found[name].message) == STATES[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("leaves-import", "cannot be used: SystemExit: bye"),
+        ("interrupts", "cannot be used: KeyboardInterrupt"),
+        ("broken", "cannot be used: ModuleNotFoundError: No module named 'apex_that_is_not_there'"),
+    ],
+)
+def test_a_plugin_that_cannot_be_used_has_a_traceback(name, words, found) -> None:
+    assert found[name].status == "unusable"
+    assert words in found[name].message
+    assert "Traceback" in found[name].traceback
+
+
+def test_where_a_plugin_crashed_is_said(found) -> None:
     assert re.fullmatch(r"it was at line 6 of .*/x_segfault_import.py, in <module>", found["segfault-import"].hint)
     assert found["segfault-build"].hint.endswith("in ganbench_loss")
 
 
-def test_what_a_plugin_does_at_import_is_found(checked) -> None:
-    found = checked({name: CASES[name] for name in ("prints", "seeds", "switches", "leaves-check")})
-    seen = {name: [(f.check, f.seen) for f in health.findings] for name, health in found.items()}
-    assert seen["prints"] == [("nothing-is-printed", "it printed 'hello'")]
-    assert [check for check, _ in seen["seeds"]] == ["importing-draws-no-random-numbers"]
-    assert "torch's default generator" in seen["seeds"][0][1]
-    assert [check for check, _ in seen["switches"]] == ["global-switches-stay-as-they-are"]
-    assert "default dtype from torch.float32 to torch.float64" in seen["switches"][0][1]
-    assert "SystemExit: bye" in seen["leaves-check"][0][1]
-    for finding in (finding for health in found.values() for finding in health.findings):
+@pytest.mark.parametrize(
+    ("name", "check", "seen"),
+    [
+        ("prints", "nothing-is-printed", "it printed 'hello'"),
+        ("seeds", "importing-draws-no-random-numbers", "torch's default generator"),
+        ("switches", "global-switches-stay-as-they-are", "default dtype from torch.float32 to torch.float64"),
+    ],
+)
+def test_what_a_plugin_does_at_import_is_found(name, check, seen, found) -> None:
+    (finding,) = found[name].findings
+    assert finding.check == check
+    assert seen in finding.seen
+
+
+def test_a_plugin_that_leaves_the_process_in_a_check_is_found(found) -> None:
+    assert "SystemExit: bye" in found["leaves-check"].findings[0].seen
+
+
+@pytest.mark.parametrize("name", ["prints", "seeds", "switches", "leaves-check"])
+def test_a_finding_says_what_was_expected_how_to_mend_it_and_why(name, found) -> None:
+    assert found[name].status == "found"
+    for finding in found[name].findings:
         assert finding.expected
         assert finding.mend
         assert len(finding.why) > 60
 
 
-def test_a_hook_argument_with_a_default_is_found(install, site, monkeypatch) -> None:
-    monkeypatch.syspath_prepend(site)
+def test_a_hook_argument_with_a_default_is_found(install_here) -> None:
     code = """
         from ganbench import Trick, hookimpl
         @hookimpl
         def ganbench_trick(argument="0.1"): return Trick()
     """
-    install("x-defaults", "trick", "defaults", code, module="x_defaults")
+    install_here("x-defaults", "trick", "defaults", code, module="x_defaults")
     (health,) = examine([Source("trick", "defaults", "x-defaults", "1.0", "x_defaults")], "build")
     (finding,) = health.findings
     assert finding.check == "hook-arguments-have-no-default"
@@ -188,14 +219,13 @@ def test_the_parent_imports_neither_torch_nor_a_plugin(tmp_path) -> None:
     assert out == "ok []\n"
 
 
-def test_an_arch_for_other_data_than_are_tried_is_not_checked_and_no_failure(install, site, monkeypatch) -> None:
-    monkeypatch.syspath_prepend(site)
+def test_an_arch_for_other_data_than_are_tried_is_not_checked_and_no_failure(install_here) -> None:
     code = """
         from ganbench import Unsupported, hookimpl
         @hookimpl
         def ganbench_arch(data): raise Unsupported("needs graphs")
     """
-    install("x-graphs", "arch", "graphs", code, module="x_graphs")
+    install_here("x-graphs", "arch", "graphs", code, module="x_graphs")
     source = Source("arch", "graphs", "x-graphs", "1.0", "x_graphs")
     for depth in ("build", "check"):
         (health,) = examine([source], depth)

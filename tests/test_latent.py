@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from moments import command, runs_of
 from PIL import Image
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 from toy import yardstick
-from typer.testing import CliRunner
 
 import ganbench
-from ganbench import GAN, Dataset, DataSpec, Evaluating, Match, Protocol, Split, Training
-from ganbench.cli.main import app
+from ganbench import GAN, Dataset, DataSpec, Match, Split
 from ganbench.errors import DataError, GanbenchError, Unsupported
 from ganbench.records.store import write
 from ganbench.report.activation import Probe
@@ -305,58 +304,9 @@ def test_a_d_of_points_is_held_in_the_range_of_the_data() -> None:
 # -- commands ----------------------------------------------------------------------------------------------------------
 
 
-def players(data, width, z_dim):
-    size = torch.Size(data.shape).numel()
-    generator = nn.Sequential(nn.Linear(z_dim, size), nn.Tanh(), nn.Unflatten(1, data.shape))
-    return generator, nn.Sequential(nn.Flatten(), nn.Linear(size, 1), nn.Flatten(0))
-
-
-class Translator(GAN):
-    def fake(self, batch):
-        return self.generator(batch.source)
-
-
-def translator(data):
-    return Translator(nn.Conv2d(1, 1, 1), nn.Sequential(nn.Flatten(), nn.Linear(256, 1), nn.Flatten(0)), 1)
-
-
-def run(home: Path, dataset: str, arch) -> Path:
-    """The folder of a very short run."""
-    rules = Protocol(
-        name="moment-v1",
-        dataset=dataset,
-        description="",
-        seeds=(0,),
-        training=Training(budget_kimg=0.064, batch=32, lr=1e-3, ema=0.9, width=8, z_dim=8),
-        evaluation=Evaluating(
-            samples=100,
-            metrics=("density-coverage",),
-            headline="coverage",
-            extractor="raw",
-            draws=1,
-            checks=1,
-            yardsticks=(),
-        ),
-    )
-    (one,) = ganbench.run(arch, "lsgan", rules, out=home, device="cpu", progress=False)
-    assert one.record.status == "ok", one.record.reason
-    return one.folder
-
-
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> dict[str, Path]:
-    home = tmp_path_factory.mktemp("runs")
-    kinds = {"images": "digits", "sounds": "drums:1024", "clips": "moving-digits"}
-    made = {kind: run(home / kind, dataset, players) for kind, dataset in kinds.items()}
-    return {**made, "pairs": run(home / "pairs", "digits-edges", translator)}
-
-
-def command(*words: object) -> str:
-    """Run a command as typed; errors are raised."""
-    result = CliRunner().invoke(app, [str(word) for word in words], env={"COLUMNS": "160"})
-    if result.exception:
-        raise result.exception
-    return result.output
+    return runs_of(tmp_path_factory.mktemp("runs"), ("images", "sounds", "clips", "pairs"))
 
 
 def test_d_is_the_one_that_was_trained_and_g_its_average(runs) -> None:
@@ -369,23 +319,31 @@ def test_d_is_the_one_that_was_trained_and_g_its_average(runs) -> None:
     assert not torch.equal(averaged["0.weight"], state["gan"]["generator.0.weight"])
 
 
-def test_ways_are_written_as_the_suffix_says(runs, tmp_path) -> None:
-    ways = ("--pairs", 3, "--steps", 4)
-    command("latent", "interpolate", runs["images"], *ways, "--mode", "linear", "--out", tmp_path / "x.png")
-    with Image.open(tmp_path / "x.png") as image:
-        assert image.size == (4 * 50 + 2, 3 * 50 + 2), "a row for each way"
-    command("latent", "interpolate", runs["images"], *ways, "--out", tmp_path / "x.gif")
-    with Image.open(tmp_path / "x.gif") as image:
-        assert image.n_frames == 6, "there and back"
-        assert image.size == (102, 102)
-    command("latent", "interpolate", runs["images"], *ways, "--out", tmp_path / "x.npy")
-    assert np.load(tmp_path / "x.npy").shape == (12, 1, 16, 16)
-    command("latent", "interpolate", runs["sounds"], *ways, "--out", tmp_path / "x.wav")
-    with wave.open(str(tmp_path / "x.wav")) as file:
-        assert file.getnframes() == 12 * 1024 + 11 * 2000
-    command("latent", "interpolate", runs["clips"], *ways, "--out", tmp_path / "x.webp")
-    with Image.open(tmp_path / "x.webp") as image:
+def walked(run: Path, out: Path, *options: object) -> Path:
+    """Where three walks of four steps were written."""
+    command("latent", "interpolate", run, "--pairs", 3, "--steps", 4, *options, "--out", out)
+    return out
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("images", "png"), ("clips", "webp")])
+def test_ways_are_drawn_in_a_row_each(kind, suffix, runs, tmp_path) -> None:
+    with Image.open(walked(runs[kind], tmp_path / f"x.{suffix}", "--mode", "linear")) as image:
         assert image.size == (4 * 50 + 2, 3 * 50 + 2)
+
+
+def test_an_animation_of_ways_goes_there_and_back(runs, tmp_path) -> None:
+    with Image.open(walked(runs["images"], tmp_path / "x.gif")) as image:
+        assert image.n_frames == 6
+        assert image.size == (102, 102)
+
+
+def test_ways_are_stored_one_after_the_other_as_samples(runs, tmp_path) -> None:
+    assert np.load(walked(runs["images"], tmp_path / "x.npy")).shape == (12, 1, 16, 16)
+
+
+def test_ways_between_sounds_are_heard_with_gaps(runs, tmp_path) -> None:
+    with wave.open(str(walked(runs["sounds"], tmp_path / "x.wav"))) as file:
+        assert file.getnframes() == 12 * 1024 + 11 * 2000
 
 
 def test_layers_are_listed_and_their_units_maximised(runs, tmp_path) -> None:

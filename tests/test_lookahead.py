@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import Tensor, nn
+from turns import batch_of, turn_of_g
 
 from ganbench import GAN, DataSpec, Split
 from ganbench.contracts.protocol import Recipe
@@ -75,10 +76,10 @@ def test_a_weight_that_does_not_move_contributes_nothing(optimizer) -> None:
         recipe = Recipe(lr=1e-2, optimizer=optimizer)
         trainer = Trainer(gan, non_saturating.ganbench_loss(), Stream(data_of(POINTS), 8, 1, CPU), recipe, 9, 2, 3)
         trainer.advance(1)
-        batch = trainer._batch()
+        batch = batch_of(trainer)
         fake = gan.fake(batch)
         terms = unrolled.ganbench_trick("3").g_objective(
-            lambda: gan.g_objective(trainer.loss, batch, fake), trainer._turn("G", batch, fake)
+            lambda: gan.g_objective(trainer.loss, batch, fake), turn_of_g(trainer, batch, fake)
         )
         return torch.autograd.grad(terms["g_loss"], gan.generator.weight)[0]
 
@@ -108,11 +109,11 @@ def test_the_clip_holds_in_the_look_ahead_and_a_clipped_weight_is_a_constant() -
     loss = wgan.ganbench_loss()
     trainer = trainer_of(gan, loss, data_of(POINTS), k=4, iterations=1)
     loss.after_d_step(gan.discriminators())
-    batch = trainer._batch()
+    batch = batch_of(trainer)
     fake = gan.fake(batch)
     seen.clear()
     trick = unrolled.ganbench_trick("4")
-    terms = trick.g_objective(lambda: gan.g_objective(loss, batch, fake), trainer._turn("G", batch, fake))
+    terms = trick.g_objective(lambda: gan.g_objective(loss, batch, fake), turn_of_g(trainer, batch, fake))
     assert max(weight.abs().max().item() for weight in seen) <= loss.clip + 1e-9
     assert terms["g_loss"].isfinite()
     last = seen[-1]
@@ -126,11 +127,11 @@ def test_the_look_ahead_leaves_batch_statistics_and_power_iterations_as_they_wer
     torch.manual_seed(0)
     gan = dcgan.ganbench_arch(IMAGES, norm, 4, 4)
     trainer = trainer_of(gan, non_saturating.ganbench_loss(), data_of(IMAGES), k=3)
-    batch = trainer._batch()
+    batch = batch_of(trainer)
     fake = gan.fake(batch).detach().requires_grad_()
     before = {name: buffer.clone() for name, buffer in gan.discriminator.named_buffers()}
     assert before
-    turn = trainer._turn("G", batch, fake)
+    turn = turn_of_g(trainer, batch, fake)
     unrolled.ganbench_trick("3").g_objective(lambda: {"g_loss": fake.sum()}, turn)
     for name, buffer in gan.discriminator.named_buffers():
         assert torch.equal(buffer, before[name]), name
@@ -144,12 +145,12 @@ def test_the_look_ahead_puts_nothing_into_an_image_pool_and_takes_nothing_out() 
     trainer = trainer_of(gan, lsgan.ganbench_loss(), Split(x, source=x.flip(0)), k=2, iterations=8, batch=4)
     trainer.advance(8)
     assert int(gan.pools["x"].filled) == 8 * 4
-    batch = trainer._batch()
+    batch = batch_of(trainer)
     fake = gan.fake(batch)
     pools = {name: value.clone() for name, value in gan.pools.state_dict().items()}
     shown: list[Tensor] = []
     gan.discriminator["x"].register_forward_pre_hook(lambda module, args: shown.append(args[0].detach()))
-    unrolled.ganbench_trick("2").g_objective(lambda: {"g_loss": fake["x"].sum()}, trainer._turn("G", batch, fake))
+    unrolled.ganbench_trick("2").g_objective(lambda: {"g_loss": fake["x"].sum()}, turn_of_g(trainer, batch, fake))
     assert all(torch.equal(value, pools[name]) for name, value in gan.pools.state_dict().items())
     assert shown
     assert all(torch.equal(x, batch.real) or torch.equal(x, fake["x"].detach()) for x in shown)

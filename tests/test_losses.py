@@ -33,15 +33,6 @@ every_penalty = pytest.mark.parametrize("name", PENALISED)
 every_shape = pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread_and_seed():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
-
-
 def module(name: str) -> Any:
     return importlib.import_module(f"ganbench_baselines.loss.{name}")
 
@@ -386,7 +377,7 @@ def test_wgan_gp_interpolates_between_the_members_of_a_pair(shape):
     assert_close(x_hat, epsilon * real + (1 - epsilon) * fake)
 
 
-def test_dragan_perturbs_real_samples_by_at_most_half_a_standard_deviation_of_the_batch():
+def test_dragan_perturbs_reals_by_at_most_half_a_standard_deviation_of_the_batch():
     real = samples(200, 1, 20, 20) * torch.linspace(0.1, 3, 200, dtype=torch.float64)[:, None, None, None]
     D = Recorder(smooth_critic(400))
     build("dragan").d_loss(D, real, torch.full_like(real, 1e6))

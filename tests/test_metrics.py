@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fidelity_images import Images
 from torch import Tensor
 from torch.testing import assert_close
 
@@ -26,15 +27,6 @@ ON_FEATURES = ["fid", "kid", "precision_recall", "density_coverage"]
 ACCURACY, PER_CLASS, TRIPLES = 0.9925, 180, 26_000
 
 every_metric = pytest.mark.parametrize("name", NAMES)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread_and_seed():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(before)
 
 
 class Columns(Extractor):
@@ -236,16 +228,6 @@ def judged() -> tuple[Evaluation, dict[str, float]]:
             out = dict(zip(("features", "logits"), self.tiny(x), strict=True))
             return tuple(out[name] for name in self.features_list)
 
-    class Images(torch.utils.data.Dataset):
-        def __init__(self, x: Tensor) -> None:
-            self.x = x
-
-        def __len__(self) -> int:
-            return len(self.x)
-
-        def __getitem__(self, index: int) -> Tensor:
-            return self.x[index]
-
     torch_fidelity.register_feature_extractor("ganbench-test-tiny", Judge)
     rng = torch.Generator().manual_seed(2)
     real = torch.randint(0, 256, (300, 3, 8, 8), generator=rng).to(torch.uint8)
@@ -326,7 +308,7 @@ def test_inception_score_of_sure_and_balanced_samples_is_the_number_of_classes()
     assert inception_score(50 * torch.eye(7).double().repeat(4, 1)) == close(7)
 
 
-def test_inception_score_of_sure_samples_of_some_classes_is_their_number_however_sure():
+def test_inception_score_of_sure_samples_of_some_classes_is_their_number():
     assert inception_score(1e5 * torch.eye(7).double()[:3].repeat(4, 1)) == close(3)
 
 
@@ -695,7 +677,7 @@ def test_a_classifier_that_errs_sees_the_modes_there_are(mistakes, number, least
 
 
 @pytest.mark.parametrize("mistakes", [spread, clustered])
-def test_the_unseen_mistakes_of_a_classifier_are_never_credited_to_a_generator_of_one_mode(mistakes):
+def test_unseen_mistakes_of_a_classifier_are_not_credited_to_a_one_mode_generator(mistakes):
     hit = []
     for _ in range(12):
         rates = mistakes()
@@ -804,7 +786,7 @@ def test_the_leak_of_two_groups_varies_by_the_mistakes_of_either():
     assert not of_rate.diagonal().any()
 
 
-def test_a_mode_is_covered_from_the_first_count_too_large_for_any_confusion_that_could_have_been():
+def test_a_mode_is_covered_from_the_first_count_too_large_for_any_confusion():
     counts = torch.tensor([[60, 9, 0, 4], [1, 40, 2, 2], [12, 0, 80, 0], [0, 3, 0, 30]], dtype=torch.float64)
     p = torch.tensor([0.05, 0.4, 0.1, 0.45], dtype=torch.float64)
     pi = torch.tensor([0.1, 0.2, 0.3, 0.4], dtype=torch.float64)

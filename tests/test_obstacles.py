@@ -6,27 +6,21 @@ from __future__ import annotations
 import errno
 import subprocess
 import sys
-import tomllib
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
-import toy
+from running import QUICK, job_in, never, unheard
 
-from ganbench import plugins
-from ganbench.contracts.executor import Done, Refused
-from ganbench.contracts.protocol import parse
+from ganbench.contracts.executor import Done, Job, Refused
 from ganbench.errors import GanbenchError, GanbenchWarning
 from ganbench.records.store import read
 from ganbench.runs.executors.local import LocalExecutor
 from ganbench.runs.executors.work import outcome_of
-from ganbench.runs.plan import make_plan
 
 
-def job_in(out: Path, *, force: bool = False):
-    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
-    rules = parse(tomllib.loads(toy.QUICK), "quick")
-    return make_plan(archs, losses, rules, out=out, device="cpu", force=force).jobs[0]
+def quick_job(out: Path, *, force: bool = False) -> Job:
+    return job_in(out, rules=QUICK, force=force)
 
 
 def put_in_the_way(name: str, folder: Path) -> None:
@@ -44,11 +38,11 @@ NAMES = ["record.json", "checkpoint.pt", ".lock", "samples", "samples/000000.96-
 
 @pytest.mark.parametrize("name", NAMES)
 def test_force_renames_what_is_in_the_way_of_a_run_and_deletes_nothing(name, tmp_path) -> None:
-    folder = Path(job_in(tmp_path).folder)
+    folder = Path(quick_job(tmp_path).folder)
     put_in_the_way(name, folder)
-    job = job_in(tmp_path, force=True)
+    job = quick_job(tmp_path, force=True)
     with pytest.warns(GanbenchWarning, match=r"was in the way and is now .*\.old"):
-        event = outcome_of(job, lambda event: None, lambda: False)
+        event = outcome_of(job, unheard, never)
     assert isinstance(event, Done), event
     assert read(job.record_file).status == "ok"
     path = folder / name
@@ -58,21 +52,21 @@ def test_force_renames_what_is_in_the_way_of_a_run_and_deletes_nothing(name, tmp
 
 @pytest.mark.parametrize("name", NAMES[1:])
 def test_what_is_in_the_way_of_a_run_is_named(name, tmp_path) -> None:
-    job = job_in(tmp_path)
+    job = quick_job(tmp_path)
     put_in_the_way(name, Path(job.folder))
-    event = outcome_of(job, lambda event: None, lambda: False)
+    event = outcome_of(job, unheard, never)
     assert isinstance(event, Refused), "the record says nothing of an error of the plugins"
     kinds = "a folder, not a file" if "." in name else "a file, not a folder"
     assert event.hint.startswith(f"{Path(job.folder, name)} is {kinds}: rename it")
 
 
 def test_a_record_that_cannot_be_read_is_in_the_way_unless_the_run_is_forced(tmp_path) -> None:
-    job = job_in(tmp_path)
+    job = quick_job(tmp_path)
     job.record_file.parent.mkdir(parents=True)
     job.record_file.write_text("{")
     with pytest.raises(GanbenchError, match="is not a readable record"):
-        job_in(tmp_path)
-    assert job_in(tmp_path, force=True).key == job.key
+        quick_job(tmp_path)
+    assert quick_job(tmp_path, force=True).key == job.key
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
@@ -108,4 +102,4 @@ def test_a_worker_that_cannot_be_started_is_said_in_a_sentence(tmp_path, monkeyp
 
     monkeypatch.setattr(BaseProcess, "start", refuse)
     with pytest.raises(GanbenchError, match="cannot start a worker process: Too many"), LocalExecutor(2) as executor:
-        list(executor.run([job_in(tmp_path)]))
+        list(executor.run([quick_job(tmp_path)]))

@@ -7,18 +7,18 @@ from metadata to a built object is the same for every kind. What a worker proces
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from commands import Command
+from installing import surroundings
 from toy import LOSS
 
-Command = Callable[..., subprocess.CompletedProcess]
 COMMAND = Path(sys.executable).with_name("ganbench")
 
 PROTOCOL = '''
@@ -88,11 +88,10 @@ def ganbench(tmp_path: Path) -> Command:
     return command_with(tmp_path / "shelf", tmp_path)
 
 
-def surroundings(shelf: Path) -> dict[str, str]:
+def plain_surroundings(shelf: Path) -> dict[str, str]:
     """The environment, with a shelf on the path and nothing set that changes what GANBench does."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith("GANBENCH_")}
-    path = os.pathsep.join(filter(None, [str(shelf), os.environ.get("PYTHONPATH", "")]))
-    return {**known, "PYTHONPATH": path, "COLUMNS": "200", "NO_COLOR": "1"}
+    known = surroundings(shelf, COLUMNS="200", NO_COLOR="1")
+    return {name: value for name, value in known.items() if not name.startswith("GANBENCH_")}
 
 
 def command_with(shelf: Path, home: Path) -> Command:
@@ -102,7 +101,7 @@ def command_with(shelf: Path, home: Path) -> Command:
         return subprocess.run(
             [COMMAND, *map(str, arguments)],
             cwd=home,
-            env={**surroundings(shelf), **variables},
+            env={**plain_surroundings(shelf), **variables},
             capture_output=True,
             text=True,
             timeout=600,
@@ -218,9 +217,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("code", "said", "hint"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_plugin_is_told_in_a_sentence_that_names_it_its_package_and_the_next_step(
-    code, said, hint, shelf, ganbench
-):
+def test_a_broken_plugin_is_reported_in_a_sentence_with_package_and_next_step(code, said, hint, shelf, ganbench):
     shelf.add("ganbench-broken", {"protocol/broken": "broken_protocol"}, {"broken_protocol": code}, version="2.0")
     refused(ganbench("protocols", "show", "broken"), said, hint)
 
@@ -269,7 +266,7 @@ def test_debug_shows_where_in_the_plugin_a_worker_failed(shelf, ganbench, quick)
     assert "Traceback" in told
 
 
-def test_in_a_grid_what_is_broken_or_crashes_is_left_out_and_told_and_the_others_run(shelf, ganbench):
+def test_what_is_broken_or_crashes_in_a_grid_is_reported_and_the_others_run(shelf, ganbench):
     crash = "import ctypes\nctypes.string_at(0)"
     shelf.add("ganbench-broken", {"loss/broken": "broken_loss"}, {"broken_loss": "import apex"}, version="2.0")
     shelf.add("ganbench-crash", {"loss/crash": "crash_loss"}, {"crash_loss": crash}, version="3.0")
@@ -360,7 +357,7 @@ def test_one_module_under_two_names_is_two_components(shelf, ganbench):
         "from ganbench.plugins.protocols import load_protocol\n"
         "assert [load_protocol(name).name for name in ('one', 'two')] == ['one', 'two']"
     )
-    subprocess.run([sys.executable, "-c", script], env=surroundings(shelf.folder), check=True)
+    subprocess.run([sys.executable, "-c", script], env=plain_surroundings(shelf.folder), check=True)
     assert {("ganbench-good", "one"), ("ganbench-good", "two")} < names(ganbench("plugins", "--json"))
 
 
@@ -435,7 +432,7 @@ def crowd(tmp_path: Path) -> Shelf:
     return shelf
 
 
-def test_of_300_other_distributions_a_listing_reads_the_entry_points_once_and_nothing_else(crowd, tmp_path):
+def test_of_300_other_distributions_a_listing_reads_the_entry_points_once(crowd, tmp_path):
     (crowd.folder / "sitecustomize.py").write_text(SPY)
     assert names(command_with(crowd.folder, tmp_path)("plugins", "--json"))
     opened = [Path(path) for path in json.loads((tmp_path / "opened.json").read_text())]
@@ -561,7 +558,7 @@ def test_a_deprecated_hook_is_told_once_in_one_line_and_works(shelf, tmp_path):
     script.write_text(textwrap.dedent(DEPRECATED))
     result = subprocess.run(
         [sys.executable, script, "protocols", "show", "good-v1"],
-        env=surroundings(shelf.folder),
+        env=plain_surroundings(shelf.folder),
         capture_output=True,
         text=True,
         check=True,
@@ -586,7 +583,7 @@ def test_what_a_workers_plugin_does_that_is_deprecated_is_told_once_by_the_comma
     result = subprocess.run(
         [sys.executable, "-m", "ganbench", "run", *options],
         cwd=tmp_path,
-        env=surroundings(shelf.folder),
+        env=plain_surroundings(shelf.folder),
         capture_output=True,
         text=True,
         check=True,

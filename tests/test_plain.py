@@ -22,8 +22,8 @@ from rich.text import Text
 from toy import TOY, make, seeds, yardstick
 
 import ganbench
+from ganbench.cli import run
 from ganbench.cli.base import caution, complain
-from ganbench.cli.run import _report
 from ganbench.contracts.executor import Done, Progress, Started, TrainingJob
 from ganbench.errors import GanbenchError, GanbenchWarning
 from ganbench.leaderboards.export import to_csv, to_json
@@ -113,21 +113,22 @@ def test_errors_and_warnings_print_as_they_are(capsys) -> None:
     assert controls(said) == set()
 
 
-def test_what_becomes_of_a_run_is_printed_as_it_is(tmp_path) -> None:
-    job = TrainingJob(protocol=RULES, digest=RULES.digest, seed=0, arch="a", loss="b", folder=str(tmp_path / "[/]"))
-    Path(job.folder).mkdir(parents=True)
-    (Path(job.folder) / "error.txt").touch()
-    write(make(status="error", reason=NASTY), job.record_file)
+def test_what_becomes_of_a_run_is_printed_as_it_is(ganbench_here, quick, monkeypatch) -> None:
     error = GanbenchError(f"needs [batch, 1] {NASTY}", NASTY)
-    outcome = Outcome({"a": error, NASTY: error}, {"b": error}, None, [NASTY])
-    terminal = PlainConsole(file=io.StringIO(), width=2000)
-    with pytest.raises(BaseException, match="1"):
-        _report(Plan(RULES, [job], []), outcome, terminal, False)
-    said = terminal.file.getvalue()
-    assert "\nleft out: needs [batch, 1]" in said
-    assert "traceback is in " in said
-    assert "[/]/error.txt" in said
-    assert controls(said) == set()
+
+    def carried_out(plan: Plan, *_: object, **__: object) -> Outcome:
+        file, rules = plan.jobs[0].record_file, plan.protocol
+        write(make(status="error", reason=NASTY, protocol=rules.name, digest=rules.digest), file)
+        file.with_name("error.txt").touch()
+        return Outcome({"a": error, NASTY: error}, {"b": error}, None, [NASTY])
+
+    monkeypatch.setattr(run, "carry_out", carried_out)
+    ran = ganbench_here("run", "--arch", "mlp", "--loss", "hinge", "--protocol", quick, "--out", "[/]")
+    said = " ".join(ran.stdout.split())
+    assert ran.returncode == 1
+    assert " left out: needs [batch, 1]" in said
+    assert "traceback is in [/]/quick-v1/mlp+hinge/seed0/error.txt" in said
+    assert controls(ran.stdout + ran.stderr) == set()
 
 
 @pytest.mark.parametrize("display", [PlainDisplay, LiveDisplay])

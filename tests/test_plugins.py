@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pluggy
 import pytest
+from toy import LOSS
 from typer.testing import CliRunner
 
 import ganbench
@@ -19,18 +20,7 @@ from ganbench import plugins
 from ganbench.cli.main import app
 from ganbench.contracts.executor import UNPACKAGED
 from ganbench.errors import PluginError
-from ganbench.plugins import hookspecs, loading, names
-
-GOOD_LOSS = '''
-    """A loss from elsewhere."""
-    from ganbench import hookimpl
-    class Plain:
-        def d_loss(self, D, real, fake): return D(fake).mean() - D(real).mean()
-        def g_loss(self, D, real, fake): return -D(fake).mean()
-    @hookimpl
-    def ganbench_loss(): return Plain()
-'''
-
+from ganbench.plugins import hookspecs, loading
 
 API = {
     1: {
@@ -118,7 +108,7 @@ def test_a_typo_gets_a_suggestion_and_the_list_of_what_is_installed(ganbench_com
 
 
 def test_a_third_partys_loss_is_listed_with_its_package_and_version(ganbench_command, install) -> None:
-    install("ganbench-elsewhere", "loss", "plain", GOOD_LOSS, version="2.3")
+    install("ganbench-elsewhere", "loss", "plain", LOSS, version="2.3")
     listed = json.loads(ganbench_command("plugins", "--json").stdout)
     mine = next(entry for entry in listed if entry["name"] == "plain")
     assert mine == {
@@ -131,7 +121,7 @@ def test_a_third_partys_loss_is_listed_with_its_package_and_version(ganbench_com
 
 
 def test_two_packages_with_one_name_are_told_apart_by_the_package(ganbench_command, install) -> None:
-    install("other-package", "loss", "wgan-gp", GOOD_LOSS)
+    install("other-package", "loss", "wgan-gp", LOSS)
     clash = ganbench_command("run", "--arch", "dcgan", "--loss", "wgan-gp")
     assert clash.returncode == 2
     assert "2 packages provide the loss 'wgan-gp'" in clash.stderr
@@ -141,7 +131,7 @@ def test_two_packages_with_one_name_are_told_apart_by_the_package(ganbench_comma
 
 
 def test_an_allow_list_hides_every_other_package(ganbench_command, install) -> None:
-    install("other-package", "loss", "wgan-gp", GOOD_LOSS)
+    install("other-package", "loss", "wgan-gp", LOSS)
     result = ganbench_command("plugins", "--json", env={"GANBENCH_PLUGINS": "ganbench"})
     assert {entry["package"] for entry in json.loads(result.stdout)} == {"ganbench"}
 
@@ -159,19 +149,13 @@ def test_an_allow_list_hides_every_other_package(ganbench_command, install) -> N
         ("from ganbench import hookimpl\n@hookimpl\ndef ganbench_loss(): return 1 / 0", "ZeroDivisionError"),
     ],
 )
-def test_a_broken_plugin_is_named_with_its_package_and_its_fault(code, said, install, site, monkeypatch) -> None:
-    install("ganbench-broken", "loss", "broken", code, version="2.0", module=f"broken_{abs(hash(code))}")
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
-    try:
-        with pytest.raises(PluginError) as caught:
-            plugins.build(plugins.find("loss", "broken"))
-        assert "broken (ganbench-broken 2.0)" in caught.value.message
-        assert said in caught.value.message
-        assert plugins.build(plugins.find("loss", "hinge")) is not None, "the next plugin must not suffer"
-    finally:
-        monkeypatch.undo()
-        plugins.installed.cache_clear()
+def test_a_broken_plugin_is_named_with_its_package_and_its_fault(code, said, install_here) -> None:
+    install_here("ganbench-broken", "loss", "broken", code, version="2.0", module=f"broken_{abs(hash(code))}")
+    with pytest.raises(PluginError) as caught:
+        plugins.build(plugins.find("loss", "broken"))
+    assert "broken (ganbench-broken 2.0)" in caught.value.message
+    assert said in caught.value.message
+    assert plugins.build(plugins.find("loss", "hinge")) is not None, "the next plugin must not suffer"
 
 
 def test_a_broken_plugin_is_listed_without_being_imported(ganbench_command, install) -> None:
@@ -241,7 +225,7 @@ def test_names_that_plugins_import_stay() -> None:
 
 
 @pytest.fixture
-def elder(install, site, monkeypatch):
+def elder(install_here, monkeypatch):
     """A plugin written long ago, loaded by a newer GANBench: two arguments and a hook are deprecated."""
     hookspec = pluggy.HookspecMarker("ganbench")
     later = types.ModuleType("later")
@@ -252,11 +236,7 @@ def elder(install, site, monkeypatch):
 
     later.ganbench_arch = ganbench_arch
     monkeypatch.setattr(loading, "hookspecs", later)
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
-    yield lambda code, module: install("ganbench-elder", "arch", module, code, module=module)
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    yield lambda code, module: install_here("ganbench-elder", "arch", module, code, module=module)
     loading.load.cache_clear()
 
 
@@ -267,7 +247,7 @@ USES_WIDTH = """
 """
 
 
-def test_a_deprecated_argument_is_told_to_those_who_use_it_with_plugin_package_and_place(elder) -> None:
+def test_a_deprecated_argument_warns_its_users_with_plugin_package_and_place(elder) -> None:
     elder(USES_WIDTH, "uses_width")
     with pytest.warns(loading.PluginWarning) as caught:
         loading.load(plugins.find("arch", "uses_width"))
@@ -290,16 +270,10 @@ def test_who_does_not_use_a_deprecated_argument_hears_nothing(elder) -> None:
     loading.load(plugins.find("arch", "uses_no_width"))
 
 
-def test_an_argument_with_a_default_may_be_one_that_older_versions_do_not_give(install, site, monkeypatch) -> None:
+def test_an_argument_with_a_default_may_be_one_that_older_versions_do_not_give(install_here) -> None:
     code = "from ganbench import hookimpl\n@hookimpl\ndef ganbench_loss(tomorrow=None): return None"
-    install("ganbench-both", "loss", "both-ways", code)
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
-    try:
-        loading.load(plugins.find("loss", "both-ways"))
-    finally:
-        monkeypatch.undo()
-        plugins.installed.cache_clear()
+    install_here("ganbench-both", "loss", "both-ways", code)
+    loading.load(plugins.find("loss", "both-ways"))
 
 
 # -- names ---------------------------------------------------------------------------------------------------
@@ -312,15 +286,10 @@ def test_a_reference_always_leads_back_to_its_source(kind: str) -> None:
 
 
 @pytest.fixture
-def rivals(install, site, monkeypatch):
+def rivals(install_here) -> None:
     """A package that also provides a metric called ``fid``, and a protocol."""
-    install("rival", "metric", "fid", "", module="rival_fid")
-    install("rival", "protocol", "rival-v1", "", module="rival_protocol")
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
-    yield
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    install_here("rival", "metric", "fid", "", module="rival_fid")
+    install_here("rival", "protocol", "rival-v1", "", module="rival_protocol")
 
 
 def test_a_protocol_means_its_own_packages_components_whatever_else_is_installed(rivals) -> None:
@@ -335,11 +304,10 @@ def test_a_protocol_means_its_own_packages_components_whatever_else_is_installed
     assert caught.value.hint == "choose one: ganbench:fid or rival:fid"
 
 
-def test_what_is_handed_over_from_python_is_found_by_its_reference_and_listed_nowhere(monkeypatch) -> None:
-    monkeypatch.setattr(names, "_handed", {})
+def test_what_python_hands_over_is_found_by_its_reference_and_listed_nowhere() -> None:
     mine = plugins.Source("loss", "hinge", UNPACKAGED, "0", "somewhere")
-    with pytest.raises(PluginError, match="the loss 'hinge' is in no package"):
-        plugins.find("loss", mine.reference)
+    with pytest.raises(PluginError, match="the loss 'not-handed-over' is in no package"):
+        plugins.find("loss", f"{UNPACKAGED}:not-handed-over")
     plugins.hand_over(mine)
     assert plugins.find("loss", mine.reference) == mine
     assert plugins.find("loss", "hinge").package == "ganbench"

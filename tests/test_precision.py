@@ -50,7 +50,7 @@ def first_gradient(loss, precision: str) -> torch.Tensor:
     trainer = trainer_of(loss, precision)
     found = []
     step = trainer.optim_d.step
-    trainer.optim_d.step = lambda: (found.append([p.grad.clone() for p in trainer._d_params]), step())
+    trainer.optim_d.step = lambda: (found.append([p.grad.clone() for p in trainer.gan.discriminator_params()]), step())
     trainer.advance(1)
     return nn.utils.parameters_to_vector(found[0])
 
@@ -105,7 +105,7 @@ def test_the_same_run_gives_the_same_bits_recorded_or_not(precision, layout) -> 
     assert trainer.mode == "graph"
 
 
-def test_channels_last_reaches_weights_batches_and_the_average_and_computes_the_same() -> None:
+def test_channels_last_reaches_weights_batches_and_average_with_the_same_results() -> None:
     """Under SGD: Adam makes a whole step of a gradient that is nothing but rounding."""
     plain, turned = (
         trainer_of(loss_of("wgan-gp"), layout=layout, optimizer="sgd", lr=0.1) for layout in MEMORY_FORMATS

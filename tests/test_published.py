@@ -10,8 +10,7 @@ import pytest
 from msgspec.structs import replace
 from toy import make
 
-from ganbench import plugins
-from ganbench._version import __version__
+from ganbench import __version__, plugins
 from ganbench.leaderboards.published import installed_source
 from ganbench.leaderboards.publishing import gather
 from ganbench.records.record import Component, Record

@@ -94,7 +94,7 @@ def test_every_block_is_the_identity_at_first():
             assert torch.equal(block(x), x)
 
 
-def test_the_other_convolutions_of_a_block_begin_at_he_s_scale_over_the_fourth_root_of_the_depth():
+def test_other_convolutions_begin_at_he_s_scale_over_the_fourth_root_of_the_depth():
     torch.manual_seed(0)
     first, _, grouped, *_ = Block(256, 16).branch
     for layer, fan_in in ((first, 256), (grouped, 16 * 9)):
@@ -113,7 +113,7 @@ def test_the_depth_is_that_of_the_whole_network():
 
 
 @pytest.mark.parametrize("n", [4, 6, 14, 32])
-def test_resampling_keeps_constants_away_from_the_border_and_fades_towards_the_zeros_beyond_it(n):
+def test_resampling_keeps_constants_inside_and_fades_towards_the_zeros_outside(n):
     x = torch.full((2, 3, n, n), 0.7)
     small, large = Resampled(halving(n), halving(n))(x), Resampled(doubling(n), doubling(n))(x)
     assert small.shape[-2:] == (n // 2, n // 2)

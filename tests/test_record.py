@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from running import carry_out, job_in
 from toy import yardstick
 
 from ganbench import Run, plugins
@@ -21,8 +22,6 @@ from ganbench.records.record import FORMAT, Component, Cost, Fingerprints, Train
 from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import facts_of, read, write
 from ganbench.records.timing import read_timing
-from ganbench.runs.plan import make_plan
-from ganbench.runs.runner import execute
 
 OLD = Path(__file__).parent / "data" / "record-format-1.json"
 EARLIER = OLD.with_name("record-format-2.json")
@@ -37,10 +36,7 @@ FILE_FIELDS = [
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory) -> TrainingRecord:
-    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
-    plan = make_plan(archs, losses, load_protocol("smoke-v1"), out=tmp_path_factory.mktemp("runs"), device="cpu")
-    (job,) = plan.runs
-    return execute(job, lambda event: None, lambda: False)
+    return carry_out(job_in(tmp_path_factory.mktemp("runs")))
 
 
 def edited(path: Path, change) -> Path:

@@ -10,11 +10,10 @@ from statistics import fmean
 
 import msgspec
 import pytest
-import torch
 import toy
 from msgspec.structs import replace
+from running import carry_out, plan_of
 
-from ganbench import plugins
 from ganbench.contracts.executor import TrainingJob
 from ganbench.errors import PluginError, ProtocolError, RecordError
 from ganbench.plugins.protocols import load_protocol
@@ -22,9 +21,7 @@ from ganbench.records.record import Component, Fingerprints, Record
 from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import read, write
 from ganbench.runs.conditions import Change, conditions
-from ganbench.runs.plan import make_plan
 from ganbench.runs.reproduce import Reproduction, compare, job_of, largest_difference
-from ganbench.runs.runner import execute
 from ganbench.runs.siblings import other_seeds
 
 OLD = Path(__file__).parent / "data" / "record-format-2.json"
@@ -33,12 +30,10 @@ OLD = Path(__file__).parent / "data" / "record-format-2.json"
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory) -> Path:
     """A folder with a run of mlp+hinge and a yardstick, under smoke-v1."""
-    torch.set_num_threads(1)  # as commands have it
     out = tmp_path_factory.mktemp("runs")
-    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
-    for job in make_plan(archs, losses, load_protocol("smoke-v1"), out=out, device="cpu").jobs:
+    for job in plan_of(out).jobs:
         if isinstance(job, TrainingJob) or job.yardstick == "noise":
-            execute(job, lambda event: None, lambda: False)
+            carry_out(job)
     return out / "smoke-v1"
 
 
@@ -264,7 +259,7 @@ def test_a_new_version_of_the_same_source_is_no_change_but_a_new_revision_is(don
     assert change.sentence.endswith("then, revision 9 now")
 
 
-def test_sources_hashed_in_another_way_cannot_be_ruled_out_and_are_not_called_changed(done) -> None:
+def test_sources_hashed_another_way_are_neither_ruled_out_nor_called_changed(done) -> None:
     record, _ = done
     core = replace(record.environment, core="0" * 12)
     old = replace(record, format=2, loss=replace(record.loss, source="0" * 12), environment=core)
@@ -347,14 +342,19 @@ def test_published_seeds_help_out_where_a_record_stands_alone(tmp_path, monkeypa
 # -- through the command line ----------------------------------------------------------------------------------------
 
 
-def test_the_command_runs_a_record_again_and_finds_the_same_bits(ganbench_command, runs, tmp_path) -> None:
-    folder = runs / "mlp+hinge/seed0"
-    again = ganbench_command("reproduce", folder)
+def test_the_command_runs_a_record_again_and_finds_the_same_bits(ganbench_command, runs) -> None:
+    again = ganbench_command("reproduce", runs / "mlp+hinge/seed0")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "identical bits" in again.stdout
     assert "changed:" not in again.stdout
-    noise = ganbench_command("reproduce", runs / "noise/seed0", "-q")
-    assert "identical bits" in noise.stdout
+
+
+def test_the_command_scores_a_yardstick_again(ganbench_command, runs) -> None:
+    assert "identical bits" in ganbench_command("reproduce", runs / "noise/seed0", "-q").stdout
+
+
+def test_the_command_names_a_score_that_was_forged(ganbench_command, runs, tmp_path) -> None:
+    folder = runs / "mlp+hinge/seed0"
     record = read(folder / "record.json")
     shutil.copytree(folder, tmp_path / "forged")
     first = next(iter(record.scores))
@@ -384,9 +384,16 @@ def test_a_yardstick_is_repeated_like_a_run(ganbench_here, runs) -> None:
     assert last == "noise, seed 0: identical bits"
 
 
-def test_other_bits_of_another_machine_are_judged_by_the_seeds_beside_the_record(ganbench_here, runs, tmp_path) -> None:
-    record = read(runs / "noise/seed0/record.json")
-    fid, kid = (name for name in record.scores if name.startswith(("fid@", "kid@")))
+@pytest.fixture
+def yardstick_record(runs) -> Record:
+    return read(runs / "noise/seed0/record.json")
+
+
+def test_other_bits_of_another_machine_are_judged_by_the_seeds_beside_the_record(
+    ganbench_here, yardstick_record, tmp_path
+) -> None:
+    record = yardstick_record
+    (kid,) = (name for name in record.scores if name.startswith("kid@"))
     file = stored(tmp_path / "row", [elsewhere(without(scaled(record, 1.01), kid)), *seeds(record, *ROW)])
     found = ganbench_here("reproduce", file, "-q")
     assert found.returncode == 0, found.stdout + found.stderr
@@ -397,7 +404,14 @@ def test_other_bits_of_another_machine_are_judged_by_the_seeds_beside_the_record
     a, b = record.scores[name] * 1.01, record.scores[name]
     assert largest.endswith(f"{name}, {a:.6g} then, {b:.6g} now (p = 1 by 4 other seeds, Holm over 10 scores)")
     assert alone == f"  only the repetition has {kid}"
-    write(elsewhere(scaled(record, 9)), file)
+
+
+def test_scores_beyond_the_noise_of_the_seeds_are_different_on_any_machine(
+    ganbench_here, yardstick_record, tmp_path
+) -> None:
+    record = yardstick_record
+    (fid,) = (name for name in record.scores if name.startswith("fid@"))
+    file = stored(tmp_path / "row", [elsewhere(scaled(record, 9)), *seeds(record, *ROW)])
     found = ganbench_here("reproduce", file, "-q")
     assert (found.returncode, found.stdout.splitlines()[1]) == (1, "noise, seed 0: different")
     assert f"  beyond seed noise: {fid}, {record.scores[fid] * 9:.6g} then" in found.stdout

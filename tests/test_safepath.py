@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from installing import surroundings
 from toy import LOSS
 
 from ganbench.plugins import safepath
@@ -42,11 +43,10 @@ def test_a_command_imports_nothing_from_the_folder_it_is_given_in(name, way, ins
     for module in (*PLANTED, *(["ganbench"] if way == "script" else [])):
         (tmp_path / f"{module}.py").write_text(TRAP)
     variables = {"GANBENCH_PLUGINS": "third-party"} if name in {"doctor", "check"} else {}
-    path = filter(None, [str(site), os.environ.get("PYTHONPATH", "")])  # an empty entry is the working directory
     done = subprocess.run(
         [sys.executable, *([str(script)] if way == "script" else ["-m", "ganbench"]), *COMMANDS[name]],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), **variables},
+        env=surroundings(site, **variables),
         capture_output=True,
         text=True,
         timeout=600,

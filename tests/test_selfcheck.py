@@ -14,6 +14,7 @@ from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.selfcheck import SelfCheck, effective_samples
 from ganbench.plugins.protocols import load_protocol
+from ganbench.records.record import SelfChecks
 from ganbench.runs.setup import prepare
 from ganbench_baselines.extractor.digits_cnn import DigitsCNN
 
@@ -40,21 +41,35 @@ def test_the_effective_number_is_that_of_the_kernel_of_all_pairs() -> None:
     assert effective_samples(x) == pytest.approx(math.exp(-(eigen * eigen.log()).sum().item()))
 
 
-def test_real_digits_pass_every_check(bench) -> None:
-    checks = bench.self_check(bench.judge.reference)
+@pytest.fixture(scope="module")
+def checks(bench) -> SelfChecks:
+    """Of real digits in the place of fakes."""
+    return bench.self_check(bench.judge.reference)
+
+
+def test_real_digits_pass_every_check(checks) -> None:
+    assert checks.failed == ()
+    assert (checks.real, checks.fake) == (500, 500)
+
+
+def test_identical_sets_have_no_distance_and_other_reals_have_one(checks) -> None:
     (name,) = checks.identical
     assert name.startswith("fid@digits-cnn")
     assert abs(checks.identical[name]) < 1e-6 < checks.floor[name]
-    assert checks.failed == ()
-    assert (checks.real, checks.fake) == (500, 500)
+
+
+def test_real_digits_have_the_spread_of_the_reals(checks) -> None:
     assert checks.effective_samples > 5
-    assert checks.spread == pytest.approx(1)
-    assert checks.raw_spread == pytest.approx(1)
+    assert checks.real_effective == pytest.approx(checks.effective_samples)
+    assert (checks.spread, checks.raw_spread) == (pytest.approx(1), pytest.approx(1))
+
+
+def test_noise_is_alike_to_the_extractor_and_spreads_as_pixels(bench) -> None:
     rng = torch.Generator().manual_seed(0)
     noise = Split(torch.randint(256, bench.judge.reference.x.shape, generator=rng, dtype=torch.uint8))
-    assert bench.self_check(noise).spread < 0.05
-    assert bench.self_check(noise).raw_spread > 1
-    assert checks.real_effective == pytest.approx(checks.effective_samples)
+    checks = bench.self_check(noise)
+    assert checks.spread < 0.05
+    assert checks.raw_spread > 1
 
 
 def test_features_of_fakes_are_remembered_as_long_as_the_fakes_exist(bench, monkeypatch) -> None:

@@ -18,7 +18,7 @@ import pytest
 
 from ganbench.plugins import syntax
 from ganbench.plugins.source import package_hash, source_hash
-from ganbench.plugins.syntax import digest_of
+from ganbench.plugins.syntax import Digest, digest_of, of_tree
 
 NUMBERS = count()
 
@@ -334,8 +334,8 @@ def test_these_are_two_sources(one, other) -> None:
 
 
 def test_texts_of_an_f_string_count_the_same_however_a_python_splits_them() -> None:
-    def tree(*parts: ast.expr) -> list[str]:
-        return syntax._written(ast.Module([ast.Expr(ast.JoinedStr(list(parts)))], []), by_name=True)
+    def tree(*parts: ast.expr) -> Digest:
+        return of_tree(ast.Module([ast.Expr(ast.JoinedStr(list(parts)))], []), package="")
 
     value = ast.FormattedValue(ast.Name("x", ast.Load()), -1)
     a, b, ab, empty = (ast.Constant(text) for text in ("a", "b", "ab", ""))

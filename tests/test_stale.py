@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
@@ -13,15 +12,16 @@ from filelock import FileLock
 from msgspec.structs import replace
 from PIL import Image
 from rich.console import Console
+from running import plan_of
 
-from ganbench import Evaluating, Protocol, Training, plugins
+from ganbench import Evaluating, Protocol, Training
 from ganbench.contracts.executor import Done, Event, Fits, Job, Progress, Refused, Started
 from ganbench.errors import Doubt, GanbenchWarning, ProtocolError
 from ganbench.records.store import read, write
 from ganbench.runs.display import Display, PlainDisplay
 from ganbench.runs.executors.inline import InlineExecutor
 from ganbench.runs.executors.local import LocalExecutor
-from ganbench.runs.plan import Plan, make_plan
+from ganbench.runs.plan import Plan
 from ganbench.runs.session import Outcome, carry_out
 
 pytestmark = pytest.mark.filterwarnings(
@@ -55,15 +55,11 @@ RULES = Protocol(
 
 
 @pytest.fixture
-def weighted(install, site, monkeypatch, tmp_path) -> Iterator[Path]:
+def weighted(install_here, tmp_path) -> Path:
     """The file of weights that the extractor ``weighted`` reads."""
-    install("third-party", "extractor", "weighted", EXTRACTOR, module="weighted_extractor")
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
+    install_here("third-party", "extractor", "weighted", EXTRACTOR, module="weighted_extractor")
     (tmp_path / "weights").write_text("1.0")
-    yield tmp_path / "weights"
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    return tmp_path / "weights"
 
 
 def judged_with(rules: Protocol = RULES, **changes) -> Protocol:
@@ -71,8 +67,7 @@ def judged_with(rules: Protocol = RULES, **changes) -> Protocol:
 
 
 def planned(tmp_path: Path, rules: Protocol = RULES, arch: str = "mlp", seeds: tuple[int, ...] = (0,), **options):
-    archs, losses = plugins.find_many("arch", [arch]), plugins.find_many("loss", ["lsgan"])
-    return make_plan(archs, losses, rules, seeds=seeds, out=tmp_path / "runs", device="cpu", **options)
+    return plan_of(tmp_path / "runs", arch, "lsgan", rules, seeds=seeds, **options)
 
 
 class Heard(Display):
@@ -116,7 +111,7 @@ RUN, NOISE = "mlp+lsgan, seed 0", "noise, seed 0"
 
 
 @pytest.mark.parametrize("named", ["path", "environment"])
-def test_a_finished_run_is_repeated_when_the_weights_it_was_judged_with_have_changed(
+def test_a_finished_run_is_repeated_when_its_judges_weights_have_changed(
     named, weighted, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("GANBENCH_WEIGHTED", str(weighted))
@@ -214,9 +209,7 @@ def started(tmp_path: Path, rules: Protocol = RULES) -> Job:
 
 
 @pytest.mark.parametrize("correction", [{"samples": 50}, {"extractor": "digits-cnn"}])
-def test_what_a_start_under_other_rules_left_is_replaced_if_nothing_is_trained_in_it_and_that_is_said(
-    correction, tmp_path
-) -> None:
+def test_an_untrained_start_under_other_rules_is_replaced_and_that_is_said(correction, tmp_path) -> None:
     job = started(tmp_path)
     elsewhere = tmp_path / "runs/mine-v1/noise/seed2"
     Path(tmp_path / "runs/mine-v1/noise/seed0").rename(elsewhere)  # of a seed that is not asked for now
@@ -239,9 +232,7 @@ def test_a_corrected_resolution_is_no_reason_to_refuse_yardsticks_alone(tmp_path
 
 
 @pytest.mark.parametrize("kept", ["finished", "resumable", "in progress"])
-def test_a_trained_or_resumable_run_under_other_rules_is_still_refused_even_if_it_is_not_asked_for(
-    kept, tmp_path
-) -> None:
+def test_trained_or_resumable_runs_under_other_rules_are_refused_even_if_unasked(kept, tmp_path) -> None:
     job = planned(tmp_path).jobs[-1]
     if kept == "finished":
         carried_out(planned(tmp_path))
@@ -267,10 +258,9 @@ def test_what_cannot_play_is_refused_before_any_yardstick_is_scored(tmp_path) ->
     assert list(tmp_path.glob("runs/**/record.json")) == []
 
 
-def test_of_several_combinations_those_that_cannot_play_are_left_out_once_and_the_others_are_not(tmp_path) -> None:
+def test_combinations_that_cannot_play_are_left_out_once_and_the_others_run(tmp_path) -> None:
     points = replace(RULES, dataset="ring", resolution=None)
-    archs, losses = plugins.find_many("arch", ["dcgan,mlp"]), plugins.find_many("loss", ["lsgan"])
-    plan = make_plan(archs, losses, points, seeds=[0, 1], out=tmp_path / "runs", device="cpu")
+    plan = planned(tmp_path, points, "dcgan,mlp", seeds=(0, 1))
     outcome, heard = carried_out(plan)
     assert (outcome.fatal, len(outcome.declined)) == (None, 1)
     assert heard.trained == {"mlp+lsgan, seed 0", "mlp+lsgan, seed 1"}
@@ -283,12 +273,11 @@ def test_of_several_combinations_those_that_cannot_play_are_left_out_once_and_th
 
 def test_yardsticks_are_not_scored_if_no_combination_can_play(tmp_path) -> None:
     points = replace(RULES, dataset="ring", resolution=None)
-    archs, losses = plugins.find_many("arch", ["dcgan"]), plugins.find_many("loss", ["lsgan,hinge"])
-    outcome, heard = carried_out(make_plan(archs, losses, points, out=tmp_path / "runs", device="cpu"))
+    outcome, heard = carried_out(plan_of(tmp_path / "runs", "dcgan", "lsgan,hinge", points))
     assert (outcome.fatal, len(outcome.declined), heard.ended) == (None, 1, [])
 
 
-def test_a_metric_that_cannot_score_a_row_is_named_with_it_before_anything_is_scored_or_trained(tmp_path) -> None:
+def test_a_metric_that_cannot_score_a_row_is_named_with_it_before_any_work(tmp_path) -> None:
     rules = judged_with(metrics=("fid", "intra-fid"))
     with warnings.catch_warnings():
         warnings.simplefilter("error", Doubt)
@@ -320,23 +309,15 @@ FAILING = '''
 
 
 @pytest.mark.parametrize(("headline", "row"), [("never", "real data"), ("fid", "the yardstick 'noise'")])
-def test_a_metric_that_fails_is_named_with_the_row_it_fails_on(
-    headline, row, install, site, monkeypatch, tmp_path
-) -> None:
-    install("third-party", "metric", "failing", FAILING, module="failing_metric")
-    monkeypatch.syspath_prepend(site)
-    plugins.installed.cache_clear()
-    try:
-        yardsticks = () if headline == "never" else ("noise",)
-        rules = judged_with(metrics=("fid", "failing"), headline=headline, yardsticks=yardsticks)
-        outcome, _ = carried_out(planned(tmp_path, rules))
-    finally:
-        monkeypatch.undo()
-        plugins.installed.cache_clear()
+def test_a_metric_that_fails_is_named_with_the_row_it_fails_on(headline, row, install_here, tmp_path) -> None:
+    install_here("third-party", "metric", "failing", FAILING, module="failing_metric")
+    yardsticks = () if headline == "never" else ("noise",)
+    rules = judged_with(metrics=("fid", "failing"), headline=headline, yardsticks=yardsticks)
+    outcome, _ = carried_out(planned(tmp_path, rules))
     assert outcome.fatal.message == f"{row} cannot be scored: the metric 'failing' failed: KeyError: 'lost'"
 
 
-def test_a_worker_that_tryouts_leave_idle_starts_meanwhile_and_none_starts_for_nothing(monkeypatch, tmp_path) -> None:
+def test_workers_that_tryouts_leave_idle_start_meanwhile_and_none_for_nothing(monkeypatch, tmp_path) -> None:
     begun, given = [], []
     with LocalExecutor(2) as executor:
         monkeypatch.setattr(executor, "_start", begun.append)
@@ -349,7 +330,7 @@ def test_a_worker_that_tryouts_leave_idle_starts_meanwhile_and_none_starts_for_n
 # -- yardsticks of the seeds that are shown ----------------------------------------------------------------------------
 
 
-def test_one_seed_draws_the_yardsticks_of_that_seed_and_a_later_run_of_the_others_draws_the_rest(tmp_path) -> None:
+def test_one_seed_draws_its_yardsticks_and_a_later_run_of_the_others_the_rest(tmp_path) -> None:
     plan = planned(tmp_path, seeds=(1,))
     assert keys(plan.jobs) == ["noise, seed 1", "mlp+lsgan, seed 1"]
     carried_out(plan)

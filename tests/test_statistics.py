@@ -81,7 +81,7 @@ def test_evaluations_that_were_not_repeated_have_no_noise():
     assert pooled_sd([[1.0], [2.0], []]) is None
 
 
-def test_on_the_log_scale_the_centre_is_the_geometric_mean_with_the_interval_of_the_logarithms():
+def test_on_the_log_scale_centre_and_interval_are_those_of_the_logarithms():
     summary = summarise(FIVE, 0, None, log=True)
     low, high = stats.t.interval(0.95, 4, loc=np.log(FIVE).mean(), scale=stats.sem(np.log(FIVE)))
     assert (summary.centre, summary.low, summary.high) == pytest.approx(

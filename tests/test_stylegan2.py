@@ -50,7 +50,7 @@ def test_at_1024_pixels_g_and_d_have_the_published_numbers_of_weights():
     assert count_parameters([paper.discriminator]) == 29_012_513
 
 
-def test_a_layer_of_the_1024_pixel_networks_has_the_published_numbers_of_weights_too():
+def test_a_layer_of_the_1024_pixel_networks_has_the_published_number_of_weights():
     with torch.device("meta"):
         gan = built(1024, 3, width=64, z_dim=512)
     layers, images = gan.generator.synthesis.layers, gan.generator.synthesis.to_image
@@ -317,7 +317,7 @@ class LinearD(nn.Module):
         return x.flatten(1) @ self.weight
 
 
-def test_lazy_r1_of_a_linear_d_is_half_gamma_times_its_squared_weights_every_sixteenth_time():
+def test_lazy_r1_of_a_linear_d_is_half_gamma_w_squared_every_sixteenth_time():
     gan = built(r1_gamma=3)
     gan.discriminator = LinearD()
     term = gan.d_extra(batch_for(gan), None)["r1"]

@@ -10,15 +10,17 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
 import toy
+from commands import command_here
 from msgspec.structs import replace
+from running import job_in
 
 from ganbench import plugins
 from ganbench.cli import time as command
-from ganbench.contracts.executor import runs_among
 from ganbench.contracts.protocol_file import read_toml
 from ganbench.device import load
 from ganbench.device.load import Load
@@ -27,7 +29,6 @@ from ganbench.records.record import Component
 from ganbench.records.store import write
 from ganbench.records.timing import Round, Timing, read_timing, read_timings, write_timing
 from ganbench.runs import timing
-from ganbench.runs.plan import make_plan
 from ganbench.runs.rounds import Deviation, Unsteady, deviations, unsteady
 from ganbench.runs.setup import component_of
 from ganbench.runs.stopwatch import Facts, by_device
@@ -36,28 +37,8 @@ from ganbench.runs.timing import Timed, time_rows
 STEADY = Round(step_ms=10.0, step_cpu_ms=10.0, samples_per_second=5000.0, product_ms=2.5, steal=0.0, pressure=0.0)
 NOISY_HERE = 1e9
 """A tolerance for what is tested on a machine that does other things as well."""
-TIMING = Timing(
-    format=1,
-    protocol="toy-v1",
-    digest="d",
-    arch=Component("dcgan", "ganbench", "0.2.0", "a1"),
-    loss=Component("wgan-gp", "ganbench", "0.2.0", "l1"),
-    tricks=(Component("pacgan:2", "ganbench", "0.2.0", "t1"),),
-    environment=toy.CPU,
-    train=3200.0,
-    train_iqr=50.0,
-    train_cpu=3210.0,
-    sample=5000.0,
-    step_ms=10.0,
-    d_flops=1e6,
-    g_flops=2e6,
-    peak_flops_per_second=1e11,
-    peak_share=0.096,
-    peak_memory_mb=300.0,
-    mode="eager",
-    rounds=(STEADY, STEADY),
-    repeated=1,
-    started="2026-01-01T00:00:00+00:00",
+TIMING = toy.timing(
+    "dcgan+wgan-gp", 3200.0, tricks=(Component("pacgan:2", "ganbench", "0.2.0", "t1"),), rounds=(STEADY, STEADY)
 )
 
 
@@ -193,11 +174,7 @@ def jobs_of(folder: Path, *rows: str):
     rules = read_toml(folder / "quick.toml")
     jobs = []
     for row in rows:
-        archs, losses = (
-            [plugins.find(kind, name)] for kind, name in zip(("arch", "loss"), row.split("+"), strict=True)
-        )
-        plan = make_plan(archs, losses, rules, out=folder / "runs", device="cpu")
-        jobs += runs_among(plan.todo)
+        jobs.append(job_in(folder / "runs", *row.split("+"), rules))
     return jobs
 
 
@@ -276,23 +253,53 @@ def tolerant(monkeypatch) -> None:
     monkeypatch.setattr(command, "time_rows", partial(time_rows, tolerance=NOISY_HERE))
 
 
-def test_the_command_times_rows_and_writes_a_sealed_file_for_each(tolerant, ganbench_here, quick, tmp_path) -> None:
-    arguments = ("time", quick, "--arch", "mlp", "--loss", "hinge,wgan-gp", "--rounds", "2", "--device", "cpu")
-    ran = ganbench_here(*arguments)
+class Both(NamedTuple):
+    """Two rows that one command timed, in a folder."""
+
+    folder: Path
+    printed: str
+    rows: list[Timing]
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory) -> Both:
+    folder = tmp_path_factory.mktemp("timed")
+    (folder / "quick.toml").write_text(toy.QUICK)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(command, "time_rows", partial(time_rows, tolerance=NOISY_HERE))
+        arguments = ("--arch", "mlp", "--loss", "hinge,wgan-gp", "--rounds", "2", "--device", "cpu")
+        ran = command_here(folder)("time", "quick.toml", *arguments)
     assert ran.returncode == 0, ran.stderr
-    timings, errors = read_timings((tmp_path / "runs" / "quick-v1" / "timings").glob("*.json"))
+    rows, errors = read_timings((folder / "runs" / "quick-v1" / "timings").glob("*.json"))
     assert errors == []
-    assert [one.entry for one in timings] == ["mlp+hinge", "mlp+wgan-gp"]
-    for one in timings:
+    return Both(folder, ran.stdout, rows)
+
+
+def test_the_command_writes_a_sealed_file_for_each_row_and_says_where(both) -> None:
+    assert [one.entry for one in both.rows] == ["mlp+hinge", "mlp+wgan-gp"]
+    assert all(one.entry in both.printed for one in both.rows)
+    assert "timing records: runs/quick-v1/timings" in both.printed
+
+
+def test_a_timing_holds_its_rounds_and_all_of_its_figures(both) -> None:
+    for one in both.rows:
         assert len(one.rounds) == 2
         assert min(one.train, one.train_cpu, one.sample, one.d_flops, one.g_flops, one.peak_share) > 0
+
+
+def test_a_timing_says_of_which_code_it_is_and_with_how_many_threads(both) -> None:
+    for one in both.rows:
         assert one.arch == component_of(plugins.find("arch", "mlp"))
         assert one.environment.threads == 1
         assert one.environment.core.startswith("ast1:")
-        assert one.entry in ran.stdout
-    assert timings[1].d_flops > timings[0].d_flops, "a penalty costs D a second pass"
-    assert "timing records: runs/quick-v1/timings" in ran.stdout
-    assert not (tmp_path / "runs" / "quick-v1" / "mlp+hinge").exists(), "nothing is trained"
+
+
+def test_a_penalty_costs_d_a_second_pass(both) -> None:
+    assert both.rows[1].d_flops > both.rows[0].d_flops
+
+
+def test_timing_a_row_trains_nothing(both) -> None:
+    assert not (both.folder / "runs" / "quick-v1" / "mlp+hinge").exists()
 
 
 def test_as_json_the_command_prints_what_it_writes(tolerant, ganbench_here, quick, tmp_path) -> None:
@@ -327,18 +334,11 @@ def test_the_command_is_imported_without_anything_heavy() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_process_that_dies_leaves_no_file(install, site, monkeypatch, tmp_path) -> None:
-    install("third-party", "loss", "deadly", toy.LOSS.replace("return -D(fake).mean()", "import os; os._exit(3)"))
-    monkeypatch.syspath_prepend(site)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")]))
-    plugins.installed.cache_clear()
-    try:
-        jobs = jobs_of(tmp_path, "mlp+deadly")
-        with pytest.raises(GanbenchError, match="its process died while it was timed: exit code 3"):
-            time_rows(jobs, 2, lambda line: None)
-    finally:
-        monkeypatch.undo()
-        plugins.installed.cache_clear()
+def test_a_process_that_dies_leaves_no_file(install_here, tmp_path) -> None:
+    install_here("third-party", "loss", "deadly", toy.LOSS.replace("return -D(fake).mean()", "import os; os._exit(3)"))
+    jobs = jobs_of(tmp_path, "mlp+deadly")
+    with pytest.raises(GanbenchError, match="its process died while it was timed: exit code 3"):
+        time_rows(jobs, 2, lambda line: None)
 
 
 def test_ctrl_c_ends_the_processes_of_all_rows(patience, quick, tmp_path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from painted import rows
 from PIL import Image
 from scipy import ndimage
 from taped import TapeRecorder
@@ -36,21 +37,9 @@ PHOTOS = DataSpec((3, 256, 256), source=(3, 256, 256))
 LOSSES = ("minimax", "non_saturating", "lsgan", "wgan", "wgan_gp", "hinge", "dragan", "r1", "rpgan_r1_r2")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def data():
     return digits_edges.ganbench_dataset(resolution=None)
-
-
-def rows(x: torch.Tensor) -> set[bytes]:
-    return {row.numpy().tobytes() for row in x}
 
 
 def build(data: DataSpec = SMALL, d_norm: str | None = None, width: int = 2, **settings: Any) -> cyclegan.CycleGAN:

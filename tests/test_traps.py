@@ -248,7 +248,7 @@ def trap_in_arch(copied: Copied, clean: dict) -> Callable[..., None]:
     return plant
 
 
-def test_batch_normalisation_in_a_d_that_was_asked_for_none_is_found_by_name_and_by_behaviour(trap_in_arch) -> None:
+def test_batch_norm_in_a_d_that_was_asked_for_none_is_found_by_name_and_behaviour(trap_in_arch) -> None:
     always = ('batch_norm = norm == "batch" and stage > 0', "batch_norm = stage > 0")
     trap_in_arch("normalisation-of-d-is-as-asked", "dcgan", blocks=[always])
     trap_in_arch("d-judges-each-sample-by-itself", "dcgan", blocks=[always])

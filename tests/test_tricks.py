@@ -14,23 +14,23 @@ import msgspec
 import pytest
 import torch
 from marks import slow_but
+from running import carry_out, job_in, plan_of
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.utils.parametrize import is_parametrized
+from turns import batch_of, turn_of_g
 
 from ganbench import GAN, DataSpec, Split, Trick, Unsupported, __version__, plugins
 from ganbench.contracts.arch import count_parameters
-from ganbench.contracts.executor import runs_among
+from ganbench.contracts.executor import TrainingJob, runs_among
 from ganbench.contracts.loss import LossTraits, Match
 from ganbench.contracts.protocol import Recipe
 from ganbench.contracts.trick import LossAround, Turn
 from ganbench.errors import GanbenchError, PluginError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.store import read
-from ganbench.runs.plan import make_plan
 from ganbench.runs.players import build_players, build_trick
 from ganbench.runs.reproduce import job_of
-from ganbench.runs.runner import execute
 from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 from ganbench.training.tricks import Shown
@@ -77,7 +77,7 @@ def images(n: int = 6, channels: int = 1) -> torch.Tensor:
 # -- one by one ------------------------------------------------------------------------------------------------------
 
 
-def test_label_smoothing_is_the_cross_entropy_with_target_nine_tenths_for_real_samples_only():
+def test_label_smoothing_is_cross_entropy_with_target_nine_tenths_for_reals_only():
     D = linear_d(torch.randn(2).double())
     real, fake = torch.randn(5, 2).double(), torch.randn(5, 2).double()
     smoothed = label_smoothing.ganbench_trick("").loss(non_saturating.ganbench_loss())
@@ -163,7 +163,7 @@ def test_ema_sets_the_decay():
     assert ema.ganbench_trick("0.9").recipe(Recipe()) == {"ema": 0.9}
 
 
-def test_instance_noise_has_its_standard_deviation_at_the_beginning_and_none_at_the_end():
+def test_instance_noise_begins_with_its_standard_deviation_and_ends_with_none():
     trick, seen = instance_noise.ganbench_trick("0.5"), []
 
     def D(x):
@@ -196,7 +196,7 @@ def test_packs_of_points_work_and_packs_that_do_not_fill_a_batch_are_declined():
         trick.packed(torch.randn(7, 2))
 
 
-def test_a_critic_that_is_told_the_class_of_each_sample_is_not_given_packs_of_several():
+def test_a_critic_that_knows_the_class_of_each_sample_gets_no_packs_of_several():
     with pytest.raises(Unsupported, match="packs samples of different classes"):
         pacgan.ganbench_trick("2").players(partial(build, arch=cgan), replace(SPEC, classes=10))
 
@@ -304,7 +304,7 @@ def test_minibatch_discrimination_sums_closeness_to_the_others():
 
 @pytest.mark.parametrize("trick", [minibatch_stddev, minibatch_discrimination])
 @pytest.mark.parametrize("d_norm", ["none", "spectral"])
-def test_layers_over_the_minibatch_make_d_see_a_collapse_that_it_could_not_see_before(trick, d_norm):
+def test_layers_over_the_minibatch_make_d_see_a_collapse_that_it_could_not_see(trick, d_norm):
     torch.manual_seed(0)
     gan = trick.ganbench_trick("").players(partial(build, d_norm=d_norm), SPEC).double().eval()
     x = images(8).double()
@@ -339,21 +339,23 @@ def duel(optimizer: str, steps: int = 0, k: int = 3) -> tuple[Trainer, Trick]:
 
 def unrolled_loss(trainer: Trainer, trick: Trick, batch) -> torch.Tensor:
     fake = trainer.gan.fake(batch)
-    turn = trainer._turn("G", batch, fake)
+    turn = turn_of_g(trainer, batch, fake)
     terms = trick.g_objective(lambda: trainer.gan.g_objective(trainer.loss, batch, fake), turn)
     return terms["g_loss"]
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
-def test_unrolling_gives_the_loss_against_d_as_it_would_really_be_and_does_not_move_d(optimizer):
+def test_unrolling_gives_the_loss_against_d_as_it_would_be_and_does_not_move_d(optimizer):
     trainer, trick = duel(optimizer, steps=3)
-    batch = trainer._batch()
+    batch = batch_of(trainer)
     before = trainer.fingerprint()
     looked_ahead = unrolled_loss(trainer, trick, batch)
     assert trainer.fingerprint() == before
     fake = trainer.gan.fake(batch).detach()
     for _ in range(3):
-        trainer._descend(trainer.gan.d_objective(trainer.loss, batch, fake), "D")
+        trainer.optim_d.zero_grad()
+        trainer.gan.d_objective(trainer.loss, batch, fake)["d_loss"].backward()
+        trainer.optim_d.step()
     real = trainer.gan.g_objective(trainer.loss, batch, fake)["g_loss"]
     assert looked_ahead.item() == pytest.approx(real.item(), rel=1e-5)
 
@@ -361,7 +363,7 @@ def test_unrolling_gives_the_loss_against_d_as_it_would_really_be_and_does_not_m
 @pytest.mark.parametrize("optimizer", ["adam", "rmsprop", "sgd"])
 def test_the_gradient_of_an_unrolled_loss_runs_through_the_optimiser_of_d(optimizer):
     trainer, trick = duel(optimizer, steps=3)
-    batch = trainer._batch()
+    batch = batch_of(trainer)
     weight = trainer.gan.generator[0].weight
     (ours,) = torch.autograd.grad(unrolled_loss(trainer, trick, batch), weight)
     (short,) = torch.autograd.grad(
@@ -381,9 +383,9 @@ def test_the_gradient_of_an_unrolled_loss_runs_through_the_optimiser_of_d(optimi
     assert not torch.allclose(ours, short, rtol=1e-2)
 
 
-def test_unrolling_works_from_the_very_first_step_when_the_optimiser_has_no_state_yet():
+def test_unrolling_works_from_the_first_step_when_the_optimiser_has_no_state_yet():
     trainer, trick = duel("adam", steps=0)
-    assert unrolled_loss(trainer, trick, trainer._batch()).isfinite()
+    assert unrolled_loss(trainer, trick, batch_of(trainer)).isfinite()
 
 
 # -- in training -----------------------------------------------------------------------------------------------------
@@ -409,7 +411,7 @@ def trainer_with(*tricks: Trick, updates: int = 4) -> Trainer:
     return Trainer(build(), wgan_gp.ganbench_loss(), stream, Recipe(d_steps=2), updates, 1, 2, tricks)
 
 
-def test_a_trick_is_asked_in_both_players_turns_with_the_share_of_the_budget_that_is_spent():
+def test_a_trick_is_asked_in_both_players_turns_with_the_share_of_the_budget_spent():
     recorder = Recorder()
     trainer_with(recorder).advance(4)
     assert recorder.calls[:6] == [
@@ -461,26 +463,14 @@ def test_a_loss_around_another_keeps_all_traits_and_both_sides():
 # -- jobs, records, tables -------------------------------------------------------------------------------------------
 
 
-def job_with(tmp_path, *tricks: str, arch="dcgan", loss="non-saturating", **options):
-    plan = make_plan(
-        plugins.find_many("arch", [arch]),
-        plugins.find_many("loss", [loss]),
-        load_protocol("smoke-v1"),
-        tricks=plugins.find_many("trick", list(tricks)),
-        out=tmp_path / "runs",
-        device="cpu",
-        **options,
-    )
-    (job,) = plan.runs
-    return job
+def job_with(tmp_path, *tricks: str, arch="dcgan", loss="non-saturating", **options) -> TrainingJob:
+    return job_in(tmp_path / "runs", arch, loss, tricks=tricks, **options)
 
 
 @pytest.mark.parametrize("arch", slow_but(["dcgan"], ["dcgan", "mlp"]))
 @pytest.mark.parametrize("name", NAMES)
 def test_every_built_in_trick_trains_on_every_body_to_the_end(tmp_path, name, arch):
-    record = execute(
-        job_with(tmp_path, name, arch=arch, loss="r1" if name == "spectral-norm" else "hinge"), no_news, never
-    )
+    record = carry_out(job_with(tmp_path, name, arch=arch, loss="r1" if name == "spectral-norm" else "hinge"))
     assert (record.status, record.reason) == ("ok", "")
     assert [trick.name for trick in record.tricks] == [name]
 
@@ -492,29 +482,21 @@ def test_all_twelve_tricks_named_by_the_project_are_there():
     }
 
 
-def no_news(event) -> None:
-    pass
-
-
-def never() -> bool:
-    return False
-
-
 def test_a_trick_changes_the_bits_and_a_repetition_has_them_again(tmp_path):
-    plain = execute(job_with(tmp_path / "plain"), no_news, never)
+    plain = carry_out(job_with(tmp_path / "plain"))
     job = job_with(tmp_path, "diffaugment", "pacgan:4")
-    record = execute(job, no_news, never)
+    record = carry_out(job)
     assert record.bits.weights != plain.bits.weights
-    again = execute(job_of(record, load_protocol("smoke-v1"), tmp_path / "again", "cpu"), no_news, never)
+    again = carry_out(job_of(record, load_protocol("smoke-v1"), tmp_path / "again", "cpu"))
     assert again.bits == record.bits
 
 
-def test_tricks_stand_in_entry_folder_and_record_in_one_order_however_they_were_given(tmp_path):
+def test_tricks_stand_in_entry_folder_and_record_in_one_order(tmp_path):
     job, other = job_with(tmp_path, "pacgan:4", "ema:0.9"), job_with(tmp_path, "ema:0.9", "pacgan:4")
     assert job == other
     assert job.entry == "dcgan+non-saturating+ema:0.9+pacgan:4"
     assert "dcgan+non-saturating+ema~0.9+pacgan~4" in job.folder
-    record = execute(job, no_news, never)
+    record = carry_out(job)
     assert record.entry == job.entry
     assert record.recipe["ema"] == 0.9
     assert record.recipe_from["ema"] == "trick ema:0.9"
@@ -534,36 +516,25 @@ def test_what_the_user_sets_has_the_last_word_over_a_trick(tmp_path):
 
 
 def test_the_record_says_which_normalisation_a_trick_brought(tmp_path):
-    assert execute(job_with(tmp_path, "spectral-norm"), no_news, never).d_norm == "spectral"
+    assert carry_out(job_with(tmp_path, "spectral-norm")).d_norm == "spectral"
 
 
 def test_two_tricks_that_want_different_normalisations_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(spectral_norm.SpectralNorm, "d_norm", "spectral")
     monkeypatch.setattr(ttur.TTUR, "d_norm", "none")
     with pytest.raises(Unsupported, match=r"D with (spectral and with none|none and with spectral) normalisation"):
-        execute(job_with(tmp_path, "spectral-norm", "ttur"), no_news, never)
+        carry_out(job_with(tmp_path, "spectral-norm", "ttur"))
 
 
 def test_a_run_whose_trick_was_edited_is_not_gone_on_with(tmp_path):
     job = job_with(tmp_path, "ema")
-    record = execute(job, no_news, never)
+    record = carry_out(job)
     edited = msgspec.structs.replace(record.tricks[0], source="0" * 12)
     from ganbench.records.store import write
 
     write(msgspec.structs.replace(record, tricks=(edited,)), job.record_file)
-    (again,) = runs_among(make_again(tmp_path).changed)
+    (again,) = runs_among(plan_of(tmp_path / "runs", "dcgan", "non-saturating", tricks=["ema"]).changed)
     assert again.tricks == ("ganbench:ema",)
-
-
-def make_again(tmp_path):
-    return make_plan(
-        plugins.find_many("arch", ["dcgan"]),
-        plugins.find_many("loss", ["non-saturating"]),
-        load_protocol("smoke-v1"),
-        tricks=plugins.find_many("trick", ["ema"]),
-        out=tmp_path / "runs",
-        device="cpu",
-    )
 
 
 TRICK = """

@@ -450,7 +450,7 @@ def test_statistics_of_motion_are_those_of_the_path_that_was_drawn():
     assert found["flicker"].max() == 0
 
 
-def test_a_straight_path_and_a_bouncing_one_leave_no_residual_and_a_random_walk_does():
+def test_straight_and_bouncing_paths_leave_no_residual_and_a_random_walk_does():
     t = torch.arange(8, dtype=torch.float64)
     straight = torch.stack([20 + 3 * t, 60 - 2 * t], dim=1)
     bouncing = torch.stack([(t - 2.5).abs() * 3, 30 + t], dim=1)
@@ -509,7 +509,7 @@ def test_identity_is_kept_by_clips_that_are_mostly_sure_of_one_digit():
     assert frames.keeps_identity(clips).tolist() == [True, True, False, False, False]
 
 
-def test_columns_of_frames_are_named_after_digits_cnn_and_those_of_motion_after_nothing(data, cnn):
+def test_columns_of_frames_name_digits_cnn_and_those_of_motion_name_nothing(data, cnn):
     metrics = {"frames": frames.Frames(), "motion": motion.Motion()}
     judge = Judge(data, first(data.test, 100), metrics, cnn, CPU)
     named = set(judge.score(first(data.train, 100), 0).scores)
@@ -582,7 +582,7 @@ def test_both_protocols_name_yardsticks_that_there_are(data):
         assert len(rules.seeds) == 3
 
 
-def test_the_paper_sized_plan_is_a_map_of_two_frames_of_four_by_four_doubled_four_times():
+def test_the_paper_sized_plan_doubles_two_frames_of_4_by_4_four_times():
     assert video_layers.clip_plan(PAPER) == (3, (2, 4, 4), 4)
     assert video_layers.clip_plan(SMALL) == (1, (2, 4, 4), 2)
     assert video_layers.clip_plan(DataSpec((1, 16, 64, 64))) == (1, (1, 4, 4), 4)

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from pathlib import Path
 
 import pytest
 import torch
-import toy
+from running import QUICK, job_in, never, unheard
 
-from ganbench import plugins
 from ganbench.contracts.executor import Done, Refused
-from ganbench.contracts.protocol import parse
 from ganbench.evaluation.cache import Cache
 from ganbench.records.store import read
 from ganbench.runs.executors.work import outcome_of
-from ganbench.runs.plan import make_plan
 
 LEAVING = '''
     """A loss that goes elsewhere: on import, when built, and in its tenth step."""
@@ -40,25 +36,19 @@ LEAVING = '''
 
 
 @pytest.fixture
-def leaving(install, site, tmp_path, monkeypatch):
+def leaving(install_here, tmp_path, monkeypatch):
     """A job, with a relative path, of the loss above; ``elsewhere`` has a foreign record under the same path."""
-    install("third-party", "loss", "leaving", LEAVING, module="leaving")
-    monkeypatch.syspath_prepend(site)
+    install_here("third-party", "loss", "leaving", LEAVING, module="leaving")
     monkeypatch.chdir(tmp_path)
-    plugins.installed.cache_clear()
-    archs, losses = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["leaving"])
-    plan = make_plan(archs, losses, parse(tomllib.loads(toy.QUICK), "quick"), out=Path("runs"), device="cpu")
-    (job,) = plan.jobs
+    job = job_in(Path("runs"), "mlp", "leaving", QUICK)
     foreign = tmp_path / "elsewhere" / job.record_file
     foreign.parent.mkdir(parents=True)
     foreign.write_text("foreign")
-    yield job
-    monkeypatch.undo()
-    plugins.installed.cache_clear()
+    return job
 
 
 def test_a_run_stays_in_its_folder_wherever_its_plugin_goes(leaving, tmp_path) -> None:
-    event = outcome_of(leaving, lambda event: None, lambda: False)
+    event = outcome_of(leaving, unheard, never)
     assert isinstance(event, Done), event
     assert Path.cwd() == tmp_path, "the next job is not elsewhere either"
     folder = tmp_path / leaving.folder
@@ -69,7 +59,7 @@ def test_a_run_stays_in_its_folder_wherever_its_plugin_goes(leaving, tmp_path) -
 
 
 def test_neither_record_nor_checkpoint_says_where_they_lie(leaving, tmp_path) -> None:
-    outcome_of(leaving, lambda event: None, lambda: False)
+    outcome_of(leaving, unheard, never)
     assert str(tmp_path) not in (tmp_path / leaving.folder / "record.json").read_text()
     state = torch.load(tmp_path / leaving.folder / "checkpoint.pt", weights_only=True)
     assert json.loads(state["job"])["folder"] == os.path.join("mlp+leaving", "seed0")
@@ -77,7 +67,7 @@ def test_neither_record_nor_checkpoint_says_where_they_lie(leaving, tmp_path) ->
 
 def test_a_file_that_cannot_be_written_is_named_as_it_was_typed(leaving, tmp_path) -> None:
     (tmp_path / leaving.folder / "record.json").mkdir(parents=True)
-    event = outcome_of(leaving, lambda event: None, lambda: False)
+    event = outcome_of(leaving, unheard, never)
     assert isinstance(event, Refused)
     assert event.message.startswith(f"cannot write {leaving.folder}/record.json: ")
 

@@ -14,11 +14,14 @@ from ganbench.records.record import (
     Cost,
     Environment,
     Fingerprints,
+    Look,
+    Record,
     SelfChecks,
     Speed,
     TrainingRecord,
     YardstickRecord,
 )
+from ganbench.records.timing import Timing
 
 LOSS = '''
     """A loss from elsewhere."""
@@ -81,6 +84,7 @@ TOY = Protocol(
     description="A toy.",
     resolution=16,
 )
+TIMED = msgspec.structs.replace(TOY, evaluation=msgspec.structs.replace(TOY.evaluation, target=0.5))
 
 
 def make(entry: str = "dcgan+hinge", seed: int = 0, level: float = 0.5, **changed) -> TrainingRecord:
@@ -144,3 +148,39 @@ def yardstick(name: str, level: float) -> list[YardstickRecord]:
 
 def diverged(entry: str, seed: int) -> TrainingRecord:
     return make(entry, seed, status="diverged", reason="d_loss is not finite at iteration 120")
+
+
+def every_kind() -> list[Record]:
+    """Some records of every kind."""
+    records = seeds("dcgan+wgan-gp", 0.8) + seeds("dcgan+hinge", 0.75) + seeds("mlp+hinge", 0.4)
+    records += [make("dcgan+wgan", seed, 0.9) for seed in range(3)] + [diverged("dcgan+wgan", s) for s in (3, 4)]
+    records += seeds("mlp+lsgan", 0.6, n=3) + seeds("mlp+lsgan", 0.95, changes={"lr": "0.001"})
+    return records + yardstick("real data", 0.97) + yardstick("noise", 0.01)
+
+
+def looked(entry: str, level: float, first: dict[int, int], n: int = 5, **changed) -> list[TrainingRecord]:
+    """Records with curves of four looks; ``first``: seed -> the look that first has a coverage of .5 or more."""
+    records = []
+    for seed in range(n):
+        scores = [0.6 if seed in first and look >= first[seed] else 0.4 for look in range(4)]
+        curve = tuple(Look(10.0 * (i + 1), 99.0, score, 2.0 * (i + 1) + seed) for i, score in enumerate(scores))
+        records.append(make(entry, seed, level, **({"curve": curve} | changed)))
+    return records
+
+
+def timed(records: list[TrainingRecord]) -> list[TrainingRecord]:
+    return [msgspec.structs.replace(r, digest=TIMED.digest) for r in records]
+
+
+def timing(entry: str, rate: float, **changed) -> Timing:
+    record, where = make(entry), changed.pop("environment", CPU)
+    facts = {
+        "format": 1, "protocol": TOY.name, "digest": TOY.digest, "arch": record.arch, "loss": record.loss,
+        "environment": where, "train": rate, "train_iqr": 10.0, "train_cpu": rate, "sample": 9000.0, "step_ms": 4.0,
+        "d_flops": 1e6, "g_flops": 1e6, "peak_flops_per_second": 1e11, "peak_share": 0.12, "peak_memory_mb": 300.0,
+        "mode": "eager", "rounds": (), "repeated": 1, "started": "2026-01-09",
+    }  # fmt: skip
+    return Timing(**(facts | changed))
+
+
+ALL_THREE = [("dcgan+wgan-gp", 900.0), ("dcgan+hinge", 2100.0), ("mlp+hinge", 5000.0), ("dcgan+wgan", 1200.0)]
