@@ -164,13 +164,13 @@ def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None
 
 def _are_among_published(plan: Plan) -> bool:
     """Whether the runs and the published rows may share a table."""
-    from ganbench.leaderboards.admission import fitted_to, judged_by
+    from ganbench.leaderboards.admission import Unfit, fitted_to, judged_by
 
     published, _ = read_all(published_files(plan.protocol.name)[:1])
     mine = next((job.record_file for job in plan.jobs if job.record_file.exists()), None)
     if not published or mine is None:
         return False
-    return not isinstance(fitted_to(judged_by(published[0]), read(mine)), str)
+    return not isinstance(fitted_to(judged_by(published[0]), read(mine)), Unfit)
 
 
 def tricks_of(texts: list[str]) -> list[Source]:

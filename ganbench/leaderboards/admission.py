@@ -39,10 +39,10 @@ def admit(found: Iterable[Found], protocol: Protocol | None) -> tuple[list[Found
     found = keep((f for f in found if f.record.digest == digest), len(found), "of another protocol digest")
     usual = _most_common(judged_by(f.record) for f in found)
     fitting = [(f, fitted_to(usual, f.record)) for f in found]
-    for why in dict.fromkeys(fit for _, fit in fitting if isinstance(fit, str)):
-        gone = [f for f, fit in fitting if fit == why]
+    for unfit in dict.fromkeys(fit for _, fit in fitting if isinstance(fit, Unfit)):
+        gone = [f for f, fit in fitting if fit == unfit]
         alone = " (`--no-published` shows them)" if all(f.here for f in gone) and len(gone) < len(found) else ""
-        left_out.append(f"{plural(len(gone), 'record')} {why} left out{alone}")
+        left_out.append(f"{plural(len(gone), 'record')} {unfit.why} left out{alone}")
     found = [f._replace(record=fit) for f, fit in fitting if isinstance(fit, Record)]
     left_out += _bared(fitting)
     if protocol:
@@ -86,7 +86,13 @@ def judged_by(record: Record) -> JudgedBy:
     return JudgedBy(record.dataset_hash, record.extractor, tuple(sorted(metrics)))
 
 
-def fitted_to(judged: JudgedBy, record: Record) -> Record | str:
+class Unfit(NamedTuple):
+    """Why a record may not share a table with others, as the end of a sentence: ``judged on other data ...``."""
+
+    why: str
+
+
+def fitted_to(judged: JudgedBy, record: Record) -> Record | Unfit:
     """The record as it may share a table with others, or why it may not.
 
     Columns of metrics of another revision are left out; if the headline's is among them, the record is.
@@ -95,13 +101,13 @@ def fitted_to(judged: JudgedBy, record: Record) -> Record | str:
     if mine == judged:
         return record
     if (mine.dataset, mine.extractor) != (judged.dataset, judged.extractor):
-        return "judged on other data or by another extractor"
+        return Unfit("judged on other data or by another extractor")
     others = {metric.name for metric in {*mine.metrics} ^ {*judged.metrics}}
     headline = next((c for c in record.columns if is_called(c, record.headline)), None)
     if any(not column.metric for column in record.columns.values()) or (
         headline and record.columns[headline].metric in others
     ):
-        return f"judged by another revision of {listed(sorted(others))}"
+        return Unfit(f"judged by another revision of {listed(sorted(others))}")
     kept = {name: column for name, column in record.columns.items() if column.metric not in others}
     return msgspec.structs.replace(
         record,
@@ -111,7 +117,7 @@ def fitted_to(judged: JudgedBy, record: Record) -> Record | str:
     )
 
 
-def _bared(fitting: Iterable[tuple[Found, Record | str]]) -> list[str]:
+def _bared(fitting: Iterable[tuple[Found, Record | Unfit]]) -> list[str]:
     """A sentence on the columns that were left out of records."""
     bared: Counter[str] = Counter()
     for one, fit in fitting:

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.score_name import is_called
 from ganbench.errors import GanbenchError, plural
-from ganbench.leaderboards.admission import fitted_to, judged_by
+from ganbench.leaderboards.admission import Unfit, fitted_to, judged_by
 from ganbench.leaderboards.cells import interval, number
 from ganbench.leaderboards.differences import (
     MOST_SEEDS,
@@ -210,9 +210,9 @@ def _check_rules(a: Contender, b: Contender) -> None:
         rules = f"{one.protocol} {one.digest}, {other.protocol} {other.digest}"
         raise GanbenchError(f"{a.name} and {b.name} were run under different rules ({rules})", hint)
     # as in a table: columns of another revision of a metric are gone, and the rest compares
-    fits = [fitted_to(judged_by(this), that) for this, that in ((one, other), (other, one))]
-    if all(isinstance(fit, str) for fit in fits):
-        raise GanbenchError(f"{a.name} and {b.name} do not compare: one was {fits[0]}", hint)
+    first, second = fitted_to(judged_by(one), other), fitted_to(judged_by(other), one)
+    if isinstance(first, Unfit) and isinstance(second, Unfit):
+        raise GanbenchError(f"{a.name} and {b.name} do not compare: one was {first.why}", hint)
 
 
 def _side(contender: Contender, column: str, label: str) -> Side:
