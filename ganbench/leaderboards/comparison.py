@@ -28,7 +28,7 @@ from ganbench.leaderboards.statistics import ALPHA, LOW_N, NOTHING, Summary, on_
 from ganbench.records.record import Column, Environment
 
 UNTESTED = "none: a seed failed or collapsed"
-SURROUNDINGS: Mapping[str, Callable[[Environment], str]] = {
+PAIR_CONDITIONS: Mapping[str, Callable[[Environment], str]] = {
     "torch": lambda environment: environment.torch,
     "the machine": lambda environment: environment.machine,
 }
@@ -328,7 +328,7 @@ def _unlike(one: Contender, other: Contender) -> list[str]:
             f"{name} is edited: the source of its {edit.kind} is {edit.source} ({edit.whose}: {edit.expected})"
             for edit in row.edits
         ]
-    for what, of in SURROUNDINGS.items():
+    for what, of in PAIR_CONDITIONS.items():
         ours, theirs = (sorted({of(record.environment) for record in side.row.records}) for side in (one, other))
         if ours != theirs:
             notes.append(f"they differ in {what}: {', '.join(ours)} and {', '.join(theirs)}")

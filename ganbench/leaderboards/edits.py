@@ -6,6 +6,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from ganbench.leaderboards.admission import Found
 from ganbench.leaderboards.rows import Edit
 from ganbench.records.record import FINISHED, Component, Record
@@ -24,14 +26,14 @@ class _Code(NamedTuple):
     hashed: str
 
 
-class Reference(NamedTuple):
+class KnownSource(NamedTuple):
     """The known source of a version of a component, and whose it is."""
 
     source: str
     whose: str
 
 
-References = dict[_Code, Reference]
+KnownSources = dict[_Code, KnownSource]
 
 
 class _Use(NamedTuple):
@@ -53,7 +55,7 @@ def _hashed_as(part: Component, record: Record) -> str:
     return part.hash_kind or f"format {record.format}"
 
 
-def references(found: Iterable[Found], installed: Installed | None) -> References:
+def known_sources(found: Iterable[Found], installed: Installed | None) -> KnownSources:
     """The known source of each version of a component, and whose it is.
 
     It is that of the published records, else of the installed plugin, else of most records (on a tie, the earliest).
@@ -64,15 +66,15 @@ def references(found: Iterable[Found], installed: Installed | None) -> Reference
     for one in found:
         for code, part in _codes(one.record).items():
             groups[code].append(_Use(one, part))
-    known: References = {}
+    known: KnownSources = {}
     for code, group in groups.items():
         published = [use for use in group if not use.found.here]
         component = group[0].component
         source = installed(code.kind, component) if installed and not published else ""
-        if source.rpartition(":")[0] != component.hash_kind:
+        if replace(component, source=source).hash_kind != component.hash_kind:
             source = ""
         whose = "the installed plugin" if source else "the published one" if published and mixed else "most runs"
-        known[code] = Reference(source or _usual(published or group), whose)
+        known[code] = KnownSource(source or _usual(published or group), whose)
     return known
 
 
@@ -85,7 +87,7 @@ def _usual(uses: Sequence[_Use]) -> str:
     return min(counts, key=lambda source: (-counts[source], first[source], source))
 
 
-def edits_of(records: Iterable[Record], known: References) -> list[Edit]:
+def edits_of(records: Iterable[Record], known: KnownSources) -> list[Edit]:
     """The components in which finished runs differ from the known source of the same version."""
     edits = set()
     for record in records:

@@ -11,7 +11,7 @@ from ganbench.errors import listed, plural
 from ganbench.leaderboards.rows import Edit, Row
 from ganbench.records.record import Environment, runs_in
 
-SURROUNDINGS: Mapping[str, Callable[[Environment], str]] = {
+TABLE_CONDITIONS: Mapping[str, Callable[[Environment], str]] = {
     "torch": lambda environment: environment.torch,
     "ganbench": lambda environment: environment.ganbench,
     "precision": lambda environment: environment.precision,
@@ -28,7 +28,7 @@ def notes_on(rows: Iterable[Row]) -> list[str]:
 def _surroundings(rows: Sequence[Row]) -> list[str]:
     notes = []
     records = [record for row in rows for record in row.records]
-    for what, of in SURROUNDINGS.items():
+    for what, of in TABLE_CONDITIONS.items():
         versions = sorted({of(record.environment) for record in runs_in(records)})
         if len(versions) > 1:
             notes.append(f"the runs differ in {what}: {', '.join(versions)}")
@@ -91,6 +91,13 @@ def _doubts(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+class _Gap(NamedTuple):
+    """Columns without a score, and the kind of reason: its text without the numbers."""
+
+    columns: tuple[str, ...]
+    like: str
+
+
 class _Absence(NamedTuple):
     """Scores that a record of an entry lacks, and why."""
 
@@ -103,19 +110,19 @@ def _absences(rows: Sequence[Row]) -> list[str]:
 
     Reasons that differ in their numbers only are one.
     """
-    where: dict[tuple[tuple[str, ...], str], list[_Absence]] = defaultdict(list)
+    where: dict[_Gap, list[_Absence]] = defaultdict(list)
     for row in rows:
         for record in row.records:
             for reason in dict.fromkeys(record.absent.values()):
                 columns = tuple(column for column, why in record.absent.items() if why == reason)
                 like = re.sub(r"\d+(\.\d+)?", "#", reason)
-                where[columns, like].append(_Absence(row.entry.name, one_line(reason)))
+                where[_Gap(columns, like)].append(_Absence(row.entry.name, one_line(reason)))
     notes = []
-    for (columns, _), found in where.items():
+    for gap, found in where.items():
         names, reasons = (list(dict.fromkeys(part)) for part in zip(*found, strict=True))
         more = ", for example" if len(reasons) > 1 else ""
         count = plural(len(found), "record")
-        notes.append(f"no {listed(columns)} in {count} ({', '.join(names)}){more}: {reasons[0]}")
+        notes.append(f"no {listed(gap.columns)} in {count} ({', '.join(names)}){more}: {reasons[0]}")
     return notes
 
 

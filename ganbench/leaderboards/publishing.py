@@ -56,7 +56,7 @@ class Gathered(NamedTuple):
 
     name: str
     rules: Protocol | None
-    """None: they are not installed any more."""
+    """The protocol; None if no installed package provides it any more."""
     local: list[Record]
     published: list[Record]
     errors: list[RecordError]

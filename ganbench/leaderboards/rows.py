@@ -186,7 +186,7 @@ class Row:
 
     @cached_property
     def failures(self) -> tuple[Record, ...]:
-        """The other finished runs."""
+        """Finished runs that did not succeed."""
         return tuple(record for record in self.records if record.status != "ok")
 
     @cached_property

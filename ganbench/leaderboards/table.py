@@ -19,7 +19,7 @@ from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.score_name import is_called, short_name
 from ganbench.errors import GanbenchError, meant
 from ganbench.leaderboards.admission import Found, admit, merge
-from ganbench.leaderboards.edits import Installed, References, edits_of, references
+from ganbench.leaderboards.edits import Installed, KnownSources, edits_of, known_sources
 from ganbench.leaderboards.notes import notes_on, one_line
 from ganbench.leaderboards.ranking import Standing, centre_of, judged, log_columns, sign_of, standing_of
 from ganbench.leaderboards.rows import (
@@ -228,7 +228,7 @@ def build(
     headline = next((name for name in columns if is_called(name, wanted)), wanted)
     seeds = protocol.seeds if protocol else tuple(sorted({r.seed for r in runs_in(kept)}))
     rules = SummaryRules(columns, headline, seeds, protocol.evaluation.target if protocol else None)
-    sources = references([*found, *(Found(record, False) for record in known)], installed)
+    sources = known_sources([*found, *(Found(record, False) for record in known)], installed)
     rows, beside = merge(_rows(found, rules, sources))
     logs = log_columns(rows, columns)
     rows = [summarised(row, rules._replace(logs=logs)) for row in rows]
@@ -251,7 +251,7 @@ def build(
     return _sorted(table, sort or headline)
 
 
-def _rows(found: Sequence[Found], rules: SummaryRules, sources: References) -> list[Row]:
+def _rows(found: Sequence[Found], rules: SummaryRules, sources: KnownSources) -> list[Row]:
     groups: dict[RowKey, list[Record]] = {}
     for one in found:
         groups.setdefault(RowKey(entry_of(one.record), one.here), []).append(one.record)
