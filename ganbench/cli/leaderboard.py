@@ -16,7 +16,7 @@ from rich.text import Text
 from ganbench.cli import completion
 from ganbench.cli.base import app, complain, console, echo
 from ganbench.contracts.protocol import Protocol
-from ganbench.errors import GanbenchError, RecordError
+from ganbench.errors import GanbenchError, RecordError, plural
 from ganbench.leaderboards.published import installed_source, published_files, rules_of
 from ganbench.records.store import read_all
 from ganbench.runs.plan import DEFAULT_PROTOCOL
@@ -116,7 +116,7 @@ def _publish(protocol: str, runs: Path, out: Path) -> None:
     if not found.local and not folder.is_dir():
         raise RecordError(f"there are no runs of {rules.name} to publish", f"ganbench run --protocol {protocol} ...")
     changed = write_folder(found.local, rules, folder, timings)
-    console().print(Text.assemble((str(folder), "bold"), f": {len(changed)} files written"), soft_wrap=True)
+    console().print(Text.assemble((str(folder), "bold"), f": {plural(len(changed), 'file')} written"), soft_wrap=True)
 
 
 def _print(table: Table, as_format: Format, wide: bool) -> None:

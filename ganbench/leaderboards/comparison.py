@@ -195,7 +195,9 @@ def _against_trivial(rows: tuple[Row, Row], column: str) -> InTable | None:
         against = row.trivial
         by_headline = is_called(column, row.records[0].headline)
         if against and against.p is not None and other.entry.yardstick == against.name and by_headline:
-            return InTable(against.p, against.tests, f"the {against.tests} rows tested against {against.name}")
+            return InTable(
+                against.p, against.tests, f"the {plural(against.tests, 'row')} tested against {against.name}"
+            )
     return None
 
 

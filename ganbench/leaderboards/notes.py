@@ -34,13 +34,13 @@ def _surroundings(rows: Sequence[Row]) -> list[str]:
             notes.append(f"the runs differ in {what}: {', '.join(versions)}")
     dirty = sum(record.environment.dirty for record in records)
     if dirty:
-        notes.append(f"{dirty} of {len(records)} records come from a checkout with uncommitted changes")
+        notes.append(f"{dirty} of {plural(len(records), 'record')} come from a checkout with uncommitted changes")
     free = [record for record in records if record.environment.nondeterministic]
     if free:
         names = sorted({name for record in free for name in record.environment.nondeterministic})
         notes.append(
-            f"{len(free)} of {len(records)} records used operations without a deterministic form, and may not "
-            f"repeat bit for bit: {', '.join(names)}"
+            f"{len(free)} of {plural(len(records), 'record')} used operations without a deterministic form, and may "
+            f"not repeat bit for bit: {', '.join(names)}"
         )
     return notes
 
@@ -83,7 +83,7 @@ def _doubts(rows: Sequence[Row]) -> list[str]:
     total = sum(len(row.records) for row in rows)
     said = Counter(" ".join(doubt.split()) for row in rows for record in row.records for doubt in record.doubts)
     return [
-        *(f"{doubt} ({number} of {total} records)" for doubt, number in said.items()),
+        *(f"{doubt} ({number} of {plural(total, 'record')})" for doubt, number in said.items()),
     ] + [
         f"a self-check of the evaluation failed in {plural(len(names), 'record')} "
         f"({', '.join(dict.fromkeys(names))}): {sentence}"

@@ -17,7 +17,7 @@ from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.score_name import is_called, short_name
-from ganbench.errors import GanbenchError, meant
+from ganbench.errors import GanbenchError, meant, plural
 from ganbench.leaderboards.admission import Found, admit, merge
 from ganbench.leaderboards.edits import Installed, KnownSources, edits_of, known_sources
 from ganbench.leaderboards.notes import notes_on, one_line
@@ -156,7 +156,7 @@ class Table:
 
     def _told(self, row: Row, what: str, why: Sequence[str]) -> str:
         reasons = list(dict.fromkeys(one_line(reason) for reason in why if reason))
-        more = f" (and {len(reasons) - 2} other reasons)" if len(reasons) > 2 else ""
+        more = f" (and {plural(len(reasons) - 2, 'other reason')})" if len(reasons) > 2 else ""
         told = f": {'; '.join(reasons[:2])}{more}" if reasons else ""
         return f"{self.title(row)}: {len(why)}/{row.seeds} {what}{told}"
 
