@@ -149,8 +149,8 @@ def test_an_interrupted_or_foreign_run_made_here_displaces_nothing(mixed):
 def test_of_yardsticks_the_fuller_row_is_shown_alone(mixed):
     few = build(yardstick("noise", 0.02)[:2], TOY, published=mixed)
     all_of_them = build(yardstick("noise", 0.02), TOY, published=mixed)
-    assert [(r.here, r.ok) for r in few.block("yardstick") if r.entry.yardstick == "noise"] == [(False, 5)]
-    assert [(r.here, r.ok) for r in all_of_them.block("yardstick") if r.entry.yardstick == "noise"] == [(True, 5)]
+    assert [(r.here, r.ok) for r in few.block("yardstick") if r.entry.name == "noise"] == [(False, 5)]
+    assert [(r.here, r.ok) for r in all_of_them.block("yardstick") if r.entry.name == "noise"] == [(True, 5)]
 
 
 def test_a_record_made_here_does_not_mend_a_published_row(mixed):
@@ -215,7 +215,7 @@ def test_without_either_the_most_common_source_counts_and_of_equals_the_earliest
     assert [table.title(r) for r in table.block("edited")] == ["a+y"]
     assert "that of most runs a1" in " ".join(table.notes)
     late = [msgspec.structs.replace(r, started="2027-01-01") for r in seeds("a+x", 0.5)]
-    assert [r.entry.loss for r in build(late + edited("a+y", 0.5), TOY).block("edited")] == ["x"]
+    assert [r.entry.loss.name for r in build(late + edited("a+y", 0.5), TOY).block("edited")] == ["x"]
 
 
 def test_one_seed_of_other_source_marks_the_whole_row():

@@ -32,7 +32,7 @@ from ganbench.runs.rounds import Unsteady
 from ganbench.runs.timing import ROUNDS, Lost, Timed, time_rows, write_all
 
 if TYPE_CHECKING:
-    from ganbench.leaderboards.rows import Entry
+    from ganbench.leaderboards.entries import RunEntry
 
 
 @app.command()
@@ -109,14 +109,16 @@ def _named(where: _Where, archs: list[str], losses: list[str], tricks: list[str]
 
 def _rows_of(where: _Where, protocol: str, terminal: Console) -> tuple[list[TrainingJob], dict[str, GanbenchError]]:
     """Jobs for the complete rows of the table, and the rows whose plugins are missing."""
+    from ganbench.leaderboards.entries import RunEntry
     from ganbench.leaderboards.publishing import gather
 
     table, errors = gather(protocol, where.runs)
     for error in errors:
         complain(error)
-    rows = [row for row in table.rows if not row.entry.yardstick] if table else []
-    entries = {row.entry: None for row in rows if row.kind == "entry" and not row.missing}
-    others = dict.fromkeys(row.entry.name for row in rows if row.entry not in entries)
+    rows = table.rows if table else ()
+    trained = [(row, row.entry) for row in rows if isinstance(row.entry, RunEntry)]
+    entries = {entry: None for row, entry in trained if row.kind == "entry" and not row.missing}
+    others = dict.fromkeys(entry.name for _, entry in trained if entry not in entries)
     if others:
         what = "custom, edited or incomplete rows are not timed"
         told = Text.assemble(("left out:", "yellow"), f" {what}: {listed(list(others))}")
@@ -136,10 +138,9 @@ def _rows_of(where: _Where, protocol: str, terminal: Console) -> tuple[list[Trai
     return jobs, gone
 
 
-def _sources(entry: Entry) -> tuple[list[Source], list[Source], list[Source]]:
-    arch = plugins.find("arch", f"{entry.arch_package}:{entry.arch}")
-    loss = plugins.find("loss", f"{entry.loss_package}:{entry.loss}")
-    return [arch], [loss], [plugins.find("trick", f"{package}:{name}") for name, package in entry.tricks]
+def _sources(entry: RunEntry) -> tuple[list[Source], list[Source], list[Source]]:
+    arch, loss, *tricks = (plugins.find(kind, used.reference) for kind, used in entry.players)
+    return [arch], [loss], tricks
 
 
 # -- what is printed ---------------------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ import msgspec
 from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.score_name import is_called
 from ganbench.errors import listed, plural
+from ganbench.leaderboards.entries import RunEntry, RunKey, YardstickEntry, run_key
 from ganbench.leaderboards.notes import one_line
-from ganbench.leaderboards.rows import Row, RunKey, run_key
+from ganbench.leaderboards.rows import Row
 from ganbench.records.record import FINISHED, Record, YardstickRecord
 from ganbench.records.store import facts_of
 
@@ -135,7 +136,8 @@ def newest(records: Iterable[Record]) -> list[Record]:
     by_run: dict[RunKey, list[Record]] = defaultdict(list)
     for record in records:
         by_run[run_key(record)].append(record)
-    return [group[0] if len(group) == 1 else max(group, key=_recency) for _, group in sorted(by_run.items())]
+    groups = [by_run[key] for key in sorted(by_run, key=lambda key: key.order)]
+    return [group[0] if len(group) == 1 else max(group, key=_recency) for group in groups]
 
 
 def _recency(record: Record) -> tuple[bool, str, bytes]:
@@ -156,7 +158,7 @@ def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
         twin = twins.get(row.key._replace(here=not row.here))
         if twin is None or (row.here and _replaces(row, twin)) or (not row.here and not _replaces(twin, row)):
             kept.append(row)
-        elif row.here and row.records and not row.entry.yardstick:
+        elif row.here and row.records and isinstance(row.entry, RunEntry):
             kept.append(row)
             lacking = f"the runs made here lack {plural(len(row.missing), 'seed')}"
             if row.missing:
@@ -165,7 +167,7 @@ def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
 
 
 def _replaces(ours: Row, published: Row) -> bool:
-    if ours.entry.yardstick:
+    if isinstance(ours.entry, YardstickEntry):
         scored, known = ({name for record in row.records for name in record.columns} for row in (ours, published))
         return len(ours.records) >= len(published.records) and known <= scored
     return not ours.missing and not ours.edits

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ganbench.contracts.score_name import ScoreName
+from ganbench.leaderboards.entries import RunEntry, YardstickEntry
 from ganbench.leaderboards.ranking import centre_of
 from ganbench.leaderboards.rows import Part, Row
 from ganbench.leaderboards.statistics import LOW_N, NOTHING, Summary
@@ -95,14 +96,15 @@ def cells_of(table: Table, row: Row) -> dict[Key, str]:
     """A text for every heading."""
     scores: dict[Key, str] = {ScoreOf(name): _score(table, row, name) for name in table.shown}
     noises = _noises(table, row)
-    if row.kind == "yardstick":
-        return {"arch": row.entry.yardstick, "loss": "yardstick", **scores, **noises, "ok": str(row.ok)}
+    if isinstance(row.entry, YardstickEntry):
+        return {"arch": row.entry.name, "loss": "yardstick", **scores, **noises, "ok": str(row.ok)}
     low_n = "†" if 0 < row.ok < LOW_N else ""
-    more = [*(f"+{trick}" for trick in table.tricks(row)), *(f"{name}={value}" for name, value in row.entry.changes)]
+    arch, loss, *tricks = map(table.component, row.entry.players)
+    more = [*(f"+{trick}" for trick in tricks), *(f"{name}={value}" for name, value in row.entry.changes)]
     return {
         "rank": row.kind if row.kind in ("custom", "edited") else str(row.rank or DASH),
-        "arch": table.component(row, "arch") + (NOT_BEATEN if row.not_beaten else ""),
-        "loss": " ".join([table.component(row, "loss"), *more]),
+        "arch": arch + (NOT_BEATEN if row.not_beaten else ""),
+        "loss": " ".join([loss, *more]),
         **scores,
         **noises,
         table.best_label: number(centre_of(row, row.best.score)) if row.best else DASH,
@@ -186,7 +188,7 @@ def footnotes_of(table: Table, dropped: Sequence[Key] = (), *, noises: bool = Tr
 
 
 def _about_speed(table: Table) -> list[str]:
-    trained = [row for row in table.rows if row.records and not row.entry.yardstick]
+    trained = [row for row in table.rows if row.records and isinstance(row.entry, RunEntry)]
     own = [row for row in trained if "images/s" in row.costs and not row.timing]
     notes = []
     if table.timed_on:
@@ -219,7 +221,7 @@ def _about_rows(table: Table) -> list[str]:
         )
     if any(row.missing for row in table.rows):
         notes.append("missing: seeds without a finished run; until they have one, the entry has no rank")
-    if any(0 < row.ok < LOW_N for row in table.rows if row.kind != "yardstick"):
+    if any(0 < row.ok < LOW_N for row in table.rows if isinstance(row.entry, RunEntry)):
         notes.append(f"†: fewer than {LOW_N} runs, so intervals and ranges are wide; a single run has no rank")
     return notes
 

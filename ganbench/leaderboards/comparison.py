@@ -22,6 +22,7 @@ from ganbench.leaderboards.differences import (
     pairing,
     seeds_needed,
 )
+from ganbench.leaderboards.entries import YardstickEntry
 from ganbench.leaderboards.ranking import Standing, step_of
 from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.statistics import ALPHA, LOW_N, NOTHING, Summary, on_log_scale
@@ -194,7 +195,7 @@ def _against_trivial(rows: tuple[Row, Row], column: str) -> InTable | None:
     for row, other in (rows, rows[::-1]):
         against = row.trivial
         by_headline = is_called(column, row.records[0].headline)
-        if against and against.p is not None and other.entry.yardstick == against.name and by_headline:
+        if against and against.p is not None and other.entry == YardstickEntry(against.name) and by_headline:
             return InTable(
                 against.p, against.tests, f"the {plural(against.tests, 'row')} tested against {against.name}"
             )
@@ -324,7 +325,7 @@ def _unlike(one: Contender, other: Contender) -> list[str]:
             notes.append(f"{name}: {len(row.collapses)}/{row.seeds} collapsed: {'; '.join(ways)}")
         if row.not_beaten:
             notes.append(f"{name} is not significantly better than {row.not_beaten}")
-        if row.entry.custom:
+        if row.kind == "custom":
             notes.append(f"{name} is custom: made with changed settings, or with code that is in no package")
         notes += [
             f"{name} is edited: the source of its {edit.kind} is {edit.source} ({edit.whose}: {edit.expected})"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ganbench.contracts.score_name import ScoreName
-from ganbench.leaderboards.rows import COSTS, Entry, Row
+from ganbench.leaderboards.entries import RunEntry, YardstickEntry
+from ganbench.leaderboards.rows import COSTS, Row
 from ganbench.leaderboards.statistics import Summary
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 from ganbench.plain import plain, plain_line
@@ -24,19 +25,13 @@ if TYPE_CHECKING:
 
 def _flat(table: Table, row: Row) -> dict[str, Any]:
     """A row as one level of plain values; every row of a table has the same names in the same order."""
-    entry, statuses = row.entry, Counter(record.status for record in row.failures)
+    statuses = Counter(record.status for record in row.failures)
     flat: dict[str, Any] = {
         "kind": row.kind,
         "part": row.part,
         "rank": row.rank and row.rank.best,
         "rank worst": row.rank and row.rank.worst,
-        "arch": entry.arch,
-        "arch package": _provenance(row, "arch"),
-        "loss": entry.loss,
-        "loss package": _provenance(row, "loss"),
-        "tricks": " ".join(name for name, _ in entry.tricks),
-        "yardstick": entry.yardstick,
-        "changes": " ".join(f"{name}={value}" for name, value in entry.changes),
+        **_entry_columns(row),
         "d_norm": row.d_norm,
         "ok": row.ok,
         "seeds": row.seeds,
@@ -66,6 +61,22 @@ _FORMULA = ("=", "+", "-", "@")
 """What a spreadsheet takes for the beginning of a formula; an apostrophe before it says that it is text."""
 _WHOLE = ("params_g", "params_d")
 _COUNTS = ("rank", "rank worst", "ok", "seeds", "missing", "reached target", "collapsed", *_WHOLE)
+
+
+def _entry_columns(row: Row) -> dict[str, str]:
+    """What the row is of; what a yardstick does not have is empty."""
+    names = ("arch", "arch package", "loss", "loss package", "tricks", "yardstick", "changes")
+    entry, parts = row.entry, dict.fromkeys(names, "")
+    if isinstance(entry, YardstickEntry):
+        return parts | {"yardstick": entry.name}
+    return parts | {
+        "arch": entry.arch.name,
+        "arch package": _provenance(row, "arch"),
+        "loss": entry.loss.name,
+        "loss package": _provenance(row, "loss"),
+        "tricks": " ".join(trick.name for trick in entry.tricks),
+        "changes": " ".join(f"{name}={value}" for name, value in entry.changes),
+    }
 
 
 def _parts(row: Row, name: str) -> dict[str, float | int | None]:
@@ -136,7 +147,7 @@ def _cell(value: Any) -> Any:
 
 
 def _names(table: Table) -> list[str]:
-    return list(_flat(table, Row(Entry("", "", "", "", "", ()))))
+    return list(_flat(table, Row(YardstickEntry(""))))
 
 
 def to_json(table: Table) -> str:
@@ -173,8 +184,8 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
         "arch": msgspec.to_builtins(first.arch) if first else None,
         "loss": msgspec.to_builtins(first.loss) if first else None,
         "tricks": msgspec.to_builtins(first.tricks) if first else [],
-        "yardstick": row.entry.yardstick,
-        "changes": dict(row.entry.changes),
+        "yardstick": row.entry.name if isinstance(row.entry, YardstickEntry) else "",
+        "changes": dict(row.entry.changes) if isinstance(row.entry, RunEntry) else {},
         "ok": row.ok,
         "seeds": row.seeds,
         "missing": row.missing,

@@ -6,6 +6,7 @@ import html
 from collections.abc import Iterable
 
 from ganbench.leaderboards.cells import Key, cells_of, footnotes_of, headings_of, is_number
+from ganbench.leaderboards.entries import YardstickEntry
 from ganbench.leaderboards.rows import PARTS, Part, Row
 from ganbench.leaderboards.table import Table
 from ganbench.plain import plain_line
@@ -78,7 +79,7 @@ def _block(table: Table, part: Part) -> str:
 
 def _row(table: Table, row: Row, keys: Iterable[Key]) -> str:
     cells = cells_of(table, row)
-    marked = "yardstick" if row.kind == "yardstick" else "trouble" if row.trouble else ""
+    marked = "yardstick" if isinstance(row.entry, YardstickEntry) else "trouble" if row.trouble else ""
     shown = "".join(f"<td{_side(table, key)}>{_escape(cells.get(key, ''))}</td>" for key in keys)
     return f'<tr class="{marked}">{shown}</tr>' if marked else f"<tr>{shown}</tr>"
 

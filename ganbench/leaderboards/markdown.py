@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ganbench.errors import plural
 from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number
+from ganbench.leaderboards.entries import RunEntry, YardstickEntry
 from ganbench.leaderboards.rows import Part
 from ganbench.leaderboards.table import Table
 from ganbench.plain import plain_line
@@ -79,8 +80,8 @@ def _rules(table: Table) -> str:
 
 
 def _reading(table: Table) -> str:
-    drawn = {row.entry.yardstick for row in table.block("yardstick")}
-    yardsticks = " Yardsticks, in italics, were not trained; the same code scores them." if drawn else ""
+    drawn = " Yardsticks, in italics, were not trained; the same code scores them."
+    yardsticks = drawn if table.block("yardstick") else ""
     return (
         "Every row had the same data and the same number of real images shown to its discriminator, and was "
         f"scored at the end of the budget. Its rank by {_escape(table.label(table.headline))} is a range: it could be "
@@ -93,7 +94,7 @@ def _reading(table: Table) -> str:
 def _floor(table: Table) -> str:
     """What the score of real data is good for."""
     rows = [record.self_checks.fake for row in table.block("entry") for record in row.well if record.self_checks]
-    real = [row for row in table.block("yardstick") if row.entry.yardstick == "real data"]
+    real = [row for row in table.rows if row.entry == YardstickEntry("real data")]
     few = min((record.self_checks.fake for row in real for record in row.records if record.self_checks), default=0)
     if not real:
         return ""
@@ -106,12 +107,10 @@ def _floor(table: Table) -> str:
 
 
 def _reproduce(table: Table) -> list[str]:
-    entries = table.block("entry")
-    if not entries:
+    entry = next((row.entry for row in table.block("entry") if isinstance(row.entry, RunEntry)), None)
+    if entry is None:
         return [_command("--arch", "ARCH", "--loss", "LOSS", "--protocol", table.name)]
-    first = entries[0]
-    tricks = [word for trick in table.tricks(first) for word in ("--trick", trick)]
-    combination = ["--arch", table.component(first, "arch"), "--loss", table.component(first, "loss"), *tricks]
+    combination = [word for player in entry.players for word in (f"--{player.kind}", table.component(player))]
     return [
         "One row (every seed; the same machine and versions give the same bits):",
         _command(*combination, "--protocol", table.name),
@@ -144,7 +143,8 @@ def _pipes(table: Table, part: Part) -> str:
     for row in rows:
         cells = cells_of(table, row)
         texts = [_escape(cells.get(key, "")) for key in headings]
-        lines.append([f"*{text}*" if text else "" for text in texts] if row.kind == "yardstick" else texts)
+        emphasised = [f"*{text}*" if text else "" for text in texts]
+        lines.append(emphasised if isinstance(row.entry, YardstickEntry) else texts)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
 
 

@@ -14,11 +14,11 @@ import msgspec
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import RecordError
 from ganbench.leaderboards.admission import newest
+from ganbench.leaderboards.entries import run_key
 from ganbench.leaderboards.export import to_csv
 from ganbench.leaderboards.html import to_page
 from ganbench.leaderboards.markdown import to_markdown
 from ganbench.leaderboards.published import installed_source, published_files, published_folder, rules_of
-from ganbench.leaderboards.rows import run_key
 from ganbench.leaderboards.table import Table, build
 from ganbench.records.files import cut, write_atomically
 from ganbench.records.record import FINISHED, Record
@@ -167,7 +167,7 @@ def file_names(records: Iterable[Record]) -> dict[str, Record]:
     taken = Counter(name.lower() for name in plain)
     names = {}
     for name, record in zip(plain, records, strict=True):
-        identity = hashlib.sha256(msgspec.json.encode(run_key(record))).hexdigest()[:8]
+        identity = hashlib.sha256(msgspec.json.encode(run_key(record).order)).hexdigest()[:8]
         clear = taken[name.lower()] == 1 and len(name.encode()) <= 150
         names[name if clear else f"{cut(name.removesuffix('.json'), 120)}+{identity}.json"] = record
     return names

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from ganbench.leaderboards.entries import RunEntry, YardstickEntry
 from ganbench.leaderboards.rows import AgainstTrivial, Row, RowKey
 from ganbench.leaderboards.statistics import ALPHA, Ranking, Summary, holm, on_log_scale, rank, smallest_step, welch
 from ganbench.records.record import Column
@@ -73,17 +74,18 @@ def judged(rows: Sequence[Row], headline: str, column: Column | None, seeds: Seq
     if standing := standing_of(rows, headline, column, seeds):
         ranges = {row.key: given for row, given in zip(standing.rows, standing.ranking.ranges, strict=True)}
     rows = [replace(row, rank=ranges.get(row.key)) for row in rows]
-    trivial = next((r for name in TRIVIAL for r in rows if r.entry.yardstick == name and headline in r.scores), None)
+    bars = [YardstickEntry(name) for name in TRIVIAL]
+    trivial = next((row for bar in bars for row in rows if row.entry == bar and headline in row.scores), None)
     if trivial is None or column is None or column.goal == "info":
         return rows
     against = _against(trivial, rows, headline, column)
-    return [row if row.kind == "yardstick" else replace(row, trivial=against[row.key]) for row in rows]
+    return [replace(row, trivial=against[row.key]) if isinstance(row.entry, RunEntry) else row for row in rows]
 
 
 def _against(trivial: Row, rows: Sequence[Row], headline: str, column: Column) -> dict[RowKey, AgainstTrivial]:
     """Every row against a yardstick: significantly better, where it can be tested, else better by the median."""
-    name, bar, sign = trivial.entry.yardstick, trivial.scores[headline], sign_of(column)
-    trained = [row for row in rows if row.kind != "yardstick"]
+    name, bar, sign = trivial.entry.name, trivial.scores[headline], sign_of(column)
+    trained = [row for row in rows if isinstance(row.entry, RunEntry)]
     tested = [r for r in trained if not r.trouble and headline in r.scores and min(r.scores[headline].n, bar.n) > 1]
     p = holm([_p(row, trivial, headline, column) for row in tested])
     adjusted = {row.key: float(value) for row, value in zip(tested, p, strict=True)}

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import median
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from ganbench.contracts.executor import UNPACKAGED, entry_name
 from ganbench.contracts.metric import Goal
+from ganbench.leaderboards.entries import Entry, RunEntry, YardstickEntry
 from ganbench.leaderboards.statistics import RankRange, Summary, pooled_sd, summarise
 from ganbench.records.collapse import Collapse, collapses_of
-from ganbench.records.record import FINISHED, Column, Look, Record, TrainingRecord, YardstickRecord, runs_in
+from ganbench.records.record import FINISHED, Column, Look, Record, TrainingRecord, runs_in
 from ganbench.records.timing import Timing
 
 RowKind = Literal["entry", "custom", "edited", "yardstick"]
@@ -23,76 +23,16 @@ PARTS: tuple[Part, ...] = ("ranked", "unstable", "incomplete", "custom", "edited
 """The parts of a table, in their order. Yardsticks stand among the ranked rows, without a rank."""
 
 
-class ChangedSetting(NamedTuple):
-    """A setting that the user changed, and its value as text."""
-
-    name: str
-    value: str
-
-
-class TrickUsed(NamedTuple):
-    """A trick, with the parameters it was named with, and the package that provides it."""
-
-    name: str
-    package: str
-
-
-class Entry(NamedTuple):
-    """What the records of one row have in common."""
-
-    yardstick: str
-    arch: str
-    loss: str
-    arch_package: str
-    loss_package: str
-    changes: tuple[ChangedSetting, ...]
-    tricks: tuple[TrickUsed, ...] = ()
-
-    @property
-    def custom(self) -> bool:
-        """Whether the user changed a setting, or handed over an object that no package provides."""
-        packages = (self.arch_package, self.loss_package, *(trick.package for trick in self.tricks))
-        return bool(self.changes) or UNPACKAGED in packages
-
-    @property
-    def name(self) -> str:
-        """``dcgan+wgan-gp``, with tricks and changes, or a yardstick's name."""
-        parts = [self.arch, self.loss, *(trick.name for trick in self.tricks)]
-        return self.yardstick or entry_name(parts, dict(self.changes))
-
-
-def entry_of(record: Record) -> Entry:
-    """The row a record belongs to; components of the same name from two packages are two rows."""
-    if isinstance(record, YardstickRecord):
-        return Entry(record.yardstick, "", "", "", "", ())
-    return Entry(
-        "",
-        record.arch.name,
-        record.loss.name,
-        record.arch.package,
-        record.loss.package,
-        tuple(ChangedSetting(*change) for change in sorted(record.changes.items())),
-        tuple(TrickUsed(trick.name, trick.package) for trick in record.tricks),
-    )
-
-
-class RunKey(NamedTuple):
-    """Which run a record is of."""
-
-    entry: Entry
-    seed: int
-
-
-def run_key(record: Record) -> RunKey:
-    """The run a record is of: its row and its seed."""
-    return RunKey(entry_of(record), record.seed)
-
-
 class RowKey(NamedTuple):
     """What is unique in a table: an entry can have a published row, and one made ``here``."""
 
     entry: Entry
     here: bool
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """What the rows of a new table are sorted by."""
+        return self.entry.order, self.here
 
 
 class Edit(NamedTuple):
@@ -170,7 +110,7 @@ class Row:
     @property
     def kind(self) -> RowKind:
         """An entry, a custom or edited run, or a yardstick; only entries are ranked."""
-        if self.entry.yardstick:
+        if isinstance(self.entry, YardstickEntry):
             return "yardstick"
         return "custom" if self.entry.custom else "edited" if self.edits else "entry"
 
@@ -306,7 +246,7 @@ def make_row(key: RowKey, records: Iterable[Record], rules: SummaryRules, edits:
     return Row(
         key.entry,
         finished,
-        missing=() if key.entry.yardstick else tuple(seed for seed in rules.seeds if seed not in there),
+        missing=tuple(seed for seed in rules.seeds if seed not in there) if isinstance(key.entry, RunEntry) else (),
         costs=_costs(runs_in(well or finished), len(machines) == 1),
         machines=machines,
         reached=_reached(finished, rules, len(machines) == 1),

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from ganbench.leaderboards.rows import Entry, Row, TrickUsed
+from ganbench.leaderboards.entries import Entry, RunEntry
+from ganbench.leaderboards.rows import Row
 from ganbench.records.timing import Timing
 
 
@@ -21,7 +22,7 @@ def with_timings(rows: Sequence[Row], timings: Iterable[Timing], digest: str) ->
         places[row.entry].append(place)
     of_machine: dict[str, dict[int, Timing]] = defaultdict(dict)
     for timing in sorted(timings, key=lambda timing: timing.started):
-        for place in places.get(_entry_of(timing), ()):
+        for place in places.get(RunEntry.of(timing.arch, timing.loss, timing.tricks), ()):
             if timing.digest == digest and _is_fresh(timing, rows[place]):
                 of_machine[timing.environment.machine][place] = timing
     needed = {place for place, row in enumerate(rows) if row.kind == "entry" and not row.missing}
@@ -30,12 +31,6 @@ def with_timings(rows: Sequence[Row], timings: Iterable[Timing], digest: str) ->
         return list(rows)
     chosen = covering[max(covering, key=lambda machine: (_latest(covering[machine]), machine))]
     return [_timed(row, chosen[place]) if place in chosen else row for place, row in enumerate(rows)]
-
-
-def _entry_of(timing: Timing) -> Entry:
-    arch, loss = timing.arch, timing.loss
-    tricks = tuple(TrickUsed(trick.name, trick.package) for trick in timing.tricks)
-    return Entry("", arch.name, loss.name, arch.package, loss.package, (), tricks)
 
 
 def _latest(timings: Mapping[int, Timing]) -> str:

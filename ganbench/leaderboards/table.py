@@ -7,11 +7,11 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
@@ -20,6 +20,7 @@ from ganbench.contracts.score_name import is_called, short_name
 from ganbench.errors import GanbenchError, meant, plural
 from ganbench.leaderboards.admission import Found, admit, merge
 from ganbench.leaderboards.edits import Installed, KnownSources, edits_of, known_sources
+from ganbench.leaderboards.entries import PlayerUsed, RunEntry, YardstickEntry, entry_of
 from ganbench.leaderboards.notes import notes_on, one_line
 from ganbench.leaderboards.ranking import Standing, centre_of, judged, log_columns, sign_of, standing_of
 from ganbench.leaderboards.rows import (
@@ -30,7 +31,6 @@ from ganbench.leaderboards.rows import (
     RowKey,
     RowKind,
     SummaryRules,
-    entry_of,
     make_row,
     summarised,
 )
@@ -116,7 +116,9 @@ class Table:
     @cached_property
     def machines(self) -> tuple[str, ...]:
         """Where the trained rows ran."""
-        return tuple(sorted({machine for row in self.rows if not row.entry.yardstick for machine in row.machines}))
+        return tuple(
+            sorted({machine for row in self.rows if isinstance(row.entry, RunEntry) for machine in row.machines})
+        )
 
     @property
     def timed_on(self) -> str:
@@ -162,31 +164,20 @@ class Table:
 
     def title(self, row: Row) -> str:
         """A row's name in a sentence."""
-        if row.entry.yardstick:
-            return row.entry.yardstick
-        parts = [self.component(row, "arch"), self.component(row, "loss"), *self.tricks(row)]
-        return entry_name(parts, dict(row.entry.changes))
+        if isinstance(row.entry, YardstickEntry):
+            return row.entry.name
+        return entry_name(map(self.component, row.entry.players), dict(row.entry.changes))
 
-    def tricks(self, row: Row) -> list[str]:
-        """The row's tricks, with the package in front where several packages have one of that name."""
-        return [self._told_apart("trick", name, package) for name, package in row.entry.tricks]
-
-    def component(self, row: Row, kind: Literal["arch", "loss"]) -> str:
-        """The row's arch or loss, with its package in front where several packages have one of that name."""
-        return self._told_apart(kind, getattr(row.entry, kind), getattr(row.entry, f"{kind}_package"))
-
-    def _told_apart(self, kind: str, name: str, package: str) -> str:
-        return f"{package}:{name}" if len(self._packages[kind, name]) > 1 else name
+    def component(self, player: PlayerUsed) -> str:
+        """The component's name, with its package in front where several packages have one of that name."""
+        kind, used = player
+        return used.reference if self._named[kind, used.name] > 1 else used.name
 
     @cached_property
-    def _packages(self) -> dict[tuple[str, str], set[str]]:
-        found: dict[tuple[str, str], set[str]] = defaultdict(set)
-        for row in self.rows:
-            for kind in ("arch", "loss"):
-                found[kind, getattr(row.entry, kind)].add(getattr(row.entry, f"{kind}_package"))
-            for name, package in row.entry.tricks:
-                found["trick", name].add(package)
-        return found
+    def _named(self) -> Counter[tuple[str, str]]:
+        """In how many packages the table has components of a kind and name."""
+        players = {player for row in self.rows if isinstance(row.entry, RunEntry) for player in row.entry.players}
+        return Counter((kind, used.name) for kind, used in players)
 
 
 def build(
@@ -255,7 +246,8 @@ def _rows(found: Sequence[Found], rules: SummaryRules, sources: KnownSources) ->
     groups: dict[RowKey, list[Record]] = {}
     for one in found:
         groups.setdefault(RowKey(entry_of(one.record), one.here), []).append(one.record)
-    return [make_row(key, group, rules, edits_of(group, sources)) for key, group in sorted(groups.items())]
+    sorted_groups = sorted(groups.items(), key=lambda item: item[0].order)
+    return [make_row(key, group, rules, edits_of(group, sources)) for key, group in sorted_groups]
 
 
 def _columns(records: Sequence[Record]) -> dict[str, Column]:
@@ -314,7 +306,7 @@ def _sorted(table: Table, by: str) -> Table:
 def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None]:
     """What a row is sorted by. Timings sort within machines only."""
     if by in ("arch", "loss"):
-        return lambda row: None if row.entry.yardstick else (getattr(row.entry, by),)
+        return lambda row: _name_of(row, by)
     if by == "rank":
         return lambda row: None if row.rank is None else (row.rank,)
     if by in COSTS:
@@ -327,6 +319,12 @@ def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None
     name = _resolve(table.columns, by, ["rank", "arch", "loss", *COSTS, *table.extras])[0]
     sign = sign_of(table.columns[name])
     return lambda row: (sign * centre_of(row, row.scores[name]),) if name in row.scores else None
+
+
+def _name_of(row: Row, kind: str) -> tuple[str] | None:
+    """The name of a row's arch or loss; None for a yardstick."""
+    players = row.entry.players if isinstance(row.entry, RunEntry) else ()
+    return next(((player.component.name,) for player in players if player.kind == kind), None)
 
 
 def _clock(row: Row) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from ganbench.leaderboards.cells import (
     headings_of,
     is_number,
 )
+from ganbench.leaderboards.entries import PlayerUsed, RunEntry, YardstickEntry
 from ganbench.leaderboards.rows import PARTS
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 from ganbench.plain import plain_line
@@ -74,7 +75,7 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False) -> 
         )
     ends = {part[-1].key for part in map(table.rows_of, PARTS) if part}
     for row in table.rows:
-        style = "dim" if row.trouble else "italic" if row.kind == "yardstick" else ""
+        style = "dim" if row.trouble else "italic" if isinstance(row.entry, YardstickEntry) else ""
         texts = [Text(cells[row.key].get(key, "")) for key in keys]
         shown.add_row(*texts, style=style, end_section=row.key in ends)
     return shown
@@ -85,7 +86,8 @@ def _narrowest(table: Table, key: Key, heading: str, cells: Iterable[Mapping[Key
     texts = [heading, *(cell.get(key, "") for cell in cells)]
     if key == "loss":
         changes = [word for text in texts for word in text.split()]
-        texts = [heading, *(table.component(row, "loss") for row in table.rows), *changes]
+        entries = [row.entry for row in table.rows if isinstance(row.entry, RunEntry)]
+        texts = [heading, *(table.component(PlayerUsed("loss", entry.loss)) for entry in entries), *changes]
     if key == "ok":
         texts = [word for text in texts for word in text.split()]
     longest = max(map(len, texts), default=0)

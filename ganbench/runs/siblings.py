@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ganbench.leaderboards.admission import judged_by, newest
+from ganbench.leaderboards.entries import entry_of
 from ganbench.leaderboards.published import published_files
-from ganbench.leaderboards.rows import entry_of
 from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read_all
 
