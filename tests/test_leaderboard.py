@@ -102,6 +102,14 @@ def test_components_of_one_name_from_two_packages_are_two_rows_with_package_name
     assert "other:dcgan" in to_markdown(table)
 
 
+def test_equal_rows_stand_by_arch_then_loss_then_package_and_after_them_yardsticks():
+    entries = ["other:dcgan+x", "dcgan+y", "dcgan+x", "mlp+a"]
+    records = [*yardstick("constant", 0.5), *(record for entry in entries for record in seeds(entry, 0.5))]
+    expected = ["ganbench:dcgan+x", "other:dcgan+x", "ganbench:dcgan+y", "mlp+a", "constant"]
+    table = build(records, TOY)
+    assert [table.title(row) for row in table.rows] == expected
+
+
 def test_a_single_seed_has_neither_interval_nor_rank():
     protocol = msgspec.structs.replace(TOY, seeds=(0,))
     records = [make("a+x", 0, 0.5, digest=protocol.digest), make("b+x", 0, 0.6, digest=protocol.digest)]

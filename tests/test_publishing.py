@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from toy import ALL_THREE, TOY, make, seeds, timing
+from toy import ALL_THREE, TOY, make, seeds, timing, yardstick
 
 from ganbench.errors import RecordError
 from ganbench.leaderboards import publishing
@@ -152,6 +152,17 @@ def test_records_that_would_share_a_file_keep_apart(tmp_path):
     assert check_folder(tmp_path, TOY) == []
     write_folder(seeds("dcgan+x", 0.4), TOY, tmp_path)
     assert len(records_in(tmp_path)) == 20
+
+
+def test_the_hash_that_keeps_files_apart_stays_the_same_between_versions():
+    changes = {"lr": "0.1"}
+    runs = [make("dcgan+x", changes=changes), make("other:dcgan+x", changes=changes)]
+    assert list(publishing.file_names(runs)) == [
+        "dcgan+x+lr=0.1+seed0+de4a4deb.json",
+        "dcgan+x+lr=0.1+seed0+3b5a44ee.json",
+    ]
+    draws = [*yardstick("noise", 0.02)[:1], *yardstick("Noise", 0.02)[:1]]
+    assert list(publishing.file_names(draws)) == ["noise+seed0+3b583e27.json", "Noise+seed0+627876e1.json"]
 
 
 def test_a_name_that_nobody_else_has_is_a_files_name_as_it_is():
