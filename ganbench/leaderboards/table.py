@@ -2,8 +2,8 @@
 
 ``build`` sorts records into rows, ranks them, and says what it left out and why. ``entries.py`` says which row a record
 belongs to, ``rows.py`` summarises one row, and ``admission.py`` decides which records count. ``terminal.py``,
-``markdown.py``, ``export.py`` and ``html.py`` write a ``Table``, with the cells of ``cells.py``. ``publishing.py`` keeps
-folders of records with the tables made from them.
+``markdown.py``, ``export.py`` and ``html.py`` write a ``Table``, with the cells of ``cells.py``. ``publishing.py``
+keeps folders of records with the tables made from them.
 """
 
 from __future__ import annotations
