@@ -220,6 +220,12 @@ def test_scores_of_a_run_that_failed_do_not_count():
     assert build([*seeds("a+x", 0.5, n=4), late], TOY).rows[0].scores[f"fid@{TAG}"].n == 4
 
 
+def test_of_many_reasons_two_are_told_and_the_others_counted():
+    failed = [make("b+x", seed, status="error", reason=f"reason {seed}") for seed in range(4)]
+    assert build(failed[:3], TOY).failures == ["b+x: 3/5 error: reason 0; reason 1 (and 1 other reason)"]
+    assert build(failed, TOY).failures == ["b+x: 4/5 error: reason 0; reason 1 (and 2 other reasons)"]
+
+
 def test_different_ways_to_fail_are_told_apart():
     records = [make("b+x", 0), diverged("b+x", 1), make("b+x", 2, status="error", reason="E: a | b\nc")]
     records += [make("b+x", 3, status="timeout", reason="9 s")]
