@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct, field
 
+from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.executor import Status, entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Name, Seed
@@ -240,8 +241,11 @@ class Environment(Struct, frozen=True):
         return f"{self.device}{threads}" + (f", {self.precision}" if self.precision != "float32" else "")
 
 
-class Plugin(NamedTuple):
-    """A plugin's kind and its name, without what may follow a colon: a path, for example, which is not its code."""
+class PluginName(NamedTuple):
+    """A plugin's kind and its name, without what may follow a colon: a path, for example, which is not its code.
+
+    Two packages may each provide a plugin of the same name, and one record may use both.
+    """
 
     kind: str
     name: str
@@ -257,9 +261,9 @@ class Role(NamedTuple):
     component: Component
 
     @property
-    def plugin(self) -> Plugin:
+    def plugin(self) -> PluginName:
         """The plugin that it came from."""
-        return Plugin(self.kind, self.component.name.partition(":")[0])
+        return PluginName(self.kind, ComponentRef.of(self.component.name).name)
 
 
 class RecordBase(Struct, frozen=True, kw_only=True):
