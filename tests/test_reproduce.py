@@ -257,8 +257,8 @@ def test_two_metrics_of_one_name_are_each_compared_with_their_own(done) -> None:
     }
     both = replace(record, metrics=record.metrics | pair)
     assert conditions(both, both) == []
-    for name in pair:
-        edited = replace(both, metrics=both.metrics | {name: replace(pair[name], source="ast1:3")})
+    for name, metric in pair.items():
+        edited = replace(both, metrics=both.metrics | {name: replace(metric, source="ast1:3")})
         assert [change.what for change in conditions(both, edited)] == ["metric level"]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,11 +123,13 @@ def make_plan(
     jobs = list[Job]()
     for arch in archs:
         for loss in losses:
-            for seed in seeds or protocol.seeds:
-                job = TrainingJob(
+            folder = _folder_name((arch, loss, *tricks), changes.raw)
+            jobs += [
+                TrainingJob(
                     protocol=laid_over,
                     digest=protocol.digest,
                     seed=seed,
+                    label=folder.replace("~", ":"),
                     arch=arch.reference,
                     loss=loss.reference,
                     tricks=tuple(trick.reference for trick in tricks),
@@ -137,10 +139,10 @@ def make_plan(
                     arch_changes=changes.arch,
                     device=device,
                     fresh=force,
-                    folder="",
+                    folder=str(home / folder / f"seed{seed}"),
                 )
-                folder = home / _folder_name(job, (arch, loss, *tricks)) / f"seed{seed}"
-                jobs.append(msgspec.structs.replace(job, folder=str(folder)))
+                for seed in seeds or protocol.seeds
+            ]
     # one draw of each yardstick comes first: if the protocol cannot be judged, that shows before any training
     once = len(protocol.evaluation.yardsticks)
     return _sort(protocol, home, yardsticks[:once] + jobs + yardsticks[once:])
@@ -236,7 +238,7 @@ def _check_names(protocol: Protocol) -> None:
                 raise ProtocolError(f"protocol {protocol.name}: {error.message}", error.hint) from error
 
 
-def _folder_name(job: TrainingJob, sources: Sequence[Source]) -> str:
+def _folder_name(sources: Sequence[Source], changes: Mapping[str, str]) -> str:
     """``dcgan+wgan-gp+pacgan~2``, shortened with a hash if it is too long.
 
     The package comes before a name that several packages provide.
@@ -246,5 +248,5 @@ def _folder_name(job: TrainingJob, sources: Sequence[Source]) -> str:
         shared = sum(other.name == source.name for other in plugins.of_kind(source.kind)) > 1
         shared |= source.package == UNPACKAGED  # it may share the name of an installed one
         names.append((source.reference if shared else source.label).replace(":", "~").replace("/", "~"))
-    tail = "".join(f"+{name}={value}" for name, value in sorted(job.changes.items()))
+    tail = "".join(f"+{name}={value}" for name, value in sorted(changes.items()))
     return fitting("+".join(names) + tail.replace("/", "~").replace(" ", ""))

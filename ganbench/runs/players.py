@@ -51,9 +51,10 @@ def build_players(job: TrainingJob, dataset: Dataset) -> Players:
         PluginError: a plugin broke its contract.
     """
     loss = played = build_loss(job.loss, job.loss_changes)
-    tricks = {f"trick {_name(reference)}": build_trick(reference) for reference in job.tricks}
+    _, objective, *others = job.players
+    tricks = {f"trick {trick.name}": build_trick(trick.text) for trick in others}
     for title, trick in tricks.items():
-        with _naming(f"the {title} has no meaning for {_name(job.loss)}"):
+        with _naming(f"the {title} has no meaning for {objective.name}"):
             played = trick.loss(played)
     gan = _build_gan(job, dataset, LossTraits(played).d_norm, tricks)
     resolved = _resolve(job, gan, LossTraits(played), tricks)
@@ -99,9 +100,9 @@ def _act(title: str, trick: Trick, build: Callable[[DataSpec], GAN], data: DataS
 
 
 def _resolve(job: TrainingJob, gan: GAN, traits: LossTraits, tricks: Mapping[str, Trick]) -> Resolved:
-    training = job.protocol.training
+    training, (arch, *_) = job.protocol.training, job.players
     layers = [
-        Layer(f"arch {_name(job.arch)}", gan.recipe),
+        Layer(f"arch {arch.name}", gan.recipe),
         Layer("the loss", {"d_steps": traits.d_steps, **traits.recipe}),
     ]
     for title, trick in tricks.items():
@@ -122,10 +123,6 @@ def _naming(who: str, otherwise: str = "") -> Iterator[None]:
         raise
     except Unsupported as error:
         raise _Named(f"{who}: {error.message}", error.hint or otherwise) from error
-
-
-def _name(reference: str) -> str:
-    return reference.partition(":")[2]
 
 
 def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
@@ -196,6 +193,7 @@ def _unmet(
 ) -> Iterator[tuple[str, str, str]]:
     """(metric, its need in a word, what the data or the arch lack)."""
     met = {"labels": gan.conditional, "back": type(gan).sample_back is not GAN.sample_back}
+    arch, *_ = job.players
     lacks = {"labels": "takes no labels", "back": "does not translate both ways"}
     for name, metric in metrics.items():
         for need in getattr(metric, "needs", ()):
@@ -204,7 +202,7 @@ def _unmet(
             if need == "labels" and dataset.train.labels is None:
                 yield name, "them", f"'{dataset.name}' has no labels"
             elif need in met and not met[need]:
-                yield name, "that", f"{_name(job.arch)} {lacks[need]}"
+                yield name, "that", f"{arch.name} {lacks[need]}"
 
 
 def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:
