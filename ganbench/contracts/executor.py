@@ -9,6 +9,7 @@ from typing import Protocol as Contract
 
 from msgspec import Struct, field
 
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Combination(NamedTuple):
 class Reference(NamedTuple):
     """A component that a job names: ``plugins.find`` resolves its kind and ``package:name``."""
 
-    kind: str
+    kind: Kind
     text: str
 
     @property

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct, field
 
 from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.executor import Status, entry_name
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Name, Seed
 
@@ -21,6 +22,8 @@ STATED = 3
 """Since this format, hashes of code are of one kind; older ones do not compare with them."""
 FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 """Statuses of a run that is over; an ``interrupted`` one can be resumed."""
+PARTS: tuple[Kind, ...] = ("dataset", "extractor")
+"""Kinds of the components that ``parts`` holds."""
 
 
 # No score without provenance: a record that does not say where it comes from is neither written nor read.
@@ -247,7 +250,7 @@ class PluginName(NamedTuple):
     Two packages may each provide a plugin of the same name, and one record may use both.
     """
 
-    kind: str
+    kind: Kind
     name: str
 
     def __str__(self) -> str:
@@ -257,7 +260,7 @@ class PluginName(NamedTuple):
 class Role(NamedTuple):
     """A component that had a part in a record, and as what."""
 
-    kind: str
+    kind: Kind
     component: Component
 
     @property
@@ -290,7 +293,7 @@ class RecordBase(Struct, frozen=True, kw_only=True):
     extractor: str = ""
     metrics: dict[str, Component] = field(default_factory=dict)
     parts: dict[str, Component] = field(default_factory=dict)
-    """The plugins that provided ``dataset`` and ``extractor``."""
+    """By kind, the plugins that provided ``dataset`` and ``extractor``."""
     bits: Fingerprints = Fingerprints()
     self_checks: SelfChecks | None = None
     cost: Cost = Cost()
@@ -316,7 +319,7 @@ class RecordBase(Struct, frozen=True, kw_only=True):
     def components(self) -> tuple[Role, ...]:
         """Every component that had a part in the record."""
         judges = (Role("metric", metric) for metric in self.metrics.values())
-        return *self.players, *judges, *(Role(kind, part) for kind, part in self.parts.items())
+        return *self.players, *judges, *(Role(kind, self.parts[kind]) for kind in PARTS if kind in self.parts)
 
 
 class TrainingRecord(RecordBase, frozen=True, kw_only=True):

@@ -14,6 +14,7 @@ import msgspec
 from ganbench import plugins
 from ganbench.contracts import protocol as protocols
 from ganbench.contracts.executor import UNPACKAGED, Combination, Job, TrainingJob, YardstickJob, runs_among
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
 from ganbench.plugins.source import Source
@@ -226,11 +227,13 @@ def _lay_over(protocol: Protocol, changes: Changes) -> Protocol:
 
 
 def _check_names(protocol: Protocol) -> None:
-    for kind, names in (
-        ("dataset", [protocol.dataset]),
-        ("metric", protocol.evaluation.metrics),
-        ("extractor", [protocol.evaluation.extractor] if protocol.evaluation.extractor else []),
-    ):
+    rules = protocol.evaluation
+    named: dict[Kind, Sequence[str]] = {
+        "dataset": [protocol.dataset],
+        "metric": rules.metrics,
+        "extractor": [rules.extractor] if rules.extractor else [],
+    }
+    for kind, names in named.items():
         for name in names:
             try:
                 plugins.find_for(protocol.name, kind, name)

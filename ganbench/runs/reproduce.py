@@ -10,6 +10,7 @@ from typing import Literal
 
 from ganbench import plugins
 from ganbench.contracts.executor import Job
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import PluginError, ProtocolError, RecordError, listed
 from ganbench.evaluation.yardsticks import IN_PLACE_OF
@@ -171,7 +172,7 @@ def _failed(others: Sequence[Record]) -> tuple[str, ...]:
     return (f"{failed} of {len(others)} other seeds of this row failed as well",) if failed else ()
 
 
-def _installed(kind: str, part: Component) -> Source:
+def _installed(kind: Kind, part: Component) -> Source:
     try:
         return plugins.find(kind, f"{part.package}:{part.name}")
     except PluginError as error:
