@@ -78,7 +78,7 @@ def check_free(chosen: Names, kinds: Collection[Kind]) -> None:
     elsewhere = [place for place in sys.path if place and Path(place) != here]
     if PathFinder.find_spec(chosen.package, elsewhere):
         raise PluginError(f"a module called '{chosen.package}' is installed already", _another(chosen.component))
-    mine = {(kind, component_of(kind, chosen)) for kind in kinds}
+    mine = {(kind, component_name(kind, chosen)) for kind in kinds}
     for source in plugins.announced():
         if (source.kind, source.name) in mine:
             article = "an" if source.kind in {"arch", "extractor"} else "a"
@@ -86,7 +86,7 @@ def check_free(chosen: Names, kinds: Collection[Kind]) -> None:
             raise PluginError(said, "choose another name")
 
 
-def component_of(kind: Kind, chosen: Names) -> str:
+def component_name(kind: Kind, chosen: Names) -> str:
     """The name of the component of a kind; that of a protocol carries a version."""
     return f"{chosen.component}-v1" if kind == "protocol" else chosen.component
 

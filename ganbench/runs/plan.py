@@ -218,7 +218,7 @@ def _present(job: Job) -> Record | None:
 def _lay_over(protocol: Protocol, changes: Changes) -> Protocol:
     """The protocol with the user's budget, batch and time-out; it keeps its name, and thus its seed streams."""
     if changes.recipe:
-        protocols.resolve_recipe(protocol.training, [protocols.Layer("--set", changes.recipe)])
+        protocols.resolve_recipe(protocol.training, [protocols.RecipeLayer("--set", changes.recipe)])
     if not changes.training:
         return protocol
     rules = msgspec.to_builtins(protocol)

@@ -17,7 +17,7 @@ from ganbench.contracts.data import Batch, Dataset, DataSpec, to_signal
 from ganbench.contracts.executor import TrainingJob
 from ganbench.contracts.loss import Loss, LossTraits
 from ganbench.contracts.metric import NEEDS, Metric
-from ganbench.contracts.protocol import Layer, Recipe, Resolved, resolve_recipe
+from ganbench.contracts.protocol import Recipe, RecipeLayer, Resolved, resolve_recipe
 from ganbench.contracts.settings import names_of, refuse_unheard
 from ganbench.contracts.trick import Trick
 from ganbench.device.untouched import in_eval_mode, preserved_rng
@@ -80,7 +80,7 @@ def _build_gan(job: TrainingJob, dataset: Dataset, wish: str | None, tricks: Map
 
 
 def _build_arch(source: Source, job: TrainingJob, d_norm: str | None, data: DataSpec) -> GAN:
-    asked = resolve_recipe(job.protocol.training, [Layer("--set", job.recipe_changes)]).recipe
+    asked = resolve_recipe(job.protocol.training, [RecipeLayer("--set", job.recipe_changes)]).recipe
     elsewhere = (
         "choose another --arch, or another size of the data in the protocol"
         if job.protocol.dataset_ref.parts
@@ -102,12 +102,12 @@ def _act(title: str, trick: Trick, build: Callable[[DataSpec], GAN], data: DataS
 def _resolve(job: TrainingJob, gan: GAN, traits: LossTraits, tricks: Mapping[str, Trick]) -> Resolved:
     training, (arch, *_) = job.protocol.training, job.players
     layers = [
-        Layer(f"arch {arch.name}", gan.recipe),
-        Layer("the loss", {"d_steps": traits.d_steps, **traits.recipe}),
+        RecipeLayer(f"arch {arch.name}", gan.recipe),
+        RecipeLayer("the loss", {"d_steps": traits.d_steps, **traits.recipe}),
     ]
     for title, trick in tricks.items():
-        layers.append(Layer(title, trick.recipe(resolve_recipe(training, layers).recipe)))
-    return resolve_recipe(training, [*layers, Layer("--set", job.recipe_changes)])
+        layers.append(RecipeLayer(title, trick.recipe(resolve_recipe(training, layers).recipe)))
+    return resolve_recipe(training, [*layers, RecipeLayer("--set", job.recipe_changes)])
 
 
 class _Named(Unsupported):

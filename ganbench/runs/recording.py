@@ -234,7 +234,7 @@ def plain(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value, enc_hook=repr))
 
 
-def reason_of(error: BaseException) -> str:
+def failure_reason(error: BaseException) -> str:
     """An exception as a record's reason, in one line."""
     if isinstance(error, GanbenchError) and error.message:
         return "; ".join(filter(None, [error.message, error.hint]))

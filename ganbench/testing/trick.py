@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from ganbench.contracts.arch import Lazy
 from ganbench.contracts.loss import LossTraits
-from ganbench.contracts.protocol import Layer, Training, resolve_recipe
+from ganbench.contracts.protocol import RecipeLayer, Training, resolve_recipe
 from ganbench.contracts.trick import Player, Trick, Turn
 from ganbench.errors import DataError, GanbenchError, ProtocolError, Unsupported, told
 from ganbench.plugins.source import Source
@@ -130,7 +130,7 @@ def recipe_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
         yield Finding(f"recipe() returned a {type(given).__name__}", "a mapping", 'return {"d_lr": recipe.lr * 4}')
         return
     try:
-        resolve_recipe(training, [Layer("the trick", given)])
+        resolve_recipe(training, [RecipeLayer("the trick", given)])
     except ProtocolError as error:
         yield Finding(str(error), "settings of ganbench.Recipe", "correct what recipe() returns")
 
