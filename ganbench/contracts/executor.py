@@ -63,7 +63,7 @@ class JobBase(Struct, frozen=True, kw_only=True):
 
     @property
     def players(self) -> tuple[Reference, ...]:
-        """The components that train: arch, loss, tricks."""
+        """The components that train."""
         return ()
 
     @property
@@ -103,7 +103,7 @@ class TrainingJob(JobBase, frozen=True, kw_only=True):
 
     @property
     def players(self) -> tuple[Reference, ...]:
-        """The components that train: arch, loss, tricks."""
+        """The arch, the loss, then the tricks."""
         tricks = (Reference("trick", trick) for trick in self.tricks)
         return Reference("arch", self.arch), Reference("loss", self.loss), *tricks
 

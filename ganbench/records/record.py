@@ -312,7 +312,7 @@ class RecordBase(Struct, frozen=True, kw_only=True):
 
     @property
     def players(self) -> tuple[Role, ...]:
-        """The components that trained: arch, loss, tricks."""
+        """The components that trained."""
         return ()
 
     @property
@@ -340,12 +340,12 @@ class TrainingRecord(RecordBase, frozen=True, kw_only=True):
 
     @property
     def players(self) -> tuple[Role, ...]:
-        """The components that trained: arch, loss, tricks."""
+        """The arch, the loss, then the tricks."""
         return Role("arch", self.arch), Role("loss", self.loss), *(Role("trick", trick) for trick in self.tricks)
 
     @property
     def entry(self) -> str:
-        """The row this record belongs to: ``dcgan+wgan-gp``, with tricks and changes."""
+        """``dcgan+wgan-gp``, with tricks and changes."""
         return entry_name((component.name for _, component in self.players), self.changes)
 
 
@@ -356,7 +356,7 @@ class YardstickRecord(RecordBase, frozen=True, kw_only=True):
 
     @property
     def entry(self) -> str:
-        """The row this record belongs to: the yardstick's name."""
+        """The yardstick's name."""
         return self.yardstick
 
 
