@@ -193,7 +193,6 @@ def _unmet(
 ) -> Iterator[tuple[str, str, str]]:
     """(metric, its need in a word, what the data or the arch lack)."""
     met = {"labels": gan.conditional, "back": type(gan).sample_back is not GAN.sample_back}
-    arch, *_ = job.players
     lacks = {"labels": "takes no labels", "back": "does not translate both ways"}
     for name, metric in metrics.items():
         for need in getattr(metric, "needs", ()):
@@ -202,7 +201,7 @@ def _unmet(
             if need == "labels" and dataset.train.labels is None:
                 yield name, "them", f"'{dataset.name}' has no labels"
             elif need in met and not met[need]:
-                yield name, "that", f"{arch.name} {lacks[need]}"
+                yield name, "that", f"{job.players[0].name} {lacks[need]}"
 
 
 def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:
