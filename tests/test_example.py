@@ -26,7 +26,7 @@ def test_new_plugin_under_the_examples_own_name_writes_the_example() -> None:
 
 
 def test_it_has_one_component_of_every_kind_in_a_file_of_that_name() -> None:
-    names = {kind: scaffold.component_of(kind, scaffold.EXAMPLE) for kind in KINDS}
+    names = {kind: scaffold.component_name(kind, scaffold.EXAMPLE) for kind in KINDS}
     assert {f"ganbench.{kind}": {names[kind]: f"ganbench_example.{kind}"} for kind in KINDS} == POINTS
 
 

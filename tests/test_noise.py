@@ -12,7 +12,7 @@ import toy
 from scipy import stats
 
 from ganbench.records.record import Column, Record
-from ganbench.runs.noise import Judged, judge
+from ganbench.runs.noise import Judged, judge_scores
 
 SHARE, COUNT, POSITIVE, OPEN = Column("max", 0, 1), Column("max", 0, None), Column("min", 0, None), Column("min")
 INFO = Column("info", 0, None)
@@ -31,7 +31,7 @@ def scored_in(columns: dict[str, Column], *draws: dict[str, float]) -> Record:
 
 def judged(column: Column, then: float, now: float, others: Iterable[float]) -> Judged:
     """The only score, of one draw each."""
-    (found,) = judge(scored(column, then), scored(column, now), [scored(column, value) for value in others])
+    (found,) = judge_scores(scored(column, then), scored(column, now), [scored(column, value) for value in others])
     return found
 
 
@@ -57,7 +57,7 @@ def test_p_is_corrected_for_the_number_of_scores() -> None:
     def record(value: float) -> Record:
         return scored_in(columns, {name: value if name == "a" else 0.3 for name in columns})
 
-    found = judge(record(0.3), record(0.5), [record(value) for value in (0.31, 0.25, 0.4, 0.36)])
+    found = judge_scores(record(0.3), record(0.5), [record(value) for value in (0.31, 0.25, 0.4, 0.36)])
     assert found[0].column == "a", "the least likely difference comes first"
     assert found[0].adjusted == pytest.approx(6 * found[0].p)
     assert {one.adjusted for one in found[1:]} == {1.0}
@@ -73,7 +73,7 @@ def simulated(shift: float, correlation: float, times: int = 600) -> float:
         values = math.sqrt(correlation) * common + math.sqrt(1 - correlation) * own
         values[1] += shift
         then, now, *others = (scored_in(columns, dict(zip(columns, row, strict=True))) for row in values.tolist())
-        called += any(one.beyond_noise for one in judge(then, now, others))
+        called += any(one.beyond_noise for one in judge_scores(then, now, others))
     return called / times
 
 
@@ -93,10 +93,10 @@ def test_a_record_that_is_itself_far_off_is_found() -> None:
 
 def test_a_count_that_all_seeds_agree_on_has_the_noise_of_one_count() -> None:
     then, others = scored(COUNT, 10, 10), [scored(COUNT, 10, 10)] * 4
-    (one_less,) = judge(then, scored(COUNT, 10, 9), others)
+    (one_less,) = judge_scores(then, scored(COUNT, 10, 9), others)
     assert one_less.p == pytest.approx(2 * stats.t.sf(math.log(10 / 9.5) / math.sqrt(2) / math.log1p(0.5 / 9.5), 3))
     assert not one_less.beyond_noise
-    (none,) = judge(then, scored(COUNT, 0, 0), others)
+    (none,) = judge_scores(then, scored(COUNT, 0, 0), others)
     assert none.p == pytest.approx(2 * stats.t.sf(10 / math.sqrt(2) / 0.5, 3))
     assert none.beyond_noise
 
@@ -112,7 +112,7 @@ def test_a_score_that_all_seeds_agree_on_has_the_noise_of_one_sample(column, lev
 
 def test_seeds_that_agree_by_chance_have_at_least_the_noise_of_evaluation() -> None:
     others = [scored(OPEN, 1.0, 1.2), scored(OPEN, 1.2, 1.0), scored(OPEN, 0.9, 1.3)]
-    (found,) = judge(scored(OPEN, 1.1, 1.1), scored(OPEN, 1.2, 1.4), others)
+    (found,) = judge_scores(scored(OPEN, 1.1, 1.1), scored(OPEN, 1.2, 1.4), others)
     within = math.sqrt((0.02 + 0.02 + 0.08) / 3)
     assert found.p == pytest.approx(2 * stats.t.sf(0.2 / math.sqrt(2) / (within / math.sqrt(2)), 2))
 
@@ -122,7 +122,7 @@ def test_scores_that_are_equal_are_no_difference_even_if_nothing_varies() -> Non
 
 
 def test_scores_without_a_direction_take_no_part() -> None:
-    assert judge(scored(INFO, 1), scored(INFO, 9), [scored(INFO, 1)] * 4) == []
+    assert judge_scores(scored(INFO, 1), scored(INFO, 9), [scored(INFO, 1)] * 4) == []
 
 
 def test_a_score_needs_two_other_seeds_and_both_runs() -> None:
@@ -130,5 +130,5 @@ def test_a_score_needs_two_other_seeds_and_both_runs() -> None:
     then = scored_in(columns, {"old": 1.0, "rare": 1.0, "both": 1.0})
     now = scored_in(columns, {"rare": 2.0, "both": 2.0})
     others = [scored_in(columns, {"both": 1.0, "rare": 1.0}), scored_in(columns, {"both": 1.1})]
-    assert [(one.column, one.seeds) for one in judge(then, now, others)] == [("both", 2)]
-    assert judge(then, now, others[:1]) == []
+    assert [(one.column, one.seeds) for one in judge_scores(then, now, others)] == [("both", 2)]
+    assert judge_scores(then, now, others[:1]) == []

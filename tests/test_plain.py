@@ -139,9 +139,10 @@ def test_runs_in_progress_are_shown_with_their_names_as_they_are(display) -> Non
         protocol=rules,
         digest="d",
         seed=0,
+        label=f"[/]{NASTY.replace('/', '')}",
         arch="x:a[/]",
         loss=f"x:{NASTY}",
-        folder=f"runs/[/]{NASTY.replace('/', '')}/seed0",
+        folder="runs/a/seed0",
     )
     with display(terminal, Plan(rules, [job], [])) as shown:
         shown.show(Started(job.key))

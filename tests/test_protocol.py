@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ganbench import plugins
 from ganbench.cli.listing import show_protocol
 from ganbench.contracts.component_ref import ComponentRef
-from ganbench.contracts.protocol import Evaluating, Layer, Protocol, Training, parse, resolve_recipe
+from ganbench.contracts.protocol import Evaluating, Protocol, RecipeLayer, Training, parse, resolve_recipe
 from ganbench.contracts.protocol_file import read_toml, to_toml
 from ganbench.errors import ProtocolError
 from ganbench.plugins.protocols import load_protocol
@@ -243,9 +243,9 @@ def test_a_relative_folder_is_relative_to_the_protocol_file(tmp_path) -> None:
 def test_the_last_layer_of_a_recipe_wins_and_its_origin_is_kept() -> None:
     training = Training(budget_kimg=1, lr=1e-3)
     layers = [
-        Layer("arch", {"lr": 2e-4, "width": 8}),
-        Layer("loss", {"betas": (0.0, 0.9)}),
-        Layer("--set", {"lr": 5e-5}),
+        RecipeLayer("arch", {"lr": 2e-4, "width": 8}),
+        RecipeLayer("loss", {"betas": (0.0, 0.9)}),
+        RecipeLayer("--set", {"lr": 5e-5}),
     ]
     recipe, origins = resolve_recipe(training, layers)
     assert (recipe.lr, recipe.width, recipe.betas, recipe.ema) == (5e-5, 8, (0.0, 0.9), 0.995)
@@ -255,9 +255,9 @@ def test_the_last_layer_of_a_recipe_wins_and_its_origin_is_kept() -> None:
 def test_a_recipe_with_an_unknown_or_a_wrong_setting_names_its_author() -> None:
     training = Training(budget_kimg=1)
     with pytest.raises(ProtocolError, match=r"the recipe of loss x: unknown field 'batch'"):
-        resolve_recipe(training, [Layer("loss x", {"batch": 1})])
+        resolve_recipe(training, [RecipeLayer("loss x", {"batch": 1})])
     with pytest.raises(ProtocolError, match=r"the recipe of loss x: .*betas"):
-        resolve_recipe(training, [Layer("loss x", {"betas": (0.5, 1.5)})])
+        resolve_recipe(training, [RecipeLayer("loss x", {"betas": (0.5, 1.5)})])
 
 
 def test_settings_are_sorted_into_recipe_training_and_loss() -> None:

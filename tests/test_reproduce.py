@@ -250,6 +250,18 @@ def test_other_code_is_told_of_data_that_have_moved(done) -> None:
     assert [change.what for change in conditions(record, edited)] == ["dataset digits"]
 
 
+def test_two_metrics_of_one_name_are_each_compared_with_their_own(done) -> None:
+    record, _ = done
+    pair = {
+        name: Component("level", name, "1.0", source) for name, source in {"one": "ast1:1", "two": "ast1:2"}.items()
+    }
+    both = replace(record, metrics=record.metrics | pair)
+    assert conditions(both, both) == []
+    for name, metric in pair.items():
+        edited = replace(both, metrics=both.metrics | {name: replace(metric, source="ast1:3")})
+        assert [change.what for change in conditions(both, edited)] == ["metric level"]
+
+
 def test_a_new_version_of_the_same_source_is_no_change_but_a_new_revision_is(done) -> None:
     record, _ = done
     assert conditions(record, replace(record, loss=replace(record.loss, version="9.0"))) == []

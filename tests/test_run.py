@@ -27,7 +27,7 @@ from ganbench.evaluation.yardsticks import YARDSTICKS
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import FORMAT, Company, Record
 from ganbench.records.store import read, write
-from ganbench.runs import recording
+from ganbench.runs import checkpoint, recording
 from ganbench.runs.changes import parse_changes
 from ganbench.runs.display import PlainDisplay
 from ganbench.runs.plan import Plan
@@ -92,6 +92,15 @@ def test_a_run_leaves_its_record(finished) -> None:
 def test_a_record_holds_the_scores_of_every_metric(finished) -> None:
     names = {name.partition("@")[0] for name in finished.record.scores}
     assert {"fid", "is", "kid", "precision", "recall", "density", "coverage", "modes_covered"} <= names
+
+
+def test_an_older_checkpoint_whose_job_has_no_label_can_still_be_sampled(finished, tmp_path) -> None:
+    newer, older = finished.folder / "checkpoint.pt", tmp_path / "checkpoint.pt"
+    state = torch.load(newer, weights_only=True)
+    job = json.loads(state["job"])
+    assert job.pop("label") == "dcgan+wgan-gp"
+    torch.save(state | {"job": json.dumps(job)}, older)
+    assert torch.equal(checkpoint.samples_of(older, 4, 0), checkpoint.samples_of(newer, 4, 0))
 
 
 def test_a_score_names_the_extractor_in_whose_features_it_was_computed(finished) -> None:

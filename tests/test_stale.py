@@ -47,6 +47,18 @@ EXTRACTOR = '''
             raise DataError(f"there are no weights at {file.name}", "check the path")
         return Weighted(float(file.read_text()))
 '''
+METRIC = '''
+    """How bright samples are."""
+    from ganbench import hookimpl
+    class Level:
+        columns = {{"{column}": "info"}}
+        version = 1
+        def __call__(self, evaluation):
+            return {{"{column}": evaluation.fake.double().mean().item()}}
+    @hookimpl
+    def ganbench_metric():
+        return Level()
+'''
 RULES = Protocol(
     name="mine-v1", dataset="digits", resolution=16, seeds=(0, 1, 2),
     training=Training(budget_kimg=0.064, batch=32, width=8),
@@ -147,6 +159,31 @@ def test_the_plugin_whose_code_has_changed_is_named(tmp_path) -> None:
     record = read(file)
     write(replace(record, loss=replace(record.loss, source="0" * 12)), file)
     assert "; 1 run is repeated, as the code of the loss lsgan has changed since" in opening(planned(tmp_path))
+
+
+@pytest.mark.parametrize("package", ["one", "two"])
+def test_a_run_is_repeated_for_either_of_two_metrics_of_one_name(package, install_here, tmp_path) -> None:
+    for name in ("one", "two"):
+        install_here(f"package-{name}", "metric", "level", METRIC.format(column=f"level_{name}"))
+    rules = judged_with(metrics=("fid", "package-one:level", "package-two:level"))
+    carried_out(planned(tmp_path, rules))
+    plan = planned(tmp_path, rules)
+    assert (keys(plan.finished), keys(plan.todo)) == ([NOISE, RUN], [])
+    file, metric = plan.jobs[-1].record_file, f"package-{package}:level"
+    record = read(file)
+    edited = record.metrics | {metric: replace(record.metrics[metric], source="0" * 12)}
+    write(replace(record, metrics=edited), file)
+    assert "; 1 run is repeated, as the code of the metric level has changed since" in opening(planned(tmp_path, rules))
+    assert carried_out(planned(tmp_path, rules))[1].trained == {RUN}
+
+
+def test_code_that_only_the_record_used_has_changed_for_plan_and_worker_alike(tmp_path) -> None:
+    carried_out(planned(tmp_path))
+    file = planned(tmp_path).jobs[-1].record_file
+    record = read(file)
+    write(replace(record, metrics=record.metrics | {"gone": replace(record.metrics["fid"], name="gone")}), file)
+    assert "; 1 run is repeated, as the code of the metric gone has changed since" in opening(planned(tmp_path))
+    assert carried_out(planned(tmp_path))[1].trained == {RUN}
 
 
 def pictures(folder: Path, seed: int) -> None:

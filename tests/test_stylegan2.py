@@ -14,7 +14,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, interpolate, leaky_rel
 from ganbench import Batch, DataSpec, Unsupported
 from ganbench.contracts.arch import count_parameters, normalisation
 from ganbench.contracts.data import Split
-from ganbench.contracts.protocol import Layer, Recipe, Training, resolve_recipe
+from ganbench.contracts.protocol import Recipe, RecipeLayer, Training, resolve_recipe
 from ganbench.errors import ProtocolError
 from ganbench.testing import check_arch
 from ganbench.training.batches import Stream
@@ -85,7 +85,7 @@ def test_the_settings_of_a_size_are_the_published_ones():
 
 def test_a_recipe_is_proposed_that_the_core_understands():
     for side, lr in ((16, 8e-3), (32, 2.5e-3)):
-        recipe = resolve_recipe(Training(budget_kimg=1), [Layer("arch", built(side=side).recipe)]).recipe
+        recipe = resolve_recipe(Training(budget_kimg=1), [RecipeLayer("arch", built(side=side).recipe)]).recipe
         assert (recipe.lr, recipe.betas, recipe.eps) == (lr, (0.0, 0.99), 1e-8)
 
 

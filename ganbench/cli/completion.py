@@ -13,6 +13,7 @@ from pathlib import Path
 import typer
 
 from ganbench import plugins
+from ganbench.contracts.kind import Kind
 from ganbench.leaderboards.published import published_files
 from ganbench.plain import plain_line
 from ganbench.plugins.hookspecs import KINDS
@@ -75,7 +76,7 @@ def devices(incomplete: str) -> list[Offer]:
     return _starting(incomplete, [(name, "") for name in names])
 
 
-def _components(kind: str) -> list[Offer]:
+def _components(kind: Kind) -> list[Offer]:
     """Every component by name, and also with its package where several share the name."""
     sources = plugins.of_kind(kind)
     count = Counter(source.name for source in sources)

@@ -19,6 +19,7 @@ from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import Invocation, app, console, echo
 from ganbench.cli.numbers import real
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.settings import names_of
 from ganbench.errors import GanbenchError, PluginError, meant, plural
 from ganbench.plugins.hookspecs import KINDS
@@ -82,9 +83,10 @@ def list_plugins(
                 _print_settings(source)
 
 
-def _split(names: Sequence[str]) -> tuple[str, Sequence[str]]:
-    """The kind, or nothing, and the rest."""
-    return (names[0], names[1:]) if names and names[0] in KINDS else ("", names)
+def _split(names: Sequence[str]) -> tuple[Kind | None, Sequence[str]]:
+    """The kind, or None, and the rest."""
+    kind = next((kind for kind in KINDS if [kind] == list(names[:1])), None)
+    return kind, names[1:] if kind else names
 
 
 def _table(found: Sequence[Source]) -> Table:
@@ -134,18 +136,18 @@ def _settings_of(source: Source) -> object:
 # -- which ones --------------------------------------------------------------------------------------------------------
 
 
-def _chosen(kind: str, names: Sequence[str]) -> list[Source]:
-    """Every component of the kind (of all kinds, if it is empty), or only those named.
+def _chosen(kind: Kind | None, names: Sequence[str]) -> list[Source]:
+    """Every component of the kind (of all kinds, if it is None), or only those named.
 
     Raises:
         PluginError: nothing has that name.
     """
-    known = [source for source in plugins.installed() if kind in ("", source.kind)]
+    known = [source for source in plugins.installed() if kind in (None, source.kind)]
     chosen = [source for name in names for source in _called(name, kind, known)]
     return list(dict.fromkeys(chosen)) if names else known
 
 
-def _called(text: str, kind: str, known: Sequence[Source]) -> list[Source]:
+def _called(text: str, kind: Kind | None, known: Sequence[Source]) -> list[Source]:
     """The components with that name, whatever their kind and package, and all components of a package of that name."""
     package = plugins.canonical(text)
     found = [s for s in known if s.name == text or plugins.canonical(s.package) == package]
@@ -253,13 +255,13 @@ def _print_findings(looked_at: Sequence[Health], debug: bool) -> None:
     terminal.print(f"\n{': '.join(filter(None, [total, ', '.join(parts)]))}", soft_wrap=True)
 
 
-def _print_checks(kind: str) -> None:
+def _print_checks(kind: Kind | None) -> None:
     """Every check with its paragraph, kind by kind."""
     from ganbench.testing import CHECKS
 
     terminal = console()
     for name, checks in CHECKS.items():
-        if kind in ("", name):
+        if kind in (None, name):
             terminal.print(Text.assemble("\n", (name, "bold"), f"  ({len(checks.names)} checks)"))
             for check in checks.names:
                 terminal.print(f"\n{check}\n  {checks.why(check)}")

@@ -26,7 +26,7 @@ from ganbench.cli import (
     time,
 )
 from ganbench.cli.base import Invocation, app, caution, complain, echo, said_by_the_system
-from ganbench.cli.usage import UsageError, told
+from ganbench.cli.usage import UsageError, as_error
 from ganbench.errors import GanbenchError
 
 __all__ = [
@@ -87,7 +87,7 @@ def _call(invocation: Invocation) -> int:
         if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed, or is the message
             echo(error.format_message(), end="")
             return 2
-        raise told(error) from error
+        raise as_error(error) from error
     except (typer.Abort, BrokenPipeError):  # `| head` has read enough
         return 1
 

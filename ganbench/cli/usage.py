@@ -28,7 +28,7 @@ def refuse_empty(arguments: Sequence[str]) -> None:
         raise GanbenchError(why, "give it a value or leave it out; in a shell, a variable that is not set is empty")
 
 
-def told(error: Any) -> GanbenchError:
+def as_error(error: Any) -> GanbenchError:
     """An error of the command line as one sentence and a next step."""
     message = " ".join(error.format_message().replace("Value error, ", "").split())
     message, _, _ = message.partition(" (Possible options: ")

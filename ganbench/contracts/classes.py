@@ -35,19 +35,20 @@ def class_places(extractor: Extractor, known: int, dataset: Dataset) -> list[int
     place = {_key(name): index for index, name in enumerate(theirs)}
     if strange:
         raise Unsupported(
-            f"the classes of {dataset.name} are called {some(strange)}, but {extractor.name} calls them {some(only)}"
+            f"the classes of {dataset.name} are called {_quoted(strange)}, "
+            f"but {extractor.name} calls them {_quoted(only)}"
         )
     return [place[_key(name)] for name in own]
 
 
-def some(names: Sequence[str]) -> str:
+def _quoted(names: Sequence[str]) -> str:
     """The first few, in quotation marks, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(f"'{name}'" for name in names[:SHOWN]) + more
 
 
 def _known(names: Sequence[str], who: str) -> str:
-    return f" (only {who} has {some(names)})" if names else ""
+    return f" (only {who} has {_quoted(names)})" if names else ""
 
 
 def _key(name: str) -> str:

@@ -9,6 +9,7 @@ from typing import Protocol as Contract
 
 from msgspec import Struct, field
 
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -36,8 +37,13 @@ class Combination(NamedTuple):
 class Reference(NamedTuple):
     """A component that a job names: ``plugins.find`` resolves its kind and ``package:name``."""
 
-    kind: str
+    kind: Kind
     text: str
+
+    @property
+    def name(self) -> str:
+        """The component as the user named it, without its package: ``pacgan:2``."""
+        return self.text.partition(":")[2]
 
 
 class JobBase(Struct, frozen=True, kw_only=True):
@@ -57,7 +63,7 @@ class JobBase(Struct, frozen=True, kw_only=True):
 
     @property
     def players(self) -> tuple[Reference, ...]:
-        """The components that train: arch, loss, tricks."""
+        """The components that train."""
         return ()
 
     @property
@@ -69,8 +75,10 @@ class JobBase(Struct, frozen=True, kw_only=True):
 class TrainingJob(JobBase, frozen=True, kw_only=True):
     """One run.
 
-    ``arch``, ``loss`` and ``tricks`` are references (``package:name``). ``changes`` is what the user set. A ``tryout``
-    only finds out whether the run can be done: it trains and writes nothing.
+    ``arch``, ``loss`` and ``tricks`` are references (``package:name``). ``changes`` is what the user set. ``label`` is
+    what messages call the run, seed aside, and unique within a plan: the package comes first if two components share a
+    name. It is empty in older checkpoints, which hold the job as well. A ``tryout`` only finds out whether the run can
+    be done: it trains and writes nothing.
     """
 
     arch: str
@@ -80,12 +88,13 @@ class TrainingJob(JobBase, frozen=True, kw_only=True):
     recipe_changes: dict[str, Any] = field(default_factory=dict)
     loss_changes: dict[str, Any] = field(default_factory=dict)
     arch_changes: dict[str, Any] = field(default_factory=dict)
+    label: str = ""
     tryout: bool = False
 
     @property
     def key(self) -> str:
-        """Unique within a plan, like the folder: the package comes first if two components share a name."""
-        return f"{Path(self.folder).parent.name.replace('~', ':')}, seed {self.seed}"
+        """Unique within a plan, like the folder."""
+        return f"{self.label}, seed {self.seed}"
 
     @property
     def combination(self) -> Combination:
@@ -94,14 +103,14 @@ class TrainingJob(JobBase, frozen=True, kw_only=True):
 
     @property
     def players(self) -> tuple[Reference, ...]:
-        """The components that train: arch, loss, tricks."""
+        """The arch, the loss, then the tricks."""
         tricks = (Reference("trick", trick) for trick in self.tricks)
         return Reference("arch", self.arch), Reference("loss", self.loss), *tricks
 
     @property
     def entry(self) -> str:
         """The row of the table that the run belongs to."""
-        return entry_name((reference.partition(":")[2] for _, reference in self.players), self.changes)
+        return entry_name((player.name for player in self.players), self.changes)
 
 
 class YardstickJob(JobBase, frozen=True, kw_only=True):

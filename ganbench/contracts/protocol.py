@@ -193,7 +193,7 @@ def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
     return protocol
 
 
-class Layer(NamedTuple):
+class RecipeLayer(NamedTuple):
     """Settings that ``origin`` (``arch dcgan``, ``the loss``, ``--set``) lays over those of earlier layers."""
 
     origin: str
@@ -207,7 +207,7 @@ class Resolved(NamedTuple):
     origins: dict[str, str]
 
 
-def resolve_recipe(training: Training, layers: Iterable[Layer]) -> Resolved:
+def resolve_recipe(training: Training, layers: Iterable[RecipeLayer]) -> Resolved:
     """Lay recipes over the protocol's in order.
 
     Raises:

@@ -8,18 +8,19 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from ganbench.contracts.kind import Kind
 from ganbench.leaderboards.admission import Found
 from ganbench.leaderboards.rows import Edit
 from ganbench.records.record import FINISHED, Component, Record
 
-Installed = Callable[[str, Component], str]
+Installed = Callable[[Kind, Component], str]
 """``(kind, component) -> source hash`` of the installed plugin of that name, package and version, or ""."""
 
 
 class _Code(NamedTuple):
     """A version of a component; sources that were ``hashed`` in other ways do not compare."""
 
-    kind: str
+    kind: Kind
     package: str
     name: str
     version: str

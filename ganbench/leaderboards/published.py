@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganbench import plugins
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import PluginError
 from ganbench.plugins.protocols import load_protocol
@@ -43,7 +44,7 @@ def rules_of(text: str, runs: Path) -> Protocol | None:
         raise
 
 
-def installed_source(kind: str, part: Component) -> str:
+def installed_source(kind: Kind, part: Component) -> str:
     """The source hash of the installed plugin, if it has the same version; "" if there is none."""
     try:
         source = plugins.find(kind, f"{part.package}:{part.name}")

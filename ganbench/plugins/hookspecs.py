@@ -11,9 +11,11 @@ implementation may leave out any argument it does not need; arguments are only e
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pluggy
+
+from ganbench.contracts.kind import Kind
 
 if TYPE_CHECKING:
     from ganbench.contracts.arch import GAN
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 hookspec = pluggy.HookspecMarker("ganbench")
 hookimpl = pluggy.HookimplMarker("ganbench")
 
-KINDS = ("arch", "loss", "trick", "metric", "dataset", "protocol", "extractor")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 API_VERSION = 3
 """The version that plugins are written against; raised whenever a hook gains an argument, or a contract a member."""
 

@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from ganbench.contracts.kind import Kind
 from ganbench.errors import PluginWarning
 from ganbench.plugins.hookspecs import KINDS
 from ganbench.plugins.source import Source
 
-GROUP = "ganbench."
+GROUPS: dict[str, Kind] = {f"ganbench.{kind}": kind for kind in KINDS}
+"""Groups of entry points, and the kind of what each announces."""
 ALLOW_LIST = "GANBENCH_PLUGINS"
 
 
@@ -59,7 +61,7 @@ def allow_list() -> list[str]:
     return [name.strip() for name in os.environ.get(ALLOW_LIST, "").split(",") if name.strip()]
 
 
-def of_kind(kind: str) -> list[Source]:
+def of_kind(kind: Kind) -> list[Source]:
     """The installed components of one kind."""
     return [source for source in installed() if source.kind == kind]
 
@@ -82,13 +84,12 @@ def checkout_of(package: str) -> Path | None:
 
 
 def _scan() -> list[EntryPoint]:
-    groups = [GROUP + kind for kind in KINDS]
     try:
         scanned = entry_points()
-        return [point for group in groups for point in scanned.select(group=group)]
+        return [point for group in GROUPS for point in scanned.select(group=group)]
     except Exception:  # with one malformed entry_points.txt, importlib.metadata returns none
         first = {canonical(_owner(dist).package): dist for dist in reversed(list(distributions()))}  # as on sys.path
-        return [point for dist in first.values() for point in _points(dist) if point.group in groups]
+        return [point for dist in first.values() for point in _points(dist) if point.group in GROUPS]
 
 
 def _points(dist: Distribution) -> Sequence[EntryPoint]:
@@ -103,7 +104,7 @@ def _points(dist: Distribution) -> Sequence[EntryPoint]:
 
 def _source(point: EntryPoint) -> Source:
     owner = _owner(point.dist) if point.dist else _Owner("?", "?")
-    return Source(point.group.removeprefix(GROUP), point.name, owner.package, owner.version, point.value)
+    return Source(GROUPS[point.group], point.name, owner.package, owner.version, point.value)
 
 
 @cache  # metadata are parsed again on every access

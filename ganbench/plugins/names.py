@@ -9,12 +9,13 @@ from dataclasses import replace
 from ganbench import plugins
 from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.executor import UNPACKAGED
+from ganbench.contracts.kind import Kind
 from ganbench.errors import GanbenchError, PluginError, closest
 from ganbench.plugins.metadata import ALLOW_LIST, allow_list, announced, canonical, of_kind
 from ganbench.plugins.source import Source
 
 
-def find(kind: str, text: str) -> Source:
+def find(kind: Kind, text: str) -> Source:
     """Resolve what a user typed: ``name``, ``name:argument``, ``package:name`` or ``package:name:argument``.
 
     A package may share its component's name: ``sagan:sagan`` is the ``sagan`` of the package ``sagan``.
@@ -45,7 +46,7 @@ def hand_over(source: Source) -> None:
 _handed: dict[tuple[str, str], Source] = {}
 
 
-def _handed_over(kind: str, name: str) -> Source:
+def _handed_over(kind: Kind, name: str) -> Source:
     if (kind, name) not in _handed:
         raise PluginError(
             f"the {kind} '{name}' is in no package: it was handed over from Python in another process",
@@ -54,7 +55,7 @@ def _handed_over(kind: str, name: str) -> Source:
     return _handed[kind, name]
 
 
-def find_for(protocol: str, kind: str, text: str) -> Source:
+def find_for(protocol: str, kind: Kind, text: str) -> Source:
     """Resolve a name that a protocol mentions.
 
     If several packages provide it, the protocol's own package wins: other installed packages must not break a protocol.
@@ -70,7 +71,7 @@ def find_for(protocol: str, kind: str, text: str) -> Source:
     return find(kind, text)
 
 
-def find_many(kind: str, texts: Sequence[str]) -> list[Source]:
+def find_many(kind: Kind, texts: Sequence[str]) -> list[Source]:
     """Resolve repeated or comma-separated names; ``all`` means every installed one. No name counts twice."""
     names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
     if "all" in names:
@@ -78,14 +79,14 @@ def find_many(kind: str, texts: Sequence[str]) -> list[Source]:
     return list(dict.fromkeys(find(kind, name) for name in names))
 
 
-def unambiguous(kind: str) -> list[str]:
+def unambiguous(kind: Kind) -> list[str]:
     """A name for each installed component: its own, with its package in front where several share it."""
     sources = of_kind(kind)
     count = Counter(source.name for source in sources)
     return list(dict.fromkeys(s.reference if count[s.name] > 1 else s.name for s in sources))
 
 
-def _not_found(kind: str, text: str, known: Sequence[Source]) -> PluginError:
+def _not_found(kind: Kind, text: str, known: Sequence[Source]) -> PluginError:
     for source in announced() if allow_list() else ():
         if source.kind == kind and source.name in text.split(":")[:2] and source not in known:
             why = f"{ALLOW_LIST} admits only {', '.join(allow_list())}"
@@ -118,7 +119,7 @@ def _ambiguous(matches: Sequence[Source]) -> PluginError:
     )
 
 
-def refuse_without(kind: str, given: Sequence[str]) -> None:
+def refuse_without(kind: Kind, given: Sequence[str]) -> None:
     """Raise GanbenchError, with a list of what is installed, if a required kind is missing."""
     if not any(name.strip() for text in given for name in text.split(",")):
         names = ", ".join(s.name for s in plugins.of_kind(kind))

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from ganbench import plugins
+from ganbench.contracts.kind import Kind
 from ganbench.errors import GanbenchError, PluginError
 from ganbench.plugins.hookspecs import KINDS
 
@@ -55,7 +56,7 @@ def names(text: str) -> Names:
     return Names(distribution, package, component)
 
 
-def with_company(kinds: Iterable[str]) -> tuple[str, ...]:
+def with_company(kinds: Iterable[str]) -> tuple[Kind, ...]:
     """The kinds asked for and what they need, in the order of ``KINDS``; all of them if none is asked for."""
     asked = set(kinds) or set(KINDS)
     if asked & THROUGH_A_PROTOCOL:
@@ -63,7 +64,7 @@ def with_company(kinds: Iterable[str]) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if kind in asked)
 
 
-def check_free(chosen: Names, kinds: Collection[str]) -> None:
+def check_free(chosen: Names, kinds: Collection[Kind]) -> None:
     """Check that nothing installed has one of the names.
 
     Raises:
@@ -77,7 +78,7 @@ def check_free(chosen: Names, kinds: Collection[str]) -> None:
     elsewhere = [place for place in sys.path if place and Path(place) != here]
     if PathFinder.find_spec(chosen.package, elsewhere):
         raise PluginError(f"a module called '{chosen.package}' is installed already", _another(chosen.component))
-    mine = {(kind, component_of(kind, chosen)) for kind in kinds}
+    mine = {(kind, component_name(kind, chosen)) for kind in kinds}
     for source in plugins.announced():
         if (source.kind, source.name) in mine:
             article = "an" if source.kind in {"arch", "extractor"} else "a"
@@ -85,7 +86,7 @@ def check_free(chosen: Names, kinds: Collection[str]) -> None:
             raise PluginError(said, "choose another name")
 
 
-def component_of(kind: str, chosen: Names) -> str:
+def component_name(kind: Kind, chosen: Names) -> str:
     """The name of the component of a kind; that of a protocol carries a version."""
     return f"{chosen.component}-v1" if kind == "protocol" else chosen.component
 

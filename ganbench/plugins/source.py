@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from ganbench.contracts.kind import Kind
 from ganbench.plugins.syntax import Digest, combined, digest_of, of_tree, parsed
 
 API_VARIABLE = "GANBENCH_API"
@@ -145,7 +146,7 @@ def core_hash() -> str:
 class Source:
     """Where a component comes from; ``argument`` is what followed the colon (``folder:PATH``)."""
 
-    kind: str
+    kind: Kind
     name: str
     package: str
     version: str

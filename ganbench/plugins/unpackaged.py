@@ -23,6 +23,7 @@ from ganbench import plugins
 from ganbench.contracts.arch import GAN
 from ganbench.contracts.data import DataSpec
 from ganbench.contracts.executor import UNPACKAGED
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.trick import Trick
 from ganbench.errors import PluginError
 from ganbench.plugins.hookspecs import hookimpl
@@ -48,7 +49,7 @@ class Unpackaged(Source):
         return self.code
 
 
-def source_of(kind: str, thing: Any) -> Source:
+def source_of(kind: Kind, thing: Any) -> Source:
     """The component that is meant by a name or by an object.
 
     Args:

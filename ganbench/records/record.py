@@ -7,7 +7,9 @@ from typing import Annotated, NamedTuple
 
 from msgspec import Meta, Struct, field
 
+from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.executor import Status, entry_name
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Name, Seed
 
@@ -20,6 +22,8 @@ STATED = 3
 """Since this format, hashes of code are of one kind; older ones do not compare with them."""
 FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 """Statuses of a run that is over; an ``interrupted`` one can be resumed."""
+PARTS: tuple[Kind, ...] = ("dataset", "extractor")
+"""Kinds of the components that ``parts`` holds."""
 
 
 # No score without provenance: a record that does not say where it comes from is neither written nor read.
@@ -240,10 +244,13 @@ class Environment(Struct, frozen=True):
         return f"{self.device}{threads}" + (f", {self.precision}" if self.precision != "float32" else "")
 
 
-class Plugin(NamedTuple):
-    """A plugin's kind and its name, without what may follow a colon: a path, for example, which is not its code."""
+class PluginName(NamedTuple):
+    """A plugin's kind and its name, without what may follow a colon: a path, for example, which is not its code.
 
-    kind: str
+    Two packages may each provide a plugin of the same name, and one record may use both.
+    """
+
+    kind: Kind
     name: str
 
     def __str__(self) -> str:
@@ -253,13 +260,13 @@ class Plugin(NamedTuple):
 class Role(NamedTuple):
     """A component that had a part in a record, and as what."""
 
-    kind: str
+    kind: Kind
     component: Component
 
     @property
-    def plugin(self) -> Plugin:
+    def plugin(self) -> PluginName:
         """The plugin that it came from."""
-        return Plugin(self.kind, self.component.name.partition(":")[0])
+        return PluginName(self.kind, ComponentRef.of(self.component.name).name)
 
 
 class RecordBase(Struct, frozen=True, kw_only=True):
@@ -286,7 +293,7 @@ class RecordBase(Struct, frozen=True, kw_only=True):
     extractor: str = ""
     metrics: dict[str, Component] = field(default_factory=dict)
     parts: dict[str, Component] = field(default_factory=dict)
-    """The plugins that provided ``dataset`` and ``extractor``."""
+    """By kind, the plugins that provided ``dataset`` and ``extractor``."""
     bits: Fingerprints = Fingerprints()
     self_checks: SelfChecks | None = None
     cost: Cost = Cost()
@@ -305,14 +312,14 @@ class RecordBase(Struct, frozen=True, kw_only=True):
 
     @property
     def players(self) -> tuple[Role, ...]:
-        """The components that trained: arch, loss, tricks."""
+        """The components that trained."""
         return ()
 
     @property
     def components(self) -> tuple[Role, ...]:
         """Every component that had a part in the record."""
         judges = (Role("metric", metric) for metric in self.metrics.values())
-        return *self.players, *judges, *(Role(kind, part) for kind, part in self.parts.items())
+        return *self.players, *judges, *(Role(kind, self.parts[kind]) for kind in PARTS if kind in self.parts)
 
 
 class TrainingRecord(RecordBase, frozen=True, kw_only=True):
@@ -333,12 +340,12 @@ class TrainingRecord(RecordBase, frozen=True, kw_only=True):
 
     @property
     def players(self) -> tuple[Role, ...]:
-        """The components that trained: arch, loss, tricks."""
+        """The arch, the loss, then the tricks."""
         return Role("arch", self.arch), Role("loss", self.loss), *(Role("trick", trick) for trick in self.tricks)
 
     @property
     def entry(self) -> str:
-        """The row this record belongs to: ``dcgan+wgan-gp``, with tricks and changes."""
+        """``dcgan+wgan-gp``, with tricks and changes."""
         return entry_name((component.name for _, component in self.players), self.changes)
 
 
@@ -349,7 +356,7 @@ class YardstickRecord(RecordBase, frozen=True, kw_only=True):
 
     @property
     def entry(self) -> str:
-        """The row this record belongs to: the yardstick's name."""
+        """The yardstick's name."""
         return self.yardstick
 
 

@@ -2,44 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from ganbench import plugins
 from ganbench.contracts.executor import Job, TrainingJob
 from ganbench.plugins.source import Source
-from ganbench.records.record import STATED, Plugin, Record, TrainingRecord
+from ganbench.records.record import STATED, PluginName, Record, TrainingRecord
+
+Code = Mapping[PluginName, tuple[str, ...]]
+"""The hashes of the sources of that name, in the order of use: more than one if several packages provide it."""
+
+
+class Differences(NamedTuple):
+    """Which fields of two bases are known and differ; ``code`` names the plugins. ``any`` tells whether one does."""
+
+    digest: bool
+    changes: bool
+    code: tuple[PluginName, ...]
+    extractor: bool
+    dataset_hash: bool
+    class_names: bool
 
 
 class Basis(NamedTuple):
     """What a finished record must share with a job that need not be done again.
 
-    None is unknown, and differs from nothing. ``code`` holds the hash of each plugin's source.
+    None is unknown, and differs from nothing.
     """
 
     digest: str
     changes: Mapping[str, str]
-    code: Mapping[Plugin, str] | None
+    code: Code | None
     extractor: str | None = None
     dataset_hash: str | None = None
     class_names: tuple[str, ...] | None = None
 
-    def changed(self, now: Basis) -> set[str]:
-        """The fields in which both are known and differ."""
-        pairs = zip(self._fields, self, now, strict=True)
-        return {name for name, a, b in pairs if a is not None and b is not None and a != b}
+    def differences(self, now: Basis) -> Differences:
+        """What has changed since."""
+        return Differences(
+            digest=self.digest != now.digest,
+            changes=self.changes != now.changes,
+            code=_edited(self.code, now.code),
+            extractor=_differ(self.extractor, now.extractor),
+            dataset_hash=_differ(self.dataset_hash, now.dataset_hash),
+            class_names=_differ(self.class_names, now.class_names),
+        )
 
-    def edited(self, now: Basis) -> list[Plugin]:
-        """The plugins of ``now`` whose code is another one."""
-        if self.code is None or now.code is None:
-            return []
-        return [plugin for plugin, source in now.code.items() if self.code.get(plugin) != source]
+
+def _differ(then: object, now: object) -> bool:
+    return then is not None and now is not None and then != now
+
+
+def _edited(then: Code | None, now: Code | None) -> tuple[PluginName, ...]:
+    """The plugins whose code differs from the record's, or which only one side uses."""
+    if then is None or now is None:
+        return ()
+    return tuple(name for name in {**now, **then} if then.get(name) != now.get(name))
 
 
 def basis_of(record: Record) -> Basis:
     """What a record was made of. Hashes of code in an older format do not compare; older records name no classes."""
     changes = record.changes if isinstance(record, TrainingRecord) else {}
-    code = {role.plugin: role.component.source for role in record.components}
+    code = _by_name((role.plugin, role.component.source) for role in record.components)
     known = code if record.format >= STATED else None
     return Basis(record.digest, changes, known, record.extractor, record.dataset_hash, record.class_names or None)
 
@@ -50,9 +75,17 @@ def basis_now(job: Job) -> Basis:
     return Basis(job.digest, changes, code_of(job))
 
 
-def code_of(job: Job) -> dict[Plugin, str]:
-    """Every plugin that a job uses -> the hash of its source."""
-    return {Plugin(source.kind, source.name): source.source_hash for source in plugins_of(job)}
+def code_of(job: Job) -> Code:
+    """The code of every plugin that a job uses."""
+    return _by_name((PluginName(source.kind, source.name), source.source_hash) for source in plugins_of(job))
+
+
+def _by_name(sources: Iterable[tuple[PluginName, str]]) -> Code:
+    """Sources of the same name, as they come; one that is used twice, with other arguments, counts once."""
+    found: dict[PluginName, dict[str, None]] = {}
+    for name, source in sources:
+        found.setdefault(name, {})[source] = None
+    return {name: tuple(hashes) for name, hashes in found.items()}
 
 
 def plugins_of(job: Job) -> Iterator[Source]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ganbench.records.record import STATED, Component, Record
+from ganbench.records.record import STATED, Component, PluginName, Record
 
 SURROUNDINGS = ("device", "torch", "cuda", "cudnn", "python", "threads", "precision", "system", "ganbench", "core")
 
@@ -57,10 +58,13 @@ def _sources(then: Record, now: Record) -> Iterator[Change]:
 
 
 def _pairs(then: Record, now: Record) -> Iterator[tuple[str, Component, Component]]:
-    found = {role.plugin: role.component for role in now.components}
+    """The components of both, by name; those of the same name, from several packages, in their order."""
+    found = defaultdict[PluginName, list[Component]](list)
+    for role in now.components:
+        found[role.plugin].append(role.component)
     for role in then.components:
-        if after := found.get(role.plugin):
-            yield role.kind, role.component, after
+        if after := found[role.plugin]:
+            yield role.kind, role.component, after.pop(0)
 
 
 def _data(then: Record, now: Record) -> Iterator[Change]:

@@ -29,7 +29,7 @@ def identity_of(job: TrainingJob, bench: Bench) -> dict[str, str]:
         "the names of the classes": json.dumps(bench.dataset.class_names),
         **dict(zip(VALUES, [*machine, judge.tag], strict=True)),
         "GANBench": core_hash(),
-        **{f"the code of {plugin}": source for plugin, source in code_of(job).items()},
+        **{f"the code of {plugin}": " ".join(sources) for plugin, sources in code_of(job).items()},
     }
 
 

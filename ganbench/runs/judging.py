@@ -72,7 +72,7 @@ def judge(bench: Bench, averaged: GAN, best: BestSoFar, kimg: float, seed_of: Ca
         fakes = sample(averaged, bench.judge.reference, seed, bench.device)
         rates.append(len(fakes) / (time.perf_counter() - start))
         verdicts.append(bench.judge.score(fakes, seed, generator=averaged))
-        samples.append(digest_of(fakes.x))
+        samples.append(hash_of_samples(fakes.x))
         checks = checks or bench.self_check(fakes)
     chosen = _judge_best(bench, averaged, best, kimg, seeds, verdicts)
     return Judgement(tuple(verdicts), tuple(samples), statistics.median(rates), checks, chosen)
@@ -105,6 +105,6 @@ def means(draws: Sequence[dict[str, float]]) -> dict[str, float]:
     }
 
 
-def digest_of(x: Tensor) -> str:
+def hash_of_samples(x: Tensor) -> str:
     """sha256 of stored samples, 16 hex digits."""
     return hashlib.sha256(x.contiguous().numpy().tobytes()).hexdigest()[:16]

@@ -37,7 +37,7 @@ class Judged:
         return self.adjusted <= ALPHA
 
 
-def judge(then: Record, now: Record, others: Sequence[Record]) -> list[Judged]:
+def judge_scores(then: Record, now: Record, others: Sequence[Record]) -> list[Judged]:
     """Compare the scores of a repetition with those of its record by the noise between other seeds.
 
     On another device or another torch, rounding differs from the first step on, and training amplifies it until the

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import msgspec
 from ganbench import plugins
 from ganbench.contracts import protocol as protocols
 from ganbench.contracts.executor import UNPACKAGED, Combination, Job, TrainingJob, YardstickJob, runs_among
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
 from ganbench.plugins.source import Source
@@ -123,11 +124,13 @@ def make_plan(
     jobs = list[Job]()
     for arch in archs:
         for loss in losses:
-            for seed in seeds or protocol.seeds:
-                job = TrainingJob(
+            folder = _folder_name((arch, loss, *tricks), changes.raw)
+            jobs += [
+                TrainingJob(
                     protocol=laid_over,
                     digest=protocol.digest,
                     seed=seed,
+                    label=folder.replace("~", ":"),
                     arch=arch.reference,
                     loss=loss.reference,
                     tricks=tuple(trick.reference for trick in tricks),
@@ -137,10 +140,10 @@ def make_plan(
                     arch_changes=changes.arch,
                     device=device,
                     fresh=force,
-                    folder="",
+                    folder=str(home / folder / f"seed{seed}"),
                 )
-                folder = home / _folder_name(job, (arch, loss, *tricks)) / f"seed{seed}"
-                jobs.append(msgspec.structs.replace(job, folder=str(folder)))
+                for seed in seeds or protocol.seeds
+            ]
     # one draw of each yardstick comes first: if the protocol cannot be judged, that shows before any training
     once = len(protocol.evaluation.yardsticks)
     return _sort(protocol, home, yardsticks[:once] + jobs + yardsticks[once:])
@@ -215,7 +218,7 @@ def _present(job: Job) -> Record | None:
 def _lay_over(protocol: Protocol, changes: Changes) -> Protocol:
     """The protocol with the user's budget, batch and time-out; it keeps its name, and thus its seed streams."""
     if changes.recipe:
-        protocols.resolve_recipe(protocol.training, [protocols.Layer("--set", changes.recipe)])
+        protocols.resolve_recipe(protocol.training, [protocols.RecipeLayer("--set", changes.recipe)])
     if not changes.training:
         return protocol
     rules = msgspec.to_builtins(protocol)
@@ -224,11 +227,13 @@ def _lay_over(protocol: Protocol, changes: Changes) -> Protocol:
 
 
 def _check_names(protocol: Protocol) -> None:
-    for kind, names in (
-        ("dataset", [protocol.dataset]),
-        ("metric", protocol.evaluation.metrics),
-        ("extractor", [protocol.evaluation.extractor] if protocol.evaluation.extractor else []),
-    ):
+    rules = protocol.evaluation
+    named: dict[Kind, Sequence[str]] = {
+        "dataset": [protocol.dataset],
+        "metric": rules.metrics,
+        "extractor": [rules.extractor] if rules.extractor else [],
+    }
+    for kind, names in named.items():
         for name in names:
             try:
                 plugins.find_for(protocol.name, kind, name)
@@ -236,7 +241,7 @@ def _check_names(protocol: Protocol) -> None:
                 raise ProtocolError(f"protocol {protocol.name}: {error.message}", error.hint) from error
 
 
-def _folder_name(job: TrainingJob, sources: Sequence[Source]) -> str:
+def _folder_name(sources: Sequence[Source], changes: Mapping[str, str]) -> str:
     """``dcgan+wgan-gp+pacgan~2``, shortened with a hash if it is too long.
 
     The package comes before a name that several packages provide.
@@ -246,5 +251,5 @@ def _folder_name(job: TrainingJob, sources: Sequence[Source]) -> str:
         shared = sum(other.name == source.name for other in plugins.of_kind(source.kind)) > 1
         shared |= source.package == UNPACKAGED  # it may share the name of an installed one
         names.append((source.reference if shared else source.label).replace(":", "~").replace("/", "~"))
-    tail = "".join(f"+{name}={value}" for name, value in sorted(job.changes.items()))
+    tail = "".join(f"+{name}={value}" for name, value in sorted(changes.items()))
     return fitting("+".join(names) + tail.replace("/", "~").replace(" ", ""))

@@ -17,7 +17,7 @@ from ganbench.contracts.data import Batch, Dataset, DataSpec, to_signal
 from ganbench.contracts.executor import TrainingJob
 from ganbench.contracts.loss import Loss, LossTraits
 from ganbench.contracts.metric import NEEDS, Metric
-from ganbench.contracts.protocol import Layer, Recipe, Resolved, resolve_recipe
+from ganbench.contracts.protocol import Recipe, RecipeLayer, Resolved, resolve_recipe
 from ganbench.contracts.settings import names_of, refuse_unheard
 from ganbench.contracts.trick import Trick
 from ganbench.device.untouched import in_eval_mode, preserved_rng
@@ -51,9 +51,10 @@ def build_players(job: TrainingJob, dataset: Dataset) -> Players:
         PluginError: a plugin broke its contract.
     """
     loss = played = build_loss(job.loss, job.loss_changes)
-    tricks = {f"trick {_name(reference)}": build_trick(reference) for reference in job.tricks}
+    _, objective, *others = job.players
+    tricks = {f"trick {trick.name}": build_trick(trick.text) for trick in others}
     for title, trick in tricks.items():
-        with _naming(f"the {title} has no meaning for {_name(job.loss)}"):
+        with _naming(f"the {title} has no meaning for {objective.name}"):
             played = trick.loss(played)
     gan = _build_gan(job, dataset, LossTraits(played).d_norm, tricks)
     resolved = _resolve(job, gan, LossTraits(played), tricks)
@@ -79,7 +80,7 @@ def _build_gan(job: TrainingJob, dataset: Dataset, wish: str | None, tricks: Map
 
 
 def _build_arch(source: Source, job: TrainingJob, d_norm: str | None, data: DataSpec) -> GAN:
-    asked = resolve_recipe(job.protocol.training, [Layer("--set", job.recipe_changes)]).recipe
+    asked = resolve_recipe(job.protocol.training, [RecipeLayer("--set", job.recipe_changes)]).recipe
     elsewhere = (
         "choose another --arch, or another size of the data in the protocol"
         if job.protocol.dataset_ref.parts
@@ -99,14 +100,14 @@ def _act(title: str, trick: Trick, build: Callable[[DataSpec], GAN], data: DataS
 
 
 def _resolve(job: TrainingJob, gan: GAN, traits: LossTraits, tricks: Mapping[str, Trick]) -> Resolved:
-    training = job.protocol.training
+    training, (arch, *_) = job.protocol.training, job.players
     layers = [
-        Layer(f"arch {_name(job.arch)}", gan.recipe),
-        Layer("the loss", {"d_steps": traits.d_steps, **traits.recipe}),
+        RecipeLayer(f"arch {arch.name}", gan.recipe),
+        RecipeLayer("the loss", {"d_steps": traits.d_steps, **traits.recipe}),
     ]
     for title, trick in tricks.items():
-        layers.append(Layer(title, trick.recipe(resolve_recipe(training, layers).recipe)))
-    return resolve_recipe(training, [*layers, Layer("--set", job.recipe_changes)])
+        layers.append(RecipeLayer(title, trick.recipe(resolve_recipe(training, layers).recipe)))
+    return resolve_recipe(training, [*layers, RecipeLayer("--set", job.recipe_changes)])
 
 
 class _Named(Unsupported):
@@ -122,10 +123,6 @@ def _naming(who: str, otherwise: str = "") -> Iterator[None]:
         raise
     except Unsupported as error:
         raise _Named(f"{who}: {error.message}", error.hint or otherwise) from error
-
-
-def _name(reference: str) -> str:
-    return reference.partition(":")[2]
 
 
 def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
@@ -204,7 +201,7 @@ def _unmet(
             if need == "labels" and dataset.train.labels is None:
                 yield name, "them", f"'{dataset.name}' has no labels"
             elif need in met and not met[need]:
-                yield name, "that", f"{_name(job.arch)} {lacks[need]}"
+                yield name, "that", f"{job.players[0].name} {lacks[need]}"
 
 
 def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:

@@ -17,6 +17,7 @@ import torch
 
 from ganbench.contracts.arch import count_parameters, normalisation
 from ganbench.contracts.executor import Job, TrainingJob
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.score_name import is_called
 from ganbench.device import memory
 from ganbench.device.energy import Energy, counter_of
@@ -222,7 +223,7 @@ def column_named(scores: Mapping[str, float], column: str) -> str | None:
     return next((name for name in scores if is_called(name, column)), None)
 
 
-def _settings(kind: str, holder: object) -> dict[str, object]:
+def _settings(kind: Kind, holder: object) -> dict[str, object]:
     """The hyper-parameters of a loss or an arch, as ``<kind>.<name>``."""
     if not dataclasses.is_dataclass(holder):
         return {}
@@ -234,7 +235,7 @@ def plain(value: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(value, enc_hook=repr))
 
 
-def reason_of(error: BaseException) -> str:
+def failure_reason(error: BaseException) -> str:
     """An exception as a record's reason, in one line."""
     if isinstance(error, GanbenchError) and error.message:
         return "; ".join(filter(None, [error.message, error.hint]))

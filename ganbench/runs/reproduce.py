@@ -10,6 +10,7 @@ from typing import Literal
 
 from ganbench import plugins
 from ganbench.contracts.executor import Job
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import PluginError, ProtocolError, RecordError, listed
 from ganbench.evaluation.yardsticks import IN_PLACE_OF
@@ -17,7 +18,7 @@ from ganbench.plugins.source import Source
 from ganbench.records.record import Best, Component, Fingerprints, Record, TrainingRecord, YardstickRecord
 from ganbench.runs.changes import parse_changes
 from ganbench.runs.conditions import Change
-from ganbench.runs.noise import Judged, judge
+from ganbench.runs.noise import Judged, judge_scores
 from ganbench.runs.plan import make_plan
 from ganbench.runs.siblings import ENOUGH
 
@@ -96,8 +97,8 @@ def compare(
     """Judge a repetition.
 
     With the same sources, the same machine and the same versions, only identical bits will do. If the surroundings
-    changed, bits may change too, and scores are compared by seed noise (``noise.judge``). A changed source or other
-    data may change the result itself, so that a difference is never called noise.
+    changed, bits may change too, and scores are compared by seed noise (``judge_scores``). A changed source or
+    other data may change the result itself, so that a difference is never called noise.
 
     Args:
         then: the record.
@@ -135,7 +136,7 @@ def _by_noise(then: Record, now: Record, others: Sequence[Record], first: str) -
     free = sorted({*then.environment.nondeterministic, *now.environment.nondeterministic})
     why = (f"operations without a deterministic form were used: {', '.join(free)}",) if free else ()
     well = [other for other in others if other.status == "ok"]
-    judged = tuple(judge(then, now, well))
+    judged = tuple(judge_scores(then, now, well))
     if not judged:
         few = "no other seed" if not well else "only one other seed" if len(well) < ENOUGH else "no score"
         lack = "of this row" if len(well) < ENOUGH else "that other seeds of this row share"
@@ -171,7 +172,7 @@ def _failed(others: Sequence[Record]) -> tuple[str, ...]:
     return (f"{failed} of {len(others)} other seeds of this row failed as well",) if failed else ()
 
 
-def _installed(kind: str, part: Component) -> Source:
+def _installed(kind: Kind, part: Component) -> Source:
     try:
         return plugins.find(kind, f"{part.package}:{part.name}")
     except PluginError as error:

@@ -19,7 +19,7 @@ def still_good(job: Job, bench: Bench) -> Record | None:
     Code hashes of an older format do not compare, so such a record stands as a result of its version.
     """
     record = _finished(job.record_file)
-    return record if record and not basis_of(record).changed(_basis_on(bench, job)) else None
+    return record if record and not any(basis_of(record).differences(_basis_on(bench, job))) else None
 
 
 def changed_data(job: Job, bench: Bench) -> str:
@@ -31,10 +31,10 @@ def changed_data(job: Job, bench: Bench) -> str:
     if record is None or record.digest != job.digest:
         return ""
     then, now, since = basis_of(record), _basis_on(bench, job), "have changed since the last run"
-    changed = then.changed(now)
-    if "dataset_hash" in changed:
+    changed = then.differences(now)
+    if changed.dataset_hash:
         return f"the data {job.protocol.dataset} {since} ({then.dataset_hash}, now {now.dataset_hash})"
-    if "class_names" in changed:
+    if changed.class_names:
         names = (", ".join(names or ()) or "none" for names in (then.class_names, now.class_names))
         return f"the classes of {job.protocol.dataset} {since} ({', now '.join(names)})"
     return ""

@@ -27,7 +27,14 @@ from ganbench.runs import checkpoint
 from ganbench.runs.identity import identity_of
 from ganbench.runs.judging import Judgement, judge
 from ganbench.runs.players import build_players, refuse_unmet
-from ganbench.runs.recording import Recording, column_named, player_fields, protocol_fields, reason_of, with_account
+from ganbench.runs.recording import (
+    Recording,
+    column_named,
+    failure_reason,
+    player_fields,
+    protocol_fields,
+    with_account,
+)
 from ganbench.runs.reuse import is_finished
 from ganbench.runs.setup import Bench
 from ganbench.runs.trainers import account_of, build_trainer
@@ -81,7 +88,7 @@ class Run:
         except RecordError:  # a full disk is no result: the run must be repeated
             raise
         except BaseException as error:  # whatever a plugin raises is a result too; Ctrl-C reaches only the parent
-            status, reason, judgement = "error", reason_of(error), Judgement()
+            status, reason, judgement = "error", failure_reason(error), Judgement()
             with suppress(GanbenchError):
                 write_atomically(self.folder / "error.txt", traced(error).encode())
         record = self.record(status, reason, judgement)

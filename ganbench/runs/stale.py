@@ -27,9 +27,10 @@ class Now:
         Hashes of code in an older format do not compare. Data from a path are not looked at: the worker does that.
         """
         said, then, now = [], basis_of(record), basis_now(job)._replace(extractor=self.extractor or None)
-        if edited := then.edited(now):
-            said.append(f"the code of {listed(list(map(str, edited)))} has changed since")
-        if "extractor" in then.changed(now):
+        changed = then.differences(now)
+        if changed.code:
+            said.append(f"the code of {listed(list(map(str, changed.code)))} has changed since")
+        if changed.extractor:
             self._forget()
             said.append(f"the extractor has changed since ({then.extractor}, now {now.extractor})")
         return ", and ".join(said)

@@ -192,7 +192,7 @@ class _Worker:
     """A row, its process, and what it has answered."""
 
     def __init__(self, job: TrainingJob) -> None:
-        self.job, self.row = job, Path(job.folder).parent.name.replace("~", ":")
+        self.job, self.row = job, job.label
         self.rounds: list[Round] = []
         self.facts: Facts | None = None
         self.refusal: GanbenchError | None = None

@@ -17,7 +17,7 @@ from ganbench.evaluation.yardsticks import draw
 from ganbench.records.record import Cost, Fingerprints, YardstickRecord
 from ganbench.records.store import write
 from ganbench.report import pictures
-from ganbench.runs.judging import Judgement, digest_of
+from ganbench.runs.judging import Judgement, hash_of_samples
 from ganbench.runs.recording import now, protocol_fields
 from ganbench.runs.setup import Bench, naming_row
 
@@ -65,7 +65,7 @@ def judge_yardstick(job: YardstickJob, bench: Bench) -> YardstickRecord:
         if name == "real data":
             _say_absent(verdict, bench)
         checks = bench.self_check(fakes, real)
-    judgement = Judgement((verdict,), (digest_of(fakes.x),), checks=checks)
+    judgement = Judgement((verdict,), (hash_of_samples(fakes.x),), checks=checks)
     folder = Path(job.folder)
     shown = fakes[torch.arange(min(pictures.how_many(bench.dataset.spec), len(fakes)))]
     pictures.save_samples(shown, bench.dataset.spec, folder / "samples" / "samples", real)

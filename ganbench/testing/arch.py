@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganbench.contracts.arch import GAN, normalisation
 from ganbench.contracts.data import DataSpec
-from ganbench.contracts.protocol import Layer, Training, resolve_recipe
+from ganbench.contracts.protocol import RecipeLayer, Training, resolve_recipe
 from ganbench.device.untouched import in_eval_mode
 from ganbench.errors import ProtocolError, Unsupported, told
 from ganbench.plugins.source import Source
@@ -198,7 +198,7 @@ def a_single_sample_is_a_batch_too(case: Built) -> Iterator[Finding]:
 def recipe_is_of_the_contract(case: Built) -> Iterator[Finding]:
     """A misspelt setting would stop the run after everything else was prepared."""
     try:
-        resolve_recipe(Training(budget_kimg=1), [Layer("the arch", case.gan.recipe)])
+        resolve_recipe(Training(budget_kimg=1), [RecipeLayer("the arch", case.gan.recipe)])
     except ProtocolError as error:
         yield Finding(str(error), "settings of ganbench.Recipe", "correct the recipe")
 

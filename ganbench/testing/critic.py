@@ -14,7 +14,7 @@ from ganbench.contracts.arch import normalisation
 from ganbench.contracts.loss import Match
 from ganbench.testing import logit
 from ganbench.testing.built import Built, flat, sampled, some, total_of, without_gradient
-from ganbench.testing.findings import Checks, Finding, number
+from ganbench.testing.findings import Checks, Finding, scalar
 from ganbench.testing.randomness import seeded
 from ganbench.testing.toys import Logistic
 
@@ -82,7 +82,7 @@ def d_can_be_differentiated_twice(case: Built) -> Iterator[Finding]:
             untaught = [p for p, gradient in zip(weights, gradients, strict=True) if gradient is None]
         # a bias moves the kinks of a network or does not touch its slope, so it may rightly get no gradient
         matrices = [p for p in untaught if p.dim() > 1]
-        forgotten = [names.get(id(p), "?") for p in matrices if _shapes_the_slope(p, match, number(value))]
+        forgotten = [names.get(id(p), "?") for p in matrices if _shapes_the_slope(p, match, scalar(value))]
         if forgotten:
             yield Finding(
                 seen=f"match {place}: the gradient of D depends on {some(forgotten)}, but a penalty on it does not "
@@ -105,7 +105,7 @@ def _shapes_the_slope(weight: nn.Parameter, match: Match, value: float) -> bool:
     kept = weight.detach().clone()
     with torch.no_grad():
         weight.mul_(1.5)
-    changed = number(_mean_squared_slope(match))
+    changed = scalar(_mean_squared_slope(match))
     with torch.no_grad():
         weight.copy_(kept)
     return abs(changed - value) > 1e-3 * value

@@ -19,7 +19,7 @@ from ganbench.testing import switches
 from ganbench.testing.finding import Finding
 from ganbench.testing.randomness import seeded
 
-__all__ = ["Checks", "ConformanceError", "Finding", "Findings", "announced_to", "first_in_each", "number", "raising"]
+__all__ = ["Checks", "ConformanceError", "Finding", "Findings", "announced_to", "first_in_each", "raising", "scalar"]
 
 Subject = TypeVar("Subject")
 Place = TypeVar("Place")
@@ -199,6 +199,6 @@ def _tried(check: Check[Subject], subject: Subject) -> list[Finding]:
     return found
 
 
-def number(x: torch.Tensor) -> float:
+def scalar(x: torch.Tensor) -> float:
     """The value of a scalar that may carry a gradient."""
     return float(x.detach())

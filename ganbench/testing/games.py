@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -55,11 +56,22 @@ def fit_logistic(half: dict[float, float]) -> float | None:
     return -offset / w if w > 1e-3 and worst < 1e-3 * w else None
 
 
-def departures(case: LossCase, game: Game) -> list[tuple[str, Slope, str, float, float]]:
-    """Where d_loss and g_loss depart most from a closed form.
+class Departure(NamedTuple):
+    """Where d_loss or g_loss departs most from a closed form.
 
-    Each is (loss, logits, with respect to which, slope, the form's).
+    At the logits of ``at``, the derivative of ``objective`` with respect to ``logit``, ``"D(real)"`` or ``"D(fake)"``,
+    is ``have``, while the form's is ``want``.
     """
+
+    objective: str
+    at: Slope
+    logit: str
+    have: float
+    want: float
+
+
+def departures(case: LossCase, game: Game) -> list[Departure]:
+    """At most one for each objective."""
     found = []
     for name, slopes, form in zip(("d_loss", "g_loss"), (case.d_slopes, case.g_slopes), game, strict=True):
         pairs = [(have, want) for s in slopes for have, want in zip((s.by_real, s.by_fake), _of(form, s), strict=True)]
@@ -68,7 +80,8 @@ def departures(case: LossCase, game: Game) -> list[tuple[str, Slope, str, float,
         worst = max(range(len(pairs)), key=gap.__getitem__)
         if gap[worst] > 1e-3:
             have, want = pairs[worst]
-            found.append((name, slopes[worst // 2], "D(fake)" if worst % 2 else "D(real)", have, scale * want))
+            logit = "D(fake)" if worst % 2 else "D(real)"
+            found.append(Departure(name, slopes[worst // 2], logit, have, scale * want))
     return found
 
 

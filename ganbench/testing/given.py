@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 from ganbench import plugins
+from ganbench.contracts.kind import Kind
 from ganbench.plugins.loading import load
 from ganbench.plugins.source import Source
 from ganbench.testing.randomness import seeded
@@ -32,7 +33,7 @@ class Builder:
         PluginError: nothing is installed under that name, or it cannot be used.
     """
 
-    def __init__(self, kind: str, given: str | Source | ModuleType | Callable[..., Any]) -> None:
+    def __init__(self, kind: Kind, given: str | Source | ModuleType | Callable[..., Any]) -> None:
         self.name = self.argument = ""
         if isinstance(given, str):
             given = plugins.find(kind, given)
@@ -75,7 +76,7 @@ class Made:
     turned: tuple[str, ...] = ()
 
 
-def made(kind: str, given: Any) -> Made:
+def made(kind: Kind, given: Any) -> Made:
     """The object itself, or what its name, its module or its hook builds.
 
     Raises:

@@ -12,17 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.contracts.loss import Loss, LossTraits
-from ganbench.contracts.protocol import Layer, Training, resolve_recipe
+from ganbench.contracts.protocol import RecipeLayer, Training, resolve_recipe
 from ganbench.errors import ProtocolError
 from ganbench.plugins.source import Source
 from ganbench.testing import penalty
 from ganbench.testing.built import reaches
 from ganbench.testing.device import clashes
-from ganbench.testing.findings import Checks, Finding, Findings, number, raising
+from ganbench.testing.findings import Checks, Finding, Findings, raising, scalar
 from ganbench.testing.games import FORMS, at, departures, fake_half, fit_logistic, real_half
 from ganbench.testing.given import made
 from ganbench.testing.members import changing, misspelt, unpickled
-from ganbench.testing.probes import FAKE, REAL, LossCase, Told, small_critic, told
+from ganbench.testing.probes import FAKE, REAL, LossCase, Told, carrying, small_critic
 from ganbench.testing.randomness import TORCH, replay, seeded
 
 CHECKS: Checks[LossCase] = Checks("loss")
@@ -97,7 +97,7 @@ def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
     if traits.after_d_step is not None and not callable(traits.after_d_step):
         yield Finding("after_d_step is not callable", "a method (discriminators) -> None", "make it a method")
     try:
-        resolve_recipe(Training(budget_kimg=1), [Layer("the loss", traits.recipe)])
+        resolve_recipe(Training(budget_kimg=1), [RecipeLayer("the loss", traits.recipe)])
     except ProtocolError as error:
         yield Finding(str(error), "settings of ganbench.Recipe", "correct the recipe")
 
@@ -109,14 +109,14 @@ def loss_survives_pickling(case: LossCase) -> Iterator[Finding]:
     if isinstance(twin, Finding):
         yield twin
         return
-    critic, real, fake = Told(), told(0.3, REAL), told(-0.2, FAKE)
+    critic, real, fake = Told(), carrying(0.3, REAL), carrying(-0.2, FAKE)
     with seeded(1):
         ours = case.loss.d_loss(critic, real, fake)
     with seeded(1):
         theirs = twin.d_loss(critic, real, fake)
     if not torch.equal(ours, theirs):
         yield Finding(
-            f"d_loss is {number(ours):.6g}, after pickling {number(theirs):.6g}",
+            f"d_loss is {scalar(ours):.6g}, after pickling {scalar(theirs):.6g}",
             "the same value",
             "keep every setting in the object",
         )
@@ -131,9 +131,10 @@ def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterato
     critic, real, fake = small_critic(6), torch.randn(4, 6), torch.randn(4, 6)
 
     def play() -> float:
-        return number(case.loss.d_loss(critic, real, fake) + case.loss.g_loss(critic, real, fake))
+        return scalar(case.loss.d_loss(critic, real, fake) + case.loss.g_loss(critic, real, fake))
 
-    one, same, other = (replay(play, *seeds, allowed=TORCH) for seeds in ((1, 1), (2, 1), (1, 2)))
+    again = partial(replay, play, allowed=TORCH)
+    one, same, other = again(1, torch_seed=1), again(2, torch_seed=1), again(1, torch_seed=2)
     if one.drew:
         yield Finding(
             f"the loss drew from {one.drew}", "torch's default generator only", "draw with torch.rand and the like"
@@ -208,7 +209,7 @@ def loss_is_a_mean_over_samples(case: LossCase) -> Iterator[Finding]:
     With a sum or a norm over the batch, the learning rate and the weight of a penalty would change with it.
     """
     for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
-        few, many = (number(play(Told(), told(0.7, REAL, n), told(-0.4, FAKE, n))) for n in (16, 128))
+        few, many = (scalar(play(Told(), carrying(0.7, REAL, n), carrying(-0.4, FAKE, n))) for n in (16, 128))
         if not math.isclose(few, many, rel_tol=0.25, abs_tol=1e-5):  # a loss may add noise of its own
             yield Finding(
                 seen=f"{name} of 16 equal pairs is {few:.4g}, of 128 of the same pairs {many:.4g}",
@@ -228,7 +229,7 @@ def loss_is_played_on_the_batch_that_is_given(case: LossCase) -> Iterator[Findin
 
     def value(play: Callable[..., Tensor], *samples: Tensor) -> float:
         with seeded(0):
-            return number(play(critic, *samples))
+            return scalar(play(critic, *samples))
 
     for name, play, what, others in (
         ("d_loss", case.loss.d_loss, "reals", (real + 1, fake)),
@@ -396,10 +397,10 @@ def loss_is_what_it_claims_to_be(case: LossCase) -> Iterator[Finding]:
     if not case.like:
         return
     tried = [departures(case, game) for game in FORMS[case.like]]
-    for name, slope, which, have, want in min(tried, key=len):
+    for far in min(tried, key=len):
         yield Finding(
-            seen=f"{name} at {slope}: derivative {have:.4g} w.r.t. {which}",
-            expected=f"{want:.4g}, as for {case.like}",
+            seen=f"{far.objective} at {far.at}: derivative {far.have:.4g} w.r.t. {far.logit}",
+            expected=f"{far.want:.4g}, as for {case.like}",
             mend=f"compare with the closed form of {case.like}, or give the loss another name",
         )
 
@@ -410,7 +411,7 @@ def a_diverged_critic_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
 
     With nan_to_num, a nanmean or a filter the run goes on with dead weights to a score that shows nothing.
     """
-    nan, fine_real, fine_fake = math.nan, told(0.3, REAL), told(-0.3, FAKE)
+    nan, fine_real, fine_fake = math.nan, carrying(0.3, REAL), carrying(-0.3, FAKE)
     bad_real, bad_fake = fine_real.clone(), fine_fake.clone()
     bad_real[2, 0] = bad_fake[2, 0] = nan
     for name, play, real, fake in (
@@ -421,7 +422,7 @@ def a_diverged_critic_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
         value = play(Told(), real, fake)
         if value.isfinite():
             yield Finding(
-                seen=f"{name} = {number(value):.4g} although D is NaN for a {'real' if real is bad_real else 'fake'}",
+                seen=f"{name} = {scalar(value):.4g} although D is NaN for a {'real' if real is bad_real else 'fake'}",
                 expected="a loss that is not finite",
                 mend="remove nan_to_num, nanmean, isfinite masks and the like from the loss",
             )
@@ -442,7 +443,7 @@ def after_d_step_hides_no_diverged_weight(case: LossCase) -> Iterator[Finding]:
         after_d_step([layer])
         if layer.weight.isfinite().all():
             yield Finding(
-                seen=f"a weight of {value} became {number(layer.weight[0, 0]):.3g}",
+                seen=f"a weight of {value} became {scalar(layer.weight[0, 0]):.3g}",
                 expected="a weight that is still not finite",
                 mend="add w * 0 to the clipped weight: zero, or NaN where it was not finite",
             )

@@ -6,6 +6,7 @@ import pickle
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
+from ganbench.contracts.kind import Kind
 from ganbench.errors import closest, told
 from ganbench.testing.finding import Finding
 
@@ -31,7 +32,7 @@ def changing(thing: object, act: Callable[[], Any]) -> list[str]:
     return [name for name in after if name in before and after[name] != before[name]]
 
 
-def unpickled(thing: Any, kind: str) -> Any:
+def unpickled(thing: Any, kind: Kind) -> Any:
     """The object after pickling, as a worker process gets it; or the finding that it cannot be pickled."""
     try:
         return pickle.loads(pickle.dumps(thing))

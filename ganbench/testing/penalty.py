@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ganbench.contracts.loss import LossTraits
-from ganbench.testing.findings import Checks, Finding, number
-from ganbench.testing.probes import LossCase, Recorder, along, small_critic
+from ganbench.testing.findings import Checks, Finding, scalar
+from ganbench.testing.probes import LossCase, Spy, along, small_critic
 from ganbench.testing.randomness import seeded
 
 CHECKS: Checks[LossCase] = Checks("loss")
@@ -29,8 +29,8 @@ def penalty_looks_at_each_sample_by_itself(case: LossCase) -> Iterator[Finding]:
         return
     slopes = torch.tensor([0.5, 2.0, 1.0, 3.0])
     one = along(6)
-    together = number(case.penalty(slopes, one))
-    apart = [number(case.penalty(torch.full((4,), float(k)), one)) for k in slopes]
+    together = scalar(case.penalty(slopes, one))
+    apart = [scalar(case.penalty(torch.full((4,), float(k)), one)) for k in slopes]
     mean = sum(apart) / len(apart)
     if not math.isclose(together, mean, rel_tol=1e-3, abs_tol=1e-5):
         yield Finding(
@@ -38,14 +38,14 @@ def penalty_looks_at_each_sample_by_itself(case: LossCase) -> Iterator[Finding]:
             expected="the same: one norm per sample, then the mean",
             mend="take gradient.flatten(1).norm(dim=1), and .mean() over the batch last",
         )
-    few, many = (number(case.penalty(torch.full((n,), 2.0), one)) for n in (4, 16))
+    few, many = (scalar(case.penalty(torch.full((n,), 2.0), one)) for n in (4, 16))
     if not math.isclose(few, many, rel_tol=1e-3, abs_tol=1e-5):
         yield Finding(
             seen=f"gradients of norm 2 cost {few:.4g} in a batch of 4 and {many:.4g} in a batch of 16",
             expected="the same",
             mend="take one norm per sample: gradient.flatten(1).norm(dim=1), and .mean() over the batch last",
         )
-    narrow, wide = (number(case.penalty(torch.full((4,), 2.0), along(3, 4, 4, evenly=e))) for e in (False, True))
+    narrow, wide = (scalar(case.penalty(torch.full((4,), 2.0), along(3, 4, 4, evenly=e))) for e in (False, True))
     if not math.isclose(narrow, wide, rel_tol=1e-3, abs_tol=1e-5):
         yield Finding(
             seen=f"a gradient of norm 2 costs {narrow:.4g} if it lies on one pixel, {wide:.4g} if on all of them",
@@ -76,7 +76,7 @@ def penalty_teaches_d(case: LossCase) -> Iterator[Finding]:
     slopes = torch.tensor([0.5, 2.0, 1.3, 3.0], requires_grad=True)
     (taught,) = torch.autograd.grad(case.penalty(slopes, along(6)), slopes, allow_unused=True)
     step = 0.01
-    rise, fall = (number(case.penalty(slopes.detach() + sign * step, along(6))) for sign in (1, -1))
+    rise, fall = (scalar(case.penalty(slopes.detach() + sign * step, along(6))) for sign in (1, -1))
     needed = (rise - fall) / (2 * step)
     got = 0.0 if taught is None else float(taught.sum())
     if not math.isclose(got, needed, rel_tol=0.02, abs_tol=0.02):
@@ -116,7 +116,7 @@ def _distances(case: LossCase) -> Tensor | None:
     rows = []
     signs = torch.randint(2, (PAIRS, FEATURES)).float() * 2 - 1
     for batch in range(BATCHES):
-        critic = Recorder(small_critic(FEATURES))
+        critic = Spy(small_critic(FEATURES))
         with seeded(batch):
             case.loss.d_loss(critic, signs, -signs)
         points = [x for x in critic.shown if x.shape == signs.shape and not (x.abs() == 1).all()]

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ganbench.contracts.loss import Loss
-from ganbench.testing.findings import number
+from ganbench.testing.findings import scalar
 from ganbench.testing.randomness import seeded
 
 LOGITS = (-80.0, -50.0, -5.0, -1.0, 0.0, 1.0, 5.0, 50.0, 80.0)
@@ -51,7 +51,7 @@ class Told:
         return by_role[REAL], by_role[FAKE]
 
 
-def told(logit: float, role: float, rows: int = ROWS) -> Tensor:
+def carrying(logit: float, role: float, rows: int = ROWS) -> Tensor:
     """``x[rows, 2]`` that ``Told`` answers with ``logit``."""
     return torch.tensor([[logit, role]]).repeat(rows, 1)
 
@@ -72,7 +72,7 @@ class Sloped:
         return self.slope[torch.arange(len(x)) % len(self.slope)] * (along - along.detach())
 
 
-class Recorder:
+class Spy:
     """Keeps what a critic is shown."""
 
     def __init__(self, critic: Callable[[Tensor], Tensor]) -> None:
@@ -127,8 +127,8 @@ class LossCase:
             for fake in LOGITS:
                 critic = Told()
                 with seeded(0):
-                    value = play(critic, told(real, REAL), told(fake, FAKE))
-                table.append(Slope(real, fake, number(value), *critic.slopes(value)))
+                    value = play(critic, carrying(real, REAL), carrying(fake, FAKE))
+                table.append(Slope(real, fake, scalar(value), *critic.slopes(value)))
         return table
 
     def penalty(self, slope: Tensor, direction: Tensor) -> Tensor:
@@ -144,7 +144,7 @@ class LossCase:
     @cached_property
     def penalised(self) -> bool:
         """Whether ``d_loss`` depends on the slope of D while its logits stay the same."""
-        values = {round(number(self.penalty(torch.full((4,), k), along(6))), 5) for k in (0.2, 1.0, 3.0)}
+        values = {round(scalar(self.penalty(torch.full((4,), k), along(6))), 5) for k in (0.2, 1.0, 3.0)}
         return len(values) > 1
 
 

@@ -16,6 +16,7 @@ import torch
 from ganbench import plugins
 from ganbench.contracts.data import Dataset
 from ganbench.contracts.extractor import Extractor
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.metric import Metric
 from ganbench.contracts.protocol import Protocol, parse
 from ganbench.contracts.protocol_file import from_toml, read_toml, to_toml
@@ -168,8 +169,10 @@ def everything_that_is_named_is_installed(case: ProtocolCase) -> Iterator[Findin
     A package that provides a protocol depends on the packages that provide these.
     """
     rules = case.protocol.evaluation
-    named = [("dataset", case.protocol.dataset), *(("metric", name) for name in rules.metrics)]
-    for kind, name in [*named, *([("extractor", rules.extractor)] if rules.extractor else [])]:
+    named: list[tuple[Kind, str]] = [("dataset", case.protocol.dataset), *(("metric", name) for name in rules.metrics)]
+    if rules.extractor:
+        named.append(("extractor", rules.extractor))
+    for kind, name in named:
         try:
             plugins.find_for(case.protocol.name, kind, name)
         except PluginError as error:

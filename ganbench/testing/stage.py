@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -22,6 +22,20 @@ from ganbench.testing.randomness import seeded
 from ganbench.testing.toys import Demanding, Logistic, Penalised, toy
 
 DATA = (DataSpec((2,), bounded=False), DataSpec((3, 16, 16), classes=10))
+
+
+class Wrapped(NamedTuple):
+    """A loss before and after a trick has changed it."""
+
+    before: Loss
+    after: Loss
+
+
+class Shown(NamedTuple):
+    """Players, and the matches of a turn of theirs as a trick changes them."""
+
+    gan: GAN
+    matches: list[Match]
 
 
 @dataclass(frozen=True)
@@ -46,12 +60,12 @@ class TrickCase:
         return found
 
     @cached_property
-    def losses(self) -> list[tuple[Loss, Loss]]:
-        """(before, after), for every textbook loss that it does not decline."""
-        found: list[tuple[Loss, Loss]] = []
+    def losses(self) -> list[Wrapped]:
+        """Every textbook loss that it does not decline."""
+        found = list[Wrapped]()
         for loss in (Logistic(), Demanding(), Penalised()):
             try:
-                found.append((loss, self.trick.loss(loss)))
+                found.append(Wrapped(loss, self.trick.loss(loss)))
             except Unsupported:
                 continue
         return found
@@ -74,11 +88,11 @@ class Stage:
         fake = without_gradient(gan, batch) if player == "D" else gan.fake(batch)
         return _turn(player, gan, batch, fake)
 
-    def matches(self, player: Player, seed: int = 1) -> tuple[GAN, Turn, list[Match]]:
-        """Fresh players, the turn, and its matches as the trick changes them."""
+    def matches(self, player: Player, seed: int = 1) -> Shown:
+        """The matches of a turn of fresh players."""
         gan = self.built.copy()
         turn = self.turn(player, gan, seed)
-        return gan, turn, list(gan.matches(turn.batch, turn.fake))
+        return Shown(gan, list(gan.matches(turn.batch, turn.fake)))
 
 
 def with_trick(trick: Trick, data: DataSpec) -> GAN:

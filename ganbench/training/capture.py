@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, NoReturn, Protocol
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import torch
 from torch import Tensor
@@ -38,6 +38,13 @@ class Recorder(Protocol):
         """
 
 
+class Counters(NamedTuple):
+    """What the host counts: D updates and iterations that are done."""
+
+    d_done: int
+    step: int
+
+
 class Recordable(Protocol):
     """What is recorded: the training, one iteration at a time."""
 
@@ -54,10 +61,10 @@ class Recordable(Protocol):
     def kind(self) -> Hashable:
         """The kind of the next iteration; all of one kind do the same work, with the same lazy terms."""
 
-    def counters(self) -> Any:
+    def counters(self) -> Counters:
         """The host's counters, for ``set_counters``."""
 
-    def set_counters(self, counters: Any) -> None:
+    def set_counters(self, counters: Counters) -> None:
         """Restore the host's counters."""
 
     def memory(self) -> list[Tensor]:
@@ -147,25 +154,30 @@ class Replayed:
 
     def _state(self) -> _State:
         memory = [value.detach().clone() for value in self.training.memory()]
-        return memory, [rng.get_state() for rng in self.training.generators()], self.training.counters()
+        random = [rng.get_state() for rng in self.training.generators()]
+        return _State(memory, random, self.training.counters())
 
     @torch.no_grad()
     def _put_back(self, state: _State) -> None:
-        memory, random, counters = state
-        for now, before in zip(self.training.memory(), memory, strict=True):
+        for now, before in zip(self.training.memory(), state.memory, strict=True):
             now.copy_(before)
-        for rng, before in zip(self.training.generators(), random, strict=True):
+        for rng, before in zip(self.training.generators(), state.random, strict=True):
             rng.set_state(before)
-        self.training.set_counters(counters)
+        self.training.set_counters(state.counters)
 
 
-_State = tuple[list[Tensor], list[Tensor], Any]
+class _State(NamedTuple):
+    """Copies of all that an iteration changes."""
+
+    memory: list[Tensor]
+    random: list[Tensor]
+    counters: Counters
 
 
 def _same(one: _State, other: _State) -> bool:
     """Bit for bit, a NaN being equal to itself."""
-    pairs = zip([*one[0], *one[1]], [*other[0], *other[1]], strict=True)
-    return one[2] == other[2] and all(
+    pairs = zip([*one.memory, *one.random], [*other.memory, *other.random], strict=True)
+    return one.counters == other.counters and all(
         torch.equal(a.contiguous().view(-1).view(torch.uint8), b.contiguous().view(-1).view(torch.uint8))
         for a, b in pairs
     )

@@ -16,6 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ganbench.contracts.trick import Player
+from ganbench.training.capture import Counters
 from ganbench.training.observer import Observer
 from ganbench.training.peak import peak_flops
 from ganbench.training.trainer import Trainer
@@ -116,7 +117,7 @@ def _counted(again: Callable[[Observer], Trainer], step: int) -> _Counted:
     """Count the iteration of this number, on a new trainer."""
     meter = Meter()
     trainer = again(meter)
-    trainer.set_counters((0, step))
+    trainer.set_counters(Counters(d_done=0, step=step))
     trainer.advance(1)
     return _Counted(meter.flops, trainer.periods)
 

@@ -23,7 +23,7 @@ from ganbench.device.untouched import default_rng_states, preserved_rng, set_def
 from ganbench.errors import Diverged, PluginError
 from ganbench.training.average import Average
 from ganbench.training.batches import Stream
-from ganbench.training.capture import Hidden, Recorder, Replayed, recorder_for, stream_of
+from ganbench.training.capture import Counters, Hidden, Recorder, Replayed, recorder_for, stream_of
 from ganbench.training.observer import Observer
 from ganbench.training.optimisers import build_optimizer, decay, params_of, restore
 from ganbench.training.precision import InFloat32, autocast, in_float32, tensor_cores
@@ -55,6 +55,14 @@ class _Moment(NamedTuple):
 
     wall: float
     cpu: float
+
+
+class _Played(NamedTuple):
+    """The arguments of an objective: the loss and the batch as the tricks show them, and the fakes."""
+
+    loss: Loss
+    batch: Batch
+    fake: Any
 
 
 class Trainer:
@@ -243,11 +251,11 @@ class Trainer:
         """After how many iterations the lazy terms seen so far are due in the same order again."""
         return math.lcm(*self.periods)
 
-    def counters(self) -> tuple[int, int]:
+    def counters(self) -> Counters:
         """D updates and iterations done."""
-        return self.d_done, self.step
+        return Counters(self.d_done, self.step)
 
-    def set_counters(self, counters: tuple[int, int]) -> None:
+    def set_counters(self, counters: Counters) -> None:
         """Restore ``counters()``; weights and the rest are restored elsewhere."""
         self.d_done, self.step = counters
 
@@ -292,12 +300,11 @@ class Trainer:
         optimizers = self.optim_d, self.optim_g
         return Turn(player, progress, batch, fake, self.gan, *optimizers, d_objective, self.after_d_step)
 
-    def _played(self, player: Player, batch: Batch, fake: Any) -> tuple[Loss, Batch, Any]:
-        """The arguments of an objective: the loss and the batch as the tricks show them, and the fakes."""
+    def _played(self, player: Player, batch: Batch, fake: Any) -> _Played:
         if not self.tricks:
-            return self.loss, batch, fake
+            return _Played(self.loss, batch, fake)
         shown = Shown(self.loss, self.tricks, self._turn(player, batch, fake))
-        return shown, replace(batch, view=shown.seen), fake
+        return _Played(shown, replace(batch, view=shown.seen), fake)
 
     def _descend(self, terms: Mapping[str, Tensor], player: Player) -> None:
         """One step on the sum of the terms.

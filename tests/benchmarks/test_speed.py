@@ -12,7 +12,7 @@ import torch
 from ganbench import plugins
 from ganbench.contracts.executor import TrainingJob
 from ganbench.contracts.loss import LossTraits
-from ganbench.contracts.protocol import Layer, resolve_recipe
+from ganbench.contracts.protocol import RecipeLayer, resolve_recipe
 from ganbench.evaluation.sampling import sample
 from ganbench.leaderboards.table import build
 from ganbench.plugins.protocols import load_protocol
@@ -66,7 +66,11 @@ def test_one_metric_on_1797_samples(benchmark, bench, metric) -> None:
 
 def test_resolving_a_recipe(benchmark) -> None:
     training = load_protocol("digits-16-v1").training
-    benchmark(lambda: resolve_recipe(training, [Layer("loss", {"betas": (0.0, 0.9)}), Layer("--set", {"lr": 1e-4})]))
+    benchmark(
+        lambda: resolve_recipe(
+            training, [RecipeLayer("loss", {"betas": (0.0, 0.9)}), RecipeLayer("--set", {"lr": 1e-4})]
+        )
+    )
 
 
 @pytest.mark.parametrize("entries", [20, 100])

@@ -1,0 +1,7 @@
+"""The kinds of plugins. Each has a hook, and a group of entry points, ``ganbench.<kind>``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Kind = Literal["arch", "loss", "trick", "metric", "dataset", "protocol", "extractor"]
