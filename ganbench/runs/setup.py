@@ -130,7 +130,8 @@ def prepare(protocol: Protocol, device: str) -> Bench:
         GanbenchError: one of them is missing, broken, or does not fit.
     """
     variables = tuple(sorted(item for item in os.environ.items() if item[0].startswith("GANBENCH_")))
-    return _prepare(msgspec.json.encode(protocol), device, variables)
+    with preserved_rng(pick_device(device)):  # extractors draw weights before they load theirs
+        return _prepare(msgspec.json.encode(protocol), device, variables)
 
 
 def forget() -> None:
