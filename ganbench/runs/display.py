@@ -74,7 +74,8 @@ class PlainDisplay(Display):
 
     def __init__(self, console: Console, plan: Plan) -> None:
         evaluation = plan.protocol.evaluation
-        self.console, self.columns = console, (evaluation.headline, *evaluation.shown[:MORE_SCORES])
+        others = [name for name in evaluation.shown if name != evaluation.headline]
+        self.console, self.columns = console, (evaluation.headline, *others[:MORE_SCORES])
         self.quarter: dict[str, int] = {}
         self.began: dict[str, float] = {}
         self.yardsticks = {job.key for job in plan.yardsticks}
