@@ -143,7 +143,10 @@ def test_modules_under_several_seeds_are_warned_of(tmp_path):
         ({"optimizer": "😀"}, "--set: `optimizer` must be one of .*, not '😀'"),
         ({"optimizer": 'adam" #'}, "--set: `optimizer` must be one of .*, not 'adam\" #'"),
         ({"d_lr": None}, "settings: d_lr cannot be None"),
-        ({"d_lr": {"a": 1}}, "a setting is one line|d_lr"),
+        ({"lr": {"a": 1}}, "settings: lr cannot be a section\na setting is a number, text, true or false"),
+        ({"lr": {}}, "settings: lr cannot be a section\n"),
+        ({"betas": [0.0, {"a": 1}]}, "settings: betas cannot be "),
+        ({"betas": [{"a": 1}]}, "settings: betas cannot be "),
         ({"d_lr": object()}, "settings: d_lr cannot be <object"),
     ],
 )
