@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import tomllib
-from pathlib import Path
 
 import pytest
 from msgspec import to_builtins
