@@ -180,7 +180,7 @@ def test_the_guides_example_of_a_hook_is_that_of_the_hookspec(kind: str) -> None
 def test_the_guide_names_every_member_of_a_contract(kind: str, members: list[str]) -> None:
     not_for_authors = {
         *("averaged_copy", "conditional", "train", "test"),
-        *("extractor", "real_features", "description", "training", "evaluation"),
+        *("extractor", "description", "training", "evaluation"),
         *("optimizer", "d_lr", "eps", "lr_decay", "d_steps"),
     }
     text = section_of(kind)
