@@ -30,6 +30,7 @@ from ganbench.contracts.executor import (
     runs_among,
 )
 from ganbench.contracts.score_name import short_name
+from ganbench.errors import plural
 from ganbench.runs.plan import Plan
 
 if TYPE_CHECKING:
@@ -194,9 +195,9 @@ KEPT = " (record.old.json and checkpoint.old.pt keep what was finished)"
 def _opening(plan: Plan) -> str:
     protocol, runs, finished = plan.protocol, plan.runs, len(runs_among(plan.finished))
     if runs:
-        what = f"{len(runs)} run{'s' * (len(runs) != 1)} of {runs[0].protocol.training.budget_kimg:g} kimg"
+        what = f"{plural(len(runs), 'run')} of {runs[0].protocol.training.budget_kimg:g} kimg"
     else:
-        what = f"{len(plan.jobs)} yardstick{'s' * (len(plan.jobs) != 1)}"
+        what = plural(len(plan.jobs), "yardstick")
     text = f"{protocol.name} ({protocol.digest}): {what} on {protocol.dataset}"
     if finished:
         text += f"; {finished} already finished (--force repeats them)"
