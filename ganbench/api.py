@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -324,8 +325,12 @@ def _has_weights(arch: Any) -> bool:
 
 def _written(name: str, value: Any) -> str:
     """A setting as ``--set`` takes it: the value is TOML."""
-    try:
-        return f"{name}={tomlkit.item(value).as_string()}"
-    except ValueError as error:
-        hint = "a setting is a number, text, true or false, or a list of these"
-        raise ProtocolError(f"settings: {name} cannot be {shortened(value)}", hint) from error
+    if not _holds_mapping(value):  # tables of TOML take several lines
+        with suppress(ValueError):
+            return f"{name}={tomlkit.item(value).as_string()}"
+    hint = "a setting is a number, text, true or false, or a list of these"
+    raise ProtocolError(f"settings: {name} cannot be {shortened(value)}", hint)
+
+
+def _holds_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_holds_mapping, value)))

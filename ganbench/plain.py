@@ -39,8 +39,8 @@ class PlainConsole(Console):
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """A text as rich lays it out."""
-        return super().render_str(plain(text), **options)  # before it is laid out, as escapes are wider
+        """Escape control characters before rich lays the text out, as escapes are wider."""
+        return super().render_str(plain(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """What rich writes to the terminal."""

@@ -20,6 +20,7 @@ import ganbench
 from ganbench.device.determinism import torch_settings
 from ganbench.errors import DataError, GanbenchError, GanbenchWarning, PluginError, ProtocolError, RecordError
 from ganbench.plugins.protocols import load_protocol
+from ganbench.runs.setup import forget
 
 
 def players(data, width, z_dim):
@@ -59,6 +60,7 @@ def test_a_run_by_names_has_the_bits_of_the_command_line(named, ganbench_command
 def test_torch_is_left_as_it_was_found(tmp_path):
     torch.set_num_threads(2)
     before, state = torch_settings(), torch.get_rng_state()
+    forget()  # the extractor draws its first weights anew
     smoke(tmp_path)
     assert torch_settings() == before
     assert torch.equal(torch.get_rng_state(), state)
@@ -141,7 +143,10 @@ def test_modules_under_several_seeds_are_warned_of(tmp_path):
         ({"optimizer": "😀"}, "--set: `optimizer` must be one of .*, not '😀'"),
         ({"optimizer": 'adam" #'}, "--set: `optimizer` must be one of .*, not 'adam\" #'"),
         ({"d_lr": None}, "settings: d_lr cannot be None"),
-        ({"d_lr": {"a": 1}}, "a setting is one line|d_lr"),
+        ({"lr": {"a": 1}}, "settings: lr cannot be a section\na setting is a number, text, true or false"),
+        ({"lr": {}}, "settings: lr cannot be a section\n"),
+        ({"betas": [0.0, {"a": 1}]}, "settings: betas cannot be "),
+        ({"betas": [{"a": 1}]}, "settings: betas cannot be "),
         ({"d_lr": object()}, "settings: d_lr cannot be <object"),
     ],
 )

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -886,6 +886,7 @@ def test_a_check_has_the_name_and_the_arguments_that_its_findings_have(kind: str
     check, findings_of = getattr(testing, f"check_{kind}"), getattr(testing, f"{kind}_findings")
     assert check.__name__ == f"check_{kind}"
     assert inspect.signature(check).parameters == inspect.signature(findings_of).parameters
+    assert get_type_hints(check) == get_type_hints(findings_of) | {"return": type(None)}
 
 
 def test_checks_give_the_same_findings_whatever_the_seed_of_the_program() -> None:

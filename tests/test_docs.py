@@ -116,6 +116,23 @@ def test_every_relative_link_leads_somewhere(page: str) -> None:
     assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
 
 
+TREE = re.search(r"```\n(ganbench/ .*?)^  errors\.py", (ROOT / "CONTRIBUTING.md").read_text("utf-8"), re.DOTALL | re.M)
+SUMMARISED = {"cli", "report", "testing"}
+"""Packages of which the tree says in a sentence what their files have in common."""
+
+
+@pytest.mark.parametrize(
+    "package", ["runs/executors", *sorted(p.parent.name for p in ROOT.glob("ganbench/*/__init__.py"))]
+)
+def test_the_tree_in_contributing_shows_the_modules_of_a_package(package: str) -> None:
+    name = package.rpartition("/")[2]
+    (text,) = re.findall(rf"^ +{name}/ (.*?)(?=^ {{1,5}}\S|\Z)", TREE[1], re.DOTALL | re.M)
+    modules = {path.stem for path in (ROOT / "ganbench" / package).glob("*.py")} - {"__init__"}
+    assert {*re.findall(r"(\w+)\.py", text)} <= modules
+    if name not in SUMMARISED:
+        assert modules <= {*re.findall(r"\w+", text)}
+
+
 # -- the forge -----------------------------------------------------------------------------------------------
 
 FORGE = ROOT / ".github"
@@ -180,7 +197,7 @@ def test_the_guides_example_of_a_hook_is_that_of_the_hookspec(kind: str) -> None
 def test_the_guide_names_every_member_of_a_contract(kind: str, members: list[str]) -> None:
     not_for_authors = {
         *("averaged_copy", "conditional", "train", "test"),
-        *("extractor", "real_features", "description", "training", "evaluation"),
+        *("extractor", "description", "training", "evaluation"),
         *("optimizer", "d_lr", "eps", "lr_decay", "d_steps"),
     }
     text = section_of(kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from torch.testing import assert_close
 from ganbench import Absent
 from ganbench.contracts.data import DataSpec, Oracle
 from ganbench.contracts.evaluation import Evaluation
-from ganbench.contracts.extractor import Extractor
+from ganbench.contracts.extractor import Extractor, Features
+from ganbench.contracts.features import FeatureStore
 from ganbench.contracts.metric import Metric
 from ganbench.errors import Unsupported
 from ganbench_baselines.metric import kid, modes, neighbours
@@ -122,8 +124,7 @@ def test_a_single_sample_is_declined(name):
 @every_metric
 def test_a_metric_without_an_extractor_declines(name):
     real = normal(10, 2)
-    given = evaluation(real, real, oracle=Oracle(torch.full((10,), 0.1)))
-    given.extractor = None
+    given = replace(evaluation(real, real, oracle=Oracle(torch.full((10,), 0.1))), extractor=None)
     with pytest.raises(Unsupported, match="extractor"):
         build(name)(given)
 
@@ -174,8 +175,10 @@ def test_features_that_are_not_finite_are_an_error_and_no_score(name):
     real = normal(20, 2)
     broken = real.clone()
     broken[3, 1] = math.nan
+    store = FeatureStore(real, real, None, torch.device("cpu"))
+    store.known = Features(broken, broken)
     with pytest.raises(ValueError, match="not finite"):
-        build(name)(evaluation(real, real, real_features=(broken, None)))
+        build(name)(evaluation(real, real, shared=store))
 
 
 @pytest.mark.parametrize("name", ["inception_score", "modes"])

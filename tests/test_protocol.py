@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import tomllib
-from pathlib import Path
 
 import pytest
 from msgspec import to_builtins
@@ -93,7 +92,7 @@ def test_the_folder_called_2024_is_a_path_and_no_rule(tmp_path) -> None:
 
 
 @pytest.mark.parametrize("dataset", ["folder:2024", "folder-pair:pictures,2024", "folder-wav:2024,16384"])
-def test_a_number_that_is_a_path_as_well_is_refused_with_the_way_out(dataset, tmp_path, monkeypatch) -> None:
+def test_a_number_that_is_a_path_as_well_is_refused_with_the_way_out(dataset, tmp_path) -> None:
     (tmp_path / "2024").mkdir()
     file = toml(tmp_path, MINIMAL.replace('"ring"', f'"{dataset}"'))
     with pytest.raises(
@@ -101,11 +100,15 @@ def test_a_number_that_is_a_path_as_well_is_refused_with_the_way_out(dataset, tm
     ) as caught:
         read_toml(file)
     assert caught.value.hint.startswith("write ./2024 if you mean the path")
+
+
+def test_what_lies_in_the_working_directory_makes_no_number_a_path(tmp_path, monkeypatch) -> None:
     (tmp_path / "elsewhere").mkdir()
-    file.rename(tmp_path / "elsewhere" / "mine.toml")
-    monkeypatch.chdir(tmp_path)  # where plugins look for what is not beside the file
-    with pytest.raises(ProtocolError, match="is a number, but a path as well"):
-        read_toml(Path("elsewhere/mine.toml"))
+    file = toml(tmp_path / "elsewhere", MINIMAL.replace('"ring"', '"drums:4096,8000"'))
+    rules = read_toml(file)
+    (tmp_path / "4096").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert read_toml(file) == rules
 
 
 def test_a_folder_that_a_link_leads_to_adds_no_number_to_the_rules(tmp_path) -> None:

@@ -71,8 +71,10 @@ def test_published_records_say_the_same_when_they_are_written_again(folder, tmp_
         assert [*after] == FILE_FIELDS
 
 
-def test_a_file_has_a_place_for_every_field_of_runs_and_of_yardsticks() -> None:
-    assert {*FILE_FIELDS} == {*TrainingRecord.__struct_fields__, *YardstickRecord.__struct_fields__, "seal"}
+def test_a_file_has_a_place_for_every_field_of_runs_and_of_yardsticks(record) -> None:
+    fields = {*TrainingRecord.__struct_fields__, *YardstickRecord.__struct_fields__}
+    assert {*facts_of(record)} == fields
+    assert {*FILE_FIELDS} == {*fields, "seal"}
 
 
 def test_a_yardsticks_file_says_that_nothing_was_trained(tmp_path) -> None:
@@ -138,18 +140,34 @@ def test_a_score_that_no_table_can_be_computed_from_is_not_read(record, tmp_path
 
 
 @pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"digest": ""}, "`str` of length >= 1 - at `$.digest`"),
+        ({"dataset_hash": ""}, "`str` of length >= 1 - at `$.dataset_hash`"),
+        ({"started": ""}, "`str` of length >= 1 - at `$.started`"),
+        ({"arch": None}, "`object`, got `null` - at `$.arch`"),
+        ({"loss": Component("hinge", "ganbench", "0.1.0", "")}, "`str` of length >= 1 - at `$.loss.source`"),
+        ({"tricks": (Component("ttur", "", "0.1.0", "ast1:0"),)}, "`str` of length >= 1 - at `$.tricks[0].package`"),
+        ({"recipe": {}}, "`object` of length >= 1 - at `$.recipe`"),
+        ({"recipe_from": {}}, "`object` of length >= 1 - at `$.recipe_from`"),
+        ({"d_norm": ""}, "`str` of length >= 1 - at `$.d_norm`"),
+        ({"parameters": {}}, "`object` of length >= 1 - at `$.parameters`"),
+        (
+            {"metrics": {"fid": Component("fid", "ganbench", "1", "")}},
+            "`str` of length >= 1 - at `$.metrics[...].source`",
+        ),
+        ({"reason": 3}, "`str`, got `int` - at `$.reason`"),
+    ],
+)
+def test_a_record_whose_field_does_not_fit_its_type_is_not_written(changed, why, record, tmp_path) -> None:
+    with pytest.raises(RecordError, match=re.escape(f"cannot write a record: Expected {why}\n")):
+        write(replace(record, **changed), tmp_path / "record.json")
+    assert not (tmp_path / "record.json").exists()
+
+
+@pytest.mark.parametrize(
     ("changed", "missing"),
     [
-        ({"digest": ""}, "digest"),
-        ({"dataset_hash": ""}, "dataset hash"),
-        ({"started": ""}, "started"),
-        ({"arch": None}, "arch"),
-        ({"loss": Component("hinge", "ganbench", "0.1.0", "")}, "loss.source"),
-        ({"tricks": (Component("ttur", "", "0.1.0", "ast1:0"),)}, r"tricks\[0\].package"),
-        ({"recipe": {}}, "recipe"),
-        ({"recipe_from": {}}, "recipe from"),
-        ({"d_norm": ""}, "d norm"),
-        ({"parameters": {}}, "parameters"),
         ({"metrics": {}}, "metrics"),
         ({"parts": {}}, "plugin of the dataset"),
         ({"extractor": ""}, "extractor"),
@@ -169,7 +187,7 @@ def test_a_record_without_provenance_is_not_written(changed, missing, record, tm
 
 @pytest.mark.parametrize("name", ["device", "core", "torch", "python", "ganbench", "system"])
 def test_a_record_without_its_environment_is_not_written(name, record, tmp_path) -> None:
-    with pytest.raises(RecordError, match=f"cannot write a record without environment.{name}\n"):
+    with pytest.raises(RecordError, match=rf"cannot write a record: Expected .* - at `\$\.environment\.{name}`\n"):
         write(replace(record, environment=replace(record.environment, **{name: ""})), tmp_path / "record.json")
 
 

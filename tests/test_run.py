@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import json
 import statistics
@@ -290,6 +291,16 @@ def test_a_finished_run_shows_the_headline_and_two_columns_of_its_protocol(tmp_p
     with PlainDisplay(console, plan) as display:
         display.show(Done(job.key, "ok", "", {name: float(i) for i, name in enumerate(names)}))
     assert f"{job.key}: fid 3, is 2, coverage 1 (" in console.file.getvalue()
+
+
+def test_a_headline_that_the_protocol_also_shows_is_printed_once(tmp_path) -> None:
+    plan, console = plan_of(tmp_path), Console(file=StringIO(), width=200)
+    shown = ("fid", "coverage", "hq_fraction")
+    rules = replace(plan.protocol, evaluation=replace(plan.protocol.evaluation, shown=shown))
+    plan, (job,) = dataclasses.replace(plan, protocol=rules), plan.runs
+    with PlainDisplay(console, plan) as display:
+        display.show(Done(job.key, "ok", "", {"fid@c:1": 3.0, "coverage@c:1": 1.0, "hq_fraction@c:1": 4.0}))
+    assert f"{job.key}: fid 3, coverage 1, hq_fraction 4 (" in console.file.getvalue()
 
 
 def test_a_doubt_is_said_before_training_begins(tmp_path) -> None:

@@ -210,7 +210,7 @@ def _word(health: Health) -> Text:
     count = len(health.findings)
     return {
         "ok": Text("ok", "green"),
-        "found": Text(f"{count} finding{'s' * (count > 1)}", "yellow"),
+        "found": Text(plural(count, "finding"), "yellow"),
         "declined": Text("not checked", "dim"),
         "unusable": Text("cannot be used", "bold red"),
     }[health.status]

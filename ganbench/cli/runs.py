@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ganbench.cli.base import app, complain, console, echo
-from ganbench.errors import RecordError
+from ganbench.errors import RecordError, plural
 from ganbench.records.collapse import collapses_of
 from ganbench.records.record import Cost, Record, SelfChecks, TrainingRecord, YardstickRecord
 from ganbench.records.store import read
@@ -210,7 +210,7 @@ def _arithmetic_rows(record: TrainingRecord) -> list[Detail]:
         return []
     total, d, g = (in_units(n, "FLOP") for n in (speed.d_flops + speed.g_flops, speed.d_flops, speed.g_flops))
     peak = in_units(speed.peak_flops_per_second, "FLOP/s")
-    means = "" if env.cuda else f", {env.threads} thread{'s' * (env.threads != 1)}"
+    means = "" if env.cuda else f", {plural(env.threads, 'thread')}"
     beside = f"{speed.peak_share:.1%} of the {peak} that a {env.precision} matrix product reached here{means}"
     return [
         Detail("arithmetic", f"{total} per image", f"D {d}, G {g}"),
@@ -245,9 +245,9 @@ def _provenance_rows(record: Record) -> list[Detail]:
         Detail("dataset", f"{record.dataset}", record.dataset_hash),
         Detail("extractor", record.extractor),
         Detail("ganbench", f"{env.ganbench}", f"commit {env.commit}{dirty}" if env.commit else ""),
-        Detail("torch", f"{env.torch}", f"{env.precision}, {env.threads} thread{'s' * (env.threads != 1)}"),
+        Detail("torch", f"{env.torch}", f"{env.precision}, {plural(env.threads, 'thread')}"),
         Detail("device", f"{env.device}", f"{env.system}, Python {env.python}"),
-        Detail("started", record.started, f"{env.workers} run{'s' * (env.workers != 1)} at a time"),
+        Detail("started", record.started, f"{plural(env.workers, 'run')} at a time"),
         Detail("nondeterministic", ", ".join(env.nondeterministic)),
         Detail(
             "weights", record.bits.weights, f"samples {' '.join(record.bits.samples)}" if record.bits.samples else ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import InitVar, dataclass, field, replace
-from functools import cached_property
 from typing import Literal
 
 import torch
@@ -50,7 +49,6 @@ class Evaluation:
     extractor: Extractor | None = None
     generator: GAN | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    real_features: tuple[Tensor, Tensor | None] | None = None
     real_source: Tensor | None = None
     fake_source: Tensor | None = None
     paired: bool = False
@@ -59,16 +57,12 @@ class Evaluation:
     used_extractor: bool = field(default=False, init=False)
     doubts: list[str] = field(default_factory=list, init=False)
     viewed: list[Evaluation] = field(default_factory=list, init=False)
+    store: FeatureStore = field(init=False, repr=False)
     shared: InitVar[FeatureStore | None] = None
 
     def __post_init__(self, shared: FeatureStore | None) -> None:
-        if shared is not None:
-            self.store = shared
-
-    @cached_property
-    def store(self) -> FeatureStore:
-        """The features of these samples: those given as ``shared``, or else computed for this evaluation alone."""
-        return FeatureStore(self.real, self.fake, self.extractor, self.device, real_features=self.real_features)
+        """Keep the ``shared`` features; without them, those of this evaluation alone, not yet computed."""
+        self.store = shared or FeatureStore(self.real, self.fake, self.extractor, self.device)
 
     def for_metric(self, rng: torch.Generator) -> Evaluation:
         """The same evaluation for another metric, with its own stream of random numbers and the same features."""

@@ -67,6 +67,11 @@ class JobBase(Struct, frozen=True, kw_only=True):
         return ()
 
     @property
+    def tryout(self) -> bool:
+        """Whether the job only finds out if it can be done."""
+        return False
+
+    @property
     def record_file(self) -> Path:
         """Where the record will be written."""
         return Path(self.folder, "record.json")

@@ -27,7 +27,6 @@ class FeatureStore:
         device: where it runs.
         memo: results for reals that are known already; stores with the same extractor on the same device share it.
         sole: only one metric asks, so ``blocks`` need not keep the features of many samples.
-        real_features: features and logits of the reals, where the caller has them.
 
     Attributes:
         known: the features, once a metric has asked for all of them; None until then.
@@ -42,12 +41,10 @@ class FeatureStore:
         memo: Memo | None = None,
         *,
         sole: bool = False,
-        real_features: tuple[Tensor, Tensor | None] | None = None,
     ) -> None:
         self.real, self.fake, self.extractor, self.device, self.sole = real, fake, extractor, device, sole
         self.memo = Memo() if memo is None else memo
         self.known: Features | None = None
-        self._real_features = real_features
 
     def features(self) -> Features:
         """All features and logits.
@@ -93,7 +90,7 @@ class FeatureStore:
     def _extracted(self) -> Features:
         if self.extractor is None:
             raise Unsupported("needs a feature extractor, but the protocol names none")
-        real, real_logits = self._real_features or self._extracted_reals(self.extractor)
+        real, real_logits = self._extracted_reals(self.extractor)
         if self.fake is self.real:
             return Features(real, real, real_logits, real_logits)
         fake, fake_logits = extract(self.extractor, self.fake, self.device)

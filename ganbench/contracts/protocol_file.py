@@ -73,11 +73,10 @@ def _located(dataset: ComponentRef, file: Path) -> ComponentRef:
         ProtocolError: a number might be a path, or a path would be read as a number.
     """
     for number in dataset.parameters:
-        for folder in (file.parent, Path()):  # where plugins look for a relative path that is not beside the file
-            if _is_there(folder / number):
-                why = f'{file}: the {number} in `dataset = "{dataset}"` is a number, but a path as well'
-                how = f"write ./{number} if you mean the path; if you mean the number, rename {folder / number}"
-                raise ProtocolError(why, how)
+        if _is_there(file.parent / number):
+            why = f'{file}: the {number} in `dataset = "{dataset}"` is a number, but a path as well'
+            how = f"write ./{number} if you mean the path; if you mean the number, rename {file.parent / number}"
+            raise ProtocolError(why, how)
     located = dataset.with_paths(partial(_beside, file))
     if ComponentRef.of(str(located)).parameters != dataset.parameters:
         why = f"{file}: in {located}, a part of the path between commas would be read as a number"

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
-_STAT, _PRESSURE = Path("/proc/stat"), Path("/proc/pressure/cpu")
+STAT, PRESSURE = Path("/proc/stat"), Path("/proc/pressure/cpu")
 _TICKS = 8
 """user, nice, system, idle, iowait, irq, softirq and steal; the guests' ticks that follow are in the first two."""
 
@@ -61,14 +61,14 @@ def load_average() -> float:
 
 def _ticks() -> list[float]:
     with suppress(OSError, ValueError, IndexError):
-        counts = [float(word) for word in _STAT.read_text().splitlines()[0].split()[1 : _TICKS + 1]]
+        counts = [float(word) for word in STAT.read_text().splitlines()[0].split()[1 : _TICKS + 1]]
         return counts if len(counts) == _TICKS else []
     return []
 
 
 def _waiting() -> float:
     with suppress(OSError, ValueError):
-        for line in _PRESSURE.read_text().splitlines():
+        for line in PRESSURE.read_text().splitlines():
             if line.startswith("some"):
                 return float(line.rpartition("total=")[2]) / 1e6
     return 0.0

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from ganbench.contracts.executor import UNPACKAGED, entry_name
+from ganbench.contracts.kind import Kind
 from ganbench.records.record import Component, Record, YardstickRecord
 
 
@@ -31,7 +32,7 @@ class ComponentUsed(NamedTuple):
 class PlayerUsed(NamedTuple):
     """A component, and whether it is used as an arch, a loss or a trick."""
 
-    kind: str
+    kind: Kind
     component: ComponentUsed
 
 

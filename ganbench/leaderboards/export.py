@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.score_name import ScoreName
 from ganbench.leaderboards.entries import RunEntry, YardstickEntry
 from ganbench.leaderboards.rows import COSTS, Row
@@ -107,7 +108,7 @@ def _target_parts(row: Row) -> dict[str, float | int | None]:
     }
 
 
-def _provenance(row: Row, kind: str) -> str:
+def _provenance(row: Row, kind: Kind) -> str:
     """Where a component comes from: ``ganbench 0.1.0``."""
     parts = (part for record in row.records for of, part in record.players if of == kind)
     return ", ".join(sorted({f"{part.package} {part.version}" for part in parts}))

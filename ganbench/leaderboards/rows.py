@@ -10,6 +10,7 @@ from functools import cached_property
 from statistics import median
 from typing import Any, Literal, NamedTuple
 
+from ganbench.contracts.kind import Kind
 from ganbench.contracts.metric import Goal
 from ganbench.leaderboards.entries import Entry, RunEntry, YardstickEntry
 from ganbench.leaderboards.statistics import RankRange, Summary, pooled_sd, summarise
@@ -38,7 +39,7 @@ class RowKey(NamedTuple):
 class Edit(NamedTuple):
     """A component whose source differs from the known source of its version, which is ``expected``, from ``whose``."""
 
-    kind: str
+    kind: Kind
     name: str
     package: str
     version: str

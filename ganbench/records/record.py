@@ -12,6 +12,7 @@ from ganbench.contracts.executor import Status, entry_name
 from ganbench.contracts.kind import Kind
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Name, Seed
+from ganbench.errors import plural
 
 FORMAT = 3
 """1: 0.1.0 before its release; not read any more, as it had no seal. 2: fingerprints, best-so-far, curve, self-checks,
@@ -240,7 +241,7 @@ class Environment(Struct, frozen=True):
     @property
     def machine(self) -> str:
         """A description of the machine; timings may be compared only within one."""
-        threads = "" if self.cuda else f", {self.threads} thread{'s' * (self.threads != 1)}"
+        threads = "" if self.cuda else f", {plural(self.threads, 'thread')}"
         return f"{self.device}{threads}" + (f", {self.precision}" if self.precision != "float32" else "")
 
 

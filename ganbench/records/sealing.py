@@ -22,6 +22,7 @@ from ganbench.records.files import in_the_way, read_whole, reason_of
 T = TypeVar("T")
 LARGEST = 16 * 2**20
 """Bytes. A record has some ten thousand."""
+_BUG = "this is a bug in GANBench or a plugin"
 
 
 def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -31,17 +32,16 @@ def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refuse_unreadable(facts: Mapping[str, Any], shape: type[Struct], what: str) -> None:
-    """Raise RecordError if a field lacks what its type demands, which is not checked when a structure is made."""
+    """Raise RecordError if a field does not fit its type, which is not checked when a structure is made."""
     try:
         msgspec.convert(facts, shape)
     except msgspec.ValidationError as error:
-        field = str(error).partition(" - at `$.")[2].rstrip("`")
-        raise lacking(field.replace("_", " "), what) from error
+        raise RecordError(f"cannot write a {what}: {error}", _BUG) from error
 
 
 def lacking(missing: str, what: str) -> RecordError:
     """Why something is not written."""
-    return RecordError(f"cannot write a {what} without {missing}", "this is a bug in GANBench or a plugin")
+    return RecordError(f"cannot write a {what} without {missing}", _BUG)
 
 
 def read_sealed(path: Path, shape: Callable[[Mapping[str, Any]], type[T]], formats: range, what: str, again: str) -> T:

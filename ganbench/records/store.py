@@ -63,7 +63,7 @@ def facts_of(record: RecordBase) -> dict[str, Any]:
 
 
 def _kind_of(facts: Mapping[str, Any]) -> type[Record]:
-    """Of which kind a record is whose file says this."""
+    """The type of a record, from its file's values."""
     return TrainingRecord if facts.get("yardstick", "") == "" else YardstickRecord
 
 
@@ -138,7 +138,7 @@ def _check_provenance(record: Record, facts: Mapping[str, Any]) -> None:
 
 
 def read_all(paths: Iterable[Path]) -> tuple[list[Record], list[RecordError]]:
-    """Every record that can be read, and an error for each that cannot."""
+    """Every record that can be read, and an error for each that cannot be read."""
     records, errors = [], []
     for path in sorted(paths):
         try:

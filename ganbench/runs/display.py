@@ -30,6 +30,7 @@ from ganbench.contracts.executor import (
     runs_among,
 )
 from ganbench.contracts.score_name import short_name
+from ganbench.errors import plural
 from ganbench.runs.plan import Plan
 
 if TYPE_CHECKING:
@@ -74,7 +75,8 @@ class PlainDisplay(Display):
 
     def __init__(self, console: Console, plan: Plan) -> None:
         evaluation = plan.protocol.evaluation
-        self.console, self.columns = console, (evaluation.headline, *evaluation.shown[:MORE_SCORES])
+        others = [name for name in evaluation.shown if name != evaluation.headline]
+        self.console, self.columns = console, (evaluation.headline, *others[:MORE_SCORES])
         self.quarter: dict[str, int] = {}
         self.began: dict[str, float] = {}
         self.yardsticks = {job.key for job in plan.yardsticks}
@@ -193,9 +195,9 @@ KEPT = " (record.old.json and checkpoint.old.pt keep what was finished)"
 def _opening(plan: Plan) -> str:
     protocol, runs, finished = plan.protocol, plan.runs, len(runs_among(plan.finished))
     if runs:
-        what = f"{len(runs)} run{'s' * (len(runs) != 1)} of {runs[0].protocol.training.budget_kimg:g} kimg"
+        what = f"{plural(len(runs), 'run')} of {runs[0].protocol.training.budget_kimg:g} kimg"
     else:
-        what = f"{len(plan.jobs)} yardstick{'s' * (len(plan.jobs) != 1)}"
+        what = plural(len(plan.jobs), "yardstick")
     text = f"{protocol.name} ({protocol.digest}): {what} on {protocol.dataset}"
     if finished:
         text += f"; {finished} already finished (--force repeats them)"

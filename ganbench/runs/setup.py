@@ -19,6 +19,7 @@ from ganbench.contracts.classes import class_places
 from ganbench.contracts.data import Dataset
 from ganbench.contracts.executor import TrainingJob
 from ganbench.contracts.extractor import Extractor
+from ganbench.contracts.memo import Memo
 from ganbench.contracts.metric import Goal, Metric
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.untouched import preserved_rng
@@ -130,7 +131,8 @@ def prepare(protocol: Protocol, device: str) -> Bench:
         GanbenchError: one of them is missing, broken, or does not fit.
     """
     variables = tuple(sorted(item for item in os.environ.items() if item[0].startswith("GANBENCH_")))
-    return _prepare(msgspec.json.encode(protocol), device, variables)
+    with preserved_rng(pick_device(device)):  # extractors draw weights before they load theirs
+        return _prepare(msgspec.json.encode(protocol), device, variables)
 
 
 def forget() -> None:
@@ -164,10 +166,9 @@ def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str],
     selection = rules.selection if dataset.selection is None else "selection"
     few = min(rules.samples, len(dataset.part(selection)))
     selecting = draw_reference(dataset, selection, few, protocol.seed(0, "selection"))
-    judge = Judge(dataset, reference, metrics, extractor, device)
-    if extractor is not None:
-        judge.kept = Cache(surroundings(device, judge.tag, parts["extractor"]))
-    selector = Judge(dataset, selecting, {headline: metrics[headline]}, extractor, device, judge.kept)
+    kept = Cache(surroundings(device, extractor.tag, parts["extractor"])) if extractor is not None else Memo()
+    judge = Judge(dataset, reference, metrics, extractor, device, kept)
+    selector = Judge(dataset, selecting, {headline: metrics[headline]}, extractor, device, kept)
     components = {name: component_of(source, metrics[name].version) for name, source in metric_sources.items()}
     for doubt in doubts:
         warnings.warn(Doubt(doubt), stacklevel=2)

@@ -11,7 +11,7 @@ import torch
 from ganbench.contracts.data import Split
 from ganbench.contracts.executor import YardstickJob
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import Doubt, listed
+from ganbench.errors import Doubt, listed, plural
 from ganbench.evaluation.judge import Verdict, metric_of_column
 from ganbench.evaluation.yardsticks import draw
 from ganbench.records.record import Cost, Fingerprints, YardstickRecord
@@ -28,7 +28,7 @@ def _fewer(name: str, real: Split, bench: Bench) -> tuple[str, ...]:
     if len(real) == n:
         return ()
     return (
-        f"{name}: scored on {len(real)} sample{'s' * (len(real) != 1)}, but rows on {n}, as there are no more; so the "
+        f"{name}: scored on {plural(len(real), 'sample')}, but rows on {n}, as there are no more; so the "
         "floor comes out high",
     )
 

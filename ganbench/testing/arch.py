@@ -18,7 +18,7 @@ from ganbench.errors import ProtocolError, Unsupported, told
 from ganbench.plugins.source import Source
 from ganbench.testing import critic, sampling, switches, training
 from ganbench.testing.built import SAMPLES, Built, flat, sampled, some, without_gradient
-from ganbench.testing.findings import Checks, Finding, Findings, raising
+from ganbench.testing.findings import Checks, Declined, Finding, Findings, raising
 from ganbench.testing.given import Builder
 from ganbench.testing.randomness import replay, seeded
 
@@ -122,7 +122,7 @@ def _broken(seen: str) -> Finding:
 
 def _declined_everything(data: DataSpec | None) -> Finding:
     tried = str(data) if data is not None else ", ".join(str(spec) for specs in EXAMPLES.values() for spec in specs)
-    return Finding(
+    return Declined(
         seen=f"Unsupported for {tried}",
         expected="a GAN for at least one of them",
         mend="name data that the arch is made for, as in check_arch(build, data=DataSpec(...))",

@@ -16,7 +16,7 @@ from ganbench.contracts.extractor import Extractor
 from ganbench.errors import Unsupported
 from ganbench.plugins.source import Source
 from ganbench.testing.device import MODULES, clashes
-from ganbench.testing.findings import Checks, Finding, Findings, first_in_each, raising
+from ganbench.testing.findings import Checks, Declined, Finding, Findings, first_in_each, raising
 from ganbench.testing.given import made
 from ganbench.testing.randomness import replay, rng, seeded
 
@@ -133,7 +133,7 @@ def extractor_reads_some_data(case: ExtractorCase) -> Iterator[Finding]:
     An extractor declines what does not fit with Unsupported and a reason.
     """
     if not case.fitting:
-        yield Finding(
+        yield Declined(
             seen=f"Unsupported for {', '.join(map(str, case.tried))}",
             expected="features for at least one of them",
             mend="name data that it is made for, as in check_extractor(it, data=DataSpec(...))",
@@ -196,9 +196,11 @@ def class_names_belong_to_the_logits(case: ExtractorCase, data: DataSpec) -> Ite
     There is one name for each logit, all different, or there are none.
     """
     names = case.extractor.class_names
+    if not names:
+        return
     logits = case.look(stored(data))[1]
     classes = 0 if logits is None else logits.shape[-1]
-    if names and (len(names) != classes or len({*names}) != classes):
+    if len(names) != classes or len({*names}) != classes:
         yield Finding(
             seen=f"{len(names)} class names, {len({*names})} of them different, for {classes} classes",
             expected="a different name for each logit, or no names",

@@ -28,5 +28,10 @@ class Finding:
         return "\n".join([self.check + where, *lines])
 
 
+@dataclass(frozen=True)
+class Declined(Finding):
+    """The plugin raised Unsupported for everything that it was tried on."""
+
+
 def _paragraph(head: str, text: str) -> str:
     return textwrap.fill(f"{head}{text}", 100, initial_indent="   ", subsequent_indent=" " * (3 + len(head)))

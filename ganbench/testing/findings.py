@@ -14,12 +14,22 @@ from typing import Generic, ParamSpec, TypeVar
 
 import torch
 
-from ganbench.errors import told
+from ganbench.errors import plural, told
 from ganbench.testing import switches
-from ganbench.testing.finding import Finding
+from ganbench.testing.finding import Declined, Finding
 from ganbench.testing.randomness import seeded
 
-__all__ = ["Checks", "ConformanceError", "Finding", "Findings", "announced_to", "first_in_each", "raising", "scalar"]
+__all__ = [
+    "Checks",
+    "ConformanceError",
+    "Declined",
+    "Finding",
+    "Findings",
+    "announced_to",
+    "first_in_each",
+    "raising",
+    "scalar",
+]
 
 Subject = TypeVar("Subject")
 Place = TypeVar("Place")
@@ -36,7 +46,7 @@ class ConformanceError(AssertionError):
     """
 
     def __init__(self, subject: str, findings: Sequence[Finding]) -> None:
-        count = "1 conformance check" if len(findings) == 1 else f"{len(findings)} conformance checks"
+        count = plural(len(findings), "conformance check")
         listing = "\n\n".join(f"{number}. {finding}" for number, finding in enumerate(findings, 1))
         super().__init__(f"{subject} fails {count}\n\n{listing}")
         self.findings = tuple(findings)
@@ -62,6 +72,7 @@ def raising(findings_of: Callable[Arguments, Findings]) -> Callable[Arguments, N
     name = findings_of.__name__
     check.__name__ = check.__qualname__ = f"check_{name.removesuffix('_findings')}"
     check.__doc__ = f"Raise one ``ConformanceError`` with everything wrong. The arguments are those of ``{name}``."
+    check.__annotations__ = findings_of.__annotations__ | {"return": None}
     check.__signature__ = inspect.signature(findings_of).replace(return_annotation=None)  # type: ignore[attr-defined]
     return check
 

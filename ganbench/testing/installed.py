@@ -16,7 +16,7 @@ from ganbench.testing import arch, speed, switches
 from ganbench.testing.built import Built
 from ganbench.testing.dataset import dataset_findings
 from ganbench.testing.extractor import extractor_findings
-from ganbench.testing.findings import Checks, Finding, announced_to
+from ganbench.testing.findings import Checks, Declined, Finding, announced_to
 from ganbench.testing.games import FORMS
 from ganbench.testing.given import Builder
 from ganbench.testing.loss import loss_findings
@@ -27,8 +27,6 @@ from ganbench.testing.stage import TrickCase
 from ganbench.testing.trick import trick_findings
 
 CHECKS: Checks[Imported] = Checks("plugin")
-DECLINED = "Unsupported for "
-"""How the finding of a plugin that declined everything begins."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def check(source: Source, say: Callable[[str], None]) -> tuple[list[Finding], li
         say("while being built")
         found = FINDINGS[source.kind](source)
         for finding in found:
-            if finding.seen.startswith(DECLINED):
+            if isinstance(finding, Declined):
                 raise Unsupported(f"it declined everything that it was tried on: {finding.seen}", finding.mend)
         say("while its speed was measured")
         notes = [str(SPEED[source.kind](source))] if source.kind in SPEED and not found else []

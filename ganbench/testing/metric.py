@@ -17,7 +17,7 @@ from ganbench.contracts.metric import NEEDS, Absent, Goal, Metric
 from ganbench.contracts.protocol import Protocol, parse
 from ganbench.errors import Unsupported, listed, told
 from ganbench.plugins.source import Source
-from ganbench.testing.findings import Checks, Finding, Findings, first_in_each, raising
+from ganbench.testing.findings import Checks, Declined, Finding, Findings, first_in_each, raising
 from ganbench.testing.given import made
 from ganbench.testing.members import unpickled
 from ganbench.testing.randomness import replay
@@ -170,7 +170,7 @@ def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
     One that declines ordinary images with a classifier and ordinary points with an oracle cannot be checked here.
     """
     if not case.worlds:
-        yield Finding(
+        yield Declined(
             seen=f"Unsupported for {' and for '.join(world.name for world in (*case.tried, *case.special))}",
             expected="scores for one of them",
             mend="decline only if an input is missing; there are features, logits, labels, an oracle and a generator",

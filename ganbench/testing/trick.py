@@ -22,7 +22,7 @@ from ganbench.plugins.source import Source
 from ganbench.testing import arch, critic
 from ganbench.testing import loss as losses
 from ganbench.testing.built import flat, reaches, some, total_of
-from ganbench.testing.findings import Checks, Finding, Findings, first_in_each, raising
+from ganbench.testing.findings import Checks, Declined, Finding, Findings, first_in_each, raising
 from ganbench.testing.given import made
 from ganbench.testing.members import changing, misspelt
 from ganbench.testing.probes import LossCase
@@ -95,9 +95,9 @@ def trick_acts_on_something(case: TrickCase) -> Iterator[Finding]:
     """
     if not case.stages:
         tried = " and ".join(map(str, DATA))
-        yield Finding(f"Unsupported for {tried}", "players for one of them", "decline only what does not fit")
+        yield Declined(f"Unsupported for {tried}", "players for one of them", "decline only what does not fit")
     if not case.losses:
-        yield Finding("Unsupported for every loss", "an objective for one of them", "decline only what does not fit")
+        yield Declined("Unsupported for every loss", "an objective for one of them", "decline only what does not fit")
 
 
 @CHECKS.add

@@ -31,7 +31,6 @@ from ganbench.contracts.executor import (
     Started,
     Status,
     Stopping,
-    TrainingJob,
     Warned,
 )
 from ganbench.errors import GanbenchWarning, RecordError, told_exit
@@ -48,7 +47,7 @@ from ganbench.runs.executors.spawning import (
     parent_is_gone,
     start,
 )
-from ganbench.runs.executors.work import outcome_of, refusal
+from ganbench.runs.executors.work import fails_alone, outcome_of, refusal
 
 GRACE_SECONDS = 30.0
 """How much longer than the protocol's time-out a run may be silent."""
@@ -143,11 +142,11 @@ class LocalExecutor:
         with suppress(RecordError):  # it may have died before there was a record
             record = read(job.record_file)
             when = "" if record.status in FINISHED else when
-            if begun := record.status == "interrupted" and not (isinstance(job, TrainingJob) and job.tryout):
+            if begun := record.status == "interrupted" and not job.tryout:
                 write(msgspec.structs.replace(record, status=status, reason=reason), job.record_file)
         if status == "error" and not begun:
             hint = "a plugin crashes its process: `ganbench plugins --check` says which"
-            return refusal(job, f"{job.key}: {reason}{when}", hint, broken=True)
+            return refusal(job, f"{job.key}: {reason}{when}", hint, broken=fails_alone(job))
         return Done(job.key, status, reason, lost=status == "interrupted")
 
 

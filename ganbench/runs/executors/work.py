@@ -24,12 +24,12 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
         with chdir("."), only_this_process():
             return _ended(here, say, should_stop)
     except GanbenchError as error:
-        broken = isinstance(error, PluginError)
+        broken = isinstance(error, PluginError) and fails_alone(job)
         message, hint = (text.replace(here.folder, job.folder) for text in (error.message, error.hint))  # as typed
         return refusal(job, message, hint, broken=broken, unsupported=isinstance(error, Unsupported))
     except BaseException as error:  # Ctrl-C reaches only the parent, so this is what a plugin raised, or a bug
         hint = "the traceback (--debug) shows the plugin that fails; if none does, please report this bug of GANBench"
-        return refusal(job, f"{job.key}: {told(error)}", hint, broken=True)
+        return refusal(job, f"{job.key}: {told(error)}", hint, broken=fails_alone(job))
 
 
 def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Ending:
@@ -44,11 +44,16 @@ def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], boo
     return Done(job.key, record.status, record.reason, record.scores)
 
 
-def refusal(job: Job, message: str, hint: str, *, broken: bool = False, unsupported: bool = False) -> Refused:
-    """Why a job was not done, with the traceback if an exception is being handled.
+def fails_alone(job: Job) -> bool:
+    """Whether other jobs may still be done if a plugin fails in this one.
 
-    Yardsticks need only what all jobs need: if a plugin is ``broken`` there, no job can run.
+    Yardsticks need only what all jobs need: if a plugin is broken there, no job can run.
     """
-    error, broken = sys.exc_info()[1], broken and isinstance(job, TrainingJob)
+    return isinstance(job, TrainingJob)
+
+
+def refusal(job: Job, message: str, hint: str, *, broken: bool, unsupported: bool = False) -> Refused:
+    """Why a job was not done, with the traceback if an exception is being handled."""
+    error = sys.exc_info()[1]
     traceback = "" if error is None else traced(error)
     return Refused(job.key, message, hint, broken=broken, unsupported=unsupported, traceback=traceback)

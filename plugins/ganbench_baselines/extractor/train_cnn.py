@@ -159,10 +159,7 @@ def answers(extractor: Extractor, split: Split) -> Answers:
 
 
 def choose_gate(confidence: Tensor) -> float:
-    """The strictest of a few round numbers that 97.5 % of the samples pass.
-
-    Three stacked digits then still pass together nine times in ten.
-    """
+    """The strictest of a few round numbers that 97.5 % of the samples pass."""
     return max(gate for gate in GATES if (confidence >= gate).double().mean() >= 0.975)
 
 
