@@ -114,7 +114,7 @@ def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
             module.load_state_dict(weights)
     except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise RecordError(
-            f"the weights in {checkpoint} do not fit the installed {job.arch.rpartition(':')[2]}",
+            f"the weights in {checkpoint} do not fit the installed {job.players[0].name}",
             "run it again",
         ) from error
     if not all(value.isfinite().all() for value in gan.state_dict().values()):
