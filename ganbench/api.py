@@ -44,6 +44,8 @@ from ganbench.runs.setup import prepare
 if TYPE_CHECKING:
     from ganbench.contracts.arch import GAN
 
+SAME_WEIGHTS = "modules keep their weights, so every seed starts from the same ones; pass a function that builds them"
+
 
 @dataclass(frozen=True, repr=False)
 class Run:
@@ -167,8 +169,7 @@ def run(
     chosen = [source_of("trick", one) for one in tricks]
     rules = _rules(protocol)
     if len(seeds or rules.seeds) > 1 and any(map(_has_weights, _listed(arch))):
-        told = "modules keep their weights, so every seed starts from the same ones; pass a function that builds them"
-        warnings.warn(told, stacklevel=2)
+        warnings.warn(SAME_WEIGHTS, stacklevel=2)
     if jobs > 1 and any(source.package == UNPACKAGED for source in (*archs, *losses, *chosen)):
         raise GanbenchError(
             "objects from Python cannot be sent to other processes", "leave out `jobs`, or put them in a package"

@@ -14,7 +14,7 @@ from ganbench.leaderboards.statistics import ALPHA, moments, moments_of_all, on_
 MIN_PAIRS, MIN_CORRELATION = 5, 0.3
 """The fewest common seeds, and the lowest correlation, for which two methods are compared in pairs."""
 MOST_SEEDS = 1000
-"""Methods that need more seeds than this to be told apart count as alike."""
+"""Two methods count as alike if it would take more seeds than this to see a difference."""
 _Z = 1.959963984540054
 
 

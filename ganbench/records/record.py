@@ -304,7 +304,7 @@ class RecordBase(Struct, frozen=True, kw_only=True):
     @property
     def entry(self) -> str:
         """The row this record belongs to."""
-        raise NotImplementedError
+        raise NotImplementedError  # abstract: the record of a run and that of a yardstick each say
 
     @property
     def file_name(self) -> str:

@@ -73,7 +73,8 @@ def raising(findings_of: Callable[Arguments, Findings]) -> Callable[Arguments, N
     check.__name__ = check.__qualname__ = f"check_{name.removesuffix('_findings')}"
     check.__doc__ = f"Raise one ``ConformanceError`` with everything wrong. The arguments are those of ``{name}``."
     check.__annotations__ = findings_of.__annotations__ | {"return": None}
-    check.__signature__ = inspect.signature(findings_of).replace(return_annotation=None)  # type: ignore[attr-defined]
+    signature = inspect.signature(findings_of).replace(return_annotation=None)
+    check.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it, but typeshed's functions lack it
     return check
 
 
