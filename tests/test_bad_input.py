@@ -19,7 +19,7 @@ from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.plugins.protocols import checked, load_protocol
 
 LONG = "x" * 5000
-DEEP = "[" * 90_000
+DEEP = "[" * 15_000
 
 
 def assert_told(done: subprocess.CompletedProcess, said: str = "") -> None:
@@ -141,7 +141,7 @@ BAD_LINES = {
     'name = "quick-v1"\nevaluating = 1': "did you mean 'evaluation'?",
     f"batch = {DEEP}": "nested too deeply",
     f"batch = {'[' * 20}{']' * 20}": "`training.batch`",
-    f"width = 8\n{'a.' * 20_000}a = 1": "unknown field 'a'",
+    f"width = 8\n{'a.' * 5_000}a = 1": "unknown field 'a'",
     "batch = ": "is not valid TOML",
     "batch = 3 4": "is not valid TOML",
     "batch": "is not valid TOML",
@@ -171,7 +171,7 @@ def test_a_rule_that_cannot_be_is_named_with_what_it_may_be(line: str, ganbench_
         (toy.QUICK.partition("[training]")[0] + "training = 3\n", "`training` must be a section"),
         (toy.QUICK.replace("[training]", "[[training]]"), "`training` must be a section"),
         ("", "is missing"),
-        ("[" * 50_000, "is not valid TOML"),
+        ("[" * 15_000, "is not valid TOML"),
         ("# " + LONG * 30, f"more than {LARGEST_FILE:,}"),
         ("\0", "is not valid TOML"),
     ],

@@ -188,6 +188,19 @@ def test_half_a_line_at_the_end_of_a_history_is_left_out(tmp_path) -> None:
     assert read_history(tmp_path / "history.jsonl") == [{"step": 1}]
 
 
+@pytest.mark.parametrize("bit", range(8))
+def test_a_history_whose_last_line_break_is_damaged_is_refused(bit, tmp_path) -> None:
+    content = "".join(as_line({"step": step}) + "\n" for step in (1, 2)).encode()
+    (tmp_path / "history.jsonl").write_bytes(content[:-1] + bytes([content[-1] ^ 1 << bit]))
+    with pytest.raises(RecordError, match="line 2"):
+        read_history(tmp_path / "history.jsonl")
+
+
+def test_a_last_line_that_lacks_only_its_line_break_is_read(tmp_path) -> None:
+    (tmp_path / "history.jsonl").write_text(as_line({"step": 1}) + "\n" + as_line({"step": 2}))
+    assert read_history(tmp_path / "history.jsonl") == [{"step": 1}, {"step": 2}]
+
+
 def test_a_history_without_seals_is_read_and_a_changed_one_is_refused(tmp_path) -> None:
     file = tmp_path / "history.jsonl"
     file.write_text('{"step": 1}\n{"step": 2}\n')

@@ -15,8 +15,8 @@ from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.protocol import EXAMPLE, Protocol, parse
 from ganbench.errors import ProtocolError
 
-LARGEST_FILE = 100_000
-"""Bytes. A protocol's file with every field has about 1,000."""
+LARGEST_FILE = 20_000
+"""Bytes. A protocol's file with every field has about 1,000. A key of thousands of parts takes memory by their square."""
 
 
 def read_toml(path: Path) -> Protocol:

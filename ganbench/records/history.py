@@ -24,25 +24,35 @@ def as_line(row: Mapping[str, Any]) -> str:
 def read_history(path: Path) -> list[dict[str, Any]]:
     """The windows of a run, oldest first; none if there is no such file.
 
-    A last line that a killed process did not finish is left out. Histories of GANBench 0.1 have no seals and are read
-    as they are.
+    A last line that a killed process did not finish is left out; what follows a finished object is damage. Histories of
+    GANBench 0.1 have no seals and are read as they are.
 
     Raises:
         RecordError: the file cannot be read, a line is no JSON object, or was changed since it was written.
     """
     try:
-        lines = read_whole(path, LARGEST).splitlines(keepends=True)
+        *lines, rest = read_whole(path, LARGEST).split(b"\n")
     except FileNotFoundError:
         return []
     except OSError as error:
         raise _unreadable(path, reason_of(error)) from error
-    finished = [line for line in lines if line.endswith(b"\n")]
-    rows = [_row(line, number, path) for number, line in enumerate(finished, start=1)]
+    if _holds_an_object(rest):
+        lines.append(rest)
+    rows = [_row(line, number, path) for number, line in enumerate(lines, start=1)]
     is_sealed = any("seal" in row for row in rows)
     for number, row in enumerate(rows, start=1):
         if is_sealed and row.pop("seal", None) != seal_of(row):
             raise RecordError(f"{path} was changed after it was written, in line {number}", AGAIN)
     return rows
+
+
+def _holds_an_object(rest: bytes) -> bool:
+    """Whether what follows the last line break is more than the beginning of a line."""
+    try:
+        json.JSONDecoder().raw_decode(rest.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _row(line: bytes, number: int, path: Path) -> dict[str, Any]:
