@@ -49,7 +49,7 @@ BROKEN: dict[str, Any] = {
     "rules-are-frozen": by_the_clock(),
     "everything-that-is-named-is-installed": rules(dataset="no-such-data"),
     "headline-is-a-column-that-ranks": rules(headline="no_such_column"),
-    "losses-have-the-settings-that-are-asked-of-them": rules(losses={"wgan-gp": LossRules(settings={"wheight": 1.0})}),
+    "losses-have-the-settings-that-are-asked-of-them": rules(losses={"wgan-gp": LossRules(settings={"wait": 1.0})}),
     "there-are-enough-samples": rules(samples=10**9),
     "real-samples-can-be-judged": rules(extractor=None, metrics=(*RING.evaluation.metrics, "fid")),
     "global-switches-stay-as-they-are": precise(),

@@ -345,7 +345,7 @@ def test_a_run_follows_the_rules_for_its_loss_and_the_user_has_the_last_word(tmp
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"wheight": 1}, "the protocol quick-v1: loss.wheight: the loss 'wgan-gp' has no setting 'wheight'"),
+        ({"wait": 1}, "the protocol quick-v1: loss.wait: the loss 'wgan-gp' has no setting 'wait'"),
         ({"weight": "much"}, "the protocol quick-v1: loss.weight=much: expected a number"),
     ],
 )
