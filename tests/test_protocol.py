@@ -39,6 +39,11 @@ PINNED = {
     "gaussian-1d-v1": "4e3970b225a9",
     "moving-digits-64-v1": "a809b023ebee",
     "moving-digits-v1": "4b6aca956f74",
+    "stacked-digits-v2": "48c94ffb9254",
+    "digits-edges-v2": "d480b4884a55",
+    "grid-v2": "bb61530a7d81",
+    "ring-v2": "601ab5374279",
+    "digits-16-v2": "0e865e70b459",
 }
 
 PINNED_DATASETS = {

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ganbench import LossRules, Protocol, hookimpl
 from ganbench_baselines.protocol import grid_v1
 
-WGAN_GP = LossRules(recipe={"betas": (0.5, 0.9)}, settings={"weight": 0.1})
+WGAN_GP = LossRules(recipe={"betas": [0.5, 0.9]}, settings={"weight": 0.1})
 """Of the authors' toy problems (Gulrajani et al. 2017); their rate of 1e-4 would take 100,000 G updates."""
 
 
@@ -19,8 +19,8 @@ def ganbench_protocol() -> Protocol:
         v1,
         name="grid-v2",
         description=(
-            "grid-v1, divided by the spread of its centres, with four times the budget. WGAN-GP trains with the settings of "
-            "its authors for such data (Gulrajani et al. 2017)."
+            "grid-v1 divided by the spread of its centres, with four times the budget, so that every loss can finish. "
+            "WGAN-GP has the weight and momenta that its authors gave it for such data."
         ),
         dataset="unit-grid",
         training=replace(v1.training, budget_kimg=2048),
