@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import scipy.io.wavfile
 import torch
 from PIL import Image
 from running import QUICK, carry_out, job_in
@@ -156,6 +157,7 @@ def test_a_bound_file_is_read_like_any_other(name, tmp_path) -> None:
     if name == "x.wav":
         with wave.open(str(path)) as file:
             assert file.readframes(1) == (2**13).to_bytes(2, "little")
+        assert scipy.io.wavfile.read(path)[1].tolist() == [2**13] * 80, "without a warning"
     else:
         assert (pixels_of(path.read_bytes()) == pixels_of(picture(64))).all()
 

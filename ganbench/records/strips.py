@@ -1,8 +1,8 @@
 """Strips: a picture of a run's samples and, of sounds, a file to listen to, each bound to the record of its run.
 
-WebP and WAV are both RIFF files, whose readers skip chunks that they do not know. A last chunk holds the hash of the
-weights that made the samples, as the record states it, and a hash of the rest of the file. As with a record's seal,
-it finds accidents: the file of another run, or one that was edited.
+WebP and WAV are both RIFF files, and readers of either skip a chunk with a comment (``LIST``, ``INFO``, ``ICMT``). Such
+a chunk stands last and holds the hash of the weights that made the samples, as the record states it, and a hash of the
+rest of the file. As with a record's seal, it finds accidents: the file of another run, or one that was edited.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MOST = 4 * 2**20
 """Bytes; a larger file is no strip."""
 _HEADER = 8
 """Bytes in front of a RIFF file's or a chunk's content: four letters, and the content's length."""
-_CHUNK = re.compile(rb"GANB.{4}weights ([0-9a-f]{16}) sha256 [0-9a-f]{64}\Z", re.DOTALL)
+_BOUND = re.compile(rb"LIST.{4}INFOICMT.{4}weights ([0-9a-f]{16}) sha256 [0-9a-f]{64}\Z", re.DOTALL)
 TAIL = 256
 """Bytes at the end of a file that are searched for its last chunk."""
 
@@ -31,8 +31,8 @@ TAIL = 256
 def bind(content: bytes, weights: str) -> bytes:
     """A RIFF file with a last chunk that binds it to ``weights``, 16 hex digits."""
     digest = hashlib.sha256(content + weights.encode()).hexdigest()
-    chunk = f"weights {weights} sha256 {digest}".encode()
-    return _resized(content + b"GANB" + len(chunk).to_bytes(4, "little") + chunk)
+    comment = _chunk(b"ICMT", f"weights {weights} sha256 {digest}".encode())
+    return _resized(content + _chunk(b"LIST", b"INFO" + comment))
 
 
 class Strip(NamedTuple):
@@ -53,7 +53,7 @@ def read_strip(path: Path) -> Strip:
         content = read_whole(path, MOST)
     except OSError as error:
         raise RecordError(f"cannot read {path}: {reason_of(error)}") from error
-    found = _CHUNK.search(content, max(0, len(content) - TAIL))
+    found = _BOUND.search(content, max(0, len(content) - TAIL))
     weights = found[1].decode() if found else ""
     if found is None or bind(_resized(content[: found.start()]), weights) != content:
         raise RecordError(f"{path} is no strip of samples, or was changed after it was written")
@@ -66,6 +66,11 @@ def is_strip_of(record: Record, path: Path) -> bool:
         return read_strip(path).weights == record.bits.weights
     except RecordError:
         return False
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    """A chunk of a RIFF file; the length of its content is even."""
+    return name + len(content).to_bytes(4, "little") + content
 
 
 def _resized(content: bytes) -> bytes:
