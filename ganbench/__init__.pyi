@@ -6,7 +6,7 @@ from .contracts.extractor import Extractor, Features, extract
 from .contracts.loss import Critic, Loss, LossTraits, Match
 from .contracts.memo import Memo, Results
 from .contracts.metric import Absent, Goal, Metric
-from .contracts.protocol import Evaluating, Protocol, Recipe, Training
+from .contracts.protocol import Evaluating, LossRules, Protocol, Recipe, Training
 from .contracts.settings import settings_of
 from .contracts.trick import LossAround, Player, Trick, Turn
 from .device.untouched import preserved_rng
@@ -33,6 +33,7 @@ __all__ = [
     "Lazy",
     "Loss",
     "LossAround",
+    "LossRules",
     "LossTraits",
     "Match",
     "Memo",

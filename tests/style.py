@@ -34,7 +34,7 @@ LABEL = re.compile(r"(?:[-*+>] +|\d+[.)] +)?(?:\*\*[^*]+\*\*|[\w.`-]+)(?: x+)*:(
 COLON = re.compile(r"(?<![:\0]):(?=[\s*_\"']|$)")
 ASIDE = re.compile(r"\([^()]*\)|\[[^][]*\]|{[^{}]*}")
 
-CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
+CODE_SPAN = re.compile(r"(?<!`)(`+)(?!`).+?(?<!`)\1(?!`)|<!--.*?-->", re.DOTALL)  # or a comment
 FENCE = re.compile(r"\s*(```|~~~)")
 ITEM = re.compile(r"\s*(?:[-*+>|]|\d+[.)])\s|#+\s")  # of a list, a table or a quotation; or a heading
 THREE_WORDS = re.compile(r"[^\W\d_]+\W+[^\W\d_]+\W+[^\W\d_]+")

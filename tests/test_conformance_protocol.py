@@ -11,7 +11,7 @@ import torch
 from msgspec.structs import replace
 from planted import assert_found
 
-from ganbench import Evaluating, Protocol, Training
+from ganbench import Evaluating, LossRules, Protocol, Training
 from ganbench.contracts.protocol_file import to_toml
 from ganbench.errors import PluginError, ProtocolError
 from ganbench.plugins.protocols import load_protocol
@@ -49,6 +49,7 @@ BROKEN: dict[str, Any] = {
     "rules-are-frozen": by_the_clock(),
     "everything-that-is-named-is-installed": rules(dataset="no-such-data"),
     "headline-is-a-column-that-ranks": rules(headline="no_such_column"),
+    "losses-have-the-settings-that-are-asked-of-them": rules(losses={"wgan-gp": LossRules(settings={"wait": 1.0})}),
     "there-are-enough-samples": rules(samples=10**9),
     "real-samples-can-be-judged": rules(extractor=None, metrics=(*RING.evaluation.metrics, "fid")),
     "global-switches-stay-as-they-are": precise(),

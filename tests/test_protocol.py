@@ -9,15 +9,18 @@ import tomllib
 import pytest
 from msgspec import to_builtins
 from msgspec.structs import replace
+from running import QUICK, carry_out, job_in
 
 from ganbench import plugins
 from ganbench.cli.listing import show_protocol
 from ganbench.contracts.component_ref import ComponentRef
-from ganbench.contracts.protocol import Evaluating, Protocol, RecipeLayer, Training, parse, resolve_recipe
+from ganbench.contracts.protocol import Evaluating, LossRules, Protocol, RecipeLayer, Training, parse, resolve_recipe
 from ganbench.contracts.protocol_file import read_toml, to_toml
 from ganbench.errors import ProtocolError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.runs.changes import parse_changes
+from ganbench.runs.players import Players, build_players
+from ganbench.runs.setup import prepare
 
 PINNED = {
     "digits-16-v1": "93b076071651",
@@ -271,6 +274,86 @@ def test_settings_are_sorted_into_recipe_training_and_loss() -> None:
     for bad in ("lr", "=1", "lr=", "colour=red"):
         with pytest.raises(ProtocolError):
             parse_changes([bad])
+
+
+# -- rules for single losses -------------------------------------------------------------------------------------------
+
+FOR_A_LOSS = """
+[losses.wgan-gp]
+recipe = { lr = 1e-4, betas = [0.5, 0.9] }
+settings = { weight = 1 }
+"""
+
+
+def test_a_protocol_may_ask_other_settings_of_one_loss(tmp_path) -> None:
+    protocol = read_toml(toml(tmp_path, MINIMAL + FOR_A_LOSS))
+    assert protocol.rules_of("wgan-gp") == LossRules(recipe={"lr": 1e-4, "betas": [0.5, 0.9]}, settings={"weight": 1})
+    assert protocol.rules_of("hinge") == LossRules()
+    assert read_toml(toml(tmp_path, to_toml(protocol))) == protocol
+
+
+def test_the_digest_sees_what_is_asked_of_a_loss_and_not_how_a_number_is_written(tmp_path) -> None:
+    plain, asked, other, written = (
+        read_toml(toml(tmp_path, MINIMAL + more)).digest
+        for more in (
+            "",
+            FOR_A_LOSS,
+            FOR_A_LOSS.replace("weight = 1", "weight = 2"),
+            FOR_A_LOSS.replace("weight = 1", "weight = 1.0"),
+        )
+    )
+    assert len({plain, asked, other}) == 3
+    assert written == asked
+
+
+@pytest.mark.parametrize(
+    ("section", "said"),
+    [
+        ("losses = 3\n", "`losses` must be a section"),
+        ("losses.hinge = 3\n", "section [losses.'hinge']: must be a section, not 3"),
+        ("losses.hinge.recipe = 3\n", "section [losses.'hinge']: `recipe` must be a section, not 3"),
+        ("losses.hinge.settings = [1]\n", "section [losses.'hinge']: `settings` must be a section, not [1]"),
+        ("losses.hinge.lr = 1\n", "section [losses.'hinge']: unknown field 'lr'"),
+        ("losses.hinge.recipe.lrr = 1\n", "section [losses.'hinge']: unknown field 'lrr'"),
+        ("losses.hinge.recipe.lr = -1\n", "section [losses.'hinge']: `lr` must be a number above 0"),
+    ],
+)
+def test_rules_for_a_loss_that_cannot_be_are_named(section, said, tmp_path) -> None:
+    with pytest.raises(ProtocolError) as caught:
+        read_toml(toml(tmp_path, section + MINIMAL))
+    assert said in caught.value.message
+    assert "mine.toml" in caught.value.message
+
+
+def test_a_run_follows_the_rules_for_its_loss_and_the_user_has_the_last_word(tmp_path) -> None:
+    asked = LossRules(recipe={"lr": 5e-4, "d_steps": 2}, settings={"weight": 0.25})
+    rules = replace(QUICK, losses={"wgan-gp": asked})
+
+    def players(loss: str, *changes: str) -> Players:
+        job = job_in(tmp_path, "mlp", loss, rules=rules, changes=parse_changes(changes))
+        return build_players(job, prepare(rules, "cpu").dataset)
+
+    mine, other = players("wgan-gp"), players("hinge")
+    assert (mine.recipe.lr, mine.recipe.d_steps, mine.loss.weight) == (5e-4, 2, 0.25)
+    assert mine.recipe.betas == (0.0, 0.9)
+    assert mine.origins["lr"] == "the protocol, for this loss"
+    assert (other.recipe.d_steps, other.origins["d_steps"]) == (1, "the loss")
+    changed = players("wgan-gp", "lr=1e-5", "loss.weight=3")
+    assert (changed.recipe.lr, changed.recipe.d_steps, changed.loss.weight) == (1e-5, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"wait": 1}, "the protocol quick-v1: loss.wait: the loss 'wgan-gp' has no setting 'wait'"),
+        ({"weight": "much"}, "the protocol quick-v1: loss.weight=much: expected a number"),
+    ],
+)
+def test_a_setting_that_the_loss_lacks_is_said_with_the_protocol(settings, said, tmp_path) -> None:
+    rules = replace(QUICK, losses={"wgan-gp": LossRules(settings=settings)})
+    with pytest.raises(ProtocolError) as caught:
+        carry_out(job_in(tmp_path, "mlp", "wgan-gp", rules=rules))
+    assert caught.value.message == said
 
 
 def test_the_number_of_d_updates_pays_for_the_budget() -> None:

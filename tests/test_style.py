@@ -57,6 +57,7 @@ def test_a_phrase_across_the_end_of_a_line_is_found_where_it_begins(tmp_path) ->
         "First: one; second: two. Third: three.",
         "| a: b | c: d | e: f |",
         "At 10:30 see https://example.com: Namespace::name.",
+        "It has FID .45<!--digits-16-v1: sngan+hinge: fid--> here: that is good.",
     ],
 )
 def test_idioms_code_labels_and_brackets_pass(tmp_path, text: str) -> None:

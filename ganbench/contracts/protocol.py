@@ -37,6 +37,7 @@ LONGEST_NAME = 100
 """Characters. A protocol's name is a folder's name."""
 EXAMPLE = "`ganbench protocols show digits-16-v1 > mine.toml` writes a complete example"
 """A next step for the author of a protocol's file."""
+EXAMPLE_OF_LOSSES = "for example: losses.wgan-gp.settings.weight = 0.1"
 
 Rate = Annotated[float, Meta(gt=0, le=LARGEST_RATE)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
@@ -132,8 +133,23 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         return "train" if self.reference == "test" else "test"
 
 
+class LossRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a protocol asks of one loss, where its paper trains on such data by other settings than elsewhere.
+
+    ``recipe``: fields of ``Recipe``, laid over those that the loss states. ``settings``: the loss's own, by name, as in
+    ``--set loss.weight=0.1``.
+    """
+
+    recipe: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
+
+
 class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The frozen, named, versioned rules of one comparison."""
+    """The frozen, named, versioned rules of one comparison.
+
+    ``losses``: rules for single losses, by their names; they belong to the protocol, so rows that follow them are no
+    variants.
+    """
 
     name: Name
     dataset: Words
@@ -142,6 +158,7 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     evaluation: Evaluating
     description: Text = ""
     resolution: Annotated[int, Meta(ge=4, le=4096)] | None = None
+    losses: Annotated[dict[Words, LossRules], Meta(max_length=MOST_LISTED)] = {}
 
     @property
     def digest(self) -> str:
@@ -152,6 +169,7 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         plain = msgspec.to_builtins(self) | {"description": ""}
         plain["evaluation"] = plain["evaluation"] | {"target": None, "shown": ()}
         plain["dataset"] = str(self.dataset_ref.without_paths())  # records hash the content of a folder
+        plain["losses"] = _as_floats(plain["losses"])
         rules = msgspec.convert(plain, Protocol)  # 48 and 48.0 are the same rule
         return hashlib.sha256(msgspec.json.encode(_without_defaults(rules), order="sorted")).hexdigest()[:12]
 
@@ -159,6 +177,10 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def dataset_ref(self) -> ComponentRef:
         """``dataset``, taken apart."""
         return ComponentRef.of(self.dataset)
+
+    def rules_of(self, loss: str) -> LossRules:
+        """What it asks of the loss of that name: nothing, unless ``losses`` says so."""
+        return self.losses.get(loss, LossRules())
 
     @property
     def reads_paths(self) -> bool:
@@ -185,6 +207,8 @@ def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
     for section, kind in (("training", Training), ("evaluation", Evaluating)):
         if isinstance(rules.get(section), Mapping):
             _reject_unknown(rules[section], kind, f"{origin}, section [{section}]")
+    if isinstance(rules.get("losses"), Mapping):
+        _check_losses(rules["losses"], origin)
     try:
         protocol = msgspec.convert(rules, Protocol)
     except msgspec.ValidationError as error:
@@ -217,16 +241,33 @@ def resolve_recipe(training: Training, layers: Iterable[RecipeLayer]) -> Resolve
     merged = {name: getattr(training, name) for name in fields}
     origins = dict.fromkeys(fields, "protocol")
     for origin, settings in layers:
-        where = origin if origin.startswith("--") else f"the recipe of {origin}"
-        _reject_unknown(settings, Recipe, where)
         merged |= settings
         origins |= dict.fromkeys(settings, origin)
-        try:
-            msgspec.convert(merged, Recipe)
-        except msgspec.ValidationError as error:
-            hint = _choices(error) or "for example: --set lr=1e-4"
-            raise ProtocolError(f"{where}: {broken_rule(error, Recipe, merged)}", hint) from error
+        _check_recipe(settings, merged, origin if origin.startswith("--") else f"the recipe of {origin}")
     return Resolved(msgspec.convert(merged, Recipe), origins)
+
+
+def _check_recipe(given: Mapping[str, Any], merged: Mapping[str, Any], where: str) -> None:
+    """Check what ``where`` gives, as part of the whole recipe ``merged``."""
+    _reject_unknown(given, Recipe, where)
+    try:
+        msgspec.convert(merged, Recipe)
+    except msgspec.ValidationError as error:
+        hint = _choices(error) or "for example: --set lr=1e-4"
+        raise ProtocolError(f"{where}: {broken_rule(error, Recipe, merged)}", hint) from error
+
+
+def _check_losses(losses: Mapping[str, Any], origin: str) -> None:
+    """Check the sections for single losses, and name each by its loss."""
+    for loss, asked in losses.items():
+        where = f"{origin}, section [losses.{shortened(loss)}]"
+        if not isinstance(asked, Mapping):
+            raise ProtocolError(f"{where}: must be a section, not {shortened(asked)}", EXAMPLE_OF_LOSSES)
+        _reject_unknown(asked, LossRules, where)
+        for name, given in asked.items():
+            if not isinstance(given, Mapping):
+                raise ProtocolError(f"{where}: `{name}` must be a section, not {shortened(given)}", EXAMPLE_OF_LOSSES)
+        _check_recipe(asked.get("recipe", {}), asked.get("recipe", {}), where)
 
 
 def _reject_unknown(given: Mapping[str, Any], kind: type[Struct], where: str) -> None:
@@ -255,10 +296,24 @@ def _choices(error: Exception) -> str:
     return f"{name} is one of: {', '.join(words)}" if words else ""
 
 
-def _without_defaults(struct: Struct) -> dict[str, Any]:
-    plain = {}
-    for info in msgspec.structs.fields(struct):
-        value = getattr(struct, info.name)
-        if value != info.default:
-            plain[info.name] = _without_defaults(value) if isinstance(value, Struct) else value
-    return plain
+def _as_floats(value: Any) -> Any:
+    """The same, with whole numbers as floats."""
+    if isinstance(value, dict):
+        return {name: _as_floats(one) for name, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_as_floats(one) for one in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _without_defaults(value: Any) -> Any:
+    """The same as plain values; of structs, only the fields that differ from their defaults."""
+    if isinstance(value, dict):
+        return {name: _without_defaults(one) for name, one in value.items()}
+    if not isinstance(value, Struct):
+        return value
+    given = {info.name: (getattr(value, info.name), _default(info)) for info in msgspec.structs.fields(value)}
+    return {name: _without_defaults(now) for name, (now, default) in given.items() if now != default}
+
+
+def _default(info: msgspec.structs.FieldInfo) -> Any:
+    return info.default if info.default_factory is msgspec.NODEFAULT else info.default_factory()

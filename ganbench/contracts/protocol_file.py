@@ -16,7 +16,7 @@ from ganbench.contracts.protocol import EXAMPLE, Protocol, parse
 from ganbench.errors import ProtocolError
 
 LARGEST_FILE = 20_000
-"""Bytes. A protocol's file with every field has about 1,000. A key of thousands of parts takes memory by their square."""
+"""Bytes. A protocol's file with every field has about 1,000. The parser takes memory by the square of a key's parts."""
 
 
 def read_toml(path: Path) -> Protocol:

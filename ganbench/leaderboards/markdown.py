@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
+from ganbench.contracts.protocol import LossRules
 from ganbench.errors import plural
 from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number
 from ganbench.leaderboards.entries import Entry, RunEntry, YardstickEntry
@@ -78,6 +79,7 @@ def _rules(table: Table) -> str:
             f"data: {_code(protocol.dataset)}{size}",
             f"budget: {training.budget_kimg:g} thousand real samples shown to D, {training.batch} at a time",
             f"judged at the end of the budget on {draws}{judging.samples} samples{space}",
+            *(f"{_escape(loss)}: {_code(_asked(asked))}" for loss, asked in protocol.losses.items()),
         ]
     rules += [
         f"headline: {_code(table.headline)}",
@@ -85,6 +87,11 @@ def _rules(table: Table) -> str:
         f"digest: {_code(table.digest)}",
     ]
     return "\n".join(f"* {rule}" for rule in rules)
+
+
+def _asked(asked: LossRules) -> str:
+    """What a protocol asks of one loss: ``lr = 0.0001, weight = 0.1``."""
+    return ", ".join(f"{name} = {value}" for name, value in (asked.recipe | asked.settings).items())
 
 
 def _reading(table: Table) -> str:

@@ -44,14 +44,15 @@ class Players:
 def build_players(job: TrainingJob, dataset: Dataset) -> Players:
     """Everything that a job names, its weights drawn from the seed's init stream, its recipe resolved.
 
-    The recipe is that of the protocol, changed by arch, loss, tricks and user, in this order.
+    The recipe is that of the protocol, changed by arch, loss, the protocol's rules for this loss, tricks and user, in
+    this order.
 
     Raises:
         Unsupported: arch, loss, tricks and data do not fit together.
         PluginError: a plugin broke its contract.
     """
-    loss = played = build_loss(job.loss, job.loss_changes)
     _, objective, *others = job.players
+    loss = played = _build_loss(job)
     tricks = {f"trick {trick.name}": build_trick(trick.text) for trick in others}
     for title, trick in tricks.items():
         with _naming(f"the {title} has no meaning for {objective.name}"):
@@ -100,10 +101,11 @@ def _act(title: str, trick: Trick, build: Callable[[DataSpec], GAN], data: DataS
 
 
 def _resolve(job: TrainingJob, gan: GAN, traits: LossTraits, tricks: Mapping[str, Trick]) -> Resolved:
-    training, (arch, *_) = job.protocol.training, job.players
+    training, (arch, loss, *_) = job.protocol.training, job.players
     layers = [
         RecipeLayer(f"arch {arch.name}", gan.recipe),
         RecipeLayer("the loss", {"d_steps": traits.d_steps, **traits.recipe}),
+        RecipeLayer("the protocol, for this loss", job.protocol.rules_of(loss.name).recipe),
     ]
     for title, trick in tricks.items():
         layers.append(RecipeLayer(title, trick.recipe(resolve_recipe(training, layers).recipe)))
@@ -125,28 +127,36 @@ def _naming(who: str, otherwise: str = "") -> Iterator[None]:
         raise _Named(f"{who}: {error.message}", error.hint or otherwise) from error
 
 
-def build_loss(reference: str, changes: Mapping[str, Any]) -> Loss:
-    """The loss, with the fields that the user changed (``--set loss.weight=1``).
+def _build_loss(job: TrainingJob) -> Loss:
+    """The loss, with the settings that the protocol asks of it and those that the user changed.
 
     Raises:
-        UnknownSetting: the loss has no such field.
+        UnknownSetting: the loss has no such setting.
         ProtocolError: a value has the wrong type.
     """
-    source = plugins.find("loss", reference)
+    source = plugins.find("loss", job.loss)
     loss: Loss = plugins.build(source)
-    if not changes:
-        return loss
+    asked = job.protocol.rules_of(source.name).settings
+    loss = with_settings(loss, source.name, asked, f"the protocol {job.protocol.name}: ")
+    return with_settings(loss, source.name, job.loss_changes, "--set ")
+
+
+def with_settings(loss: Loss, name: str, settings: Mapping[str, Any], where: str) -> Loss:
+    """The loss called ``name`` with other settings; messages on a wrong one begin with ``where`` it comes from.
+
+    Raises:
+        UnknownSetting: the loss has no such setting.
+        ProtocolError: a value has the wrong type.
+    """
     known = names_of(loss)
-    for name in changes:
-        if name not in known:
-            raise UnknownSetting(
-                f"the loss '{source.name}' has no setting '{name}'", f"it has: {', '.join(known) or 'none'}"
-            )
-    for name, value in changes.items():
-        now = getattr(loss, name)
+    for setting, value in settings.items():
+        if setting not in known:
+            why = f"{where}loss.{setting}: the loss '{name}' has no setting '{setting}'"
+            raise UnknownSetting(why, f"it has: {', '.join(known) or 'none'}")
+        now = getattr(loss, setting)
         if isinstance(now, (int, float)) and not isinstance(value, (int, float)):
-            raise ProtocolError(f"--set loss.{name}={value}: expected a number", f"it is {now} by default")
-    return dataclasses.replace(loss, **changes)  # type: ignore[type-var]
+            raise ProtocolError(f"{where}loss.{setting}={value}: expected a number", f"it is {now} by default")
+    return dataclasses.replace(loss, **settings) if settings else loss  # type: ignore[type-var]
 
 
 def build_trick(reference: str) -> Trick:

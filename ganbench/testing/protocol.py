@@ -20,6 +20,7 @@ from ganbench.contracts.kind import Kind
 from ganbench.contracts.metric import Metric
 from ganbench.contracts.protocol import Protocol, parse
 from ganbench.contracts.protocol_file import from_toml, read_toml, to_toml
+from ganbench.contracts.settings import names_of
 from ganbench.errors import DataError, GanbenchError, PluginError, ProtocolError
 from ganbench.evaluation import yardsticks
 from ganbench.evaluation.judge import Judge
@@ -190,6 +191,21 @@ def headline_is_a_column_that_ranks(case: ProtocolCase) -> Iterator[Finding]:
         columns = [name for metric in case.metrics.values() for name, goal in metric.columns.items() if goal != "info"]
         what = f"has the goal {goals[0]!r}" if len(goals) == 1 else f"is a column of {len(goals)} metrics"
         yield Finding(f"headline {headline!r} {what}", f"one of {', '.join(columns)}", "name a column that has a goal")
+
+
+@CHECKS.add
+def losses_have_the_settings_that_are_asked_of_them(case: ProtocolCase) -> Iterator[Finding]:
+    """A run is refused if the protocol asks its loss for a setting that it lacks. Losses must be installed for this."""
+    for name, asked in case.protocol.losses.items():
+        try:
+            loss = plugins.build(plugins.find("loss", name))
+        except GanbenchError:
+            continue
+        known = names_of(loss)
+        for setting in asked.settings:
+            if setting not in known:
+                seen = f"losses.{name}.settings.{setting}, but the loss '{name}' has no such setting"
+                yield Finding(seen, f"one of {', '.join(known)}" if known else "none", "leave it out")
 
 
 @CHECKS.add

@@ -42,7 +42,7 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) ->
     """Build three layers of ``width`` units for points; for images 256-512-1024 units in G, and the reverse in D.
 
     For images D has dropout 0.3, and G has batch norm. Without it, G learns only their mean (non-saturating on
-    digits-16-v1: FID 31 and no class covered, against 2.5 and all ten).
+    digits-16-v1: FID 31 and no class covered).
 
     Raises:
         Unsupported: the data are neither points nor images, or the loss asks for a normalisation of D that it cannot

@@ -1,0 +1,28 @@
+"""grid-v1 at unit spread, with a budget after which the order of the losses stays, and WGAN-GP at its toy settings."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ganbench import LossRules, Protocol, hookimpl
+from ganbench_baselines.protocol import grid_v1
+
+WGAN_GP = LossRules(recipe={"betas": (0.5, 0.9)}, settings={"weight": 0.1})
+"""Of the authors' toy problems (Gulrajani et al. 2017); their rate of 1e-4 would take 100,000 G updates."""
+
+
+@hookimpl
+def ganbench_protocol() -> Protocol:
+    """Build the rules: 25 Gaussians in the plane, judged by coverage."""
+    v1 = grid_v1.ganbench_protocol()
+    return replace(
+        v1,
+        name="grid-v2",
+        description=(
+            "grid-v1, divided by the spread of its centres, with four times the budget. WGAN-GP trains with the settings of "
+            "its authors for such data (Gulrajani et al. 2017)."
+        ),
+        dataset="unit-grid",
+        training=replace(v1.training, budget_kimg=2048),
+        losses={"wgan-gp": WGAN_GP},
+    )
