@@ -164,11 +164,13 @@ def test_a_finished_run_that_is_repeated_is_kept_beside_the_new_one(finished, tm
     facts.pop("seal")
     facts["loss"]["source"] = "ast1:000000000000"
     (folder / "record.json").write_bytes(as_text(sealed(facts)))
-    (folder / "checkpoint.pt").write_bytes((finished / "checkpoint.pt").read_bytes())
+    for name in ("checkpoint.pt", "strip.webp"):
+        (folder / name).write_bytes((finished / name).read_bytes())
     new = carry_out(job)
     assert new.bits == old.bits
     assert read(folder / "record.old.json").loss.source == "ast1:000000000000"
     assert (folder / "checkpoint.old.pt").read_bytes() == (finished / "checkpoint.pt").read_bytes()
+    assert (folder / "strip.old.webp").read_bytes() == (finished / "strip.webp").read_bytes()
 
 
 # -- histories ---------------------------------------------------------------------------------------------------------

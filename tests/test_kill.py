@@ -82,12 +82,12 @@ def undisturbed(tmp_path_factory) -> tuple[Record, list[dict]]:
     return carry_out(job), history(Path(job.folder))
 
 
-@pytest.mark.parametrize("fatal", slow_but([2, 13, 17, 19], range(1, 20)))
+@pytest.mark.parametrize("fatal", slow_but([2, 13, 16, 19, 21], range(1, 22)))
 def test_a_run_killed_while_it_writes_any_of_its_files_ends_with_the_same_bits(fatal, undisturbed, tmp_path) -> None:
     job = job_in(tmp_path)
     code = die_at(fatal, lambda: carry_out(job))
-    assert code == (-signal.SIGKILL if fatal <= 18 else 0), "nine files, each with an fsync and a rename"
-    if fatal in range(5, 17):
+    assert code == (-signal.SIGKILL if fatal <= 20 else 0), "ten files, each with an fsync and a rename"
+    if fatal in range(5, 19):
         assert read(job.record_file).status == "interrupted"
     events: list = []
     assert bits(carry_out(job, events.append)) == bits(undisturbed[0])

@@ -33,7 +33,7 @@ def put_in_the_way(name: str, folder: Path) -> None:
         (folder / name).write_text("mine")
 
 
-NAMES = ["record.json", "checkpoint.pt", ".lock", "samples", "samples/000000.96-kimg.png", ""]
+NAMES = ["record.json", "checkpoint.pt", "strip.webp", ".lock", "samples", "samples/000000.96-kimg.png", ""]
 
 
 @pytest.mark.parametrize("name", NAMES)

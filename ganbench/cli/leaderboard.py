@@ -103,6 +103,7 @@ def _show(
 
 def _publish(protocol: str, runs: Path, out: Path) -> None:
     from ganbench.leaderboards.publishing import gather_records, timings_in, write_folder
+    from ganbench.leaderboards.strips import strips_in
     from ganbench.records.timing import read_timings
 
     rules = rules_of(protocol, runs)
@@ -115,7 +116,7 @@ def _publish(protocol: str, runs: Path, out: Path) -> None:
     folder = out / rules.name
     if not found.local and not folder.is_dir():
         raise RecordError(f"there are no runs of {rules.name} to publish", f"ganbench run --protocol {protocol} ...")
-    changed = write_folder(found.local, rules, folder, timings)
+    changed = write_folder(found.local, rules, folder, timings, strips_in(runs / rules.name))
     console().print(Text.assemble((str(folder), "bold"), f": {plural(len(changed), 'file')} written"), soft_wrap=True)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ganbench.leaderboards.cells import Key, cells_of, footnotes_of, headings_of, is_number
-from ganbench.leaderboards.entries import YardstickEntry
+from ganbench.leaderboards.entries import Entry, YardstickEntry
 from ganbench.leaderboards.rows import PARTS, Part, Row
+from ganbench.leaderboards.strips import Samples
 from ganbench.leaderboards.table import Table
 from ganbench.plain import plain_line
 
@@ -58,16 +59,29 @@ def to_html(table: Table) -> str:
     return f'<div class="ganbench"><style>{STYLE}</style>{"".join(blocks)}<ul>{listing}</ul></div>'
 
 
-def to_page(table: Table) -> str:
-    """A complete page; a click on a heading sorts by it."""
+def to_page(table: Table, samples: Mapping[Entry, Samples] | None = None) -> str:
+    """A complete page, with the ``samples`` that its folder has of rows; a click on a heading sorts by it."""
     about = _escape(table.protocol.description) if table.protocol else ""
+    shown = _samples(table, samples or {})
     return (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_escape(table.name)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{PAGE_STYLE}</style></head>'
         f"<body><h1>{_escape(table.name)}</h1><p>{about}</p><p>Digest {_escape(table.digest)}. "
         f'<a href="table.csv">Every number as CSV</a>, <a href="README.md">how to read and reproduce this</a>, '
-        f'<a href="records/">the records</a>.</p>\n{to_html(table)}\n<script>{SORT}</script></body></html>\n'
+        f'<a href="records/">the records</a>.</p>\n{to_html(table)}\n{shown}<script>{SORT}</script></body></html>\n'
     )
+
+
+def _samples(table: Table, samples: Mapping[Entry, Samples]) -> str:
+    figures = [_figure(table.title(row), samples[row.entry]) for row in table.rows if row.entry in samples]
+    return f"<section><h2>Samples</h2>\n{''.join(figures)}</section>\n" if figures else ""
+
+
+def _figure(title: str, files: Samples) -> str:
+    name = _escape(title)
+    picture = f'<img src="{_escape(files.picture)}" alt="samples of {name}">' if files.picture else ""
+    sound = f'<audio controls preload="none" src="{_escape(files.sound)}"></audio>' if files.sound else ""
+    return f"<figure>{picture}{sound}<figcaption>{name}</figcaption></figure>\n"
 
 
 def _block(table: Table, part: Part) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ganbench.contracts.protocol import LossRules
 from ganbench.errors import plural
 from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number
-from ganbench.leaderboards.entries import RunEntry, YardstickEntry
+from ganbench.leaderboards.entries import Entry, RunEntry, YardstickEntry
 from ganbench.leaderboards.rows import Part
+from ganbench.leaderboards.strips import Samples
 from ganbench.leaderboards.table import Table
 from ganbench.plain import plain_line
 
@@ -37,10 +38,15 @@ SECTIONS: dict[Part, Section] = {
     ),
 }
 """The parts below the ranking."""
+SAMPLES = (
+    "Samples of the lowest seed of each row, from the generator that is judged, at the end of the budget. Nobody chose "
+    "them: latents come from the same fixed seed in every row."
+)
+"""What a reader should know about the pictures of samples."""
 
 
-def to_markdown(table: Table) -> str:
-    """The README of a published leaderboard."""
+def to_markdown(table: Table, samples: Mapping[Entry, Samples] | None = None) -> str:
+    """The README of a published leaderboard, with the ``samples`` that its folder has of rows."""
     rule = table.protocol.description if table.protocol else ""
     parts = [f"# {_escape(table.name)}", _prose(rule), _rules(table), "## How to read this", _reading(table)]
     ranking = _pipes(table, "ranked") or ("No complete rows yet." if table.rows else "No runs yet.")
@@ -48,6 +54,8 @@ def to_markdown(table: Table) -> str:
     for part, section in SECTIONS.items():
         if rows := _pipes(table, part):
             parts += [f"## {section.title}", section.told, rows]
+    if samples:
+        parts += ["## Samples", SAMPLES, _samples(table, samples)]
     parts += ["## Columns", _bullets(footnotes_of(table))]
     if table.failures or table.collapses:
         parts += ["## Failures", _bullets([*table.failures, *table.collapses])]
@@ -153,6 +161,23 @@ def _pipes(table: Table, part: Part) -> str:
         emphasised = [f"*{text}*" if text else "" for text in texts]
         lines.append(emphasised if isinstance(row.entry, YardstickEntry) else texts)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
+
+
+def _samples(table: Table, samples: Mapping[Entry, Samples]) -> str:
+    """A table of the pictures, and of links to the sounds if there are any."""
+    heard = any(files.sound for files in samples.values())
+    lines = [["row", "samples", "sound"], ["---"] * 3]
+    for row in table.rows:
+        if files := samples.get(row.entry):
+            title = _bracketed(table.title(row))
+            picture = f"![samples of {title}]({files.picture})" if files.picture else ""
+            lines.append([title, picture, f"[listen]({files.sound})" if files.sound else ""])
+    return "\n".join(f"| {' | '.join(line[: 2 + heard])} |" for line in lines)
+
+
+def _bracketed(text: str) -> str:
+    """A name that may stand in the square brackets of a link."""
+    return re.sub(r"(?<!\\)[][]", _escaped, _escape(text))
 
 
 def _bullets(sentences: Iterable[str]) -> str:

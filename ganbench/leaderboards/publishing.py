@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ from ganbench.leaderboards.export import to_csv
 from ganbench.leaderboards.html import to_page
 from ganbench.leaderboards.markdown import to_markdown
 from ganbench.leaderboards.published import installed_source, published_files, published_folder, rules_of
+from ganbench.leaderboards.strips import renew, samples_in, strays
 from ganbench.leaderboards.table import Table, build
 from ganbench.records.files import cut, write_atomically
 from ganbench.records.record import FINISHED, Record
@@ -100,14 +101,19 @@ def gather(
 
 
 def write_folder(
-    records: Iterable[Record], protocol: Protocol, folder: Path, timings: Iterable[Timing] = ()
+    records: Iterable[Record],
+    protocol: Protocol,
+    folder: Path,
+    timings: Iterable[Timing] = (),
+    strips: Iterable[Path] = (),
 ) -> list[str]:
-    """Publish finished records of a protocol, and timings of its rows.
+    """Publish finished records of a protocol, timings of its rows, and those of ``strips`` that belong to its records.
 
-    The folder gets ``README.md``, ``table.csv``, ``index.html``, ``records/*.json`` and ``timings/*.json``. What its
-    ``NOTES.md`` says is repeated under the table.
+    The folder gets ``README.md``, ``table.csv``, ``index.html``, ``records/*.json``, ``timings/*.json`` and, for the
+    lowest seed of each row, ``strips/*``. What its ``NOTES.md`` says is repeated under the table.
 
-    Records that the folder already has stay, unless a new one of the same entry and seed replaces them.
+    Records that the folder already has stay, unless a new one of the same entry and seed replaces them. Strips that are
+    bound to no record go.
     Returns the files that were written or removed; each is written whole or not at all.
 
     Raises:
@@ -119,15 +125,16 @@ def write_folder(
     replaced = {run_key(record) for record in new}
     present = {path: read(path) for path in sorted(folder.glob("records/*.json"))}
     old = [record for record in present.values() if run_key(record) not in replaced]
-    wanted = {folder / "records" / name: record for name, record in file_names([*new, *old]).items()}
+    named = file_names([*new, *old])
+    wanted = {folder / "records" / name: record for name, record in named.items()}
     changed = [path for path, record in wanted.items() if present.get(path) != _stored(record)]
     for path in changed:
         write(wanted[path], path)
     removed = [path for path in present if path not in wanted]
     for path in removed:
         path.unlink()
-    changed += _write_timings(timings, protocol, folder)
-    for name, text in _derived(wanted.values(), protocol, folder).items():
+    changed += [*_write_timings(timings, protocol, folder), *renew(folder, named, strips)]
+    for name, text in _derived(named, protocol, folder).items():
         if _text(folder / name) != text:
             write_atomically(folder / name, text.encode())
             changed.append(folder / name)
@@ -146,17 +153,18 @@ def _write_timings(timings: Iterable[Timing], protocol: Protocol, folder: Path) 
 
 
 def check_folder(folder: Path, protocol: Protocol) -> list[str]:
-    """Files of a published leaderboard that do not match its records: edited, stale or unreadable."""
+    """Files of a published leaderboard that do not match its records: edited, stale, strange or unreadable."""
     paths = sorted(folder.glob("records/*.json"))
     records, errors = read_all(paths)
     if errors:
         return sorted(path.relative_to(folder).as_posix() for path in paths if not _readable(path))
-    names = {f"records/{name}" for name in file_names(records)}
+    named = file_names(records)
     _, unread = read_timings(timings_in(folder))
     if unread:
         return sorted(path.relative_to(folder).as_posix() for path in timings_in(folder) if read_timings([path])[1])
-    wrong = {path.relative_to(folder).as_posix() for path in paths} ^ names
-    wrong |= {name for name, text in _derived(records, protocol, folder).items() if _text(folder / name) != text}
+    wrong = {path.relative_to(folder).as_posix() for path in paths} ^ {f"records/{name}" for name in named}
+    wrong |= {path.relative_to(folder).as_posix() for path in strays(folder, named)}
+    wrong |= {name for name, text in _derived(named, protocol, folder).items() if _text(folder / name) != text}
     return sorted(wrong)
 
 
@@ -178,12 +186,17 @@ def _stored(record: Record) -> Record:
     return msgspec.json.decode(msgspec.json.encode(record), type=type(record))
 
 
-def _derived(records: Iterable[Record], protocol: Protocol, folder: Path) -> dict[str, str]:
+def _derived(records: Mapping[str, Record], protocol: Protocol, folder: Path) -> dict[str, str]:
     timings, errors = read_timings(timings_in(folder))
     if errors:
         raise errors[0]
-    table = build(records, protocol, remarks=remarks_in(folder), timings=timings)
-    return {"README.md": to_markdown(table), "table.csv": to_csv(table), "index.html": to_page(table)}
+    table = build(records.values(), protocol, remarks=remarks_in(folder), timings=timings)
+    samples = samples_in(folder, records)
+    return {
+        "README.md": to_markdown(table, samples),
+        "table.csv": to_csv(table),
+        "index.html": to_page(table, samples),
+    }
 
 
 def _text(path: Path) -> str | None:

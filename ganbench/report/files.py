@@ -30,9 +30,14 @@ def save_png(pixels: Pixels, path: Path) -> None:
 
 
 def save_wav(x: Tensor, rate: float, path: Path) -> None:
-    """Write sounds ``x[N, C, T]`` in [-1, 1] one after the other, with short silences between, as 16-bit PCM."""
-    pause = np.zeros((x.shape[1], round(SILENCE * rate)), np.float32)
-    parts = [part for sound in to_signal(x).numpy() for part in (sound, pause)][:-1]
+    """Write sounds as ``wav`` does."""
+    write_atomically(path, wav(x, rate))
+
+
+def wav(x: Tensor, rate: float, pause: float = SILENCE) -> bytes:
+    """Sounds ``x[N, C, T]`` in [-1, 1] one after the other, ``pause`` seconds apart, as 16-bit PCM."""
+    silence = np.zeros((x.shape[1], round(pause * rate)), np.float32)
+    parts = [part for sound in to_signal(x).numpy() for part in (sound, silence)][:-1]
     samples = (np.concatenate(parts, axis=1) * 2**15).round().clip(-(2**15), 2**15 - 1)
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
@@ -40,19 +45,23 @@ def save_wav(x: Tensor, rate: float, path: Path) -> None:
         file.setsampwidth(2)
         file.setframerate(round(rate))
         file.writeframes(samples.T.astype("<i2").tobytes())
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def save_animation(frames: Sequence[Pixels], fps: float, path: Path, hold: float = 0.0) -> None:
-    """Write pictures of one size as a GIF or, by the suffix, a lossless WebP, which loops for ever.
+    """Write pictures as ``animation`` does, of the kind that the suffix says, ``.gif`` or ``.webp``."""
+    write_atomically(path, animation(frames, fps, path.suffix.lower().removeprefix("."), hold))
+
+
+def animation(frames: Sequence[Pixels], fps: float, kind: str, hold: float = 0.0) -> bytes:
+    """Pictures of one size as a GIF or a lossless WebP, which loops for ever.
 
     Args:
         frames: ``[H, W, 3]`` each; consecutive equal ones become one that is shown for longer.
         fps: pictures per second, at most 50.
-        path: the file, ``.gif`` or ``.webp``.
+        kind: ``"gif"`` or ``"webp"``.
         hold: extra seconds for which the last one is shown.
     """
-    kind = path.suffix.lower().removeprefix(".")
     tick = 10 if kind == "gif" else 1  # milliseconds that the format counts in
     times = [round(1000 * i / fps / tick) * tick for i in range(len(frames) + 1)]
     shown = [max(SHORTEST, after - before) for before, after in pairwise(times)]
@@ -61,4 +70,4 @@ def save_animation(frames: Sequence[Pixels], fps: float, path: Path, hold: float
     buffer = io.BytesIO()
     options = {"lossless": True} if kind == "webp" else {}
     images[0].save(buffer, kind, save_all=True, append_images=images[1:], duration=shown, loop=0, **options)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()

@@ -17,7 +17,7 @@ from ganbench.report.canvas import Colour, Pixels
 Floats = NDArray[np.float64]
 
 WIDTH, HEIGHT = 560, 310
-SIDE = 464
+SIDE, SMALL_SIDE = 464, 160
 BINS = 56
 SURFACE = 58
 """The number of places along each side of a square at which D is evaluated."""
@@ -40,6 +40,26 @@ def scatter(x: Tensor) -> Pixels:
         axes.dots(values[:, 0], values[:, 1], REAL, 3)
         axes.ticks_y()
     axes.ticks_x()
+    return axes.pixels()
+
+
+def still(fakes: Tensor, reals: Tensor) -> Pixels:
+    """A small picture of ``fakes[N, F]`` among ``reals[M, F]``, on axes that the reals fix, without D.
+
+    It is a histogram where F is 1, else a scatter of the first two features.
+    """
+    real, fake = reals.double().numpy(), fakes.double().numpy()
+    if real.shape[1] == 1:
+        axes = _density_axes(real, real, WIDTH // 2, HEIGHT // 2)
+        _bars(axes, real, REAL_BARS)
+        _bars(axes, fake, FAKE, outline=True)
+    else:
+        axes = Axes(SMALL_SIDE, SMALL_SIDE, *_square(real))
+        axes.dots(real[:, 0], real[:, 1], REAL_BARS, 2)
+        axes.dots(fake[:, 0], fake[:, 1], FAKE, 1)
+        axes.ticks_y()
+    axes.ticks_x()
+    axes.legend([("real", REAL_BARS), ("fake", FAKE)])
     return axes.pixels()
 
 
@@ -136,10 +156,10 @@ def _surface(value: Floats) -> Pixels:
     return pixels.astype(np.uint8)
 
 
-def _density_axes(scale: Floats, reach: Floats) -> Axes:
+def _density_axes(scale: Floats, reach: Floats, width: int = WIDTH, height: int = HEIGHT) -> Axes:
     x = _reach(reach)
     density, _ = _histogram(scale, x)
-    return Axes(WIDTH, HEIGHT, x, (0.0, HEADROOM * max(float(density.max()), 1e-12)))
+    return Axes(width, height, x, (0.0, HEADROOM * max(float(density.max()), 1e-12)))
 
 
 def _bars(axes: Axes, values: Floats, colour: Colour, *, outline: bool = False) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from ganbench.contracts.executor import Job
 from ganbench.errors import GanbenchWarning
 from ganbench.records.files import set_aside
+from ganbench.records.strips import NAMES
 
-FILES = ("record.json", "checkpoint.pt", "history.jsonl", "error.txt", ".lock")
+FILES = ("record.json", "checkpoint.pt", "history.jsonl", "error.txt", ".lock", *NAMES)
 
 
 def move_aside(job: Job) -> None:

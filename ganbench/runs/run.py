@@ -22,7 +22,8 @@ from ganbench.evaluation.sampling import sample
 from ganbench.records.files import set_aside, write_atomically
 from ganbench.records.record import Fingerprints, Look, Speed, TrainingRecord
 from ganbench.records.store import write
-from ganbench.report import pictures
+from ganbench.records.strips import NAMES, bind
+from ganbench.report import pictures, strips
 from ganbench.runs import checkpoint
 from ganbench.runs.identity import identity_of
 from ganbench.runs.judging import Judgement, judge
@@ -81,6 +82,7 @@ class Run:
             with noting_nondeterminism(self.recording.nondeterministic):
                 status, reason = self._train(should_stop)
                 if status == "ok":
+                    self._keep_strip()  # before the record: a kill between the two must not cost the strip
                     judgement = self._judge()
             refuse_changed(before)
         except Diverged as error:
@@ -145,6 +147,16 @@ class Run:
             pictures.save_media(fakes.x, spec, stem)
         self.emit(Picture(self.job.key, pictures.thumbnail(fakes.x, few.source)))
 
+    def _keep_strip(self) -> None:
+        """Samples of the generator at the end of the budget, in files bound to the weights; changes no weight."""
+        reals, spec = self.bench.judge.reference, self.bench.dataset.spec
+        few = strips.shown(reals, spec)
+        with preserved_rng(self.device):
+            fakes = sample(self.trainer.averaged, few, self._seed("picture"), self.device)
+        weights = self.trainer.fingerprint()
+        for suffix, content in strips.files_of(fakes.x, few, reals, spec).items():
+            write_atomically(self.folder / f"strip{suffix}", bind(content, weights))
+
     def _look(self, images: int) -> dict[str, Any]:
         """The headline on the selection split, with latents of its own; changes no weight.
 
@@ -206,7 +218,8 @@ class Run:
                 said = f"{self.job.key} begins anew: {why}; the old one is kept as {kept.name}"
                 warnings.warn(GanbenchWarning(said), stacklevel=2)
         leftovers = self.folder.rglob(".*.tmp")  # of a process that was killed while writing
-        old = [] if self.recording.history else [self.folder / "error.txt", *(self.folder / "samples").glob("*")]
+        made = [*(self.folder / name for name in ("error.txt", *NAMES)), *(self.folder / "samples").glob("*")]
+        old = [] if self.recording.history else made
         for path in (*leftovers, *old):
             if not path.is_dir():  # what is not a run's is not deleted
                 path.unlink(missing_ok=True)
@@ -225,7 +238,7 @@ class Run:
     def _set_aside_finished(self) -> None:
         """A finished run that is repeated, because something has changed since, stays beside the new one."""
         if is_finished(self.job.record_file):
-            for name in ("record.json", "checkpoint.pt", "history.jsonl"):
+            for name in ("record.json", "checkpoint.pt", "history.jsonl", *NAMES):
                 if (file := self.folder / name).exists():
                     set_aside(file)
 
