@@ -10,6 +10,7 @@ stopped leaves what it has. The exit code is 1 if a combination gives other bits
 from __future__ import annotations
 
 import argparse
+import gc
 import math
 import os
 import statistics
@@ -183,6 +184,7 @@ def compare_all(
     ends = time.monotonic() + seconds
     while left and time.monotonic() < ends:
         outcome = outcome_of(*left.pop(0), device)
+        gc.collect()  # a trainer is part of a circle, and its graphs hold memory of their own
         if isinstance(outcome, Comparison):
             report.compared.append(outcome)
         else:
