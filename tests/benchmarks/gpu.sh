@@ -25,6 +25,6 @@ site=$(mktemp -d)
 trap 'rm -rf "$site"' EXIT
 python3 -m pip install --quiet --disable-pip-version-check --no-index --no-deps --target "$site" build/gpu/*.whl
 # The wheel is meant, not the checkout: nothing is imported from the working directory.
-export PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 OMP_NUM_THREADS=1
+export PYTHONSAFEPATH=1 PYTHONUNBUFFERED=1 OMP_NUM_THREADS=1
 export PYTHONPATH="$site:$PWD/tests:$PWD/tests/benchmarks${PYTHONPATH:+:$PYTHONPATH}"
 python3 tests/benchmarks/gpu_steps.py "$results" "$@"

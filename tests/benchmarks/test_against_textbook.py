@@ -35,7 +35,7 @@ RULES: list[dict[str, Any]] = [
     {"precision": "bf16"},
     {"precision": "bf16", "layout": "channels-last"},
 ]
-SECONDS = {"cpu": 1.0, "cuda": 0.15}
+SECONDS = {"cpu": 1.0, "cuda": 0.1}
 """About as long our loop takes in a round."""
 ITERATIONS = {"cpu": 1, "cuda": 20}
 """Of a step: in a run, too, our loop waits for a GPU only after many."""
