@@ -2,7 +2,7 @@
 # What only a GPU can show, within ten minutes, on a machine with an H100 or H200 and no network. It needs Linux on
 # x86-64, Python 3.12 with pip, torch with CUDA, and torchvision. Where there is a network, gather the rest (build/gpu):
 #
-#     python tests/benchmarks/gpu_wheels.py          # --there scipy scikit-learn pandas: what the machine has as well
+#     python tests/benchmarks/gpu_wheels.py          # 67 MB; 9 MB with --there scipy scikit-learn pandas, if it has them
 #
 # Carry the checkout there, build/gpu included, and call
 #
