@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import warnings
 from contextlib import contextmanager
 
 import pytest
@@ -19,7 +20,7 @@ from ganbench.contracts.trick import Trick
 from ganbench.plugins.protocols import load_protocol
 from ganbench.runs.players import build_players
 from ganbench.training.batches import Stream
-from ganbench.training.capture import EAGER, PROOFS, WARM_UP, Hidden, NotRecordable, recorder_for
+from ganbench.training.capture import EAGER, PROOFS, WARM_UP, CudaGraphs, Hidden, NotRecordable, recorder_for
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.loss.hinge import Hinge
 from ganbench_baselines.loss.wgan_gp import WassersteinGP
@@ -353,3 +354,19 @@ def test_nothing_is_recorded_on_a_cpu() -> None:
 def test_recording_can_be_turned_off(monkeypatch) -> None:
     monkeypatch.setenv(EAGER, "1")
     assert recorder_for(torch.device("cuda"), []) is None
+
+
+def test_torchs_warning_of_its_detector_ends_no_recording(monkeypatch) -> None:
+    modes = []
+
+    def set_mode(mode: str) -> None:
+        modes.append(mode)
+        if len(modes) == 1:
+            warnings.warn("Synchronization debug mode is a prototype feature and does not yet detect", stacklevel=2)
+
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: None)
+    monkeypatch.setattr(torch.cuda, "get_sync_debug_mode", lambda: "default")
+    monkeypatch.setattr(torch.cuda, "set_sync_debug_mode", set_mode)
+    with CudaGraphs(torch.device("cuda"), []).rehearsal():
+        assert modes == ["error"]
+    assert modes == ["error", "default"]

@@ -64,6 +64,7 @@ def test_every_optimiser_is_captured_with_a_falling_rate(optimizer, monkeypatch)
     assert graphed.fingerprint() == played.fingerprint()
 
 
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 @pytest.mark.parametrize("mode", ["graph", "eager"])
 def test_no_window_waits_for_the_device_between_its_ends(mode, monkeypatch) -> None:
     if mode == "eager":

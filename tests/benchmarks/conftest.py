@@ -1,8 +1,19 @@
-"""What a benchmark's JSON says about the machine: everything that matters for speed, but not its name."""
+"""The device of benchmarks, and what their JSON says about the machine: what matters for speed, but not its name."""
 
 from __future__ import annotations
 
+import pytest
 import torch
+
+
+def pytest_addoption(parser) -> None:
+    parser.addoption("--device", default="cpu", help="cpu or cuda, for benchmarks that can use a GPU")
+
+
+@pytest.fixture
+def device(request) -> torch.device:
+    """On which device training takes place."""
+    return torch.device(request.config.getoption("--device"))
 
 
 def pytest_benchmark_update_machine_info(config, machine_info) -> None:

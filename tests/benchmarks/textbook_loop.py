@@ -1,10 +1,11 @@
 """The usual public training loop, written plainly, to measure against: what most GAN repositories do every step.
 
-Images are converted and transformed one by one in a ``DataLoader``; noise is drawn on the host; real and fake pass
-through D separately; every loss is read with ``.item()``; Adam is as ``torch.optim.Adam(params, lr)`` gives it; nobody
-takes care which gradients are needed. The mathematics is that of DCGAN (Radford et al. 2015) with the non-saturating
-loss (Goodfellow et al. 2014) or with WGAN-GP (Gulrajani et al. 2017, algorithm 1); batches, latents and interpolations
-are seeded, so that it can be compared weight by weight with any other loop of the same mathematics.
+Images are converted and transformed one by one in a ``DataLoader`` (for a GPU by two workers, into pinned memory);
+noise is drawn where the networks are; real and fake pass through D separately; every loss is read with ``.item()``;
+Adam is as ``torch.optim.Adam(params, lr)`` gives it; nobody takes care which gradients are needed. The mathematics is
+that of DCGAN (Radford et al. 2015) with the non-saturating loss (Goodfellow et al. 2014) or with WGAN-GP (Gulrajani et
+al. 2017, algorithm 1); batches, latents and interpolations are seeded, so that it can be compared weight by weight with
+any other loop of the same mathematics.
 """
 
 from __future__ import annotations
@@ -57,19 +58,19 @@ class Pictures(Dataset):
 
 
 class WithReplacement(Sampler):
-    """Batches of indices without end, from a generator of their own."""
+    """Batches of indices without end, from a generator of their own on ``device``, as our loop draws them."""
 
-    def __init__(self, n: int, batch: int, seed: int) -> None:
+    def __init__(self, n: int, batch: int, seed: int, device: torch.device) -> None:
         self.n, self.batch = n, batch
-        self.rng = torch.Generator().manual_seed(seed)
+        self.rng = torch.Generator(device).manual_seed(seed)
 
     def __iter__(self) -> Iterator[list[int]]:
         while True:
-            yield torch.randint(self.n, (self.batch,), generator=self.rng).tolist()
+            yield torch.randint(self.n, (self.batch,), generator=self.rng, device=self.rng.device).tolist()
 
 
 class TextbookLoop:
-    """Trains G and D the usual way.
+    """Trains G and D the usual way, on the device where they are.
 
     Args:
         generator, discriminator: the networks, as ``textbook_networks`` gives them.
@@ -96,35 +97,38 @@ class TextbookLoop:
     ) -> None:
         self.G, self.D = generator, discriminator
         self.loss, self.batch, self.z_dim, self.d_steps = loss, batch, z_dim, d_steps
+        self.device = next(generator.parameters()).device
+        on_gpu = self.device.type == "cuda"
         self.opt_G = torch.optim.Adam(self.G.parameters(), lr=lr, betas=betas)
         self.opt_D = torch.optim.Adam(self.D.parameters(), lr=lr, betas=betas)
         self.criterion = nn.BCEWithLogitsLoss()
         data = Pictures(images)
-        self.batches = iter(DataLoader(data, batch_sampler=WithReplacement(len(data), batch, seed)))
-        self.noise_rng = torch.Generator().manual_seed(seed + 1)
-        self.mix_rng = torch.Generator().manual_seed(seed + 2)
+        order = WithReplacement(len(data), batch, seed, self.device)
+        self.batches = iter(DataLoader(data, batch_sampler=order, num_workers=2 * on_gpu, pin_memory=on_gpu))
+        self.noise_rng = torch.Generator(self.device).manual_seed(seed + 1)
+        self.mix_rng = torch.Generator(self.device).manual_seed(seed + 2)
         self.log: list[dict[str, float]] = []
 
     def step(self) -> None:
         """``d_steps`` updates of D, one of G."""
         for _ in range(self.d_steps):
-            real = next(self.batches)
+            real = next(self.batches).to(self.device, non_blocking=True)
             d_loss = self.update_d_ns(real) if self.loss == "non-saturating" else self.update_d_gp(real)
         g_loss = self.update_g()
         self.log.append({"d_loss": d_loss, "g_loss": g_loss})
 
     def noise(self) -> Tensor:
-        return torch.randn(self.batch, self.z_dim, 1, 1, generator=self.noise_rng)
+        return torch.randn(self.batch, self.z_dim, 1, 1, generator=self.noise_rng, device=self.device)
 
     def score(self, x: Tensor) -> Tensor:
         return self.D(x).view(-1)
 
     def update_d_ns(self, real: Tensor) -> float:
         self.opt_D.zero_grad()
-        loss_real = self.criterion(self.score(real), torch.ones(self.batch))
+        loss_real = self.criterion(self.score(real), torch.ones(self.batch, device=self.device))
         loss_real.backward()
         fake = self.G(self.noise())
-        loss_fake = self.criterion(self.score(fake.detach()), torch.zeros(self.batch))
+        loss_fake = self.criterion(self.score(fake.detach()), torch.zeros(self.batch, device=self.device))
         loss_fake.backward()
         self.opt_D.step()
         return loss_real.item() + loss_fake.item()
@@ -141,7 +145,7 @@ class TextbookLoop:
         return loss.item()
 
     def gradient_penalty(self, real: Tensor, fake: Tensor) -> Tensor:
-        mix = torch.rand(self.batch, 1, 1, 1, generator=self.mix_rng)
+        mix = torch.rand(self.batch, 1, 1, 1, generator=self.mix_rng, device=self.device)
         between = (mix * real + (1 - mix) * fake).requires_grad_(True)
         scores = self.score(between)
         (gradient,) = torch.autograd.grad(
@@ -152,7 +156,8 @@ class TextbookLoop:
     def update_g(self) -> float:
         self.opt_G.zero_grad()
         scores = self.score(self.G(self.noise()))
-        loss = self.criterion(scores, torch.ones(self.batch)) if self.loss == "non-saturating" else -scores.mean()
+        ones = torch.ones(self.batch, device=self.device)
+        loss = self.criterion(scores, ones) if self.loss == "non-saturating" else -scores.mean()
         loss.backward()
         self.opt_G.step()
         return loss.item()
