@@ -41,8 +41,8 @@ PINNED = {
     "moving-digits-v1": "4b6aca956f74",
     "stacked-digits-v2": "48c94ffb9254",
     "digits-edges-v2": "d480b4884a55",
-    "grid-v2": "bb61530a7d81",
-    "ring-v2": "601ab5374279",
+    "grid-v2": "0d70864ffc8d",
+    "ring-v2": "5568aa831f6d",
     "digits-16-v2": "0e865e70b459",
 }
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
+import os
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +17,7 @@ from toy import make
 from ganbench import __version__, plugins
 from ganbench.leaderboards.published import installed_source
 from ganbench.leaderboards.publishing import gather
-from ganbench.records.record import Component, Record
+from ganbench.records.record import Component, Record, TrainingRecord
 from ganbench.records.store import read_all
 
 FOLDER = Path(__file__).parents[1] / "leaderboards"
@@ -67,6 +71,40 @@ def test_records_of_an_earlier_version_are_rows_of_that_version_and_none_is_edit
                       installed=installed_source)  # fmt: skip
         assert table.rows, name
         assert not table.block("edited"), name
+
+
+def rows_that_make_would_run(protocol: str, where: Path) -> Counter[tuple[str, str, str]]:
+    """(arch, loss, changes) of every row that ``leaderboards/make.sh`` asks for, with a stand-in for ganbench."""
+    command = where / "ganbench"
+    command.write_text('#!/bin/sh\necho "$@"\n')
+    command.chmod(0o755)
+    surroundings = os.environ | {"PATH": f"{where}{os.pathsep}{os.environ['PATH']}"}
+    script = [str(FOLDER / "make.sh"), "runs", protocol]
+    said = subprocess.run(script, env=surroundings, text=True, capture_output=True, check=True).stdout.splitlines()
+    assert said[-1] == f"time {protocol} --runs runs --quiet"
+    parser = argparse.ArgumentParser()
+    for option in ("--protocol", "--out", "--arch", "--loss"):
+        parser.add_argument(option)
+    parser.add_argument("--set", action="append", default=[])
+    asked = [parser.parse_known_args(line.split())[0] for line in said[:-1]]
+    assert {(one.protocol, one.out) for one in asked} == {(protocol, "runs")}
+    return Counter(
+        (arch, loss, " ".join(sorted(one.set)))
+        for one in asked
+        for arch in one.arch.split(",")
+        for loss in one.loss.split(",")
+    )
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the script needs bash")
+@pytest.mark.parametrize("folder", sorted(FOLDER.glob("*-v*")), ids=lambda folder: folder.name)
+def test_the_script_that_makes_the_tables_runs_each_of_their_rows_once(folder, tmp_path, published) -> None:
+    rows = {
+        (record.arch.name, record.loss.name, " ".join(sorted(f"{k}={v}" for k, v in record.changes.items())))
+        for record in published
+        if isinstance(record, TrainingRecord) and record.protocol == folder.name
+    }
+    assert rows_that_make_would_run(folder.name, tmp_path) == Counter(rows)
 
 
 @pytest.mark.parametrize("folder", sorted(FOLDER.glob("*-v*")), ids=lambda folder: folder.name)

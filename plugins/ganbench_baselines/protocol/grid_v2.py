@@ -19,10 +19,10 @@ def ganbench_protocol() -> Protocol:
         v1,
         name="grid-v2",
         description=(
-            "grid-v1 divided by the spread of its centres, with four times the budget, so that every loss can finish. "
+            "grid-v1 divided by the spread of its centres, with five times the budget, so that every loss can finish. "
             "WGAN-GP has the weight and momenta that its authors gave it for such data."
         ),
         dataset="unit-grid",
-        training=replace(v1.training, budget_kimg=2048),
+        training=replace(v1.training, budget_kimg=2560),
         losses={"wgan-gp": WGAN_GP},
     )
