@@ -91,6 +91,12 @@ def test_a_process_that_waited_for_a_core_is_off_although_every_round_did() -> N
     assert off(waited, waited, waited, on_cpu=False) == [False] * 3
 
 
+def test_a_gpu_may_have_another_clock_in_each_row() -> None:
+    light, heavy = replace(STEADY, clock_mhz=1980.0), replace(STEADY, clock_mhz=1500.0)
+    found = deviations({"light": [light] * 3, "heavy": [heavy] * 3}, 0.05, on_cpu=False)
+    assert not any(far.off(0.05) for row in found.values() for far in row)
+
+
 def test_a_gpu_whose_clock_fell_is_off() -> None:
     fast, slow = replace(STEADY, clock_mhz=1755.0), replace(STEADY, clock_mhz=1600.0)
     assert off(fast, fast, slow, on_cpu=False) == [False, False, True]

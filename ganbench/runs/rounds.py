@@ -30,7 +30,7 @@ class Deviation(NamedTuple):
         product: of its product from the median.
         step: of its step from the median.
         waited: how much of the step the process did not compute.
-        clock: of a GPU's clock from its median.
+        clock: of a GPU's clock from its median in this row: rows that draw more power run at a lower one.
     """
 
     product: float
@@ -58,12 +58,12 @@ def deviations(
     """
     products = [one.product_ms for rounds in attempts.values() for one in rounds]
     product = median(products) if products else 0.0
-    clocks = [one.clock_mhz for rounds in attempts.values() for one in rounds if one.clock_mhz]
-    clock = median(clocks) if clocks else 0.0
     found = {}
     for row, rounds in attempts.items():
         quiet = [one.step_ms for one in rounds if abs(one.product_ms / product - 1) <= tolerance]
         step = median(quiet or [one.step_ms for one in rounds]) if rounds else 0.0
+        clocks = [one.clock_mhz for one in rounds if one.clock_mhz]
+        clock = median(clocks) if clocks else 0.0
         found[row] = [
             Deviation(
                 one.product_ms / product - 1,
