@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 
+import curves
 import figures
 import pytest
 
@@ -36,6 +37,26 @@ def cells() -> dict[str, dict[str, str]]:
 def test_every_figure_of_a_page_is_that_of_the_published_records(page: str) -> None:
     _, problems = figures.refreshed((figures.ROOT / page).read_text("utf-8"))
     assert [f"{page}:{problem.line}: {problem.text}" for problem in problems] == [], "python tests/figures.py --write"
+
+
+def test_the_pictures_of_curves_are_those_of_the_published_records() -> None:
+    assert list(curves.PICTURES.glob("curves-*.svg"))
+    assert [path.name for path in curves.stale()] == []
+
+
+def test_a_stale_picture_of_curves_is_found(tmp_path, monkeypatch) -> None:
+    (tmp_path / "curves-ring-v1.svg").write_text(curves.drawn("ring-v1").replace("mlp+r1", "mlp+r2"), "utf-8")
+    (tmp_path / "curves-grid-v1.svg").write_text(curves.drawn("grid-v1"), "utf-8")
+    monkeypatch.setattr(curves, "PICTURES", tmp_path)
+    assert [path.name for path in curves.stale()] == ["curves-ring-v1.svg"]
+
+
+@pytest.mark.parametrize(
+    ("top", "ticks"),
+    [(0.62, [0, 0.2, 0.4, 0.6]), (1.0, [0, 0.2, 0.4, 0.6, 0.8, 1]), (2560, [0, 1000, 2000]), (80, [0, 20, 40, 60, 80])],
+)
+def test_the_ticks_of_curves_are_round_numbers(top: float, ticks: list[float]) -> None:
+    assert curves.ticks_to(top) == ticks
 
 
 def test_a_stale_figure_is_found_and_written_anew(cells) -> None:

@@ -114,7 +114,8 @@ class Fixed:
         ("min", 0.5, 1.0, False),
         ("max", 0.5, 1.0, True),
         ("max", 1.0, 0.5, False),
-        ("max", 0.99, 1.0, False),
+        ("max", 0.85, 1.0, False),
+        ("max", 0.75, 1.0, True),
         ("info", 0.0, 9.0, False),
     ],
 )
@@ -124,6 +125,14 @@ def test_a_metric_that_prefers_other_reals_to_the_very_same_fails_its_check(goal
     assert failed == (
         (f"score rates other reals ({others:g}) better than the very same ones ({same:g})",) if fails else ()
     )
+
+
+def test_density_that_chance_raised_above_1_fails_no_check() -> None:
+    rules = load_protocol("grid-v2")
+    check = prepare(rules, "cpu").self_check
+    (density,) = (score for name, score in check.floor.items() if name.startswith("density@"))
+    assert density > 1.02, "the case that is meant"
+    assert check(prepare(rules, "cpu").judge.reference).failed == ()
 
 
 def test_an_extractor_that_fails_on_the_data_is_told_before_anything_is_trained(monkeypatch) -> None:
