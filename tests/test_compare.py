@@ -353,8 +353,8 @@ def test_a_folder_is_compared_with_a_row(home, ganbench_command):
         (["dcgan+r1", "mlp+wgan", "--protocol", "digits-16-v1"], "mlp+wgan has 1 run"),
         (["dcgan+r1", "mlp+r1", "--protocol", "digits-16-v1", "--metric", "nonsense"], "no column called 'nonsense'"),
         (
-            ["dcgan+r1", "mlp+r1", "--protocol", "digits-16-v2"],
-            "no protocol called 'digits-16-v2' - did you mean 'digits-16-v1'?",
+            ["dcgan+r1", "mlp+r1", "--protocol", "digits-16-v9"],
+            "no protocol called 'digits-16-v9' - did you mean 'digits-16-v2'?",
         ),
         (["runs/nowhere", "mlp+r1"], "runs/nowhere does not exist"),
         (["runs", "mlp+r1"], "no row of digits-16-v1 is called 'runs'"),

@@ -50,8 +50,8 @@ def tab(site: Path, tmp_path: Path) -> Tab:
         ("ganbench leaderboard smo", ["smoke-v1"]),
         ("ganbench time smo", ["smoke-v1"]),
         ("ganbench time --loss wgan-gp,r1,hi", ["wgan-gp,r1,hinge"]),
-        ("ganbench compare --protocol ri", ["ring-v1"]),
-        ("ganbench reproduce --protocol ri", ["ring-v1"]),
+        ("ganbench compare --protocol ri", ["ring-v1", "ring-v2"]),
+        ("ganbench reproduce --protocol ri", ["ring-v1", "ring-v2"]),
         ("ganbench reproduce --device c", ["cpu", "cuda"]),
         ("ganbench leaderboard --format m", ["md"]),
         ("ganbench run --arch dcgan-", ["dcgan-upsample"]),
@@ -61,9 +61,9 @@ def tab(site: Path, tmp_path: Path) -> Tab:
         ("ganbench run --loss al", ["all"]),
         ('ganbench --debug run --out "" --loss al', ["all"]),
         ("ganbench run --trick pac", ["pacgan"]),
-        ("ganbench run --protocol ri", ["ring-v1"]),
+        ("ganbench run --protocol ri", ["ring-v1", "ring-v2"]),
         ("ganbench run --device cp", ["cpu"]),
-        ("ganbench protocols show ri", ["ring-v1"]),
+        ("ganbench protocols show ri", ["ring-v1", "ring-v2"]),
         ("ganbench plugins ext", ["extractor"]),
     ],
 )
@@ -79,7 +79,7 @@ def test_what_a_list_has_already_is_not_offered_again():
 
 def test_another_package_with_the_same_name_is_offered_by_its_package(install, site, tab):
     install("other-package", "protocol", "ring-v1", '"""Rules."""')
-    assert tab("ganbench leaderboard ri") == ["ring-v1"]
+    assert tab("ganbench leaderboard ri") == ["ring-v1", "ring-v2"]
     assert tab("ganbench leaderboard oth") == ["other-package:ring-v1"]
 
 
