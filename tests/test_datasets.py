@@ -14,7 +14,7 @@ from PIL import Image
 
 from ganbench.contracts.data import Dataset
 from ganbench.errors import DataError, GanbenchError, Unsupported
-from ganbench_baselines.dataset import digits, folder, gaussian_1d, grid, ring, stacked_digits
+from ganbench_baselines.dataset import digits, folder, gaussian_1d, grid, ring, stacked_digits, unit_grid, unit_ring
 
 POINTS: dict[str, Callable[..., Dataset]] = {
     "ring": ring.ganbench_dataset,
@@ -187,6 +187,16 @@ def test_mixture_oracle_draws_the_line_at_three_standard_deviations(module, std)
     inside, outside = (centres + 2.999 * step).float(), (centres + 3.001 * step).float()
     assert torch.equal(data.oracle.assign(inside), torch.arange(len(centres)))
     assert (data.oracle.assign(outside) == -1).all()
+
+
+@pytest.mark.parametrize(("module", "plain", "divisor"), [(unit_ring, ring, 1.414 / 2), (unit_grid, grid, 2.828)])
+def test_data_of_unit_spread_are_those_of_the_paper(module, plain, divisor):
+    """The authors' toy script divides the grid by 2.828, and a ring of radius 2 by 1.414."""
+    data, known = module.ganbench_dataset(resolution=None), plain.ganbench_dataset(resolution=None)
+    assert data.train.x.std(dim=0).tolist() == pytest.approx([1, 1], rel=0.01)
+    torch.testing.assert_close(data.train.x * divisor, known.train.x, rtol=3e-4, atol=3e-4)
+    assert data.train.labels.equal(known.train.labels)
+    assert data.oracle.assign(data.test.x).equal(known.oracle.assign(known.test.x))
 
 
 def test_mixture_oracle_calls_nan_and_infinity_low_quality():

@@ -107,7 +107,10 @@ def test_recorded_and_plain_iterations_are_compared_and_timed() -> None:
 
 def test_other_bits_are_noticed(monkeypatch) -> None:
     seeds, build = iter([0, 1]), graphs.trainer_of
-    other = lambda job, bench: build(msgspec.structs.replace(job, seed=next(seeds)), bench)  # noqa: E731
+
+    def other(job, bench):
+        return build(msgspec.structs.replace(job, seed=next(seeds)), bench)
+
     monkeypatch.setattr(graphs, "trainer_of", other)
     found = outcome_of("mlp", "hinge", "cpu")
     assert isinstance(found, Comparison)

@@ -320,6 +320,12 @@ def test_the_digest_sees_what_is_asked_of_a_loss_and_not_how_a_number_is_written
         ("losses.hinge.settings = [1]\n", "section [losses.'hinge']: `settings` must be a section, not [1]"),
         ("losses.hinge.lr = 1\n", "section [losses.'hinge']: unknown field 'lr'"),
         ("losses.hinge.recipe.lrr = 1\n", "section [losses.'hinge']: unknown field 'lrr'"),
+        ("losses.hinge.settings.a = nan\n", "`'a'` must be text, true, false, or a finite number"),
+        ("losses.hinge.settings.a = [1, -inf]\n", "`'a'` must be text, true, false, or a finite number"),
+        (f"losses.hinge.settings.a = 1{'0' * 400}\n", "or a list of these, not 1000"),
+        (f"losses.hinge.settings.{'a.' * 3000}a = 1\n", "or a list of these, not a section"),
+        ("losses.hinge.settings.a = [[1]]\n", "or a list of these, not [[1]]"),
+        ("losses.hinge.settings.a = 2026-11-29\n", "or a list of these, not "),
         ("losses.hinge.recipe.lr = -1\n", "section [losses.'hinge']: `lr` must be a number above 0"),
     ],
 )

@@ -32,7 +32,7 @@ MOST_SAMPLES = 1_000_000_000
 MOST_LISTED = 1000
 """Entries of a list: seeds, metrics, columns."""
 LARGEST_SCORE = 1e300
-"""The target of a headline: any number but infinity and NaN."""
+"""The target of a headline, and settings of losses: any number but infinity and NaN."""
 LONGEST_NAME = 100
 """Characters. A protocol's name is a folder's name."""
 EXAMPLE = "`ganbench protocols show digits-16-v1 > mine.toml` writes a complete example"
@@ -247,13 +247,15 @@ def resolve_recipe(training: Training, layers: Iterable[RecipeLayer]) -> Resolve
     return Resolved(msgspec.convert(merged, Recipe), origins)
 
 
-def _check_recipe(given: Mapping[str, Any], merged: Mapping[str, Any], where: str) -> None:
+def _check_recipe(
+    given: Mapping[str, Any], merged: Mapping[str, Any], where: str, example: str = "for example: --set lr=1e-4"
+) -> None:
     """Check what ``where`` gives, as part of the whole recipe ``merged``."""
     _reject_unknown(given, Recipe, where)
     try:
         msgspec.convert(merged, Recipe)
     except msgspec.ValidationError as error:
-        hint = _choices(error) or "for example: --set lr=1e-4"
+        hint = _choices(error) or example
         raise ProtocolError(f"{where}: {broken_rule(error, Recipe, merged)}", hint) from error
 
 
@@ -267,7 +269,17 @@ def _check_losses(losses: Mapping[str, Any], origin: str) -> None:
         for name, given in asked.items():
             if not isinstance(given, Mapping):
                 raise ProtocolError(f"{where}: `{name}` must be a section, not {shortened(given)}", EXAMPLE_OF_LOSSES)
-        _check_recipe(asked.get("recipe", {}), asked.get("recipe", {}), where)
+        _check_recipe(asked.get("recipe", {}), asked.get("recipe", {}), where, EXAMPLE_OF_LOSSES)
+        for name, value in asked.get("settings", {}).items():
+            if not _is_setting(value):
+                what = "text, true, false, or a finite number, or a list of these"
+                raise ProtocolError(f"{where}: `{shortened(name)}` must be {what}, not {shortened(value)}")
+
+
+def _is_setting(value: Any, *, in_list: bool = False) -> bool:
+    if isinstance(value, (list, tuple)) and not in_list:
+        return all(_is_setting(one, in_list=True) for one in value)
+    return isinstance(value, str) or (isinstance(value, (int, float)) and abs(value) <= LARGEST_SCORE)
 
 
 def _reject_unknown(given: Mapping[str, Any], kind: type[Struct], where: str) -> None:

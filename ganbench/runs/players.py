@@ -156,7 +156,7 @@ def with_settings(loss: Loss, name: str, settings: Mapping[str, Any], where: str
         now = getattr(loss, setting)
         if isinstance(now, (int, float)) and not isinstance(value, (int, float)):
             raise ProtocolError(f"{where}loss.{setting}={value}: expected a number", f"it is {now} by default")
-    return dataclasses.replace(loss, **settings) if settings else loss  # type: ignore[type-var]
+    return dataclasses.replace(loss, **settings) if settings else loss  # type: ignore[type-var]  # what has settings is a dataclass
 
 
 def build_trick(reference: str) -> Trick:

@@ -47,7 +47,7 @@ _barrier: Barrier
 
 def begin(barrier: Barrier) -> None:
     """Make the barrier known to a process of the pool."""
-    global _barrier  # noqa: PLW0603
+    global _barrier  # noqa: PLW0603  # a barrier reaches the processes of a pool through their initialiser only
     _barrier = barrier
 
 
