@@ -238,10 +238,9 @@ def _terminal(protocol: str, name: str) -> str:
     """What ``ganbench run`` ends with, if it trains one row and draws the yardsticks."""
     _row(protocol, name)
     yardsticks = {r.entry for r in _records(protocol) if isinstance(entry_of(r), YardstickEntry)}
-    shown = to_rich(_table(protocol, name, *yardsticks), WIDTH)
-    shown.caption = None
+    *shown, _ = to_rich(_table(protocol, name, *yardsticks), WIDTH).renderables
     console = Console(width=WIDTH, file=StringIO(), color_system=None)
-    console.print(shown)
+    console.print(*shown, sep="\n")
     text = "\n".join(line.rstrip() for line in console.file.getvalue().splitlines())
     return f"```text\n{text.strip()}\n```"
 

@@ -115,9 +115,11 @@ def test_a_complete_row_made_here_replaces_the_published_one_and_is_marked(mixed
     assert [(r.here, r.rank, r.scores[table.headline].centre) for r in rows] == [
         (True, (3, 3), pytest.approx(0.45, abs=0.01))
     ]
-    marked = [line for line in shown(table).splitlines() if line.rstrip().endswith("here")]
-    assert len(marked) == 1
-    assert "here" not in shown(build(mixed, TOY))
+    assert [line.split()[1:4] for line in shown(table).splitlines() if "»" in line and "/5" in line] == [
+        ["»", "mlp", "hinge"]
+    ]
+    assert "»: run here" in shown(table)
+    assert "»" not in shown(build(mixed, TOY))
 
 
 def test_one_seed_made_here_stands_beside_the_complete_published_row_without_a_rank(mixed):
@@ -179,7 +181,7 @@ def test_other_source_under_the_published_version_marks_a_row_edited_without_ran
         "the arch dcgan (ganbench 0.1.0) was edited without a new version: its source is a2, that of the published one "
         "a1. Not ranked: dcgan+hinge. Give the plugin a new version, or run again"
     )
-    assert re.search(r"edited +dcgan +hinge .*here", shown(table))
+    assert re.search(r"edited +» dcgan +hinge ", shown(table))
     assert [r["edited"][0]["source"] for r in json.loads(to_json(table))["rows"] if r["edited"]] == ["a2"]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -39,6 +39,13 @@ class Format(StrEnum):
     html = "html"
 
 
+class Detail(NamedTuple):
+    """How much of a table the terminal shows: every column, and full explanations."""
+
+    wide: bool
+    explained: bool
+
+
 @app.command()
 def leaderboard(
     protocol: Annotated[
@@ -57,6 +64,7 @@ def leaderboard(
     wide: Annotated[
         bool, typer.Option("--wide", help="Show every column, and the noise of seeds and of evaluations.")
     ] = False,
+    explain: Annotated[bool, typer.Option("--explain", help="Explain every column and mark below the table.")] = False,
     as_format: Annotated[Format, typer.Option("--format", help="How to print the table.")] = Format.terminal,
     write: Annotated[
         bool, typer.Option("--write", help="Publish your runs: write table and records to leaderboards/PROTOCOL/.")
@@ -69,7 +77,7 @@ def leaderboard(
         if write:
             _publish(protocol, runs, out)
         else:
-            _show(protocol, runs, published, sort, shown, as_format, wide)
+            _show(protocol, runs, published, sort, shown, as_format, Detail(wide, explain))
 
 
 @contextmanager
@@ -83,13 +91,13 @@ def _no_collection() -> Iterator[None]:
 
 
 def _show(
-    protocol: str, runs: Path, published: bool, sort: str, metrics: list[str], as_format: Format, wide: bool
+    protocol: str, runs: Path, published: bool, sort: str, metrics: list[str], as_format: Format, detail: Detail
 ) -> None:
     from ganbench.leaderboards.publishing import gather
 
     table, errors = gather(protocol, runs, published=published, sort=sort, metrics=metrics)
     if table is not None:
-        _print(table, as_format, wide)
+        _print(table, as_format, detail)
     for error in errors:
         complain(error)
     if table is None and not errors:
@@ -120,7 +128,7 @@ def _publish(protocol: str, runs: Path, out: Path) -> None:
     console().print(Text.assemble((str(folder), "bold"), f": {plural(len(changed), 'file')} written"), soft_wrap=True)
 
 
-def _print(table: Table, as_format: Format, wide: bool) -> None:
+def _print(table: Table, as_format: Format, detail: Detail) -> None:
     from ganbench.leaderboards.export import to_csv, to_json
     from ganbench.leaderboards.html import to_page
     from ganbench.leaderboards.markdown import to_markdown
@@ -128,9 +136,12 @@ def _print(table: Table, as_format: Format, wide: bool) -> None:
 
     if as_format is Format.terminal:
         terminal = console()
-        if wide:  # lines longer than the terminal are for a pager: | less -S
+        if detail.wide:  # lines longer than the terminal are for a pager: | less -S
             terminal.width = max(terminal.width, WIDE)
-        terminal.print(to_rich(table, None if wide else terminal.width, noises=wide), soft_wrap=wide)
+        width = None if detail.wide else terminal.width
+        terminal.print(to_rich(table, width, noises=detail.wide, explain=detail.explained), crop=False)
+        if not (detail.wide and detail.explained):
+            terminal.print("--wide shows every column, --explain says what they mean", style="dim")
     else:
         renderers = {
             Format.md: to_markdown,
@@ -153,6 +164,6 @@ def show_table(protocol: Protocol, files: Iterable[Path], terminal: Console, *, 
     if as_json:
         echo(to_json(table), end="")
     else:
-        terminal.print(to_rich(table, terminal.width))
+        terminal.print(to_rich(table, terminal.width), crop=False)
     for error in errors:
         complain(error)

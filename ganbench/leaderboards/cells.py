@@ -1,14 +1,11 @@
-"""The cells of a table as text, for every format: numbers, intervals, headings, footnotes."""
+"""The cells of a table as text, for every format: numbers, intervals, headings, marks."""
 
 from __future__ import annotations
 
 import math
-from collections import defaultdict
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from ganbench.contracts.score_name import ScoreName
-from ganbench.leaderboards.entries import RunEntry, YardstickEntry
+from ganbench.leaderboards.entries import YardstickEntry
 from ganbench.leaderboards.ranking import centre_of
 from ganbench.leaderboards.rows import Part, Row
 from ganbench.leaderboards.statistics import LOW_N, NOTHING, Summary
@@ -16,7 +13,7 @@ from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 
 DASH = "–"
 SEED_SD, EVALUATION_SD = "seed sd", "eval sd"
-NOT_BEATEN, OWN = "‡", "~"
+NOT_BEATEN, OWN, HERE = "‡", "~", "»"
 
 
 class ScoreOf(NamedTuple):
@@ -92,9 +89,9 @@ def is_number(table: Table, key: Key) -> bool:
     return isinstance(key, ScoreOf) or key in numbers
 
 
-def cells_of(table: Table, row: Row) -> dict[Key, str]:
-    """A text for every heading."""
-    scores: dict[Key, str] = {ScoreOf(name): _score(table, row, name) for name in table.shown}
+def cells_of(table: Table, row: Row, *, intervals: bool = True) -> dict[Key, str]:
+    """A text for every heading; without ``intervals``, only the numbers."""
+    scores: dict[Key, str] = {ScoreOf(name): _score(table, row, name, intervals) for name in table.shown}
     noises = _noises(table, row)
     if isinstance(row.entry, YardstickEntry):
         return {"arch": row.entry.name, "loss": "yardstick", **scores, **noises, "ok": str(row.ok)}
@@ -118,7 +115,7 @@ def cells_of(table: Table, row: Row) -> dict[Key, str]:
     }
 
 
-def _score(table: Table, row: Row, name: str) -> str:
+def _score(table: Table, row: Row, name: str, intervals: bool) -> str:
     """A mean, or the median of a row with failed or collapsed seeds.
 
     In headline and chosen columns, the interval or the extremes follow.
@@ -126,7 +123,7 @@ def _score(table: Table, row: Row, name: str) -> str:
     if name not in row.scores:
         return DASH
     summary, text = row.scores[name], number(centre_of(row, row.scores[name]))
-    if table.chosen or name == table.headline:
+    if intervals and (table.chosen or name == table.headline):
         text = extremes(summary) if row.trouble else interval(summary)
     return text if summary.n == row.ok else f"{text} ({summary.n}/{row.ok})"
 
@@ -154,92 +151,3 @@ def _to_target(row: Row, median: float | None) -> str:
         return DASH
     some = f" ({reached.hits}/{reached.runs})" if reached.hits < reached.runs else ""
     return (number(median) if math.isfinite(median) else DASH) + some
-
-
-def _how_ranked(table: Table) -> list[str]:
-    label = table.label(table.headline)
-    better = {"max": "higher is better", "min": "lower is better", "info": "no direction"}[table.goal]
-    scale = " of the logarithms" if table.log else ""
-    logs = [table.label(name) for name in table.shown if name in table.logs]
-    plain = [table.label(name) for name in table.shown if name not in table.logs]
-    means = [f"{', '.join(logs)}: geometric mean over seeds"] if logs else []
-    means += [f"{', '.join(plain)}: mean over seeds"] if plain else []
-    ranked = [
-        f"rank: from 1 + the number of rows with a significantly better {label} to the number of all rows less those "
-        f"with a significantly worse one ({better}; Welch's t-test{scale}, Holm over all pairs, 5 %)"
-    ]
-    bracket = "; in brackets: its Student-t 95 % interval, on the scale of the test" if len(table.seeds) > 1 else ""
-    return [*(ranked if any(row.rank for row in table.rows) else []), f"{'; '.join(means)}{bracket}"]
-
-
-def footnotes_of(table: Table, dropped: Sequence[Key] = (), *, noises: bool = True) -> list[str]:
-    """Explanations of the cells, without failures and notes, and without columns that were dropped."""
-    notes = _how_ranked(table)
-    spaces: dict[str, list[str]] = defaultdict(list)
-    for name in map(ScoreName.of, table.shown):
-        if name.extractor:
-            spaces[name.extractor].append(name.column)
-    notes += [f"{', '.join(names)}: in the feature space of {space}" for space, names in spaces.items()]
-    if noises:
-        label = table.label(table.headline)
-        notes.append(f"{SEED_SD}, {EVALUATION_SD}: sd of {label} between seeds, and between evaluations of one run")
-    notes += _about_extras(table, [name for name in table.extras if name not in dropped])
-    return notes + _about_speed(table) + _about_rows(table)
-
-
-def _about_speed(table: Table) -> list[str]:
-    trained = [row for row in table.rows if row.records and isinstance(row.entry, RunEntry)]
-    own = [row for row in trained if "images/s" in row.costs and not row.timing]
-    notes = []
-    if table.timed_on:
-        sessions = len({row.timing.started for row in table.rows if row.timing})
-        apart = f", in {sessions} sessions, between which speeds compare less well" if sessions > 1 else ""
-        notes.append(f"images/s: real images shown to D per second, each row timed alone on {table.timed_on}{apart}")
-    if own:
-        elsewhere = all(record.environment.cuda for row in own for record in row.records)
-        clock = "wall time, alone on its device" if elsewhere else "the run's own CPU time"
-        where = f", on {table.machines[0]}" if len(table.machines) == 1 else "; never compare it across machines"
-        notes.append(f"{OWN}: by {clock}; images/s: real images shown to D per second{where}")
-    if len(own) + sum(bool(row.timing) for row in trained) < len(trained):
-        notes.append(f"images/s {DASH}: the records hold no CPU time, or the seeds ran on several machines")
-    return notes
-
-
-def _about_rows(table: Table) -> list[str]:
-    """Explanations of the marks and of the parts of the table."""
-    notes = []
-    for name in sorted({row.not_beaten for row in table.rows if row.not_beaten}):
-        notes.append(
-            f"{NOT_BEATEN}: not significantly better than {name} (Welch, Holm over the rows, 5 %), or, where there is "
-            "no test, not better by the median"
-        )
-    if any(row.trouble for row in table.rows):
-        below = " They stand below all complete rows, untested: that is a rule, not a finding"
-        notes.append(
-            "rows with a failed or collapsed seed: median (smallest to largest) of the runs with a score."
-            + (below if table.rows_of("unstable") else "")
-        )
-    if any(row.missing for row in table.rows):
-        notes.append("missing: seeds without a finished run; until they have one, the entry has no rank")
-    if any(0 < row.ok < LOW_N for row in table.rows if isinstance(row.entry, RunEntry)):
-        notes.append(f"†: fewer than {LOW_N} runs, so intervals and ranges are wide; a single run has no rank")
-    return notes
-
-
-def _about_extras(table: Table, extras: Sequence[str]) -> list[str]:
-    """Explanations of the columns that only some tables have."""
-    notes = []
-    if table.best_label in extras:
-        all_data = table.protocol is not None and table.protocol.evaluation.reference == "all"
-        where = "all data, the selection split included" if all_data else "the reporting split"
-        notes.append(
-            f"{table.best_label}: of the best generator during training, chosen on the selection split with latents of "
-            f"its own and scored on {where}; not used for ranks"
-        )
-    if {KIMG_TO_TARGET, SECONDS_TO_TARGET} & {*extras}:
-        reached = f"{table.label(table.headline)} {'>=' if table.goal == 'max' else '<='} {table.target or 0:g}"
-        notes.append(
-            f"to target: until the first look (on the selection split) with {reached}, median over seeds; a seed that "
-            "never gets there counts as infinite, and (4/5) tells how many do get there"
-        )
-    return notes

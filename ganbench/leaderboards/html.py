@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Mapping
 
-from ganbench.leaderboards.cells import Key, cells_of, footnotes_of, headings_of, is_number
+from ganbench.leaderboards.cells import Key, cells_of, headings_of, is_number
 from ganbench.leaderboards.entries import Entry, YardstickEntry
+from ganbench.leaderboards.footnotes import footnotes_of
 from ganbench.leaderboards.rows import PARTS, Part, Row
 from ganbench.leaderboards.strips import Samples
 from ganbench.leaderboards.table import Table

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from ganbench.contracts.protocol import LossRules
 from ganbench.errors import plural
-from ganbench.leaderboards.cells import cells_of, footnotes_of, headings_of, is_number
+from ganbench.leaderboards.cells import cells_of, headings_of, is_number
 from ganbench.leaderboards.entries import Entry, RunEntry, YardstickEntry
+from ganbench.leaderboards.footnotes import footnotes_of
 from ganbench.leaderboards.rows import Part
 from ganbench.leaderboards.strips import Samples
 from ganbench.leaderboards.table import Table

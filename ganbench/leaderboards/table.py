@@ -122,6 +122,11 @@ class Table:
         )
 
     @property
+    def mixed(self) -> bool:
+        """Whether rows made here stand beside published ones."""
+        return {row.here for row in self.rows} == {True, False}
+
+    @property
     def timed_on(self) -> str:
         """The machine on which every row was timed alone; empty where each row shows its runs' own figure."""
         return next((row.timing.environment.machine for row in self.rows if row.timing), "")
