@@ -34,9 +34,11 @@ from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read
 from ganbench.runs import checkpoint
 from ganbench.runs.changes import parse_changes
-from ganbench.runs.display import Display, make_display
+from ganbench.runs.display import Display
+from ganbench.runs.estimate import Estimate, estimate_of
 from ganbench.runs.executors.inline import InlineExecutor
 from ganbench.runs.executors.local import LocalExecutor
+from ganbench.runs.live import make_display
 from ganbench.runs.plan import DEFAULT_PROTOCOL, Plan, make_plan
 from ganbench.runs.session import carry_out
 from ganbench.runs.setup import prepare
@@ -185,16 +187,17 @@ def run(
         device=device,
         force=force,
     )
-    return _carried_out(plan, jobs, make_display(PlainConsole(), plan, quiet=not progress))
+    display = make_display(PlainConsole(), plan, quiet=not progress)
+    return _carried_out(plan, jobs, display, estimate_of(plan) if progress else None)
 
 
-def _carried_out(plan: Plan, jobs: int, display: Display) -> Runs:
+def _carried_out(plan: Plan, jobs: int, display: Display, estimate: Estimate | None) -> Runs:
     if jobs > 1:
         with LocalExecutor(max(1, min(jobs, len(plan.todo)))) as executor, display:
-            outcome = carry_out(plan, executor, display)
+            outcome = carry_out(plan, executor, display, estimate=estimate)
     else:
         with display:
-            outcome = carry_out(plan, InlineExecutor(), display)
+            outcome = carry_out(plan, InlineExecutor(), display, estimate=estimate)
     if outcome.fatal:
         raise outcome.fatal
     if outcome.interrupted:

@@ -16,7 +16,6 @@ from markdown_it import MarkdownIt
 from msgspec.structs import replace
 from nasty import NASTY, controls, nasty
 from rich.console import Console
-from rich.progress import Progress as Bars
 from rich.table import Table as RichTable
 from rich.text import Text
 from toy import TOY, make, seeds, yardstick
@@ -24,7 +23,7 @@ from toy import TOY, make, seeds, yardstick
 import ganbench
 from ganbench.cli import run
 from ganbench.cli.base import caution, complain
-from ganbench.contracts.executor import Done, Progress, Started, TrainingJob
+from ganbench.contracts.executor import Done, Looked, Progress, Started, TrainingJob
 from ganbench.errors import GanbenchError, GanbenchWarning
 from ganbench.leaderboards.export import to_csv, to_json
 from ganbench.leaderboards.html import to_html, to_page
@@ -36,7 +35,8 @@ from ganbench.plain import PlainConsole, plain, plain_line
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Record
 from ganbench.records.store import write
-from ganbench.runs.display import LiveDisplay, PlainDisplay
+from ganbench.runs.display import PlainDisplay
+from ganbench.runs.live import LiveDisplay
 from ganbench.runs.plan import Plan
 from ganbench.runs.session import Outcome
 
@@ -147,9 +147,9 @@ def test_runs_in_progress_are_shown_with_their_names_as_they_are(display) -> Non
     with display(terminal, Plan(rules, [job], [])) as shown:
         shown.show(Started(job.key))
         shown.show(Progress(job.key, 6, 0.1, 1.0, share=0.6, rate=1.0, losses={"d_loss": 1.0}))
+        shown.show(Looked(job.key, 0.1, f"[/]{NASTY}@x:1", 2.0))
         if isinstance(shown, LiveDisplay):
-            assert isinstance(shown.runs, Bars)
-            said = printed(shown.runs, color_system=None)
+            said = printed(shown.view(), color_system=None)
             assert "[bold][batch, 1]:smile:" in said
             assert controls(said) == set()
         shown.show(Done(job.key, "error", NASTY))

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from ganbench.cli.base import Invocation, app, console, echo
 from ganbench.cli.leaderboard import show_table
 from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, Archs, Device, Losses, Tricks
+from ganbench.cli.preview import preview
 from ganbench.contracts.executor import TrainingJob, runs_among
 from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.leaderboards.published import published_files, published_folder
@@ -27,8 +29,9 @@ from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.source import Source
 from ganbench.records.store import read, read_all
 from ganbench.runs.changes import parse_changes
-from ganbench.runs.display import make_display
+from ganbench.runs.estimate import estimate_of
 from ganbench.runs.executors.local import LocalExecutor
+from ganbench.runs.live import make_display
 from ganbench.runs.plan import DEFAULT_PROTOCOL, Plan, make_plan
 from ganbench.runs.session import Outcome, carry_out
 
@@ -65,6 +68,9 @@ def run(
     ] = None,
     out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
     force: Annotated[bool, typer.Option("--force", help="Repeat runs that have a record.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only print what would run, how long it would take, and what cannot.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON on standard output.")] = False,
 ) -> None:
@@ -72,6 +78,7 @@ def run(
     refuse_without("arch", arch or [])
     refuse_without("loss", loss or [])
     archs, losses = plugins.find_many("arch", arch or []), plugins.find_many("loss", loss or [])
+    fresh = not out.exists()
     plan = make_plan(
         archs,
         losses,
@@ -82,15 +89,34 @@ def run(
         out=out,
         device=device,
         force=force,
+        by_seed=_names_all([*(arch or []), *(loss or [])]),
     )
     terminal = console(stderr=as_json)
-    display = make_display(terminal, plan, quiet=quiet or as_json)
     workers = max(1, min(jobs or _workers(device), len(plan.todo)))
+    estimate = estimate_of(plan)
+    if dry_run:
+        with LocalExecutor(workers) as executor:
+            preview(plan, executor, estimate, terminal)
+        if fresh:
+            with suppress(OSError):  # that it can be written was tried
+                out.rmdir()
+        return
+    display = make_display(terminal, plan, quiet=quiet or as_json)
     with LocalExecutor(workers) as executor, display:
-        outcome = carry_out(plan, executor, display, tracebacks=ctx.ensure_object(Invocation).debug)
+        outcome = carry_out(
+            plan,
+            executor,
+            display,
+            estimate=None if quiet or as_json else estimate,
+            tracebacks=ctx.ensure_object(Invocation).debug,
+        )
     _report(plan, outcome, terminal, as_json)
     if not (quiet or as_json):
         _where_next(plan, protocol, terminal, out)
+
+
+def _names_all(texts: Sequence[str]) -> bool:
+    return any(name.strip() == "all" for text in texts for name in text.split(","))
 
 
 def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> None:

@@ -83,7 +83,7 @@ class TrainingJob(JobBase, frozen=True, kw_only=True):
     ``arch``, ``loss`` and ``tricks`` are references (``package:name``). ``changes`` is what the user set. ``label`` is
     what messages call the run, seed aside, and unique within a plan: the package comes first if two components share a
     name. It is empty in older checkpoints, which hold the job as well. A ``tryout`` only finds out whether the run can
-    be done: it trains and writes nothing.
+    be done, and with ``measured`` how long it would take: it writes nothing, and what it trains is thrown away.
     """
 
     arch: str
@@ -95,6 +95,7 @@ class TrainingJob(JobBase, frozen=True, kw_only=True):
     arch_changes: dict[str, Any] = field(default_factory=dict)
     label: str = ""
     tryout: bool = False
+    measured: bool = False
 
     @property
     def key(self) -> str:
@@ -181,6 +182,15 @@ class Picture(Struct, frozen=True):
     pixels: NDArray[np.uint8]
 
 
+class Looked(Struct, frozen=True):
+    """The headline's ``score`` on the selection split, after ``kimg`` thousand real images; ``name`` is in full."""
+
+    key: str
+    kimg: float
+    name: str
+    score: float
+
+
 class Judging(Struct, frozen=True):
     """Training is over, and the generator is about to be judged."""
 
@@ -201,9 +211,10 @@ class Done(Struct, frozen=True):
 
 
 class Fits(Struct, frozen=True):
-    """The run of a tryout can be done."""
+    """The run of a tryout can be done, in about ``seconds`` of training; 0 if that was not measured."""
 
     key: str
+    seconds: float = 0.0
 
 
 class Refused(Struct, frozen=True):
@@ -233,7 +244,7 @@ class Warned(Struct, frozen=True):
 
 Ending = Done | Fits | Refused
 """A job that was started ends with one of these."""
-Event = Started | Resumed | Waiting | Progress | Picture | Judging | Ending | Stopping
+Event = Started | Resumed | Waiting | Progress | Picture | Looked | Judging | Ending | Stopping
 """What an executor yields; ``key`` is that of the job."""
 Message = Event | Warned
 """What a worker sends to its executor: events to yield, and warnings."""

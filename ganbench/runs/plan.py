@@ -60,13 +60,13 @@ class Plan:
         """The draws of yardsticks."""
         return [job for job in self.jobs if isinstance(job, YardstickJob)]
 
-    def tryouts(self) -> list[TrainingJob]:
+    def tryouts(self, *, every: bool = False) -> list[TrainingJob]:
         """One for each combination of ``todo``, so that what cannot play is refused before any yardstick is scored.
 
-        Without yardsticks there are none, as a run's own start is as early.
+        Without yardsticks there are none, as a run's own start is as early, unless ``every`` combination is asked for.
         """
         runs = runs_among(self.todo)
-        if len(runs) == len(self.todo):
+        if len(runs) == len(self.todo) and not every:
             return []
         firsts = dict[Combination, TrainingJob]()
         for job in runs:
@@ -99,12 +99,14 @@ def make_plan(
     out: Path = Path("runs"),
     device: str = "auto",
     force: bool = False,
+    by_seed: bool = False,
     where: str = "--out",
 ) -> Plan:
     """Every (arch, loss, seed), with all the tricks, and the yardsticks of these seeds.
 
-    Jobs with a valid record of the same code, judged with the same extractor, are not repeated. ``where`` is the option
-    that chose ``out``.
+    Jobs with a valid record of the same code, judged with the same extractor, are not repeated. Rows follow one
+    another, or, ``by_seed``, every row has its first seed before any has its second. ``where`` is the option that chose
+    ``out``.
 
     Raises:
         GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
@@ -144,6 +146,9 @@ def make_plan(
                 )
                 for seed in seeds or protocol.seeds
             ]
+    if by_seed:
+        place = {seed: number for number, seed in enumerate(seeds or protocol.seeds)}
+        jobs.sort(key=lambda job: place[job.seed])
     # one draw of each yardstick comes first: if the protocol cannot be judged, that shows before any training
     once = len(protocol.evaluation.yardsticks)
     return _sort(protocol, home, yardsticks[:once] + jobs + yardsticks[once:])

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import torch
 
-from ganbench.contracts.executor import Event, Judging, Picture, Progress, Resumed, Status, TrainingJob
+from ganbench.contracts.executor import Event, Judging, Looked, Picture, Progress, Resumed, Status, TrainingJob
 from ganbench.device import memory
 from ganbench.device.determinism import noting_nondeterminism, refuse_changed, torch_settings
 from ganbench.device.untouched import preserved_rng
@@ -178,6 +178,7 @@ class Run:
         spent = self.recording.cost(images)
         look = Look(images / 1000, spent.train_seconds, scores[headline], spent.train_cpu_seconds)
         self.best.add(look, self.trainer.averaged)
+        self.emit(Looked(self.job.key, look.kimg, headline, look.score))
         return dict(scores)
 
     def _judge(self) -> Judgement:

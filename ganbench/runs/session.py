@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +12,20 @@ from types import FrameType
 
 import msgspec
 
-from ganbench.contracts.executor import Combination, Done, Event, Executor, Refused, Stopping, runs_among
+from ganbench.contracts.executor import (
+    Combination,
+    Done,
+    Event,
+    Executor,
+    Fits,
+    Refused,
+    Stopping,
+    TrainingJob,
+    runs_among,
+)
 from ganbench.errors import GanbenchError
 from ganbench.runs.display import Display
+from ganbench.runs.estimate import Estimate
 from ganbench.runs.leftovers import remove, tidy
 from ganbench.runs.plan import Plan
 
@@ -29,6 +40,7 @@ class Outcome:
         fatal: an error that ended everything.
         lost: a sentence for each run whose worker died.
         interrupted: whether the user ended it.
+        refused: combinations that cannot be done, and why.
     """
 
     declined: dict[str, GanbenchError] = field(default_factory=dict)
@@ -36,23 +48,33 @@ class Outcome:
     fatal: GanbenchError | None = None
     lost: list[str] = field(default_factory=list)
     interrupted: bool = False
+    refused: dict[Combination, Refused] = field(default_factory=dict)
 
 
-def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: bool = False) -> Outcome:
+def carry_out(
+    plan: Plan,
+    executor: Executor,
+    display: Display,
+    *,
+    estimate: Estimate | None = None,
+    tracebacks: bool = False,
+) -> Outcome:
     """Carry out what is left of a plan; Ctrl-C or SIGTERM ends it in good order, a second one immediately.
 
     In a plan of several combinations, one that does not fit, or whose plugin is broken, is left out; any other refusal
-    ends everything.
+    ends everything. ``estimate`` is what is known of the rows' duration, for the display.
 
     Raises:
         KeyboardInterrupt: at the second signal.
     """
     outcome = Outcome()
-    grid = len({job.combination for job in plan.runs}) > 1
     remove(plan.leftovers)
     tidy(Path(job.folder) for job in runs_among(plan.finished))
+    grid = _is_grid(plan)
     with _stopping_in_order(executor, outcome):
-        refused = _tried_out(plan, executor, display, outcome, grid, tracebacks)
+        refused = _tried_out(plan.tryouts(), plan, executor, display, outcome, tracebacks=tracebacks)
+        if estimate and not outcome.fatal:
+            display.expect(estimate, executor.workers)
         for event in executor.run(plan.queue(executor.workers, refused)) if not outcome.fatal else ():
             if isinstance(event, Stopping):
                 if outcome.interrupted:
@@ -67,17 +89,42 @@ def carry_out(plan: Plan, executor: Executor, display: Display, *, tracebacks: b
     return outcome
 
 
+def look_ahead(plan: Plan, executor: Executor, estimate: Estimate) -> Outcome:
+    """Find out what of a plan can be done at all, and how long it would take: ``estimate`` learns of unknown rows.
+
+    What is trained for this is thrown away, and nothing is written.
+    """
+    outcome = Outcome()
+    unknown = {job.combination for job in estimate.unknown(runs_among(plan.todo))}
+    tryouts = [msgspec.structs.replace(job, measured=job.combination in unknown) for job in plan.tryouts(every=True)]
+    with _stopping_in_order(executor, outcome):
+        _tried_out(tryouts, plan, executor, Display(), outcome, estimate)
+    return outcome
+
+
+def _is_grid(plan: Plan) -> bool:
+    return len({job.combination for job in plan.runs}) > 1
+
+
 def _tried_out(
-    plan: Plan, executor: Executor, display: Display, outcome: Outcome, grid: bool, tracebacks: bool
+    tryouts: Sequence[TrainingJob],
+    plan: Plan,
+    executor: Executor,
+    display: Display,
+    outcome: Outcome,
+    estimate: Estimate | None = None,
+    *,
+    tracebacks: bool = False,
 ) -> Collection[Combination]:
     """Ask whether the combinations of a plan can play at all; returns those that cannot."""
-    tryouts = {job.key: job for job in plan.tryouts()}
-    refused = dict[Combination, Refused]()
-    for event in executor.run([*tryouts.values()]) if tryouts else ():
+    asked, refused = {job.key: job for job in tryouts}, outcome.refused
+    for event in executor.run(tryouts) if tryouts else ():
+        if isinstance(event, Fits) and estimate and event.seconds:
+            estimate.measured[asked[event.key].entry] = event.seconds
         if not isinstance(event, Refused):
             continue
-        _take(event, outcome, grid)
-        refused[tryouts[event.key].combination] = event
+        _take(event, outcome, _is_grid(plan))
+        refused[asked[event.key].combination] = event
         if tracebacks:
             display.say(event.traceback)
     for job in runs_among(plan.todo):

@@ -35,11 +35,12 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
 def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Ending:
     from ganbench.runs.runner import execute
     from ganbench.runs.setup import prepare
-    from ganbench.runs.tryout import try_out
+    from ganbench.runs.tryout import training_seconds, try_out
 
     if isinstance(job, TrainingJob) and job.tryout:
-        try_out(job, prepare(job.protocol, job.device))
-        return Fits(job.key)
+        bench = prepare(job.protocol, job.device)
+        try_out(job, bench)
+        return Fits(job.key, training_seconds(job, bench) if job.measured else 0.0)
     record = execute(job, say, should_stop)
     return Done(job.key, record.status, record.reason, record.scores)
 

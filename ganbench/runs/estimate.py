@@ -1,0 +1,117 @@
+"""How long the runs of a plan will take: by records of the same rows, else by a few measured iterations."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from ganbench.contracts.executor import TrainingJob
+from ganbench.errors import plural
+from ganbench.leaderboards.published import published_files
+from ganbench.records.record import Record, TrainingRecord, runs_in
+from ganbench.records.store import read_all
+from ganbench.runs.plan import Plan
+
+MINUTE, HOUR = 60, 3600
+
+
+@dataclass
+class Estimate:
+    """Seconds that one run takes, row by row (``entry``).
+
+    ``recorded`` are medians of records, ``measured`` is training by a few iterations on this machine, without judging,
+    which takes ``judging`` seconds.
+    """
+
+    recorded: dict[str, float] = field(default_factory=dict)
+    measured: dict[str, float] = field(default_factory=dict)
+    judging: float = 0.0
+
+    def seconds(self, job: TrainingJob) -> float | None:
+        """Of one run; None if nothing is known of its row."""
+        if job.entry in self.recorded:
+            return self.recorded[job.entry]
+        measured = self.measured.get(job.entry)
+        return None if measured is None else measured + self.judging
+
+    def unknown(self, jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
+        """The first job of each row of which nothing is known."""
+        firsts = {job.entry: job for job in reversed([*jobs]) if self.seconds(job) is None}
+        return [*firsts.values()][::-1]
+
+    def total(self, jobs: Sequence[TrainingJob], workers: int) -> float | None:
+        """Of all these runs, ``workers`` at a time; None if nothing is known of one of them."""
+        each = [self.seconds(job) for job in jobs]
+        known = [seconds for seconds in each if seconds is not None]
+        if not known or len(known) < len(each):
+            return None
+        return max(sum(known) / workers, *known)
+
+    def told(self, jobs: Sequence[TrainingJob], workers: int) -> str:
+        """A sentence: ``about 3 min, 2 runs at a time (by records of these rows)``; empty if too little is known."""
+        total = self.total(jobs, workers)
+        if total is None:
+            return ""
+        rows = {job.entry for job in jobs}
+        new = len(rows - {*self.recorded})
+        by = f"{plural(new, 'row')} by a few iterations" if new else "by records of these rows"
+        some = ", the others by records" if 0 < new < len(rows) else ""
+        at_once = f", {workers} runs at a time" if workers > 1 else ""
+        return f"{duration(total)}{at_once} ({by}{some})"
+
+
+def estimate_of(plan: Plan) -> Estimate:
+    """What is known of a plan's rows: by the records made here, else by published ones."""
+    own, _ = read_all(job.record_file for job in plan.runs if job.record_file.exists())
+    rows = {record.entry for record in own if record.status == "ok"}
+    published, _ = read_all(published_files(plan.protocol.name))
+    return estimate_by([*own, *(record for record in published if record.entry not in rows)])
+
+
+def estimate_by(records: Iterable[Record]) -> Estimate:
+    """What records tell of their rows. CPU seconds count where they are known: company does not lengthen them."""
+    seconds: dict[str, list[float]] = defaultdict(list)
+    judging = list[float]()
+    for record in runs_in(records):
+        if record.status == "ok":
+            seconds[record.entry].append(_training(record) + record.cost.judge_seconds)
+            judging.append(record.cost.judge_seconds)
+    return Estimate(
+        {entry: median(values) for entry, values in seconds.items()}, judging=median(judging) if judging else 0.0
+    )
+
+
+def _training(record: TrainingRecord) -> float:
+    return record.cost.train_cpu_seconds or record.cost.train_seconds
+
+
+def seconds_left(
+    jobs: Sequence[TrainingJob], estimate: Estimate, shares: Mapping[str, float], done: Iterable[str]
+) -> float | None:
+    """Seconds of these runs that are left, one after another; None if nothing is known of any of them.
+
+    Args:
+        jobs: the runs; those of unknown rows count as the others' mean.
+        estimate: seconds of each row.
+        shares: key -> how much of a run is done, 0 to 1.
+        done: keys of the runs that are over.
+    """
+    known = [seconds for job in jobs if (seconds := estimate.seconds(job)) is not None]
+    if not known:
+        return None
+    mean, over = sum(known) / len(known), {*done}
+    return sum((estimate.seconds(job) or mean) * (1 - shares.get(job.key, 0.0)) for job in jobs if job.key not in over)
+
+
+def duration(seconds: float) -> str:
+    """``a few seconds``, ``about 40 s``, ``about 3 min``, ``about 2 h 10 min``."""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < MINUTE - 5:
+        return f"about {round(seconds, -1):.0f} s"
+    if seconds < HOUR:
+        return f"about {max(1, round(seconds / MINUTE))} min"
+    hours, minutes = divmod(round(seconds / MINUTE / 10) * 10, 60)
+    return f"about {hours} h" + (f" {minutes} min" if minutes else "")
