@@ -18,6 +18,10 @@ _UNSEEN = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\
 """Control characters but for tab and line feed, marks of writing direction, separators of lines, halves of pairs."""
 
 
+STAND_INS = str.maketrans("–‡†»×·γλμσ▁▂▃▄▅▆▇█▀━╸╺─", "-#^>x.glms_.-=+*%@#=---")
+"""For terminals without Unicode."""
+
+
 def plain(text: str) -> str:
     """The text with its control characters as escapes; lines and tabs stay."""
     return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
@@ -32,7 +36,7 @@ class PlainConsole(Console):
     """A console that prints text as it is.
 
     Square brackets and colons are no markup and no emoji, and control characters are escapes. Styles come from ``Text``
-    and ``style=``.
+    and ``style=``. Where the terminal has no Unicode, signs of ours have stand-ins of the same width.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -44,5 +48,7 @@ class PlainConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """What rich writes to the terminal."""
+        poor = not self.encoding.lower().startswith("utf")
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=plain(segment.text))
+            text = segment.text.translate(STAND_INS) if poor else segment.text
+            yield segment if segment.control else segment._replace(text=plain(text))

@@ -316,10 +316,10 @@ def test_a_hostile_package_is_listed_checked_and_diagnosed_as_it_is(site, ganben
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: evil[/]\x1b[2J\nVersion: 1[/]\x1b[2J\n")
     (info / "entry_points.txt").write_text("[ganbench.loss]\nbad[/]\x1b[2J:x = evil_loss\n")
     env = {"GANBENCH_PLUGINS": "evil[/]\x1b[2J"}
-    for command in (("plugins",), ("plugins", "--check"), ("plugins", "--json"), ("doctor",)):
+    for command in (("plugins", "loss"), ("plugins",), ("plugins", "--check"), ("plugins", "--json"), ("doctor",)):
         found = ganbench_command(*command, env=env)
         assert "Traceback" not in found.stderr
         assert "Error" not in found.stderr
         assert controls(found.stdout + found.stderr) == set()
         assert "[/]" in found.stdout
-        assert "[batch, 1]" in found.stdout or command[0] == "doctor"
+        assert "[batch, 1]" in found.stdout or command in {("doctor",), ("plugins",)}

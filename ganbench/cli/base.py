@@ -6,8 +6,9 @@ import errno
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, TextIO, TypeVar
 
 import typer
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from ganbench._version import __version__
+from ganbench.cli.guide import GUIDES, Guide, in_order
 from ganbench.cli.usage import refuse_empty
 from ganbench.errors import GanbenchError, GanbenchWarning
 from ganbench.plain import PlainConsole, plain, plain_line
@@ -22,6 +24,7 @@ from ganbench.plain import PlainConsole, plain, plain_line
 LONGEST_SENTENCE, LONGEST_HINT = 1000, 10_000
 """Characters; a hint may list all that is installed."""
 DEBUG = "--debug"
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass
@@ -46,6 +49,10 @@ class Commands(TyperGroup):
             refuse_empty(others)
         return super().parse_args(ctx, others)
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of use."""
+        return in_order(super().list_commands(ctx))
+
 
 app = typer.Typer(
     cls=Commands,
@@ -56,6 +63,22 @@ app = typer.Typer(
     help="**GANBench**: which GAN is better, at the same cost, and how sure are we?\n\n"
     "Start with `ganbench run --arch dcgan --loss wgan-gp`.",
 )
+
+
+def command(name: str) -> Callable[[Function], Function]:
+    """Register a command in its group of ``ganbench --help``, with its example."""
+    guide = GUIDES[name]
+    return app.command(
+        name,
+        rich_help_panel=guide.group,
+        short_help=with_example(guide),
+        epilog=f"Example: `ganbench {guide.example}`",
+    )
+
+
+def with_example(guide: Guide) -> str:
+    """A line of help, and the example."""
+    return f"{guide.purpose.rstrip('.')}: `ganbench {guide.example}`"
 
 
 def _version(wanted: bool) -> None:

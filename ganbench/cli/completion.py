@@ -5,16 +5,18 @@ They come from package metadata and file names alone: no plugin is imported, no 
 
 from __future__ import annotations
 
+import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import typer
 
 from ganbench import plugins
 from ganbench.contracts.kind import Kind
-from ganbench.leaderboards.published import published_files
+from ganbench.leaderboards.published import published_files, published_folder
 from ganbench.plain import plain_line
 from ganbench.plugins.hookspecs import KINDS
 from ganbench.runs.plan import DEFAULT_PROTOCOL
@@ -57,6 +59,19 @@ def rows(ctx: typer.Context, incomplete: str) -> list[Offer]:
     given = {ctx.params.get("a"), ctx.params.get("b")}
     found = [*_own_rows(_path(ctx, "runs") / protocol), *_published_rows(protocol)]
     return _starting(incomplete, [(row, "") for row in dict.fromkeys(found) if row not in given])
+
+
+def columns(ctx: typer.Context, incomplete: str) -> list[Offer]:
+    """For ``--sort`` and ``--metric`` of ``leaderboard``: the columns of the published table."""
+    protocol = ctx.params.get("protocol") or DEFAULT_PROTOCOL
+    folder = published_folder(protocol)
+    with (
+        suppress(OSError, StopIteration),
+        (folder or Path("none")).joinpath("table.csv").open(encoding="utf-8") as file,
+    ):
+        names = [name.removesuffix(" centre") for name in next(csv.reader(file)) if name.endswith(" centre")]
+        return _listed(incomplete, [(name, "") for name in [*names, "images/s", "rank", "arch", "loss"]])
+    return []
 
 
 def kinds(incomplete: str) -> list[Offer]:

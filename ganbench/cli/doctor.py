@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.status import Status
 
-from ganbench.cli.base import app, console, echo
+from ganbench.cli.base import command, console, echo
 
 
-@app.command()
+@command("doctor")
 def doctor(
     runs: Annotated[Path, typer.Option(help="The folder for runs.")] = Path("runs"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

@@ -11,7 +11,8 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from ganbench.cli.base import app, console
+from ganbench.cli.base import app, console, with_example
+from ganbench.cli.guide import GUIDES
 from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, LatentSeed
 from ganbench.cli.runs import run_folders
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 latent = typer.Typer(
     no_args_is_help=True, help="Interpolate in a trained G's latent space; maximise a unit's activation."
 )
-app.add_typer(latent, name="latent")
+app.add_typer(latent, name="latent", rich_help_panel=GUIDES["latent"].group, short_help=with_example(GUIDES["latent"]))
 
 UNITS = 16
 """How many units of a layer are shown by default."""

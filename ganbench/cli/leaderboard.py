@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ganbench.cli import completion
-from ganbench.cli.base import app, complain, console, echo
+from ganbench.cli.base import command, complain, console, echo
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, RecordError, plural
 from ganbench.leaderboards.published import installed_source, published_files, rules_of
@@ -46,7 +46,7 @@ class Detail(NamedTuple):
     explained: bool
 
 
-@app.command()
+@command("leaderboard")
 def leaderboard(
     protocol: Annotated[
         str,
@@ -57,9 +57,13 @@ def leaderboard(
     ] = DEFAULT_PROTOCOL,
     runs: Annotated[Path, typer.Option(help="Where `ganbench run --out` kept its runs.")] = Path("runs"),
     published: Annotated[bool, typer.Option(help="Show published rows beside your own.")] = True,
-    sort: Annotated[str, typer.Option(help="Sort by a column, e.g. coverage or images/s.")] = "",
+    sort: Annotated[
+        str,
+        typer.Option(help="Sort by a column, e.g. coverage or images/s.", autocompletion=completion.columns),
+    ] = "",
     metric: Annotated[
-        list[str] | None, typer.Option(help="Score columns to show (repeat, or separate by commas).")
+        list[str] | None,
+        typer.Option(help="Score columns to show (repeat, or separate by commas).", autocompletion=completion.columns),
     ] = None,
     wide: Annotated[
         bool, typer.Option("--wide", help="Show every column, and the noise of seeds and of evaluations.")

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-import inspect
 import json
-import textwrap
 from collections import Counter
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from ganbench import plugins
 from ganbench.cli import completion
-from ganbench.cli.base import Invocation, app, console, echo
+from ganbench.cli.base import Invocation, app, command, console, echo, with_example
+from ganbench.cli.guide import GUIDES
 from ganbench.cli.numbers import real
+from ganbench.cli.settings import print_settings
 from ganbench.contracts.kind import Kind
-from ganbench.contracts.settings import names_of
-from ganbench.errors import GanbenchError, PluginError, meant, plural
+from ganbench.errors import PluginError, meant, plural
+from ganbench.plain import plain_line
 from ganbench.plugins.hookspecs import KINDS
 from ganbench.plugins.source import Source
 
@@ -29,7 +29,12 @@ if TYPE_CHECKING:
     from ganbench.testing.health import Health
 
 protocols = typer.Typer(no_args_is_help=True, help="The rules that runs are compared under.")
-app.add_typer(protocols, name="protocols")
+app.add_typer(
+    protocols,
+    name="protocols",
+    rich_help_panel=GUIDES["protocols"].group,
+    short_help=with_example(GUIDES["protocols"]),
+)
 LONGEST_CHECK = 86_400
 """Seconds in a day."""
 FIELDS = ("kind", "name", "summary", "package", "version")
@@ -39,7 +44,7 @@ def _offers(incomplete: str) -> list[completion.Offer]:
     return [*completion.kinds(incomplete), *completion.components(incomplete)]
 
 
-@app.command("plugins")
+@command("plugins")
 def list_plugins(
     ctx: typer.Context,
     names: Annotated[
@@ -60,7 +65,7 @@ def list_plugins(
     ] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the installed components: kind, name, summary, package and version.
+    """List the installed components; name a kind for a line on each, or a component for its settings.
 
     Nothing is imported, except for architectures and losses that you name: their settings are listed too.
 
@@ -76,11 +81,14 @@ def list_plugins(
         _check(found, timeout, offline=not wanted, as_json=as_json, debug=ctx.ensure_object(Invocation).debug)
     elif as_json:
         echo(json.dumps([{field: getattr(s, field) for field in FIELDS} for s in found], indent=1))
+    elif not names:
+        _print_overview(found, console())
     else:
-        console().print(_table(found))
+        terminal = console()
+        terminal.print(_table(found))
         for source in found:
             if source.name in wanted:
-                _print_settings(source)
+                print_settings(source, terminal)
 
 
 def _split(names: Sequence[str]) -> tuple[Kind | None, Sequence[str]]:
@@ -89,48 +97,47 @@ def _split(names: Sequence[str]) -> tuple[Kind | None, Sequence[str]]:
     return kind, names[1:] if kind else names
 
 
-def _table(found: Sequence[Source]) -> Table:
+def _print_overview(found: Sequence[Source], terminal: Console) -> None:
+    """Every kind with its components by name: a screen."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading, style in (("kind", ""), ("name", "bold"), ("what it is", ""), ("package", "dim")):
-        table.add_column(heading, style=style, no_wrap=heading in {"kind", "name"}, overflow="fold")
+    table.add_column("kind", style="bold", no_wrap=True)
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("names", overflow="fold")
+    for kind in KINDS:
+        names = [source.name for source in found if source.kind == kind]
+        if names:
+            table.add_row(kind, str(len(names)), plain_line(", ".join(dict.fromkeys(names))))
+    terminal.print(table)
+    versions = dict.fromkeys(f"{source.package} {source.version}" for source in found)
+    terminal.print(f"\nfrom {', '.join(versions)}", soft_wrap=True)
+    one = found[0]
+    terminal.print(
+        f"next: ganbench plugins {one.kind}, ganbench plugins {one.name}, ganbench plugins --check", style="dim"
+    )
+
+
+def _table(found: Sequence[Source]) -> Table:
+    """A line for each component; its kind and its package only where they differ."""
+    kinds, packages = ({*each} for each in ((s.kind for s in found), (s.package for s in found)))
+    columns: dict[str, Callable[[Source], str | Text]] = {
+        "kind": lambda s: s.kind,
+        "name": lambda s: Text(plain_line(s.name), "bold"),
+        "what it is": lambda s: s.summary,
+        "package": lambda s: Text(plain_line(f"{s.package} {s.version}"), "dim"),
+    }
+    hidden = {"kind"} if len(kinds) == 1 else set()
+    hidden |= {"package"} if packages == {"ganbench"} else set()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in (heading for heading in columns if heading not in hidden):
+        table.add_column(heading, no_wrap=heading in {"kind", "name"}, overflow="fold")
     last = ""
-    for s in found:
-        table.add_row(s.kind if s.kind != last else "", s.name, s.summary, f"{s.package} {s.version}")
-        last = s.kind
+    for source in found:
+        cells = {heading: cell(source) for heading, cell in columns.items() if heading not in hidden}
+        if "kind" in cells and source.kind == last:
+            cells["kind"] = ""
+        table.add_row(*cells.values())
+        last = source.kind
     return table
-
-
-def _print_settings(source: Source) -> None:
-    """The settings of an architecture or a loss that ``--set`` changes, with their defaults and docstring."""
-    settings = _settings_of(source)
-    names = names_of(settings)
-    if not names:
-        return
-    terminal = console()
-    change = f" has settings; change them with --set {source.kind}.{names[0]}=VALUE:"
-    terminal.print(Text.assemble("\n", (source.name, "bold"), change))
-    for name in names:
-        terminal.print(f"  {name} = {getattr(settings, name)}")
-    told = inspect.getdoc(type(settings)) or ""
-    terminal.print(textwrap.indent(told.replace("``", ""), "  "), style="dim")
-
-
-def _settings_of(source: Source) -> object:
-    """The settings of an architecture or a loss, which is its own settings.
-
-    An architecture states them once it is built, for the first kind of data it takes. A component that cannot be built
-    shows none; `--check` says what is wrong with it.
-    """
-    if source.kind == "loss":
-        with suppress(GanbenchError):
-            return plugins.build(source)
-    elif source.kind == "arch":
-        from ganbench.testing.arch import EXAMPLES
-
-        for data in (spec for specs in EXAMPLES.values() for spec in specs):
-            with suppress(GanbenchError):
-                return plugins.build(source, data=data, d_norm=None, width=8, z_dim=16, settings={}).settings
-    return None
 
 
 # -- which ones --------------------------------------------------------------------------------------------------------

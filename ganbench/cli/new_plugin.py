@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from ganbench.cli.base import app, console
+from ganbench.cli.base import command, console
 from ganbench.plugins import scaffold
 
 
-@app.command("new-plugin")
+@command("new-plugin")
 def new_plugin(
     name: Annotated[str, typer.Argument(help="What to call the package, and the components in it: my-gan.")],
     arch: Annotated[bool, typer.Option("--arch", help="With an architecture.")] = False,
@@ -46,8 +46,8 @@ def new_plugin(
     terminal = console()
     told = Text.assemble("wrote ", (str(folder), "bold"), f": {', '.join(kinds)}. Next:\n")
     terminal.print(told, soft_wrap=True)
-    for command in _next(folder, chosen.distribution):
-        terminal.print(f"  {command}", soft_wrap=True)
+    for line in _next(folder, chosen.distribution):
+        terminal.print(f"  {line}", soft_wrap=True)
 
 
 def _next(folder: Path, distribution: str) -> list[str]:

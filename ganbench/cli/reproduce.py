@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ganbench import plugins
 from ganbench.cli import completion
-from ganbench.cli.base import app, console
+from ganbench.cli.base import command, console
 from ganbench.cli.options import Device
 from ganbench.cli.runs import run_folders
 from ganbench.contracts.executor import Job, Refused
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ganbench.runs.reproduce import Reproduction
 
 
-@app.command()
+@command("reproduce")
 def reproduce(
     record: Annotated[Path, typer.Argument(help="A record: a run's folder, its record.json, or a published one.")],
     protocol: Annotated[

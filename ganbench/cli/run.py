@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ganbench import plugins
 from ganbench.cli import completion
-from ganbench.cli.base import Invocation, app, console, echo
+from ganbench.cli.base import Invocation, command, console, echo
 from ganbench.cli.leaderboard import show_table
 from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, Archs, Device, Losses, Tricks
@@ -39,7 +39,7 @@ MOST_WORKERS = 1024
 """Processes; a machine with more cores and GPUs has other limits first."""
 
 
-@app.command()
+@command("run")
 def run(
     ctx: typer.Context,
     arch: Archs = None,

@@ -10,7 +10,7 @@ import typer
 from rich.table import Column, Table
 from rich.text import Text
 
-from ganbench.cli.base import app, complain, console, echo
+from ganbench.cli.base import command, complain, console, echo
 from ganbench.errors import RecordError, plural
 from ganbench.records.collapse import collapses_of
 from ganbench.records.record import Cost, Record, SelfChecks, TrainingRecord, YardstickRecord
@@ -57,12 +57,15 @@ def _is_yardstick(file: Path) -> bool:
         return False
 
 
-@app.command()
+@command("show")
 def show(
     run: Annotated[Path, typer.Argument(help="A run's folder or record, or the folder above its seeds.")],
+    everything: Annotated[
+        bool, typer.Option("--all", help="Of several seeds, print everything known about each.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as it is stored.")] = False,
 ) -> None:
-    """Print everything known about a run: scores, recipe, speed, cost, provenance."""
+    """Print everything known about a run: scores, recipe, speed, cost, provenance. Several seeds are summed up."""
     alone = run.exists() and not run.is_dir()
     paths = [run] if alone else [folder / "record.json" for folder in run_folders(run, "record.json")]
     found, errors = {}, list[RecordError]()
@@ -74,6 +77,10 @@ def show(
     if as_json and found:
         texts = [msgspec.json.format(path.read_text("utf-8"), indent=1) for path in found]
         echo(texts[0] if len(paths) == 1 else f"[{','.join(texts)}]")
+    elif len(found) > 1 and not everything:
+        from ganbench.cli.summary import print_summary
+
+        print_summary([*found.values()], console())
     elif not as_json:
         for path, record in found.items():
             _describe(record, path)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ganbench import plugins
 from ganbench.cli import completion
-from ganbench.cli.base import app, complain, console, echo
+from ganbench.cli.base import command, complain, console, echo
 from ganbench.cli.numbers import whole
 from ganbench.cli.options import Archs, Device, Losses, Tricks
 from ganbench.cli.run import tricks_of
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ganbench.leaderboards.entries import RunEntry
 
 
-@app.command()
+@command("time")
 def time(
     protocol: Annotated[
         str, typer.Argument(help="A protocol's name, or your own TOML file.", autocompletion=completion.tables)

@@ -49,7 +49,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 LOOKS = 16
 """How many of the last looks a sparkline shows."""
 LATEST = 5.0
-"""Seconds after which the time that is left is told by how fast the work goes, and no longer by the estimate alone."""
+"""Seconds after which the speed of the work, and no longer the estimate alone, says how much time is left."""
 
 
 def make_display(console: Console, plan: Plan, quiet: bool) -> Display:

@@ -39,7 +39,7 @@ def say_unmet(job: TrainingJob, gan: GAN, bench: Bench) -> None:
 def training_seconds(job: TrainingJob, bench: Bench) -> float:
     """Seconds of CPU time (of wall time, on another device) that the training will take, by a few iterations.
 
-    0 if it cannot be told: what fails here is a result of the run itself.
+    0 if the iterations fail: that is a result of the run itself.
     """
     try:
         with preserved_rng(bench.device), warnings.catch_warnings():

@@ -17,7 +17,12 @@ from ganbench_baselines.arch.sngan import discriminator, generator, spectral_or_
 
 @dataclass(frozen=True)
 class Settings:
-    """``projection``: False hides the label from D, so that only G sees it. ``spectral``: as in ``sngan``."""
+    """What a user may change.
+
+    Args:
+        projection: False hides the label from D, so that only G sees it.
+        spectral: False leaves spectral normalisation out of D, for losses that do not ask for it.
+    """
 
     projection: bool = True
     spectral: bool = True

@@ -20,7 +20,12 @@ from ganbench_baselines.arch.video_layers import OneStream, Parts, TwoStream, cl
 
 @dataclass(frozen=True)
 class Settings:
-    """``background``: a mask and a background stream; False gives the paper's one-stream model. ``sparsity``: λ."""
+    """What a user may change.
+
+    Args:
+        background: a mask and a background stream; False gives the paper's one-stream model.
+        sparsity: λ of the L1 term on the mask, 0 for none.
+    """
 
     background: bool = True
     sparsity: Annotated[float, Meta(ge=0)] = 0.1

@@ -31,7 +31,12 @@ from ganbench_baselines.loss.penalties import one_centred, uniform_per_sample
 
 @dataclass(frozen=True)
 class Dragan:
-    """``weight``: λ; ``reach``: the largest perturbation, in standard deviations of the batch."""
+    """What a user may change.
+
+    Args:
+        weight: λ, the strength of the penalty.
+        reach: the largest perturbation, in standard deviations of the batch.
+    """
 
     weight: float = 10.0
     reach: float = 0.5

@@ -20,7 +20,13 @@ from ganbench import Critic, Loss, hookimpl
 
 @dataclass(frozen=True)
 class LeastSquares:
-    """``a``: D's target for fakes; ``b``: D's target for real samples; ``c``: G's target for D on fakes."""
+    """What a user may change.
+
+    Args:
+        a: D's target for fakes.
+        b: D's target for real samples.
+        c: G's target for D on fakes.
+    """
 
     a: float = 0.0
     b: float = 1.0
