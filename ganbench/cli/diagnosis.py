@@ -63,10 +63,12 @@ def look(runs: Path, say: Callable[[str], None]) -> Report:
     """
     report = Report()
     say("versions and devices")
+    asked = _ask_torch()  # it imports torch for seconds, while plugins are looked at
     _versions(report)
-    _devices(report)
     _names(report)
-    _plugins(report, say)
+    complaints = _plugins(report, say)
+    _devices(report, asked)
+    report.problems += complaints  # of which a broken torch may be the reason
     _caches(report)
     _disk(report, runs)
     report.facts["variables"] = {
@@ -108,28 +110,30 @@ def _requirements() -> list[str]:
     return [re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in lines if "extra ==" not in line]
 
 
-def _devices(report: Report) -> None:
-    """The devices that torch sees, asked in a child process: an import that crashes is a finding."""
-    facts: dict[str, Any] = {"cpu": _cpu(), "gpus": []}
-    path = os.pathsep.join(safe_path())
+def _ask_torch() -> subprocess.Popen[str]:
+    """A child process that prints which devices torch sees: an import that crashes is a finding."""
     command = [sys.executable, "-P", "-c", "from ganbench.cli.diagnosis import tell; tell()"]
+    known = {**os.environ, "PYTHONPATH": os.pathsep.join(safe_path())}
+    return subprocess.Popen(command, env=known, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _devices(report: Report, asked: subprocess.Popen[str]) -> None:
+    """What the child says of torch and its devices."""
+    facts: dict[str, Any] = {"cpu": _cpu(), "gpus": []}
     try:
-        child = subprocess.run(
-            command,
-            env={**os.environ, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=True,
-        )
-        seen = json.loads(child.stdout.splitlines()[-1])
+        said, complained = asked.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
+        asked.kill()
+        asked.communicate()
         report.problems.append(f"torch took more than {PATIENCE:g} s to import")
-    except subprocess.CalledProcessError as error:
-        last = error.stderr.strip().splitlines()[-1:] if error.returncode > 0 else []
-        why = last[0] if last else f"its process ended with code {error.returncode}"
+        report.facts["devices"] = facts | {"driver": _driver()}
+        return
+    if asked.returncode:
+        last = complained.strip().splitlines()[-1:] if asked.returncode > 0 else []
+        why = last[0] if last else f"its process ended with code {asked.returncode}"
         report.problems.append(f"torch cannot be used: {why}; reinstall it")
     else:
+        seen = json.loads(said.splitlines()[-1])
         report.facts["ganbench"] |= seen.pop("ganbench")
         facts["cpu"] |= seen.pop("cpu")
         facts |= seen
@@ -210,14 +214,14 @@ def _names(report: Report) -> None:
         report.facts["allow-list"] = {"admitted": named, "kept out": kept_out}
 
 
-def _plugins(report: Report, say: Callable[[str], None]) -> None:
+def _plugins(report: Report, say: Callable[[str], None]) -> list[str]:
+    """Build every plugin; returns what is wrong with them."""
     found = list[Health]()
     sources = plugins.installed()
     say(f"plugins (0/{len(sources)})")
     for health in examine(sources, "build", PATIENCE, offline=True):  # the doctor downloads nothing
         found.append(health)
         say(f"plugins ({len(found)}/{len(sources)})")
-    report.problems += [_complaint(health) for health in found if not health.good]
     report.facts["plugins"] = [
         {
             "kind": health.source.kind,
@@ -230,6 +234,7 @@ def _plugins(report: Report, say: Callable[[str], None]) -> None:
         }
         for health in found
     ]
+    return [_complaint(health) for health in found if not health.good]
 
 
 def _complaint(health: Health) -> str:
