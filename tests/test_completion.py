@@ -56,7 +56,7 @@ def tab(site: Path, tmp_path: Path) -> Tab:
         ("ganbench leaderboard --format m", ["md"]),
         ("ganbench leaderboard --sort modes_e", ["modes_effective"]),
         ("ganbench leaderboard ring-v2 --metric is,cov", ["is,coverage"]),
-        ("ganbench leaderboard --sort ima", ["images/s"]),
+        ("ganbench leaderboard --sort sam", ["samples/s"]),
         ("ganbench run --arch dcgan-", ["dcgan-upsample"]),
         ("ganbench run --arch dcgan,ml", ["dcgan,mlp"]),
         ("ganbench run --arch dcgan --loss wgan-", ["wgan-gp"]),

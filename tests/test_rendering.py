@@ -121,7 +121,7 @@ def test_the_csv_reads_back_as_the_frame(mixed):
     table = build(mixed, TOY)
     frame, back = to_frame(table), pd.read_csv(io.StringIO(to_csv(table)))
     assert list(back) == list(frame)
-    for name in ("coverage centre", "coverage low", "coverage eval_sd", "fid sd", "images/s", "rank", "params_g"):
+    for name in ("coverage centre", "coverage low", "coverage eval_sd", "fid sd", "samples/s", "rank", "params_g"):
         expected = frame[name].astype(float).tolist()
         assert back[name].astype(float).tolist() == pytest.approx(expected, rel=1e-5, nan_ok=True)
     assert back["kind"].tolist() == frame["kind"].tolist()
@@ -196,7 +196,7 @@ def test_at_any_width_lines_fit_and_every_cell_of_a_column_is_whole(name):
         for row in table.rows:
             full = cells.cells_of(table, row, intervals=layout.shape.intervals)
             for key in layout.headings:
-                if isinstance(key, ScoreOf) or key in ("rank", "images/s"):
+                if isinstance(key, ScoreOf) or key in ("rank", "samples/s"):
                     assert layout.cells[row.key].get(key, "") == full.get(key, "")
                     assert cell_len(full.get(key, "")) <= layout.widths[key]
         lines = shown(table, width).splitlines()

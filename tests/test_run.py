@@ -20,7 +20,7 @@ from painted import size_of
 from rich.console import Console
 from running import weights_in
 
-from ganbench.contracts.executor import Done, Event, Judging, Picture, Progress, TrainingJob, YardstickJob
+from ganbench.contracts.executor import Done, Event, Judging, Looked, Picture, Progress, TrainingJob, YardstickJob
 from ganbench.contracts.protocol import Protocol
 from ganbench.device.load import Load
 from ganbench.errors import Doubt, GanbenchWarning, PluginError, ProtocolError, Unsupported
@@ -131,7 +131,9 @@ def test_a_run_leaves_a_picture_of_its_beginning_and_of_every_look(finished) -> 
 
 
 def test_a_run_tells_of_its_progress_its_pictures_and_its_judging(finished) -> None:
-    assert {type(event) for event in finished.events} == {Progress, Picture, Judging}
+    assert {type(event) for event in finished.events} == {Progress, Picture, Looked, Judging}
+    looks = [(event.name.partition("@")[0], event.kimg) for event in finished.events if isinstance(event, Looked)]
+    assert looks == [("fid", look.kimg) for look in finished.record.curve]
 
 
 def test_the_same_run_gives_the_same_bits_and_scores(finished, tmp_path) -> None:

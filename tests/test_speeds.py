@@ -15,7 +15,7 @@ from ganbench.records.record import Component, Cost, Speed
 
 def test_the_machine_is_named_where_there_is_one(mixed):
     text = to_markdown(build(mixed, TOY))
-    assert "~: by the run's own CPU time; images/s: real images shown to D per second, on Some CPU, 1 thread" in text
+    assert "~: by the run's own CPU time; samples/s: real samples shown to D per second, on Some CPU, 1 thread" in text
     assert "device" not in markdown_headings(build(mixed, TOY))
 
 
@@ -25,7 +25,7 @@ def test_throughput_is_never_compared_across_devices(mixed):
     assert markdown_headings(table)[-1] == "device"
     assert "never compare it across machines" in to_markdown(table)
     assert "Some GPU" in shown(table)
-    complete = [r for r in build(mixed + fast, TOY, sort="images/s").block("entry") if r.part == "ranked"]
+    complete = [r for r in build(mixed + fast, TOY, sort="samples/s").block("entry") if r.part == "ranked"]
     assert [r.machines for r in complete] == [("Some CPU, 1 thread",)] * 3 + [("Some GPU",)]
 
 
@@ -51,7 +51,7 @@ def test_records_without_cpu_time_show_no_speed_and_say_so():
     records = [make("a+x", s, speed=Speed(train=3000.0), cost=Cost(100_000, 25.0, 3.0)) for s in range(5)]
     text = to_markdown(build(records, TOY))
     assert "3000" not in text
-    assert "images/s –: the records hold no CPU time" in text
+    assert "samples/s –: the records hold no CPU time" in text
 
 
 def test_timings_of_one_machine_that_cover_the_rows_make_the_speed_columns(mixed):
@@ -62,10 +62,10 @@ def test_timings_of_one_machine_that_cover_the_rows_make_the_speed_columns(mixed
     assert "each row timed alone on Some CPU, 1 thread" in text
     frame = to_frame(table)
     first = frame.query("arch == 'dcgan' and loss == 'wgan-gp' and changes == ''").iloc[0]
-    assert (first["images/s"], first["samples/s"], first["step_ms"], first["peak_share"]) == (900, 9000, 4, 0.12)
+    assert (first["samples/s"], first["generated/s"], first["step_ms"], first["peak_share"]) == (900, 9000, 4, 0.12)
     assert first["timed on"] == "Some CPU, 1 thread"
     by_speed = [
-        table.title(r) for r in build(mixed, TOY, timings=[timing(*t) for t in ALL_THREE], sort="images/s").rows
+        table.title(r) for r in build(mixed, TOY, timings=[timing(*t) for t in ALL_THREE], sort="samples/s").rows
     ]
     assert by_speed[:3] == ["mlp+hinge", "dcgan+hinge", "dcgan+wgan-gp"]
 
@@ -95,8 +95,8 @@ def test_of_two_timings_the_newer_counts_and_of_two_machines_the_one_used_last(m
     for given in ([*old, *new, newest], [newest, *new, *old]):
         table = build(mixed, TOY, timings=given)
         assert table.timed_on == "Another CPU, 1 thread"
-        assert row(table, "dcgan+hinge").costs["images/s"] == 77
-        assert row(table, "mlp+hinge").costs["images/s"] == 10_000
+        assert row(table, "dcgan+hinge").costs["samples/s"] == 77
+        assert row(table, "mlp+hinge").costs["samples/s"] == 10_000
         assert "in 2 sessions, between which speeds compare less well" in to_markdown(table)
 
 
@@ -110,6 +110,6 @@ def test_seconds_to_target_follow_from_a_timing():
 def test_an_entry_whose_seeds_ran_on_two_devices_has_no_throughput():
     records = seeds("a+x", 0.5)[:3] + [make("a+x", seed, 0.5, environment=GPU) for seed in (3, 4)]
     entry = build(records, TOY).rows[0]
-    assert "images/s" not in entry.costs
+    assert "samples/s" not in entry.costs
     assert entry.costs["params_g"] == 99_123
     assert entry.rank == (1, 1)

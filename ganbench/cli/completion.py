@@ -70,7 +70,7 @@ def columns(ctx: typer.Context, incomplete: str) -> list[Offer]:
         (folder or Path("none")).joinpath("table.csv").open(encoding="utf-8") as file,
     ):
         names = [name.removesuffix(" centre") for name in next(csv.reader(file)) if name.endswith(" centre")]
-        return _listed(incomplete, [(name, "") for name in [*names, "images/s", "rank", "arch", "loss"]])
+        return _listed(incomplete, [(name, "") for name in [*names, "samples/s", "rank", "arch", "loss"]])
     return []
 
 

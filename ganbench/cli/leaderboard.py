@@ -59,7 +59,7 @@ def leaderboard(
     published: Annotated[bool, typer.Option(help="Show published rows beside your own.")] = True,
     sort: Annotated[
         str,
-        typer.Option(help="Sort by a column, e.g. coverage or images/s.", autocompletion=completion.columns),
+        typer.Option(help="Sort by a column, e.g. coverage or samples/s.", autocompletion=completion.columns),
     ] = "",
     metric: Annotated[
         list[str] | None,

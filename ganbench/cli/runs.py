@@ -180,16 +180,16 @@ def _speed_rows(record: TrainingRecord) -> list[Detail]:
     windows = f"median of {speed.windows} windows{few}, IQR {speed.train_iqr:,.0f}"
     alone = record.environment.workers == 1  # wall time in company measures the company
     return [
-        Detail("training", f"{speed.train:,.0f} images/s" if speed.windows and alone else "", windows),
+        Detail("training", f"{speed.train:,.0f} samples/s" if speed.windows and alone else "", windows),
         *_cpu_rows(record),
-        Detail("sampling", f"{speed.sample:,.0f} images/s" if speed.sample and alone else ""),
+        Detail("sampling", f"{speed.sample:,.0f} samples/s" if speed.sample and alone else ""),
         Detail("iteration", f"{speed.step_ms:.2f} ms" if speed.windows and alone else ""),
         Detail("mode", speed.mode, "how iterations were carried out"),
         *_arithmetic_rows(record),
         Detail("peak memory", f"{speed.peak_memory_mb:,.0f} MB"),
         Detail(
             "cost",
-            f"{cost.images:,} images",
+            f"{cost.images:,} samples",
             f"{cost.train_seconds:.1f} s training, {cost.judge_seconds:.1f} s judging",
         ),
         *_energy_rows(cost),
@@ -203,7 +203,7 @@ def _cpu_rows(record: TrainingRecord) -> list[Detail]:
     return [
         Detail(
             "by CPU time",
-            f"{speed.train_cpu:,.0f} images/CPU s" if speed.train_cpu else "",
+            f"{speed.train_cpu:,.0f} samples/CPU s" if speed.train_cpu else "",
             f"{cost.train_cpu_seconds:.1f} CPU s",
         ),
         Detail("company", f"load {company.load:.2f}" if company.load else "", beside),
@@ -220,7 +220,7 @@ def _arithmetic_rows(record: TrainingRecord) -> list[Detail]:
     means = "" if env.cuda else f", {plural(env.threads, 'thread')}"
     beside = f"{speed.peak_share:.1%} of the {peak} that a {env.precision} matrix product reached here{means}"
     return [
-        Detail("arithmetic", f"{total} per image", f"D {d}, G {g}"),
+        Detail("arithmetic", f"{total} per sample", f"D {d}, G {g}"),
         Detail("rate", in_units(speed.flops_per_second, "FLOP/s"), beside if speed.peak_share else ""),
     ]
 
@@ -229,7 +229,7 @@ def _energy_rows(cost: Cost) -> list[Detail]:
     if cost.device_joules is None:
         return []
     each = in_units(1000 * cost.device_joules / cost.images, "J")
-    return [Detail("device energy", in_units(cost.device_joules, "J"), f"{each} per 1,000 images, training only")]
+    return [Detail("device energy", in_units(cost.device_joules, "J"), f"{each} per 1,000 samples, training only")]
 
 
 def in_units(value: float, unit: str) -> str:

@@ -171,7 +171,7 @@ def _table(timings: Sequence[Timing], width: int) -> Table:
 
     texts = {timing.entry: _texts(timing) for timing in sorted(timings, key=lambda timing: -timing.train)}
     widths = {name: max(len(name), *(len(cells[name]) for cells in texts.values())) for name in _texts(timings[0])}
-    for name in ("IQR", "per image", "repeated", "ms/step", "of peak", "MiB", "samples/s"):
+    for name in ("IQR", "per sample", "repeated", "ms/step", "of peak", "MiB", "generated/s"):
         if max(map(len, texts)) + sum(widths.values()) + 2 * len(widths) + 3 > width:
             del widths[name]
     table = Table(title=Text(f"{timings[0].protocol}: each row timed alone"), title_justify="left")
@@ -186,11 +186,11 @@ def _table(timings: Sequence[Timing], width: int) -> Table:
 
 def _texts(timing: Timing) -> dict[str, str]:
     return {
-        "images/s": f"{timing.train:,.0f}",
+        "samples/s": f"{timing.train:,.0f}",
         "IQR": f"{timing.train_iqr:,.0f}",
-        "samples/s": f"{timing.sample:,.0f}",
+        "generated/s": f"{timing.sample:,.0f}",
         "ms/step": f"{timing.step_ms:.2f}",
-        "per image": in_units(timing.d_flops + timing.g_flops, "FLOP") if timing.d_flops else "–",
+        "per sample": in_units(timing.d_flops + timing.g_flops, "FLOP") if timing.d_flops else "–",
         "of peak": f"{timing.peak_share:.1%}" if timing.peak_share else "–",
         "MiB": f"{timing.peak_memory_mb:,.0f}" if timing.peak_memory_mb else "–",
         "repeated": str(timing.repeated),
@@ -204,7 +204,7 @@ def _below(timings: Sequence[Timing]) -> list[str]:
     share = f"; {in_units(peak, 'FLOP/s')} is the peak, in a {where.precision} matrix product" if peak else ""
     few, busy = min(len(timing.rounds) for timing in timings), max(one.pressure for one in rounds)
     return [
-        f"medians of {few} rounds or more; images are reals shown to D{share}",
+        f"medians of {few} rounds or more; samples/s counts reals shown to D, generated/s samples drawn{share}",
         f"{where.machine}; {where.system}; Python {where.python}, torch {where.torch}; "
         f"in the busiest good round some task of this machine waited for a CPU {busy:.1%} of the time",
     ]

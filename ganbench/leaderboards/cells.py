@@ -79,13 +79,13 @@ def headings_of(table: Table, part: Part, *, noises: bool = True) -> dict[Key, s
     device = ["device"] if len(table.machines) > 1 else []
     rank = [] if part in ("custom", "edited") else ["rank"]
     sds = [SEED_SD, EVALUATION_SD] if noises else []
-    before, after = [*rank, "arch", "loss"], [*sds, *table.extras, "images/s", "params G/D", "D norm", "ok", *device]
+    before, after = [*rank, "arch", "loss"], [*sds, *table.extras, "samples/s", "params G/D", "D norm", "ok", *device]
     return {**{key: key for key in before}, **scores, **{key: key for key in after}}
 
 
 def is_number(table: Table, key: Key) -> bool:
     """Whether a column is aligned to the right."""
-    numbers = ("rank", "images/s", "params G/D", SEED_SD, EVALUATION_SD, *table.extras)
+    numbers = ("rank", "samples/s", "params G/D", SEED_SD, EVALUATION_SD, *table.extras)
     return isinstance(key, ScoreOf) or key in numbers
 
 
@@ -107,7 +107,7 @@ def cells_of(table: Table, row: Row, *, intervals: bool = True) -> dict[Key, str
         table.best_label: number(centre_of(row, row.best.score)) if row.best else DASH,
         KIMG_TO_TARGET: _to_target(row, row.reached.kimg) if row.reached else DASH,
         SECONDS_TO_TARGET: _own(row, _to_target(row, row.reached.seconds)) if row.reached else DASH,
-        "images/s": _own(row, f"{row.costs['images/s']:.0f}") if "images/s" in row.costs else DASH,
+        "samples/s": _own(row, f"{row.costs['samples/s']:.0f}") if "samples/s" in row.costs else DASH,
         "params G/D": "/".join(count(row.costs.get(name)) for name in ("params_g", "params_d")),
         "D norm": row.d_norm or DASH,
         "ok": row.verdict + low_n,

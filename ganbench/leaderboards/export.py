@@ -56,7 +56,7 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
     return flat | {"extractor": " ".join(sorted(spaces)), "device": " + ".join(row.machines)}
 
 
-TIMED = ("samples/s", "step_ms", "peak_share")
+TIMED = ("generated/s", "step_ms", "peak_share")
 """Columns that only a timing fills."""
 _FORMULA = ("=", "+", "-", "@")
 """What a spreadsheet takes for the beginning of a formula; an apostrophe before it says that it is text."""
@@ -119,7 +119,7 @@ def _whole(value: float | None) -> int | None:
 
 
 def to_frame(table: Table) -> pd.DataFrame:
-    """One row per entry with every column: ``fid centre``, ``fid sd``, ``fid low``, ``images/s`` ..."""
+    """One row per entry with every column: ``fid centre``, ``fid sd``, ``fid low``, ``samples/s`` ..."""
     import pandas as pd
 
     rows = [_flat(table, row) for row in table.rows]

@@ -42,7 +42,7 @@ def short_notes(table: Table, shown: Collection[Key], *, intervals: bool) -> lis
         notes.append(f"{table.best_label}: best generator during training; never ranked")
     if KIMG_TO_TARGET in shown or SECONDS_TO_TARGET in shown:
         notes.append(f"to target: until {_target(table)}, on the selection split")
-    if "images/s" in shown:
+    if "samples/s" in shown:
         notes += _speed_in_short(table)
     return notes + _marks_in_short(table)
 
@@ -83,7 +83,7 @@ def _trained(table: Table) -> list[Row]:
 
 
 def _by_own_clock(table: Table) -> list[Row]:
-    return [row for row in _trained(table) if "images/s" in row.costs and not row.timing]
+    return [row for row in _trained(table) if "samples/s" in row.costs and not row.timing]
 
 
 def _speeds_missing(table: Table) -> bool:
@@ -101,20 +101,20 @@ def _about_speed(table: Table) -> list[str]:
     if table.timed_on:
         sessions = len({row.timing.started for row in table.rows if row.timing})
         apart = f", in {sessions} sessions, between which speeds compare less well" if sessions > 1 else ""
-        notes.append(f"images/s: real images shown to D per second, each row timed alone on {table.timed_on}{apart}")
+        notes.append(f"samples/s: real samples shown to D per second, each row timed alone on {table.timed_on}{apart}")
     if own:
         where = f", on {table.machines[0]}" if len(table.machines) == 1 else "; never compare it across machines"
-        notes.append(f"{OWN}: by {_clock(own)}; images/s: real images shown to D per second{where}")
+        notes.append(f"{OWN}: by {_clock(own)}; samples/s: real samples shown to D per second{where}")
     if _speeds_missing(table):
-        notes.append(f"images/s {DASH}: the records hold no CPU time, or the seeds ran on several machines")
+        notes.append(f"samples/s {DASH}: the records hold no CPU time, or the seeds ran on several machines")
     return notes
 
 
 def _speed_in_short(table: Table) -> list[str]:
     own = _by_own_clock(table)
-    notes = [f"images/s: timed alone on {table.timed_on}"] if table.timed_on else []
+    notes = [f"samples/s: timed alone on {table.timed_on}"] if table.timed_on else []
     notes += [f"{OWN}: by {_clock(own)}"] if own else []
-    return notes + ([f"images/s {DASH}: unknown, or of several machines"] if _speeds_missing(table) else [])
+    return notes + ([f"samples/s {DASH}: unknown, or of several machines"] if _speeds_missing(table) else [])
 
 
 # -- marks and parts ---------------------------------------------------------------------------------------------------

@@ -111,7 +111,7 @@ class _Room:
         keys = tuple(key for key in keys if key != "loss")
         yield Shape(keys, joined=True)
         yield Shape(keys, joined=True, intervals=False)
-        for key in ("images/s", *reversed(scores[1:])):
+        for key in ("samples/s", *reversed(scores[1:])):
             keys = tuple(other for other in keys if other != key)
             yield Shape(keys, joined=True, intervals=False)
         yield Shape(keys, joined=True, intervals=False, folded=True)

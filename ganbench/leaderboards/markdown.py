@@ -99,7 +99,7 @@ def _reading(table: Table) -> str:
     drawn = " Yardsticks, in italics, were not trained; the same code scores them."
     yardsticks = drawn if table.block("yardstick") else ""
     return (
-        "Every row had the same data and the same number of real images shown to its discriminator, and was "
+        "Every row had the same data and the same number of real samples shown to its discriminator, and was "
         f"scored at the end of the budget. Its rank by {_escape(table.label(table.headline))} is a range: it could be "
         "any of these, as far as the seeds tell. A wide range belongs to a row whose seeds differ much."
         + yardsticks

@@ -212,7 +212,7 @@ def own_speed(record: TrainingRecord) -> float:
 
 
 COSTS: dict[str, _Cost] = {
-    "images/s": _Cost("max", own_speed),
+    "samples/s": _Cost("max", own_speed),
     "flops": _Cost("min", lambda record: record.speed.d_flops + record.speed.g_flops, timing=False),
     "memory_mb": _Cost("min", lambda record: record.speed.peak_memory_mb, timing=False),
     "params_g": _Cost("min", lambda record: record.parameters.get("G", 0), timing=False),
@@ -220,8 +220,8 @@ COSTS: dict[str, _Cost] = {
     "kimg": _Cost("max", lambda record: record.cost.images / 1000, timing=False),
     "cpu_s": _Cost("min", lambda record: record.cost.train_cpu_seconds),
 }
-"""The cost columns, as medians over seeds: images shown to D per second, FLOPs per such image, CPU seconds of training
-and so on."""
+"""The cost columns, as medians over seeds: samples shown to D per second, FLOPs for each, CPU seconds of training and so
+on."""
 
 
 class SummaryRules(NamedTuple):

@@ -48,7 +48,7 @@ def _is_fresh(timing: Timing, row: Row) -> bool:
 
 def _timed(row: Row, timing: Timing) -> Row:
     """The row with a timing in place of its runs' own figures."""
-    costs = {**row.costs, "images/s": timing.train, "samples/s": timing.sample, "step_ms": timing.step_ms}
+    costs = {**row.costs, "samples/s": timing.train, "generated/s": timing.sample, "step_ms": timing.step_ms}
     costs |= {"peak_share": timing.peak_share} if timing.peak_share else {}
     costs |= {"memory_mb": timing.peak_memory_mb} if timing.peak_memory_mb else {}
     reached = row.reached

@@ -207,7 +207,7 @@ def build(
             ones only if they are complete and of the same code.
         known: published records that are not shown, but provide the published source of components.
         installed: returns the source of an installed plugin; rows made here from other source are marked *edited*.
-        sort: a column to sort by, ``fid`` or ``images/s``; if empty, the headline.
+        sort: a column to sort by, ``fid`` or ``samples/s``; if empty, the headline.
         metrics: score columns to show beside the headline, in place of the protocol's.
         remarks: sentences of the published folder on what its records cannot tell.
         timings: of rows timed alone; they make the speed columns if one machine covers the table's rows.

@@ -89,7 +89,7 @@ def _best(table: Table, key: Key) -> float | None:
         column = table.columns.get(key.name)
         sign = sign_of(column) if column and column.goal != "info" else 0
     else:
-        sign = -1 if key == "images/s" else 0
+        sign = -1 if key == "samples/s" else 0
     values = [value for row in table.rows if _may_be_best(row) and (value := _value(row, key)) is not None]
     return min(values, key=lambda value: sign * value) if sign and len(values) > 1 else None
 
