@@ -220,8 +220,8 @@ COSTS: dict[str, _Cost] = {
     "kimg": _Cost("max", lambda record: record.cost.images / 1000, timing=False),
     "cpu_s": _Cost("min", lambda record: record.cost.train_cpu_seconds),
 }
-"""The cost columns, as medians over seeds: samples shown to D per second, FLOPs for each, CPU seconds of training and so
-on."""
+"""The cost columns, as medians over seeds: samples shown to D per second, FLOPs for each, CPU seconds of training, and
+so on."""
 
 
 class SummaryRules(NamedTuple):
