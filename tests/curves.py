@@ -3,7 +3,8 @@
     python tests/curves.py [--write]
 
 lists the pictures of ``docs/pictures/curves-*.svg`` that are stale, or draws them anew. A line is the mean over the
-seeds of a row, on the selection split; a thin one is a row with a failed or collapsed seed.
+seeds of a row, on the selection split, geometric where the table's are; a thin one is a row with a failed or collapsed
+seed. ``curves-PROTOCOL+ARCH.svg`` has the rows of one arch.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, geometric_mean
 
 from ganbench.leaderboards.entries import Entry, entry_of
 from ganbench.leaderboards.publishing import records_in
@@ -27,54 +28,61 @@ PICTURES = ROOT / "docs" / "pictures"
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 380, 46, 34, 128, 44
 LINE = 14
 """Pixels between the names of two rows."""
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#8c564b", "#000000")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#8c564b", "#000000", "#bcbd22")
 """Told apart by people who are colour-blind, too (the first six: Okabe and Ito 2008)."""
 
 Curve = Sequence[tuple[float, float]]
 """(kimg, score)"""
 
 
-def curves(table: Table, records: Sequence[TrainingRecord]) -> dict[Entry, Curve]:
+def curves(table: Table, records: Sequence[TrainingRecord], arch: str = "") -> dict[Entry, Curve]:
     """The mean over seeds at each look that all seeds of a row had, in the order of the table."""
+    mean = geometric_mean if table.log else fmean
     found: dict[Entry, Curve] = {}
     for row in table.rows:
         looks = [
             {look.kimg: look.score for look in record.curve if look.score is not None}
             for record in records
-            if entry_of(record) == row.entry
+            if entry_of(record) == row.entry and arch in ("", record.arch.name)
         ]
         if looks and not getattr(row.entry, "changes", ()):
             common = sorted(set.intersection(*(set(one) for one in looks)))
-            found[row.entry] = [(kimg, fmean(one[kimg] for one in looks)) for kimg in common]
+            found[row.entry] = [(kimg, mean([one[kimg] for one in looks])) for kimg in common]
     return found
 
 
-def drawn(protocol: str) -> str:
-    """The picture of a published table."""
+def drawn(name: str) -> str:
+    """The picture of a published table, or of the rows of one arch: ``digits-16-v2+dcgan``."""
+    protocol, _, arch = name.partition("+")
     records, errors = read_all(records_in(ROOT / "leaderboards" / protocol))
     assert not errors, errors
     table = build(records, load_protocol(protocol))
-    found = curves(table, [record for record in records if isinstance(record, TrainingRecord)])
-    names = {entry: table.title(row) for row in table.rows if (entry := row.entry) in found}
+    found = curves(table, [record for record in records if isinstance(record, TrainingRecord)], arch)
+    names = {entry: table.title(row).removeprefix(f"{arch}+") for row in table.rows if (entry := row.entry) in found}
     unsteady = {row.entry for row in table.rows_of("unstable")}
     label = table.label(table.headline)
     seeds = len(table.seeds)
-    return svg(f"{protocol}: {label} during training, mean of {seeds} seeds", found, names, unsteady)
+    title = f"{protocol}{f', {arch}' if arch else ''}: {label} during training, mean of {seeds} seeds"
+    return svg(title, found, names, unsteady, log=table.log)
 
 
-def svg(title: str, found: Mapping[Entry, Curve], names: Mapping[Entry, str], thin: set[Entry]) -> str:
+def svg(
+    title: str, found: Mapping[Entry, Curve], names: Mapping[Entry, str], thin: set[Entry], *, log: bool = False
+) -> str:
     """A line for each row, with its name where it ends."""
     points = [point for curve in found.values() for point in curve]
     most, top = max(kimg for kimg, _ in points), max(score for _, score in points)
+    low = min(score for _, score in points)
 
     def x(kimg: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * kimg / most
 
     def y(score: float) -> float:
-        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * score / (1.05 * top)
+        share = math.log(score / (0.9 * low)) / math.log(1.05 * top / (0.9 * low)) if log else score / (1.05 * top)
+        return HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * share
 
     parts = [_text(LEFT, 20, title, size=13)]
-    for score in ticks_to(top):
+    for score in ticks_between(low, top) if log else ticks_to(top):
         parts.append(f'<path d="M{LEFT} {y(score):.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>')
         parts.append(_text(LEFT - 6, y(score) + 4, f"{score:g}", "end"))
     parts += [_text(x(kimg), HEIGHT - BOTTOM + 18, f"{kimg:,g}", "middle") for kimg in ticks_to(most)]
@@ -97,6 +105,12 @@ def ticks_to(top: float) -> list[float]:
     size = 10 ** math.floor(math.log10(top))
     step = next(step for step in (size / 5, size / 2, size, 2 * size) if top <= 5.001 * step)
     return [round(i * step, 10) for i in range(int(top / step + 0.001) + 1)]
+
+
+def ticks_between(low: float, top: float) -> list[float]:
+    """Round numbers for a log scale: 1, 2 and 5 times powers of ten."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(top)) + 1)
+    return [tick for power in powers for tick in (10.0**power, 2 * 10.0**power, 5 * 10.0**power) if low <= tick <= top]
 
 
 def _apart(wanted: Mapping[Entry, float]) -> dict[Entry, float]:
