@@ -116,7 +116,7 @@ class Run:
             GanbenchError: matplotlib is not installed.
         """
         if self.history.empty:
-            raise RecordError(f"{self.folder} has no history to draw", "train the run first")
+            raise RecordError(f"{self.folder} has no history to draw", "runs have one as soon as they train")
         try:
             from ganbench.report.curves import draw
         except ModuleNotFoundError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import os
 import re
 from pathlib import Path
 
@@ -79,6 +80,8 @@ def test_a_picture_is_made_small_and_what_is_none_is_left_out(tmp_path) -> None:
         path.write_bytes(content)
         assert picture_file(path) == ""
         assert "<img" not in card_of(RUN, [path])
+    os.mkfifo(tmp_path / "pipe.png")
+    assert picture_file(tmp_path / "pipe.png") == ""
     assert "<img" in card_of(RUN, [picture_in(tmp_path), path]), "the one before it is shown"
 
 

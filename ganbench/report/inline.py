@@ -11,10 +11,13 @@ from pathlib import Path
 from PIL import Image
 
 from ganbench.plain import as_html
+from ganbench.records.files import read_whole
 from ganbench.report.canvas import Pixels
 
-WIDEST = 480
+WIDEST = 320
 """Pixels of a picture's longer side; larger ones are made smaller."""
+LARGEST = 64 * 2**20
+"""Bytes of a picture file."""
 MARGIN = 3.0
 """Pixels around a curve, for the dot at its end."""
 
@@ -24,7 +27,7 @@ Point = tuple[float, float]
 def picture_file(path: Path) -> str:
     """A picture file as an address (a data URI); "" if it cannot be read as a picture."""
     try:
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(read_whole(path, LARGEST))) as image:
             small = image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # Pillow raises all of these
         return ""
