@@ -29,7 +29,7 @@ from ganbench.report.inline import WIDEST, curves, picture_file
 
 
 def picture_in(folder: Path, side: int = 40) -> Path:
-    path = folder / "000000.10-kimg.png"
+    path = folder / f"{side}.png"
     save_png(np.full((side, 2 * side, 3), 90, np.uint8), path)
     return path
 
@@ -39,7 +39,7 @@ def decoded(address: str) -> Image.Image:
 
 
 def test_a_card_shows_what_became_of_a_run_its_scores_picture_and_curve(tmp_path) -> None:
-    card = card_of(RUN, [tmp_path / "older.png", picture_in(tmp_path)])
+    card = card_of(RUN, [picture_in(tmp_path, 30), picture_in(tmp_path)])
     found = tags(card)
     assert (found["img"], found["svg"], found["polyline"], found["tr"]) == (1, 1, 1, len(RUN.scores))
     assert "<b>dcgan+hinge, seed 0</b>: ok" in card
