@@ -148,7 +148,6 @@ def shown(cell: Any, kind: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the libraries that start a kernel
 def test_the_notebook_does_in_a_kernel_what_it_says(tmp_path) -> None:
     import nbformat
     from nbclient import NotebookClient
