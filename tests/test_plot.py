@@ -48,6 +48,15 @@ def test_losses_stand_above_and_the_headline_below_on_its_scale(tmp_path) -> Non
     assert figure.get_suptitle() == "toy-v1: dcgan+hinge, seed 0"
 
 
+@pytest.mark.parametrize("scores", [(90.0, 9.0), (70.8, 69.8)])
+def test_a_log_scale_is_labelled_with_plain_numbers_however_narrow(scores) -> None:
+    axes = draw(HISTORY.assign(fid=[NAN, *scores]), make(headline="fid")).axes[1]
+    axes.figure.canvas.draw()
+    low, high = axes.get_ylim()
+    texts = [label.get_text() for label in axes.get_yticklabels(which="both")]
+    assert sum(low <= float(text) <= high for text in texts if text) >= 3
+
+
 def test_a_headline_between_zero_and_one_has_a_plain_scale() -> None:
     assert draw(HISTORY, make()).axes[1].get_yscale() == "linear"
 

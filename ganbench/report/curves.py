@@ -8,7 +8,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from ganbench.contracts.score_name import is_called, short_name
 from ganbench.plain import plain_line
@@ -64,5 +64,6 @@ def _draw_headline(axes: Axes, looks: pd.DataFrame, record: Record) -> None:
     axes.set_ylabel(plain_line(short_name(record.headline)))
     if column is not None and column.log and (score > 0).all():
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}" if score.max() < 10 * score.min() else NullFormatter())
+        axes.yaxis.set_minor_formatter(NullFormatter())
