@@ -1,4 +1,4 @@
-from .api import Run, Runs, Scores, evaluate, leaderboard, load_run, run
+from .api import Run, Runs, evaluate, leaderboard, load_run, run
 from .contracts.arch import GAN, Lazy, Terms
 from .contracts.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, stratified_split, to_signal
 from .contracts.evaluation import Evaluation
@@ -7,6 +7,7 @@ from .contracts.loss import Critic, Loss, LossTraits, Match
 from .contracts.memo import Memo, Results
 from .contracts.metric import Absent, Goal, Metric
 from .contracts.protocol import Evaluating, LossRules, Protocol, Recipe, Training
+from .contracts.scores import Scores
 from .contracts.settings import settings_of
 from .contracts.trick import LossAround, Player, Trick, Turn
 from .device.untouched import preserved_rng

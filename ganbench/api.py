@@ -18,12 +18,16 @@ from torch import Tensor, nn
 from ganbench.contracts.allowed import shortened
 from ganbench.contracts.executor import UNPACKAGED, TrainingJob
 from ganbench.contracts.protocol import Protocol
+from ganbench.contracts.score_name import short_names
+from ganbench.contracts.scores import Scores
 from ganbench.device.determinism import configured
-from ganbench.errors import Doubt, GanbenchError, GanbenchWarning, ProtocolError, RecordError
+from ganbench.errors import Doubt, GanbenchError, GanbenchWarning, ProtocolError, RecordError, plural
 from ganbench.evaluation.given import split_of
 from ganbench.evaluation.judge import Verdict
+from ganbench.leaderboards.brief import to_brief_frame
+from ganbench.leaderboards.entries import Entry, entry_of
 from ganbench.leaderboards.export import to_frame
-from ganbench.leaderboards.html import to_html
+from ganbench.leaderboards.html import Sight, to_html
 from ganbench.leaderboards.publishing import gather
 from ganbench.leaderboards.table import Table, build
 from ganbench.plain import PlainConsole, plain_line
@@ -32,6 +36,8 @@ from ganbench.plugins.unpackaged import source_of
 from ganbench.records.history import read_history
 from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read
+from ganbench.report.card import card_of, headline_curves, strip_address
+from ganbench.report.inline import picture_file
 from ganbench.runs import checkpoint
 from ganbench.runs.changes import parse_changes
 from ganbench.runs.display import Display
@@ -44,6 +50,8 @@ from ganbench.runs.session import carry_out
 from ganbench.runs.setup import prepare
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from ganbench.contracts.arch import GAN
 
 SAME_WEIGHTS = "modules keep their weights, so every seed starts from the same ones; pass a function that builds them"
@@ -60,14 +68,32 @@ class Run:
         told = f"{self.record.entry}, seed {self.record.seed}: {self.record.status}, in {self.folder}"
         return f"<Run of {plain_line(told)}>"
 
+    def _repr_html_(self) -> str:
+        return card_of(self.record, self.pictures)
+
     @property
-    def scores(self) -> dict[str, float]:
-        """Column -> score; empty unless the run succeeded."""
-        return self.record.scores
+    def scores(self) -> Scores:
+        """Column -> score, as ``scores["fid"]`` or by the name in full; empty unless the run succeeded."""
+        record = self.record
+        ended = f"the run is {record.status}" + (f": {record.reason}" if record.reason else "")
+        return Scores(record.scores, record.absent, "" if record.scores else ended)
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row per window of training: losses, images per second, and the headline where it was scored.
+        """One row per window of training, oldest first; without columns if the run has no history yet.
+
+        The columns:
+
+        * ``step``: iterations so far, each with one G update;
+        * ``kimg``: thousand real images shown to D so far;
+        * ``seconds``, ``cpu_seconds``: of training so far, without evaluation;
+        * ``images_per_second``, ``images_per_cpu_second``: real images shown to D, in this window;
+        * ``load``: the machine's load average of a minute;
+        * ``bits``: a hash of weights and losses, equal in two runs with the same bits;
+        * ``d_loss``, ``g_loss``, and any further term by its name: means over the window;
+        * the headline, such as ``fid``, and what its metric scores besides: on the selection split, NaN in windows at
+          whose end it was not scored. Names are in full where two scores share the short one;
+        * ``not scored``, in some runs: why the headline has no score.
 
         Raises:
             RecordError: the file cannot be read, was changed since it was written, or is of another run.
@@ -77,7 +103,27 @@ class Run:
         trace = " ".join(str(row.get("bits", "")) for row in rows)
         if file.exists() and record.status in FINISHED and record.bits.trace and trace != record.bits.trace:
             raise RecordError(f"{file} is not the history of the run in record.json", "run again with --force")
-        return pd.DataFrame(rows)
+        frame = pd.DataFrame(rows)
+        return frame.rename(columns=short_names(frame.columns))
+
+    def plot(self) -> Figure:
+        """Losses and headline over kimg, as a matplotlib figure of its own.
+
+        A notebook shows it; elsewhere, call its ``savefig``. ``matplotlib.pyplot`` does not know it.
+
+        Raises:
+            RecordError: there is no history, or it cannot be read.
+            GanbenchError: matplotlib is not installed.
+        """
+        if self.history.empty:
+            raise RecordError(f"{self.folder} has no history to draw", "runs have one as soon as they train")
+        try:
+            from ganbench.report.curves import draw
+        except ModuleNotFoundError as error:
+            if error.name is None or error.name.partition(".")[0] != "matplotlib":
+                raise
+            raise GanbenchError("plots need matplotlib", 'pip install "ganbench[plot]"') from error
+        return draw(self.history, self.record)
 
     @property
     def pictures(self) -> list[Path]:
@@ -116,16 +162,30 @@ class Runs(Sequence[Run]):
     def __len__(self) -> int:
         return len(self._runs)
 
-    def leaderboard(self) -> pd.DataFrame:
-        """The table of these runs with the yardsticks, one row each."""
-        return to_frame(self._table)
+    def leaderboard(self, *, full: bool = False) -> pd.DataFrame:
+        """The table of these runs with the yardsticks, one row for each entry.
+
+        The columns are those of ``ganbench.leaderboard``.
+        """
+        return to_frame(self._table) if full else to_brief_frame(self._table)
 
     def __repr__(self) -> str:
         told = [f"{run.record.entry}, seed {run.record.seed}: {run.record.status}" for run in self]
-        return f"<{len(told)} runs of {self._table.name}: {plain_line('; '.join(told))}>"
+        return f"<{plural(len(told), 'run')} of {plain_line(self._table.name)}: {plain_line('; '.join(told))}>"
 
     def _repr_html_(self) -> str:
-        return to_html(self._table)
+        rows: dict[Entry, list[Run]] = {}
+        for one in sorted(self, key=lambda run: run.record.seed):
+            rows.setdefault(entry_of(one.record), []).append(one)
+        return to_html(self._table, {entry: _sight_of(runs) for entry, runs in rows.items()})
+
+
+def _sight_of(runs: Sequence[Run]) -> Sight:
+    """What there is to see of a row: samples of its lowest seed that has any, and every seed's curve."""
+    strips = (strip_address(run.record, run.folder) for run in runs)
+    latest = (picture_file(run.pictures[-1]) for run in runs if run.pictures)
+    picture = next(filter(None, (*strips, *latest)), "")
+    return Sight(picture, headline_curves(run.record for run in runs))
 
 
 def run(
@@ -210,14 +270,6 @@ def _carried_out(plan: Plan, jobs: int, display: Display, estimate: Estimate | N
     return Runs(trained, build((record for _, record in done), plan.protocol), list(left_out))
 
 
-class Scores(dict[str, float]):
-    """Column -> score, as ``evaluate`` returns them. ``absent`` holds the columns without a score, and why."""
-
-    def __init__(self, scores: Mapping[str, float], absent: Mapping[str, str]) -> None:
-        super().__init__(scores)
-        self.absent = dict(absent)
-
-
 def evaluate(
     samples: Tensor | np.ndarray,
     protocol: str | Path | Protocol = DEFAULT_PROTOCOL,
@@ -227,7 +279,7 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
 ) -> Scores:
-    """Score any samples with a protocol's judge: column -> score, without the columns that have none.
+    """Score any samples with a protocol's judge: ``evaluate(samples)["fid"]``, or by the name in full.
 
     Args:
         samples: ``x[N, *shape]`` in the shape of the protocol's data, channels first, with the protocol's N. Images
@@ -272,16 +324,21 @@ def leaderboard(
     runs: str | Path = "runs",
     published: bool = True,
     sort: str = "",
+    full: bool = False,
 ) -> pd.DataFrame:
     """The table of a protocol, one row for each entry, custom run and yardstick.
 
-    It has scores as mean, sd and interval, ranks, costs and provenance. The columns are those of ``table.csv``.
+    The columns are those that are printed, with numbers as numbers: ``rank`` (a range, as text, or ``custom``),
+    ``arch``, ``loss``, the headline with its interval (``fid``, ``fid low``, ``fid high``), the scores beside it
+    (``is``, ``coverage``), ``samples/s``, ``ok``. Rows with tricks or changed settings add ``tricks`` and ``settings``,
+    rows of yours beside published ones add ``here``. Yardsticks stand under ``arch``, with ``yardstick`` as their loss.
 
     Args:
         protocol: a name, or a TOML file.
         runs: where runs are kept.
         published: whether to show published rows beside them.
         sort: a column to sort by, e.g. ``"coverage"``.
+        full: the columns of ``table.csv`` instead: all scores as mean, sd and interval, costs and provenance.
 
     Raises:
         GanbenchError: there is no such protocol or column, or no record that can be read.
@@ -296,7 +353,7 @@ def leaderboard(
         raise RecordError(f"there are no records of {protocol} in {runs} and none published", "run something first")
     for error in errors:
         warnings.warn(GanbenchWarning(f"left out: {error.message}"), stacklevel=2)
-    return to_frame(table)
+    return to_frame(table) if full else to_brief_frame(table)
 
 
 def load_run(path: str | Path) -> Run:

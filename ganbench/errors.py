@@ -50,6 +50,10 @@ class RecordError(GanbenchError):
     """A record that cannot be read or may not be written."""
 
 
+class UnknownScore(GanbenchError, KeyError):
+    """No score has the name that was asked for."""
+
+
 class Unsupported(GanbenchError):
     """A plugin declines: it does not fit the data (or the normalisation) it was asked for.
 

@@ -6,6 +6,7 @@ They are shown as escapes, ``\u001b``, which JSON reads as the same characters.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -30,6 +31,11 @@ def plain(text: str) -> str:
 def plain_line(text: str) -> str:
     """The same on one line, so that no name or reason looks like several lines."""
     return plain(" ".join(text.split()))
+
+
+def as_html(text: str) -> str:
+    """The same as HTML, between tags or in an attribute."""
+    return html.escape(plain_line(text))
 
 
 class PlainConsole(Console):

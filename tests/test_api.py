@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -75,8 +77,27 @@ def test_what_has_a_record_is_not_trained_again_unless_forced(tmp_path):
 def test_a_run_gives_its_history_as_a_frame(named):
     history = named[0].history
     assert isinstance(history, pd.DataFrame)
-    assert {"kimg", "d_loss", "g_loss", "images_per_second"} <= set(history.columns)
+    assert {"kimg", "d_loss", "g_loss", "images_per_second", "fid"} <= set(history.columns)
     assert history["kimg"].iloc[-1] == 0.96
+    assert [look.score for look in named[0].record.curve] == history["fid"].dropna().tolist()
+    assert set(history.columns) - {"fid"} <= {*columns_explained()}
+
+
+def columns_explained() -> list[str]:
+    """The columns that the docstring of ``history`` says something about."""
+    listed = [line.partition(": ")[0] for line in ganbench.Run.history.__doc__.splitlines() if " * ``" in line]
+    return [name.strip("* `") for line in listed for name in line.split(", ")]
+
+
+def test_a_score_is_found_by_its_short_name_and_one_that_is_missing_says_why(named):
+    (one,) = named
+    assert one.scores["fid"] == next(value for name, value in one.record.scores.items() if name.startswith("fid@"))
+    assert one.scores == one.record.scores
+    with pytest.raises(KeyError, match="no score called 'fidd' - did you mean 'fid'"):
+        one.scores["fidd"]
+    failed = msgspec.structs.replace(one.record, status="diverged", reason="d_loss is not finite", scores={})
+    with pytest.raises(KeyError, match="there is no fid: the run is diverged: d_loss is not finite"):
+        ganbench.Run(one.folder, failed).scores["fid"]
 
 
 def test_a_run_gives_its_pictures_and_its_players(named):
@@ -92,11 +113,36 @@ def test_a_run_gives_samples_that_its_seed_decides(named):
 
 
 def test_the_table_of_runs_is_a_frame_and_an_html_fragment(named):
-    frame = named.leaderboard()
-    assert sorted(frame["kind"]) == ["entry", "yardstick", "yardstick", "yardstick", "yardstick"]
+    brief, full = named.leaderboard(), named.leaderboard(full=True)
+    assert list(brief)[:8] == ["rank", "arch", "loss", "fid", "fid low", "fid high", "is", "coverage"]
+    assert sorted(brief["loss"]) == ["hinge", "yardstick", "yardstick", "yardstick", "yardstick"]
+    assert sorted(full["kind"]) == ["entry", "yardstick", "yardstick", "yardstick", "yardstick"]
     html = named._repr_html_()
-    assert html.count("<table>") == len({"ranked", *frame["part"]})
+    assert html.count("<table>") == len({"ranked", *full["part"]})
     assert "<td>hinge</td>" in html
+
+
+def test_a_notebook_sees_samples_and_curves_of_runs_and_of_one(named, tmp_path):
+    (one,) = named
+    assert named._repr_html_().count('<img src="data:image/webp;base64,') == named._repr_html_().count("<svg") == 1
+    assert one._repr_html_().count('<img src="data:image/webp;base64,') == one._repr_html_().count("<svg") == 1
+    assert len(named._repr_html_()) < 30_000
+    assert len(one._repr_html_()) < 100_000
+    assert "<script" not in named._repr_html_() + one._repr_html_()
+    moved = ganbench.Runs([ganbench.Run(tmp_path, one.record)], named._table, [])
+    assert "<img" not in moved._repr_html_() + moved[0]._repr_html_(), "its files are gone, which costs the pictures"
+
+
+def test_a_row_shows_its_last_picture_where_it_has_no_strip(named, tmp_path):
+    shutil.copytree(named[0].folder / "samples", tmp_path / "samples")
+    moved = ganbench.Runs([ganbench.Run(tmp_path, named[0].record)], named._table, [])
+    assert moved._repr_html_().count("<img") == 1
+
+
+def test_a_run_draws_its_losses_and_its_headline(named):
+    losses, headline = named[0].plot().axes
+    assert {"d_loss", "g_loss"} <= {line.get_label() for line in losses.lines}
+    assert headline.get_ylabel() == "fid"
 
 
 # -- objects -------------------------------------------------------------------------------------------------
@@ -104,7 +150,7 @@ def test_the_table_of_runs_is_a_frame_and_an_html_fragment(named):
 
 def test_functions_and_modules_play_without_a_package_and_are_custom(tmp_path):
     runs = smoke(tmp_path, players, (d_loss, g_loss))
-    (mine,) = [line for _, line in runs.leaderboard().iterrows() if line["kind"] != "yardstick"]
+    (mine,) = [line for _, line in runs.leaderboard(full=True).iterrows() if line["kind"] != "yardstick"]
     assert (mine["kind"], mine["arch"], mine["loss"]) == ("custom", "players", "d_loss")
     assert runs[0].record.arch.package == runs[0].record.loss.package == "unpackaged"
     assert runs[0].record.arch.source != runs[0].record.loss.source
@@ -194,7 +240,7 @@ def test_a_trick_object_is_played_and_makes_the_row_custom(tmp_path):
     (one,) = smoke(tmp_path, tricks=[Halved(), "ema:0.9"])
     assert one.record.recipe["lr"] == 1e-3
     assert [trick.name for trick in one.record.tricks] == ["Halved", "ema:0.9"]
-    assert smoke(tmp_path, tricks=["ema:0.9"]).leaderboard()["kind"].tolist().count("entry") == 1
+    assert smoke(tmp_path, tricks=["ema:0.9"]).leaderboard(full=True)["kind"].tolist().count("entry") == 1
 
 
 def test_settings_are_those_of_set_and_several_of_each_make_a_grid(tmp_path):
@@ -267,8 +313,9 @@ def test_evaluate_gives_real_data_the_score_of_the_same_set():
 
     reference = prepare(protocol, "cpu").judge.reference
     scores = ganbench.evaluate(reference.x, "smoke-v1", device="cpu")
-    fid = next(value for name, value in scores.items() if name.startswith("fid"))
-    assert fid == pytest.approx(0, abs=1e-6)
+    assert scores["fid"] == pytest.approx(0, abs=1e-6)
+    with pytest.raises(KeyError, match="did you mean 'coverage'"):
+        scores["covrage"]
 
 
 def test_evaluate_takes_floats_and_arrays_for_what_they_stand_for(named):
@@ -295,13 +342,17 @@ def test_evaluate_refuses_what_it_could_only_score_wrongly(samples, sentence):
 
 
 def test_the_leaderboard_is_the_published_table_as_a_frame(tmp_path):
-    frame = ganbench.leaderboard("digits-16-v1", runs=tmp_path)
+    frame = ganbench.leaderboard("digits-16-v1", runs=tmp_path, full=True)
     published = pd.read_csv(Path(__file__).parents[1] / "leaderboards/digits-16-v1/table.csv")
     assert list(frame["arch"]) == list(published["arch"].fillna(""))
     assert set(frame.columns) == set(published.columns)
-    by_coverage = ganbench.leaderboard("digits-16-v1", runs=tmp_path, sort="coverage")
-    ranked, best = (f[(f["kind"] == "entry") & (f["part"] == "ranked")] for f in (by_coverage, frame))
-    assert ranked["coverage centre"].iloc[0] == best["coverage centre"].max()
+    brief = ganbench.leaderboard("digits-16-v1", runs=tmp_path)
+    assert len(brief) == len(frame)
+    assert brief["fid low"].equals(frame["fid low"])
+    ranked = brief["rank"].str.contains(r"\d")
+    assert brief["fid"][ranked].equals(frame["fid centre"][ranked])
+    best = ganbench.leaderboard("digits-16-v1", runs=tmp_path, sort="coverage")
+    assert best["coverage"][best["rank"] != ""].iloc[0] == brief["coverage"][ranked].max()
 
 
 def test_a_leaderboard_without_records_and_a_folder_without_a_run_are_named(tmp_path):

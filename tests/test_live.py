@@ -14,7 +14,8 @@ from running import plan_of
 from ganbench.contracts.executor import Done, Judging, Looked, Picture, Progress, Refused, Resumed, Started
 from ganbench.plugins.protocols import load_protocol
 from ganbench.runs.estimate import Estimate
-from ganbench.runs.live import LiveDisplay, half_blocks, make_display, sparkline
+from ganbench.runs.live import LiveDisplay, half_blocks, make_display
+from ganbench.runs.ongoing import sparkline
 from ganbench.runs.plan import Plan
 
 RULES = msgspec.structs.replace(load_protocol("smoke-v1"), seeds=(0, 1))
@@ -84,7 +85,7 @@ def test_a_resumed_run_begins_at_its_share_and_a_refused_one_is_over(plan: Plan)
 
 def test_the_time_left_follows_the_estimate_and_then_the_work(plan: Plan, monkeypatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr("ganbench.runs.live.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("ganbench.runs.ongoing.time.monotonic", lambda: clock[0])
     display = live(plan)
     assert "left" not in screen(display)[0]
     display.expect(Estimate({"mlp+r1": 600.0, "mlp+lsgan": 600.0}), 2)

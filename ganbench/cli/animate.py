@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from ganbench.cli.base import app, console
+from ganbench.cli.base import command, console
 from ganbench.cli.numbers import real
 from ganbench.cli.runs import run_folders
 from ganbench.errors import GanbenchError, RecordError
@@ -20,9 +20,9 @@ HOLD = 2.0
 """Seconds for which the last picture stays before the animation starts over."""
 
 
-@app.command()
+@command("animate")
 def animate(
-    run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")],
+    run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v2/dcgan+wgan-gp/seed0.")],
     out: Annotated[Path, typer.Option(help="The animation to write, .gif or .webp.")] = Path("training.gif"),
     fps: Annotated[float, typer.Option(parser=real(0.1, 50), metavar="0.1..50", help="Pictures per second.")] = 8,
 ) -> None:

@@ -13,7 +13,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from ganbench.cli import completion
-from ganbench.cli.base import app, complain, console, echo
+from ganbench.cli.base import command, complain, console, echo
 from ganbench.errors import GanbenchError, PluginError, RecordError, meant
 from ganbench.leaderboards.published import installed_source, rules_of
 from ganbench.records.record import Record
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ganbench.leaderboards.table import Table
 
 
-@app.command()
+@command("compare")
 def compare(
     a: Annotated[
         str,
@@ -84,7 +84,7 @@ def _records_of(text: str, lost: list[RecordError]) -> list[Record] | None:
     files = [path] if path.is_file() else [*path.glob("record.json"), *path.glob("*/record.json")]
     if not files and (path.is_absolute() or "/" in text or os.sep in text):
         what = "holds no runs" if path.is_dir() else "does not exist"
-        raise GanbenchError(f"{text} {what}", "give a row, or a folder like runs/digits-16-v1/dcgan+wgan-gp")
+        raise GanbenchError(f"{text} {what}", "give a row, or a folder like runs/digits-16-v2/dcgan+wgan-gp")
     records, errors = read_all(files)
     if errors and not records:
         raise errors[0]
@@ -150,7 +150,7 @@ def _row(text: str, folder: list[Record] | None, among: Gathered) -> tuple[Row, 
     if len(mine) != 1:
         titles = ", ".join(table.title(row) for row in mine)
         why = f"holds {len(mine)} rows: {titles}" if mine else f"has nothing to compare: {'; '.join(table.left_out)}"
-        raise GanbenchError(f"{text} {why}", "give the folder of one row, e.g. runs/digits-16-v1/dcgan+wgan-gp")
+        raise GanbenchError(f"{text} {why}", "give the folder of one row, e.g. runs/digits-16-v2/dcgan+wgan-gp")
     return mine[0], table
 
 

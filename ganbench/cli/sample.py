@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from ganbench.cli.base import app, console
+from ganbench.cli.base import command, console
 from ganbench.cli.numbers import whole
 from ganbench.cli.options import LatentSeed
 from ganbench.cli.runs import run_folders
@@ -59,9 +59,9 @@ def write(fakes: Split, spec: DataSpec, out: Path, like: Split | None = None, *,
             pictures.save_png(pictures.picture_of(fakes, spec, like, columns=columns), out)
 
 
-@app.command()
+@command("sample")
 def sample(
-    run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")],
+    run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v2/dcgan+wgan-gp/seed0.")],
     n: Annotated[int, typer.Option("-n", parser=whole(1, 100_000), metavar="1..100000", help="How many samples.")] = 64,
     out: Annotated[
         Path,

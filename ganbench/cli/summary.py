@@ -20,7 +20,7 @@ from ganbench.plain import plain_line
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.collapse import collapses_of
 from ganbench.records.record import Record, TrainingRecord
-from ganbench.runs.live import sparkline
+from ganbench.runs.ongoing import sparkline
 
 SCORES = 4
 """Score columns; ``--all`` prints the others."""

@@ -35,7 +35,7 @@ LARGEST_SCORE = 1e300
 """The target of a headline, and settings of losses: any number but infinity and NaN."""
 LONGEST_NAME = 100
 """Characters. A protocol's name is a folder's name."""
-EXAMPLE = "`ganbench protocols show digits-16-v1 > mine.toml` writes a complete example"
+EXAMPLE = "`ganbench protocols show digits-16-v2 > mine.toml` writes a complete example"
 """A next step for the author of a protocol's file."""
 EXAMPLE_OF_LOSSES = "for example: losses.wgan-gp.settings.weight = 0.1"
 
@@ -190,7 +190,7 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     def seed(self, seed: int, stream: str) -> int:
         """The seed of a named stream (init, data, latent, penalty, evaluation, ...).
 
-        It is 63 bits of ``sha256("digits-16-v1|0|data")`` and depends on nothing else, so what shares a seed is paired.
+        It is 63 bits of ``sha256("digits-16-v2|0|data")`` and depends on nothing else, so what shares a seed is paired.
         """
         digest = hashlib.sha256(f"{self.name}|{seed}|{stream}".encode()).digest()
         return int.from_bytes(digest[:8], "big") >> 1

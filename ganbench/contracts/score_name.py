@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -24,6 +26,13 @@ class ScoreName(NamedTuple):
 def short_name(text: str) -> str:
     """The column of a name in full: ``fid`` of ``fid@digits-cnn:1a2b3c4d``."""
     return ScoreName.of(text).column
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Name in full -> its column; in full where several would share it."""
+    columns = {name: short_name(name) for name in names}
+    taken = Counter(columns.values())
+    return {name: column if taken[column] == 1 else name for name, column in columns.items()}
 
 
 def is_called(text: str, asked: str) -> bool:

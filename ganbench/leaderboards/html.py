@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from ganbench.leaderboards.cells import Key, cells_of, headings_of, is_number
 from ganbench.leaderboards.entries import Entry, YardstickEntry
@@ -11,7 +11,7 @@ from ganbench.leaderboards.footnotes import footnotes_of
 from ganbench.leaderboards.rows import PARTS, Part, Row
 from ganbench.leaderboards.strips import Samples
 from ganbench.leaderboards.table import Table
-from ganbench.plain import plain_line
+from ganbench.plain import as_html
 
 TITLES: dict[Part, str] = {
     "ranked": "Ranking",
@@ -31,6 +31,7 @@ STYLE = """
 .ganbench caption { text-align: left; font-weight: bold; padding: .3em 0; }
 .ganbench li { max-width: 60em; }
 """
+SMALL = "max-width: 200px; max-height: 80px"
 PAGE_STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 100em; padding: 0 1em; overflow-x: auto; }
@@ -52,22 +53,29 @@ for (const head of document.querySelectorAll('.ganbench th')) head.onclick = () 
 """
 
 
-def to_html(table: Table) -> str:
-    """A fragment: one table for each part, and the notes below."""
-    blocks = [_block(table, part) for part in PARTS if table.rows_of(part)]
+class Sight(NamedTuple):
+    """What a row has to look at: the address of a picture, and a curve as SVG; "" for one that it does not have."""
+
+    picture: str
+    curve: str
+
+
+def to_html(table: Table, sights: Mapping[Entry, Sight] | None = None) -> str:
+    """A fragment: one table for each part, and the notes below; ``sights`` of rows stand in columns of their own."""
+    blocks = [_block(table, part, sights or {}) for part in PARTS if table.rows_of(part)]
     notes = [*footnotes_of(table), *table.failures, *table.collapses, *table.left_out, *table.notes]
-    listing = "".join(f"<li>{_escape(note)}</li>" for note in notes)
+    listing = "".join(f"<li>{as_html(note)}</li>" for note in notes)
     return f'<div class="ganbench"><style>{STYLE}</style>{"".join(blocks)}<ul>{listing}</ul></div>'
 
 
 def to_page(table: Table, samples: Mapping[Entry, Samples] | None = None) -> str:
     """A complete page, with the ``samples`` that its folder has of rows; a click on a heading sorts by it."""
-    about = _escape(table.protocol.description) if table.protocol else ""
+    about = as_html(table.protocol.description) if table.protocol else ""
     shown = _samples(table, samples or {})
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_escape(table.name)}</title>'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{as_html(table.name)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{PAGE_STYLE}</style></head>'
-        f"<body><h1>{_escape(table.name)}</h1><p>{about}</p><p>Digest {_escape(table.digest)}. "
+        f"<body><h1>{as_html(table.name)}</h1><p>{about}</p><p>Digest {as_html(table.digest)}. "
         f'<a href="table.csv">Every number as CSV</a>, <a href="README.md">how to read and reproduce this</a>, '
         f'<a href="records/">the records</a>.</p>\n{to_html(table)}\n{shown}<script>{SORT}</script></body></html>\n'
     )
@@ -79,28 +87,32 @@ def _samples(table: Table, samples: Mapping[Entry, Samples]) -> str:
 
 
 def _figure(title: str, files: Samples) -> str:
-    name = _escape(title)
-    picture = f'<img src="{_escape(files.picture)}" alt="samples of {name}">' if files.picture else ""
-    sound = f'<audio controls preload="none" src="{_escape(files.sound)}"></audio>' if files.sound else ""
+    name = as_html(title)
+    picture = f'<img src="{as_html(files.picture)}" alt="samples of {name}">' if files.picture else ""
+    sound = f'<audio controls preload="none" src="{as_html(files.sound)}"></audio>' if files.sound else ""
     return f"<figure>{picture}{sound}<figcaption>{name}</figcaption></figure>\n"
 
 
-def _block(table: Table, part: Part) -> str:
+def _block(table: Table, part: Part, sights: Mapping[Entry, Sight]) -> str:
     headings = headings_of(table, part)
-    head = "".join(f"<th{_side(table, key)}>{_escape(text)}</th>" for key, text in headings.items())
-    rows = "\n".join(_row(table, row, headings) for row in table.rows_of(part))
-    return f"<table><caption>{TITLES[part]}</caption><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table>\n"
+    head = {key: f"<th{_side(table, key)}>{as_html(text)}</th>" for key, text in headings.items()}
+    if shown := [row for row in table.rows_of(part) if row.entry in sights]:
+        head["loss"] += f"<th>samples</th><th>{as_html(table.label(table.headline))} by kimg</th>"
+    rows = "\n".join(_row(table, row, headings, sights if shown else None) for row in table.rows_of(part))
+    top = f"<caption>{TITLES[part]}</caption><thead><tr>{''.join(head.values())}</tr></thead>"
+    return f"<table>{top}\n<tbody>{rows}</tbody></table>\n"
 
 
-def _row(table: Table, row: Row, keys: Iterable[Key]) -> str:
-    cells = cells_of(table, row)
+def _row(table: Table, row: Row, keys: Iterable[Key], sights: Mapping[Entry, Sight] | None) -> str:
+    texts = cells_of(table, row)
     marked = "yardstick" if isinstance(row.entry, YardstickEntry) else "trouble" if row.trouble else ""
-    shown = "".join(f"<td{_side(table, key)}>{_escape(cells.get(key, ''))}</td>" for key in keys)
+    cells = {key: f"<td{_side(table, key)}>{as_html(texts.get(key, ''))}</td>" for key in keys}
+    if sights is not None:
+        picture, curve = sights.get(row.entry, ("", ""))
+        image = f'<img src="{as_html(picture)}" alt="samples" style="{SMALL}">' if picture else ""
+        cells["loss"] += f"<td>{image}</td><td>{curve}</td>"
+    shown = "".join(cells.values())
     return f'<tr class="{marked}">{shown}</tr>' if marked else f"<tr>{shown}</tr>"
-
-
-def _escape(text: str) -> str:
-    return html.escape(plain_line(text))
 
 
 def _side(table: Table, key: Key) -> str:

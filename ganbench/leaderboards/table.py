@@ -17,7 +17,7 @@ from typing import Any
 from ganbench.contracts.executor import entry_name
 from ganbench.contracts.metric import Goal
 from ganbench.contracts.protocol import Protocol
-from ganbench.contracts.score_name import is_called, short_name
+from ganbench.contracts.score_name import is_called, short_name, short_names
 from ganbench.errors import GanbenchError, meant, plural
 from ganbench.leaderboards.admission import Found, admit, merge
 from ganbench.leaderboards.edits import Installed, KnownSources, edits_of, known_sources
@@ -86,8 +86,7 @@ class Table:
 
     @cached_property
     def _labels(self) -> dict[str, str]:
-        taken = Counter(map(short_name, self.columns))
-        return {name: short_name(name) if taken[short_name(name)] == 1 else name for name in self.columns}
+        return short_names(self.columns)
 
     @property
     def best_label(self) -> str:

@@ -1,0 +1,56 @@
+"""Scores by name: in full, or in short where one column has that name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ganbench.contracts.score_name import short_name, short_names
+from ganbench.errors import GanbenchError, UnknownScore, listed, meant
+
+
+class Scores(dict[str, float]):
+    """Column -> score. The keys are names in full; ``scores["fid"]`` finds ``fid@digits-cnn:1a2b3c4d``.
+
+    A name that no column has raises ``UnknownScore``, a ``KeyError``. A short name that several columns have raises
+    ``GanbenchError``, also from ``get`` and ``in``, as either answer would be wrong.
+
+    Args:
+        scores: by their names in full.
+        absent: short name -> why it has no score.
+        silence: why there are no scores at all; "" if there are any.
+    """
+
+    def __init__(self, scores: Mapping[str, float], absent: Mapping[str, str] | None = None, silence: str = "") -> None:
+        super().__init__(scores)
+        self.absent = dict(absent or {})
+        self._silence = silence
+
+    def __missing__(self, name: str) -> float:
+        found = self._called(name)
+        if found:
+            return super().__getitem__(found)
+        if name in self.absent:
+            raise UnknownScore(f"there is no {name}: {self.absent[name]}")
+        if self._silence:
+            raise UnknownScore(f"there is no {name}: {self._silence}")
+        known = [*short_names(self).values()]
+        said = f"no score called '{name}'{meant(str(name), known, 0.5)}"
+        raise UnknownScore(said, f"scores: {', '.join(known) or 'none'}")
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or bool(self._called(name))
+
+    def get(self, name: str, default: Any = None, /) -> Any:
+        """The score of that name, in full or in short; ``default`` if there is none."""
+        try:
+            return self[name]
+        except UnknownScore:
+            return default
+
+    def _called(self, name: object) -> str:
+        """The name in full of the only column that is called ``name`` in short; "" if none is."""
+        found = [full for full in self if short_name(full) == name]
+        if len(found) > 1:
+            raise GanbenchError(f"{len(found)} scores are called '{name}'", f"choose one: {listed(found)}")
+        return found[0] if found else ""

@@ -1,0 +1,69 @@
+"""A table as a pandas frame with the columns that are printed; ``export.py`` has every one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ganbench.leaderboards.entries import RunEntry, YardstickEntry
+from ganbench.leaderboards.ranking import centre_of
+from ganbench.leaderboards.rows import Row
+from ganbench.leaderboards.table import Table
+from ganbench.plain import plain_line
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAMES = ("rank", "arch", "loss", "tricks", "settings")
+REST = ("samples/s", "ok", "here")
+
+
+def to_brief_frame(table: Table) -> pd.DataFrame:
+    """One row per row of the table: ``rank``, ``arch``, ``loss``, ``fid``, ``fid low``, ``fid high``, ``is`` and so on.
+
+    Numbers are floats, NaN where they are not known; anything else is text, ``here`` is true or false. A score is the
+    mean on the scale of the test, or the median of a row with failed or collapsed seeds, which has no interval either.
+    """
+    import pandas as pd
+
+    scores = {name: _heading(table.label(name)) for name in table.shown}
+    low, high = (f"{scores[table.headline]} {end}" for end in ("low", "high"))
+    headline, *others = scores.values()
+    columns = [*NAMES, headline, low, high, *others, *REST]
+    rows = [{**_about(table, row), **_numbers(table, row, scores, (low, high))} for row in table.rows]
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys([low, high, *scores.values(), "samples/s"], float))
+    return frame.drop(columns=_unused(table))
+
+
+def _heading(label: str) -> str:
+    """A score's, apart from the headings that every table has."""
+    return f"{label} score" if label in (*NAMES, *REST) else plain_line(label)
+
+
+def _unused(table: Table) -> list[str]:
+    """Columns that say nothing where no row has tricks or changed settings, or all rows come from one place."""
+    entries = [row.entry for row in table.rows if isinstance(row.entry, RunEntry)]
+    used = {
+        "tricks": any(entry.tricks for entry in entries),
+        "settings": any(entry.changes for entry in entries),
+        "here": table.mixed,
+    }
+    return [name for name, needed in used.items() if not needed]
+
+
+def _about(table: Table, row: Row) -> dict[str, Any]:
+    if isinstance(row.entry, YardstickEntry):
+        texts, verdict = ["", row.entry.name, row.kind, "", ""], str(row.ok)
+    else:
+        verdict = row.verdict
+        arch, loss, *tricks = map(table.component, row.entry.players)
+        rank = row.kind if row.kind in ("custom", "edited") else str(row.rank or "")
+        texts = [rank, arch, loss, " ".join(tricks), " ".join(f"{name}={value}" for name, value in row.entry.changes)]
+    return {**dict(zip(NAMES, map(plain_line, texts), strict=True)), "ok": verdict, "here": row.here}
+
+
+def _numbers(table: Table, row: Row, scores: Mapping[str, str], ends: tuple[str, str]) -> dict[str, Any]:
+    known = {heading: centre_of(row, row.scores[name]) for name, heading in scores.items() if name in row.scores}
+    headline = None if row.trouble else row.scores.get(table.headline)
+    interval = (headline.low, headline.high) if headline else (None, None)
+    return {**known, **dict(zip(ends, interval, strict=True)), "samples/s": row.costs.get("samples/s")}
