@@ -78,7 +78,7 @@ def run(
     refuse_without("arch", arch or [])
     refuse_without("loss", loss or [])
     archs, losses = plugins.find_many("arch", arch or []), plugins.find_many("loss", loss or [])
-    fresh = not out.exists()
+    fresh = not os.path.exists(out)
     plan = make_plan(
         archs,
         losses,
