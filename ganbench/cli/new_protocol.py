@@ -227,7 +227,7 @@ def _write(file: Path, judge_file: Path, proposal: Proposal, wish: Wish) -> None
 
 def _text(file: Path, proposal: Proposal, wish: Wish) -> str:
     found = "\n".join(_found(proposal, wish))
-    preamble = f"Written by `ganbench new-protocol`, to be changed. {found}\n\nNext:\n" + "\n".join(
+    preamble = f"Written by `ganbench new-protocol`, to be changed.\n\n{found}\n\nNext:\n" + "\n".join(
         f"  {line}" for line in _next(file, proposal)
     )
     evaluation, cost = proposal.protocol.evaluation, proposal.cost
@@ -239,7 +239,7 @@ def _text(file: Path, proposal: Proposal, wish: Wish) -> str:
         f"{duration(cost.row)} for all seeds on two cores, as measured here",
         "samples": f"{at_once}; scores compare at equal numbers only",
         "extractor": f"{plural(proposal.features, 'feature')}; its hash is in the name of every score",
-        "headline": f"real data score {proposal.floor:.4g}: closer than that, nothing can be told apart",
+        "headline": _floor(proposal),
     }
     return commented(proposal.protocol, preamble, beside)
 
@@ -256,9 +256,16 @@ def _found(proposal: Proposal, wish: Wish) -> Iterator[str]:
         names = data.class_names or tuple(map(str, range(data.spec.classes)))
         few = ", ".join(f"{name} ({size})" for name, size in list(zip(names, sizes, strict=True))[:8])
         more = f" and {len(sizes) - 8} more" if len(sizes) > 8 else ""
-        yield f"It has {plural(len(sizes), 'class').replace('classs', 'classes')}, with training {things}: {few}{more}."
+        yield f"It has {len(sizes)} classes, with so many {things} to train on: {few}{more}."
     for note in data.notes:
         yield f"{note[:1].upper()}{note[1:]}."
+
+
+def _floor(proposal: Proposal) -> str:
+    """What real data score; images of pairs that belong to other sources are no goal."""
+    paired = proposal.protocol.evaluation.reference == "test"
+    what = "real images of other sources" if paired else "real data, which no generator can be expected to beat,"
+    return f"{what} score {proposal.floor:.4g}"
 
 
 def _row(proposal: Proposal) -> str:
@@ -276,7 +283,7 @@ def _report(file: Path, judge_file: Path, proposal: Proposal, wish: Wish, termin
     for sentence in _found(proposal, wish):
         terminal.print(sentence, soft_wrap=True)
     for metric, why in proposal.left_out.items():
-        terminal.print(Text.assemble(("left out:", "yellow"), f" the metric {metric}, {why}"), soft_wrap=True)
+        terminal.print(Text.assemble(("left out:", "yellow"), f" the metric '{metric}': {why}"), soft_wrap=True)
     if proposal.judge is not None:
         told = "tells the classes apart" if proposal.classifies else "tells no classes apart"
         terminal.print(
@@ -288,8 +295,7 @@ def _report(file: Path, judge_file: Path, proposal: Proposal, wish: Wish, termin
             soft_wrap=True,
         )
     terminal.print(
-        f"headline: {rules.evaluation.headline} of {rules.evaluation.samples} fakes; real data score "
-        f"{proposal.floor:.4g}",
+        f"headline: {rules.evaluation.headline} of {rules.evaluation.samples} fakes; {_floor(proposal)}",
         soft_wrap=True,
     )
     terminal.print(

@@ -63,7 +63,7 @@ def commented(protocol: Protocol, preamble: str = "", beside: Mapping[str, str] 
     """
     rules, beside = msgspec.to_builtins(protocol), beside or {}
     lines = [f"# {line}".rstrip() for line in preamble.splitlines()]
-    sections = {"training": Training, "evaluation": Evaluating}
+    sections: dict[str, type[msgspec.Struct]] = {"training": Training, "evaluation": Evaluating}
     lines += ["", *_fields(rules, Protocol, beside)]
     for section, kind in sections.items():
         lines += ["", f"[{section}]", *_fields(rules[section], kind, beside)]

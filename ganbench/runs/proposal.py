@@ -16,10 +16,11 @@ from msgspec.structs import replace
 from ganbench import plugins
 from ganbench.contracts.data import Dataset, Split
 from ganbench.contracts.executor import TrainingJob
-from ganbench.contracts.extractor import BATCH, Extractor, TrainedExtractor
+from ganbench.contracts.extractor import Extractor, TrainedExtractor
 from ganbench.contracts.protocol import Evaluating, Protocol
+from ganbench.contracts.score_name import short_name
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import DataError, GanbenchError, Unsupported, plural
+from ganbench.errors import DataError, GanbenchError, Unsupported
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.yardsticks import LARGEST, real
@@ -88,6 +89,12 @@ class Wish:
     classes: bool = False
     extractor: str = ""
 
+    @property
+    def row(self) -> Row:
+        """The row to begin with."""
+        by_class = self.sort.by_class if self.classes else None
+        return by_class or self.sort.row
+
 
 class Cost(NamedTuple):
     """Seconds of a run's training, of its judging, and of a row of all seeds."""
@@ -122,8 +129,7 @@ def propose(wish: Wish, device_name: str = "auto") -> Proposal:
     Raises:
         GanbenchError: the data cannot be read, are too few, or suit no metric or the row to begin with.
     """
-    row = wish.sort.by_class if wish.classes and wish.sort.by_class is not None else wish.sort.row
-    device = pick_device(device_name)
+    row, device = wish.row, pick_device(device_name)
     with preserved_rng(device):
         dataset = read(wish)
         began = time.perf_counter()
@@ -132,7 +138,7 @@ def propose(wish: Wish, device_name: str = "auto") -> Proposal:
         rules = _first_rules(wish, dataset, row, named)
         tried = _try_metrics(rules, dataset, extractor, device, row)
         rules = replace(rules, evaluation=replace(rules.evaluation, metrics=tried.metrics, headline=tried.headline))
-        rules, cost = _with_budget(rules, tried, dataset, device, wish)
+        rules, cost = _with_budget(rules, tried, dataset, device, row)
     return Proposal(
         rules,
         dataset,
@@ -217,7 +223,7 @@ def _first_rules(wish: Wish, dataset: Dataset, row: Row, extractor: str) -> Prot
     largest_batch = 1 << max(0, (len(dataset.train) // 2).bit_length() - 1)
     return Protocol(
         name=wish.name,
-        description=f"{plural(everything, wish.sort.things.removesuffix('s'))} of {dataset.name}: {dataset.spec}.",
+        description=f"{everything} {wish.sort.things} of {dataset.name}, as {dataset.spec}.",
         dataset=wish.dataset,
         resolution=size,
         seeds=SEEDS,
@@ -249,7 +255,7 @@ class _Tried(NamedTuple):
 
 
 def _try_metrics(rules: Protocol, dataset: Dataset, extractor: Extractor, device: torch.device, row: Row) -> _Tried:
-    """Keep the metrics that have a score of real data, without a doubt if possible.
+    """Keep the metrics that have a score of real data and no doubt about it.
 
     Raises:
         Unsupported: none has.
@@ -259,15 +265,14 @@ def _try_metrics(rules: Protocol, dataset: Dataset, extractor: Extractor, device
     reference = draw_reference(dataset, part, rules.evaluation.samples, rules.seed(0, "reference"))
     judge = Judge(dataset, reference, metrics, extractor, device)
     reals, others = real(dataset, reference, part, 0)
-    kept, doubtful, left_out, scores, began = list[str](), list[str](), dict[str, str](), {}, time.perf_counter()
+    kept, scores, left_out, began = list[str](), dict[str, float](), dict[str, str](), time.perf_counter()
     for name in metrics:
         verdict = judge.score(others, 0, real=reals, only=[name])
         if verdict.doubts or not verdict.scores:
-            left_out[name] = next(iter(verdict.doubts or verdict.absent.values()), "it has no score")
-            doubtful += [name] if verdict.scores else []
+            left_out[name] = next(iter([*verdict.doubts, *verdict.absent.values()]))
             continue
         kept.append(name)
-        scores |= {title.partition("@")[0]: score for title, score in verdict.scores.items()}
+        scores |= {short_name(title): score for title, score in verdict.scores.items()}
     headline = next((column for column in row.columns if column in scores), None)
     if headline is None:
         why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
@@ -281,7 +286,7 @@ def _seen_by(judge: Judge, reference: Split) -> tuple[int, bool]:
     """How many features the judge has, and whether it classifies."""
     assert judge.extractor is not None
     with torch.inference_mode():
-        features, logits = judge.extractor(reference.x[:BATCH][:2].to(judge.device))
+        features, logits = judge.extractor(reference.x[:2].to(judge.device))
     return features.shape[1], logits is not None
 
 
@@ -289,14 +294,13 @@ def _seen_by(judge: Judge, reference: Split) -> tuple[int, bool]:
 
 
 def _with_budget(
-    rules: Protocol, tried: _Tried, dataset: Dataset, device: torch.device, wish: Wish
+    rules: Protocol, tried: _Tried, dataset: Dataset, device: torch.device, row: Row
 ) -> tuple[Protocol, Cost]:
     """A budget with which a row takes about three minutes, by a few measured iterations.
 
     Raises:
         GanbenchError: the row to begin with cannot be trained on these data.
     """
-    row = wish.sort.by_class if wish.classes and wish.sort.by_class is not None else wish.sort.row
     job = TrainingJob(
         protocol=rules,
         digest=rules.digest,

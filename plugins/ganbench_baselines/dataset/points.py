@@ -8,6 +8,7 @@ notes give the two numbers of each. What is not a finite number is refused.
 from __future__ import annotations
 
 import csv
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,9 @@ def _from_numpy(file: Path) -> np.ndarray:
 def _from_csv(file: Path) -> np.ndarray:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         first = next(csv.reader(stream), [])
-    return np.loadtxt(file, delimiter=",", skiprows=0 if _are_numbers(first) else 1, ndmin=2, encoding="utf-8-sig")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there are no rows, which is said elsewhere
+        return np.loadtxt(file, delimiter=",", skiprows=0 if _are_numbers(first) else 1, ndmin=2, encoding="utf-8-sig")
 
 
 def _are_numbers(cells: list[str]) -> bool:
@@ -87,7 +90,8 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     file = path_of(argument)
     x = read_points(file)
     train, test = stratified_split(torch.zeros(len(x), dtype=torch.int64), TEST_SHARE, SPLIT_SEED)
-    mean, spread = x[train].mean(axis=0), x[train].std(axis=0)
+    with np.errstate(all="ignore"):
+        mean, spread = x[train].mean(axis=0), x[train].std(axis=0)
     if not np.isfinite(spread).all():
         raise DataError(f"the numbers in '{shown(file)}' are too large", "divide them")
     spread[spread == 0] = 1
@@ -104,11 +108,12 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
 def _notes(name: str, x: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> tuple[str, ...]:
     numbers = ", ".join(f"(x - {m:.6g}) / {s:.6g}" for m, s in zip(mean[:NAMED], spread[:NAMED], strict=True))
     more = f" and {len(mean) - NAMED} more" if len(mean) > NAMED else ""
-    notes = [f"the {counted(len(mean), 'column')} of {name} are scaled to mean 0 and spread 1: {numbers}{more}"]
+    columns = "column" if len(mean) == 1 else "columns"
+    notes = [f"{name} is scaled to mean 0 and spread 1, {columns} {numbers}{more}"]
     constant = np.flatnonzero((x == x[0]).all(axis=0))
     if len(constant):
-        columns = ", ".join(str(column + 1) for column in constant[:NAMED])
-        notes.append(f"every row of {name} has the same value in column {columns}")
+        which = ", ".join(str(column + 1) for column in constant[:NAMED])
+        notes.append(f"every row of {name} has the same value in column {which}")
     again = len(x) - len(np.unique(x, axis=0))
     if again:
         are = "is a copy of another" if again == 1 else "are copies of others"

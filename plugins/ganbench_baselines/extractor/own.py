@@ -9,9 +9,11 @@ would leave a Fréchet distance nothing but bias. No network is trained either. 
 * the energy of each band of a Laplacian pyramid, from the full resolution down;
 * a thumbnail, and the mean, spread and balance of the colours.
 
-These are standardised, projected on as many principal directions as there are eight training samples for, and whitened.
-If the data have classes, and a logistic regression on these features finds those of held-out samples well enough, its
-probabilities are features as well, and it is the classifier. A sound is looked at as the image that its spectrogram is.
+These are standardised, projected on principal directions, and whitened. One more feature is how unusual a sample is
+(the logarithm of its mean squared deviation), as faults may lie beside all directions in which real samples vary. There
+is one feature for each eight training samples, all in all. If the data have classes, and a logistic regression on these
+features finds those of held-out samples well enough, its probabilities take the place of the last directions, and it is
+the classifier. A sound is looked at as the image that its spectrogram is.
 
 ``ganbench new-protocol`` trains it and writes the file (safetensors: nothing is unpickled). The same data give the same
 file on one machine.
@@ -22,6 +24,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,7 +35,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, conv2d, interpolate, normalize
 
-from ganbench import DataError, Dataset, Split, TrainedExtractor, Unsupported, hookimpl
+from ganbench import DataError, Dataset, Split, TrainedExtractor, Unsupported, hookimpl, to_signal
 from ganbench_baselines.metric.guessing import doubts_of_guessing
 
 SEED = 0
@@ -42,6 +45,7 @@ MOST_SAMPLES = 4000  # looked at while it is trained: enough for 64 features
 PATCH, PATCHES, LEARNT, RANDOM, ROUNDS = 5, 10_000, 24, 16, 8
 SIDES, SCALES = (8, 64), 2  # pixels that filters see, and at how many resolutions
 WINDOW, PICTURE = 256, 64  # samples of a spectrogram's window, and the most frames and bands of the picture
+CLASS_SPREAD = 0.5  # of a class's probability, where other features have 1: they are noisier, and count for less
 STRENGTH = 1e-2  # of the classifier's weight decay, per sample
 FOLDS = 5
 LARGEST_FILE = 64 << 20
@@ -49,7 +53,7 @@ HINT = "`ganbench new-protocol mine.toml --images FOLDER` trains one and names i
 
 
 class Own(TrainedExtractor):
-    """``x[B, *shape]``, images in uint8 or sounds in float32, -> (``features[B, d]``, ``logits[B, K]`` or None)."""
+    """``x[B, *shape]``, images or sounds as stored, -> (``features[B, d]``, ``logits[B, K]`` or None)."""
 
     name, version = "own", "1"
 
@@ -75,6 +79,9 @@ class Own(TrainedExtractor):
                 found[f"filters{number}"] = filters(level, rng)
             self._take(found)
             found |= _directions(self._looks(train.x))
+            self._take(found | {"energy": torch.tensor([0.0, 1.0], dtype=torch.float64)})
+            energy = self._projected(train.x)[:, 0]
+            found["energy"] = torch.stack([energy.mean(), energy.std() + 1e-3])
             self._take(found)
             self._take(found | _classifier(self._projected(train.x), train, dataset))
 
@@ -83,7 +90,7 @@ class Own(TrainedExtractor):
         if not self.trained:
             raise Unsupported("the extractor 'own' is not trained yet", HINT)
         wanted = tuple(self.get_buffer("shape").tolist())
-        if tuple(x.shape[1:]) != wanted or x.dtype != (torch.uint8 if len(wanted) == 3 else torch.float32):
+        if tuple(x.shape[1:]) != wanted:
             given, own = ("x".join(map(str, shape)) for shape in (x.shape[1:], wanted))
             raise Unsupported(f"this judge was trained on samples of {own}, not of {given}", f"train one anew: {HINT}")
         features = self._projected(x)
@@ -106,12 +113,12 @@ class Own(TrainedExtractor):
         """
         shape = tuple(state["shape"].tolist())
         _refuse_shape(shape)
-        if not {"filters0", "mean", "std", "directions"} <= state.keys():
+        if not {"filters0", "mean", "std", "directions", "energy"} <= state.keys():
             raise ValueError("tensors are missing")
         if not all(bool(value.isfinite().all()) for value in state.values()):
             raise ValueError("numbers are not finite")
         self._take(state)
-        self(torch.zeros(1, *shape, dtype=torch.uint8 if len(shape) == 3 else torch.float32))
+        self(torch.zeros(1, *shape))
 
     def _take(self, state: Mapping[str, Tensor]) -> None:
         for name, value in state.items():
@@ -135,7 +142,11 @@ class Own(TrainedExtractor):
         return torch.cat([*seen, *_bands(levels), *_colours(picture)], dim=1).double()
 
     def _projected(self, x: Tensor) -> Tensor:
-        return (self._looks(x) - self.get_buffer("mean")) / self.get_buffer("std") @ self.get_buffer("directions")
+        """How unusual each sample is, and its place along the principal directions: ``[B, d]``."""
+        deviations = (self._looks(x) - self.get_buffer("mean")) / self.get_buffer("std")
+        energy = (deviations.square().mean(dim=1, keepdim=True) + 1e-6).log()
+        mean, std = self.get_buffer("energy")
+        return torch.cat([(energy - mean) / std, deviations @ self.get_buffer("directions")], dim=1)
 
 
 # -- what is looked at -------------------------------------------------------------------------------------------------
@@ -154,8 +165,9 @@ def _refuse_shape(shape: tuple[int, ...]) -> None:
 
 def _picture(x: Tensor) -> Tensor:
     """Images in [-1, 1]; sounds ``x[B, C, T]`` as logarithmic spectrograms ``[B, C, bands, frames]`` on that scale."""
-    if x.dtype == torch.uint8:
-        return x.float() / 127.5 - 1
+    x = to_signal(x)
+    if x.ndim == 4:
+        return x
     hop = max(WINDOW // 4, x.shape[-1] // PICTURE)
     window = torch.hann_window(WINDOW, device=x.device)
     spectra = torch.stft(x.flatten(0, 1), WINDOW, hop, window=window, return_complex=True).abs()
@@ -180,7 +192,7 @@ def _seen_by_filters(levels: list[Tensor]) -> list[Tensor]:
 
 def _bands(levels: list[Tensor]) -> Iterator[Tensor]:
     """Of each channel, the logarithm of the energy that each halving loses, ``[B, C]``."""
-    for fine, coarse in zip(levels, levels[1:], strict=False):
+    for fine, coarse in pairwise(levels):
         height, width = (2 * side for side in coarse.shape[-2:])
         lost = fine[..., :height, :width] - interpolate(coarse, scale_factor=2.0)
         yield (lost.square().mean(dim=(2, 3)) + 1e-4).log()
@@ -231,7 +243,7 @@ def _directions(looks: Tensor) -> dict[str, Tensor]:
     """
     mean, std = looks.mean(dim=0), looks.std(dim=0) + 1e-3
     _, values, vectors = torch.linalg.svd((looks - mean) / std, full_matrices=False)
-    wanted = min(MOST_FEATURES, len(looks) // PER_FEATURE)
+    wanted = min(MOST_FEATURES, len(looks) // PER_FEATURE) - 1
     kept = min(wanted, int((values > 1e-6 * values[0]).sum()))
     if values[0] < 1e-3 or kept < 1:
         raise DataError("the training samples are all alike", "choose data that vary")
@@ -259,7 +271,7 @@ def _classifier(features: Tensor, train: Split, dataset: Dataset) -> dict[str, T
         "weights": learnt.weights,
         "confusion_counts": learnt.confusion,
         "probability_mean": probabilities[:, :places].mean(dim=0),
-        "probability_std": probabilities[:, :places].std(dim=0) + 1e-3,
+        "probability_std": (probabilities[:, :places].std(dim=0) + 1e-3) / CLASS_SPREAD,
         "names": torch.tensor(list(names), dtype=torch.uint8),
     }
 
