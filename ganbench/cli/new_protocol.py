@@ -246,10 +246,13 @@ def _text(file: Path, proposal: Proposal, wish: Wish) -> str:
 
 def _found(proposal: Proposal, wish: Wish) -> Iterator[str]:
     """Sentences on the data."""
+    from ganbench.runs.proposal import count
+
     data, things = proposal.dataset, wish.sort.things
+    selection = "" if data.selection is None else f", {len(data.selection)} to choose the best generator by"
     yield (
-        f"{data.name} has {len(data.train) + len(data.test)} {things}, used as {data.spec}: "
-        f"{len(data.train)} to train on, {len(data.test)} held out."
+        f"{data.name} has {count(data)} {things}, used as {data.spec}: "
+        f"{len(data.train)} to train on, {len(data.test)} held out{selection}."
     )
     if data.spec.classes and data.train.labels is not None:
         sizes = data.train.labels.bincount(minlength=data.spec.classes).tolist()

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from ganbench.contracts.protocol import Evaluating, Protocol, Training
+from ganbench.plain import plain
 
 MEANINGS: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
     Protocol: {
@@ -62,7 +63,7 @@ def commented(protocol: Protocol, preamble: str = "", beside: Mapping[str, str] 
         beside: further comments, above the fields with these names.
     """
     rules, beside = msgspec.to_builtins(protocol), beside or {}
-    lines = [f"# {line}".rstrip() for line in preamble.splitlines()]
+    lines = [f"# {plain(line)}".rstrip() for line in preamble.split("\n")]
     sections: dict[str, type[msgspec.Struct]] = {"training": Training, "evaluation": Evaluating}
     lines += ["", *_fields(rules, Protocol, beside)]
     for section, kind in sections.items():
@@ -77,7 +78,7 @@ def _fields(values: Mapping[str, Any], kind: type[msgspec.Struct], beside: Mappi
     for name, meaning in MEANINGS[kind].items():
         value = values[name]
         if name in beside:
-            yield from (f"# {line}" for line in beside[name].splitlines())
+            yield from (f"# {plain(line)}" for line in beside[name].split("\n"))
         if name == "losses":
             yield f"# {name}: {meaning}"
         elif value is None:

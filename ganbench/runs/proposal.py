@@ -7,24 +7,26 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from msgspec.structs import replace
+from torch import Tensor
 
 from ganbench import plugins
-from ganbench.contracts.data import Dataset, Split
+from ganbench.contracts.data import Dataset
 from ganbench.contracts.executor import TrainingJob
 from ganbench.contracts.extractor import Extractor, TrainedExtractor
 from ganbench.contracts.protocol import Evaluating, Protocol
 from ganbench.contracts.score_name import short_name
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import DataError, GanbenchError, Unsupported
+from ganbench.errors import DataError, Doubt, GanbenchError, Unsupported
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.yardsticks import LARGEST, real
-from ganbench.runs.setup import Bench, pick_device
+from ganbench.runs.setup import Bench, doubts_of, pick_device
 from ganbench.runs.tryout import training_seconds, try_out
 
 FEWEST = 60
@@ -135,6 +137,9 @@ def propose(wish: Wish, device_name: str = "auto") -> Proposal:
         began = time.perf_counter()
         extractor, named, content = judge_of(wish, dataset)
         judge_seconds = time.perf_counter() - began
+        seen, logits = _try_judge(extractor, dataset)
+        for doubt in doubts_of(extractor, wish.sort.dataset, dataset, logits):
+            warnings.warn(Doubt(doubt), stacklevel=2)
         rules = _first_rules(wish, dataset, row, named)
         tried = _try_metrics(rules, dataset, extractor, device, row)
         rules = replace(rules, evaluation=replace(rules.evaluation, metrics=tried.metrics, headline=tried.headline))
@@ -145,8 +150,8 @@ def propose(wish: Wish, device_name: str = "auto") -> Proposal:
         row,
         cost,
         floor=tried.floor,
-        features=tried.features,
-        classifies=tried.classifies,
+        features=seen.shape[1],
+        classifies=logits is not None,
         judge=content,
         judge_seconds=judge_seconds if content else 0.0,
         left_out=tried.left_out,
@@ -163,7 +168,7 @@ def read(wish: Wish) -> Dataset:
         DataError: they cannot be read, are too few, or have no classes where these are asked for.
     """
     dataset = _built(wish, wish.resolution) if wish.resolution or not wish.sort.size else _at_own_size(wish)
-    found, things = len(dataset.train) + len(dataset.test), wish.sort.things
+    found, things = count(dataset), wish.sort.things
     if found < FEWEST:
         raise DataError(
             f"{dataset.name} has {found} {things}, too few to compare GANs by",
@@ -172,6 +177,12 @@ def read(wish: Wish) -> Dataset:
     if wish.classes and not dataset.spec.classes:
         raise DataError(f"{dataset.name} has no classes", f"sort the {things} into one sub-folder per class")
     return dataset
+
+
+def count(dataset: Dataset) -> int:
+    """How many samples there are in all splits."""
+    splits = (dataset.train, dataset.test, dataset.selection)
+    return sum(len(split) for split in splits if split is not None)
 
 
 def _at_own_size(wish: Wish) -> Dataset:
@@ -202,16 +213,29 @@ def judge_of(wish: Wish, dataset: Dataset) -> tuple[Extractor, str, bytes | None
     return extractor, f"{text}:{wish.judge_file}", extractor.to_bytes()
 
 
+def _try_judge(extractor: Extractor, dataset: Dataset) -> tuple[Tensor, Tensor | None]:
+    """Features and logits of two samples.
+
+    Raises:
+        Unsupported: it is not made for such data.
+    """
+    try:
+        with torch.inference_mode():
+            features, logits = extractor.eval()(dataset.train.x[:2])
+    except Unsupported as error:
+        raise Unsupported(error.message, error.hint or "choose another judge with --extractor") from error
+    return features, logits
+
+
 # -- what can be scored ------------------------------------------------------------------------------------------------
 
 
 def _first_rules(wish: Wish, dataset: Dataset, row: Row, extractor: str) -> Protocol:
     """Everything but the metrics that can be scored, and the budget."""
     paired, like = dataset.test.paired, wish.like
-    everything = len(dataset.part("all"))
     size = dataset.spec.shape[-1] if wish.sort.size else None
     evaluation = Evaluating(
-        samples=len(dataset.test) if paired else min(everything // 2, MOST_SAMPLES),
+        samples=len(dataset.test) if paired else min(len(dataset.part("all")) // 2, MOST_SAMPLES),
         reference="test" if paired else "all",
         draws=like.evaluation.draws,
         checks=like.evaluation.checks,
@@ -223,7 +247,7 @@ def _first_rules(wish: Wish, dataset: Dataset, row: Row, extractor: str) -> Prot
     largest_batch = 1 << max(0, (len(dataset.train) // 2).bit_length() - 1)
     return Protocol(
         name=wish.name,
-        description=f"{everything} {wish.sort.things} of {dataset.name}, as {dataset.spec}.",
+        description=f"{count(dataset)} {wish.sort.things} of {dataset.name}, as {dataset.spec}.",
         dataset=wish.dataset,
         resolution=size,
         seeds=SEEDS,
@@ -249,8 +273,6 @@ class _Tried(NamedTuple):
     floor: float
     seconds: float
     left_out: dict[str, str]
-    features: int
-    classifies: bool
     judge: Judge
 
 
@@ -278,16 +300,7 @@ def _try_metrics(rules: Protocol, dataset: Dataset, extractor: Extractor, device
         why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise Unsupported(f"no metric can rank {dataset.name} with this judge ({why})", "choose another --extractor")
     seconds = time.perf_counter() - began
-    features, classifies = _seen_by(judge, reference)
-    return _Tried(tuple(kept), headline, scores[headline], seconds, left_out, features, classifies, judge)
-
-
-def _seen_by(judge: Judge, reference: Split) -> tuple[int, bool]:
-    """How many features the judge has, and whether it classifies."""
-    assert judge.extractor is not None
-    with torch.inference_mode():
-        features, logits = judge.extractor(reference.x[:2].to(judge.device))
-    return features.shape[1], logits is not None
+    return _Tried(tuple(kept), headline, scores[headline], seconds, left_out, judge)
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------
