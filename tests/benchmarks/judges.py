@@ -1,6 +1,6 @@
 """How clearly two judges see faults that are planted into real images: `own` and raw pixels, on small sets.
 
-    python tests/benchmarks/judges.py [--sets 3] [--draws 16]
+    python tests/benchmarks/judges.py [--sets 4] [--draws 20]
 
 Prints the table of docs/own-data.md. A set is 300 images, as a user has them: 240 train the judge, and half of all are
 the reference. As many others, which are clean, or have one fault, are scored against it by the Fréchet distance. The
@@ -167,8 +167,8 @@ def table(results: Mapping[str, Mapping[str, Mapping[str, float]]]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sets", type=int, default=3)
-    parser.add_argument("--draws", type=int, default=16)
+    parser.add_argument("--sets", type=int, default=4)
+    parser.add_argument("--draws", type=int, default=20)
     asked = parser.parse_args(arguments)
     torch.set_num_threads(1)
     print(table({images.name: compared(images, asked.sets, asked.draws) for images in (of_digits(), of_photographs())}))
