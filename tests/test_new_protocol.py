@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import warnings
 from pathlib import Path
 
 import msgspec
@@ -116,7 +117,9 @@ def test_every_sort_of_data_gets_rules_that_fit(data, ganbench_here) -> None:
         assert f"--arch {arch} " in made.stdout
         assert (data / f"{name}.judge.safetensors").exists() == (arch != "mlp")
         assert ganbench_here("protocols", "show", f"{name}.toml").returncode == 0
-        bench = prepare(read_toml(data / f"{name}.toml"), "cpu")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is said of the data
+            bench = prepare(read_toml(data / f"{name}.toml"), "cpu")
         assert {*bench.judge.metrics} == {*rules.evaluation.metrics}
 
 
@@ -221,6 +224,7 @@ def test_the_budget_is_that_of_three_minutes_within_limits(data, ganbench_here, 
         (["mine.toml", "--images", "photos", "--classes"], "folder:photos has no classes"),
         (["mine.toml", "--points", "p.npy", "--classes"], "--classes does not go with --points"),
         (["mine.toml", "--points", "p.npy", "--size", "8"], "--size does not go with --points"),
+        (["mine.toml", "--images", "photos", "--rate", "8000"], "--rate does not go with --images"),
         (["mine.toml", "--images", "photos", "--like", "digits-16"], "no protocol called 'digits-16'"),
         (["mine.toml", "--images", "photos", "--extractor", "drums-cnn"], "drums-cnn judges"),
         (["mine.toml", "--images", "photos", "--extractor", "own:no.safetensors"], "does not exist"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -34,8 +35,9 @@ def test_an_array_is_split_and_scaled_and_the_scale_is_said(tmp_path) -> None:
     assert torch.allclose(data.train.x.mean(dim=0), torch.zeros(2), atol=1e-5)
     assert torch.allclose(data.train.x.std(dim=0, correction=0), torch.ones(2), atol=1e-5)
     (note,) = data.notes
-    assert note.startswith("cloud.npy is scaled to mean 0 and spread 1, columns (x - ")
-    mean, spread = (float(note.split("(x - ")[2].split(") / ")[place]) for place in (0, 1))
+    assert note.startswith("cloud.npy is scaled to mean 0 and spread 1, columns (x ")
+    _, (sign, mean, spread) = re.findall(r"\(x ([+-]) (\S+)\) / ([^, ]+)", note)
+    mean, spread = float(mean) * (-1 if sign == "+" else 1), float(spread)
     back = data.part("all").x[:, 1].double() * spread + mean
     assert torch.allclose(back.sort().values, torch.from_numpy(np.sort(CLOUD[:, 1])), rtol=1e-3)
 

@@ -102,9 +102,9 @@ def new_protocol(
         ),
     ] = None,
     rate: Annotated[
-        int,
-        typer.Option(parser=whole(100, 1_000_000), metavar="HZ", help="Samples of a sound per second."),
-    ] = SOUND_RATE,
+        int | None,
+        typer.Option(parser=whole(100, 1_000_000), metavar="HZ", help="Samples of a sound per second; default: 8000."),
+    ] = None,
     classes: Annotated[bool, typer.Option("--classes", help="Compare GANs that generate by class.")] = False,
     extractor: Annotated[
         str, typer.Option(help="Another judge, e.g. inception; default: one trained on your data.", show_default=False)
@@ -122,12 +122,15 @@ def new_protocol(
     _refuse_file(file, judge_file, force)
     sorts = _sorts()
     sort = sorts[option]
-    if classes and sort.by_class is None:
-        able = ", ".join(name for name, one in sorts.items() if one.by_class)
-        raise GanbenchError(f"--classes does not go with {option}", f"it goes with {able}; otherwise leave it out")
-    if size and option == "--points":
-        raise GanbenchError("--size does not go with --points", "points have as many numbers as their rows")
-    numbers = (str(size or SOUND_SAMPLES), str(rate)) if option == "--sounds" else ()
+    _refuse_misfits(
+        option,
+        {
+            "--classes": (classes, [name for name, one in sorts.items() if one.by_class]),
+            "--size": (size, [name for name in sorts if name != "--points"]),
+            "--rate": (rate, ["--sounds"]),
+        },
+    )
+    numbers = (str(size or SOUND_SAMPLES), str(rate or SOUND_RATE)) if option == "--sounds" else ()
     from ganbench.runs.proposal import Wish, propose
 
     wish = Wish(
@@ -161,6 +164,13 @@ def _only_one(given: Mapping[str, Path | tuple[Path, Path] | None]) -> tuple[str
         raise GanbenchError(said, f"name one of {', '.join(given)}: ganbench new-protocol mine.toml --images FOLDER")
     ((option, value),) = named.items()
     return option, [*value] if isinstance(value, tuple) else [value]
+
+
+def _refuse_misfits(option: str, given: Mapping[str, tuple[object, list[str]]]) -> None:
+    """Raise GanbenchError for an option with a value that goes with other data only; each comes with those it fits."""
+    for name, (value, fitting) in given.items():
+        if value and option not in fitting:
+            raise GanbenchError(f"{name} does not go with {option}", f"it goes with {', '.join(fitting)}; leave it out")
 
 
 def _refuse_file(file: Path, judge_file: Path, force: bool) -> None:

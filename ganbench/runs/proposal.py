@@ -22,7 +22,7 @@ from ganbench.contracts.extractor import Extractor, TrainedExtractor
 from ganbench.contracts.protocol import Evaluating, Protocol
 from ganbench.contracts.score_name import short_name
 from ganbench.device.untouched import preserved_rng
-from ganbench.errors import DataError, Doubt, GanbenchError, Unsupported
+from ganbench.errors import DataError, Doubt, GanbenchError, Unsupported, blaming
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.yardsticks import LARGEST, real
@@ -209,8 +209,10 @@ def judge_of(wish: Wish, dataset: Dataset) -> tuple[Extractor, str, bytes | None
     if not isinstance(extractor, TrainedExtractor) or source.argument:
         assert isinstance(extractor, Extractor)  # `build` has checked it
         return extractor, text, None
-    extractor.fit(dataset)
-    return extractor, f"{text}:{wish.judge_file}", extractor.to_bytes()
+    with blaming(f"{source} failed to train", "run with --debug to see where; tell its author", passing=GanbenchError):
+        extractor.fit(dataset)
+        content = extractor.to_bytes()
+    return extractor, f"{text}:{wish.judge_file}", content
 
 
 def _try_judge(extractor: Extractor, dataset: Dataset) -> tuple[Tensor, Tensor | None]:
@@ -220,7 +222,8 @@ def _try_judge(extractor: Extractor, dataset: Dataset) -> tuple[Tensor, Tensor |
         Unsupported: it is not made for such data.
     """
     try:
-        with torch.inference_mode():
+        failing = f"the extractor '{extractor.name}' fails on two samples of {dataset.name}"
+        with blaming(failing, passing=GanbenchError), torch.inference_mode():
             features, logits = extractor.eval()(dataset.train.x[:2])
     except Unsupported as error:
         raise Unsupported(error.message, error.hint or "choose another judge with --extractor") from error

@@ -106,7 +106,9 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
 
 
 def _notes(name: str, x: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> tuple[str, ...]:
-    numbers = ", ".join(f"(x - {m:.6g}) / {s:.6g}" for m, s in zip(mean[:NAMED], spread[:NAMED], strict=True))
+    signs = ["+" if m < 0 else "-" for m in mean]
+    scales = zip(signs, np.abs(mean), spread, strict=True)
+    numbers = ", ".join(f"(x {sign} {m:.6g}) / {s:.6g}" for sign, m, s in list(scales)[:NAMED])
     more = f" and {len(mean) - NAMED} more" if len(mean) > NAMED else ""
     columns = "column" if len(mean) == 1 else "columns"
     notes = [f"{name} is scaled to mean 0 and spread 1, {columns} {numbers}{more}"]
