@@ -22,6 +22,7 @@ from ganbench.contracts.protocol_text import MEANINGS, commented
 from ganbench.plugins.protocols import load_protocol
 from ganbench.runs import proposal, tryout
 from ganbench.runs.setup import prepare
+from ganbench_baselines.extractor import own
 
 pytestmark = pytest.mark.filterwarnings("always::ganbench.errors.Doubt")  # what is said of data is printed
 
@@ -147,8 +148,8 @@ def test_training_settings_and_size_are_those_asked_for(data, ganbench_here) -> 
     ganbench_here("new-protocol", "mine.toml", "--images", "photos", "--like", "digits-64-v1", "--size", "24")
     rules, like = read_toml(data / "mine.toml"), load_protocol("digits-64-v1")
     assert rules.resolution == 24
-    own = replace(rules.training, budget_kimg=like.training.budget_kimg, batch=like.training.batch)
-    assert own == like.training
+    taken = replace(rules.training, budget_kimg=like.training.budget_kimg, batch=like.training.batch)
+    assert taken == like.training
     assert rules.training.batch <= 32  # of 64 training images
 
 
@@ -258,6 +259,17 @@ def test_what_cannot_be_is_refused_in_a_sentence_and_nothing_is_written(data, ga
 def test_too_few_images_are_told_how_many_are_needed(data, ganbench_here) -> None:
     blobs(data / "few", 20)
     assert f"{proposal.FEWEST} are the least" in ganbench_here("new-protocol", "mine.toml", "--images", "few").stderr
+
+
+def test_a_judge_whose_training_fails_is_named_in_a_sentence(data, ganbench_here, monkeypatch) -> None:
+    def fail(self, dataset) -> None:
+        raise RuntimeError("no luck")
+
+    monkeypatch.setattr(own.Own, "fit", fail)
+    refused = ganbench_here("new-protocol", "mine.toml", "--images", "photos")
+    assert refused.returncode == 2
+    assert re.search(r"own \(ganbench .*\) failed to train: RuntimeError: no luck", refused.stderr)
+    assert not (data / "mine.toml").exists()
 
 
 def test_force_replaces_both_files(data, ganbench_here) -> None:
