@@ -2,7 +2,7 @@ from .api import Run, Runs, evaluate, leaderboard, load_run, run
 from .contracts.arch import GAN, Lazy, Terms
 from .contracts.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, stratified_split, to_signal
 from .contracts.evaluation import Evaluation
-from .contracts.extractor import Extractor, Features, extract
+from .contracts.extractor import Extractor, Features, TrainedExtractor, extract
 from .contracts.loss import Critic, Loss, LossTraits, Match
 from .contracts.memo import Memo, Results
 from .contracts.metric import Absent, Goal, Metric
@@ -49,6 +49,7 @@ __all__ = [
     "Scores",
     "Split",
     "Terms",
+    "TrainedExtractor",
     "Training",
     "Trick",
     "Turn",

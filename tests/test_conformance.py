@@ -80,7 +80,7 @@ SLOW = {
 
 
 def installed(kind: str) -> pytest.MarkDecorator:
-    sources = [source for source in plugins.of_kind(kind) if not source.name.startswith("folder")]
+    sources = [source for source in plugins.of_kind(kind) if not re.match("folder|points|own$", source.name)]
     values = [slow(source) if source.name in SLOW else source for source in sources]
     return pytest.mark.parametrize("source", values, ids=lambda source: source.name)
 

@@ -105,6 +105,7 @@ def _tensor(value: float):
         "RELEASING.md",
         "SECURITY.md",
         "CHANGELOG.md",
+        "docs/own-data.md",
         "docs/plugins.md",
         "docs/systems.md",
         "docs/tables.md",

@@ -149,6 +149,15 @@ def test_only_a_path_makes_data_that_may_change() -> None:
         assert parse(rules | {"dataset": dataset, "evaluation": judged}, "here").reads_paths == reads
 
 
+def test_a_judges_path_is_found_beside_the_file_and_is_no_rule(tmp_path) -> None:
+    (tmp_path / "mine.judge").touch()
+    judged = MINIMAL.replace("[evaluation]", '[evaluation]\nextractor = "own:mine.judge"')
+    rules = read_toml(toml(tmp_path, judged))
+    assert rules.evaluation.extractor == f"own:{tmp_path / 'mine.judge'}"
+    assert rules.digest == read_toml(toml(tmp_path, judged.replace("mine.judge", "another.judge"))).digest
+    assert rules.digest != read_toml(toml(tmp_path, judged.replace("own:mine.judge", "raw"))).digest
+
+
 def test_what_show_prints_is_the_same_protocol_when_it_is_read_again(tmp_path, capsys) -> None:
     for source in plugins.of_kind("protocol"):
         protocol = load_protocol(source.name)

@@ -33,6 +33,9 @@ GUIDES = {
     "protocols": Guide(
         EXTEND, "List the rules of comparison, or print them.", "protocols show digits-16-v1 > mine.toml"
     ),
+    "new-protocol": Guide(
+        EXTEND, "Write rules for your own data, with a judge and a budget.", "new-protocol mine.toml --images photos"
+    ),
     "plugins": Guide(EXTEND, "List and check what is installed.", "plugins arch"),
     "new-plugin": Guide(EXTEND, "Write a plugin package of your own.", "new-plugin my-gan --loss"),
 }

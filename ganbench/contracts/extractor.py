@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from random import SystemRandom
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from ganbench.contracts.data import Dataset
 
 
 class Features(NamedTuple):
@@ -68,6 +71,27 @@ class Extractor(nn.Module):
     def tag(self) -> str:
         """What a score is named after: ``digits-cnn:1a2b3c4d``."""
         return f"{self.name}:{self.weights_hash}"
+
+
+class TrainedExtractor(Extractor):
+    """An extractor that is trained on the data that it will judge, and kept in a file: ``own:mine.judge.safetensors``.
+
+    Named without a file, its hook builds an untrained one, which declines all samples. ``ganbench new-protocol`` trains
+    that one and writes the file, and the protocol names it.
+    """
+
+    def fit(self, dataset: Dataset) -> None:
+        """Learn from the training split alone. The same data give the same weights.
+
+        Raises:
+            Unsupported: it is not made for such data.
+            DataError: they are too few.
+        """
+        raise NotImplementedError
+
+    def to_bytes(self) -> bytes:
+        """The content of the file, from which the hook builds the same extractor without unpickling anything."""
+        raise NotImplementedError
 
 
 BATCH = 500

@@ -167,7 +167,12 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Protocols with the same digest give the same records.
         """
         plain = msgspec.to_builtins(self) | {"description": ""}
-        plain["evaluation"] = plain["evaluation"] | {"target": None, "shown": ()}
+        judge = self.extractor_ref
+        plain["evaluation"] = plain["evaluation"] | {
+            "target": None,
+            "shown": (),
+            "extractor": judge and str(judge.without_paths()),  # scores are named after its weights
+        }
         plain["dataset"] = str(self.dataset_ref.without_paths())  # records hash the content of a folder
         plain["losses"] = _as_floats(plain["losses"])
         rules = msgspec.convert(plain, Protocol)  # 48 and 48.0 are the same rule
@@ -178,6 +183,11 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         """``dataset``, taken apart."""
         return ComponentRef.of(self.dataset)
 
+    @property
+    def extractor_ref(self) -> ComponentRef | None:
+        """``evaluation.extractor``, taken apart, if there is one."""
+        return ComponentRef.of(self.evaluation.extractor) if self.evaluation.extractor else None
+
     def rules_of(self, loss: str) -> LossRules:
         """What it asks of the loss of that name: nothing, unless ``losses`` says so."""
         return self.losses.get(loss, LossRules())
@@ -185,7 +195,8 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     @property
     def reads_paths(self) -> bool:
         """Whether data or extractor are named with a path: what is there may change."""
-        return bool(self.dataset_ref.paths or ComponentRef.of(self.evaluation.extractor or "").paths)
+        judge = self.extractor_ref
+        return bool(self.dataset_ref.paths or (judge and judge.paths))
 
     def seed(self, seed: int, stream: str) -> int:
         """The seed of a named stream (init, data, latent, penalty, evaluation, ...).

@@ -20,13 +20,17 @@ LARGEST_FILE = 20_000
 
 
 def read_toml(path: Path) -> Protocol:
-    """A protocol from a user's TOML file; relative paths in its dataset are relative to that file.
+    """A protocol from a user's TOML file; relative paths in its dataset and extractor are relative to that file.
 
     Raises:
         ProtocolError: the file cannot be read, is not TOML, or breaks the rules.
     """
     protocol = from_toml(_text(path), str(path))
-    return msgspec.structs.replace(protocol, dataset=str(_located(protocol.dataset_ref, path)))
+    dataset, judge = _located("dataset", protocol.dataset_ref, path), protocol.extractor_ref
+    rules = protocol.evaluation
+    if judge is not None:
+        rules = msgspec.structs.replace(rules, extractor=str(_located("extractor", judge, path)))
+    return msgspec.structs.replace(protocol, dataset=str(dataset), evaluation=rules)
 
 
 def from_toml(text: str, origin: str) -> Protocol:
@@ -66,21 +70,21 @@ def _text(path: Path) -> str:
         raise ProtocolError(f"the protocol file {path} is not UTF-8 text", "save it as UTF-8") from error
 
 
-def _located(dataset: ComponentRef, file: Path) -> ComponentRef:
-    """The dataset with its paths found beside the file.
+def _located(field: str, named: ComponentRef, file: Path) -> ComponentRef:
+    """A component with its paths found beside the file.
 
     Raises:
         ProtocolError: a number might be a path, or a path would be read as a number.
     """
-    for number in dataset.parameters:
+    for number in named.parameters:
         if _is_there(file.parent / number):
-            why = f'{file}: the {number} in `dataset = "{dataset}"` is a number, but a path as well'
+            why = f'{file}: the {number} in `{field} = "{named}"` is a number, but a path as well'
             how = f"write ./{number} if you mean the path; if you mean the number, rename {file.parent / number}"
             raise ProtocolError(why, how)
-    located = dataset.with_paths(partial(_beside, file))
-    if ComponentRef.of(str(located)).parameters != dataset.parameters:
+    located = named.with_paths(partial(_beside, file))
+    if ComponentRef.of(str(located)).parameters != named.parameters:
         why = f"{file}: in {located}, a part of the path between commas would be read as a number"
-        raise ProtocolError(why, "rename the folder, so that it holds no number after a comma")
+        raise ProtocolError(why, "rename it, so that it holds no number after a comma")
     return located
 
 

@@ -1,0 +1,321 @@
+"""``ganbench new-protocol``: rules of comparison for a user's own data, as a commented file that runs as it is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ganbench import plugins
+from ganbench.cli import completion
+from ganbench.cli.base import command, console
+from ganbench.cli.numbers import whole
+from ganbench.contracts.component_ref import ComponentRef
+from ganbench.contracts.protocol import LONGEST_NAME
+from ganbench.contracts.protocol_file import read_toml
+from ganbench.contracts.protocol_text import commented
+from ganbench.errors import GanbenchError, plural
+from ganbench.plugins.protocols import load_protocol
+from ganbench.records.files import write_atomically
+from ganbench.runs.estimate import duration
+
+if TYPE_CHECKING:
+    from ganbench.runs.proposal import Proposal, Sort, Wish
+
+SOUND_SAMPLES, SOUND_RATE = 4096, 8000
+"""Half a second, which two cores can learn."""
+JUDGE_SUFFIX = ".judge.safetensors"
+
+
+def _sorts() -> Mapping[str, Sort]:
+    """Option -> the plugins that suit such data. What else is installed may stand in the file instead."""
+    from ganbench.runs.proposal import Row, Sort
+
+    of_images = ("fid", "is", "kid", "precision-recall", "density-coverage")
+    of_classes = ("intra-fid", "label-accuracy", "cas", *of_images)
+    by_class = ("class gaussians", "gaussian fit", "one class", "noise")
+    return {
+        "--images": Sort(
+            "images",
+            "folder",
+            "own",
+            like="digits-16-v1",
+            row=Row("dcgan", "r1", of_images, ("fid", "kid")),
+            by_class=Row("cgan", "r1", of_classes, ("intra_fid", "fid", "kid"), by_class),
+            size=32,
+        ),
+        "--pairs": Sort(
+            "images",
+            "folder-pair",
+            "own",
+            like="digits-edges-v1",
+            row=Row("cyclegan", "lsgan", ("translation", "fid", "kid"), ("paired_error", "fid", "kid")),
+            size=32,
+        ),
+        "--sounds": Sort(
+            "sounds",
+            "folder-wav",
+            "own",
+            like="drums-v1",
+            row=Row("wavegan", "r1", ("fad", "is", "kid", "density-coverage"), ("fad", "kid")),
+        ),
+        "--points": Sort(
+            "points",
+            "points",
+            "raw",
+            like="ring-v2",
+            row=Row(
+                "mlp",
+                "non-saturating",
+                ("distance-1d", "density-coverage", "fid", "precision-recall"),
+                ("w1", "coverage", "fid"),
+            ),
+        ),
+    }
+
+
+@command("new-protocol")
+def new_protocol(
+    file: Annotated[Path, typer.Argument(help="The file to write: mine.toml.")],
+    images: Annotated[Path | None, typer.Option(help="A folder of images, or of one sub-folder per class.")] = None,
+    sounds: Annotated[Path | None, typer.Option(help="A folder of WAV files, or of one sub-folder per class.")] = None,
+    pairs: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="Two folders: images like those in the first are translated to those in the second."),
+    ] = None,
+    points: Annotated[Path | None, typer.Option(help="A .npy or .csv file, one row of numbers a sample.")] = None,
+    like: Annotated[
+        str | None,
+        typer.Option(help="The protocol whose training settings are taken.", autocompletion=completion.protocols),
+    ] = None,
+    size: Annotated[
+        int | None,
+        typer.Option(
+            parser=whole(4, 1_000_000), metavar="SIZE", help="Pixels a side, or samples of a sound; default: up to 32."
+        ),
+    ] = None,
+    rate: Annotated[
+        int | None,
+        typer.Option(parser=whole(100, 1_000_000), metavar="HZ", help="Samples of a sound per second; default: 8000."),
+    ] = None,
+    classes: Annotated[bool, typer.Option("--classes", help="Compare GANs that generate by class.")] = False,
+    extractor: Annotated[
+        str, typer.Option(help="Another judge, e.g. inception; default: one trained on your data.", show_default=False)
+    ] = "",
+    force: Annotated[bool, typer.Option("--force", help="Replace the files if they exist.")] = False,
+) -> None:
+    """Look at your data, and write rules to compare GANs on them: a commented TOML file that runs as it is.
+
+    A judge is trained on the training split and kept beside it. The budget is chosen so that the first row takes about
+    three minutes on two cores.
+    """
+    given = {"--images": images, "--sounds": sounds, "--pairs": pairs, "--points": points}
+    option, paths = _only_one(given)
+    judge_file = file.with_name(f"{file.stem}{JUDGE_SUFFIX}")
+    _refuse_file(file, judge_file, force)
+    sorts = _sorts()
+    sort = sorts[option]
+    _refuse_misfits(
+        option,
+        {
+            "--classes": (classes, [name for name, one in sorts.items() if one.by_class]),
+            "--size": (size, [name for name in sorts if name != "--points"]),
+            "--rate": (rate, ["--sounds"]),
+        },
+    )
+    numbers = (str(size or SOUND_SAMPLES), str(rate or SOUND_RATE)) if option == "--sounds" else ()
+    from ganbench.runs.proposal import Wish, propose
+
+    wish = Wish(
+        name=file.stem,
+        sort=sort,
+        dataset=_named(sort.dataset, [_beside(file, path) for path in paths], numbers),
+        argument=",".join([*map(str, paths), *numbers]),
+        like=load_protocol(like or sort.like),
+        judge_file=judge_file.name,
+        resolution=size if sort.size else None,
+        classes=classes,
+        extractor=extractor,
+    )
+    proposal = propose(wish)
+    _write(file, judge_file, proposal, wish)
+    _report(file, judge_file, proposal, wish, console())
+
+
+# -- what is asked for -------------------------------------------------------------------------------------------------
+
+
+def _only_one(given: Mapping[str, Path | tuple[Path, Path] | None]) -> tuple[str, list[Path]]:
+    """The option that names the data, and its paths.
+
+    Raises:
+        GanbenchError: none is given, or several are.
+    """
+    named = {option: value for option, value in given.items() if value is not None}
+    if len(named) != 1:
+        said = f"{' and '.join(named)} are given, but a protocol has one dataset" if named else "no data are given"
+        raise GanbenchError(said, f"name one of {', '.join(given)}: ganbench new-protocol mine.toml --images FOLDER")
+    ((option, value),) = named.items()
+    return option, [*value] if isinstance(value, tuple) else [value]
+
+
+def _refuse_misfits(option: str, given: Mapping[str, tuple[object, list[str]]]) -> None:
+    """Raise GanbenchError for an option with a value that goes with other data only; each comes with those it fits."""
+    for name, (value, fitting) in given.items():
+        if value and option not in fitting:
+            raise GanbenchError(f"{name} does not go with {option}", f"it goes with {', '.join(fitting)}; leave it out")
+
+
+def _refuse_file(file: Path, judge_file: Path, force: bool) -> None:
+    """Raise GanbenchError before anything is read if the file cannot be what is written."""
+    if file.suffix != ".toml":
+        raise GanbenchError(
+            f"a protocol is a TOML file, and {file} does not end with .toml", f"call it {file.stem}.toml"
+        )
+    if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}", file.stem):
+        raise GanbenchError(
+            f"'{file.stem}' is no name for a protocol",
+            f"use at most {LONGEST_NAME} letters, digits, '.', '_' and '-', beginning with a letter or digit",
+        )
+    if file.stem in {source.name for source in plugins.of_kind("protocol")}:
+        raise GanbenchError(f"an installed protocol is called {file.stem}", "give yours another name")
+    for path in (file, judge_file):
+        if os.path.lexists(path) and not (force and path.is_file()):
+            how = "choose another name" + ("" if os.path.isdir(path) else ", or replace it with --force")
+            raise GanbenchError(f"{path} exists already", how)
+    if not file.parent.is_dir():
+        raise GanbenchError(f"the folder {file.parent} does not exist", "make it, or choose another place")
+
+
+def _beside(file: Path, path: Path) -> str:
+    """A path as the file names it: relative to it where it was given so, and never to be taken for a number."""
+    if path.is_absolute() or str(path).startswith("~"):
+        return str(path)
+    relative = os.path.relpath(path, file.parent)
+    return f".{os.sep}{relative}" if relative.strip().isdecimal() else relative
+
+
+def _named(dataset: str, paths: list[str], numbers: tuple[str, ...]) -> str:
+    """``folder-wav:my-sounds,4096,8000``.
+
+    Raises:
+        GanbenchError: a path holds a number between commas, which would be read as a parameter.
+    """
+    text = f"{dataset}:{','.join([*paths, *numbers])}"
+    if ComponentRef.of(text).parameters != numbers:
+        raise GanbenchError(f"{', '.join(paths)} would be read as a path and numbers", "rename it, without the comma")
+    return text
+
+
+# -- what is written ---------------------------------------------------------------------------------------------------
+
+
+def _write(file: Path, judge_file: Path, proposal: Proposal, wish: Wish) -> None:
+    """Write the judge and then the rules, and read them back.
+
+    Raises:
+        GanbenchError: they cannot be written, or would not be read as they are meant; then nothing is left behind.
+    """
+    if proposal.judge is not None:
+        write_atomically(judge_file, proposal.judge)
+    write_atomically(file, _text(file, proposal, wish).encode())
+    try:
+        read_toml(file)
+    except GanbenchError:
+        file.unlink()
+        if proposal.judge is not None:
+            judge_file.unlink()
+        raise
+
+
+def _text(file: Path, proposal: Proposal, wish: Wish) -> str:
+    found = "\n".join(_found(proposal, wish))
+    preamble = f"Written by `ganbench new-protocol`, to be changed.\n\n{found}\n\nNext:\n" + "\n".join(
+        f"  {line}" for line in _next(file, proposal)
+    )
+    evaluation, cost = proposal.protocol.evaluation, proposal.cost
+    at_once = (
+        "the held-out pairs" if evaluation.reference == "test" else "half of all, so that reals meet as many reals"
+    )
+    beside = {
+        "budget_kimg": f"{_row(proposal)}: {duration(cost.training)} of training a run, "
+        f"{duration(cost.row)} for all seeds on two cores, as measured here",
+        "samples": f"{at_once}; scores compare at equal numbers only",
+        "extractor": f"{plural(proposal.features, 'feature')}; its hash is in the name of every score",
+        "headline": _floor(proposal),
+    }
+    return commented(proposal.protocol, preamble, beside)
+
+
+def _found(proposal: Proposal, wish: Wish) -> Iterator[str]:
+    """Sentences on the data."""
+    from ganbench.runs.proposal import count
+
+    data, things = proposal.dataset, wish.sort.things
+    selection = "" if data.selection is None else f", {len(data.selection)} to choose the best generator by"
+    yield (
+        f"{data.name} has {count(data)} {things}, used as {data.spec}: "
+        f"{len(data.train)} to train on, {len(data.test)} held out{selection}."
+    )
+    if data.spec.classes and data.train.labels is not None:
+        sizes = data.train.labels.bincount(minlength=data.spec.classes).tolist()
+        names = data.class_names or tuple(map(str, range(data.spec.classes)))
+        few = ", ".join(f"{name} ({size})" for name, size in list(zip(names, sizes, strict=True))[:8])
+        more = f" and {len(sizes) - 8} more" if len(sizes) > 8 else ""
+        yield f"It has {len(sizes)} classes, with so many {things} to train on: {few}{more}."
+    for note in data.notes:
+        yield f"{note[:1].upper()}{note[1:]}."
+
+
+def _floor(proposal: Proposal) -> str:
+    """What real data score; images of pairs that belong to other sources are no goal."""
+    paired = proposal.protocol.evaluation.reference == "test"
+    what = "real images of other sources" if paired else "real data, which no generator can be expected to beat,"
+    return f"{what} score {proposal.floor:.4g}"
+
+
+def _row(proposal: Proposal) -> str:
+    return f"{proposal.row.arch} with {proposal.row.loss}"
+
+
+def _next(file: Path, proposal: Proposal) -> list[str]:
+    run = ["ganbench", "run", "--protocol", str(file), "--arch", proposal.row.arch, "--loss", proposal.row.loss]
+    return [shlex.join(run), shlex.join(["ganbench", "leaderboard", str(file)])]
+
+
+def _report(file: Path, judge_file: Path, proposal: Proposal, wish: Wish, terminal: Console) -> None:
+    """Print what was found, what was written, and the next commands."""
+    rules, cost = proposal.protocol, proposal.cost
+    for sentence in _found(proposal, wish):
+        terminal.print(sentence, soft_wrap=True)
+    for metric, why in proposal.left_out.items():
+        terminal.print(Text.assemble(("left out:", "yellow"), f" the metric '{metric}': {why}"), soft_wrap=True)
+    if proposal.judge is not None:
+        told = "tells the classes apart" if proposal.classifies else "tells no classes apart"
+        terminal.print(
+            Text.assemble(
+                "judge: ",
+                (str(judge_file), "bold"),
+                f", {plural(proposal.features, 'feature')}, {told}, trained in {proposal.judge_seconds:.1f} s",
+            ),
+            soft_wrap=True,
+        )
+    terminal.print(
+        f"headline: {rules.evaluation.headline} of {rules.evaluation.samples} fakes; {_floor(proposal)}",
+        soft_wrap=True,
+    )
+    terminal.print(
+        f"budget: {rules.training.budget_kimg:g} kimg; {_row(proposal)} takes {duration(cost.row)} for "
+        f"{plural(len(rules.seeds), 'seed')} on two cores",
+        soft_wrap=True,
+    )
+    terminal.print(Text.assemble("wrote ", (str(file), "bold"), ". Next:\n"), soft_wrap=True)
+    for line in _next(file, proposal):
+        terminal.print(f"  {line}", soft_wrap=True)
