@@ -17,21 +17,21 @@ class Guide(NamedTuple):
 
 GUIDES = {
     "run": Guide(TRAIN, "Train and judge combinations, and print their table.", "run --arch dcgan --loss wgan-gp"),
-    "leaderboard": Guide(TRAIN, "Print a table: your rows among the published ones.", "leaderboard digits-16-v1"),
+    "leaderboard": Guide(TRAIN, "Print a table: your rows among the published ones.", "leaderboard digits-16-v2"),
     "compare": Guide(TRAIN, "Say which of two rows is better, and how sure that is.", "compare dcgan+r1 dcgan+wgan-gp"),
-    "show": Guide(LOOK, "Print what is known about a run, or a row over its seeds.", "show runs/digits-16-v1/dcgan+r1"),
-    "sample": Guide(LOOK, "Draw new samples.", "sample runs/digits-16-v1/dcgan+r1/seed0 -n 64 --out grid.png"),
-    "animate": Guide(LOOK, "Watch a training again.", "animate runs/digits-16-v1/dcgan+r1/seed0 --out it.gif"),
+    "show": Guide(LOOK, "Print what is known about a run, or a row over its seeds.", "show runs/digits-16-v2/dcgan+r1"),
+    "sample": Guide(LOOK, "Draw new samples.", "sample runs/digits-16-v2/dcgan+r1/seed0 -n 64 --out grid.png"),
+    "animate": Guide(LOOK, "Watch a training again.", "animate runs/digits-16-v2/dcgan+r1/seed0 --out it.gif"),
     "latent": Guide(
         LOOK,
         "Walk through G's latent space; see what excites a layer.",
-        "latent layers runs/digits-16-v1/dcgan+r1/seed0",
+        "latent layers runs/digits-16-v2/dcgan+r1/seed0",
     ),
-    "reproduce": Guide(TRUST, "Repeat a record, and compare it.", "reproduce runs/digits-16-v1/dcgan+r1/seed0"),
-    "time": Guide(TRUST, "Measure how fast rows are, on an idle machine.", "time digits-16-v1"),
+    "reproduce": Guide(TRUST, "Repeat a record, and compare it.", "reproduce runs/digits-16-v2/dcgan+r1/seed0"),
+    "time": Guide(TRUST, "Measure how fast rows are, on an idle machine.", "time digits-16-v2"),
     "doctor": Guide(TRUST, "Print what a bug report needs.", "doctor"),
     "protocols": Guide(
-        EXTEND, "List the rules of comparison, or print them.", "protocols show digits-16-v1 > mine.toml"
+        EXTEND, "List the rules of comparison, or print them.", "protocols show digits-16-v2 > mine.toml"
     ),
     "new-protocol": Guide(
         EXTEND, "Write rules for your own data, with a judge and a budget.", "new-protocol mine.toml --images photos"

@@ -32,7 +32,7 @@ UNITS = 16
 """How many units of a layer are shown by default."""
 STEPS_A_SECOND = 8
 
-RunFolder = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v1/dcgan+wgan-gp/seed0.")]
+RunFolder = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v2/dcgan+wgan-gp/seed0.")]
 Label = Annotated[
     str, typer.Option(help="The class to generate, by name, for a GAN that takes labels.", show_default=False)
 ]

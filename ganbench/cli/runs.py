@@ -16,7 +16,7 @@ from ganbench.records.collapse import collapses_of
 from ganbench.records.record import Cost, Record, SelfChecks, TrainingRecord, YardstickRecord
 from ganbench.records.store import read
 
-EXAMPLE = "give a folder like runs/digits-16-v1/dcgan+wgan-gp/seed0"
+EXAMPLE = "give a folder like runs/digits-16-v2/dcgan+wgan-gp/seed0"
 SPREAD = "variance of the features / of the samples, as a share of the reals'"
 TRUSTED_WINDOWS = 5
 """The median of fewer says little."""

@@ -25,7 +25,7 @@ from ganbench.runs.changes import Changes
 from ganbench.runs.leftovers import left_by_other_rules
 from ganbench.runs.stale import Now
 
-DEFAULT_PROTOCOL = "digits-16-v1"
+DEFAULT_PROTOCOL = "digits-16-v2"
 
 
 @dataclass(frozen=True)
