@@ -357,7 +357,7 @@ def test_a_folder_is_compared_with_a_row(home, ganbench_command):
             "no protocol called 'digits-16-v9' - did you mean 'digits-16-v2'?",
         ),
         (["runs/nowhere", "mlp+r1"], "runs/nowhere does not exist"),
-        (["runs", "mlp+r1"], "no row of digits-16-v1 is called 'runs'"),
+        (["runs", "mlp+r1", "--protocol", "digits-16-v1"], "no row of digits-16-v1 is called 'runs'"),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_a_sentence(home, ganbench_command, arguments, words):
@@ -424,7 +424,7 @@ def test_runs_judged_by_another_revision_of_a_metric_are_compared_by_the_others(
     owned = {headline: msgspec.structs.replace(COLUMNS[FID], metric="fid")}
     for record in own("stylegan2+r1", LOW, metrics=new, columns=owned):
         write(record, home / "runs" / RULES.name / "stylegan2+r1" / f"seed{record.seed}" / "record.json")
-    done = ganbench_command("compare", "stylegan2+r1", "sngan+r1", "--json")
+    done = ganbench_command("compare", "stylegan2+r1", "sngan+r1", "--protocol", "digits-16-v1", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["in_table"] is not None
 

@@ -398,7 +398,7 @@ def test_what_the_allow_list_keeps_out_takes_no_name_from_anybody(shelf, ganbenc
 def test_listing_help_hints_and_completion_import_no_plugin(shelf, ganbench, tmp_path):
     code = f'"""Slow."""\nimport pathlib, time\npathlib.Path({str(tmp_path / "imported")!r}).touch()\ntime.sleep(60)'
     shelf.add("ganbench-slow", {"loss/slow": "slow_module", "protocol/slow-v1": "slow_module"}, {"slow_module": code})
-    assert "Slow." in ganbench("plugins").stdout
+    assert "slow" in ganbench("plugins").stdout
     assert "slow-v1" in ganbench("protocols", "list").stdout
     assert "slow" in ganbench("run", "--arch", "mlp", "--loss", "slo").stderr
     assert "slow" in ganbench("run", "--arch", "mlp").stderr
@@ -497,7 +497,7 @@ def test_the_leaderboard_of_an_uninstalled_protocol_still_renders(orphans):
 
 def test_runs_of_an_uninstalled_package_can_be_shown_and_compared(orphans):
     ganbench = command_with(orphans / "shelf", orphans)
-    shown = ganbench("show", "kept/good-v1/mlp+plain")
+    shown = ganbench("show", "kept/good-v1/mlp+plain", "--all")
     assert shown.returncode == 0, shown.stderr
     assert "plain (ganbench-good 1.0)" in shown.stdout
     for given in (

@@ -61,7 +61,7 @@ class NotebookDisplay(OngoingDisplay):
         bundle = {"text/html": f"<div>{html}</div>", "text/plain": "\n".join(self.said)}
         self.shown = time.monotonic()
         if self.handle is None:
-            self.handle = display(bundle, raw=True, display_id=True)
+            self.handle = display(bundle, raw=True, display_id=True)  # type: ignore[no-untyped-call]  # IPython has no annotations here
         else:
             self.handle.update(bundle, raw=True)
 
