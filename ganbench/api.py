@@ -40,8 +40,7 @@ from ganbench.report.card import card_of, headline_curves, strip_address
 from ganbench.report.inline import picture_file
 from ganbench.runs import checkpoint
 from ganbench.runs.changes import parse_changes
-from ganbench.runs.display import Display
-from ganbench.runs.estimate import Estimate, estimate_of
+from ganbench.runs.estimate import estimate_of
 from ganbench.runs.executors.inline import InlineExecutor
 from ganbench.runs.executors.local import LocalExecutor
 from ganbench.runs.live import make_display
@@ -247,11 +246,12 @@ def run(
         device=device,
         force=force,
     )
+    return _carried_out(plan, jobs, progress)
+
+
+def _carried_out(plan: Plan, jobs: int, progress: bool) -> Runs:
     display = make_display(PlainConsole(), plan, quiet=not progress)
-    return _carried_out(plan, jobs, display, estimate_of(plan) if progress else None)
-
-
-def _carried_out(plan: Plan, jobs: int, display: Display, estimate: Estimate | None) -> Runs:
+    estimate = estimate_of(plan) if progress else None
     if jobs > 1:
         with LocalExecutor(max(1, min(jobs, len(plan.todo)))) as executor, display:
             outcome = carry_out(plan, executor, display, estimate=estimate)

@@ -131,7 +131,7 @@ def new_protocol(
         },
     )
     numbers = (str(size or SOUND_SAMPLES), str(rate or SOUND_RATE)) if option == "--sounds" else ()
-    from ganbench.runs.proposal import Wish, propose
+    from ganbench.runs.proposal import Wish
 
     wish = Wish(
         name=file.stem,
@@ -144,6 +144,12 @@ def new_protocol(
         classes=classes,
         extractor=extractor,
     )
+    _fulfil(wish, file, judge_file)
+
+
+def _fulfil(wish: Wish, file: Path, judge_file: Path) -> None:
+    from ganbench.runs.proposal import propose
+
     proposal = propose(wish)
     _write(file, judge_file, proposal, wish)
     _report(file, judge_file, proposal, wish, console())
@@ -218,21 +224,21 @@ def _named(dataset: str, paths: list[str], numbers: tuple[str, ...]) -> str:
 
 
 def _write(file: Path, judge_file: Path, proposal: Proposal, wish: Wish) -> None:
-    """Write the judge and then the rules, and read them back.
+    """Write the judge and then the rules, which were read before from a draft beside their place.
 
     Raises:
-        GanbenchError: they cannot be written, or would not be read as they are meant; then nothing is left behind.
+        GanbenchError: they cannot be written, or would not be read as they are meant; then all is as it was.
     """
+    text = _text(file, proposal, wish).encode()
+    draft = file.with_name(f".{file.stem}.draft.toml")
+    try:
+        write_atomically(draft, text)
+        read_toml(draft)
+    finally:
+        draft.unlink(missing_ok=True)
     if proposal.judge is not None:
         write_atomically(judge_file, proposal.judge)
-    write_atomically(file, _text(file, proposal, wish).encode())
-    try:
-        read_toml(file)
-    except GanbenchError:
-        file.unlink()
-        if proposal.judge is not None:
-            judge_file.unlink()
-        raise
+    write_atomically(file, text)
 
 
 def _text(file: Path, proposal: Proposal, wish: Wish) -> str:

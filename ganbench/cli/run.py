@@ -78,7 +78,7 @@ def run(
     refuse_without("arch", arch or [])
     refuse_without("loss", loss or [])
     archs, losses = plugins.find_many("arch", arch or []), plugins.find_many("loss", loss or [])
-    fresh = not os.path.exists(out)
+    new = not os.path.exists(out)
     plan = make_plan(
         archs,
         losses,
@@ -91,28 +91,26 @@ def run(
         force=force,
         by_seed=_names_all([*(arch or []), *(loss or [])]),
     )
-    terminal = console(stderr=as_json)
+    terminal, silent = console(stderr=as_json), quiet or as_json
     workers = max(1, min(jobs or _workers(device), len(plan.todo)))
-    estimate = estimate_of(plan)
     if dry_run:
-        with LocalExecutor(workers) as executor:
-            preview(plan, executor, estimate, terminal)
-        if fresh:
-            with suppress(OSError):  # that it can be written was tried
-                out.rmdir()
+        _only_look(plan, workers, terminal, out if new else None)
         return
-    display = make_display(terminal, plan, quiet=quiet or as_json)
-    with LocalExecutor(workers) as executor, display:
-        outcome = carry_out(
-            plan,
-            executor,
-            display,
-            estimate=None if quiet or as_json else estimate,
-            tracebacks=ctx.ensure_object(Invocation).debug,
-        )
+    estimate, debug = None if silent else estimate_of(plan), ctx.ensure_object(Invocation).debug
+    with LocalExecutor(workers) as executor, make_display(terminal, plan, quiet=silent) as display:
+        outcome = carry_out(plan, executor, display, estimate=estimate, tracebacks=debug)
     _report(plan, outcome, terminal, as_json)
     if not (quiet or as_json):
         _where_next(plan, protocol, terminal, out)
+
+
+def _only_look(plan: Plan, workers: int, terminal: Console, made: Path | None) -> None:
+    """The dry run; the folder for runs that was ``made`` to see that it can be is removed."""
+    with LocalExecutor(workers) as executor:
+        preview(plan, executor, estimate_of(plan), terminal)
+    if made is not None:
+        with suppress(OSError):  # somebody has put something in it
+            made.rmdir()
 
 
 def _names_all(texts: Sequence[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from random import SystemRandom
 from typing import TYPE_CHECKING, NamedTuple
@@ -73,13 +74,14 @@ class Extractor(nn.Module):
         return f"{self.name}:{self.weights_hash}"
 
 
-class TrainedExtractor(Extractor):
+class TrainedExtractor(Extractor, ABC):
     """An extractor that is trained on the data that it will judge, and kept in a file: ``own:mine.judge.safetensors``.
 
     Named without a file, its hook builds an untrained one, which declines all samples. ``ganbench new-protocol`` trains
     that one and writes the file, and the protocol names it.
     """
 
+    @abstractmethod
     def fit(self, dataset: Dataset) -> None:
         """Learn from the training split alone. The same data give the same weights.
 
@@ -87,11 +89,10 @@ class TrainedExtractor(Extractor):
             Unsupported: it is not made for such data.
             DataError: they are too few.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def to_bytes(self) -> bytes:
         """The content of the file, from which the hook builds the same extractor without unpickling anything."""
-        raise NotImplementedError
 
 
 BATCH = 500

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
 
 from ganbench.errors import plural
-from ganbench.leaderboards.cells import Key, ScoreOf, is_number
+from ganbench.leaderboards.cells import Key, ScoreOf, headings_of, is_number
 from ganbench.leaderboards.entries import YardstickEntry
 from ganbench.leaderboards.footnotes import footnotes_of, short_notes
 from ganbench.leaderboards.layout import Layout, fold, lay_out
@@ -96,7 +96,7 @@ def _best(table: Table, key: Key) -> float | None:
 
 def _notes(table: Table, layout: Layout, *, noises: bool, explain: bool) -> list[str]:
     """What explains the cells, what failed, what was left out, and what does not fit."""
-    gone = [key for key in lay_out(table, None, noises=noises).headings if key not in layout.headings]
+    gone = [key for key in headings_of(table, "ranked", noises=noises) if key not in layout.headings]
     gone = [key for key in gone if not (key == "loss" and layout.shape.joined)]
     explained = (
         footnotes_of(table, gone, noises=noises)

@@ -113,13 +113,9 @@ def make_plan(
     """
     refuse_unknown_device(device)
     changes = changes or Changes()
-    laid_over = _lay_over(protocol, changes)
+    laid_over, seeds_in_order = _lay_over(protocol, changes), list(seeds or protocol.seeds)
     _check_names(protocol)
-    for seed in seeds:
-        if not 0 <= seed < 2**31:
-            raise ProtocolError(
-                f"--seed {seed}: a seed is a whole number from 0 to 2147483647", "for example: --seed 0,1"
-            )
+    _refuse_seeds(seeds)
     check_writable(out, where)
     home, tricks = out / protocol.name, sorted(tricks, key=lambda trick: (trick.label, trick.package))
     yardsticks: list[Job] = [*_yardsticks(protocol, home, device, seeds)]
@@ -144,11 +140,10 @@ def make_plan(
                     fresh=force,
                     folder=str(home / folder / f"seed{seed}"),
                 )
-                for seed in seeds or protocol.seeds
+                for seed in seeds_in_order
             ]
     if by_seed:
-        place = {seed: number for number, seed in enumerate(seeds or protocol.seeds)}
-        jobs.sort(key=lambda job: place[job.seed])
+        jobs.sort(key=lambda job: seeds_in_order.index(job.seed))
     # one draw of each yardstick comes first: if the protocol cannot be judged, that shows before any training
     once = len(protocol.evaluation.yardsticks)
     return _sort(protocol, home, yardsticks[:once] + jobs + yardsticks[once:])
@@ -175,6 +170,13 @@ def refuse_unknown_device(device: str) -> None:
     """Raise GanbenchError if no machine has a device of that name; whether this one has it, torch knows."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,4})?", device):
         raise GanbenchError(f"there is no device '{device}'", "use auto, cpu, cuda, cuda:0 or mps")
+
+
+def _refuse_seeds(seeds: Sequence[int]) -> None:
+    for seed in seeds:
+        if not 0 <= seed < 2**31:
+            said = f"--seed {seed}: a seed is a whole number from 0 to 2147483647"
+            raise ProtocolError(said, "for example: --seed 0,1")
 
 
 def check_writable(folder: Path, option: str = "--out") -> None:

@@ -121,7 +121,7 @@ def _examined(
     arguments = (source, depth, timeout, theirs, said, environment)
     process = context.Process(target=_look, args=arguments)
     try:
-        with safepath.nothing_from_here():
+        with safepath.main_left_out(), safepath.nothing_from_here():
             process.start()
     except (OSError, EOFError) as error:  # the process to fork from died of its imports
         message = f"no process could be started to check it ({type(error).__name__})"

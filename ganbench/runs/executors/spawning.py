@@ -5,17 +5,14 @@ from __future__ import annotations
 import multiprocessing as mp
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 from ganbench.errors import GanbenchError
-from ganbench.plugins.safepath import nothing_from_here
+from ganbench.plugins.safepath import main_left_out, nothing_from_here
 
 CLOSING_SECONDS = 5.0
 """How long a worker that is not heard any more may take to end."""
@@ -46,7 +43,7 @@ def start(process: BaseProcess, threads: int) -> None:
         GanbenchError: the system does not allow it.
     """
     try:
-        with _ThreadsInEnvironment(threads), _main_left_out(), nothing_from_here():
+        with _ThreadsInEnvironment(threads), main_left_out(), nothing_from_here():
             process.start()
     except OSError as error:
         raise GanbenchError(
@@ -96,21 +93,3 @@ class _ThreadsInEnvironment:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-@contextmanager
-def _main_left_out() -> Iterator[None]:
-    """Hide the parent's main module from processes that start meanwhile.
-
-    A spawned process first imports it: the whole command line, which a worker does not need (0.15 s), or a user's
-    script, which would start again. multiprocessing reads ``__spec__`` and ``__file__`` of ``__main__`` for that, with
-    "spawn" as with "forkserver", and has no option to leave it out (as of Python 3.13). ``set_executable`` changes only
-    which program runs. A worker of ``subprocess`` would import nothing, but would do without multiprocessing's events.
-    """
-    main = vars(sys.modules["__main__"])
-    before: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
-    main.update(dict.fromkeys(before))
-    try:
-        yield
-    finally:
-        main.update(before)
