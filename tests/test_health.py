@@ -206,17 +206,19 @@ def test_building_alone_makes_no_check_of_a_kind(checked) -> None:
     assert found["segfault-build"].status == "unusable"
 
 
-def test_the_parent_imports_neither_torch_nor_a_plugin(tmp_path) -> None:
+def test_the_parent_imports_neither_torch_nor_a_plugin_and_no_child_its_script(tmp_path) -> None:
     code = (
-        "import sys\nfrom ganbench import plugins\nfrom ganbench.testing.health import examine\n"
+        "import sys\nopen('imported', 'a').write('.')\n"
+        "from ganbench import plugins\nfrom ganbench.testing.health import examine\n"
         "if __name__ == '__main__':\n"
         "    (health,) = examine([plugins.find('loss', 'hinge')], 'build')\n"
         "    print(health.status, [m for m in sys.modules if m in ('torch', 'numpy') or m.startswith('ganbench_b')])\n"
     )
     script = tmp_path / "script.py"
     script.write_text(code)
-    out = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True, cwd=tmp_path).stdout
     assert out == "ok []\n"
+    assert (tmp_path / "imported").read_text() == ".", "once, by the parent"
 
 
 def test_an_arch_for_other_data_than_are_tried_is_not_checked_and_no_failure(install_here) -> None:

@@ -15,10 +15,12 @@ from PIL import Image
 from scipy.io import wavfile
 
 from ganbench import plugins
+from ganbench.cli import new_protocol
 from ganbench.contracts import protocol_text
 from ganbench.contracts.protocol import Evaluating, Protocol, Training
 from ganbench.contracts.protocol_file import from_toml, read_toml
 from ganbench.contracts.protocol_text import MEANINGS, commented
+from ganbench.errors import ProtocolError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.runs import proposal, tryout
 from ganbench.runs.setup import prepare
@@ -58,6 +60,20 @@ def data(tmp_path: Path) -> Path:
     for seed, name in enumerate(("cats", "dogs"), start=1):
         blobs(tmp_path / "scans" / name, 40, seed, mode="L")
     return tmp_path
+
+
+def test_rules_that_cannot_be_read_back_leave_every_file_as_it_was(data, ganbench_here, monkeypatch) -> None:
+    def refuse(file: Path) -> Protocol:
+        raise ProtocolError(f"{file.name} is no protocol", "write another")
+
+    monkeypatch.setattr(new_protocol, "read_toml", refuse)
+    for name in ("mine.toml", "mine.judge.safetensors"):
+        (data / name).write_text("precious")
+    before = {path.name for path in data.iterdir()}
+    done = ganbench_here("new-protocol", data / "mine.toml", "--images", data / "photos", "--force")
+    assert (done.returncode, "is no protocol" in done.stderr) == (2, True)
+    assert {path.name for path in data.iterdir()} == before
+    assert [(data / name).read_text() for name in ("mine.toml", "mine.judge.safetensors")] == ["precious"] * 2
 
 
 # -- from nothing to a table -------------------------------------------------------------------------------------------
