@@ -27,8 +27,8 @@ from ganbench.evaluation.judge import Verdict
 from ganbench.leaderboards.brief import to_brief_frame
 from ganbench.leaderboards.entries import Entry, entry_of
 from ganbench.leaderboards.export import to_frame
+from ganbench.leaderboards.gathering import gather
 from ganbench.leaderboards.html import Sight, to_html
-from ganbench.leaderboards.publishing import gather
 from ganbench.leaderboards.table import Table, build
 from ganbench.plain import PlainConsole, plain_line
 from ganbench.plugins.protocols import checked, load_protocol

@@ -17,7 +17,7 @@ from pathlib import Path
 from statistics import fmean, geometric_mean
 
 from ganbench.leaderboards.entries import Entry, entry_of
-from ganbench.leaderboards.publishing import records_in
+from ganbench.leaderboards.gathering import records_in
 from ganbench.leaderboards.table import Table, build
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import TrainingRecord

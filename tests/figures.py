@@ -36,7 +36,7 @@ from ganbench.errors import GanbenchError, meant
 from ganbench.leaderboards.comparison import Contender, compare, p_value
 from ganbench.leaderboards.entries import YardstickEntry, entry_of
 from ganbench.leaderboards.export import to_frame
-from ganbench.leaderboards.publishing import records_in, timings_in
+from ganbench.leaderboards.gathering import records_in, timings_in
 from ganbench.leaderboards.table import Table, build
 from ganbench.leaderboards.terminal import to_rich
 from ganbench.plugins.protocols import load_protocol

@@ -6,10 +6,10 @@ import io
 
 from rich.console import Console
 
-from ganbench.leaderboards.markdown import to_markdown
 from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.table import Table
 from ganbench.leaderboards.terminal import to_rich
+from ganbench.pages.markdown import to_markdown
 
 
 def names(table: Table, kind: str = "entry") -> list[str]:

@@ -13,8 +13,8 @@ from toy import COLUMNS, CPU, TAG, TOY, diverged, make, seeds, yardstick
 
 from ganbench.errors import GanbenchError
 from ganbench.leaderboards.export import to_csv, to_json
-from ganbench.leaderboards.markdown import to_markdown
 from ganbench.leaderboards.table import build
+from ganbench.pages.markdown import to_markdown
 from ganbench.records.record import Component, Record
 
 # -- which records count ---------------------------------------------------------------------------------------

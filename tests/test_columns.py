@@ -13,8 +13,8 @@ from toy import TAG, TOY, make, seeds, yardstick
 from ganbench.errors import GanbenchError
 from ganbench.leaderboards.export import to_frame, to_json
 from ganbench.leaderboards.layout import lay_out
-from ganbench.leaderboards.markdown import to_markdown
 from ganbench.leaderboards.table import build
+from ganbench.pages.markdown import to_markdown
 from ganbench.records.record import Best, Column, Record
 
 

@@ -17,7 +17,7 @@ import typer
 from ganbench import GAN, Dataset, Evaluating, Evaluation, Oracle, Protocol, Split, Training, Trick, plugins
 from ganbench.cli.main import app
 from ganbench.contracts.loss import LossTraits
-from ganbench.leaderboards.publishing import check_folder
+from ganbench.pages.folder import check_folder
 from ganbench.plugins import hookspecs
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import TrainingRecord

@@ -11,7 +11,7 @@ from running import plan_of
 
 from ganbench.contracts.protocol import parse
 from ganbench.errors import ProtocolError
-from ganbench.leaderboards.publishing import file_names
+from ganbench.pages.folder import file_names
 from ganbench.records.files import fitting, write_atomically
 from ganbench.runs.changes import parse_changes
 from ganbench.runs.plan import check_writable

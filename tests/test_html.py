@@ -1,4 +1,4 @@
-"""A leaderboard as a page and as a notebook's fragment."""
+"""A leaderboard as a notebook's fragment."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 
 from toy import TOY, make, yardstick
 
-from ganbench.leaderboards.html import to_html, to_page
+from ganbench.leaderboards.html import to_html
 from ganbench.leaderboards.table import build
 
 
@@ -42,9 +42,9 @@ def table_of(*entries: str, **changed):
     return build([make(entry, seed, **changed) for entry in entries for seed in range(5)], TOY)
 
 
-def test_every_row_and_column_of_the_table_stands_in_the_page():
+def test_every_row_and_column_of_the_table_stands_in_the_fragment():
     table = table_of("dcgan+hinge", "mlp+r1")
-    head, *rows = rows_of(to_page(table))
+    head, *rows = rows_of(to_html(table))
     assert head[:4] == ["rank", "arch", "loss", "coverage"]
     assert [row[1:3] for row in rows] == [["dcgan", "hinge"], ["mlp", "r1"]]
     assert all(len(row) == len(head) for row in rows)
@@ -68,9 +68,3 @@ def test_a_row_with_failures_is_greyed_and_others_are_not():
 def test_yardsticks_stand_in_their_places_set_apart():
     page = to_html(build([make("a+x", seed) for seed in range(5)] + yardstick("real data", 0.9), TOY))
     assert re.findall(r"<tr( class=\"\w+\")?><td[^>]*>", page.split("<tbody>")[1]) == [' class="yardstick"', ""]
-
-
-def test_the_page_needs_nothing_from_elsewhere():
-    page = to_page(table_of("dcgan+hinge"))
-    assert "http" not in page
-    assert "src=" not in page

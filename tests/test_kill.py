@@ -23,7 +23,7 @@ from running import bits, carry_out, job_in
 
 from ganbench.contracts.executor import Progress
 from ganbench.errors import GanbenchWarning
-from ganbench.leaderboards.publishing import check_folder, write_folder
+from ganbench.pages.folder import check_folder, write_folder
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records import files
 from ganbench.records.history import read_history

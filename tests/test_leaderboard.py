@@ -13,8 +13,8 @@ from table_reading import names, row, shown
 from toy import COLUMNS, TAG, TOY, diverged, make, seeds, yardstick
 
 from ganbench.leaderboards.export import to_frame, to_json
-from ganbench.leaderboards.markdown import to_markdown
 from ganbench.leaderboards.table import Table, build
+from ganbench.pages.markdown import to_markdown
 from ganbench.records.record import Column, Record
 
 # -- rows and ranks --------------------------------------------------------------------------------------------

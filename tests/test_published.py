@@ -15,8 +15,8 @@ from msgspec.structs import replace
 from toy import make
 
 from ganbench import __version__, plugins
+from ganbench.leaderboards.gathering import gather
 from ganbench.leaderboards.published import installed_source
-from ganbench.leaderboards.publishing import gather
 from ganbench.records.record import Component, Record, TrainingRecord
 from ganbench.records.store import read_all
 

@@ -9,13 +9,22 @@ import pytest
 from toy import ALL_THREE, TOY, make, seeds, timing, yardstick
 
 from ganbench.errors import RecordError
-from ganbench.leaderboards import publishing
 from ganbench.leaderboards.export import to_csv
-from ganbench.leaderboards.markdown import to_markdown
-from ganbench.leaderboards.publishing import check_folder, records_in, write_folder
+from ganbench.leaderboards.gathering import records_in
 from ganbench.leaderboards.table import build
+from ganbench.pages import folder as publishing
+from ganbench.pages.charts.all import charts_of
+from ganbench.pages.folder import check_folder, write_folder
+from ganbench.pages.markdown import to_markdown
 from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import read, write
+
+MADE = ("README.md", "cite.bib", "index.html", "summary.json", "table.csv", "table.json")
+"""What is made from records, beside the pictures."""
+
+
+def without_pictures(names: list[str]) -> list[str]:
+    return [name for name in names if not name.startswith("pictures/")]
 
 
 def test_a_folder_never_asks_what_is_installed(tmp_path):
@@ -42,7 +51,8 @@ def test_a_folder_is_written_and_equals_what_its_records_give(mixed, tmp_path):
     written = write_folder(mixed, TOY, tmp_path)
     assert {"README.md", "table.csv", "records/dcgan+wgan-gp+seed0.json"} <= set(written)
     assert len(records_in(tmp_path)) == len(mixed)
-    assert (tmp_path / "README.md").read_text() == to_markdown(build(mixed, TOY))
+    table = build(mixed, TOY)
+    assert (tmp_path / "README.md").read_text() == to_markdown(table, charts=charts_of(table))
     assert (tmp_path / "table.csv").read_bytes() == to_csv(build(mixed, TOY)).encode()
     assert check_folder(tmp_path, TOY) == []
     assert write_folder([], TOY, tmp_path) == []
@@ -75,12 +85,7 @@ def test_records_of_an_older_format_stay_as_they_are_in_a_folder(tmp_path):
         path.write_bytes(as_text(sealed({name: value for name, value in facts.items() if name != "seal"})))
     before = {path.name: path.read_bytes() for path in records_in(tmp_path)}
     changed = write_folder(seeds("b+x", 0.6), TOY, tmp_path)
-    assert sorted(changed) == [
-        "README.md",
-        "index.html",
-        *(f"records/b+x+seed{seed}.json" for seed in range(5)),
-        "table.csv",
-    ]
+    assert without_pictures(changed) == sorted([*MADE, *(f"records/b+x+seed{seed}.json" for seed in range(5))])
     assert {name: (tmp_path / "records" / name).read_bytes() for name in before} == before
     assert all(b"curve" not in text for text in before.values())
     assert check_folder(tmp_path, TOY) == []
@@ -89,14 +94,10 @@ def test_records_of_an_older_format_stay_as_they_are_in_a_folder(tmp_path):
 def test_a_new_record_replaces_the_old_one_of_the_same_entry_and_seed(mixed, tmp_path):
     write_folder(mixed, TOY, tmp_path)
     again = make("mlp+hinge", 0, 0.45, started="2020-01-01")
-    assert write_folder([again], TOY, tmp_path) == [
-        "README.md",
-        "index.html",
-        "records/mlp+hinge+seed0.json",
-        "table.csv",
-    ]
-    expected = [again if (r.entry, r.seed) == ("mlp+hinge", 0) else r for r in mixed]
-    assert (tmp_path / "README.md").read_text() == to_markdown(build(expected, TOY))
+    changed = without_pictures(write_folder([again], TOY, tmp_path))
+    assert changed == sorted({*MADE, "records/mlp+hinge+seed0.json"} - {"cite.bib"})
+    expected = build([again if (r.entry, r.seed) == ("mlp+hinge", 0) else r for r in mixed], TOY)
+    assert (tmp_path / "README.md").read_text() == to_markdown(expected, charts=charts_of(expected))
     assert check_folder(tmp_path, TOY) == []
 
 
@@ -106,7 +107,7 @@ def test_only_finished_records_of_the_protocol_are_published(mixed, tmp_path):
     assert len(records_in(tmp_path)) == len(mixed)
 
 
-@pytest.mark.parametrize("name", ["README.md", "index.html", "table.csv"])
+@pytest.mark.parametrize("name", ["README.md", "index.html", "table.csv", "table.json", "summary.json"])
 def test_a_table_edited_by_hand_is_found_out(mixed, tmp_path, name):
     write_folder(mixed, TOY, tmp_path)
     path = tmp_path / name
@@ -120,9 +121,10 @@ def test_a_table_edited_by_hand_is_found_out(mixed, tmp_path, name):
 def test_a_table_is_stale_once_a_record_changes_or_goes(mixed, tmp_path):
     write_folder(mixed, TOY, tmp_path)
     write(make("mlp+hinge", 0, 0.45), tmp_path / "records" / "mlp+hinge+seed0.json")
-    assert check_folder(tmp_path, TOY) == ["README.md", "index.html", "table.csv"]
+    stale = sorted({*MADE} - {"cite.bib"})
+    assert without_pictures(check_folder(tmp_path, TOY)) == stale
     (tmp_path / "records" / "mlp+hinge+seed0.json").unlink()
-    assert check_folder(tmp_path, TOY) == ["README.md", "index.html", "table.csv"]
+    assert without_pictures(check_folder(tmp_path, TOY)) == sorted(MADE)
 
 
 def test_a_record_under_a_wrong_name_is_found_out_and_put_right(mixed, tmp_path):

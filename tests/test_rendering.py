@@ -19,13 +19,13 @@ from ganbench.contracts.score_name import ScoreName
 from ganbench.leaderboards import cells
 from ganbench.leaderboards.cells import ScoreOf
 from ganbench.leaderboards.export import to_csv, to_frame, to_json
-from ganbench.leaderboards.html import to_page
+from ganbench.leaderboards.gathering import gather
 from ganbench.leaderboards.layout import TELLING, fold, lay_out
-from ganbench.leaderboards.markdown import to_markdown
-from ganbench.leaderboards.publishing import gather
 from ganbench.leaderboards.statistics import Summary
 from ganbench.leaderboards.table import build
 from ganbench.leaderboards.terminal import to_rich
+from ganbench.pages.markdown import to_markdown
+from ganbench.pages.page import to_page
 
 
 def test_the_row_of_survivors_is_grey_in_the_terminal(mixed):

@@ -8,8 +8,8 @@ from table_reading import markdown_headings, row, shown
 from toy import ALL_THREE, CPU, GPU, TIMED, TOY, looked, make, seeds, timed, timing
 
 from ganbench.leaderboards.export import to_csv, to_frame
-from ganbench.leaderboards.markdown import to_markdown
 from ganbench.leaderboards.table import build
+from ganbench.pages.markdown import to_markdown
 from ganbench.records.record import Component, Cost, Speed
 
 

@@ -22,8 +22,8 @@ from ganbench.contracts.data import DataSpec, Split
 from ganbench.contracts.executor import Progress, TrainingJob
 from ganbench.errors import Diverged, GanbenchWarning, RecordError
 from ganbench.evaluation.sampling import sample
-from ganbench.leaderboards.publishing import check_folder, write_folder
 from ganbench.leaderboards.strips import strips_in
+from ganbench.pages.folder import check_folder, write_folder
 from ganbench.records.record import Fingerprints, Record
 from ganbench.records.store import read, write
 from ganbench.records.strips import MOST, bind, is_strip_of, read_strip
@@ -298,20 +298,24 @@ def test_the_strips_of_each_rows_lowest_seed_are_published(runs, tmp_path) -> No
     assert check_folder(tmp_path / "board", TOY) == []
 
 
+SHOWING = ("README.md", "index.html", "summary.json")
+"""What shows strips; the summary has that of the best row."""
+
+
 def test_tables_show_the_strips_of_their_rows(runs, tmp_path) -> None:
     publish(runs, tmp_path)
     text, page = ((tmp_path / name).read_text() for name in ("README.md", "index.html"))
     line = "| b+x | ![samples of b+x](strips/b+x+seed0.webp) | [listen](strips/b+x+seed0.wav) |"
     places = [text.index(part) for part in ("## Rows that lack seeds", "## Samples", line, "## Columns")]
     assert places == sorted(places)
-    assert '<img src="strips/b+x+seed0.webp" alt="samples of b+x">' in page
-    assert '<audio controls preload="none" src="strips/b+x+seed0.wav">' in page
+    assert '<img class="large" src="strips/b+x+seed0.webp" alt="samples of b+x" loading="lazy">' in page
+    assert '<audio controls preload="none" src="strips/b+x+seed0.wav" aria-label="samples of b+x">' in page
 
 
 def test_a_folder_without_strips_has_no_section_for_them(tmp_path) -> None:
     write_folder([of_weights("a+x", 0, HASHES[0])], TOY, tmp_path)
     assert not (tmp_path / "strips").exists()
-    assert all("amples</h2>" not in text and "## Samples" not in text for text in map(str, board_in(tmp_path).values()))
+    assert all("<img" not in text and "## Samples" not in text for text in map(str, board_in(tmp_path).values()))
 
 
 def test_publishing_twice_changes_nothing_with_or_without_the_runs(runs, tmp_path) -> None:
@@ -349,7 +353,7 @@ def test_the_strip_of_a_record_that_is_replaced_goes(runs, tmp_path) -> None:
     assert "a+x+seed0.webp" not in (tmp_path / "README.md").read_text()
     assert check_folder(tmp_path, TOY) == []
     new = saved(tmp_path / "other" / "strip.webp", HASHES[50])
-    assert write_folder([], TOY, tmp_path, strips=[new]) == ["README.md", "index.html", "strips/a+x+seed0.webp"]
+    assert write_folder([], TOY, tmp_path, strips=[new]) == sorted([*SHOWING, "strips/a+x+seed0.webp"])
 
 
 def test_the_strips_of_a_row_that_is_removed_go(runs, tmp_path) -> None:
@@ -366,7 +370,7 @@ def test_the_strips_of_a_row_that_is_removed_go(runs, tmp_path) -> None:
 def test_a_check_names_strips_that_are_bound_to_no_row(what, runs, tmp_path) -> None:
     publish(runs, tmp_path / "board")
     path = tmp_path / "board/strips/a+x+seed0.webp"
-    content, named = path.read_bytes(), ["README.md", "index.html", "strips/a+x+seed0.webp"]
+    content, named = path.read_bytes(), sorted([*SHOWING, "strips/a+x+seed0.webp"])
     path.unlink()
     if what == "edited":
         path.write_bytes(content.replace(b"sha256", b"sha512"))
@@ -374,7 +378,7 @@ def test_a_check_names_strips_that_are_bound_to_no_row(what, runs, tmp_path) -> 
         saved(path, HASHES[1])
     elif what == "under another name":
         path.with_name("mine.webp").write_bytes(content)
-        named = ["README.md", "index.html", "strips/mine.webp"]
+        named = sorted([*SHOWING, "strips/mine.webp"])
     else:
         put(what, path)
     assert check_folder(tmp_path / "board", TOY) == named
@@ -382,7 +386,8 @@ def test_a_check_names_strips_that_are_bound_to_no_row(what, runs, tmp_path) -> 
         with pytest.raises(RecordError, match=r"cannot write .*a\+x\+seed0\.webp"):
             publish(runs, tmp_path / "board")
         path.rmdir()
-    assert named[-1] in publish(runs, tmp_path / "board")
+    (strip,) = (name for name in named if name.startswith("strips/"))
+    assert strip in publish(runs, tmp_path / "board")
     assert path.read_bytes() == content
     assert check_folder(tmp_path / "board", TOY) == []
 

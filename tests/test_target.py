@@ -12,8 +12,8 @@ from toy import GPU, TAG, TIMED, TOY, diverged, looked, seeds, timed
 
 from ganbench.leaderboards.export import to_csv, to_frame, to_json
 from ganbench.leaderboards.layout import lay_out
-from ganbench.leaderboards.markdown import to_markdown
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, build
+from ganbench.pages.markdown import to_markdown
 from ganbench.records.record import Best
 
 

@@ -22,7 +22,7 @@ from ganbench.runs.plan import DEFAULT_PROTOCOL
 
 if TYPE_CHECKING:
     from ganbench.leaderboards.comparison import Comparison
-    from ganbench.leaderboards.publishing import Gathered
+    from ganbench.leaderboards.gathering import Gathered
     from ganbench.leaderboards.ranking import Standing
     from ganbench.leaderboards.rows import Row
     from ganbench.leaderboards.table import Table
@@ -94,7 +94,7 @@ def _records_of(text: str, lost: list[RecordError]) -> list[Record] | None:
 
 def _gathered(protocol: str, given: Iterable[Record], runs: Path, published: bool) -> Gathered:
     """The records among which rows are looked up by name; those that cannot be read are reported."""
-    from ganbench.leaderboards.publishing import gather_records
+    from ganbench.leaderboards.gathering import gather_records
 
     name = protocol or next((record.protocol for record in given), DEFAULT_PROTOCOL)
     try:

@@ -74,14 +74,19 @@ def leaderboard(
         bool, typer.Option("--write", help="Publish your runs: write table and records to leaderboards/PROTOCOL/.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Where --write publishes.")] = Path("leaderboards"),
+    open_page: Annotated[
+        bool, typer.Option("--open", help="Write a page of your rows beside the published ones, and open it.")
+    ] = False,
 ) -> None:
     """Print the table of a protocol: your runs among the published ones, with intervals, ranks and yardsticks."""
     shown = [part.strip() for text in metric or [] for part in text.split(",")]
     with _no_collection():
         if write:
             _publish(protocol, runs, out)
+        elif open_page:
+            _open(*_gathered(protocol, runs, published, sort, shown), runs)
         else:
-            _show(protocol, runs, published, sort, shown, as_format, Detail(wide, explain))
+            _show(*_gathered(protocol, runs, published, sort, shown), as_format, Detail(wide, explain))
 
 
 @contextmanager
@@ -94,28 +99,57 @@ def _no_collection() -> Iterator[None]:
         gc.enable()
 
 
-def _show(
-    protocol: str, runs: Path, published: bool, sort: str, metrics: list[str], as_format: Format, detail: Detail
-) -> None:
-    from ganbench.leaderboards.publishing import gather
+def _gathered(
+    protocol: str, runs: Path, published: bool, sort: str, metrics: list[str]
+) -> tuple[Table | None, list[RecordError]]:
+    """The table, and an error for each record that cannot be read.
+
+    Raises:
+        RecordError: there are no records at all.
+    """
+    from ganbench.leaderboards.gathering import gather
 
     table, errors = gather(protocol, runs, published=published, sort=sort, metrics=metrics)
-    if table is not None:
-        _print(table, as_format, detail)
-    for error in errors:
-        complain(error)
     if table is None and not errors:
         raise RecordError(
             f"there are no records of {protocol} in {runs}" + (" and none published" if published else ""),
             f"ganbench run --protocol {protocol} ...",
         )
+    return table, errors
+
+
+def _show(table: Table | None, errors: list[RecordError], as_format: Format, detail: Detail) -> None:
+    if table is not None:
+        _print(table, as_format, detail)
+    _complain(errors)
+
+
+def _open(table: Table | None, errors: list[RecordError], runs: Path) -> None:
+    """Write the page, and show it where there is a browser."""
+    import webbrowser
+
+    from ganbench.pages.own import write_own_page
+
+    if table is not None:
+        page = write_own_page(table, runs)
+        opened = webbrowser.open(page.resolve().as_uri())
+        told = "" if opened else ": no browser was found, so open it yourself"
+        console().print(Text.assemble((str(page), "bold"), told), soft_wrap=True)
+    _complain(errors)
+
+
+def _complain(errors: list[RecordError]) -> None:
+    for error in errors:
+        complain(error)
     if errors:
         raise typer.Exit(2)
 
 
 def _publish(protocol: str, runs: Path, out: Path) -> None:
-    from ganbench.leaderboards.publishing import gather_records, timings_in, write_folder
+    from ganbench.leaderboards.gathering import gather_records, timings_in
     from ganbench.leaderboards.strips import strips_in
+    from ganbench.pages.folder import write_folder
+    from ganbench.pages.hub import write_hub
     from ganbench.records.timing import read_timings
 
     rules = rules_of(protocol, runs)
@@ -129,14 +163,17 @@ def _publish(protocol: str, runs: Path, out: Path) -> None:
     if not found.local and not folder.is_dir():
         raise RecordError(f"there are no runs of {rules.name} to publish", f"ganbench run --protocol {protocol} ...")
     changed = write_folder(found.local, rules, folder, timings, strips_in(runs / rules.name))
-    console().print(Text.assemble((str(folder), "bold"), f": {plural(len(changed), 'file')} written"), soft_wrap=True)
+    hub = write_hub(out)
+    for place, written in ((folder, changed), (out, hub)):
+        told = f": {plural(len(written), 'file')} written"
+        console().print(Text.assemble((str(place), "bold"), told), soft_wrap=True)
 
 
 def _print(table: Table, as_format: Format, detail: Detail) -> None:
     from ganbench.leaderboards.export import to_csv, to_json
-    from ganbench.leaderboards.html import to_page
-    from ganbench.leaderboards.markdown import to_markdown
     from ganbench.leaderboards.terminal import to_rich
+    from ganbench.pages.markdown import to_markdown
+    from ganbench.pages.page import to_page
 
     if as_format is Format.terminal:
         terminal = console()

@@ -110,7 +110,7 @@ def _named(where: _Where, archs: list[str], losses: list[str], tricks: list[str]
 def _rows_of(where: _Where, protocol: str, terminal: Console) -> tuple[list[TrainingJob], dict[str, GanbenchError]]:
     """Jobs for the complete rows of the table, and the rows whose plugins are missing."""
     from ganbench.leaderboards.entries import RunEntry
-    from ganbench.leaderboards.publishing import gather
+    from ganbench.leaderboards.gathering import gather
 
     table, errors = gather(protocol, where.runs)
     for error in errors:

@@ -62,7 +62,7 @@ def count(value: float | None) -> str:
     """``99k``, ``3.4k``, ``1.2M``."""
     if value is None:
         return DASH
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= unit:
             return f"{value / unit:.{1 if value < 10 * unit else 0}f}{name}"
     return f"{value:.0f}"

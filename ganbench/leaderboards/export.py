@@ -138,6 +138,28 @@ def to_csv(table: Table) -> str:
     return text.getvalue()
 
 
+def to_flat_json(table: Table) -> str:
+    """The rows of ``to_csv`` as objects, with what the table is of; columns without a value are left out."""
+    rows = [{name: _rounded(value) for name, value in _flat(table, row).items()} for row in table.rows]
+    whole = {
+        "protocol": table.name,
+        "digest": table.digest,
+        "headline": table.label(table.headline),
+        "seeds": table.seeds,
+        "rows": [{name: value for name, value in row.items() if value not in (None, "")} for row in rows],
+    }
+    compact = json.dumps(whole, ensure_ascii=False, allow_nan=False)
+    return plain(msgspec.json.format(compact, indent=1)) + "\n"
+
+
+def _rounded(value: Any) -> Any:
+    """Numbers to six digits; a whole one without a point, whether a record or a file gave it."""
+    if not isinstance(value, float | int):
+        return value
+    short = float(f"{value:.6g}")
+    return int(short) if short.is_integer() else short
+
+
 def _cell(value: Any) -> Any:
     if isinstance(value, float):
         return f"{value:.6g}"

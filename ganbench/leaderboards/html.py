@@ -1,4 +1,4 @@
-"""A leaderboard as HTML: a fragment for notebooks, and a page whose columns sort."""
+"""A leaderboard as a fragment of HTML, for notebooks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from ganbench.leaderboards.cells import Key, cells_of, headings_of, is_number
 from ganbench.leaderboards.entries import Entry, YardstickEntry
 from ganbench.leaderboards.footnotes import footnotes_of
 from ganbench.leaderboards.rows import PARTS, Part, Row
-from ganbench.leaderboards.strips import Samples
 from ganbench.leaderboards.table import Table
 from ganbench.plain import as_html
 
@@ -32,25 +31,6 @@ STYLE = """
 .ganbench li { max-width: 60em; }
 """
 SMALL = "max-width: 200px; max-height: 80px"
-PAGE_STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 100em; padding: 0 1em; overflow-x: auto; }
-.ganbench thead th { cursor: pointer; }
-"""
-SORT = """
-const number = text => parseFloat(text.replace(/[(,]/g, ''));
-const value = (row, column) => {
-  const text = row.cells[column].textContent;
-  return isNaN(number(text)) ? text : number(text);
-};
-const order = (a, b) => typeof a == typeof b ? (a > b) - (a < b) : typeof a == 'number' ? -1 : 1;
-for (const head of document.querySelectorAll('.ganbench th')) head.onclick = () => {
-  const body = head.closest('table').tBodies[0], column = head.cellIndex;
-  const sign = head.dataset.sign = head.dataset.sign == 1 ? -1 : 1;
-  const rows = [...body.rows].sort((a, b) => sign * order(value(a, column), value(b, column)));
-  rows.forEach(row => body.append(row));
-};
-"""
 
 
 class Sight(NamedTuple):
@@ -66,31 +46,6 @@ def to_html(table: Table, sights: Mapping[Entry, Sight] | None = None) -> str:
     notes = [*footnotes_of(table), *table.failures, *table.collapses, *table.left_out, *table.notes]
     listing = "".join(f"<li>{as_html(note)}</li>" for note in notes)
     return f'<div class="ganbench"><style>{STYLE}</style>{"".join(blocks)}<ul>{listing}</ul></div>'
-
-
-def to_page(table: Table, samples: Mapping[Entry, Samples] | None = None) -> str:
-    """A complete page, with the ``samples`` that its folder has of rows; a click on a heading sorts by it."""
-    about = as_html(table.protocol.description) if table.protocol else ""
-    shown = _samples(table, samples or {})
-    return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{as_html(table.name)}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{PAGE_STYLE}</style></head>'
-        f"<body><h1>{as_html(table.name)}</h1><p>{about}</p><p>Digest {as_html(table.digest)}. "
-        f'<a href="table.csv">Every number as CSV</a>, <a href="README.md">how to read and reproduce this</a>, '
-        f'<a href="records/">the records</a>.</p>\n{to_html(table)}\n{shown}<script>{SORT}</script></body></html>\n'
-    )
-
-
-def _samples(table: Table, samples: Mapping[Entry, Samples]) -> str:
-    figures = [_figure(table.title(row), samples[row.entry]) for row in table.rows if row.entry in samples]
-    return f"<section><h2>Samples</h2>\n{''.join(figures)}</section>\n" if figures else ""
-
-
-def _figure(title: str, files: Samples) -> str:
-    name = as_html(title)
-    picture = f'<img src="{as_html(files.picture)}" alt="samples of {name}">' if files.picture else ""
-    sound = f'<audio controls preload="none" src="{as_html(files.sound)}"></audio>' if files.sound else ""
-    return f"<figure>{picture}{sound}<figcaption>{name}</figcaption></figure>\n"
 
 
 def _block(table: Table, part: Part, sights: Mapping[Entry, Sight]) -> str:

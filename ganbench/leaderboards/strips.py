@@ -25,6 +25,9 @@ class Samples(NamedTuple):
     sound: str
 
 
+NOTHING_TO_SEE = Samples("", "")
+
+
 def strips_in(folder: Path) -> list[Path]:
     """The strips of a protocol's runs."""
     return sorted(path for suffix in (PICTURE, SOUND) for path in folder.glob(f"*/seed*/strip{suffix}"))

@@ -21,6 +21,8 @@ class Header(NamedTuple):
 
     summary: str
     api: object = None
+    doc: str = ""
+    """The whole docstring."""
 
 
 def file_of(module: str) -> Path | None:
@@ -54,8 +56,8 @@ def header_of(module: str) -> Header:
         tree = None
     if tree is None:
         return Header("(source cannot be read)")
-    lines = (ast.get_docstring(tree) or "").splitlines()
-    return Header(lines[0] if lines else "", _assigned(tree, API_VARIABLE))
+    doc = ast.get_docstring(tree) or ""
+    return Header(doc.partition("\n")[0], _assigned(tree, API_VARIABLE), doc)
 
 
 def _assigned(tree: ast.Module, name: str) -> object:

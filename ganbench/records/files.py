@@ -51,6 +51,14 @@ def write_atomically(path: Path, content: bytes) -> None:
         raise cannot_write(path, error) from error
 
 
+def text_of(path: Path) -> str | None:
+    """A file's text byte for byte; None where there is none."""
+    try:
+        return path.read_bytes().decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
 def set_aside(path: Path) -> Path:
     """Rename what will be replaced but not lost, ``record.json`` to ``record.old.json``; returns the new path.
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ganbench.contracts.protocol import LossRules
-from ganbench.errors import plural
 from ganbench.leaderboards.cells import cells_of, headings_of, is_number
-from ganbench.leaderboards.entries import Entry, RunEntry, YardstickEntry
+from ganbench.leaderboards.entries import RunEntry, YardstickEntry
 from ganbench.leaderboards.footnotes import footnotes_of
-from ganbench.leaderboards.rows import Part
+from ganbench.leaderboards.rows import Part, RowKey
 from ganbench.leaderboards.strips import Samples
 from ganbench.leaderboards.table import Table
+from ganbench.pages.charts.svg import Chart
+from ganbench.pages.commands import run_command
+from ganbench.pages.facts import machines_of
+from ganbench.pages.places import Places
+from ganbench.pages.rules import Rule, how_to_read, rules_in_words
 from ganbench.plain import plain_line
 
 
@@ -39,6 +41,8 @@ SECTIONS: dict[Part, Section] = {
     ),
 }
 """The parts below the ranking."""
+PICTURES = "pictures"
+"""The folder of the charts."""
 SAMPLES = (
     "Samples of the lowest seed of each row, from the generator that is judged, at the end of the budget. Nobody chose "
     "them: latents come from the same fixed seed in every row."
@@ -46,80 +50,40 @@ SAMPLES = (
 """What a reader should know about the pictures of samples."""
 
 
-def to_markdown(table: Table, samples: Mapping[Entry, Samples] | None = None) -> str:
-    """The README of a published leaderboard, with the ``samples`` that its folder has of rows."""
+def to_markdown(
+    table: Table, places: Mapping[RowKey, Places] | None = None, charts: Mapping[str, Chart] | None = None
+) -> str:
+    """The README of a published leaderboard, with samples from ``places``, and ``charts`` that its folder has."""
     rule = table.protocol.description if table.protocol else ""
-    parts = [f"# {_escape(table.name)}", _prose(rule), _rules(table), "## How to read this", _reading(table)]
+    reading = escaped(how_to_read(table, "in italics"))
+    parts = [f"# {escaped(table.name)}", prose(rule), _rules(table), "## How to read this", reading]
     ranking = _pipes(table, "ranked") or ("No complete rows yet." if table.rows else "No runs yet.")
     parts += ["## Ranking", ranking]
     for part, section in SECTIONS.items():
         if rows := _pipes(table, part):
             parts += [f"## {section.title}", section.told, rows]
-    if samples:
+    if samples := {key: there.samples for key, there in (places or {}).items() if any(there.samples)}:
         parts += ["## Samples", SAMPLES, _samples(table, samples)]
+    if charts:
+        parts += ["## Plots", *map(_plot, charts.values())]
     parts += ["## Columns", _bullets(footnotes_of(table))]
     if table.failures or table.collapses:
         parts += ["## Failures", _bullets([*table.failures, *table.collapses])]
     if table.left_out or table.notes:
         parts += ["## Notes", _bullets([*table.left_out, *table.notes])]
-    parts += ["## Reproduce", *_reproduce(table), "## Machines", _bullets(_machines(table)) or "None yet."]
+    parts += ["## Reproduce", *_reproduce(table), "## Machines", _bullets(machines_of(table)) or "None yet."]
     command = _code(shlex.join(["ganbench", "leaderboard", table.name, "--write"]))
     parts.append(f"*Written by {command} from `records/`. Do not edit: change the records.*")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _rules(table: Table) -> str:
-    """What the protocol fixes."""
-    protocol, rules = table.protocol, []
-    if protocol is not None:
-        training, judging = protocol.training, protocol.evaluation
-        size = f" at {protocol.resolution} px" if protocol.resolution else ""
-        space = f" in the feature space of {_code(judging.extractor)}" if judging.extractor else ""
-        draws = f"{judging.draws} x " if judging.draws > 1 else ""
-        rules = [
-            f"data: {_code(protocol.dataset)}{size}",
-            f"budget: {training.budget_kimg:g} thousand real samples shown to D, {training.batch} at a time",
-            f"judged at the end of the budget on {draws}{judging.samples} samples{space}",
-            *(f"{_escape(loss)}: {_code(_asked(asked))}" for loss, asked in protocol.losses.items()),
-        ]
-    rules += [
-        f"headline: {_code(table.headline)}",
-        f"seeds: {', '.join(map(str, table.seeds))}",
-        f"digest: {_code(table.digest)}",
-    ]
-    return "\n".join(f"* {rule}" for rule in rules)
+    return "\n".join(f"* {_rule(rule)}" for rule in rules_in_words(table))
 
 
-def _asked(asked: LossRules) -> str:
-    """What a protocol asks of one loss: ``lr = 0.0001, weight = 0.1``."""
-    return ", ".join(f"{name} = {value}" for name, value in (asked.recipe | asked.settings).items())
-
-
-def _reading(table: Table) -> str:
-    drawn = " Yardsticks, in italics, were not trained; the same code scores them."
-    yardsticks = drawn if table.block("yardstick") else ""
-    return (
-        "Every row had the same data and the same number of real samples shown to its discriminator, and was "
-        f"scored at the end of the budget. Its rank by {_escape(table.label(table.headline))} is a range: it could be "
-        "any of these, as far as the seeds tell. A wide range belongs to a row whose seeds differ much."
-        + yardsticks
-        + _floor(table)
-    )
-
-
-def _floor(table: Table) -> str:
-    """What the score of real data is good for."""
-    rows = [record.self_checks.fake for row in table.block("entry") for record in row.well if record.self_checks]
-    real = [row for row in table.rows if row.entry == YardstickEntry("real data")]
-    few = min((record.self_checks.fake for row in real for record in row.records if record.self_checks), default=0)
-    if not real:
-        return ""
-    if rows and few < max(rows):
-        return (
-            f" Real data score a little worse than a perfect generator would: there are only {few} on either side, "
-            f"while rows are scored on {max(rows)}."
-        )
-    return " Real data score what a perfect generator would."
+def _rule(rule: Rule) -> str:
+    said = " ".join(filter(None, [_code(rule.code) if rule.code else "", escaped(rule.more)]))
+    return f"{escaped(rule.name)}: {said}"
 
 
 def _reproduce(table: Table) -> list[str]:
@@ -134,51 +98,42 @@ def _reproduce(table: Table) -> list[str]:
 
 
 def _command(*words: str) -> str:
-    """A command to be copied; the shell takes every word as it is."""
-    return f"```\nganbench run {shlex.join(map(plain_line, words))}\n```"
-
-
-def _machines(table: Table) -> list[str]:
-    """Hardware and software behind the records, with how many of them."""
-    found: Counter[str] = Counter()
-    for row in table.rows:
-        for record in row.records:
-            where = record.environment
-            cuda = f", CUDA {where.cuda}, cuDNN {where.cudnn}" if where.cuda else ""
-            versions = f"Python {where.python}, torch {where.torch}{cuda}, ganbench {where.ganbench}"
-            found[f"{where.machine}; {where.system}; {versions}"] += 1
-    return [f"{machine} ({plural(n, 'record')})" for machine, n in sorted(found.items())]
+    return f"```\n{run_command(*words)}\n```"
 
 
 def _pipes(table: Table, part: Part) -> str:
     """One part as a Markdown table; yardsticks in italics."""
     headings = headings_of(table, part)
     ruler = ["---:" if is_number(table, key) else "---" for key in headings]
-    lines = [[*map(_escape, headings.values())], ruler]
+    lines = [[*map(escaped, headings.values())], ruler]
     rows = table.rows_of(part)
     for row in rows:
         cells = cells_of(table, row)
-        texts = [_escape(cells.get(key, "")) for key in headings]
+        texts = [escaped(cells.get(key, "")) for key in headings]
         emphasised = [f"*{text}*" if text else "" for text in texts]
         lines.append(emphasised if isinstance(row.entry, YardstickEntry) else texts)
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) if rows else ""
 
 
-def _samples(table: Table, samples: Mapping[Entry, Samples]) -> str:
+def _plot(chart: Chart) -> str:
+    return f"![{bracketed(chart.title)}]({PICTURES}/{chart.name}.svg)\n\n{escaped(chart.about)}"
+
+
+def _samples(table: Table, samples: Mapping[RowKey, Samples]) -> str:
     """A table of the pictures, and of links to the sounds if there are any."""
     heard = any(files.sound for files in samples.values())
     lines = [["row", "samples", "sound"], ["---"] * 3]
     for row in table.rows:
-        if files := samples.get(row.entry):
-            title = _bracketed(table.title(row))
+        if files := samples.get(row.key):
+            title = bracketed(table.title(row))
             picture = f"![samples of {title}]({files.picture})" if files.picture else ""
             lines.append([title, picture, f"[listen]({files.sound})" if files.sound else ""])
     return "\n".join(f"| {' | '.join(line[: 2 + heard])} |" for line in lines)
 
 
-def _bracketed(text: str) -> str:
+def bracketed(text: str) -> str:
     """A name that may stand in the square brackets of a link."""
-    return re.sub(r"(?<!\\)[][]", _escaped, _escape(text))
+    return re.sub(r"(?<!\\)[][]", _backslashed, escaped(text))
 
 
 def _bullets(sentences: Iterable[str]) -> str:
@@ -186,7 +141,7 @@ def _bullets(sentences: Iterable[str]) -> str:
 
 
 def _item(text: str) -> str:
-    return _BLOCK.sub(_escaped, _escape(text))
+    return _BLOCK.sub(_backslashed, escaped(text))
 
 
 _MARKUP = re.compile(
@@ -199,12 +154,12 @@ _BLOCK = re.compile(r"^[#>+=-]|(?<=^\d)[.)](?=\s)")
 """What would make the beginning of an item a heading, a quotation or another list."""
 
 
-def _escape(text: str) -> str:
+def escaped(text: str) -> str:
     """Keep Markdown from reading a name or a reason as markup."""
-    return _MARKUP.sub(_escaped, plain_line(text))
+    return _MARKUP.sub(_backslashed, plain_line(text))
 
 
-def _escaped(found: re.Match[str]) -> str:
+def _backslashed(found: re.Match[str]) -> str:
     return f"\\{found[0]}"
 
 
@@ -215,5 +170,6 @@ def _code(text: str) -> str:
     return f"{fence} {text} {fence}" if "`" in text else f"{fence}{text}{fence}"
 
 
-def _prose(text: str) -> str:
+def prose(text: str) -> str:
+    """Text of several lines, none of which begins a heading or a list."""
     return "\n".join(_item(line) for line in text.strip().splitlines())

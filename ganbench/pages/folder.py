@@ -1,13 +1,12 @@
-"""Published leaderboards: folders of records with the tables computed from them."""
+"""Published leaderboards: folders of records with the tables and pages made from them."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -15,89 +14,23 @@ from ganbench.contracts.protocol import Protocol
 from ganbench.errors import RecordError
 from ganbench.leaderboards.admission import newest
 from ganbench.leaderboards.entries import run_key
-from ganbench.leaderboards.export import to_csv
-from ganbench.leaderboards.html import to_page
-from ganbench.leaderboards.markdown import to_markdown
-from ganbench.leaderboards.published import installed_source, published_files, published_folder, rules_of
-from ganbench.leaderboards.strips import renew, samples_in, strays
-from ganbench.leaderboards.table import Table, build
-from ganbench.records.files import cut, write_atomically
+from ganbench.leaderboards.export import to_csv, to_flat_json
+from ganbench.leaderboards.gathering import remarks_in, timings_in
+from ganbench.leaderboards.strips import renew, strays
+from ganbench.leaderboards.table import build
+from ganbench.pages.charts.all import charts_of
+from ganbench.pages.charts.svg import Chart, as_file
+from ganbench.pages.citation import to_bibtex
+from ganbench.pages.hub import SHARED
+from ganbench.pages.markdown import PICTURES, to_markdown
+from ganbench.pages.page import to_page
+from ganbench.pages.places import places_in
+from ganbench.pages.summary import summary_of, to_text
+from ganbench.pages.templating import linked
+from ganbench.records.files import cut, text_of, write_atomically
 from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read, read_all, write
 from ganbench.records.timing import Timing, read_timing, read_timings, write_timing
-
-REMARKS = "NOTES.md"
-"""What a reader of a published table must know and its records do not tell: a list, written by hand."""
-
-
-def remarks_in(folder: Path | None) -> list[str]:
-    """The items of the list in a folder's ``NOTES.md``, as sentences; none without that file."""
-    text = _text(folder / REMARKS) if folder is not None else None
-    found: list[str] = []
-    for line in (text or "").splitlines():
-        if line.startswith("* "):
-            found.append(line[2:].strip())
-        elif found and line.startswith("  "):
-            found[-1] += f" {line.strip()}"
-    return found
-
-
-def timings_in(folder: Path) -> list[Path]:
-    """Timing records of a published leaderboard, or of a protocol's runs."""
-    return sorted(folder.glob("timings/*.json"))
-
-
-def records_in(folder: Path) -> list[Path]:
-    """Record files of a published leaderboard, ``records/*.json``, or of runs, ``*/seed*/record.json``."""
-    return sorted([*folder.glob("records/*.json"), *folder.glob("*/seed*/record.json")])
-
-
-class Gathered(NamedTuple):
-    """Records of one protocol, made here and published, and an error for each that cannot be read."""
-
-    name: str
-    rules: Protocol | None
-    """The protocol; None if no installed package provides it any more."""
-    local: list[Record]
-    published: list[Record]
-    errors: list[RecordError]
-
-
-def gather_records(name: str, rules: Protocol | None, runs: Path, *, published: bool = True) -> Gathered:
-    """The records of a protocol in the folder ``runs``, and the published ones."""
-    name = rules.name if rules else name
-    local, errors = read_all(records_in(runs / name))
-    others, more = read_all(published_files(name) if published else ())
-    return Gathered(name, rules, local, others, [*errors, *more])
-
-
-def gather(
-    protocol: str, runs: Path, *, published: bool = True, sort: str = "", metrics: Sequence[str] = ()
-) -> tuple[Table | None, list[RecordError]]:
-    """The table of a protocol from local and published records, or None if there are no records.
-
-    With it comes an error for each record that cannot be read.
-
-    Raises:
-        GanbenchError: there is no such protocol, or no such column to sort by or to show.
-    """
-    found = gather_records(protocol, rules_of(protocol, runs), runs, published=published)
-    folder = published_folder(found.name) if published else None
-    timings, bad = read_timings([*timings_in(runs / found.name), *(timings_in(folder) if folder else [])])
-    errors = [*found.errors, *bad]
-    if not found.local and not found.published:
-        return None, errors
-    table = build(
-        found.local,
-        found.rules,
-        published=found.published,
-        installed=installed_source,
-        sort=sort,
-        metrics=metrics,
-        remarks=remarks_in(folder),
-        timings=timings,
-    )
-    return table, errors
 
 
 def write_folder(
@@ -109,8 +42,9 @@ def write_folder(
 ) -> list[str]:
     """Publish finished records of a protocol, timings of its rows, and those of ``strips`` that belong to its records.
 
-    The folder gets ``README.md``, ``table.csv``, ``index.html``, ``records/*.json``, ``timings/*.json`` and, for the
-    lowest seed of each row, ``strips/*``. What its ``NOTES.md`` says is repeated under the table.
+    The folder gets ``index.html``, ``README.md``, ``pictures/*.svg``, ``table.csv``, ``table.json``, ``summary.json``,
+    ``cite.bib``, ``records/*.json``, ``timings/*.json`` and, for the lowest seed of each row, ``strips/*``. What its
+    ``NOTES.md`` says is repeated under the table.
 
     Records that the folder already has stay, unless a new one of the same entry and seed replaces them. Strips that are
     bound to no record go.
@@ -134,10 +68,14 @@ def write_folder(
     for path in removed:
         path.unlink()
     changed += [*_write_timings(timings, protocol, folder), *renew(folder, named, strips)]
-    for name, text in _derived(named, protocol, folder).items():
-        if _text(folder / name) != text:
+    derived = _derived(named, protocol, folder)
+    for name, text in derived.items():
+        if text_of(folder / name) != text:
             write_atomically(folder / name, text.encode())
             changed.append(folder / name)
+    for path in _strange_pictures(folder, derived):
+        path.unlink()
+        removed.append(path)
     return sorted(path.relative_to(folder).as_posix() for path in [*changed, *removed])
 
 
@@ -164,7 +102,9 @@ def check_folder(folder: Path, protocol: Protocol) -> list[str]:
         return sorted(path.relative_to(folder).as_posix() for path in timings_in(folder) if read_timings([path])[1])
     wrong = {path.relative_to(folder).as_posix() for path in paths} ^ {f"records/{name}" for name in named}
     wrong |= {path.relative_to(folder).as_posix() for path in strays(folder, named)}
-    wrong |= {name for name, text in _derived(named, protocol, folder).items() if _text(folder / name) != text}
+    derived = _derived(named, protocol, folder)
+    wrong |= {path.relative_to(folder).as_posix() for path in _strange_pictures(folder, derived)}
+    wrong |= {name for name, text in derived.items() if text_of(folder / name) != text}
     return sorted(wrong)
 
 
@@ -187,24 +127,32 @@ def _stored(record: Record) -> Record:
 
 
 def _derived(records: Mapping[str, Record], protocol: Protocol, folder: Path) -> dict[str, str]:
+    """The text of every file that follows from records, timings and strips, by its path in the folder."""
     timings, errors = read_timings(timings_in(folder))
     if errors:
         raise errors[0]
     table = build(records.values(), protocol, remarks=remarks_in(folder), timings=timings)
-    samples = samples_in(folder, records)
+    places = places_in(folder, records)
+    charts = charts_of(table)
     return {
-        "README.md": to_markdown(table, samples),
+        "README.md": to_markdown(table, places, charts),
         "table.csv": to_csv(table),
-        "index.html": to_page(table, samples),
+        "table.json": to_flat_json(table),
+        "cite.bib": to_bibtex(table),
+        "summary.json": to_text(summary_of(table, places)),
+        "index.html": to_page(table, places, shared=linked(f"../{SHARED}"), folder=folder, downloads=True),
+        **{_picture(chart): as_file(chart) for chart in charts.values()},
     }
 
 
-def _text(path: Path) -> str | None:
-    """A file's text byte for byte; None where there is none."""
-    try:
-        return path.read_bytes().decode()
-    except (OSError, UnicodeDecodeError):
-        return None
+def _picture(chart: Chart) -> str:
+    return f"{PICTURES}/{chart.name}.svg"
+
+
+def _strange_pictures(folder: Path, derived: Collection[str]) -> list[Path]:
+    """Pictures that no chart of the table is drawn in any more."""
+    there = sorted(folder.glob(f"{PICTURES}/*.svg"))
+    return [path for path in there if path.relative_to(folder).as_posix() not in derived]
 
 
 def _readable(path: Path) -> bool:

@@ -1,0 +1,102 @@
+"""Quality against cost, with the rows that no other beats in both (the Pareto front) joined and named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup
+
+from ganbench.leaderboards.cells import count, number
+from ganbench.leaderboards.footnotes import DIRECTION
+from ganbench.leaderboards.frontier import COSTS, Cost, Offer, offers_of
+from ganbench.leaderboards.table import Table
+from ganbench.pages.anchors import anchor_of
+from ganbench.pages.charts.frame import Frame
+from ganbench.pages.charts.scale import Scale, scale_of
+from ganbench.pages.charts.svg import CHARACTER, Chart, Tip, cut_to, dot, drawing, polyline, text, told
+
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760.0, 380.0, 56.0, 30.0, 30.0, 46.0
+
+
+def costs(table: Table, *, linked: bool) -> list[Chart]:
+    """A chart for each cost that at least two rows are known to have."""
+    if table.goal == "info":
+        return []
+    found = ((cost, offers_of(table, cost)) for cost in COSTS)
+    return [_chart(table, cost, offers, linked=linked) for cost, offers in found if len(offers) > 1]
+
+
+def _chart(table: Table, cost: Cost, offers: Sequence[Offer], *, linked: bool) -> Chart:
+    label = table.label(table.headline)
+    complete = [offer for offer in offers if offer.row.part == "ranked"] or offers
+    x = scale_of([offer.cost for offer in offers], LEFT, WIDTH - RIGHT, log=True)
+    y = scale_of([offer.score for offer in complete], HEIGHT - BOTTOM, TOP, log=table.log)
+    front = sorted((offer for offer in offers if offer.best), key=lambda offer: offer.cost)
+    parts = Frame(x, y, cost.unit, f"{label}, {DIRECTION[table.goal]}").drawn()
+    parts.append(polyline([(x.at(offer.cost), y.at(offer.score)) for offer in front], "front"))
+    for offer in sorted(offers, key=lambda offer: offer.best):
+        parts.append(_mark(table, cost, offer, x, y, linked=linked))
+    parts += _names(table, front, offers, x, y)
+    title = f"{table.name}: {label} against {cost.title}"
+    names = ", ".join(table.title(offer.row) for offer in front)
+    about = (
+        f"Every trained row by its {cost.title}. Nobody beats these in both: {names}. Hollow: a seed failed or "
+        "collapsed, or the row is not ranked; rows beyond the scale stand at its edge."
+    )
+    return Chart(f"cost-{cost.name}", title, about, drawing(WIDTH, HEIGHT, title, parts))
+
+
+def _mark(table: Table, cost: Cost, offer: Offer, x: Scale, y: Scale, *, linked: bool) -> Markup:
+    steady = offer.row.kind == "entry" and offer.row.part == "ranked"
+    classes = ("dot", "best") if offer.best else ("dot", "entry") if steady else ("dot", "hollow")
+    score = f"{table.label(table.headline)} {number(offer.score)}"
+    words = f"{table.title(offer.row)}: {score}, {count(offer.cost)} {cost.unit}"
+    address = f"#{anchor_of(table, offer.row)}" if linked else ""
+    return told([dot(x.at(offer.cost), y.at(offer.score), 5, *classes)], Tip(words, address))
+
+
+def _names(table: Table, front: Sequence[Offer], offers: Sequence[Offer], x: Scale, y: Scale) -> list[Markup]:
+    """The name of each row of the front, where it covers the fewest dots and other names."""
+    dots = [Box(x.at(offer.cost) - 5, y.at(offer.score) - 5, 10, 10) for offer in offers]
+    taken: list[Box] = []
+    parts = []
+    for offer in front:
+        words = cut_to(table.title(offer.row), 190)
+        box = _place(Box(x.at(offer.cost), y.at(offer.score), len(words) * CHARACTER, 12), dots, taken)
+        taken.append(box)
+        parts.append(text(box.left, box.top + 10, words, "label"))
+    return parts
+
+
+class Box(NamedTuple):
+    """A rectangle of a drawing."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def meets(self, other: Box) -> bool:
+        """Whether the two overlap."""
+        across = self.left < other.left + other.width and other.left < self.left + self.width
+        return across and self.top < other.top + other.height and other.top < self.top + self.height
+
+
+def _place(at: Box, dots: Sequence[Box], taken: Sequence[Box]) -> Box:
+    """The best of the places around a dot in the middle of ``at``'s upper left corner."""
+    right, left, middle = at.left + 8, at.left - 8 - at.width, at.left - at.width / 2
+    tops = {"above": at.top - 17, "level": at.top - 6, "below": at.top + 6}
+    candidates = [
+        at._replace(left=across, top=tops[height])
+        for across, height in (
+            (right, "above"), (right, "level"), (right, "below"), (left, "level"), (left, "above"), (left, "below"),
+            (middle, "above"), (middle, "below"),
+        )
+    ]  # fmt: skip
+    inside = [box for box in candidates if box.left >= LEFT and box.left + box.width <= WIDTH] or candidates
+
+    def cost(box: Box) -> int:
+        return 5 * sum(box.meets(other) for other in taken) + sum(box.meets(other) for other in dots)
+
+    return min(inside, key=cost)

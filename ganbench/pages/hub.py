@@ -1,0 +1,104 @@
+"""The front page of a folder of leaderboards, from the summaries of its protocols, and the files that pages share."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from ganbench.errors import plural
+from ganbench.leaderboards.footnotes import DIRECTION
+from ganbench.pages.markdown import bracketed, escaped, prose
+from ganbench.pages.summary import NAME, Summary, read_summary
+from ganbench.pages.templating import ASSETS, asset, linked, rendered
+from ganbench.records.files import text_of, write_atomically
+
+SHARED = "assets"
+"""The folder of the files that all pages share."""
+TITLE = "GANBench leaderboards"
+_VERSION = re.compile(r"-v(\d+)\Z")
+
+
+class Shelf(NamedTuple):
+    """Protocols in their newest version, and older versions, which are kept as history."""
+
+    current: Sequence[Summary]
+    older: Sequence[Summary]
+
+
+def shelf_of(summaries: Sequence[Summary]) -> Shelf:
+    """Which are current: those without a later version of the same name."""
+    newest: dict[str, int] = {}
+    for summary in summaries:
+        family, version = _parted(summary.name)
+        newest[family] = max(version, newest.get(family, 0))
+    current = [s for s in summaries if _parted(s.name)[1] == newest[_parted(s.name)[0]]]
+    return Shelf(sorted(current, key=_order), sorted((s for s in summaries if s not in current), key=_order))
+
+
+def _parted(name: str) -> tuple[str, int]:
+    found = _VERSION.search(name)
+    return (name[: found.start()], int(found[1])) if found else (name, 0)
+
+
+def _order(summary: Summary) -> tuple[int, str]:
+    """Those with the most records first: they say the most."""
+    return -summary.facts.records, summary.name
+
+
+def hub_files(folder: Path) -> dict[str, str]:
+    """The text of every file of a hub, by its path in the folder.
+
+    Raises:
+        RecordError: a summary cannot be read.
+    """
+    shelf = shelf_of([read_summary(path) for path in sorted(folder.glob(f"*/{NAME}"))])
+    page = rendered("hub.html", shelf=shelf, title=TITLE, directions=DIRECTION, quote=quote, shared=linked(SHARED))
+    shared = {f"{SHARED}/{name}": asset(name) for name in ASSETS}
+    return {"index.html": page, "README.md": _markdown(shelf), **shared}
+
+
+def write_hub(folder: Path) -> list[str]:
+    """Write the hub of a folder of published leaderboards; returns the files that changed.
+
+    Raises:
+        RecordError: a summary cannot be read, or a file cannot be written.
+    """
+    changed = stale_hub(folder)
+    files = hub_files(folder)
+    for name in changed:
+        write_atomically(folder / name, files[name].encode())
+    return changed
+
+
+def stale_hub(folder: Path) -> list[str]:
+    """Files of a hub that do not follow from its summaries."""
+    return sorted(name for name, text in hub_files(folder).items() if text_of(folder / name) != text)
+
+
+def _markdown(shelf: Shelf) -> str:
+    parts = [f"# {TITLE}", "Rows are made by `ganbench run` and published by `ganbench leaderboard --write`."]
+    parts += [_section(summary) for summary in shelf.current]
+    if shelf.older:
+        older = [f"* [{bracketed(s.name)}]({quote(s.name)}/README.md): {_size(s)}" for s in shelf.older]
+        parts += ["## Older versions", "Kept as history; a later version of their rules is above.", "\n".join(older)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(summary: Summary) -> str:
+    here = quote(summary.name)
+    picture = f"![samples of {bracketed(summary.pictured)}]({here}/{summary.picture})" if summary.picture else ""
+    ranking = ["| rank | row | " + escaped(summary.headline) + " |", "| ---: | --- | ---: |"]
+    ranking += [f"| {row.rank} | {escaped(row.title)} | {escaped(row.score)} |" for row in summary.best]
+    parts = [f"## [{bracketed(summary.name)}]({here}/README.md)", prose(summary.description), picture]
+    parts += ["\n".join(ranking) if summary.best else "", _size(summary)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _size(summary: Summary) -> str:
+    facts = summary.facts
+    made = f"made {facts.days} on {escaped(' and '.join(facts.machines))}" if facts.machines else "no runs yet"
+    sizes = ", ".join((plural(facts.rows, "row"), plural(facts.seeds, "seed"), plural(facts.records, "record")))
+    return f"{sizes}, {made}"

@@ -1,0 +1,62 @@
+"""What a row has beside its figures, by its address from the page: records, samples, the code of its plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from ganbench import plugins
+from ganbench.contracts.kind import Kind
+from ganbench.errors import PluginError
+from ganbench.leaderboards.entries import entry_of
+from ganbench.leaderboards.rows import RowKey
+from ganbench.leaderboards.strips import NOTHING_TO_SEE, Samples, samples_in
+from ganbench.records.record import Component, Record
+
+SOURCES = ("", "plugins", "src")
+"""Folders of a checkout in which packages lie."""
+
+
+class RecordPlace(NamedTuple):
+    """The record of a seed, and its address."""
+
+    seed: int
+    address: str
+
+
+class Places(NamedTuple):
+    """The addresses of one row."""
+
+    records: tuple[RecordPlace, ...] = ()
+    samples: Samples = NOTHING_TO_SEE
+
+
+def places_in(folder: Path, records: Mapping[str, Record]) -> dict[RowKey, Places]:
+    """Of every row of a published folder, whose ``records`` are named by their files."""
+    samples = samples_in(folder, records)
+    found: dict[RowKey, list[RecordPlace]] = {}
+    for name, record in sorted(records.items(), key=lambda item: item[1].seed):
+        place = RecordPlace(record.seed, quote(f"records/{name}", safe="/+="))
+        found.setdefault(RowKey(entry_of(record), False), []).append(place)
+    return {key: Places(tuple(there), samples.get(key.entry, NOTHING_TO_SEE)) for key, there in found.items()}
+
+
+def code_of(kind: Kind, part: Component, folder: Path | None) -> str:
+    """The address of a plugin's code from a published folder, if both lie in one checkout; else ""."""
+    root = next((above for above in (folder.resolve().parents if folder else ()) if _is_checkout(above)), None)
+    if folder is None or root is None:
+        return ""
+    try:
+        module = plugins.find(kind, f"{part.package}:{part.name}").module
+    except PluginError:
+        return ""
+    files = [Path(source, *module.split(".")).with_suffix(".py") for source in SOURCES]
+    there = next((file for file in files if (root / file).is_file()), None)
+    up = "../" * len(folder.resolve().relative_to(root).parts)
+    return quote(up + there.as_posix()) if there else ""
+
+
+def _is_checkout(folder: Path) -> bool:
+    return (folder / "pyproject.toml").is_file()

@@ -1,0 +1,71 @@
+"""What a protocol fixes, and how to read a table of it, in words. Texts from outside come back unescaped."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ganbench.contracts.protocol import LossRules
+from ganbench.leaderboards.entries import YardstickEntry
+from ganbench.leaderboards.table import Table
+
+
+class Rule(NamedTuple):
+    """One thing that a protocol fixes; ``code`` is a name or a setting, shown as such, ``more`` follows it."""
+
+    name: str
+    code: str
+    more: str = ""
+
+
+def rules_in_words(table: Table) -> list[Rule]:
+    """The data, the budget, how it is judged, what losses are given, the headline, seeds, and the digest."""
+    protocol, found = table.protocol, []
+    if protocol is not None:
+        training, judging = protocol.training, protocol.evaluation
+        draws = f"{judging.draws} x " if judging.draws > 1 else ""
+        samples = f"at the end of the budget on {draws}{judging.samples} samples"
+        found = [
+            Rule("data", protocol.dataset, f"at {protocol.resolution} px" if protocol.resolution else ""),
+            Rule(
+                "budget",
+                "",
+                f"{training.budget_kimg:g} thousand real samples shown to D, {training.batch} at a time",
+            ),
+            Rule("judged", "", samples),
+            *([Rule("features", judging.extractor)] if judging.extractor else []),
+            *(Rule(loss, _asked(asked)) for loss, asked in protocol.losses.items()),
+        ]
+    found.append(Rule("headline", table.headline))
+    return [*found, Rule("seeds", "", ", ".join(map(str, table.seeds))), Rule("digest", table.digest)]
+
+
+def _asked(asked: LossRules) -> str:
+    """What a protocol asks of one loss: ``lr = 0.0001, weight = 0.1``."""
+    return ", ".join(f"{name} = {value}" for name, value in (asked.recipe | asked.settings).items())
+
+
+def how_to_read(table: Table, yardsticks: str) -> str:
+    """A paragraph; ``yardsticks`` says how they are set apart, "in italics"."""
+    drawn = f" Yardsticks, {yardsticks}, were not trained; the same code scores them."
+    return (
+        "Every row had the same data and the same number of real samples shown to its discriminator, and was "
+        f"scored at the end of the budget. Its rank by {table.label(table.headline)} is a range: it could be "
+        "any of these, as far as the seeds tell. A wide range belongs to a row whose seeds differ much."
+        + (drawn if table.block("yardstick") else "")
+        + _floor(table)
+    )
+
+
+def _floor(table: Table) -> str:
+    """What the score of real data is good for."""
+    rows = [record.self_checks.fake for row in table.block("entry") for record in row.well if record.self_checks]
+    real = [row for row in table.rows if row.entry == YardstickEntry("real data")]
+    few = min((record.self_checks.fake for row in real for record in row.records if record.self_checks), default=0)
+    if not real:
+        return ""
+    if rows and few < max(rows):
+        return (
+            f" Real data score a little worse than a perfect generator would: there are only {few} on either side, "
+            f"while rows are scored on {max(rows)}."
+        )
+    return " Real data score what a perfect generator would."
