@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import json
 
-import curves
 import figures
+import pictures
 import pytest
 
 from ganbench.leaderboards.comparison import p_value
@@ -37,26 +37,6 @@ def cells() -> dict[str, dict[str, str]]:
 def test_every_figure_of_a_page_is_that_of_the_published_records(page: str) -> None:
     _, problems = figures.refreshed((figures.ROOT / page).read_text("utf-8"))
     assert [f"{page}:{problem.line}: {problem.text}" for problem in problems] == [], "python tests/figures.py --write"
-
-
-def test_the_pictures_of_curves_are_those_of_the_published_records() -> None:
-    assert list(curves.PICTURES.glob("curves-*.svg"))
-    assert [path.name for path in curves.stale()] == []
-
-
-def test_a_stale_picture_of_curves_is_found(tmp_path, monkeypatch) -> None:
-    (tmp_path / "curves-ring-v1.svg").write_text(curves.drawn("ring-v1").replace("mlp+r1", "mlp+r2"), "utf-8")
-    (tmp_path / "curves-grid-v1.svg").write_text(curves.drawn("grid-v1"), "utf-8")
-    monkeypatch.setattr(curves, "PICTURES", tmp_path)
-    assert [path.name for path in curves.stale()] == ["curves-ring-v1.svg"]
-
-
-@pytest.mark.parametrize(
-    ("top", "ticks"),
-    [(0.62, [0, 0.2, 0.4, 0.6]), (1.0, [0, 0.2, 0.4, 0.6, 0.8, 1]), (2560, [0, 1000, 2000]), (80, [0, 20, 40, 60, 80])],
-)
-def test_the_ticks_of_curves_are_round_numbers(top: float, ticks: list[float]) -> None:
-    assert curves.ticks_to(top) == ticks
 
 
 def test_a_stale_figure_is_found_and_written_anew(cells) -> None:
@@ -191,3 +171,21 @@ def test_the_script_writes_what_is_stale_and_fails_while_anything_is_wrong(tmp_p
     assert figures.main(write=False) == 0
     page.write_text("FID 9.9\n", "utf-8")
     assert figures.main(write=True) == 1
+
+
+def test_the_pictures_of_pages_show_what_is_published() -> None:
+    assert [sight.name for sight in pictures.stale()] == [], "python tests/pictures.py --write"
+
+
+def test_a_picture_is_stale_once_anything_that_it_shows_changes(tmp_path, monkeypatch) -> None:
+    sight = pictures.SIGHTS[0]
+    page = tmp_path / sight.page
+    for path in (page, tmp_path / "assets" / "a.css", page.parent / "strips" / "a.webp"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("a")
+    monkeypatch.setattr(pictures, "BOARDS", tmp_path)
+    before = {pictures.hash_of(sight)}
+    for path in (page, tmp_path / "assets" / "a.css", page.parent / "strips" / "a.webp"):
+        path.write_text("b")
+        before.add(pictures.hash_of(sight))
+    assert len(before) == 4

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import html
 import io
 import os
+import re
 import wave
 from pathlib import Path
 from typing import NamedTuple
 
+import markupsafe
 import numpy as np
 import pytest
 import scipy.io.wavfile
@@ -402,7 +403,7 @@ def test_names_of_rows_are_no_markup_beside_their_samples(tmp_path) -> None:
     (path,) = (tmp_path / "board/strips").iterdir()
     assert line.endswith(f"](strips/{path.name}) |")
     assert "<script>&" not in page
-    assert f'alt="samples of {html.escape(record.entry)}"' in page
+    assert f'alt="samples of {markupsafe.escape(record.entry)}"' in page
 
 
 def test_the_command_publishes_the_strips_of_runs(finished, ganbench_here, tmp_path) -> None:
@@ -413,3 +414,29 @@ def test_the_command_publishes_the_strips_of_runs(finished, ganbench_here, tmp_p
     assert done.returncode == 0, done.stderr
     (strip,) = (tmp_path / "boards").rglob("strips/*")
     assert (strip.name, strip.read_bytes()) == ("cgan-mlp+hinge+seed0.webp", finished.strip.read_bytes())
+
+
+def test_open_writes_a_page_of_own_rows_beside_published_ones(finished, ganbench_here, tmp_path, monkeypatch) -> None:
+    runs = Path(finished.job.folder).parents[2]
+    rules = tmp_path / "quick.toml"
+    rules.write_text(RULES)
+    asked = []
+    monkeypatch.setattr("webbrowser.open", lambda address: asked.append(address) or True)
+    done = ganbench_here("leaderboard", rules, "--runs", runs, "--open")
+    assert done.returncode == 0, done.stderr
+    (page,) = runs.glob("*/leaderboard.html")
+    assert asked == [page.resolve().as_uri()]
+    text = page.read_text()
+    address = re.search(r'<img class="large" src="(.*?)"', text)[1]
+    assert (page.parent / address).resolve() == finished.strip.resolve()
+    record = re.search(r'<a href="(.*?)">seed 0</a>', text)[1]
+    assert (page.parent / record).is_file()
+
+
+def test_open_names_the_page_where_there_is_no_browser(finished, ganbench_here, tmp_path, monkeypatch) -> None:
+    runs = Path(finished.job.folder).parents[2]
+    rules = tmp_path / "quick.toml"
+    rules.write_text(RULES)
+    monkeypatch.setattr("webbrowser.open", lambda _: False)
+    done = ganbench_here("leaderboard", rules, "--runs", runs, "--open")
+    assert "leaderboard.html: no browser was found, so open it yourself" in done.stdout.replace("\n", "")

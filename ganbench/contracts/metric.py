@@ -40,6 +40,9 @@ class Metric(Protocol):
       ``"classes"``: the protocol's extractor tells the classes of the data apart. A protocol whose extractor tells
       others apart is refused.
 
+    The docstring of the module tells readers of tables what a column means: in an indented line that begins with the
+    column's name, two spaces and the explanation, else in its first line.
+
     A score that used a feature extractor is named after it (``fid@digits-cnn:1a2b3c4d``); the core sees to that.
     """
 

@@ -73,7 +73,7 @@ def _by_its_metric(table: Table, column: str, name: str) -> str:
         return ""
     line = re.search(rf"^[ ]{{2,}}{re.escape(column)}[ ]{{2,}}(\S.*)$", header.doc, re.MULTILINE)
     said = re.split(r"; (?=\w+: )", line[1])[0] if line else header.summary
-    return said if said.endswith(".") else f"{said}."
+    return f"{said[:1].upper()}{said[1:].removesuffix('.')}."
 
 
 def _metric(table: Table, name: str) -> Component | None:

@@ -13,10 +13,10 @@ from ganbench.leaderboards.entries import Entry, entry_of
 from ganbench.leaderboards.gathering import records_in
 from ganbench.leaderboards.published import published_folder
 from ganbench.leaderboards.rows import Row
-from ganbench.leaderboards.strips import NOTHING_TO_SEE, Samples
+from ganbench.leaderboards.strips import Samples
 from ganbench.leaderboards.table import Table
 from ganbench.pages.page import to_page
-from ganbench.pages.places import Places, RecordPlace
+from ganbench.pages.places import Places, RecordPlace, is_tall
 from ganbench.records.files import write_atomically
 from ganbench.records.record import Record
 from ganbench.records.store import read
@@ -57,14 +57,17 @@ def _places(row: Row, found: Found, folder: Path) -> Places:
     seeds = found.get(row.entry, {})
     there = [seeds[record.seed] for record in row.records if record.seed in seeds]
     records = tuple(RecordPlace(record.seed, _address(path, folder)) for path, record in there)
-    return Places(records, _samples(*there[0], folder) if there else NOTHING_TO_SEE)
+    if not there:
+        return Places(records)
+    picture, sound = (file if is_strip_of(there[0][1], file) else None for file in _strip(there[0][0]))
+    samples = Samples(*(_address(file, folder) if file else "" for file in (picture, sound)))
+    return Places(records, samples, is_tall(picture) if picture else False)
 
 
-def _samples(path: Path, record: Record, folder: Path) -> Samples:
-    """The strip beside a run's record, or in a published folder."""
+def _strip(path: Path) -> list[Path]:
+    """Where the strip of a record is, as picture and as sound: beside that of a run, or in a published folder."""
     stem = path.parent / "strip" if path.name == "record.json" else path.parents[1] / "strips" / path.stem
-    files = [stem.with_name(stem.name + suffix) for suffix in (PICTURE, SOUND)]
-    return Samples(*(_address(file, folder) if is_strip_of(record, file) else "" for file in files))
+    return [stem.with_name(stem.name + suffix) for suffix in (PICTURE, SOUND)]
 
 
 def _address(path: Path, folder: Path) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
+
+from PIL import Image
 
 from ganbench import plugins
 from ganbench.contracts.kind import Kind
@@ -27,10 +29,11 @@ class RecordPlace(NamedTuple):
 
 
 class Places(NamedTuple):
-    """The addresses of one row."""
+    """The addresses of one row; ``tall`` says whether its picture is no strip but about as high as wide."""
 
     records: tuple[RecordPlace, ...] = ()
     samples: Samples = NOTHING_TO_SEE
+    tall: bool = False
 
 
 def places_in(folder: Path, records: Mapping[str, Record]) -> dict[RowKey, Places]:
@@ -40,7 +43,18 @@ def places_in(folder: Path, records: Mapping[str, Record]) -> dict[RowKey, Place
     for name, record in sorted(records.items(), key=lambda item: item[1].seed):
         place = RecordPlace(record.seed, quote(f"records/{name}", safe="/+="))
         found.setdefault(RowKey(entry_of(record), False), []).append(place)
-    return {key: Places(tuple(there), samples.get(key.entry, NOTHING_TO_SEE)) for key, there in found.items()}
+    places = {}
+    for key, there in found.items():
+        shown = samples.get(key.entry, NOTHING_TO_SEE)
+        places[key] = Places(tuple(there), shown, is_tall(folder / unquote(shown.picture)) if shown.picture else False)
+    return places
+
+
+def is_tall(picture: Path) -> bool:
+    """Whether a picture is less than three times as wide as high."""
+    with Image.open(picture) as image:
+        width, height = image.size
+    return width < 3 * height
 
 
 def code_of(kind: Kind, part: Component, folder: Path | None) -> str:

@@ -1,14 +1,17 @@
-"""Who leads at every budget: all complete rows during training, those that lead at some time in colour."""
+"""Who leads at every budget: the rows of a table, or those of one arch, during training."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from markupsafe import Markup
 
+from ganbench.leaderboards.entries import RunEntry
 from ganbench.leaderboards.leaders import Race, Reign, race_of
-from ganbench.leaderboards.rows import RowKey
+from ganbench.leaderboards.rows import Row, RowKey
 from ganbench.leaderboards.table import Table
+from ganbench.leaderboards.trajectory import Mark, trajectory_of
 from ganbench.pages.charts.frame import Frame
 from ganbench.pages.charts.scale import Scale, scale_of
 from ganbench.pages.charts.svg import Chart, Tip, cut_to, drawing, polyline, rect, text, told
@@ -16,37 +19,69 @@ from ganbench.pages.charts.svg import Chart, Tip, cut_to, drawing, polyline, rec
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760.0, 400.0, 56.0, 26.0, 190.0, 66.0
 LINE = 14.0
 """Pixels between the names of two rows."""
-COLOURS = 8
-"""Rows beyond the first eight that lead share colours with these."""
+COLOURS = FEW = 10
+"""So many rows are all in colour; of more, only those that lead at some time."""
 
 
-def leaders(table: Table) -> Chart | None:
-    """The chart; None where rows were not looked at together."""
+def leaders(table: Table) -> list[Chart]:
+    """The chart of all rows; if they are many, also one for each arch with several. None without common looks."""
+    charts = [_chart(table, "leaders", "")]
+    plain = [row for row in table.rows if row.kind == "entry" and isinstance(row.entry, RunEntry)]
+    if len(plain) > FEW:
+        archs = dict.fromkeys(_arch(table, row) for row in plain)
+        for arch in archs:
+            rows = tuple(row for row in plain if _arch(table, row) == arch)
+            charts.append(_chart(replace(table, rows=rows), f"leaders-{arch}", arch))
+    return [chart for chart in charts if chart is not None]
+
+
+def _arch(table: Table, row: Row) -> str:
+    return table.component(row.entry.players[0]) if isinstance(row.entry, RunEntry) else ""
+
+
+def _chart(table: Table, name: str, arch: str) -> Chart | None:
     race = race_of(table)
     if race is None:
         return None
-    marks = [mark for found in race.marks.values() for mark in found]
+    unsteady = {row.key: trajectory_of(table, row) for row in table.rows_of("unstable")}
+    lines = {**race.marks, **{key: marks for key, marks in unsteady.items() if len(marks) > 1}}
+    marks = [mark for found in lines.values() for mark in found]
     x = scale_of([mark.kimg for mark in marks], LEFT, WIDTH - RIGHT, zero=True)
     y = scale_of([mark.centre for mark in marks], HEIGHT - BOTTOM, TOP, log=table.log)
-    label = table.label(table.headline)
-    colours = {key: f"c{i % COLOURS}" for i, key in enumerate(dict.fromkeys(r.row.key for r in race.reigns))}
-    names = {row.key: table.title(row) for row in table.rows}
+    label, colours = table.label(table.headline), _colours(table, race, lines)
+    names = {row.key: table.title(row).removeprefix(f"{arch}+") for row in table.rows}
     parts = Frame(x, y, "thousand real samples shown to D", f"{label}, mean over seeds, on the selection split").drawn()
-    parts += _lines(race, x, y, colours, names)
+    parts += _lines(race, lines, x, y, colours, names)
     parts += _strip(race, x, colours, names)
-    title = f"{table.name}: who leads at every budget"
-    about = f"{label} during training, a line for each complete row. " + _in_words(race, names)
-    return Chart("leaders", title, about, drawing(WIDTH, HEIGHT, title, parts))
+    title = f"{table.name}{f', {arch}' if arch else ''}: who leads at every budget"
+    thin = " Thin: a seed failed or collapsed." if unsteady else ""
+    about = f"{label} during training, a line for each row.{thin} {_in_words(race, names)}"
+    return Chart(name, title, about, drawing(WIDTH, HEIGHT, title, parts))
 
 
-def _lines(race: Race, x: Scale, y: Scale, colours: Mapping[RowKey, str], names: Mapping[RowKey, str]) -> list[Markup]:
-    """Rows that never lead below the others."""
+def _colours(table: Table, race: Race, lines: Iterable[RowKey]) -> dict[RowKey, str]:
+    """All rows in the order of the table if they are few, else those that lead in the order of their reigns."""
+    keys = [row.key for row in table.rows if row.key in {*lines}]
+    chosen = keys if len(keys) <= FEW else list(dict.fromkeys(reign.row.key for reign in race.reigns))
+    return {key: f"c{place % COLOURS}" for place, key in enumerate(chosen)}
+
+
+def _lines(
+    race: Race,
+    lines: Mapping[RowKey, Sequence[Mark]],
+    x: Scale,
+    y: Scale,
+    colours: Mapping[RowKey, str],
+    names: Mapping[RowKey, str],
+) -> list[Markup]:
+    """Rows without a colour below the others."""
     parts = []
-    for key in sorted(race.marks, key=lambda key: key in colours):
-        points = [(x.at(mark.kimg), y.at(mark.centre)) for mark in race.marks[key]]
-        classes = ("line", colours[key], "lead") if key in colours else ("line", "other")
+    for key in sorted(lines, key=lambda key: (key in colours, key in race.marks)):
+        points = [(x.at(mark.kimg), y.at(mark.centre)) for mark in lines[key]]
+        weight = "lead" if key in race.marks else "thin"
+        classes = ("line", colours[key], weight) if key in colours else ("line", "other")
         parts.append(told([polyline(points, *classes)], Tip(names[key])))
-    heights = _apart({key: y.at(race.marks[key][-1].centre) for key in colours}, y.start)
+    heights = _apart({key: y.at(lines[key][-1].centre) for key in colours}, y.start)
     for key, height in heights.items():
         words = cut_to(names[key], RIGHT - 14)
         parts.append(text(x.end + 8, height + 4, words, "label", f"ink-{colours[key]}"))

@@ -64,7 +64,7 @@ def dot(x: float, y: float, radius: float, *classes: str) -> Markup:
 
 
 def told(parts: Iterable[Markup], tip: Tip) -> Markup:
-    """Marks that belong together, with words for whoever points at them, and a link if there is an address."""
+    """Marks that belong together, with words for those who point at them, and a link if there is an address."""
     inside = Markup("<title>{}</title>{}").format(plain_line(tip.text), Markup("").join(parts))
     if not tip.address:
         return Markup("<g>{}</g>").format(inside)

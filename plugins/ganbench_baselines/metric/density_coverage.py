@@ -1,8 +1,12 @@
 """Density and coverage: how many fakes lie near the reals, and how many reals have one nearby (Naeem et al. 2020).
 
-The neighbourhood of a real reaches to its fifth nearest real. Density is the mean number of neighbourhoods a fake falls
-into, divided by five: about 1 for equal distributions, more where fakes crowd the densest reals. Coverage is the share
-of neighbourhoods that hold a fake; outlying fakes cannot raise it.
+The neighbourhood of a real reaches to its fifth nearest real.
+
+    density     mean number of neighbourhoods a fake falls into, divided by five
+    coverage    share of the reals whose neighbourhood holds a fake
+
+Density is about 1 for equal distributions, and more where fakes crowd the densest reals. Outlying fakes cannot raise
+coverage.
 """
 
 from __future__ import annotations

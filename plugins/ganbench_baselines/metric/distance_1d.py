@@ -2,8 +2,10 @@
 
 Between the reals' and the fakes' empirical distribution functions F and F':
 
-    W1 = ∫ |F - F'|        how far probability has to move, on average, in the unit of the data
-    KS = max |F - F'|      the largest error of any P(x ≤ t)
+    w1      ∫ |F - F'|: how far probability has to move, on average, in the unit of the data
+    ks      max |F - F'|: the largest error of any P(x ≤ t)
+    mean    the mean of the fakes
+    std     the standard deviation of the fakes
 
 On a line both are exact, unlike in higher dimensions. For finite samples neither is 0, even if the distributions are
 equal; the yardstick "real data" shows how much remains.

@@ -3,6 +3,9 @@
 The reals of a class are compared with the fakes that were requested for it. A generator that ignores the label can have
 a small FID but has a large intra-FID; so does one that mixes up classes.
 
+    intra_fid          mean over the classes
+    intra_fid_worst    of the class that fares worst
+
 With ten classes, each has a tenth of the samples, so FID's bias at small n is ten times as large here.
 """
 

@@ -1,8 +1,12 @@
 """Kernel distance: unbiased MMD² of the features under k(x, y) = (x·y/d + 1)³ (Bińkowski et al. 2018).
 
 Computed over the full sample in float64, instead of as a mean over random subsets: the same estimand with less noise
-and no seed. It is unbiased, so for equal distributions it is close to zero and may be negative. ``kid_se`` is the
-standard error from ten disjoint blocks; because blocks are smaller than the sample, it is too large near zero.
+and no seed. It is unbiased, so for equal distributions it is close to zero and may be negative.
+
+    kid       squared kernel distance between real and fake features
+    kid_se    its standard error, from ten disjoint blocks
+
+Because blocks are smaller than the sample, the standard error is too large near zero.
 """
 
 from __future__ import annotations

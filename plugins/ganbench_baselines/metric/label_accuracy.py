@@ -1,7 +1,10 @@
 """Label accuracy: how often a classifier of real data finds the requested class in a fake (Odena et al. 2017).
 
-The classifier is the protocol's extractor, whose classes are matched with the dataset's by name. Its accuracy on the
-reals shows how many of the errors are its own. Only classes count: a generator with one sample per class can reach 1.
+    label_accuracy         share of the fakes in which the classifier finds the requested class
+    label_accuracy_real    the same of real data: how many of the errors are the classifier's own
+
+The classifier is the protocol's extractor, whose classes are matched with the dataset's by name. Only
+classes count: a generator with one sample per class can reach 1.
 """
 
 from __future__ import annotations

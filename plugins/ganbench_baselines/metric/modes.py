@@ -6,7 +6,7 @@ centre), or those the classifier is sure of (its gate). Then, with c_k of them i
     modes_hit        modes with c_k >= 1: the number usually reported, easy to reach at large n
     modes_covered    modes with c_k >= m_k, a count that is reached with probability below α/K (α = .05) if G gives
                      mode k less than a tenth (τ = .1) of its real share π_k
-    modes_effective  exp(entropy) of the shares of c_k
+    modes_effective  exp(entropy) of the shares of c_k: as many modes of equal shares would have it
     mode_kl          KL(p || π) minus its bias, (K-1)/2n for n of high quality; p: shares corrected for confusion
     hq_fraction      share of samples of high quality; hq_ceiling: what a perfect sampler, or real data, reaches
 

@@ -9,7 +9,11 @@ in percent of the frame's side (the frame's centre if there is no ink).
                m + s tri(t), a triangular wave with at least 4 frames between turns, or a straight line
     flicker    mean of |x_t+1 - x_t| where neither frame has ink within an eighth of the side, in levels of 255
 
-    speed_w1, residual_w1, flicker_w1:  ∫ |F_real(s) - F_fake(s)| ds over clips
+Each of these is compared over clips, ∫ |F_real(s) - F_fake(s)| ds:
+
+    speed_w1       distance between the speeds of real and fake objects
+    residual_w1    distance between their deviations from steady motion
+    flicker_w1     distance between the flickers of their backgrounds
 
 A clip that stands still has a smaller residual than any real one, but a speed that no real one has. So distributions
 are compared, and a copy of the reals scores 0.

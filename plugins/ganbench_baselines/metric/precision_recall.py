@@ -1,6 +1,10 @@
 """Improved precision and recall: fakes among the reals, reals among the fakes (Kynkäänniemi et al. 2019).
 
 A sample is among a set if it is no farther from some member than that member's third nearest neighbour in the set.
+
+    precision    share of the fakes that are among the reals
+    recall       share of the reals that are among the fakes
+
 In float64. Recall depends on n, so rows are comparable only at equal n.
 """
 
