@@ -141,6 +141,19 @@ def test_rows_without_a_value_stand_last_in_both_directions(visit, board) -> Non
         assert titles(page)[-1] == "real data"
 
 
+def test_of_many_rows_the_first_hundred_come_at_once_and_soon_all(visit, tmp_path) -> None:
+    records = [make(f"a+l{i:03}", seed, 0.3 + i / 400) for i in range(130) for seed in range(2)]
+    write_folder(records, TOY, tmp_path / TOY.name)
+    write_hub(tmp_path)
+    page = visit(tmp_path / TOY.name / "index.html").page
+    held_back = page.get_by_role("button", name="row", exact=True).evaluate(
+        "button => { button.click(); return document.querySelectorAll('.later').length; }"
+    )
+    assert held_back == 30
+    expect(page.locator(".later")).to_have_count(0)
+    assert titles(page, "incomplete") == [f"a+l{i:03}" for i in range(130)]
+
+
 def test_filters_combine_and_say_how_many_rows_are_left(visit, board) -> None:
     page = visit(board).page
     count = page.locator("output[name=count]")
