@@ -22,6 +22,7 @@ from ganbench.contracts.protocol_file import from_toml, read_toml
 from ganbench.contracts.protocol_text import MEANINGS, commented
 from ganbench.errors import ProtocolError
 from ganbench.plugins.protocols import load_protocol
+from ganbench.records.store import read
 from ganbench.runs import proposal, tryout
 from ganbench.runs.setup import prepare
 from ganbench_baselines.extractor import own
@@ -92,6 +93,26 @@ def test_three_commands_lead_from_a_folder_of_images_to_a_table(data, ganbench_h
     assert re.search(r"dcgan\S* +r1", shown)
 
 
+def test_no_record_or_table_tells_where_the_data_lie_and_runs_are_reproduced(data, ganbench_here) -> None:
+    (data / "my scans").mkdir()
+    (data / "scans").rename(data / "my scans" / "2024")
+    ganbench_here("new-protocol", "my scans/mine.toml", "--images", "my scans/2024")
+    done = ganbench_here(
+        "run", "--protocol", "my scans/mine.toml", "--arch", "mlp", "--loss", "r1", "--seed", "0", "-q"
+    )
+    assert done.returncode == 0, done.stderr
+    ganbench_here("leaderboard", "my scans/mine.toml", "--write", "--out", "published")
+    written = [*data.rglob("*.json"), *data.glob("published/**/*.*")]
+    assert {file.suffix for file in written} >= {".json", ".csv", ".md", ".html"}
+    for file in written:
+        assert "my scans" not in file.read_bytes().decode("utf-8", "replace"), file
+    (record,) = data.glob("runs/mine/mlp+r1/seed0/record.json")
+    parts = read(record).parts
+    assert (parts["dataset"].name, parts["extractor"].name) == ("folder:./2024", "own:mine.judge.safetensors")
+    again = ganbench_here("reproduce", record, "--protocol", "my scans/mine.toml")
+    assert "identical bits" in again.stdout, again.stderr
+
+
 def test_it_says_what_it_found_and_what_comes_next(data, ganbench_here) -> None:
     (data / "photos" / "drawn.svg").write_text("<svg/>")
     (data / "photos" / "again.png").write_bytes((data / "photos" / "000.png").read_bytes())
@@ -101,7 +122,7 @@ def test_it_says_what_it_found_and_what_comes_next(data, ganbench_here) -> None:
         "81 of 82 files in the folder photos are used, and 1 left out (1 .svg",
         "1 of 81 images in the folder photos is a copy of another",
         "left out: the metric 'is': needs logits",
-        "judge: mine.judge.safetensors, 8 features, tells no classes apart",
+        "judge: mine.judge.safetensors, 8 features, trained in",
         "headline: fid of 40 fakes; real data",
         "dcgan with r1 takes",
         "\n  ganbench run --protocol mine.toml --arch dcgan --loss r1\n  ganbench leaderboard mine.toml\n",
@@ -109,6 +130,25 @@ def test_it_says_what_it_found_and_what_comes_next(data, ganbench_here) -> None:
         assert part in said, part
     text = (data / "mine.toml").read_text()
     assert "1 of 81 images in the folder photos is a copy of another" in text
+    assert "# without 'is': needs logits" in text
+    assert "modes" not in text, "photos have no classes"
+    assert "# one class: as there are no classes, a single sample" in text
+    assert read_toml(data / "mine.toml").evaluation.shown == ("coverage", "kid", "recall")
+
+
+def test_the_file_says_why_modes_are_not_counted_and_what_shows_missing_classes(data, ganbench_here) -> None:
+    ganbench_here("new-protocol", "mine.toml", "--images", "scans")
+    ganbench_here("new-protocol", "each.toml", "--images", "scans", "--classes")
+    why = (
+        "# without 'modes': nobody knows for certain which class a fake belongs to; that classes are missing shows in "
+    )
+    instead = {
+        name: (data / f"{name}.toml").read_text().partition(why)[2].partition("\n")[0] for name in ("mine", "each")
+    }
+    assert instead == {
+        "mine": "coverage and the yardstick 'one class'",
+        "each": "intra_fid, coverage and the yardstick 'one class'",
+    }
 
 
 def test_every_sort_of_data_gets_rules_that_fit(data, ganbench_here) -> None:
@@ -221,7 +261,7 @@ def test_the_budget_is_that_of_three_minutes_within_limits(data, ganbench_here, 
         return read_toml(data / "mine.toml").training.budget_kimg
 
     like = load_protocol("digits-16-v1").training.budget_kimg
-    assert 10 < budget(180, 0.005) <= 24  # 120 s a run, of which judging takes some
+    assert 10 < budget(180, 0.005) <= 24  # 90 s a run, of which judging takes some
     assert budget(180, 1e-9) == 4 * like
     assert budget(0.001, 0.005) == 1.6  # 50 updates
 

@@ -74,10 +74,11 @@ def _rules(table: Table) -> str:
     if protocol is not None:
         training, judging = protocol.training, protocol.evaluation
         size = f" at {protocol.resolution} px" if protocol.resolution else ""
-        space = f" in the feature space of {_code(judging.extractor)}" if judging.extractor else ""
+        judge = protocol.extractor_ref
+        space = f" in the feature space of {_code(str(judge.without_folders()))}" if judge else ""
         draws = f"{judging.draws} x " if judging.draws > 1 else ""
         rules = [
-            f"data: {_code(protocol.dataset)}{size}",
+            f"data: {_code(str(protocol.dataset_ref.without_folders()))}{size}",
             f"budget: {training.budget_kimg:g} thousand real samples shown to D, {training.batch} at a time",
             f"judged at the end of the budget on {draws}{judging.samples} samples{space}",
             *(f"{_escape(loss)}: {_code(_asked(asked))}" for loss, asked in protocol.losses.items()),
