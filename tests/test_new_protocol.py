@@ -97,9 +97,8 @@ def test_no_record_or_table_tells_where_the_data_lie_and_runs_are_reproduced(dat
     (data / "my scans").mkdir()
     (data / "scans").rename(data / "my scans" / "2024")
     ganbench_here("new-protocol", "my scans/mine.toml", "--images", "my scans/2024")
-    done = ganbench_here(
-        "run", "--protocol", "my scans/mine.toml", "--arch", "mlp", "--loss", "r1", "--seed", "0", "-q"
-    )
+    rules = ["--protocol", "my scans/mine.toml"]
+    done = ganbench_here("run", *rules, "--arch", "mlp", "--loss", "r1", "--seed", "0", "--jobs", "1", "-q")
     assert done.returncode == 0, done.stderr
     ganbench_here("leaderboard", "my scans/mine.toml", "--write", "--out", "published")
     written = [*data.rglob("*.json"), *data.glob("published/**/*.*")]
@@ -109,7 +108,7 @@ def test_no_record_or_table_tells_where_the_data_lie_and_runs_are_reproduced(dat
     (record,) = data.glob("runs/mine/mlp+r1/seed0/record.json")
     parts = read(record).parts
     assert (parts["dataset"].name, parts["extractor"].name) == ("folder:./2024", "own:mine.judge.safetensors")
-    again = ganbench_here("reproduce", record, "--protocol", "my scans/mine.toml")
+    again = ganbench_here("reproduce", record, *rules)
     assert "identical bits" in again.stdout, again.stderr
 
 
@@ -209,6 +208,23 @@ def test_training_settings_and_size_are_those_asked_for(data, ganbench_here) -> 
     assert rules.training.batch <= 32  # of 64 training images
 
 
+def test_settings_of_another_sort_of_data_come_with_a_doubt(data, ganbench_here) -> None:
+    np.savetxt(data / "line.csv", np.random.default_rng(0).normal(size=400))
+    for option, like, doubtful in (
+        (["--images", "photos"], "ring-v2", True),
+        (["--points", "line.csv"], "digits-16-v2", True),
+        (["--images", "photos"], "digits-64-v1", False),
+    ):
+        made = ganbench_here("new-protocol", "mine.toml", *option, "--like", like, "--force")
+        assert made.returncode == 0, made.stderr
+        assert (f"the training settings of {like} were chosen for other data" in made.stderr) == doubtful
+
+
+def test_the_name_of_a_file_keeps_its_first_letter(data, ganbench_here) -> None:
+    np.savetxt(data / "line.csv", np.random.default_rng(0).normal(size=400))
+    assert "\nline.csv is scaled" in ganbench_here("new-protocol", "mine.toml", "--points", "line.csv").stdout
+
+
 def test_large_images_are_made_smaller_and_small_ones_are_left_alone(tmp_path, ganbench_here) -> None:
     for size, taken in ((40, 32), (12, 12)):
         blobs(tmp_path / f"of{size}", 60, size=size)
@@ -278,6 +294,8 @@ def test_the_budget_is_that_of_three_minutes_within_limits(data, ganbench_here, 
         (["mine.toml", "--sounds", "photos"], "holds no sounds that can be read"),
         (["mine.toml", "--points", "nowhere.npy"], "'nowhere.npy' does not exist"),
         (["mine.toml", "--images", "few"], "folder:few has 20 images, too few"),
+        (["mine.toml", "--images", "black"], "all samples of 'folder:black' are alike"),
+        (["mine.toml", "--points", "still.csv"], "all samples of 'points:still.csv' are alike"),
         (["mine.toml", "--images", "photos", "--classes"], "folder:photos has no classes"),
         (["mine.toml", "--points", "p.npy", "--classes"], "--classes does not go with --points"),
         (["mine.toml", "--points", "p.npy", "--size", "8"], "--size does not go with --points"),
@@ -300,6 +318,10 @@ def test_what_cannot_be_is_refused_in_a_sentence_and_nothing_is_written(data, ga
     blobs(data / "few", 20)
     blobs(data / "broken", 80)
     (data / "broken" / "cut.png").write_bytes((data / "broken" / "000.png").read_bytes()[:60])
+    (data / "still.csv").write_text("1,2\n" * 100)
+    blobs(data / "black", 80)
+    for file in (data / "black").iterdir():
+        Image.new("RGB", (16, 16)).save(file)
     (data / "there.toml").write_text("mine")
     (data / "judged.judge.safetensors").write_text("mine")
     (data / "folder.toml").mkdir()

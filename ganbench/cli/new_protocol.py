@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,12 +22,13 @@ from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.protocol import LONGEST_NAME
 from ganbench.contracts.protocol_file import read_toml
 from ganbench.contracts.protocol_text import commented
-from ganbench.errors import GanbenchError, listed, plural
+from ganbench.errors import Doubt, GanbenchError, listed, plural
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.files import write_atomically
 from ganbench.runs.estimate import duration
 
 if TYPE_CHECKING:
+    from ganbench.contracts.protocol import Protocol
     from ganbench.runs.proposal import Proposal, Sort, Wish
 
 OF_CLASSES = {"intra-fid": "intra_fid", "density-coverage": "coverage", "is": "is"}
@@ -134,6 +136,8 @@ def new_protocol(
         },
     )
     numbers = (str(size or SOUND_SAMPLES), str(rate or SOUND_RATE)) if option == "--sounds" else ()
+    rules = load_protocol(like or sort.like)
+    _doubt_settings(rules, sort)
     from ganbench.runs.proposal import Wish
 
     wish = Wish(
@@ -141,7 +145,7 @@ def new_protocol(
         sort=sort,
         dataset=_named(sort.dataset, [_beside(file, path) for path in paths], numbers),
         argument=",".join([*map(str, paths), *numbers]),
-        like=load_protocol(like or sort.like),
+        like=rules,
         judge_file=judge_file.name,
         resolution=size if sort.size else None,
         classes=classes,
@@ -180,6 +184,13 @@ def _refuse_misfits(option: str, given: Mapping[str, tuple[object, list[str]]]) 
     for name, (value, fitting) in given.items():
         if value and option not in fitting:
             raise GanbenchError(f"{name} does not go with {option}", f"it goes with {', '.join(fitting)}; leave it out")
+
+
+def _doubt_settings(like: Protocol, sort: Sort) -> None:
+    """Say so if the settings that are asked for are those of other data: only images have a resolution."""
+    if like.dataset_ref.name != sort.dataset and (like.resolution is None) != (sort.size is None):
+        what = f"the training settings of {like.name} were chosen for other data than {sort.things}"
+        warnings.warn(Doubt(f"{what}; without --like, those of {sort.like} are taken"), stacklevel=2)
 
 
 def _refuse_file(file: Path, judge_file: Path, force: bool) -> None:
@@ -284,7 +295,8 @@ def _found(proposal: Proposal, wish: Wish) -> Iterator[str]:
         more = f" and {len(sizes) - 8} more" if len(sizes) > 8 else ""
         yield f"It has {len(sizes)} classes, with so many {things} to train on: {few}{more}."
     for note in data.notes:
-        yield f"{note[:1].upper()}{note[1:]}."
+        named = "." in note.partition(" ")[0]  # a file's name begins the sentence
+        yield f"{note}." if named else f"{note[:1].upper()}{note[1:]}."
 
 
 def _unmeasured(proposal: Proposal) -> Iterator[str]:

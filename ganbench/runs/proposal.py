@@ -27,7 +27,7 @@ from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.yardsticks import LARGEST, real
 from ganbench.runs.estimate import makespan
-from ganbench.runs.setup import Bench, doubts_of, pick_device
+from ganbench.runs.setup import Bench, doubts_of, pick_device, refuse_constant
 from ganbench.runs.tryout import training_seconds, try_out
 
 FEWEST = 60
@@ -170,7 +170,7 @@ def read(wish: Wish) -> Dataset:
     """The data, at the size asked for; else at their own, if it is no larger than the sort's.
 
     Raises:
-        DataError: they cannot be read, are too few, or have no classes where these are asked for.
+        DataError: they cannot be read, are too few or all alike, or have no classes where these are asked for.
     """
     dataset = _built(wish, wish.resolution) if wish.resolution or not wish.sort.size else _at_own_size(wish)
     found, things = count(dataset), wish.sort.things
@@ -179,6 +179,7 @@ def read(wish: Wish) -> Dataset:
             f"{dataset.name} has {found} {things}, too few to compare GANs by",
             f"{FEWEST} are the least, and a few hundred are better",
         )
+    refuse_constant(dataset)
     if wish.classes and not dataset.spec.classes:
         raise DataError(f"{dataset.name} has no classes", f"sort the {things} into one sub-folder per class")
     return dataset

@@ -150,7 +150,7 @@ def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str],
     metric_sources = {name: plugins.find_for(protocol.name, "metric", name) for name in rules.metrics}
     dataset_source = plugins.find_for(protocol.name, "dataset", protocol.dataset)
     dataset: Dataset = plugins.build(dataset_source, argument=dataset_source.argument, resolution=protocol.resolution)
-    _refuse_constant(dataset)
+    refuse_constant(dataset)
     parts = {"dataset": _part_of(dataset_source)}
     metrics = {name: plugins.build(source) for name, source in metric_sources.items()}
     extractor, doubts = None, [*dataset.notes, *shortages(dataset, protocol.training.batch)]
@@ -177,7 +177,7 @@ def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str],
     return Bench(protocol, device, dataset, judge, selector, components, parts, tuple(doubts))
 
 
-def _refuse_constant(dataset: Dataset) -> None:
+def refuse_constant(dataset: Dataset) -> None:
     """Raise DataError if all training samples are the same: any score of such data would be perfect."""
     for what, x in (("samples", dataset.train.x), ("inputs", dataset.train.source)):
         if x is not None and len(x) > 1 and all(bool((part == x[0]).all()) for part in x.split(1000)):
