@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 import warnings
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ganbench.contracts.protocol import Evaluating, Protocol, Training
 from ganbench.contracts.protocol_file import from_toml, read_toml
 from ganbench.contracts.protocol_text import MEANINGS, commented
 from ganbench.errors import ProtocolError
+from ganbench.evaluation.judge import Judge
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.store import read
 from ganbench.runs import proposal, tryout
@@ -280,6 +282,23 @@ def test_the_budget_is_that_of_three_minutes_within_limits(data, ganbench_here, 
     assert 10 < budget(180, 0.005) <= 24  # 90 s a run, of which judging takes some
     assert budget(180, 1e-9) == 4 * like
     assert budget(0.001, 0.005) == 1.6  # 50 updates
+
+
+def test_what_else_keeps_the_machine_busy_does_not_shrink_the_budget(data, ganbench_here, monkeypatch) -> None:
+    budgets = list[float]()
+    monkeypatch.setattr(proposal, "ROW_SECONDS", 180)
+    monkeypatch.setattr(proposal, "training_seconds", lambda job, bench: 80_000 * 0.005)
+    judged = Judge.score
+
+    def starved(self: Judge, *given: object, **named: object) -> object:
+        time.sleep(0.5)
+        return judged(self, *given, **named)
+
+    for score in (judged, starved):
+        monkeypatch.setattr(Judge, "score", score)
+        ganbench_here("new-protocol", "mine.toml", "--images", "photos", "--force")
+        budgets.append(read_toml(data / "mine.toml").training.budget_kimg)
+    assert budgets[1] > 0.9 * budgets[0]
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
