@@ -291,7 +291,7 @@ def test_what_else_keeps_the_machine_busy_does_not_shrink_the_budget(data, ganbe
     judged = Judge.score
 
     def starved(self: Judge, *given: object, **named: object) -> object:
-        time.sleep(0.5)
+        time.sleep(2)
         return judged(self, *given, **named)
 
     for score in (judged, starved):
