@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,8 @@ LONGEST_COMPARED = 200
 """Characters of a name that are compared: the time to find a likeness grows with their square."""
 LIKENESS = 0.6
 """How much of two names must agree for one to be offered in place of the other (``difflib``'s ratio)."""
+_FOLDERS = re.compile(r"""(?<=['"])~?/[^'"\n]*/|(?<![\w/:.~'"])~?/(?:[^/\s'"]+/)+""")
+"""Those of absolute paths: spaces belong to a path between quotes. ``https://`` and ``samples/s`` are none."""
 
 
 class GanbenchError(Exception):
@@ -130,6 +133,11 @@ def told_exit(exit_code: int) -> str:
         return f"exit code {exit_code}"
     names = {number.value: number.name for number in signal.Signals}
     return f"killed by {names.get(-exit_code, f'signal {-exit_code}')}"  # real-time signals have no names
+
+
+def without_folders(text: str) -> str:
+    """The text with each absolute path cut to its last name: folders tell who ran something, and where."""
+    return _FOLDERS.sub("", text)
 
 
 def traced(error: BaseException) -> str:

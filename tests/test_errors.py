@@ -23,6 +23,7 @@ from ganbench.errors import (
     told,
     told_exit,
     traced,
+    without_folders,
 )
 from ganbench.records.store import read, write
 from ganbench.runs.executors.work import outcome_of
@@ -31,6 +32,19 @@ from ganbench.runs.executors.work import outcome_of
 class Silent(Exception):
     def __str__(self) -> str:
         raise SystemExit("no text")
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("No such file or directory: '/home/me/My Data/x y.npy'", "No such file or directory: 'x y.npy'"),
+        ("cannot import (/usr/lib/a/b.so: version)", "cannot import (b.so: version)"),
+        ('rows in "~/mine/d.csv" are odd', 'rows in "d.csv" are odd'),
+        ("https://example.org/a/b, 3 samples/s, and/or, runs/mine/seed0", None),
+    ],
+)
+def test_a_reason_tells_no_folder_of_the_users_machine(text: str, kept: str | None) -> None:
+    assert without_folders(text) == (kept or text)
 
 
 class Own(BaseException):

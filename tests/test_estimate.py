@@ -18,7 +18,7 @@ from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import Cost
 from ganbench.runs import tryout
 from ganbench.runs.display import PlainDisplay
-from ganbench.runs.estimate import Estimate, duration, estimate_by, seconds_left
+from ganbench.runs.estimate import Estimate, duration, estimate_by, makespan, seconds_left
 from ganbench.runs.plan import Plan
 from ganbench.runs.session import look_ahead
 from ganbench.runs.setup import prepare
@@ -76,11 +76,16 @@ def test_a_measured_row_is_judged_as_long_as_the_others(plan: Plan) -> None:
     estimate = estimate_by(costing("mlp+r1", 30, 30, 30))
     estimate.measured["mlp+lsgan"] = 48.0
     assert estimate.total(plan.runs, 1) == 3 * 32 + 3 * 50
-    assert estimate.total(plan.runs, 2) == 123
+    assert estimate.total(plan.runs, 2) == 32 + 50 + 50, "one worker has two of the longer runs"
     assert estimate.total(plan.runs, 64) == 50, "no shorter than the longest run"
     said = "about 2 min, 2 runs at a time (1 row by a few iterations, the others by records)"
     assert estimate.told(plan.runs, 2) == said
     assert estimate.told(plan.runs[:3], 1) == "about 2 min (by records of these rows)"
+
+
+@pytest.mark.parametrize(("workers", "seconds"), [(1, 9), (2, 6), (3, 3), (8, 3)])
+def test_three_equal_runs_on_two_cores_take_as_long_as_two_in_turn(workers: int, seconds: float) -> None:
+    assert makespan([3, 3, 3], workers) == seconds
 
 
 def test_what_is_left_counts_the_shares_of_runs_under_way(plan: Plan) -> None:

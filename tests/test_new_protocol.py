@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import time
 import warnings
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from ganbench.contracts.protocol import Evaluating, Protocol, Training
 from ganbench.contracts.protocol_file import from_toml, read_toml
 from ganbench.contracts.protocol_text import MEANINGS, commented
 from ganbench.errors import ProtocolError
+from ganbench.evaluation.judge import Judge
 from ganbench.plugins.protocols import load_protocol
+from ganbench.records.store import read
 from ganbench.runs import proposal, tryout
 from ganbench.runs.setup import prepare
 from ganbench_baselines.extractor import own
@@ -92,6 +95,25 @@ def test_three_commands_lead_from_a_folder_of_images_to_a_table(data, ganbench_h
     assert re.search(r"dcgan\S* +r1", shown)
 
 
+def test_no_record_or_table_tells_where_the_data_lie_and_runs_are_reproduced(data, ganbench_here) -> None:
+    (data / "my scans").mkdir()
+    (data / "scans").rename(data / "my scans" / "2024")
+    ganbench_here("new-protocol", "my scans/mine.toml", "--images", "my scans/2024")
+    rules = ["--protocol", "my scans/mine.toml"]
+    done = ganbench_here("run", *rules, "--arch", "mlp", "--loss", "r1", "--seed", "0", "--jobs", "1", "-q")
+    assert done.returncode == 0, done.stderr
+    ganbench_here("leaderboard", "my scans/mine.toml", "--write", "--out", "published")
+    written = [*data.rglob("*.json"), *data.glob("published/**/*.*")]
+    assert {file.suffix for file in written} >= {".json", ".csv", ".md", ".html"}
+    for file in written:
+        assert "my scans" not in file.read_bytes().decode("utf-8", "replace"), file
+    (record,) = data.glob("runs/mine/mlp+r1/seed0/record.json")
+    parts = read(record).parts
+    assert (parts["dataset"].name, parts["extractor"].name) == ("folder:./2024", "own:mine.judge.safetensors")
+    again = ganbench_here("reproduce", record, *rules)
+    assert "identical bits" in again.stdout, again.stderr
+
+
 def test_it_says_what_it_found_and_what_comes_next(data, ganbench_here) -> None:
     (data / "photos" / "drawn.svg").write_text("<svg/>")
     (data / "photos" / "again.png").write_bytes((data / "photos" / "000.png").read_bytes())
@@ -101,7 +123,7 @@ def test_it_says_what_it_found_and_what_comes_next(data, ganbench_here) -> None:
         "81 of 82 files in the folder photos are used, and 1 left out (1 .svg",
         "1 of 81 images in the folder photos is a copy of another",
         "left out: the metric 'is': needs logits",
-        "judge: mine.judge.safetensors, 8 features, tells no classes apart",
+        "judge: mine.judge.safetensors, 8 features, trained in",
         "headline: fid of 40 fakes; real data",
         "dcgan with r1 takes",
         "\n  ganbench run --protocol mine.toml --arch dcgan --loss r1\n  ganbench leaderboard mine.toml\n",
@@ -109,6 +131,25 @@ def test_it_says_what_it_found_and_what_comes_next(data, ganbench_here) -> None:
         assert part in said, part
     text = (data / "mine.toml").read_text()
     assert "1 of 81 images in the folder photos is a copy of another" in text
+    assert "# without 'is': needs logits" in text
+    assert "modes" not in text, "photos have no classes"
+    assert "# one class: as there are no classes, a single sample" in text
+    assert read_toml(data / "mine.toml").evaluation.shown == ("coverage", "kid", "recall")
+
+
+def test_the_file_says_why_modes_are_not_counted_and_what_shows_missing_classes(data, ganbench_here) -> None:
+    ganbench_here("new-protocol", "mine.toml", "--images", "scans")
+    ganbench_here("new-protocol", "each.toml", "--images", "scans", "--classes")
+    why = (
+        "# without 'modes': nobody knows for certain which class a fake belongs to; that classes are missing shows in "
+    )
+    instead = {
+        name: (data / f"{name}.toml").read_text().partition(why)[2].partition("\n")[0] for name in ("mine", "each")
+    }
+    assert instead == {
+        "mine": "coverage and the yardstick 'one class'",
+        "each": "intra_fid, coverage and the yardstick 'one class'",
+    }
 
 
 def test_every_sort_of_data_gets_rules_that_fit(data, ganbench_here) -> None:
@@ -169,6 +210,23 @@ def test_training_settings_and_size_are_those_asked_for(data, ganbench_here) -> 
     assert rules.training.batch <= 32  # of 64 training images
 
 
+def test_settings_of_another_sort_of_data_come_with_a_doubt(data, ganbench_here) -> None:
+    np.savetxt(data / "line.csv", np.random.default_rng(0).normal(size=400))
+    for option, like, doubtful in (
+        (["--images", "photos"], "ring-v2", True),
+        (["--points", "line.csv"], "digits-16-v2", True),
+        (["--images", "photos"], "digits-64-v1", False),
+    ):
+        made = ganbench_here("new-protocol", "mine.toml", *option, "--like", like, "--force")
+        assert made.returncode == 0, made.stderr
+        assert (f"the training settings of {like} were chosen for other data" in made.stderr) == doubtful
+
+
+def test_the_name_of_a_file_keeps_its_first_letter(data, ganbench_here) -> None:
+    np.savetxt(data / "line.csv", np.random.default_rng(0).normal(size=400))
+    assert "\nline.csv is scaled" in ganbench_here("new-protocol", "mine.toml", "--points", "line.csv").stdout
+
+
 def test_large_images_are_made_smaller_and_small_ones_are_left_alone(tmp_path, ganbench_here) -> None:
     for size, taken in ((40, 32), (12, 12)):
         blobs(tmp_path / f"of{size}", 60, size=size)
@@ -221,9 +279,26 @@ def test_the_budget_is_that_of_three_minutes_within_limits(data, ganbench_here, 
         return read_toml(data / "mine.toml").training.budget_kimg
 
     like = load_protocol("digits-16-v1").training.budget_kimg
-    assert 10 < budget(180, 0.005) <= 24  # 120 s a run, of which judging takes some
+    assert 10 < budget(180, 0.005) <= 24  # 90 s a run, of which judging takes some
     assert budget(180, 1e-9) == 4 * like
     assert budget(0.001, 0.005) == 1.6  # 50 updates
+
+
+def test_what_else_keeps_the_machine_busy_does_not_shrink_the_budget(data, ganbench_here, monkeypatch) -> None:
+    budgets = list[float]()
+    monkeypatch.setattr(proposal, "ROW_SECONDS", 180)
+    monkeypatch.setattr(proposal, "training_seconds", lambda job, bench: 80_000 * 0.005)
+    judged = Judge.score
+
+    def starved(self: Judge, *given: object, **named: object) -> object:
+        time.sleep(2)
+        return judged(self, *given, **named)
+
+    for score in (judged, starved):
+        monkeypatch.setattr(Judge, "score", score)
+        ganbench_here("new-protocol", "mine.toml", "--images", "photos", "--force")
+        budgets.append(read_toml(data / "mine.toml").training.budget_kimg)
+    assert budgets[1] > 0.9 * budgets[0]
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -238,6 +313,8 @@ def test_the_budget_is_that_of_three_minutes_within_limits(data, ganbench_here, 
         (["mine.toml", "--sounds", "photos"], "holds no sounds that can be read"),
         (["mine.toml", "--points", "nowhere.npy"], "'nowhere.npy' does not exist"),
         (["mine.toml", "--images", "few"], "folder:few has 20 images, too few"),
+        (["mine.toml", "--images", "black"], "all samples of 'folder:black' are alike"),
+        (["mine.toml", "--points", "still.csv"], "all samples of 'points:still.csv' are alike"),
         (["mine.toml", "--images", "photos", "--classes"], "folder:photos has no classes"),
         (["mine.toml", "--points", "p.npy", "--classes"], "--classes does not go with --points"),
         (["mine.toml", "--points", "p.npy", "--size", "8"], "--size does not go with --points"),
@@ -260,6 +337,10 @@ def test_what_cannot_be_is_refused_in_a_sentence_and_nothing_is_written(data, ga
     blobs(data / "few", 20)
     blobs(data / "broken", 80)
     (data / "broken" / "cut.png").write_bytes((data / "broken" / "000.png").read_bytes()[:60])
+    (data / "still.csv").write_text("1,2\n" * 100)
+    blobs(data / "black", 80)
+    for file in (data / "black").iterdir():
+        Image.new("RGB", (16, 16)).save(file)
     (data / "there.toml").write_text("mine")
     (data / "judged.judge.safetensors").write_text("mine")
     (data / "folder.toml").mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,14 +22,17 @@ from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.protocol import LONGEST_NAME
 from ganbench.contracts.protocol_file import read_toml
 from ganbench.contracts.protocol_text import commented
-from ganbench.errors import GanbenchError, plural
+from ganbench.errors import Doubt, GanbenchError, listed, plural
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.files import write_atomically
 from ganbench.runs.estimate import duration
 
 if TYPE_CHECKING:
+    from ganbench.contracts.protocol import Protocol
     from ganbench.runs.proposal import Proposal, Sort, Wish
 
+OF_CLASSES = {"intra-fid": "intra_fid", "density-coverage": "coverage", "is": "is"}
+"""Metric -> the column that falls short where classes are missing."""
 SOUND_SAMPLES, SOUND_RATE = 4096, 8000
 """Half a second, which two cores can learn."""
 JUDGE_SUFFIX = ".judge.safetensors"
@@ -41,13 +45,14 @@ def _sorts() -> Mapping[str, Sort]:
     of_images = ("fid", "is", "kid", "precision-recall", "density-coverage")
     of_classes = ("intra-fid", "label-accuracy", "cas", *of_images)
     by_class = ("class gaussians", "gaussian fit", "one class", "noise")
+    shown = ("is", "coverage", "kid", "recall")  # precision flatters a blur, and density knows no best value
     return {
         "--images": Sort(
             "images",
             "folder",
             "own",
             like="digits-16-v2",
-            row=Row("dcgan", "r1", of_images, ("fid", "kid")),
+            row=Row("dcgan", "r1", of_images, ("fid", "kid"), shown=shown),
             by_class=Row("cgan", "r1", of_classes, ("intra_fid", "fid", "kid"), by_class),
             size=32,
         ),
@@ -64,7 +69,7 @@ def _sorts() -> Mapping[str, Sort]:
             "folder-wav",
             "own",
             like="drums-v1",
-            row=Row("wavegan", "r1", ("fad", "is", "kid", "density-coverage"), ("fad", "kid")),
+            row=Row("wavegan", "r1", ("fad", "is", "kid", "density-coverage"), ("fad", "kid"), shown=shown),
         ),
         "--points": Sort(
             "points",
@@ -131,6 +136,8 @@ def new_protocol(
         },
     )
     numbers = (str(size or SOUND_SAMPLES), str(rate or SOUND_RATE)) if option == "--sounds" else ()
+    rules = load_protocol(like or sort.like)
+    _doubt_settings(rules, sort)
     from ganbench.runs.proposal import Wish
 
     wish = Wish(
@@ -138,7 +145,7 @@ def new_protocol(
         sort=sort,
         dataset=_named(sort.dataset, [_beside(file, path) for path in paths], numbers),
         argument=",".join([*map(str, paths), *numbers]),
-        like=load_protocol(like or sort.like),
+        like=rules,
         judge_file=judge_file.name,
         resolution=size if sort.size else None,
         classes=classes,
@@ -177,6 +184,13 @@ def _refuse_misfits(option: str, given: Mapping[str, tuple[object, list[str]]]) 
     for name, (value, fitting) in given.items():
         if value and option not in fitting:
             raise GanbenchError(f"{name} does not go with {option}", f"it goes with {', '.join(fitting)}; leave it out")
+
+
+def _doubt_settings(like: Protocol, sort: Sort) -> None:
+    """Say so if the settings that are asked for are those of other data: only images have a resolution."""
+    if like.dataset_ref.name != sort.dataset and (like.resolution is None) != (sort.size is None):
+        what = f"the training settings of {like.name} were chosen for other data than {sort.things}"
+        warnings.warn(Doubt(f"{what}; without --like, those of {sort.like} are taken"), stacklevel=2)
 
 
 def _refuse_file(file: Path, judge_file: Path, force: bool) -> None:
@@ -257,6 +271,10 @@ def _text(file: Path, proposal: Proposal, wish: Wish) -> str:
         "extractor": f"{plural(proposal.features, 'feature')}; its hash is in the name of every score",
         "headline": _floor(proposal),
     }
+    if "one class" in proposal.protocol.evaluation.yardsticks and not proposal.dataset.spec.classes:
+        beside["yardsticks"] = "one class: as there are no classes, a single sample again and again"
+    if unmeasured := "\n".join(_unmeasured(proposal)):
+        beside["metrics"] = unmeasured
     return commented(proposal.protocol, preamble, beside)
 
 
@@ -277,7 +295,20 @@ def _found(proposal: Proposal, wish: Wish) -> Iterator[str]:
         more = f" and {len(sizes) - 8} more" if len(sizes) > 8 else ""
         yield f"It has {len(sizes)} classes, with so many {things} to train on: {few}{more}."
     for note in data.notes:
-        yield f"{note[:1].upper()}{note[1:]}."
+        named = "." in note.partition(" ")[0]  # a file's name begins the sentence
+        yield f"{note}." if named else f"{note[:1].upper()}{note[1:]}."
+
+
+def _unmeasured(proposal: Proposal) -> Iterator[str]:
+    """Sentences on the metrics that are not there: why, and what tells of missing classes where modes are not known."""
+    for metric, why in proposal.left_out.items():
+        yield f"without '{metric}': {why}"
+    data, kept = proposal.dataset, proposal.protocol.evaluation
+    if data.spec.classes and data.oracle is None and "modes" not in kept.metrics:
+        tells = [column for metric, column in OF_CLASSES.items() if metric in kept.metrics]
+        tells += ["the yardstick 'one class'"] if "one class" in kept.yardsticks else []
+        instead = f"; that classes are missing shows in {listed(tells)}" if tells else ""
+        yield f"without 'modes': nobody knows for certain which class a fake belongs to{instead}"
 
 
 def _floor(proposal: Proposal) -> str:
@@ -304,12 +335,13 @@ def _report(file: Path, judge_file: Path, proposal: Proposal, wish: Wish, termin
     for metric, why in proposal.left_out.items():
         terminal.print(Text.assemble(("left out:", "yellow"), f" the metric '{metric}': {why}"), soft_wrap=True)
     if proposal.judge is not None:
-        told = "tells the classes apart" if proposal.classifies else "tells no classes apart"
+        told = " tells the classes apart," if proposal.classifies else ""
+        told = told or (" does not tell the classes apart," if proposal.dataset.spec.classes else "")
         terminal.print(
             Text.assemble(
                 "judge: ",
                 (str(judge_file), "bold"),
-                f", {plural(proposal.features, 'feature')}, {told}, trained in {proposal.judge_seconds:.1f} s",
+                f", {plural(proposal.features, 'feature')},{told} trained in {proposal.judge_seconds:.1f} s",
             ),
             soft_wrap=True,
         )

@@ -24,7 +24,8 @@ def preview(plan: Plan, executor: Executor, estimate: Estimate, terminal: Consol
     if outcome.fatal:
         raise outcome.fatal
     protocol = plan.protocol
-    terminal.print(Text(f"{protocol.name} ({protocol.digest}) on {protocol.dataset}", "bold"))
+    data = protocol.dataset_ref.without_folders()
+    terminal.print(Text(f"{protocol.name} ({protocol.digest}) on {data}", "bold"))
     terminal.print(_rows(plan, estimate, outcome))
     possible = [job for job in runs_among(plan.todo) if job.combination not in outcome.refused]
     for message in dict.fromkeys(refused.message for refused in outcome.refused.values()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -48,8 +49,17 @@ class ComponentRef(Struct, frozen=True):
         """What is the same on every machine; the colon stays."""
         return replace(self, parts=self.parameters or (("",) if self.parts else ()))
 
+    def without_folders(self) -> ComponentRef:
+        """What may be published, ``folder:photos``: where it lies on a user's machine is nobody's business."""
+        return self.with_paths(_last_name)
+
     def __str__(self) -> str:
         return f"{self.name}:{self.argument}" if self.parts else self.name
+
+
+def _last_name(path: str) -> str:
+    name = Path(path).name or path
+    return f"./{name}" if _is_number(name) else name
 
 
 def _is_number(part: str) -> bool:

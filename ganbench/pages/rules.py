@@ -25,14 +25,18 @@ def rules_in_words(table: Table) -> list[Rule]:
         draws = f"{judging.draws} x " if judging.draws > 1 else ""
         samples = f"at the end of the budget on {draws}{judging.samples} samples"
         found = [
-            Rule("data", protocol.dataset, f"at {protocol.resolution} px" if protocol.resolution else ""),
+            Rule(
+                "data",
+                str(protocol.dataset_ref.without_folders()),
+                f"at {protocol.resolution} px" if protocol.resolution else "",
+            ),
             Rule(
                 "budget",
                 "",
                 f"{training.budget_kimg:g} thousand real samples shown to D, {training.batch} at a time",
             ),
             Rule("judged", "", samples),
-            *([Rule("features", judging.extractor)] if judging.extractor else []),
+            *([Rule("features", str(judge.without_folders()))] if (judge := protocol.extractor_ref) else []),
             *(Rule(loss, _asked(asked)) for loss, asked in protocol.losses.items()),
         ]
     found.append(Rule("headline", table.headline))

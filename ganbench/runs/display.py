@@ -107,8 +107,11 @@ class PlainDisplay(Display):
         self.estimate.measured[job.entry] = event.seconds / event.share
         if not self.expected:
             self.expected = True
-            left = seconds_left([*self.todo.values()], self.estimate, {}, ()) or 0.0
-            self.say(f"{duration(left / self.workers)} in all, by the first iterations")
+            jobs = [*self.todo.values()]
+            whole = self.estimate.total(jobs, self.workers)
+            if whole is None:  # other rows count as the mean of those that are known
+                whole = (seconds_left(jobs, self.estimate, {}, ()) or 0.0) / self.workers
+            self.say(f"{duration(whole)} in all, by the first iterations")
 
     def tick(self, event: Progress) -> None:
         """Show how far a run is."""
@@ -127,7 +130,7 @@ def _opening(plan: Plan) -> str:
         what = f"{plural(len(runs), 'run')} of {runs[0].protocol.training.budget_kimg:g} kimg"
     else:
         what = plural(len(plan.jobs), "yardstick")
-    text = f"{protocol.name} ({protocol.digest}): {what} on {protocol.dataset}"
+    text = f"{protocol.name} ({protocol.digest}): {what} on {protocol.dataset_ref.without_folders()}"
     if finished:
         text += f"; {finished} already finished (--force repeats them)"
     for version, number in plan.older.items():

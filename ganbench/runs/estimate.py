@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,7 +48,7 @@ class Estimate:
         known = [seconds for seconds in each if seconds is not None]
         if not known or len(known) < len(each):
             return None
-        return max(sum(known) / workers, *known)
+        return makespan(known, workers)
 
     def told(self, jobs: Sequence[TrainingJob], workers: int) -> str:
         """A sentence: ``about 3 min, 2 runs at a time (by records of these rows)``; empty if too little is known."""
@@ -60,6 +61,14 @@ class Estimate:
         some = ", the others by records" if 0 < new < len(rows) else ""
         at_once = f", {workers} runs at a time" if workers > 1 else ""
         return f"{duration(total)}{at_once} ({by}{some})"
+
+
+def makespan(seconds: Iterable[float], workers: int) -> float:
+    """How long jobs take that are begun in this order, each by whichever worker is free first: the last one ends."""
+    ends = [0.0] * max(1, workers)
+    for one in seconds:
+        heapq.heapreplace(ends, ends[0] + one)
+    return max(ends)
 
 
 def estimate_of(plan: Plan) -> Estimate:

@@ -26,14 +26,16 @@ from ganbench.errors import DataError, Doubt, GanbenchError, Unsupported, blamin
 from ganbench.evaluation.judge import Judge
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.yardsticks import LARGEST, real
-from ganbench.runs.setup import Bench, doubts_of, pick_device
+from ganbench.runs.estimate import makespan
+from ganbench.runs.setup import Bench, doubts_of, pick_device, refuse_constant
 from ganbench.runs.tryout import training_seconds, try_out
 
 FEWEST = 60
 """Samples. With fewer, 30 fakes would be compared with 30 reals in half a dozen features."""
 MOST_SAMPLES = 2000
 """Per evaluation: beyond that, time grows and noise hardly falls."""
-SEEDS = (0, 1, 2)
+SEEDS = (0, 1, 2, 3)
+"""An even number: of three, the last would leave one of two cores idle."""
 ROW_SECONDS, WORKERS = 180.0, 2
 """What a row of all seeds may take, and the runs at a time."""
 LEAST_SHARE = 0.3
@@ -46,7 +48,8 @@ LEAST_UPDATES, MOST_BUDGETS = 50, 4
 class Row:
     """A combination to begin with, and the settings that suit it. ``columns`` may rank: the first that can be scored.
 
-    ``metrics`` are tried in this order; those that have no score of real data are left out.
+    ``metrics`` are tried in this order; those that have no score of real data are left out. ``shown`` are the columns
+    that tables show beside the headline, as far as they can be scored; if empty, the protocol's default.
     """
 
     arch: str
@@ -54,6 +57,7 @@ class Row:
     metrics: tuple[str, ...]
     columns: tuple[str, ...]
     yardsticks: tuple[str, ...] = ("gaussian fit", "one class", "noise")
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,8 @@ def propose(wish: Wish, device_name: str = "auto") -> Proposal:
             warnings.warn(Doubt(doubt), stacklevel=2)
         rules = _first_rules(wish, dataset, row, named)
         tried = _try_metrics(rules, dataset, extractor, device, row)
-        rules = replace(rules, evaluation=replace(rules.evaluation, metrics=tried.metrics, headline=tried.headline))
+        judged = replace(rules.evaluation, metrics=tried.metrics, headline=tried.headline, shown=tried.shown)
+        rules = replace(rules, evaluation=judged)
         rules, cost = _with_budget(rules, tried, dataset, device, row)
     return Proposal(
         rules,
@@ -165,7 +170,7 @@ def read(wish: Wish) -> Dataset:
     """The data, at the size asked for; else at their own, if it is no larger than the sort's.
 
     Raises:
-        DataError: they cannot be read, are too few, or have no classes where these are asked for.
+        DataError: they cannot be read, are too few or all alike, or have no classes where these are asked for.
     """
     dataset = _built(wish, wish.resolution) if wish.resolution or not wish.sort.size else _at_own_size(wish)
     found, things = count(dataset), wish.sort.things
@@ -174,6 +179,7 @@ def read(wish: Wish) -> Dataset:
             f"{dataset.name} has {found} {things}, too few to compare GANs by",
             f"{FEWEST} are the least, and a few hundred are better",
         )
+    refuse_constant(dataset)
     if wish.classes and not dataset.spec.classes:
         raise DataError(f"{dataset.name} has no classes", f"sort the {things} into one sub-folder per class")
     return dataset
@@ -273,6 +279,7 @@ class _Tried(NamedTuple):
 
     metrics: tuple[str, ...]
     headline: str
+    shown: tuple[str, ...]
     floor: float
     seconds: float
     left_out: dict[str, str]
@@ -290,7 +297,9 @@ def _try_metrics(rules: Protocol, dataset: Dataset, extractor: Extractor, device
     reference = draw_reference(dataset, part, rules.evaluation.samples, rules.seed(0, "reference"))
     judge = Judge(dataset, reference, metrics, extractor, device)
     reals, others = real(dataset, reference, part, 0)
-    kept, scores, left_out, began = list[str](), dict[str, float](), dict[str, str](), time.perf_counter()
+    kept, scores, left_out = list[str](), dict[str, float](), dict[str, str]()
+    clock = time.process_time if device.type == "cpu" else time.perf_counter  # company must not shrink the budget
+    began = clock()
     for name in metrics:
         verdict = judge.score(others, 0, real=reals, only=[name])
         if verdict.doubts or not verdict.scores:
@@ -302,8 +311,9 @@ def _try_metrics(rules: Protocol, dataset: Dataset, extractor: Extractor, device
     if headline is None:
         why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise Unsupported(f"no metric can rank {dataset.name} with this judge ({why})", "choose another --extractor")
-    seconds = time.perf_counter() - began
-    return _Tried(tuple(kept), headline, scores[headline], seconds, left_out, judge)
+    seconds = clock() - began
+    shown = tuple(column for column in row.shown if column in scores and column != headline)
+    return _Tried(tuple(kept), headline, shown, scores[headline], seconds, left_out, judge)
 
 
 # -- what it costs -----------------------------------------------------------------------------------------------------
@@ -337,7 +347,7 @@ def _with_budget(
     least, most = LEAST_UPDATES * training.batch / 1000, MOST_BUDGETS * training.budget_kimg
     budget = _rounded(min(max(wanted, least), max(most, least)))
     run = budget * per_kimg
-    row_seconds = (run + judging) * len(rules.seeds) / workers
+    row_seconds = makespan([run + judging] * len(rules.seeds), workers)
     return replace(rules, training=replace(training, budget_kimg=budget)), Cost(run, judging, row_seconds)
 
 

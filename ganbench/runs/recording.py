@@ -22,7 +22,7 @@ from ganbench.contracts.score_name import is_called
 from ganbench.device import memory
 from ganbench.device.energy import Energy, counter_of
 from ganbench.device.load import Load, load_average
-from ganbench.errors import GanbenchError, told
+from ganbench.errors import GanbenchError, told, without_folders
 from ganbench.plugins.source import core_hash
 from ganbench.records.files import append_line, write_atomically
 from ganbench.records.history import as_line
@@ -177,7 +177,7 @@ def protocol_fields(
         "extractor": bench.judge.tag,
         "metrics": bench.components,
         "parts": bench.parts,
-        "doubts": bench.doubts + doubts,
+        "doubts": tuple(map(without_folders, bench.doubts + doubts)),
         "environment": environment(
             bench.device, nondeterministic, job.workers, protocol.training.precision, core_hash()
         ),
@@ -236,10 +236,10 @@ def plain(value: Any) -> Any:
 
 
 def failure_reason(error: BaseException) -> str:
-    """An exception as a record's reason, in one line."""
+    """An exception as a record's reason, in one line; paths without their folders, as records are published."""
     if isinstance(error, GanbenchError) and error.message:
-        return "; ".join(filter(None, [error.message, error.hint]))
-    return told(error)
+        return without_folders("; ".join(filter(None, [error.message, error.hint])))
+    return without_folders(told(error))
 
 
 def _rate(images: int, seconds: float) -> float:

@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 import msgspec
 import torch
+from msgspec.structs import replace
 from torch import Tensor
 
 from ganbench import plugins
 from ganbench.contracts.classes import class_places
+from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.data import Dataset
 from ganbench.contracts.executor import TrainingJob
 from ganbench.contracts.extractor import Extractor
@@ -148,14 +150,14 @@ def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str],
     metric_sources = {name: plugins.find_for(protocol.name, "metric", name) for name in rules.metrics}
     dataset_source = plugins.find_for(protocol.name, "dataset", protocol.dataset)
     dataset: Dataset = plugins.build(dataset_source, argument=dataset_source.argument, resolution=protocol.resolution)
-    _refuse_constant(dataset)
-    parts = {"dataset": component_of(dataset_source)}
+    refuse_constant(dataset)
+    parts = {"dataset": _part_of(dataset_source)}
     metrics = {name: plugins.build(source) for name, source in metric_sources.items()}
     extractor, doubts = None, [*dataset.notes, *shortages(dataset, protocol.training.batch)]
     if rules.extractor:
         source = plugins.find_for(protocol.name, "extractor", rules.extractor)
         extractor = plugins.build(source, argument=source.argument)
-        parts["extractor"] = component_of(source)
+        parts["extractor"] = _part_of(source)
         logits = _check_extractor(extractor, protocol, dataset)
         doubts += doubts_of(extractor, dataset_source.name, dataset, logits)
         _refuse_other_classes(extractor, logits, dataset, metrics)
@@ -175,7 +177,7 @@ def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str],
     return Bench(protocol, device, dataset, judge, selector, components, parts, tuple(doubts))
 
 
-def _refuse_constant(dataset: Dataset) -> None:
+def refuse_constant(dataset: Dataset) -> None:
     """Raise DataError if all training samples are the same: any score of such data would be perfect."""
     for what, x in (("samples", dataset.train.x), ("inputs", dataset.train.source)):
         if x is not None and len(x) > 1 and all(bool((part == x[0]).all()) for part in x.split(1000)):
@@ -210,10 +212,10 @@ def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset)
     hears, rate = extractor.sample_rate, dataset.spec.rate
     if hears and rate and hears != rate:
         raise Unsupported(
-            f"{protocol.evaluation.extractor} expects {hears} samples per second, but {protocol.dataset} has {rate:g}",
+            f"{extractor.name} expects {hears} samples per second, but {dataset.name} has {rate:g}",
             "choose data and an extractor of the same rate",
         )
-    failing = f"the extractor '{extractor.name}' fails on two samples of {protocol.dataset}"
+    failing = f"the extractor '{extractor.name}' fails on two samples of {dataset.name}"
     with blaming(failing, passing=GanbenchError), torch.inference_mode():
         _, logits = extractor(dataset.train.x[:2])
     said: Tensor | None = logits
@@ -272,3 +274,9 @@ def cast_of(job: TrainingJob) -> Cast:
 def component_of(source: Source, revision: int = 0) -> Component:
     """A plugin as records keep it."""
     return Component(source.label, source.package, source.version, source.source_hash, revision)
+
+
+def _part_of(source: Source) -> Component:
+    """The plugin of data or judge; where its files lie tells of a user's machine, and records are published."""
+    part = component_of(source)
+    return replace(part, name=str(ComponentRef.of(part.name).without_folders()))
