@@ -299,10 +299,30 @@ def test_folder_with_one_colour_image_has_three_channels(tmp_path):
     assert load(tmp_path).spec.shape == (3, 8, 8)
 
 
-def test_folder_drops_transparency_and_keeps_the_colours_below_it(tmp_path):
-    files = paint_many(tmp_path, mode="RGBA")
-    expected = {np.asarray(Image.open(file))[..., :3].transpose(2, 0, 1).tobytes() for file in files}
-    assert rows(load(tmp_path).part("all").x) == expected
+def icons(folder, light, n=6):
+    """Squares of one colour whose places are in the alpha channel alone; below it, all is red or cyan."""
+    folder.mkdir()
+    for i in range(n):
+        x = np.zeros((8, 8, 4), dtype=np.uint8)
+        x[..., 0 if light < 128 else 1] = 255
+        x[i : i + 2, 2:6] = (light, light, light, 255)
+        Image.fromarray(x).save(folder / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize(("light", "ground"), [(20, 255), (230, 0)])
+def test_icons_are_laid_on_white_or_on_black_so_that_they_can_be_seen(tmp_path, light, ground):
+    x = load(icons(tmp_path / "icons", light)).part("all").x
+    assert x.unique().tolist() == sorted([light, ground])
+    assert (x == light).sum(dim=(1, 2, 3)).tolist() == [3 * 8] * 6
+
+
+def test_folder_lays_half_transparent_pixels_on_the_ground(tmp_path):
+    for i in range(5):
+        Image.fromarray(np.full((8, 8, 4), (10 * i, 0, 0, 51), dtype=np.uint8)).save(tmp_path / f"{i}.png")
+    x = load(tmp_path).part("all").x
+    assert x[:, 0, 0, 0].sort().values.tolist() == [204 + 2 * i for i in range(5)]
+    assert (x[:, 1] == 204).all()
 
 
 def test_folder_reads_palettes_with_transparency_without_a_warning(tmp_path):
@@ -313,7 +333,7 @@ def test_folder_reads_palettes_with_transparency_without_a_warning(tmp_path):
         image.save(tmp_path / f"{i}.png", transparency=bytes([100, 200, 255, 255]))
         with Image.open(tmp_path / f"{i}.png") as saved:
             assert isinstance(saved.info["transparency"], bytes)
-    assert load(tmp_path).part("all").x[:, 0, 0, 0].sort().values.tolist() == [0, 50, 100, 150, 200]
+    assert load(tmp_path).part("all").x[:, 0, 0, 0].sort().values.tolist() == [0, 39, 78, 118, 157]  # of 200 in 255
 
 
 def test_folder_turns_images_upright_as_their_exif_says(tmp_path):

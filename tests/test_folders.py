@@ -311,7 +311,7 @@ def test_what_conversion_costs_is_said_a_sentence_a_kind(tmp_path):
     paint(tmp_path / "tiny.png", size=(4, 4))
     of = f"1 of 14 images in the folder {tmp_path.name}"
     assert load(tmp_path, 8).notes == (
-        f"{of} lost their transparency; the first is see-through.png",
+        f"{of} had to be laid on black, as they are transparent; the first is see-through.png",
         f"{of} came in other colours than RGB (CMYK), and had to be converted without a profile; "
         "the first is print.jpg",
         f"{of} had to be cut to the central square; the first is wide.png",

@@ -1,8 +1,9 @@
 """Pixels of image files, and what reading them costs: shared by `folder` and `folder-pair`.
 
-Every image is turned upright according to its EXIF data, converted to 8-bit RGB (transparency is dropped; a folder of
-grayscale images alone keeps one channel), cropped to the largest central square, and resized with Pillow's Lanczos
-filter. Without a resolution, the images must be squares of one size and are not resized.
+Every image is turned upright according to its EXIF data, converted to 8-bit RGB (a folder of grayscale images alone
+keeps one channel), cropped to the largest central square, and resized with Pillow's Lanczos filter. Without a
+resolution, the images must be squares of one size and are not resized. Transparent images are laid on white, or on
+black if what they show is bright on average: the whole drawing of an icon may be in its transparency.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,11 +32,12 @@ RGB_MODES = {"RGB", "RGBA", "RGBX", "RGBa", "La", "P", "PA", "YCbCr", *GRAY_MODE
 DEEP_MODES = ("I", "F")  # Pillow clips 16-bit and float pixels to 0..255 instead of scaling them
 DEEP_RAW = re.compile(r"^(?!BGR).*;16|BC6H")  # of such raw pixels it keeps the high byte; BGR;16 has 5 or 6 bits
 BITS_PER_SAMPLE = 258  # a TIFF tag
+SEE_THROUGH = {"RGBA", "LA", "PA"}
 HEAD = 1 << 16  # bytes of a file that its header is looked for in
 
 REMARKS = {
     "views": "came with further pictures, which are left out",
-    "transparent": "lost their transparency",
+    "transparent": "had to be laid on {0}, as they are transparent",
     "colours": "came in other colours than RGB ({0}), and had to be converted without a profile",
     "oblong": "had to be cut to the central square",
     "small": "had to be enlarged to {0} pixels a side",
@@ -55,9 +58,13 @@ class Pictures(NamedTuple):
 
 @dataclass
 class Reading:
-    """What became of one file: remarks by kind, and why it cannot be used."""
+    """What became of one file: remarks by kind, and why it cannot be used.
+
+    ``light`` is the mean brightness of what a transparent image shows, from 0 to 255.
+    """
 
     gray: bool = False
+    light: float | None = None
     remarks: dict[str, str] = field(default_factory=dict)
     damaged: str = ""
     deep: str = ""
@@ -75,10 +82,10 @@ def read_images(folder: Path, files: list[Path], resolution: int | None) -> Pict
         size = common_size(folder, files, pool) if resolution is None else resolution
         pixels = np.empty((len(files), 3, size, size), dtype=np.uint8)
 
-        def read(index: int) -> Reading:
+        def read(index: int, ground: str = "white") -> Reading:
             heard.said = []
             reading = Reading()
-            image = _decode(files[index], size, reading)
+            image = _decode(files[index], size, reading, ground)
             if image is not None:
                 pixels[index] = image.transpose(2, 0, 1)
             if heard.said:
@@ -86,6 +93,10 @@ def read_images(folder: Path, files: list[Path], resolution: int | None) -> Pict
             return reading
 
         readings = list(pool.map(read, range(len(files))))
+        lights = {index: reading.light for index, reading in enumerate(readings) if reading.light is not None}
+        if sum(lights.values()) > 255 / 2 * len(lights):
+            for index, reading in zip(lights, pool.map(partial(read, ground="black"), lights), strict=True):
+                readings[index] = reading
     names = [str(file.relative_to(folder)) for file in files]
     _refuse(folder, names, readings)
     x = torch.from_numpy(pixels)
@@ -138,8 +149,8 @@ def common_size(folder: Path, files: list[Path], pool: ThreadPoolExecutor) -> in
     )
 
 
-def _decode(file: Path, resolution: int, reading: Reading) -> np.ndarray | None:
-    """Pixels ``[R, R, 3]``, or None and the reason in ``reading``."""
+def _decode(file: Path, resolution: int, reading: Reading, ground: str) -> np.ndarray | None:
+    """Pixels ``[R, R, 3]``, or None and the reason in ``reading``; ``ground`` is what shows through."""
     try:
         with Image.open(file) as opened:
             reading.gray = opened.mode in GRAY_MODES
@@ -150,13 +161,28 @@ def _decode(file: Path, resolution: int, reading: Reading) -> np.ndarray | None:
             if "transparency" in image.info:
                 image = image.convert("RGBA")  # this way, a palette with transparency becomes RGB without a warning
             # gray goes through RGB too: three equal channels, so every image is filtered by the same arithmetic
-            rgb = image.convert("RGB")
+            rgb = (_laid_on(ground, image, reading) if image.mode in SEE_THROUGH else image).convert("RGB")
             reading.paged = _paged(opened, reading)
             _remark(image, opened.mode, resolution, reading)
     except Exception as error:  # Pillow's decoders may raise anything
         reading.damaged = _why(file, error)
         return None
     return np.asarray(_square(rgb).resize((resolution, resolution), Image.Resampling.LANCZOS))
+
+
+def _laid_on(ground: str, image: Image.Image, reading: Reading) -> Image.Image:
+    """The image with ``ground`` where it is transparent; how bright the rest is, ``reading`` learns."""
+    image = image.convert("RGBA")
+    alpha = image.getchannel("A")
+    if alpha.getextrema()[0] == 255:
+        return image
+    shown_by, light = np.asarray(alpha, dtype=np.float64), np.asarray(image.convert("L"), dtype=np.float64)
+    if shown_by.any():
+        reading.light = float((light * shown_by).sum() / shown_by.sum())
+    reading.remarks["transparent"] = ground
+    laid = Image.new("RGBA", image.size, ground)
+    laid.alpha_composite(image)
+    return laid
 
 
 def _why(file: Path, error: Exception) -> str:
@@ -227,8 +253,6 @@ def _remark(image: Image.Image, mode: str, resolution: int, reading: Reading) ->
     """Note what the conversion of an upright image to a square of RGB costs."""
     if mode not in RGB_MODES:
         reading.remarks["colours"] = mode
-    if image.mode in {"RGBA", "LA", "PA"} and image.getchannel("A").getextrema()[0] != 255:
-        reading.remarks["transparent"] = ""
     if image.width != image.height:
         reading.remarks["oblong"] = ""
     if min(image.size) < resolution:
