@@ -294,6 +294,14 @@ def test_fewer_samples_than_features_are_said_with_the_score() -> None:
     assert not Judge(enough, enough.train, {"fid": fid.ganbench_metric()}, Raw(), CPU).score(enough.test, 0).doubts
 
 
+def test_a_target_of_an_error_against_known_pairs_is_in_reach() -> None:
+    data = load_protocol("digits-edges-v2")
+    judge = prepare(data, "cpu").judge
+    check = SelfCheck(judge, "test", "translation", 0, "paired_error", data.evaluation.target)
+    assert check.floor["paired_error"] > data.evaluation.target
+    assert not [doubt for doubt in check.doubts if "out of reach" in doubt]
+
+
 def test_a_target_beyond_what_real_data_reach_is_said() -> None:
     data = dataset()
     judge = Judge(data, data.train, {"fid": fid.ganbench_metric()}, Raw(), CPU)

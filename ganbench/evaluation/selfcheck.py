@@ -51,7 +51,12 @@ class SelfCheck:
         self.real_raw_spread = _raw_spread(judge.reference)
 
     def _doubts_of_target(self, headline: str, target: float | None) -> list[str]:
-        """A target left over from other data may be beyond the score of real data."""
+        """A target left over from other data may be beyond the score of real data.
+
+        Reals that stand against others' truths bound nothing, so pairs leave no doubt.
+        """
+        if self.judge.reference.paired:
+            return []
         return [
             f"the target {headline} {target:g} is out of reach: real data score {score:.4g}"
             for name, score in self.floor.items()
