@@ -117,6 +117,30 @@ def test_every_default_column_of_the_digits_fits_into_1280_pixels(visit) -> None
 WIDTHS = ("scrollWidth", "clientWidth")
 
 
+@pytest.mark.parametrize(("size", "scheme"), LOOKS[::2])
+def test_bars_of_a_column_stand_one_below_the_other_in_full_size(visit, size, scheme) -> None:
+    page = visit(BOARDS / "digits-16-v2" / "index.html", viewport={"width": size[0], "height": size[1]}).page
+    places = page.locator("#board .bar").evaluate_all(
+        "all => all.map((bar) => { const at = bar.getBoundingClientRect(); return [at.left, at.width]; })"
+    )
+    assert len(places) > 30
+    assert {(round(left), round(width)) for left, width in places} == {(round(places[0][0]), 72)}
+
+
+def test_a_headline_can_be_read_on_a_phone_without_moving_the_table(visit) -> None:
+    page = visit(BOARDS / "digits-16-v2" / "index.html", viewport={"width": 400, "height": 800}).page
+    text = page.locator("tr.row.entry .score span").first.bounding_box()
+    region = page.locator("#table .scroll").bounding_box()
+    assert text["x"] + text["width"] <= region["x"] + region["width"]
+
+
+def test_the_mark_of_a_row_follows_its_name(visit) -> None:
+    page = visit(BOARDS / "digits-16-v2" / "index.html").page
+    name = page.locator("[id='dcgan+non-saturating'] .name")
+    mark, own = name.locator("abbr:visible").bounding_box(), name.locator(".open span").bounding_box()
+    assert mark["y"] + mark["height"] <= own["y"] + own["height"] + 1
+
+
 def test_a_click_sorts_by_a_column_and_parts_stay_in_their_order(visit, board) -> None:
     page = visit(board).page
     assert titles(page) == ["dcgan+wgan", "real data", "mlp+hinge", "dcgan+hinge"]

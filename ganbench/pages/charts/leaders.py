@@ -54,7 +54,7 @@ def _chart(table: Table, name: str, arch: str) -> Chart | None:
     parts += _lines(race, lines, x, y, colours, names)
     parts += _strip(race, x, colours, names)
     title = f"{table.name}{f', {arch}' if arch else ''}: who leads at every budget"
-    thin = " Thin: a seed failed or collapsed." if unsteady else ""
+    thin = " Dashed: a seed failed or collapsed." if unsteady else ""
     about = f"{label} during training, a line for each row.{thin} {_in_words(race, names)}"
     return Chart(name, title, about, drawing(WIDTH, HEIGHT, title, parts))
 
@@ -78,8 +78,8 @@ def _lines(
     parts = []
     for key in sorted(lines, key=lambda key: (key in colours, key in race.marks)):
         points = [(x.at(mark.kimg), y.at(mark.centre)) for mark in lines[key]]
-        weight = "lead" if key in race.marks else "thin"
-        classes = ("line", colours[key], weight) if key in colours else ("line", "other")
+        weight = "lead" if key in race.marks else "dashed"
+        classes = ("line", colours[key], weight) if key in colours else ("line", "other", weight)
         parts.append(told([polyline(points, *classes)], Tip(names[key])))
     heights = _apart({key: y.at(lines[key][-1].centre) for key in colours}, y.start)
     for key, height in heights.items():
