@@ -200,6 +200,19 @@ def test_names_from_records_are_text_in_a_chart() -> None:
         ElementTree.fromstring(as_file(chart))
 
 
+def test_no_name_of_an_arch_leads_a_picture_out_of_its_folder(tmp_path) -> None:
+    names = ["../../evil", "a/b", "..", "a b", "a-b", "x" * 300, NASTY]
+    rows = [(f"{name}+{loss}", 0.3 + i / 50) for i, name in enumerate(names) for loss in ("x", "y")]
+    records = [record for entry, level in rows for record in seen(entry, level, *five(level, level))]
+    board = tmp_path / "boards" / TOY.name
+    write_folder(records, TOY, board)
+    pictures = [path for path in tmp_path.rglob("*") if path.suffix == ".svg"]
+    assert {path.parent for path in pictures} == {board / "pictures"}
+    assert sum(path.name.startswith("leaders-") for path in pictures) == len(names)
+    for address in re.findall(r"\]\((pictures/.*?)\)", (board / "README.md").read_text()):
+        assert (board / address).is_file()
+
+
 def test_a_chart_of_many_rows_shows_the_first_and_says_so() -> None:
     records = [make(f"a+l{i:03}", seed, 0.3 + i / 400) for i in range(MOST + 5) for seed in range(5)]
     chart = charts_of(table_of(*records))["ranks"]

@@ -12,6 +12,7 @@ from ganbench.leaderboards.leaders import Race, Reign, race_of
 from ganbench.leaderboards.rows import Row, RowKey
 from ganbench.leaderboards.table import Table
 from ganbench.leaderboards.trajectory import Mark, trajectory_of
+from ganbench.pages.anchors import safe
 from ganbench.pages.charts.frame import Frame
 from ganbench.pages.charts.scale import Scale, scale_of
 from ganbench.pages.charts.svg import Chart, Tip, cut_to, drawing, polyline, rect, text, told
@@ -31,7 +32,7 @@ def leaders(table: Table) -> list[Chart]:
         archs = dict.fromkeys(_arch(table, row) for row in plain)
         for arch in archs:
             rows = tuple(row for row in plain if _arch(table, row) == arch)
-            charts.append(_chart(replace(table, rows=rows), f"leaders-{arch}", arch))
+            charts.append(_chart(replace(table, rows=rows), f"leaders-{safe(arch)}", arch))
     return [chart for chart in charts if chart is not None]
 
 
