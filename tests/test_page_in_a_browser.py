@@ -15,7 +15,7 @@ from toy import TOY, diverged, looked, make, seeds, yardstick
 
 from ganbench.pages.folder import write_folder
 from ganbench.pages.hub import write_hub
-from ganbench.records.record import Fingerprints
+from ganbench.records.record import Fingerprints, Look
 
 ROOT = Path(__file__).parents[1]
 BOARDS = ROOT / "leaderboards"
@@ -286,6 +286,18 @@ def test_names_that_would_run_do_not(visit, tmp_path) -> None:
             "all => all.map((a) => new URL(a.getAttribute('href'), document.URL).protocol)"
         )
         assert {*links} == {"file:"}
+
+
+def test_long_names_do_not_widen_the_page(visit, tmp_path) -> None:
+    looks = (Look(1.0, 9.0, 0.3), Look(2.0, 9.0, 0.4))
+    entries = [f"{'x' * 300}+l{i}" for i in range(11)]
+    records = [make(entry, seed, 0.3 + i / 50, curve=looks) for i, entry in enumerate(entries) for seed in range(5)]
+    write_folder(records, TOY, tmp_path / TOY.name)
+    write_hub(tmp_path)
+    for width in (1280, 400):
+        page = visit(tmp_path / TOY.name / "index.html", viewport={"width": width, "height": 800}).page
+        assert page.get_by_role("heading", name="xxx").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 @pytest.mark.parametrize("markup", ["<img src=x onerror='window.ran=1'>", "<svg onload='window.ran=1'></svg>"])
