@@ -15,7 +15,7 @@ from toy import TOY, diverged, looked, make, seeds, yardstick
 
 from ganbench.pages.folder import write_folder
 from ganbench.pages.hub import write_hub
-from ganbench.records.record import Fingerprints
+from ganbench.records.record import Fingerprints, Look
 
 ROOT = Path(__file__).parents[1]
 BOARDS = ROOT / "leaderboards"
@@ -115,6 +115,30 @@ def test_every_default_column_of_the_digits_fits_into_1280_pixels(visit) -> None
 
 
 WIDTHS = ("scrollWidth", "clientWidth")
+
+
+@pytest.mark.parametrize(("size", "scheme"), LOOKS[::2])
+def test_bars_of_a_column_stand_one_below_the_other_in_full_size(visit, size, scheme) -> None:
+    page = visit(BOARDS / "digits-16-v2" / "index.html", viewport={"width": size[0], "height": size[1]}).page
+    places = page.locator("#board .bar").evaluate_all(
+        "all => all.map((bar) => { const at = bar.getBoundingClientRect(); return [at.left, at.width]; })"
+    )
+    assert len(places) > 30
+    assert {(round(left), round(width)) for left, width in places} == {(round(places[0][0]), 72)}
+
+
+def test_a_headline_can_be_read_on_a_phone_without_moving_the_table(visit) -> None:
+    page = visit(BOARDS / "digits-16-v2" / "index.html", viewport={"width": 400, "height": 800}).page
+    text = page.locator("tr.row.entry .score span").first.bounding_box()
+    region = page.locator("#table .scroll").bounding_box()
+    assert text["x"] + text["width"] <= region["x"] + region["width"]
+
+
+def test_the_mark_of_a_row_follows_its_name(visit) -> None:
+    page = visit(BOARDS / "digits-16-v2" / "index.html").page
+    name = page.locator("[id='dcgan+non-saturating'] .name")
+    mark, own = name.locator("abbr:visible").bounding_box(), name.locator(".open span").bounding_box()
+    assert mark["y"] + mark["height"] <= own["y"] + own["height"] + 1
 
 
 def test_a_click_sorts_by_a_column_and_parts_stay_in_their_order(visit, board) -> None:
@@ -262,6 +286,18 @@ def test_names_that_would_run_do_not(visit, tmp_path) -> None:
             "all => all.map((a) => new URL(a.getAttribute('href'), document.URL).protocol)"
         )
         assert {*links} == {"file:"}
+
+
+def test_long_names_do_not_widen_the_page(visit, tmp_path) -> None:
+    looks = (Look(1.0, 9.0, 0.3), Look(2.0, 9.0, 0.4))
+    entries = [f"{'x' * 300}+l{i}" for i in range(11)]
+    records = [make(entry, seed, 0.3 + i / 50, curve=looks) for i, entry in enumerate(entries) for seed in range(5)]
+    write_folder(records, TOY, tmp_path / TOY.name)
+    write_hub(tmp_path)
+    for width in (1280, 400):
+        page = visit(tmp_path / TOY.name / "index.html", viewport={"width": width, "height": 800}).page
+        assert page.get_by_role("heading", name="xxx").count() == 1
+        assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 @pytest.mark.parametrize("markup", ["<img src=x onerror='window.ran=1'>", "<svg onload='window.ran=1'></svg>"])

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,10 +23,11 @@ from ganbench.leaderboards.table import Table, build
 from ganbench.leaderboards.trajectory import Mark, trajectory_of
 from ganbench.pages.anchors import LONGEST, anchor_of
 from ganbench.pages.charts.all import charts_of
+from ganbench.pages.charts.cost import BOTTOM, HEIGHT
 from ganbench.pages.charts.lanes import MOST
 from ganbench.pages.charts.leaders import FEW
-from ganbench.pages.charts.scale import Scale, scale_of
-from ganbench.pages.charts.svg import as_file
+from ganbench.pages.charts.scale import Scale, mark_of, scale_of
+from ganbench.pages.charts.svg import CHARACTER, as_file
 from ganbench.pages.citation import to_bibtex
 from ganbench.pages.commands import command_of
 from ganbench.pages.folder import check_folder, write_folder
@@ -97,7 +99,7 @@ def test_all_of_a_few_rows_are_named_and_of_many_those_that_lead() -> None:
     broken = [*seen("b+x", 0.9, *five(0.9, 0.8))[:4], diverged("b+x", 4)]
     few = charts_of(table_of(*seen("a+x", 0.5, *five(0.5, 0.5)), *seen("a+y", 0.4, *five(0.4, 0.4)), *broken))
     assert {*re.findall(r'class="label ink-c\d">(.*?)</text>', few["leaders"].svg)} == {"a+x", "a+y", "b+x"}
-    assert few["leaders"].svg.count('thin"') == 1
+    assert few["leaders"].svg.count('dashed"') == 1
     assert "leaders-a" not in few
     many = [seen(f"{'ab'[i % 2]}+l{i:02}", 0.3 + i / 50, *five(0.3 + i / 50, 0.3 + i / 50)) for i in range(FEW + 1)]
     charts = charts_of(table_of(*(record for records in many for record in records)))
@@ -160,8 +162,34 @@ def test_a_mark_stands_where_its_value_is_on_the_scale(digits) -> None:
     offers = offers_of(digits, COSTS[2])
     svg = charts_of(digits)["cost-parameters"].svg
     best = next(offer for offer in offers if offer.best)
-    x = scale_of([offer.cost for offer in offers], 56, 730, log=True).at(best.cost)
+    x = scale_of([offer.cost for offer in offers], 56, 640, log=True).at(best.cost)
     assert re.search(rf'<circle cx="{x:.1f}" cy="[\d.]+" r="5" class="dot best"/>', svg)
+
+
+def test_names_of_a_front_stay_within_the_chart_and_off_its_line(digits) -> None:
+    for name in ("cost-seconds", "cost-flops"):
+        svg = charts_of(digits)[name].svg
+        line = [tuple(map(float, at.split(","))) for at in re.search(r'points="(.*?)" class="front"', svg)[1].split()]
+        labels = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" text-anchor="start" class="label">(.*?)</text>', svg)
+        assert len(labels) == len(line) > 5
+        for left, bottom, words in ((float(x), float(y), words) for x, y, words in labels):
+            assert bottom < HEIGHT - BOTTOM, words
+            inside = [_crosses(one, other, left, bottom - 6, len(words) * CHARACTER) for one, other in pairwise(line)]
+            assert not any(inside), words
+
+
+def _crosses(one: tuple[float, float], other: tuple[float, float], left: float, y: float, width: float) -> bool:
+    """Whether a piece of a line goes through the middle of a text."""
+    if not min(one[1], other[1]) <= y <= max(one[1], other[1]) or one[1] == other[1]:
+        return False
+    return left < one[0] + (y - one[1]) / (other[1] - one[1]) * (other[0] - one[0]) < left + width
+
+
+def test_a_cost_that_all_rows_share_has_no_chart() -> None:
+    same, other = {"G": 10, "D": 10}, {"G": 50, "D": 50}
+    one = [*seeds("a+x", 0.5, parameters=same), *seeds("b+x", 0.9, parameters=same)]
+    assert "cost-parameters" not in charts_of(table_of(*one))
+    assert "cost-parameters" in charts_of(table_of(*one, *seeds("c+x", 0.4, parameters=other)))
 
 
 def test_names_from_records_are_text_in_a_chart() -> None:
@@ -170,6 +198,19 @@ def test_names_from_records_are_text_in_a_chart() -> None:
         assert "<script" not in chart.svg
         assert controls(as_file(chart)) == set()
         ElementTree.fromstring(as_file(chart))
+
+
+def test_no_name_of_an_arch_leads_a_picture_out_of_its_folder(tmp_path) -> None:
+    names = ["../../evil", "a/b", "..", "a b", "a-b", "x" * 300, NASTY]
+    rows = [(f"{name}+{loss}", 0.3 + i / 50) for i, name in enumerate(names) for loss in ("x", "y")]
+    records = [record for entry, level in rows for record in seen(entry, level, *five(level, level))]
+    board = tmp_path / "boards" / TOY.name
+    write_folder(records, TOY, board)
+    pictures = [path for path in tmp_path.rglob("*") if path.suffix == ".svg"]
+    assert {path.parent for path in pictures} == {board / "pictures"}
+    assert sum(path.name.startswith("leaders-") for path in pictures) == len(names)
+    for address in re.findall(r"\]\((pictures/.*?)\)", (board / "README.md").read_text()):
+        assert (board / address).is_file()
 
 
 def test_a_chart_of_many_rows_shows_the_first_and_says_so() -> None:
@@ -190,6 +231,9 @@ def test_a_scale_marks_round_numbers_within_itself() -> None:
     assert scale_of([5.0, 5.0], 0, 1).low < 5 < scale_of([5.0, 5.0], 0, 1).high
     assert not scale_of([0.0, 5.0], 0, 1, log=True).log
     assert scale_of([2.0, 8.0], 0, 1, zero=True).low == 0
+    assert [*map(mark_of, (0, 0.05, 0.5, -2.5, 200, 3000, 2e4, 1.5e6, 2e12))] == [
+        "0", "0.05", "0.5", "-2.5", "200", "3000", "20k", "1.5M", "2T",
+    ]  # fmt: skip
 
 
 # -- grids -------------------------------------------------------------------------------------------------------------

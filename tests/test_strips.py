@@ -433,6 +433,19 @@ def test_open_writes_a_page_of_own_rows_beside_published_ones(finished, ganbench
     assert (page.parent / record).is_file()
 
 
+def test_open_shows_the_published_page_after_writing_it(finished, ganbench_here, tmp_path, monkeypatch) -> None:
+    runs = Path(finished.job.folder).parents[2]
+    rules = tmp_path / "quick.toml"
+    rules.write_text(RULES)
+    asked = []
+    monkeypatch.setattr("webbrowser.open", lambda address: asked.append(address) or True)
+    boards = tmp_path / "boards"
+    done = ganbench_here("leaderboard", rules, "--runs", runs, "--write", "--open", "--out", boards)
+    assert done.returncode == 0, done.stderr
+    (page,) = boards.glob("*/index.html")
+    assert asked == [page.resolve().as_uri()]
+
+
 def test_open_names_the_page_where_there_is_no_browser(finished, ganbench_here, tmp_path, monkeypatch) -> None:
     runs = Path(finished.job.folder).parents[2]
     rules = tmp_path / "quick.toml"

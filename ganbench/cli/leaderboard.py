@@ -75,14 +75,19 @@ def leaderboard(
     ] = False,
     out: Annotated[Path, typer.Option(help="Where --write publishes.")] = Path("leaderboards"),
     open_page: Annotated[
-        bool, typer.Option("--open", help="Write a page of your rows beside the published ones, and open it.")
+        bool,
+        typer.Option(
+            "--open", help="Open a page of your rows beside the published ones; with --write, the page written."
+        ),
     ] = False,
 ) -> None:
     """Print the table of a protocol: your runs among the published ones, with intervals, ranks and yardsticks."""
     shown = [part.strip() for text in metric or [] for part in text.split(",")]
     with _no_collection():
         if write:
-            _publish(protocol, runs, out)
+            folder = _publish(protocol, runs, out)
+            if open_page:
+                _browse(folder / "index.html")
         elif open_page:
             _open(*_gathered(protocol, runs, published, sort, shown), runs)
         else:
@@ -126,16 +131,19 @@ def _show(table: Table | None, errors: list[RecordError], as_format: Format, det
 
 def _open(table: Table | None, errors: list[RecordError], runs: Path) -> None:
     """Write the page, and show it where there is a browser."""
-    import webbrowser
-
     from ganbench.pages.own import write_own_page
 
     if table is not None:
-        page = write_own_page(table, runs)
-        opened = webbrowser.open(page.resolve().as_uri())
-        told = "" if opened else ": no browser was found, so open it yourself"
-        console().print(Text.assemble((str(page), "bold"), told), soft_wrap=True)
+        _browse(write_own_page(table, runs))
     _complain(errors)
+
+
+def _browse(page: Path) -> None:
+    import webbrowser
+
+    opened = webbrowser.open(page.resolve().as_uri())
+    told = "" if opened else ": no browser was found, so open it yourself"
+    console().print(Text.assemble((str(page), "bold"), told), soft_wrap=True)
 
 
 def _complain(errors: list[RecordError]) -> None:
@@ -145,7 +153,8 @@ def _complain(errors: list[RecordError]) -> None:
         raise typer.Exit(2)
 
 
-def _publish(protocol: str, runs: Path, out: Path) -> None:
+def _publish(protocol: str, runs: Path, out: Path) -> Path:
+    """Write the published folder of a protocol and the hub above it; returns the folder."""
     from ganbench.leaderboards.gathering import gather_records, timings_in
     from ganbench.leaderboards.strips import strips_in
     from ganbench.pages.folder import write_folder
@@ -167,6 +176,7 @@ def _publish(protocol: str, runs: Path, out: Path) -> None:
     for place, written in ((folder, changed), (out, hub)):
         told = f": {plural(len(written), 'file')} written"
         console().print(Text.assemble((str(place), "bold"), told), soft_wrap=True)
+    return folder
 
 
 def _print(table: Table, as_format: Format, detail: Detail) -> None:

@@ -49,8 +49,8 @@ def _parameters(row: Row) -> float | None:
 
 COSTS = (
     Cost("seconds", "seconds of training", "seconds of training, one seed", _seconds),
-    Cost("flops", "arithmetic", "floating-point operations of training, one seed", _flops),
-    Cost("parameters", "size", "parameters of G and D", _parameters),
+    Cost("flops", "FLOPs of training", "floating-point operations of training, one seed", _flops),
+    Cost("parameters", "parameters", "parameters of G and D", _parameters),
 )
 
 

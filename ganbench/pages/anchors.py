@@ -1,4 +1,4 @@
-"""The address of a row within its page: what people link to."""
+"""Names from records as parts of addresses and file names: of a row within its page, of a chart's picture."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ LONGEST = 100
 
 
 def anchor_of(table: Table, row: Row) -> str:
-    """``dcgan+wgan-gp``, as a fragment identifier: letters, digits and ``._+=-`` only."""
-    title = table.title(row) + (" here" if row.here and table.mixed else "")
-    plain = re.sub(r"[^A-Za-z0-9._+=-]+", "-", title)
-    if plain == title and len(plain) <= LONGEST:
+    """``dcgan+wgan-gp``, as a fragment identifier: what people link to."""
+    return safe(table.title(row) + (" here" if row.here and table.mixed else ""))
+
+
+def safe(name: str) -> str:
+    """A name with letters, digits and ``._+=-`` only, so that it never leads into another folder."""
+    plain = re.sub(r"[^A-Za-z0-9._+=-]+", "-", name)
+    if plain == name and len(plain) <= LONGEST:
         return plain
-    return f"{plain[:LONGEST]}-{hashlib.sha256(title.encode()).hexdigest()[:8]}"
+    return f"{plain[:LONGEST]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -37,7 +37,7 @@ def rules_in_words(table: Table) -> list[Rule]:
             ),
             Rule("judged", "", samples),
             *([Rule("features", str(judge.without_folders()))] if (judge := protocol.extractor_ref) else []),
-            *(Rule(loss, _asked(asked)) for loss, asked in protocol.losses.items()),
+            *(Rule(f"loss {loss}", _asked(asked)) for loss, asked in protocol.losses.items()),
         ]
     found.append(Rule("headline", table.headline))
     return [*found, Rule("seeds", "", ", ".join(map(str, table.seeds))), Rule("digest", table.digest)]

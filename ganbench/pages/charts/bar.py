@@ -13,7 +13,8 @@ from ganbench.leaderboards.table import Table
 from ganbench.pages.charts.scale import scale_of
 from ganbench.pages.charts.svg import dot, drawing, line
 
-WIDTH, HEIGHT = 120.0, 16.0
+WIDTH, HEIGHT = 72.0, 16.0
+"""As large as it is shown, so that its marks do not shrink."""
 
 
 def bars(table: Table, column: str) -> dict[RowKey, Markup]:

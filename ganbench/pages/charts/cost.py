@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
+from math import hypot
 from typing import NamedTuple
 
 from markupsafe import Markup
@@ -16,15 +18,19 @@ from ganbench.pages.charts.frame import Frame
 from ganbench.pages.charts.scale import Scale, scale_of
 from ganbench.pages.charts.svg import CHARACTER, Chart, Tip, cut_to, dot, drawing, polyline, text, told
 
-WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760.0, 380.0, 56.0, 30.0, 30.0, 46.0
+WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760.0, 380.0, 56.0, 30.0, 120.0, 46.0
 
 
 def costs(table: Table, *, linked: bool) -> list[Chart]:
-    """A chart for each cost that at least two rows are known to have."""
+    """A chart for each cost in which rows are known to differ."""
     if table.goal == "info":
         return []
     found = ((cost, offers_of(table, cost)) for cost in COSTS)
-    return [_chart(table, cost, offers, linked=linked) for cost, offers in found if len(offers) > 1]
+    return [
+        _chart(table, cost, offers, linked=linked)
+        for cost, offers in found
+        if len({offer.cost for offer in offers}) > 1
+    ]
 
 
 def _chart(table: Table, cost: Cost, offers: Sequence[Offer], *, linked: bool) -> Chart:
@@ -57,13 +63,14 @@ def _mark(table: Table, cost: Cost, offer: Offer, x: Scale, y: Scale, *, linked:
 
 
 def _names(table: Table, front: Sequence[Offer], offers: Sequence[Offer], x: Scale, y: Scale) -> list[Markup]:
-    """The name of each row of the front, where it covers the fewest dots and other names."""
+    """The name of each row of the front, where it covers the fewest dots, other names, and pieces of the line."""
     dots = [Box(x.at(offer.cost) - 5, y.at(offer.score) - 5, 10, 10) for offer in offers]
+    pieces = _pieces([(x.at(offer.cost), y.at(offer.score)) for offer in front])
     taken: list[Box] = []
     parts = []
     for offer in front:
         words = cut_to(table.title(offer.row), 190)
-        box = _place(Box(x.at(offer.cost), y.at(offer.score), len(words) * CHARACTER, 12), dots, taken)
+        box = _place(Box(x.at(offer.cost), y.at(offer.score), len(words) * CHARACTER, 12), [*dots, *pieces], taken)
         taken.append(box)
         parts.append(text(box.left, box.top + 10, words, "label"))
     return parts
@@ -82,8 +89,28 @@ class Box(NamedTuple):
         across = self.left < other.left + other.width and other.left < self.left + self.width
         return across and self.top < other.top + other.height and other.top < self.top + self.height
 
+    def within(self, left: float, top: float, right: float, bottom: float) -> bool:
+        """Whether it lies between these edges."""
+        return (
+            left <= self.left
+            and self.left + self.width <= right
+            and top <= self.top
+            and self.top + self.height <= bottom
+        )
 
-def _place(at: Box, dots: Sequence[Box], taken: Sequence[Box]) -> Box:
+
+def _pieces(points: Sequence[tuple[float, float]]) -> list[Box]:
+    """Small boxes along a line through points, for a name to keep clear of."""
+    found = []
+    for (left, top), (right, bottom) in pairwise(points):
+        steps = max(1, round(hypot(right - left, bottom - top) / 12))
+        for step in range(1, steps):
+            part = step / steps
+            found.append(Box(left + part * (right - left), top + part * (bottom - top), 1, 1))
+    return found
+
+
+def _place(at: Box, marks: Sequence[Box], taken: Sequence[Box]) -> Box:
     """The best of the places around a dot in the middle of ``at``'s upper left corner."""
     right, left, middle = at.left + 8, at.left - 8 - at.width, at.left - at.width / 2
     tops = {"above": at.top - 17, "level": at.top - 6, "below": at.top + 6}
@@ -94,9 +121,9 @@ def _place(at: Box, dots: Sequence[Box], taken: Sequence[Box]) -> Box:
             (middle, "above"), (middle, "below"),
         )
     ]  # fmt: skip
-    inside = [box for box in candidates if box.left >= LEFT and box.left + box.width <= WIDTH] or candidates
+    inside = [box for box in candidates if box.within(LEFT, TOP - 8, WIDTH, HEIGHT - BOTTOM)] or candidates
 
     def cost(box: Box) -> int:
-        return 5 * sum(box.meets(other) for other in taken) + sum(box.meets(other) for other in dots)
+        return 5 * sum(box.meets(other) for other in taken) + sum(box.meets(other) for other in marks)
 
     return min(inside, key=cost)

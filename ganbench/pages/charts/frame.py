@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from ganbench.leaderboards.cells import count, number
-from ganbench.pages.charts.scale import Scale
+from ganbench.pages.charts.scale import Scale, mark_of
 from ganbench.pages.charts.svg import line, text
 
 
@@ -25,10 +24,9 @@ class Frame(NamedTuple):
         parts = [line(left, bottom, right, bottom, "axis")]
         for value in self.y.ticks(about):
             parts.append(line(left, self.y.at(value), right, self.y.at(value), "grid"))
-            parts.append(text(left - 6, self.y.at(value) + 4, number(value), "tick", anchor="end"))
+            parts.append(text(left - 6, self.y.at(value) + 4, mark_of(value), "tick", anchor="end"))
         for value in self.x.ticks(about):
             parts.append(line(self.x.at(value), bottom, self.x.at(value), bottom + 4, "axis"))
-            name = count(value) if value >= 10_000 else number(value)
-            parts.append(text(self.x.at(value), bottom + 17, name, "tick", anchor="middle"))
+            parts.append(text(self.x.at(value), bottom + 17, mark_of(value), "tick", anchor="middle"))
         parts.append(text((left + right) / 2, bottom + 34, self.across, "name", anchor="middle"))
-        return [*parts, text(left, top - 8, self.up, "name")]
+        return [*parts, text(left, top - 12, self.up, "name")]

@@ -10,7 +10,7 @@ from ganbench.leaderboards.cells import number
 from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.table import Table
 from ganbench.pages.anchors import anchor_of
-from ganbench.pages.charts.scale import Scale, scale_of
+from ganbench.pages.charts.scale import Scale, mark_of, scale_of
 from ganbench.pages.charts.svg import Chart, Tip, cut_to, dot, drawing, line, text, told
 
 WIDTH, LEFT, RIGHT, TOP, LANE = 760.0, 190.0, 20.0, 44.0, 19.0
@@ -35,7 +35,7 @@ def ranks(table: Table, *, linked: bool) -> Chart | None:
         return [line(best, height, worst, height, "range"), *ends]
 
     parts = _lanes(table, rows, lane, lambda row: f"rank {row.rank}", linked=linked)
-    marks = [value for value in x.ticks(8) if value >= 1 and value == round(value)]
+    marks = [1.0, *(value for value in x.ticks(8) if value > 1 and value == round(value))]
     parts = [*_rulers(x, marks, len(rows)), *parts, text(LEFT + 8, 14, "rank, as far as the seeds tell", "name")]
     title = f"{table.name}: the places that each row may have"
     return Chart("ranks", title, _about(table, rows), drawing(WIDTH, _height(rows), title, parts))
@@ -94,7 +94,7 @@ def _rulers(x: Scale, marks: Sequence[float], lanes: int) -> list[Markup]:
     parts = []
     for value in marks:
         parts.append(line(x.at(value), TOP - 4, x.at(value), TOP + lanes * LANE, "grid"))
-        parts.append(text(x.at(value), TOP - 10, number(value), "tick", anchor="middle"))
+        parts.append(text(x.at(value), TOP - 10, mark_of(value), "tick", anchor="middle"))
     return parts
 
 

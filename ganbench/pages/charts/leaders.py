@@ -12,6 +12,7 @@ from ganbench.leaderboards.leaders import Race, Reign, race_of
 from ganbench.leaderboards.rows import Row, RowKey
 from ganbench.leaderboards.table import Table
 from ganbench.leaderboards.trajectory import Mark, trajectory_of
+from ganbench.pages.anchors import safe
 from ganbench.pages.charts.frame import Frame
 from ganbench.pages.charts.scale import Scale, scale_of
 from ganbench.pages.charts.svg import Chart, Tip, cut_to, drawing, polyline, rect, text, told
@@ -31,7 +32,7 @@ def leaders(table: Table) -> list[Chart]:
         archs = dict.fromkeys(_arch(table, row) for row in plain)
         for arch in archs:
             rows = tuple(row for row in plain if _arch(table, row) == arch)
-            charts.append(_chart(replace(table, rows=rows), f"leaders-{arch}", arch))
+            charts.append(_chart(replace(table, rows=rows), f"leaders-{safe(arch)}", arch))
     return [chart for chart in charts if chart is not None]
 
 
@@ -54,7 +55,7 @@ def _chart(table: Table, name: str, arch: str) -> Chart | None:
     parts += _lines(race, lines, x, y, colours, names)
     parts += _strip(race, x, colours, names)
     title = f"{table.name}{f', {arch}' if arch else ''}: who leads at every budget"
-    thin = " Thin: a seed failed or collapsed." if unsteady else ""
+    thin = " Dashed: a seed failed or collapsed." if unsteady else ""
     about = f"{label} during training, a line for each row.{thin} {_in_words(race, names)}"
     return Chart(name, title, about, drawing(WIDTH, HEIGHT, title, parts))
 
@@ -78,8 +79,8 @@ def _lines(
     parts = []
     for key in sorted(lines, key=lambda key: (key in colours, key in race.marks)):
         points = [(x.at(mark.kimg), y.at(mark.centre)) for mark in lines[key]]
-        weight = "lead" if key in race.marks else "thin"
-        classes = ("line", colours[key], weight) if key in colours else ("line", "other")
+        weight = "lead" if key in race.marks else "dashed"
+        classes = ("line", colours[key], weight) if key in colours else ("line", "other", weight)
         parts.append(told([polyline(points, *classes)], Tip(names[key])))
     heights = _apart({key: y.at(lines[key][-1].centre) for key in colours}, y.start)
     for key, height in heights.items():

@@ -54,6 +54,14 @@ def scale_of(values: Iterable[float], start: float, end: float, *, log: bool = F
     return Scale(0.0 if zero and low >= 0 else low - spare, high + spare, start, end)
 
 
+def mark_of(value: float) -> str:
+    """A round number beside an axis: ``0.05``, ``200``, ``50k``, ``2T``."""
+    for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if 1e4 <= abs(value) < 1e16 and abs(value) >= unit:
+            return f"{value / unit:g}{name}"
+    return f"{value:g}"
+
+
 def _steps(low: float, high: float, about: int) -> list[float]:
     size = 10.0 ** math.floor(math.log10((high - low) / about))
     step = next(size * k for k in (1, 2, 5, 10) if size * k * about >= (high - low))
