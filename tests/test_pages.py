@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from nasty import NASTY, controls
 from toy import TOY, diverged, make, seeds, timing, yardstick
 
-from ganbench.errors import RecordError
+from ganbench.errors import GanbenchWarning
 from ganbench.leaderboards.cells import ScoreOf
 from ganbench.leaderboards.frontier import COSTS, offers_of
 from ganbench.leaderboards.leaders import race_of
@@ -25,7 +25,7 @@ from ganbench.pages.anchors import LONGEST, anchor_of
 from ganbench.pages.charts.all import charts_of
 from ganbench.pages.charts.cost import BOTTOM, HEIGHT
 from ganbench.pages.charts.lanes import MOST
-from ganbench.pages.charts.leaders import FEW
+from ganbench.pages.charts.leaders import FEW, MOST_ARCHS
 from ganbench.pages.charts.scale import Scale, mark_of, scale_of
 from ganbench.pages.charts.svg import CHARACTER, as_file
 from ganbench.pages.citation import to_bibtex
@@ -213,6 +213,17 @@ def test_no_name_of_an_arch_leads_a_picture_out_of_its_folder(tmp_path) -> None:
         assert (board / address).is_file()
 
 
+def test_the_noise_of_a_score_is_that_of_its_mean_over_evaluations(digits) -> None:
+    assert "A score is the mean of 3 evaluations and has 1/√3 of their noise." in charts_of(digits)["noise"].about
+
+
+def test_only_so_many_archs_have_a_chart_of_their_own() -> None:
+    archs = range(MOST_ARCHS + 2)
+    rows = [seen(f"a{i:02}+{loss}", 0.3 + i / 50, *five(0.3 + i / 50, 0.4 + i / 50)) for i in archs for loss in "xy"]
+    names = [name for name in charts_of(table_of(*(record for row in rows for record in row))) if "leaders-" in name]
+    assert names == [f"leaders-a{i:02}" for i in reversed(archs)][:MOST_ARCHS]
+
+
 def test_a_chart_of_many_rows_shows_the_first_and_says_so() -> None:
     records = [make(f"a+l{i:03}", seed, 0.3 + i / 400) for i in range(MOST + 5) for seed in range(5)]
     chart = charts_of(table_of(*records))["ranks"]
@@ -375,11 +386,12 @@ def test_a_stale_hub_is_found_out_and_written_again(boards) -> None:
     assert stale_hub(boards) == []
 
 
-def test_a_summary_that_cannot_be_read_is_named(boards) -> None:
+def test_a_summary_that_cannot_be_read_is_left_out_with_a_warning(boards) -> None:
     (boards / "other-v1" / "summary.json").write_text("{")
-    with pytest.raises(RecordError, match=r"cannot read .*other-v1.summary\.json.*") as caught:
+    with pytest.warns(GanbenchWarning, match=r"cannot read .*other-v1.summary\.json.*leaves it out"):
         write_hub(boards)
-    assert caught.value.hint == "write it again: ganbench leaderboard other-v1 --write"
+    assert "other-v1" not in (boards / "index.html").read_text()
+    assert "toy-v2" in (boards / "index.html").read_text()
 
 
 def test_pages_of_a_folder_share_one_script_and_one_style(boards) -> None:

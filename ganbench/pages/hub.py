@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ganbench.errors import plural
+from ganbench.errors import GanbenchWarning, RecordError, plural
 from ganbench.leaderboards.footnotes import DIRECTION
 from ganbench.pages.markdown import bracketed, escaped, prose
 from ganbench.pages.summary import NAME, Summary, read_summary
@@ -51,20 +52,27 @@ def _order(summary: Summary) -> tuple[int, str]:
 def hub_files(folder: Path) -> dict[str, str]:
     """The text of every file of a hub, by its path in the folder.
 
-    Raises:
-        RecordError: a summary cannot be read.
+    A summary that cannot be read is left out with a warning: it may be of another folder than the one just written.
     """
-    shelf = shelf_of([read_summary(path) for path in sorted(folder.glob(f"*/{NAME}"))])
+    shelf = shelf_of(list(_readable(sorted(folder.glob(f"*/{NAME}")))))
     page = rendered("hub.html", shelf=shelf, title=TITLE, directions=DIRECTION, quote=quote, shared=linked(SHARED))
     shared = {f"{SHARED}/{name}": asset(name) for name in ASSETS}
     return {"index.html": page, "README.md": _markdown(shelf), **shared}
+
+
+def _readable(paths: Iterable[Path]) -> Iterator[Summary]:
+    for path in paths:
+        try:
+            yield read_summary(path)
+        except RecordError as error:
+            warnings.warn(GanbenchWarning(f"{error.message}; the page of all protocols leaves it out"), stacklevel=3)
 
 
 def write_hub(folder: Path) -> list[str]:
     """Write the hub of a folder of published leaderboards; returns the files that changed.
 
     Raises:
-        RecordError: a summary cannot be read, or a file cannot be written.
+        RecordError: a file cannot be written.
     """
     changed = stale_hub(folder)
     files = hub_files(folder)

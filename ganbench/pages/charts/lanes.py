@@ -62,10 +62,16 @@ def noises(table: Table, *, linked: bool) -> Chart | None:
     label = table.label(table.headline)
     title = f"{table.name}: noise of {label}"
     about = (
-        f"Standard deviation of {label} {NOISES[0]}, and {NOISES[1]}. Where the second is as large as the first, more "
-        "samples would tell more than more seeds."
+        f"Standard deviation of {label} {NOISES[0]}, and {NOISES[1]}. {_averaged(table)}Where that is as large as the "
+        "first, more samples would tell more than more seeds."
     )
     return Chart("noise", title, about, drawing(WIDTH, _height(rows), title, parts))
+
+
+def _averaged(table: Table) -> str:
+    """What the mean over evaluations leaves of their noise."""
+    draws = table.protocol.evaluation.draws if table.protocol else 1
+    return f"A score is the mean of {draws} evaluations and has 1/√{draws} of their noise. " if draws > 1 else ""
 
 
 def _noises(table: Table, row: Row) -> tuple[float | None, float | None]:

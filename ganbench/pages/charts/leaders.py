@@ -18,6 +18,8 @@ from ganbench.pages.charts.scale import Scale, scale_of
 from ganbench.pages.charts.svg import Chart, Tip, cut_to, drawing, polyline, rect, text, told
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760.0, 400.0, 56.0, 26.0, 190.0, 66.0
+MOST_ARCHS = 12
+"""Archs that have a chart of their own, those of the best rows first."""
 LINE = 14.0
 """Pixels between the names of two rows."""
 COLOURS = FEW = 10
@@ -30,7 +32,7 @@ def leaders(table: Table) -> list[Chart]:
     plain = [row for row in table.rows if row.kind == "entry" and isinstance(row.entry, RunEntry)]
     if len(plain) > FEW:
         archs = dict.fromkeys(_arch(table, row) for row in plain)
-        for arch in archs:
+        for arch in list(archs)[:MOST_ARCHS]:
             rows = tuple(row for row in plain if _arch(table, row) == arch)
             charts.append(_chart(replace(table, rows=rows), f"leaders-{safe(arch)}", arch))
     return [chart for chart in charts if chart is not None]
