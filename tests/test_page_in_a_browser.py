@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from nasty import nasty
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from test_strips import HASHES, saved
 from toy import TOY, diverged, looked, make, seeds, yardstick
@@ -16,6 +18,7 @@ from toy import TOY, diverged, looked, make, seeds, yardstick
 from ganbench.pages.folder import write_folder
 from ganbench.pages.hub import write_hub
 from ganbench.records.record import Fingerprints, Look
+from ganbench.records.strips import bind
 
 ROOT = Path(__file__).parents[1]
 BOARDS = ROOT / "leaderboards"
@@ -235,6 +238,28 @@ def test_a_sound_of_a_row_can_be_played(visit, board) -> None:
         " audio.load(); })"
     )
     assert length > 0
+
+
+@pytest.mark.parametrize("motion", ["reduce", "no-preference"])
+def test_moving_pictures_stop_on_request_and_for_those_who_asked_for_it(visit, tmp_path, motion) -> None:
+    buffer = io.BytesIO()
+    first, *others = (Image.new("RGB", (40, 10), (40 * i, 0, 0)) for i in range(3))
+    first.save(buffer, "webp", save_all=True, append_images=others, duration=100, loop=0)
+    (tmp_path / "strip.webp").write_bytes(bind(buffer.getvalue(), HASHES[0]))
+    record = make("a+x", 0, bits=Fingerprints(HASHES[0], ("s0", "s1"), "t0"))
+    write_folder([record, make("b+x", 0)], TOY, tmp_path / TOY.name, strips=[tmp_path / "strip.webp"])
+    write_hub(tmp_path)
+    page = visit(tmp_path / TOY.name / "index.html", reduced_motion=motion).page
+    button = page.get_by_role("button", name="Stop moving pictures")
+    if motion == "no-preference":
+        expect(page.locator("img.thumb.moving")).to_be_visible()
+        button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("img.thumb.moving")).to_be_hidden()
+    expect(page.get_by_role("img", name="samples of a+x").first).to_be_visible()
+    button.click()
+    expect(page.locator("img.thumb.moving")).to_be_visible()
+    expect(page.locator("canvas")).to_have_count(0)
 
 
 def test_everything_can_be_done_from_the_keyboard(visit, board) -> None:

@@ -28,12 +28,19 @@ class RecordPlace(NamedTuple):
     address: str
 
 
+class Look(NamedTuple):
+    """Of a picture: whether it is less than three times as wide as high, and whether it moves."""
+
+    tall: bool = False
+    moving: bool = False
+
+
 class Places(NamedTuple):
-    """The addresses of one row; ``tall`` says whether its picture is no strip but about as high as wide."""
+    """The addresses of one row, and what its picture is like."""
 
     records: tuple[RecordPlace, ...] = ()
     samples: Samples = NOTHING_TO_SEE
-    tall: bool = False
+    look: Look = Look()
 
 
 def places_in(folder: Path, records: Mapping[str, Record]) -> dict[RowKey, Places]:
@@ -46,15 +53,15 @@ def places_in(folder: Path, records: Mapping[str, Record]) -> dict[RowKey, Place
     places = {}
     for key, there in found.items():
         shown = samples.get(key.entry, NOTHING_TO_SEE)
-        places[key] = Places(tuple(there), shown, is_tall(folder / unquote(shown.picture)) if shown.picture else False)
+        places[key] = Places(tuple(there), shown, look_of(folder / unquote(shown.picture)) if shown.picture else Look())
     return places
 
 
-def is_tall(picture: Path) -> bool:
-    """Whether a picture is less than three times as wide as high."""
+def look_of(picture: Path) -> Look:
+    """What a picture is like, from its header."""
     with Image.open(picture) as image:
         width, height = image.size
-    return width < 3 * height
+        return Look(width < 3 * height, getattr(image, "is_animated", False))
 
 
 def code_of(kind: Kind, part: Component, folder: Path | None) -> str:

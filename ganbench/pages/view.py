@@ -161,6 +161,11 @@ class View:
         """All rows in the order of the table."""
         return [line for tier in self.tiers for line in tier.lines]
 
+    @property
+    def moves(self) -> bool:
+        """Whether any picture moves."""
+        return any(line.places.look.moving for line in self.lines)
+
     @cached_property
     def choices(self) -> dict[str, list[str]]:
         """What rows can be filtered by: archs, losses, packages and devices, where there are two at least."""

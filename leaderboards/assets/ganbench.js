@@ -55,6 +55,36 @@
   }
   if (!board) return;
 
+  // -- pictures that move, for those whom that disturbs: a still of each takes its place -------------------------------
+  const still = document.querySelector(".still");
+  const stopped = () => still.getAttribute("aria-pressed") === "true";
+  const freeze = (image) => {
+    const canvas = document.createElement("canvas");
+    canvas.width = image.naturalWidth;
+    canvas.height = image.naturalHeight;
+    canvas.className = image.className;
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", image.alt);
+    canvas.getContext("2d").drawImage(image, 0, 0);
+    image.before(canvas);
+  };
+  const stop = (wanted) => {
+    still.setAttribute("aria-pressed", String(wanted));
+    for (const image of document.querySelectorAll("img.moving")) {
+      image.hidden = wanted;
+      if (!wanted && image.previousElementSibling?.tagName === "CANVAS") image.previousElementSibling.remove();
+      else if (wanted && image.complete && image.naturalWidth) freeze(image);
+      else if (wanted) {
+        image.loading = "eager";
+        image.addEventListener("load", () => { if (stopped()) freeze(image); }, { once: true });
+      }
+    }
+  };
+  if (still) {
+    still.addEventListener("click", () => stop(!stopped()));
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) stop(true);
+  }
+
   // -- the rows, each with its details --------------------------------------------------------------------------
   const groups = [...board.tBodies].map((body) => ({
     body,
