@@ -97,7 +97,7 @@ def test_the_command_prints_file_line_and_phrase_and_fails_where_it_finds_some(t
 
 def test_by_default_it_reads_the_documentation_the_core_and_the_plugins() -> None:
     read = {path.relative_to(Path(style.__file__).parent.parent).as_posix() for path in style.files([])}
-    assert {"README.md", "docs/plugins.md", "ganbench/__init__.py", "plugins/ganbench-example/README.md"} < read
+    assert {"README.md", "docs/plugins/index.md", "ganbench/__init__.py", "plugins/ganbench-example/README.md"} < read
 
 
 def test_names_of_tests_have_fewer_than_80_characters() -> None:

@@ -28,6 +28,7 @@ class Lazy(NamedTuple):
 
 
 Terms = Mapping[str, "Tensor | Lazy"]
+"""Scalars in addition to a loss, by name."""
 
 
 class GAN(nn.Module):

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ganbench.contracts.evaluation import Evaluation
 
 Goal = Literal["min", "max", "info"]
+"""Which direction of a column is better; ``info`` has none, and cannot rank."""
 NEEDS = ("labels", "back", "classes")
 """What a metric may declare to need."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ganbench.contracts.protocol import Recipe
 
 Player = Literal["D", "G"]
+"""Whose turn it is, or whose parameters they are."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 hookspec = pluggy.HookspecMarker("ganbench")
 hookimpl = pluggy.HookimplMarker("ganbench")
+"""The decorator of the one hook that the module of a plugin has."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 API_VERSION = 3

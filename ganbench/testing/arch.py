@@ -82,6 +82,7 @@ def arch_findings(
 
 
 check_arch = raising(arch_findings)
+"""Raise one ``ConformanceError`` with everything wrong. The arguments are those of ``arch_findings``."""
 
 
 # -- building ----------------------------------------------------------------------------------------------------------

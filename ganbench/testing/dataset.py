@@ -59,6 +59,7 @@ def dataset_findings(dataset: Given, skip: Collection[str] = ()) -> Findings:
 
 
 check_dataset = raising(dataset_findings)
+"""Raise one ``ConformanceError`` with everything wrong. The arguments are those of ``dataset_findings``."""
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------

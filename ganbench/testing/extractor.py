@@ -97,6 +97,7 @@ def extractor_findings(extractor: Given, data: DataSpec | None = None, skip: Col
 
 
 check_extractor = raising(extractor_findings)
+"""Raise one ``ConformanceError`` with everything wrong. The arguments are those of ``extractor_findings``."""
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------

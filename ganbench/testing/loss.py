@@ -51,6 +51,7 @@ def loss_findings(loss: Given, like: str = "", skip: Collection[str] = ()) -> Fi
 
 
 check_loss = raising(loss_findings)
+"""Raise one ``ConformanceError`` with everything wrong. The arguments are those of ``loss_findings``."""
 
 
 # -- the contract ------------------------------------------------------------------------------------------------------

@@ -114,6 +114,7 @@ def metric_findings(metric: Given, skip: Collection[str] = ()) -> Findings:
 
 
 check_metric = raising(metric_findings)
+"""Raise one ``ConformanceError`` with everything wrong. The arguments are those of ``metric_findings``."""
 
 
 def _home_of(name: str) -> tuple[World, ...]:

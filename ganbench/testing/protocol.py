@@ -96,6 +96,7 @@ def protocol_findings(protocol: Given, skip: Collection[str] = ()) -> Findings:
 
 
 check_protocol = raising(protocol_findings)
+"""Raise one ``ConformanceError`` with everything wrong. The arguments are those of ``protocol_findings``."""
 
 
 def _subject(given: Given) -> Made:

@@ -59,6 +59,7 @@ def trick_findings(trick: Given, skip: Collection[str] = ()) -> Findings:
 
 
 check_trick = raising(trick_findings)
+"""Raise one ``ConformanceError`` with everything wrong. The arguments are those of ``trick_findings``."""
 
 
 def _stages(case: TrickCase) -> list[Stage]:
