@@ -30,7 +30,7 @@ PAGES = {
     "RELEASING.md": "releasing.md",
     "SECURITY.md": "security.md",
     "plugins/ganbench-example/README.md": "plugins/example.md",
-    "leaderboards/speed/README.md": "leaderboards/speed/README.md",
+    "leaderboards/speed/README.md": "speed.md",
 }
 """Other documents of the repository that become pages of the site, and where."""
 INSTEAD = {"README.md": "index.md", "plugins/ganbench-example": "plugins/example.md"}
