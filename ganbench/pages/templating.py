@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from ganbench.plain import plain
 
-ASSETS = ("charts.css", "ganbench.css", "ganbench.js")
+ASSETS = ("charts.css", "ganbench.css", "ganbench.js", "icon.svg")
 """Files that all pages of a folder share."""
 
 
