@@ -54,7 +54,7 @@ class Cell(NamedTuple):
     best: bool = False
 
 
-class Part_(NamedTuple):
+class PluginUsed(NamedTuple):
     """A plugin of a row, with the address of its code ("" if unknown)."""
 
     kind: Kind
@@ -82,7 +82,7 @@ class Line:
     curve: Markup
     command: str
     places: Places
-    plugins: tuple[Part_, ...]
+    plugins: tuple[PluginUsed, ...]
 
     @property
     def kind(self) -> str:
@@ -230,7 +230,7 @@ class View:
             curve(table, row),
             command_of(table, row),
             places,
-            tuple(Part_(kind, part, code_of(kind, part, self._folder)) for kind, part in parts),
+            tuple(PluginUsed(kind, part, code_of(kind, part, self._folder)) for kind, part in parts),
         )
 
     def _cell(self, row: Row, key: Key, text: str) -> Cell:
