@@ -124,7 +124,7 @@ def save(shots: list[Shot], path: Path) -> None:
         LAST if end is None else round((end - shot.seconds) / FASTER * 1000)
         for shot, end in zip(kept, ends, strict=True)
     ]
-    first, *others = (shot.image.quantize(64, dither=Image.Dither.NONE) for shot in kept)
+    first, *others = (shot.image.quantize(32, dither=Image.Dither.NONE) for shot in kept)
     first.save(
         path, save_all=True, append_images=others, duration=[max(20, ms) for ms in lengths], loop=0, optimize=True
     )
