@@ -19,8 +19,9 @@ def ganbench_protocol() -> Protocol:
         v1,
         name="grid-v2",
         description=(
-            "grid-v1 divided by the spread of its centres, with five times the budget, so that every loss can finish. "
-            "WGAN-GP has the weight and momenta that its authors gave it for such data."
+            "Twenty-five Gaussians on a square grid (Lin et al. 2018), scaled to unit spread, with a budget in which "
+            "every loss can finish. WGAN-GP has the weight and momenta that its authors gave it "
+            "for such data."
         ),
         dataset="unit-grid",
         training=replace(v1.training, budget_kimg=2560),
