@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pictures
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from nasty import nasty
@@ -22,7 +23,7 @@ from ganbench.records.strips import bind
 
 ROOT = Path(__file__).parents[1]
 BOARDS = ROOT / "leaderboards"
-EXECUTABLE = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
+EXECUTABLE = pictures.browser()
 pytestmark = pytest.mark.skipif(EXECUTABLE is None, reason="no Chromium on this machine")
 LOOKS = [(size, scheme) for size in ((1280, 900), (400, 800)) for scheme in ("light", "dark")]
 

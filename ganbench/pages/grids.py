@@ -113,7 +113,9 @@ def _pair(table: Table, rows: Sequence[Row], at: tuple[int, int], p: float, mean
     names = table.title(rows[one]), table.title(rows[other])
     text = _short(p)
     if p > ALPHA:
-        return Square(text, "unsure", f"{names[0]} and {names[1]} cannot be told apart (adjusted p {text})")
+        return Square(
+            text, "unsure", f"no significant difference between {names[0]} and {names[1]} (adjusted p {text})"
+        )
     better = means[one] < means[other]
     word = "better" if better else "worse"
     return Square(text, word, f"{names[0]} is {word} than {names[1]} (adjusted p {text})")

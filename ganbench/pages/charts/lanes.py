@@ -122,6 +122,6 @@ def _about(table: Table, rows: Sequence[Row]) -> str:
     all_ranked = sum(row.rank is not None for row in table.rows)
     few = f" The first {len(rows)} of {all_ranked} rows." if len(rows) < all_ranked else ""
     return (
-        "A row's rank is a range: it could be any of these. Ranges that overlap do not tell two rows apart; the "
-        f"pairs below may.{few}"
+        "A row's rank is a range: it could be any of these. Two rows whose ranges overlap may still differ "
+        f"significantly; the pairs below show it.{few}"
     )

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ganbench.report.axes import round_numbers
+
 SPARE = 0.04
 """Share of a scale that stays free at either end."""
 
@@ -27,14 +29,14 @@ class Scale(NamedTuple):
     def ticks(self, about: int = 5) -> list[float]:
         """Round numbers within the scale."""
         if not self.log:
-            return _steps(self.low, self.high, about)
+            return round_numbers(self.low, self.high, about)
         powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
         for factors in ((1, 2, 5), (1, 3), (1,)):
             found = [k * 10.0**power for power in powers for k in factors if self.low <= k * 10.0**power <= self.high]
             if len(found) <= about + 2:
                 break
         every = math.ceil(len(found) / (about + 2)) if found else 1
-        return found[::every] if len(found) > 1 else _steps(self.low, self.high, about)
+        return found[::every] if len(found) > 1 else round_numbers(self.low, self.high, about)
 
     def _straight(self, value: float) -> float:
         return math.log(value) if self.log else value
@@ -60,10 +62,3 @@ def mark_of(value: float) -> str:
         if 1e4 <= abs(value) < 1e16 and abs(value) >= unit:
             return f"{value / unit:g}{name}"
     return f"{value:g}"
-
-
-def _steps(low: float, high: float, about: int) -> list[float]:
-    size = 10.0 ** math.floor(math.log10((high - low) / about))
-    step = next(size * k for k in (1, 2, 5, 10) if size * k * about >= (high - low))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(k * step, 12) for k in range(first, last + 1)]
