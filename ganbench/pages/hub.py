@@ -12,7 +12,7 @@ from urllib.parse import quote
 from ganbench.errors import GanbenchWarning, RecordError, plural
 from ganbench.leaderboards.footnotes import DIRECTION
 from ganbench.pages.markdown import bracketed, escaped, prose
-from ganbench.pages.summary import NAME, Summary, read_summary
+from ganbench.pages.summary import NAME, TableSummary, read_summary
 from ganbench.pages.templating import ASSETS, asset, linked, rendered
 from ganbench.records.files import text_of, write_atomically
 
@@ -25,11 +25,11 @@ _VERSION = re.compile(r"-v(\d+)\Z")
 class Shelf(NamedTuple):
     """Protocols in their newest version, and older versions, which are kept as history."""
 
-    current: Sequence[Summary]
-    older: Sequence[Summary]
+    current: Sequence[TableSummary]
+    older: Sequence[TableSummary]
 
 
-def shelf_of(summaries: Sequence[Summary]) -> Shelf:
+def shelf_of(summaries: Sequence[TableSummary]) -> Shelf:
     """Which are current: those without a later version of the same name."""
     newest: dict[str, int] = {}
     for summary in summaries:
@@ -44,7 +44,7 @@ def _parted(name: str) -> tuple[str, int]:
     return (name[: found.start()], int(found[1])) if found else (name, 0)
 
 
-def _order(summary: Summary) -> tuple[int, str]:
+def _order(summary: TableSummary) -> tuple[int, str]:
     """Those with the most records first: they say the most."""
     return -summary.facts.records, summary.name
 
@@ -60,7 +60,7 @@ def hub_files(folder: Path) -> dict[str, str]:
     return {"index.html": page, "README.md": _markdown(shelf), **shared}
 
 
-def _readable(paths: Iterable[Path]) -> Iterator[Summary]:
+def _readable(paths: Iterable[Path]) -> Iterator[TableSummary]:
     for path in paths:
         try:
             yield read_summary(path)
@@ -95,7 +95,7 @@ def _markdown(shelf: Shelf) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _section(summary: Summary) -> str:
+def _section(summary: TableSummary) -> str:
     here = quote(summary.name)
     picture = f"![samples of {bracketed(summary.pictured)}]({here}/{summary.picture})" if summary.picture else ""
     ranking = ["| rank | row | " + escaped(summary.headline) + " |", "| ---: | --- | ---: |"]
@@ -105,7 +105,7 @@ def _section(summary: Summary) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _size(summary: Summary) -> str:
+def _size(summary: TableSummary) -> str:
     facts = summary.facts
     made = f"made {facts.days} on {escaped(' and '.join(facts.machines))}" if facts.machines else "no runs yet"
     sizes = ", ".join((plural(facts.rows, "row"), plural(facts.seeds, "seed"), plural(facts.records, "record")))

@@ -16,7 +16,7 @@ from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.strips import Samples
 from ganbench.leaderboards.table import Table
 from ganbench.pages.page import to_page
-from ganbench.pages.places import Look, Places, RecordPlace, look_of
+from ganbench.pages.places import Appearance, Places, RecordPlace, appearance_of
 from ganbench.records.files import write_atomically
 from ganbench.records.record import Record
 from ganbench.records.store import read
@@ -61,7 +61,7 @@ def _places(row: Row, found: Found, folder: Path) -> Places:
         return Places(records)
     picture, sound = (file if is_strip_of(there[0][1], file) else None for file in _strip(there[0][0]))
     samples = Samples(*(_address(file, folder) if file else "" for file in (picture, sound)))
-    return Places(records, samples, look_of(picture) if picture else Look())
+    return Places(records, samples, appearance_of(picture) if picture else Appearance())
 
 
 def _strip(path: Path) -> list[Path]:

@@ -28,7 +28,7 @@ class RecordPlace(NamedTuple):
     address: str
 
 
-class Look(NamedTuple):
+class Appearance(NamedTuple):
     """Of a picture: whether it is less than three times as wide as high, and whether it moves."""
 
     tall: bool = False
@@ -40,7 +40,7 @@ class Places(NamedTuple):
 
     records: tuple[RecordPlace, ...] = ()
     samples: Samples = NOTHING_TO_SEE
-    look: Look = Look()
+    appearance: Appearance = Appearance()
 
 
 def places_in(folder: Path, records: Mapping[str, Record]) -> dict[RowKey, Places]:
@@ -53,15 +53,17 @@ def places_in(folder: Path, records: Mapping[str, Record]) -> dict[RowKey, Place
     places = {}
     for key, there in found.items():
         shown = samples.get(key.entry, NOTHING_TO_SEE)
-        places[key] = Places(tuple(there), shown, look_of(folder / unquote(shown.picture)) if shown.picture else Look())
+        places[key] = Places(
+            tuple(there), shown, appearance_of(folder / unquote(shown.picture)) if shown.picture else Appearance()
+        )
     return places
 
 
-def look_of(picture: Path) -> Look:
+def appearance_of(picture: Path) -> Appearance:
     """What a picture is like, from its header."""
     with Image.open(picture) as image:
         width, height = image.size
-        return Look(width < 3 * height, getattr(image, "is_animated", False))
+        return Appearance(width < 3 * height, getattr(image, "is_animated", False))
 
 
 def code_of(kind: Kind, part: Component, folder: Path | None) -> str:

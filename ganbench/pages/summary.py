@@ -31,7 +31,7 @@ class BestRow(Struct, frozen=True):
     score: str
 
 
-class Summary(Struct, frozen=True):
+class TableSummary(Struct, frozen=True):
     """What the hub shows of a protocol; ``picture`` is an address from the protocol's folder, "" for none."""
 
     name: str
@@ -45,12 +45,12 @@ class Summary(Struct, frozen=True):
     pictured: str = ""
 
 
-def summary_of(table: Table, places: Mapping[RowKey, Places]) -> Summary:
+def summary_of(table: Table, places: Mapping[RowKey, Places]) -> TableSummary:
     """The summary of a published table."""
     ranked = [row for row in table.rows if row.rank] or [row for row in table.rows if row.kind == "entry"]
     scored = [row for row in ranked if table.headline in row.scores]
     seen = next((row for row in scored if row.key in places and places[row.key].samples.picture), None)
-    return Summary(
+    return TableSummary(
         name=table.name,
         description=table.protocol.description if table.protocol else "",
         digest=table.digest,
@@ -67,19 +67,19 @@ def _best(table: Table, row: Row) -> BestRow:
     return BestRow(table.title(row), anchor_of(table, row), str(row.rank or ""), interval(row.scores[table.headline]))
 
 
-def to_text(summary: Summary) -> str:
+def to_text(summary: TableSummary) -> str:
     """As indented JSON."""
     return plain(msgspec.json.format(msgspec.json.encode(summary), indent=1).decode()) + "\n"
 
 
-def read_summary(path: Path) -> Summary:
+def read_summary(path: Path) -> TableSummary:
     """A summary that ``to_text`` wrote.
 
     Raises:
         RecordError: it cannot be read.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Summary)
+        return msgspec.json.decode(path.read_bytes(), type=TableSummary)
     except (OSError, msgspec.DecodeError) as error:
         raise RecordError(
             f"cannot read {path}: {error}", f"write it again: ganbench leaderboard {path.parent.name} --write"

@@ -164,7 +164,7 @@ class View:
     @property
     def moves(self) -> bool:
         """Whether any picture moves."""
-        return any(line.places.look.moving for line in self.lines)
+        return any(line.places.appearance.moving for line in self.lines)
 
     @cached_property
     def choices(self) -> dict[str, list[str]]:
