@@ -58,7 +58,7 @@ BARE = re.compile(r"(?<![\w.>])-?\d*\.\d+(?!\.?\d|<!--)")
 """A decimal number without a comment."""
 COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
 BLOCK = re.compile(r"<!--(table (.*?): (.*)|collapsed)-->\n+(```text\n[^`]*```|(?:\* .*\n)+)")
-NOT_PROSE = re.compile(r"```.*?```|`(?:[^`\n]|\n(?!\n))*`|!\[[^]]*\]|\]\([^)]*\)", re.DOTALL)
+NOT_PROSE = re.compile(r"```.*?```|`(?:[^`\n]|\n(?!\n))*`|!\[[^]]*\]|\]\([^)]*\)|<img[^>]*>", re.DOTALL)
 
 
 class Problem(NamedTuple):

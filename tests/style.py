@@ -30,6 +30,7 @@ PHRASES = (
 )
 PHRASE = re.compile(rf"\b(?:{'|'.join(PHRASES)})\b", re.IGNORECASE)
 SENTENCE = re.compile(r"\S.*?(?:[.!?;|][)\"'*_]*(?=\s)|$)", re.DOTALL)
+LINK = re.compile(r"\[[^]]+\]: \S+$")  # where a reference link leads
 LABEL = re.compile(r"(?:[-*+>] +|\d+[.)] +)?(?:\*\*[^*]+\*\*|[\w.`-]+)(?: x+)*:(?=\s)")  # what a line defines
 COLON = re.compile(r"(?<![:\0]):(?=[\s*_\"']|$)")
 ASIDE = re.compile(r"\([^()]*\)|\[[^][]*\]|{[^{}]*}")
@@ -83,6 +84,7 @@ def paragraphs(lines: Iterable[Line]) -> Iterator[list[Line]]:
         fenced ^= fence
         code = fence or fenced or (_indent(text) >= 4 and (blank or code) and not ITEM.match(text))
         blank = not text.strip()
+        code |= LINK.match(text) is not None
         if block and (code or blank or _begins_anew(text, block)):
             yield block
             block = []

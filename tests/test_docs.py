@@ -57,8 +57,9 @@ def test_every_published_leaderboard_is_complete_and_has_its_yardsticks(folder: 
 @pytest.mark.parametrize(
     ("page", "least"),
     [
-        ("README.md", 20),
-        ("docs/index.md", 1),
+        ("README.md", 12),
+        ("docs/index.md", 2),
+        ("docs/running.md", 20),
         ("docs/own-data.md", 3),
         ("docs/plugins/index.md", 5),
         ("docs/protocols.md", 2),
@@ -77,6 +78,19 @@ def test_every_command_of_a_page_is_one_that_the_program_understands(page: str, 
             command = command.commands[words.pop(0)]
         assert command is not tree, line
         command.make_context("ganbench", words)
+
+
+def test_the_readme_is_short_and_its_lines_fit_into_a_terminal() -> None:
+    assert len(README.split()) < 1200
+    assert [line for line in README.splitlines() if len(line) > 120] == []
+
+
+def test_the_page_of_architectures_lists_the_built_in_ones_with_their_sources() -> None:
+    page = (ROOT / "docs" / "architectures.md").read_text("utf-8")
+    listed = re.findall(r"^\| \[`([\w-]+)`\]\(\.\./plugins/ganbench_baselines/arch/(\w+)\.py\) \|", page, re.MULTILINE)
+    built_in = [source.name for source in plugins.of_kind("arch") if source.package == "ganbench"]
+    assert len(built_in) >= 15
+    assert sorted(listed) == sorted((name, name.replace("-", "_")) for name in built_in)
 
 
 def test_the_readmes_two_commands_stand_on_lines_of_their_own() -> None:
@@ -122,7 +136,9 @@ def _tensor(value: float):
 )
 def test_every_relative_link_leads_somewhere(page: str) -> None:
     prose = re.sub(r"```.*?```", "", (ROOT / page).read_text("utf-8"), flags=re.DOTALL)
-    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", prose)
+    inline = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)|<img src=\"([^\":]+)\"", prose)
+    references = re.findall(r"^\[[^]]+\]: ([^#:\s]+)(?:#\S*)?$", prose, re.MULTILINE)
+    links = [*map("".join, inline), *references]
     assert [link for link in links if not ((ROOT / page).parent / link).exists()] == []
 
 
@@ -228,11 +244,10 @@ def block(page: str, start: str) -> str:
     return next(text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if text.startswith(start))
 
 
-@pytest.mark.parametrize("page", [README, PYTHON], ids=["README", "docs/python.md"])
-def test_the_python_of_a_notebook_runs_as_it_stands(page: str, tmp_path, monkeypatch) -> None:
+def test_the_python_of_the_page_about_python_runs_as_it_stands(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    exec(block(page, "import ganbench\n"), names)
+    exec(block(PYTHON, "import ganbench\n"), names)
     assert names["samples"].shape == (500, 1, 16, 16)
 
 

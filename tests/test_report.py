@@ -20,7 +20,7 @@ from ganbench.device.untouched import untouched
 from ganbench.errors import GanbenchError
 from ganbench.report import audio, axes, points
 from ganbench.report import pictures as report
-from ganbench.report.canvas import GROUND
+from ganbench.report.canvas import GROUND, columns_for
 from ganbench.runs.checkpoint import players_of
 
 POINTS, LINE = DataSpec((2,), bounded=False), DataSpec((1,), bounded=False)
@@ -44,6 +44,18 @@ def test_images_stand_in_rows_enlarged_without_smoothing() -> None:
     assert (pixels[top : top + 3, left : left + 3] == 200).all()
     assert (pixels == 200).sum() == 27
     assert (pixels[2 + 50 :, 2 + 100 :] == GROUND).all(), "no sixth image"
+
+
+@pytest.mark.parametrize(
+    ("n", "aspect", "columns"),
+    [(1, 1, 1), (3, 1, 3), (12, 1, 4), (16, 1, 4), (20, 1, 5), (35, 1, 7), (40, 1, 8), (64, 1, 8), (8, 0.25, 2)],
+)
+def test_a_grid_has_no_gaps_where_about_as_many_columns_as_rows_divide_it(n, aspect, columns) -> None:
+    assert columns_for(n, aspect) == columns
+
+
+def test_a_number_that_divides_badly_makes_a_grid_with_gaps_but_about_square() -> None:
+    assert [columns_for(n) for n in (7, 13, 37)] == [3, 4, 7]
 
 
 def test_floats_make_the_picture_of_the_bytes_they_stand_for() -> None:

@@ -10,6 +10,7 @@ import site_check
 import site_commands
 import site_fields
 import site_files
+import site_notebook
 import typer
 
 from ganbench import plugins
@@ -113,7 +114,22 @@ def test_every_page_stands_in_the_navigation() -> None:
     nav = re.findall(r": (\S+\.md)$", (ROOT / "mkdocs.yml").read_text("utf-8"), re.MULTILINE)
     pages = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")]
     assert len(pages) > 20
-    assert sorted(nav) == sorted([*pages, *site_files.PAGES.values()])
+    assert sorted(nav) == sorted([*pages, *site_files.PAGES.values(), site_notebook.PAGE])
+
+
+def test_the_notebook_becomes_a_page_with_its_code_and_outputs() -> None:
+    code = {"cell_type": "code", "source": ["a = 1\n", "a"]}
+    outputs = [
+        {"output_type": "stream", "text": ["printed\n"]},
+        {"output_type": "execute_result", "data": {"text/plain": ["1"], "text/html": ["<b>\n", "\n", "1</b>"]}},
+        {"output_type": "execute_result", "data": {"text/plain": ["1"], "image/png": "aGk="}},
+    ]
+    cells = [{"cell_type": "markdown", "id": "top", "source": ["# Title"]}, code | {"id": "one", "outputs": outputs}]
+    page = site_notebook.as_markdown({"cells": cells})
+    assert page.startswith(f"# Title\n\n{site_notebook.DOWNLOAD}\n\n```python\na = 1\na\n```\n\n```text\nprinted\n```")
+    assert '<div class="output">\n<b>\n1</b>\n</div>' in page
+    assert page.endswith("![output of the cell above](pictures/first-gan-one.png)\n")
+    assert site_notebook.pictures({"cells": cells}) == {"pictures/first-gan-one.png": b"hi"}
 
 
 # -- links ---------------------------------------------------------------------------------------------------
@@ -136,11 +152,13 @@ def test_every_page_stands_in_the_navigation() -> None:
         ("speed.md", "growth.json", "leaderboards/speed/growth.json"),
         ("index.md", "https://example.com/a.md", "https://example.com/a.md"),
         ("index.md", "#start", "#start"),
+        ("index.md", "first-gan.ipynb", "first-gan.md"),
     ],
 )
 def test_a_link_of_the_repository_becomes_one_of_the_site(place: str, link: str, rewritten: str) -> None:
     assert site_files.for_site(f"See [it]({link}).", place) == f"See [it]({rewritten})."
     assert site_files.for_site(f"[![a]({link})]({link})", place) == f"[![a]({rewritten})]({rewritten})"
+    assert site_files.for_site(f'<img src="{link}" width="9">', place) == f'<img src="{rewritten}" width="9">'
 
 
 def test_code_keeps_its_links_and_comments_and_prose_loses_its_comments() -> None:

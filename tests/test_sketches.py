@@ -1,4 +1,4 @@
-"""The sketches in CONTRIBUTING.md are the guide to the contract of an arch: each of them really trains."""
+"""The sketches on the page of architectures: each of them really trains."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganbench.contracts.protocol import Recipe
 from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
 
-GUIDE = Path(__file__).parents[1] / "CONTRIBUTING.md"
+GUIDE = Path(__file__).parents[1] / "docs" / "architectures.md"
 SIDE = 8
 
 

@@ -1,9 +1,9 @@
-"""Checks the built site: nothing is fetched from elsewhere, links lead somewhere, public names are explained.
+"""Checks the built site: no page loads anything from another server, no link is broken, no public name is unexplained.
 
     python docs/hooks/site_check.py FOLDER
 
-prints what is wrong, or else how much was looked at. MkDocs has checked the links of its own pages as Markdown; here,
-those of copied pages are followed too.
+It prints every problem, and how much was checked. MkDocs only checks links in its own Markdown pages; this script also
+follows those of copied pages.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ RESOURCES = {
     "video": "src",
     "audio": "src",
 }
-"""Tags that make a browser fetch something, and the attribute that names it."""
+"""Tag that makes a browser load something -> the attribute with the address."""
 STYLE = re.compile(r"(?:url\(|@import)\s*['\"]?([^'\")\s;]+)")
 
 
 class Page(HTMLParser):
-    """What a page fetches, where it links to, the places in it that links may lead to, and the text below each."""
+    """The resources that a page loads, its links, and the anchors that links can point to (``places``)."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Page(HTMLParser):
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note what a tag fetches, links to and is called."""
+        """Collect the resources, the link and the anchors of a tag."""
         given = {name: value or "" for name, value in attrs}
         if tag in RESOURCES and given.get(RESOURCES[tag]):
             self.resources.append(given[RESOURCES[tag]])
@@ -53,13 +53,13 @@ class Page(HTMLParser):
 
 
 def pages_in(site: Path) -> dict[str, Page]:
-    """The pages by their paths in the site; the one for errors has links from the root."""
+    """Return path in the site -> page. The error page is left out, because its links are relative to the root."""
     paths = [path for path in sorted(site.rglob("*.html")) if path != site / "404.html"]
     return {path.relative_to(site).as_posix(): Page(path.read_text("utf-8")) for path in paths}
 
 
 def foreign(site: Path, pages: dict[str, Page]) -> Iterator[str]:
-    """What pages and styles would fetch from another server."""
+    """Yield everything that pages or stylesheets would load from another server."""
     fetched = [(name, url) for name, page in pages.items() for url in page.resources]
     for path in sorted(site.rglob("*.css")):
         fetched += [(path.relative_to(site).as_posix(), url) for url in STYLE.findall(path.read_text("utf-8"))]
@@ -69,7 +69,7 @@ def foreign(site: Path, pages: dict[str, Page]) -> Iterator[str]:
 
 
 def dangling(site: Path, pages: dict[str, Page]) -> Iterator[str]:
-    """Links and resources within the site that lead nowhere."""
+    """Yield links and resources within the site whose target does not exist."""
     for name, page in pages.items():
         for url in {*page.links, *page.resources}:
             parts = urlsplit(url)
@@ -81,33 +81,33 @@ def dangling(site: Path, pages: dict[str, Page]) -> Iterator[str]:
             place = unquote(parts.fragment)
             path = f"{path}/index.html" if (site / path).is_dir() else path
             if not (site / path).is_file():
-                yield f"{name} links to {url}, which is not there"
+                yield f"{name} links to {url}, which does not exist"
             elif place and path in pages and place not in pages[path].places:
-                yield f"{name} links to {url}, but there is no such place"
+                yield f"{name} links to {url}, but the page has no such anchor"
 
 
 def public_names() -> list[str]:
-    """What `ganbench/__init__.pyi` lists."""
+    """Return the names in ``__all__`` of ``ganbench/__init__.pyi``."""
     tree = ast.parse((ROOT / "ganbench" / "__init__.pyi").read_text("utf-8"))
     lists = [node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]
     return list(ast.literal_eval(lists[0]))
 
 
 def unexplained(pages: dict[str, Page]) -> Iterator[str]:
-    """Public names that the reference does not show, or that have no docstring there."""
+    """Yield public names that the API reference does not show, or that have no docstring."""
     import griffe
 
     package = griffe.load("ganbench", search_paths=[ROOT])
     shown = {place for name, page in pages.items() if name.startswith("reference/") for place in page.places}
     for name in public_names():
         if f"ganbench.{name}" not in shown:
-            yield f"the reference does not show ganbench.{name}"
+            yield f"the API reference does not show ganbench.{name}"
         if not package[name].docstring:
             yield f"ganbench.{name} has no docstring"
 
 
 def main(site: Path) -> int:
-    """Print what is wrong with the site; the exit code."""
+    """Print every problem of the site, and return the exit code."""
     pages = pages_in(site)
     problems = [*foreign(site, pages), *dangling(site, pages), *unexplained(pages)]
     print(*problems, sep="\n", end="\n" if problems else "")

@@ -1,4 +1,4 @@
-"""A hook of the site: every command with its options, from the program itself."""
+"""MkDocs hook: generates the list of commands and options from the program itself."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MARK = "<!--commands-->"
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Put the commands where the mark stands."""
+    """Replace ``MARK`` with the list of commands."""
     return markdown.replace(MARK, "\n".join(commands())) if MARK in markdown else markdown
 
 
 def commands() -> Iterator[str]:
-    """Lines of Markdown: a heading, the usage, the help and a table of options for every command."""
+    """Yield lines of Markdown: heading, usage, help and a table of options for every command."""
     import typer
 
     from ganbench.cli.main import app
@@ -41,7 +41,7 @@ def _command(command: Any, parent: Any, name: str) -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """Help is Markdown already, but for what would be a tag, a link or the end of a cell."""
+    """Escape the characters of a help text that Markdown would read as a tag, a link or the end of a table cell."""
     for character in "<[|":
         text = text.replace(character, f"\\{character}")
     return text

@@ -1,4 +1,4 @@
-"""An extension of griffe: docstrings written for ``help()`` as Markdown."""
+"""griffe extension: converts docstrings, which are written for ``help()``, to Markdown."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import griffe
 
 
 class Docstrings(griffe.Extension):
-    """Knows the two ways of reStructuredText that docstrings have."""
+    """Converts the two reStructuredText constructs that our docstrings use."""
 
     def on_object(self, *, obj: griffe.Object, **kwargs: Any) -> None:
-        """``Example::`` announces a block of code, and :class:`ganbench.Loss` is a link."""
+        """Turn ``Example::`` into ``Example:`` before a code block, and :class:`ganbench.Loss` into a link."""
         if obj.docstring:
             text = re.sub(r"::$", ":", obj.docstring.value, flags=re.MULTILINE)
             obj.docstring.value = re.sub(r":(?:class|func|meth):`([\w.]+)`", r"[`\1`][\1]", text)

@@ -1,8 +1,9 @@
-"""Keeps docs/protocols.md equal to the rules that the program checks: each field, its limits, its default, its meaning.
+"""Keeps the tables of docs/protocols.md in step with the program: every field, its limits, its default, its meaning.
 
     python docs/hooks/site_fields.py [--write]
 
-says whether the tables of the page are stale, or writes them anew. ``<!--fields Training-->`` stands above a table.
+It reports whether the tables are out of date, or rewrites them with ``--write``. A comment such as
+``<!--fields Training-->`` marks a table.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ TABLE = re.compile(r"(?<=<!--fields )(\w+)-->\n\n(?:\|.*\n)*")
 
 
 def refreshed(page: str) -> str:
-    """The page with the tables of today."""
+    """Return the page with all tables regenerated."""
     return TABLE.sub(lambda found: f"{found[1]}-->\n\n" + "".join(f"{row}\n" for row in table(found[1])), page)
 
 
 def table(name: str) -> Iterator[str]:
-    """The fields of a struct, in the order in which a commented protocol shows them."""
+    """Yield the Markdown table for one struct, with its fields in the order of a commented protocol."""
     kind = next(kind for kind in MEANINGS if kind.__name__ == name)
     fields = {field.name: field for field in inspect.type_info(kind).fields}
     yield from ("| field | value | default | meaning |", "|---|---|---|---|")
@@ -46,14 +47,14 @@ def _default(field: inspect.Field) -> str:
 
 
 def main(write: bool) -> int:
-    """Check the page, or write it anew; 1 if it is stale and stays so."""
+    """Check or rewrite the page; return 1 if it is out of date and was not rewritten."""
     page = PAGE.read_text("utf-8")
     if (new := refreshed(page)) == page:
         return 0
     if write:
         PAGE.write_text(new, "utf-8")
     else:
-        print("docs/protocols.md is stale: python docs/hooks/site_fields.py --write")
+        print("docs/protocols.md is out of date; run: python docs/hooks/site_fields.py --write")
     return int(not write)
 
 

@@ -1,8 +1,8 @@
-"""A hook of the site: what it takes from outside of ``docs/``, and the links that lead there.
+"""MkDocs hook: adds files from outside ``docs/`` to the site, and rewrites the links to them.
 
-Pages link by paths in the repository, so that their links work on a forge too: ``../leaderboards/ring-v2/README.md``.
-In the site, ``leaderboards/`` lies beside the pages, as it is, and so does the source of the built-in plugins, to which
-published pages link. Comments behind figures are left out.
+Pages use paths in the repository, such as ``../leaderboards/ring-v2/README.md``, so that their links also work on a
+forge. The site contains ``leaderboards/`` unchanged, next to the pages, and the source of the built-in plugins, which
+published pages link to. The comments behind figures are removed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("leaderboards", "plugins/ganbench_baselines", "plugins/ganbench-example/ganbench_example")
-"""Copied to the same place in the site."""
+"""Folders that are copied to the same path in the site."""
 PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
@@ -32,18 +32,23 @@ PAGES = {
     "plugins/ganbench-example/README.md": "plugins/example.md",
     "leaderboards/speed/README.md": "speed.md",
 }
-"""Other documents of the repository that become pages of the site, and where."""
-INSTEAD = {"README.md": "index.md", "plugins/ganbench-example": "plugins/example.md"}
-"""What a link leads to in the site instead."""
+"""Document in the repository -> the page of the site that it becomes."""
+INSTEAD = {
+    "README.md": "index.md",
+    "docs/first-gan.ipynb": "first-gan.md",
+    "plugins/ganbench-example": "plugins/example.md",
+}
+"""Link target in the repository -> the page that the site links to instead."""
 
 MARKDOWN = re.compile(
-    r"(?P<code>^ *```.*?^ *```|`[^`\n]+`)|(?P<comment><!--.*?-->)|\]\((?P<target>[^()#:\s]+)(?P<anchor>#[^()\s]*)?\)",
+    r"(?P<code>^ *```.*?^ *```|`[^`\n]+`)|(?P<comment><!--.*?-->)|(?P<before>\]\(|<img src=\")(?P<target>[^()#:\s\"]+)"
+    r"(?P<anchor>#[^()\s\"]*)?(?=[)\"])",
     re.DOTALL | re.MULTILINE,
 )
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the documents and folders from outside of ``docs/``."""
+    """Add the documents and folders from outside ``docs/``."""
     from mkdocs.structure.files import File
 
     for origin, place in PAGES.items():
@@ -56,12 +61,15 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Rewrite links, and leave out comments."""
+    """Rewrite links and remove comments."""
     return for_site(markdown, page.file.src_uri)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
-    """Copy Markdown too, which MkDocs would have made into pages, and list the records for servers that do not."""
+    """Copy Markdown files as they are, and write an index page for each folder of records.
+
+    MkDocs would turn Markdown into pages, and some servers list no folders.
+    """
     site = Path(config.site_dir)
     for path in _copied():
         if path.suffix == ".md":
@@ -71,7 +79,7 @@ def on_post_build(config: MkDocsConfig) -> None:
 
 
 def listing(folder: Path) -> str:
-    """A page that links to the files of a folder."""
+    """Return an HTML page that links to the files of a folder."""
     names = sorted(path.name for path in folder.iterdir() if path.name != "index.html")
     items = "\n".join(f'<li><a href="{quote(name)}">{escape(name)}</a></li>' for name in names)
     title = escape(f"{folder.parent.name}: {folder.name}")
@@ -80,20 +88,20 @@ def listing(folder: Path) -> str:
 
 
 def for_site(markdown: str, place: str) -> str:
-    """The text of the page at this place in the site, with the links of the site and without comments."""
+    """Return the text of the page at path ``place`` of the site, with rewritten links and without comments."""
     origin = next((origin for origin, page in PAGES.items() if page == place), f"docs/{place}")
 
     def rewritten(found: re.Match[str]) -> str:
         if found["target"] is None:
             return found["code"] or ""
         there = place_of(posixpath.normpath(posixpath.join(posixpath.dirname(origin), found["target"])))
-        return f"]({posixpath.relpath(there, posixpath.dirname(place))}{found['anchor'] or ''})"
+        return f"{found['before']}{posixpath.relpath(there, posixpath.dirname(place))}{found['anchor'] or ''}"
 
     return MARKDOWN.sub(rewritten, markdown)
 
 
 def place_of(path: str) -> str:
-    """Where a file of the repository lies in the site; MkDocs complains if it does not."""
+    """Return the path in the site for a path in the repository; MkDocs warns if the site has no such file."""
     if path in PAGES or path in INSTEAD:
         return (PAGES | INSTEAD)[path]
     if path.startswith("docs/"):
