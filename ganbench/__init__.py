@@ -1,13 +1,13 @@
-"""GANBench: which GAN is better, at the same cost, and how sure are we?
+"""GANBench: which GAN is better at the same cost, and how sure are we?
 
-Plugin authors import everything they need from here; ``__init__.pyi`` lists it. Each name is imported on first use.
+Plugin authors import everything they need from here; ``__init__.pyi`` lists the names. Each is imported on first use.
 """
 
 import os
 import sys
 
 if sys.argv[:1] == ["-m"] and "ganbench" in sys.orig_argv and os.path.isdir(".") and sys.path[:1] == [os.getcwd()]:
-    del sys.path[0]  # `python -m ganbench` puts the working directory first: nothing is imported from there
+    del sys.path[0]  # `python -m ganbench` puts the working directory first; never import from it
 
 import lazy_loader
 

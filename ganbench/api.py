@@ -53,12 +53,12 @@ if TYPE_CHECKING:
 
     from ganbench.contracts.arch import GAN
 
-SAME_WEIGHTS = "modules keep their weights, so every seed starts from the same ones; pass a function that builds them"
+SAME_WEIGHTS = "every seed starts from the weights of these modules; pass a function that builds new ones instead"
 
 
 @dataclass(frozen=True, repr=False)
 class Run:
-    """One run: its record, and the other files in its ``folder``."""
+    """One run: its ``record``, and the ``folder`` with its other files."""
 
     folder: Path
     record: Record
@@ -72,30 +72,30 @@ class Run:
 
     @property
     def scores(self) -> Scores:
-        """Column -> score, as ``scores["fid"]`` or by the name in full; empty unless the run succeeded."""
+        """Column -> score, by short name (``scores["fid"]``) or full name. Empty unless the run succeeded."""
         record = self.record
         ended = f"the run is {record.status}" + (f": {record.reason}" if record.reason else "")
         return Scores(record.scores, record.absent, "" if record.scores else ended)
 
     @cached_property
     def history(self) -> pd.DataFrame:
-        """One row per window of training, oldest first; without columns if the run has no history yet.
+        """One row per window of training, oldest first. It has no columns if the run has no history yet.
 
         The columns:
 
         * ``step``: iterations so far, each with one G update;
-        * ``kimg``: thousand real images shown to D so far;
-        * ``seconds``, ``cpu_seconds``: of training so far, without evaluation;
-        * ``images_per_second``, ``images_per_cpu_second``: real images shown to D, in this window;
-        * ``load``: the machine's load average of a minute;
-        * ``bits``: a hash of weights and losses, equal in two runs with the same bits;
-        * ``d_loss``, ``g_loss``, and any further term by its name: means over the window;
-        * the headline, such as ``fid``, and what its metric scores besides: on the selection split, NaN in windows at
-          whose end it was not scored. Names are in full where two scores share the short one;
+        * ``kimg``: thousands of real images shown to D so far;
+        * ``seconds``, ``cpu_seconds``: wall-clock and CPU time of training so far, without evaluation;
+        * ``images_per_second``, ``images_per_cpu_second``: real images shown to D, per second, in this window;
+        * ``load``: the machine's one-minute load average;
+        * ``bits``: a hash of weights and losses, equal in two bit-identical runs;
+        * ``d_loss``, ``g_loss``, and any other term by name: means over the window;
+        * the headline, such as ``fid``, and the other columns of its metric, on the selection split. They are NaN in
+          windows that did not end with an evaluation. Names are full where two scores share the short name;
         * ``not scored``, in some runs: why the headline has no score.
 
         Raises:
-            RecordError: the file cannot be read, was changed since it was written, or is of another run.
+            RecordError: the file cannot be read, has changed since it was written, or belongs to another run.
         """
         file, record = self.folder / "history.jsonl", self.record
         rows = read_history(file)
@@ -106,16 +106,18 @@ class Run:
         return frame.rename(columns=short_names(frame.columns))
 
     def plot(self) -> Figure:
-        """Losses and headline over kimg, as a matplotlib figure of its own.
+        """Plot losses and headline against kimg.
 
-        A notebook shows it; elsewhere, call its ``savefig``. ``matplotlib.pyplot`` does not know it.
+        Returns:
+            A matplotlib figure. A notebook shows it; elsewhere, call its ``savefig``. It is independent of
+            ``matplotlib.pyplot``.
 
         Raises:
             RecordError: there is no history, or it cannot be read.
             GanbenchError: matplotlib is not installed.
         """
         if self.history.empty:
-            raise RecordError(f"{self.folder} has no history to draw", "runs have one as soon as they train")
+            raise RecordError(f"{self.folder} has no history to plot", "a run writes its history once training starts")
         try:
             from ganbench.report.curves import draw
         except ModuleNotFoundError as error:
@@ -126,11 +128,14 @@ class Run:
 
     @property
     def pictures(self) -> list[Path]:
-        """Samples during training, oldest first."""
+        """Picture files of samples drawn during training, oldest first."""
         return sorted((self.folder / "samples").glob("*.png"))
 
     def sample(self, n: int = 64, seed: int = 0) -> Tensor:
-        """``n`` new samples ``x[n, *shape]`` as stored (uint8 images, float32 points), from the averaged generator.
+        """Draw ``n`` new samples from the averaged generator.
+
+        Returns:
+            ``x[n, *shape]`` in storage format: uint8 images or float32 points.
 
         Raises:
             RecordError: there is no checkpoint, or it cannot be read.
@@ -138,7 +143,7 @@ class Run:
         return checkpoint.samples_of(self.folder / "checkpoint.pt", n, seed)
 
     def gan(self) -> GAN:
-        """The players, with the averaged generator; in eval mode, on the CPU.
+        """Load G (the averaged generator) and D from the checkpoint, in eval mode on the CPU.
 
         Raises:
             RecordError: there is no checkpoint, or it cannot be read.
@@ -149,7 +154,7 @@ class Run:
 class Runs(Sequence[Run]):
     """The runs that a call of ``run`` trained or found, one per seed and combination.
 
-    ``declined`` holds a sentence for each combination that does not fit and each plugin that is broken.
+    ``declined`` holds a sentence for each combination that does not fit together, and for each broken plugin.
     """
 
     def __init__(self, runs: Iterable[Run], table: Table, declined: Sequence[str]) -> None:
@@ -162,7 +167,7 @@ class Runs(Sequence[Run]):
         return len(self._runs)
 
     def leaderboard(self, *, full: bool = False) -> pd.DataFrame:
-        """The table of these runs with the yardsticks, one row for each entry.
+        """Return the table of these runs and the yardsticks, one row per entry.
 
         The columns are those of ``ganbench.leaderboard``.
         """
@@ -180,7 +185,7 @@ class Runs(Sequence[Run]):
 
 
 def _sight_of(runs: Sequence[Run]) -> Sight:
-    """What there is to see of a row: samples of its lowest seed that has any, and every seed's curve."""
+    """Return the samples of a row, from the lowest seed that has any, and the headline curve of every seed."""
     strips = (strip_address(run.record, run.folder) for run in runs)
     latest = (picture_file(run.pictures[-1]) for run in runs if run.pictures)
     picture = next(filter(None, (*strips, *latest)), "")
@@ -201,29 +206,30 @@ def run(
     force: bool = False,
     progress: bool = True,
 ) -> Runs:
-    """Train every architecture with every loss, and with all the tricks, under a protocol.
+    """Train every architecture with every loss, each with all the tricks, under a protocol.
 
-    Runs that have a record are not repeated.
+    Runs that already have a record are not repeated.
 
     Args:
-        arch: a name, or an object: a ``GAN``, a pair (generator, discriminator), or a function that builds them from
-            any of ``data``, ``d_norm``, ``width``, ``z_dim``; or a list of these. Modules keep the weights they come
-            with for every seed; a function draws new ones.
-        loss: a name, an object with ``d_loss(D, real, fake)`` and ``g_loss(D, real, fake)``, a pair of such functions;
-            or a list of these. Rows with anything that is not from an installed package are *custom*.
-        protocol: a name, a TOML file, or the rules themselves.
+        arch: a name, a ``GAN``, a pair (generator, discriminator), a function that builds either from any of ``data``,
+            ``d_norm``, ``width`` and ``z_dim``, or a list of these. Modules start from their present weights for every
+            seed; a function draws new weights.
+        loss: a name, an object with ``d_loss(D, real, fake)`` and ``g_loss(D, real, fake)``, a pair of such functions,
+            or a list of these. Rows with any part that is not from an installed package are *custom*.
+        protocol: a name, a TOML file, or a ``Protocol``.
         tricks: names (``"pacgan:2"``) or ``Trick`` objects.
-        seeds: only these; default: the protocol's.
-        settings: what ``--set`` takes, e.g. ``{"lr": 1e-4, "loss.weight": 1}``; the rows are then custom.
-        out: where runs are kept.
+        seeds: the seeds to run; by default, those of the protocol.
+        settings: what ``--set`` takes, e.g. ``{"lr": 1e-4, "loss.weight": 1}``. The rows are then custom.
+        out: the folder for runs.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps``.
-        jobs: runs at a time. If more than one, each runs in its own process, which knows installed plugins only.
-        force: repeat runs that have a record.
-        progress: whether to show it.
+        jobs: the number of runs at a time. If more than one, each runs in its own process, which can use only
+            installed plugins.
+        force: whether to repeat runs that have a record.
+        progress: whether to show progress.
 
     Raises:
-        GanbenchError: an argument is wrong, or does not fit the others; the message says why.
-        KeyboardInterrupt: the runs have saved checkpoints; the same call resumes them.
+        GanbenchError: an argument is invalid, or does not fit the others; the message says why.
+        KeyboardInterrupt: the user interrupted the runs. They have saved checkpoints, and the same call resumes them.
     """
     archs = [source_of("arch", one) for one in _listed(arch)]
     losses = [source_of("loss", one) for one in _listed(loss)]
@@ -233,7 +239,7 @@ def run(
         warnings.warn(SAME_WEIGHTS, stacklevel=2)
     if jobs > 1 and any(source.package == UNPACKAGED for source in (*archs, *losses, *chosen)):
         raise GanbenchError(
-            "objects from Python cannot be sent to other processes", "leave out `jobs`, or put them in a package"
+            "objects from Python cannot be sent to other processes", "omit `jobs`, or put the objects in a package"
         )
     plan = make_plan(
         archs,
@@ -279,30 +285,34 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
 ) -> Scores:
-    """Score any samples with a protocol's judge: ``evaluate(samples)["fid"]``, or by the name in full.
+    """Score samples from any source under a protocol.
 
     Args:
-        samples: ``x[N, *shape]`` in the shape of the protocol's data, channels first, with the protocol's N. Images
-            and video are uint8 0..255 or floats in [-1, 1], sounds are floats in [-1, 1], points any finite numbers.
-            Floats of any precision are rounded once, to uint8 or float32. Colours come in the order of the data's,
-            red, green, blue; another order, such as OpenCV's BGR, cannot be noticed.
-        protocol: a name, a TOML file, or the rules themselves.
-        labels: ``[N]``, names of the data's classes or their numbers, integers from 0: what the samples were generated
-            for. Metrics for conditional models use them.
-        range: the numbers in ``samples`` that stand for the least and the greatest value (black and white), where they
-            are others: ``(0, 1)`` for ``to_tensor``, a sigmoid or a mask. It also confirms the usual range of samples
-            that are refused because they all lie in 0..1: ``(-1, 1)`` for floats, ``(0, 255)`` for uint8.
-        seed: of the metrics' random draws.
-        device: where features are computed.
+        samples: ``x[N, *shape]`` with the protocol's N and the shape of its data, channels first. Images and video are
+            uint8 0..255 or floats in [-1, 1], sounds are floats in [-1, 1], points are any finite numbers. Floats of
+            any precision are rounded once, to uint8 or float32. Colour channels have the order of the data: red, green,
+            blue. Another order, such as OpenCV's BGR, goes undetected.
+        protocol: a name, a TOML file, or a ``Protocol``.
+        labels: ``[N]``, the classes that the samples were generated for: class names, or integers from 0. Metrics for
+            conditional models use them.
+        range: the values in ``samples`` that stand for the minimum and the maximum (black and white), if they are not
+            the usual ones: ``(0, 1)`` for ``to_tensor``, a sigmoid or a mask. If samples are refused because they all
+            lie in 0..1, pass the usual values to confirm them: ``(-1, 1)`` for floats, ``(0, 255)`` for uint8.
+        seed: the seed of the metrics' random numbers.
+        device: the device that computes features.
+
+    Returns:
+        Column -> score, as in ``evaluate(samples)["fid"]``, or by full name. Its ``absent`` holds every column without
+        a score.
 
     Raises:
-        DataError: the samples have the wrong shape, number, type or range, or the labels the wrong number, type or
+        DataError: the samples have the wrong shape, number, type or range, or the labels have the wrong number, type or
             range. The message says what was found.
-        GanbenchError: the protocol's data, metrics or extractor cannot be loaded here.
+        GanbenchError: the protocol's data, metrics or extractor cannot be loaded.
 
     Warns:
         Doubt: the samples may be on another scale, labels are missing or not needed, the headline has no score, or
-            scores may not mean what they seem to. ``absent`` of the result holds every column without a score.
+            scores may be misleading.
     """
     rules = _rules(protocol)
     bench = prepare(rules, device)
@@ -326,48 +336,50 @@ def leaderboard(
     sort: str = "",
     full: bool = False,
 ) -> pd.DataFrame:
-    """The table of a protocol, one row for each entry, custom run and yardstick.
+    """Return the table of a protocol, one row per entry, custom run and yardstick.
 
-    The columns are those that are printed, with numbers as numbers: ``rank`` (a range, as text, or ``custom``),
-    ``arch``, ``loss``, the headline with its interval (``fid``, ``fid low``, ``fid high``), the scores beside it
-    (``is``, ``coverage``), ``samples/s``, ``ok``. Rows with tricks or changed settings add ``tricks`` and ``settings``,
-    rows of yours beside published ones add ``here``. Yardsticks stand under ``arch``, with ``yardstick`` as their loss.
+    The columns are those that the command line prints, with numbers as numbers: ``rank`` (a range as text, or
+    ``custom``), ``arch``, ``loss``, the headline with its interval (``fid``, ``fid low``, ``fid high``), the scores
+    beside it (``is``, ``coverage``), ``samples/s`` and ``ok``. The columns ``tricks`` and ``settings`` appear if a row
+    has tricks or changed settings, and ``here`` if the table mixes your rows with published ones. A yardstick has its
+    name under ``arch`` and ``yardstick`` under ``loss``.
 
     Args:
         protocol: a name, or a TOML file.
-        runs: where runs are kept.
-        published: whether to show published rows beside them.
-        sort: a column to sort by, e.g. ``"coverage"``.
-        full: the columns of ``table.csv`` instead: all scores as mean, sd and interval, costs and provenance.
+        runs: the folder of your runs.
+        published: whether to include published rows.
+        sort: the column to sort by, e.g. ``"coverage"``.
+        full: whether to return the columns of ``table.csv`` instead: mean, standard deviation and interval of every
+            score, costs and provenance.
 
     Raises:
-        GanbenchError: there is no such protocol or column, or no record that can be read.
+        GanbenchError: the protocol or column does not exist, or no record can be read.
 
     Warns:
-        GanbenchWarning: a record cannot be read; it is left out.
+        GanbenchWarning: a record cannot be read and is skipped.
     """
     table, errors = gather(str(protocol), Path(runs), published=published, sort=sort)
     if table is None and errors:
         raise errors[0]
     if table is None:
-        raise RecordError(f"there are no records of {protocol} in {runs} and none published", "run something first")
+        raise RecordError(f"there are no records of {protocol} in {runs} or published ones", "run something first")
     for error in errors:
         warnings.warn(GanbenchWarning(f"left out: {error.message}"), stacklevel=2)
     return to_frame(table) if full else to_brief_frame(table)
 
 
 def load_run(path: str | Path) -> Run:
-    """A run by its folder, or by its record.
+    """Load a run from its folder or its record file.
 
     Raises:
-        RecordError: there is none, or it cannot be read.
+        RecordError: there is no record, or it cannot be read.
     """
     path = Path(path)
     file = path if path.is_file() else path / "record.json"
     if not file.exists():
         below = sorted(path.glob("*/record.json"))
-        hint = f"choose a seed, for example {below[0].parent}" if below else "give a folder like runs/.../seed0"
-        raise RecordError(f"{path} holds no run", hint)
+        hint = f"choose a seed, for example {below[0].parent}" if below else "pass a folder like runs/.../seed0"
+        raise RecordError(f"{path} does not contain a run", hint)
     return Run(file.parent, read(file))
 
 
@@ -376,7 +388,7 @@ def _rules(protocol: str | Path | Protocol) -> Protocol:
 
 
 def _listed(thing: Any) -> list[Any]:
-    """A list holds several; anything else is one, a tuple (a pair) included."""
+    """Return a list as it is, and wrap anything else, including a tuple (a pair), in a list."""
     return list(thing) if isinstance(thing, list) else [thing]
 
 
@@ -385,8 +397,8 @@ def _has_weights(arch: Any) -> bool:
 
 
 def _written(name: str, value: Any) -> str:
-    """A setting as ``--set`` takes it: the value is TOML."""
-    if not _holds_mapping(value):  # tables of TOML take several lines
+    """Write a setting as ``--set`` takes it, with the value as TOML."""
+    if not _holds_mapping(value):  # a TOML table takes several lines
         with suppress(ValueError):
             return f"{name}={tomlkit.item(value).as_string()}"
     hint = "a setting is a number, text, true or false, or a list of these"

@@ -1,4 +1,4 @@
-"""Errors that the user can fix: one sentence, one next step, no traceback."""
+"""Errors that the user can fix. Each has one sentence and one next step, and prints no traceback."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from contextlib import contextmanager
 from difflib import get_close_matches
 
 LONGEST_TEXT = 2_000
-"""Characters of an exception's text that are kept: what a plugin says may have millions, and not be Unicode."""
+"""Maximum length of an exception's text, in characters. A plugin's message may have millions, or invalid Unicode."""
 LONGEST_TRACE = 100_000
-"""Characters of a traceback that are kept, half of them from its beginning and half from its end."""
+"""Maximum length of a traceback, in characters: half from its beginning and half from its end."""
 LONGEST_COMPARED = 200
-"""Characters of a name that are compared: the time to find a likeness grows with their square."""
+"""Number of characters of a name to compare. The time to compare names grows with its square."""
 LIKENESS = 0.6
-"""How much of two names must agree for one to be offered in place of the other (``difflib``'s ratio)."""
+"""Minimum similarity (``difflib``'s ratio) at which one name is suggested for another."""
 _FOLDERS = re.compile(r"""(?<=['"])~?/[^'"\n]*/|(?<![\w/:.~'"])~?/(?:[^/\s'"]+/)+""")
-"""Those of absolute paths: spaces belong to a path between quotes. ``https://`` and ``samples/s`` are none."""
+"""Matches the folders in absolute paths. Quoted paths may have spaces. ``https://`` and ``samples/s`` do not match."""
 
 
 class GanbenchError(Exception):
-    """Base of every error the command line prints as a sentence, with exit code 2.
+    """Base class of all errors that the command line prints as a sentence, with exit code 2.
 
-    ``message`` names the thing that is wrong; ``hint`` says what to do about it.
+    ``message`` says what is wrong; ``hint`` says what to do about it.
     """
 
-    message = hint = ""  # of a plugin's subclass that does not call __init__
+    message = hint = ""  # for a plugin's subclass that does not call __init__
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message, self.hint = legible(message), legible(hint)
@@ -38,38 +38,38 @@ class GanbenchError(Exception):
 
 
 class PluginError(GanbenchError):
-    """A plugin is missing, ambiguous, broken, or does not keep its contract."""
+    """A plugin is missing, ambiguous or broken, or breaks its contract."""
 
 
 class ProtocolError(GanbenchError):
-    """A protocol, or a setting laid over one, breaks the rules of protocols."""
+    """A protocol, or a setting that overrides one, is invalid."""
 
 
 class DataError(GanbenchError):
-    """Real data that cannot be read, or samples from Python that do not fit them."""
+    """Real data cannot be read, or samples passed from Python do not match them."""
 
 
 class RecordError(GanbenchError):
-    """A record that cannot be read or may not be written."""
+    """A record cannot be read or must not be written."""
 
 
 class UnknownScore(GanbenchError, KeyError):
-    """No score has the name that was asked for."""
+    """No score has the requested name."""
 
 
 class Unsupported(GanbenchError):
-    """A plugin declines: it does not fit the data (or the normalisation) it was asked for.
+    """A plugin does not support the given data, normalisation or argument.
 
-    Raised by plugins with the reason as its message: ``raise Unsupported("needs 2-D images")``.
+    Plugins raise it with the reason as the message: ``raise Unsupported("needs 2-D images")``.
     """
 
 
 class UnknownSetting(ProtocolError, Unsupported):
-    """``--set`` names a setting that this plugin lacks; in a grid, another plugin may have it."""
+    """``--set`` names a setting that this plugin does not have. In a grid of runs, another plugin may have it."""
 
 
 class Diverged(Exception):
-    """A value is not finite. ``where`` names the quantity, ``step`` the iteration (None: while judging)."""
+    """A value is not finite. ``where`` names the quantity, ``step`` the iteration (None during evaluation)."""
 
     def __init__(self, where: str, step: int | None = None) -> None:
         self.where = legible(where)
@@ -78,57 +78,57 @@ class Diverged(Exception):
 
 
 class GanbenchWarning(UserWarning):
-    """A warning that the command line prints on one line before it continues."""
+    """A warning. The command line prints it on one line and continues."""
 
 
 class Doubt(GanbenchWarning):
-    """Why scores may not mean what they seem to: too few samples, an extractor made for other data."""
+    """Scores may be misleading, for example because of too few samples or an extractor made for other data."""
 
 
 class PluginWarning(GanbenchWarning):
-    """News for the author of an installed package; names the package, and the plugin if it is about one."""
+    """A warning for the author of an installed package. It names the package, and the plugin if it concerns one."""
 
 
 def closest(name: str, known: Iterable[str], likeness: float = LIKENESS) -> str | None:
-    """The known name that is most like ``name``; None if none is like it."""
+    """Return the known name that is most similar to ``name``, or None if none is similar."""
     return next(iter(get_close_matches(name[:LONGEST_COMPARED], known, 1, likeness)), None)
 
 
 def meant(name: str, known: Iterable[str], likeness: float = LIKENESS) -> str:
-    """`` - did you mean 'dcgan'?``, to end a sentence with, or nothing."""
+    """Return a suggestion to end a sentence with, `` - did you mean 'dcgan'?``, or nothing."""
     close = closest(name, known, likeness)
     return f" - did you mean '{close}'?" if close is not None else ""
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names as part of a sentence: ``a``, ``a and b``, ``a, b and c``."""
+    """Join names for a sentence: ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def plural(number: int, noun: str) -> str:
-    """A number of things: ``1 record``, ``2 records``."""
+    """Return a number with its noun: ``1 record``, ``2 records``."""
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def legible(text: object, longest: int = LONGEST_TEXT) -> str:
-    """``text`` as it can be printed and stored: valid Unicode, and without its middle if longer than ``longest``."""
+    """Make a text safe to print and store: valid Unicode, and without its middle if longer than ``longest``."""
     try:
         whole = str(text)
-    except BaseException as error:  # a plugin's own __str__
+    except BaseException as error:  # a plugin's __str__ may raise anything
         whole = f"(its text cannot be read: {type(error).__name__})"
     if len(whole) > longest:
-        end = longest // 4  # which often says what is wrong
+        end = longest // 4  # the end often says what is wrong
         whole = f"{whole[: longest - end]} ... ({len(whole) - longest:,} more characters) ... {whole[-end:]}"
     return whole.encode("utf-8", "backslashreplace").decode()
 
 
 def told(error: BaseException) -> str:
-    """An exception on one line."""
+    """Return an exception's type and message on one line."""
     return ": ".join(filter(None, [legible(type(error).__name__), " ".join(legible(error).split())]))
 
 
 def told_exit(exit_code: int) -> str:
-    """How a process ended: ``killed by SIGKILL``, ``exit code 3``."""
+    """Say how a process ended: ``killed by SIGKILL``, ``exit code 3``."""
     if exit_code >= 0:
         return f"exit code {exit_code}"
     names = {number.value: number.name for number in signal.Signals}
@@ -136,12 +136,12 @@ def told_exit(exit_code: int) -> str:
 
 
 def without_folders(text: str) -> str:
-    """The text with each absolute path cut to its last name: folders tell who ran something, and where."""
+    """Cut each absolute path in a text to its last name, because folders reveal who ran something and where."""
     return _FOLDERS.sub("", text)
 
 
 def traced(error: BaseException) -> str:
-    """An exception's traceback, without the middle of a very long one."""
+    """Return an exception's traceback, without the middle if it is very long."""
     text = "".join(traceback.format_exception(error))
     if len(text) > LONGEST_TRACE:
         half = LONGEST_TRACE // 2
@@ -151,9 +151,9 @@ def traced(error: BaseException) -> str:
 
 @contextmanager
 def blaming(what: str, hint: str = "", *, passing: type[GanbenchError] | tuple[()] = ()) -> Iterator[None]:
-    """Turn whatever a plugin raises in the block into a PluginError that begins with ``what``.
+    """Convert any exception that a plugin raises in the block to a PluginError that begins with ``what``.
 
-    That includes SystemExit, but neither what is ``passing`` nor Ctrl-C.
+    This includes SystemExit, but not the classes in ``passing`` or Ctrl-C.
     """
     try:
         yield

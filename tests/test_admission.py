@@ -24,7 +24,7 @@ def test_records_of_another_digest_are_left_out_and_counted(mixed):
     strangers = seeds("mlp+r1", 0.99, n=3, digest="ffffffffffff")
     table = build(mixed + strangers, TOY)
     assert "mlp+r1" not in names(table)
-    assert table.left_out == ("3 records of another protocol digest left out",)
+    assert table.left_out == ("left out 3 records with another protocol digest",)
     assert table.left_out[0] in to_markdown(table)
     assert table.left_out[0] in shown(table)
 
@@ -33,7 +33,7 @@ def test_records_of_another_digest_are_left_out_and_counted(mixed):
 def test_scores_of_another_judge_or_other_data_never_share_a_table(mixed, other):
     table = build([*mixed, make("mlp+r1", 0, 0.9, **other)], TOY)
     assert "mlp+r1" not in names(table)
-    assert table.left_out == ("1 record judged on other data or by another extractor left out",)
+    assert table.left_out == ("left out 1 record judged on other data or with another extractor",)
 
 
 def revised(records: list[Record], **revisions: int) -> list[Record]:
@@ -56,13 +56,13 @@ def test_of_records_judged_by_another_revision_only_that_metrics_columns_go():
     assert (mine.rank, mine.here) == ((1, 1), True)
     assert set(mine.scores) == {f"fid@{TAG}", f"is@{TAG}", f"coverage@{TAG}"}
     assert "hq_fraction" in row(table, "a+x").scores
-    assert table.left_out == ("5 records judged by another revision of m: its scores left out",)
+    assert table.left_out == ("left out the scores of m from 5 records judged by another revision of it",)
 
 
 def test_records_whose_headline_is_of_another_revision_are_left_out_with_the_reason():
     table = build(revised(seeds("b+x", 0.6), near=2), TOY, published=revised(seeds("a+x", 0.5) + seeds("c+x", 0.4)))
     assert names(table) == ["a+x", "c+x"]
-    sentence = "5 records judged by another revision of near left out (`--no-published` shows them)"
+    sentence = "left out 5 records judged by another revision of near (`--no-published` shows them)"
     assert table.left_out == (sentence,)
 
 
@@ -75,7 +75,7 @@ def test_records_that_do_not_say_whose_their_columns_are_join_no_other_revision(
 def test_seeds_that_the_protocol_does_not_have_do_not_narrow_an_interval():
     table = build([*seeds("a+x", 0.5), make("a+x", 99, 0.5)], TOY)
     assert table.rows[0].scores[table.headline].n == 5
-    assert table.left_out == ("1 record of seeds that the protocol does not have left out",)
+    assert table.left_out == ("left out 1 record with a seed that the protocol does not have",)
 
 
 def test_of_two_records_of_one_seed_the_newer_counts():
@@ -83,7 +83,7 @@ def test_of_two_records_of_one_seed_the_newer_counts():
     for records in ([old, new], [new, old]):
         table = build([*records, *seeds("a+x", 0.5)[1:]], TOY)
         assert table.rows[0].records[0] == new
-    assert table.left_out == ("1 record replaced by a newer one of the same entry and seed left out",)
+    assert table.left_out == ("left out 1 record superseded by a newer one of the same entry and seed",)
 
 
 def test_an_interrupted_rerun_does_not_hide_a_result():
@@ -118,7 +118,7 @@ def test_a_complete_row_made_here_replaces_the_published_one_and_is_marked(mixed
     assert [line.split()[1:4] for line in shown(table).splitlines() if "»" in line and "/5" in line] == [
         ["»", "mlp", "hinge"]
     ]
-    assert "»: run here" in shown(table)
+    assert "»: run on this machine" in shown(table)
     assert "»" not in shown(build(mixed, TOY))
 
 
@@ -127,7 +127,7 @@ def test_one_seed_made_here_stands_beside_the_complete_published_row_without_a_r
     rows = [(r.here, r.rank, r.verdict) for r in table.rows if table.title(r) == "mlp+hinge"]
     assert rows == [(False, (3, 3), "5/5"), (True, None, "1/5, 4 missing")]
     assert (
-        "mlp+hinge: the runs made here lack 4 seeds; they are shown beside the published row, without a rank"
+        "mlp+hinge: your own runs lack 4 seeds, so they are shown beside the published row without a rank"
         in table.notes
     )
     ranked = {table.title(r): r.rank for r in table.rows if r.rank}
@@ -178,8 +178,8 @@ def test_other_source_under_the_published_version_marks_a_row_edited_without_ran
     }
     note = next(note for note in table.notes if "edited" in note)
     assert note == (
-        "the arch dcgan (ganbench 0.1.0) was edited without a new version: its source is a2, that of the published one "
-        "a1. Not ranked: dcgan+hinge. Give the plugin a new version, or run again"
+        "the arch dcgan (ganbench 0.1.0) was edited without a new version: its source hash is a2, while that of the "
+        "published one is a1. Not ranked: dcgan+hinge. Give the plugin a new version, or run these rows again"
     )
     assert re.search(r"edited +» dcgan +hinge ", shown(table))
     assert [r["edited"][0]["source"] for r in json.loads(to_json(table))["rows"] if r["edited"]] == ["a2"]
@@ -208,14 +208,14 @@ def test_without_published_records_the_installed_plugin_is_the_reference():
 
     table = build(seeds("a+x", 0.5) + edited("a+y", 0.5, n=2), TOY, published=(), installed=installed)
     assert [table.title(r) for r in table.block("edited")] == ["a+x"]
-    assert "that of the installed plugin a2" in " ".join(table.notes)
+    assert "that of the installed plugin is a2" in " ".join(table.notes)
     assert set(asked) == {("arch", "a", "0.1.0"), ("loss", "x", "0.1.0"), ("loss", "y", "0.1.0")}
 
 
 def test_without_either_the_most_common_source_counts_and_of_equals_the_earliest():
     table = build(seeds("a+x", 0.5) + edited("a+y", 0.5, n=4), TOY)
     assert [table.title(r) for r in table.block("edited")] == ["a+y"]
-    assert "that of most runs a1" in " ".join(table.notes)
+    assert "that of most runs is a1" in " ".join(table.notes)
     late = [msgspec.structs.replace(r, started="2027-01-01") for r in seeds("a+x", 0.5)]
     assert [r.entry.loss.name for r in build(late + edited("a+y", 0.5), TOY).block("edited")] == ["x"]
 
@@ -267,7 +267,8 @@ def test_operations_without_a_deterministic_form_are_named():
     free = msgspec.structs.replace(CPU, nondeterministic=("cumsum", "bicubic"))
     table = build([*seeds("a+x", 0.5, n=4), make("a+x", 4, 0.5, environment=free)], TOY)
     assert table.notes == (
-        "1 of 5 records used operations without a deterministic form, and may not repeat bit for bit: bicubic, cumsum",
+        "1 of 5 records used operations that have no deterministic implementation, so they may not reproduce bit for "
+        "bit: bicubic, cumsum",
     )
 
 
@@ -276,7 +277,7 @@ def test_what_changed_between_runs_is_said(mixed):
     odd = make("a+x", 4, arch=Component("a", "ganbench", "0.2.0", "a2"), environment=changed)
     notes = build([*mixed, *seeds("a+x", 0.5, n=4), odd], TOY).notes
     assert "the runs differ in torch: 2.15.0, 2.16.0" in notes
-    assert "a+x: its arch changed between seeds: versions 0.1.0, 0.2.0" in notes
+    assert "a+x: the version of its arch differs between seeds (0.1.0, 0.2.0)" in notes
     assert any(note.startswith("1 of ") and "uncommitted" in note for note in notes)
     assert build(mixed, TOY).notes == ()
 

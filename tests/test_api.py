@@ -256,11 +256,11 @@ def test_settings_are_those_of_set_and_several_of_each_make_a_grid(tmp_path):
     ("arguments", "sentence"),
     [
         ({"arch": "dcgn"}, "no arch called 'dcgn' - did you mean 'dcgan'?"),
-        ({"arch": nn.Linear(2, 2)}, "a Linear is one network"),
-        ({"arch": 3}, "a int is no architecture"),
-        ({"loss": 3}, "int is no loss"),
-        ({"loss": GanbenchError}, "GanbenchError is no loss"),
-        ({"tricks": [3]}, "a int is no trick"),
+        ({"arch": nn.Linear(2, 2)}, "a Linear is a single network"),
+        ({"arch": 3}, "a int is not an architecture"),
+        ({"loss": 3}, "int is not a loss"),
+        ({"loss": GanbenchError}, "GanbenchError is not a loss"),
+        ({"tricks": [3]}, "a int is not a trick"),
         ({"seeds": [-1]}, "--seed -1"),
         ({"settings": {"lrr": 1}}, "lrr: no such setting"),
         ({"loss": (d_loss, g_loss), "jobs": 2}, "objects from Python cannot be sent to other processes"),
@@ -278,7 +278,7 @@ def test_a_run_of_objects_can_be_read_but_not_drawn_from_in_another_process(tmp_
     assert ganbench_command("show", folder).returncode == 0
     done = ganbench_command("sample", folder)
     assert done.returncode == 2
-    assert "was handed over from Python" in done.stderr
+    assert "was passed from Python" in done.stderr
     assert "Traceback" not in done.stderr
     board = ganbench_command("leaderboard", "smoke-v1")
     assert "custom" in board.stdout
@@ -360,7 +360,7 @@ def test_a_leaderboard_without_records_and_a_folder_without_a_run_are_named(tmp_
         ganbench.leaderboard("digits-16-long-v1", runs=tmp_path)
     with pytest.raises(PluginError, match="no protocol called"):
         ganbench.leaderboard("digits-17", runs=tmp_path)
-    with pytest.raises(RecordError, match="holds no run"):
+    with pytest.raises(RecordError, match="does not contain a run"):
         ganbench.load_run(tmp_path)
 
 

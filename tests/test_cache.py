@@ -270,7 +270,7 @@ def test_a_folder_that_others_may_write_to_is_neither_read_nor_written(folder, m
     work = Work()
     work.through(Cache(BASIS))
     folder.chmod(mode)
-    with pytest.warns(GanbenchWarning, match=rf"{folder} is not used, because others may write to it: chmod go-w"):
+    with pytest.warns(GanbenchWarning, match=rf"{folder} is not used, because others can write to it: run chmod go-w"):
         work.through(Cache(BASIS))
     with pytest.warns(GanbenchWarning, match="is not used"):
         work.through(Cache(BASIS), samples="t")
@@ -330,7 +330,7 @@ class Forging(Cache):
 def test_features_that_are_not_those_of_the_data_are_computed_afresh(folder, forged) -> None:
     right = judged(Memo()).features().real
     judged(Forging(forged)).features()
-    with pytest.warns(GanbenchWarning, match=r"is not what its data give: it was deleted, and is computed afresh"):
+    with pytest.warns(GanbenchWarning, match=r"does not match its data: it was deleted, and its content is recomputed"):
         assert torch.equal(judged(Cache(BASIS)).features().real, right)
     assert torch.equal(judged(Cache(BASIS)).features().real, right)
 

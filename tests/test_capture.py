@@ -214,8 +214,8 @@ def test_the_last_updates_of_a_budget_are_played() -> None:
 @pytest.mark.parametrize(
     ("make", "why"),
     [
-        (lambda recorder: trainer_of(Counting(), recorder=recorder), "an iteration gives other bits when replayed"),
-        (lambda recorder: trainer_of(Chancy(), recorder=recorder), "an iteration gives other bits when replayed"),
+        (lambda recorder: trainer_of(Counting(), recorder=recorder), "an iteration gives different bits when replayed"),
+        (lambda recorder: trainer_of(Chancy(), recorder=recorder), "an iteration gives different bits when replayed"),
         (lambda recorder: trainer_of(Reading(), recorder=recorder), "RuntimeError: called a synchronizing operation"),
         (lambda recorder: trainer_of(Hinge(), recorder=recorder, tricks=[Looking()]), "reads the progress"),
         (lambda recorder: trainer_of(Hinge(), Numbered, recorder), "reads the progress"),

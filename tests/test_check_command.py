@@ -121,7 +121,7 @@ def test_a_torch_that_cannot_be_imported_is_said_in_a_sentence(ganbench_command,
     (site / "torch.py").write_text("import os; os._exit(7)")
     result = ganbench_command("plugins", "--check", "hinge")
     assert result.returncode == 1
-    assert "no process could be started to check it" in result.stdout
+    assert "the process to check it in could not be started" in result.stdout
     assert "Traceback" not in result.stdout + result.stderr
 
 

@@ -275,7 +275,7 @@ def test_classes_too_small_to_learn_or_to_judge_are_called_by_name(tmp_path):
     found = folder.ganbench_dataset(argument=str(tmp_path), resolution=None)
     (said,) = shortages(found, 1)
     assert said == (
-        f"in {found.name}, class 'lonely' (1 to train on and 0 held out) has too few samples to be learnt or judged: "
+        f"in {found.name}, class 'lonely' (1 to train on and 0 held out) has too few samples to learn or evaluate: "
         "add some, or leave it out"
     )
 
@@ -320,9 +320,7 @@ def test_a_class_that_is_called_otherwise_than_in_the_finished_run_is_noticed(tm
     (path / "b").rename(path / "c")
     with pytest.warns(ganbench.GanbenchWarning) as caught:
         assert run()[0].record.class_names == ("a", "c")
-    told = (
-        f"the classes of folder:{path} have changed since the last run (a, b, now a, c); what was finished is repeated"
-    )
+    told = f"the classes of folder:{path} have changed since the last run (a, b, now a, c); finished jobs are repeated"
     assert told in [str(warning.message) for warning in caught]
 
 
@@ -355,7 +353,7 @@ def test_missing_labels_are_mentioned_by_evaluate():
     with pytest.warns(ganbench.errors.Doubt) as caught:
         scores = ganbench.evaluate(x, "digits-16-cond-v1", device="cpu")
     said = [str(warning.message) for warning in caught]
-    assert "no labels were given, without which intra-fid, label-accuracy and cas have no score: pass labels=" in said
+    assert "no labels were given, so intra-fid, label-accuracy and cas have no score: pass labels=" in said
     assert "there is no intra_fid: needs the labels of reals and of fakes" in said
     assert "intra_fid" in scores.absent
 

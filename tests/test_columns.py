@@ -45,7 +45,7 @@ def test_the_best_generator_on_the_way_is_a_column_of_its_own_and_ranks_nothing(
     line = next(line for line in to_markdown(table).splitlines() if "| a | x |" in line)
     cells = dict(zip(markdown_headings(table), [c.strip() for c in line.strip("|").split("|")], strict=True))
     assert (cells["best coverage"], cells["coverage"].split()[0]) == ("0.900", "0.3000")
-    assert "best coverage: of the best generator during training" in to_markdown(table)
+    assert "best coverage: score of the best generator during training" in to_markdown(table)
     assert "best coverage" in shown(table)
     assert [table.title(r) for r in build(records, TOY, sort="best coverage").rows] == ["a+x", "b+x"]
 

@@ -85,7 +85,7 @@ def test_what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it()
     assert found.difference.p > 0.05
     assert found.verdict == (
         f"these seeds cannot tell a+x and b+x apart by fid (p = {found.difference.p:.3f}); about {found.more_seeds} "
-        "more seeds each would, with a chance of 80 %, if the difference is as large as it looks"
+        "more seeds each would, with a probability of 80 %, if the difference is as large as it looks"
     )
     a, b = np.log(LOW), np.log(NEAR)
     d = abs(a.mean() - b.mean()) / math.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
@@ -96,7 +96,7 @@ def test_what_cannot_be_told_apart_is_said_with_the_seeds_that_would_settle_it()
 def test_rows_that_hardly_differ_are_called_a_tie():
     found = against(scored("a+x", [0.8, 0.9, 0.7]), scored("b+x", [0.9, 0.7, 0.80001]))
     assert found.more_seeds is None
-    assert found.verdict.endswith("even 1000 seeds each would hardly do: call it a tie")
+    assert found.verdict.endswith("even 1000 seeds each would probably not be enough: call it a tie")
     same = against(scored("a+x", [0.8] * 5), scored("b+x", [0.8] * 5))
     assert (same.difference.p, same.more_seeds, same.difference.effect) == (1, None, None)
 
@@ -119,12 +119,12 @@ def test_the_pairs_are_those_of_the_same_seed_and_left_out_seeds_are_told():
     (one,), (other,) = (build(records, six).rows for records in (a, b))
     found = compare(Contender(one, "a+x"), Contender(other, "b+x"), FID, COLUMNS[FID], "fid")
     assert found.difference.estimate == pytest.approx(1 / 1.1)
-    assert "the paired test leaves out the seeds that only one of them has" in found.notes
+    assert "the paired test uses only the seeds that both rows have" in found.notes
 
 
 def test_a_score_that_is_not_positive_is_compared_as_it_is_and_that_is_said():
     found = against(scored("a+x", [0.0, 0.1, 0.2]), scored("b+x", [0.5, 0.6, 0.9]))
-    assert found.test.startswith("Welch's t-test (not of the logarithms: a value is not positive)")
+    assert found.test.startswith("Welch's t-test (not of the logarithms, because a value is not positive)")
     assert found.difference.estimate == pytest.approx(0.1 - 2 / 3)
 
 
@@ -141,12 +141,12 @@ def troubled() -> Comparison:
 @pytest.mark.parametrize(
     "note",
     [
-        "a+x: 3/5, 1 diverged, 1 missing; what is said of it concerns the runs with a score",
+        "a+x: 3/5, 1 diverged, 1 missing; the comparison covers only the runs with a score",
         "a+x: seeds 4 of the protocol are missing",
         "b+x lr=1: 5/5 collapsed: samples all alike (spread at most 0.02 of the reals')",
         "b+x lr=1 is custom",
-        "b+x lr=1 is edited: the source of its arch is zz (most runs: a1)",
-        "they differ in the machine: Some CPU, 1 thread and Some CPU, 1 thread, Some GPU",
+        "b+x lr=1 is edited: the source hash of its arch is zz, while that of most runs is a1",
+        "the two rows differ in the machine: Some CPU, 1 thread and Some CPU, 1 thread, Some GPU",
         "fewer than 5 runs",
     ],
 )
@@ -160,10 +160,10 @@ def test_a_row_with_a_failed_or_collapsed_seed_is_not_tested(troubled):
 
 def test_where_judging_is_as_noisy_as_seeds_that_is_said():
     found = against(scored("a+x", LOW, noise=0.1), scored("b+x", HIGH, noise=0.001))
-    doubts = [note for note in found.notes if "noise of the evaluation" in note]
+    doubts = [note for note in found.notes if "evaluation noise" in note]
     assert len(doubts) == 1
     assert doubts[0].startswith(
-        "a+x: most of the spread between seeds is noise of the evaluation (0.1 each, 2 per run)"
+        "a+x: most of the spread between seeds is evaluation noise (sd 0.1 per evaluation, 2 per run)"
     )
     assert found.a.noise_share == pytest.approx(0.1**2 / 2 / np.var(LOW, ddof=1))
     once = against(scored("a+x", LOW, draws=1), scored("b+x", HIGH, draws=1))
@@ -232,8 +232,8 @@ def test_a_row_with_a_collapsed_seed_is_not_tested():
     assert (found.difference, found.settled, found.more_seeds, found.in_table) == (None, False, None, None)
     assert found.test == "none: a seed failed or collapsed"
     assert found.verdict == (
-        "not tested, as 1 of 5 seeds of b+x failed or collapsed: median fid 0.800 against 1.60; in the table b+x "
-        "stands below all complete rows, by a rule"
+        "not tested, because 1 of 5 seeds of b+x failed or collapsed: median fid 0.800 against 1.60; by rule, the "
+        "table lists b+x below all complete rows"
     )
 
 
@@ -262,19 +262,19 @@ def test_against_the_gaussian_fit_the_tables_own_test_decides():
 
 
 def test_a_single_run_is_no_sample():
-    with pytest.raises(GanbenchError, match=r"a\+x has 1 run with a score for fid: a comparison needs two"):
+    with pytest.raises(GanbenchError, match=r"a\+x has 1 run with a score for fid, but a comparison needs two"):
         against(scored("a+x", LOW[:1]), scored("b+x", HIGH))
 
 
 def test_a_row_that_was_only_begun_is_refused():
-    with pytest.raises(GanbenchError, match=r"no run of a\+x is finished"):
+    with pytest.raises(GanbenchError, match=r"a\+x has no finished run"):
         against([make("a+x", status="interrupted")], scored("b+x", HIGH))
 
 
 def test_a_column_without_direction_has_no_winner():
     both = [Contender(build(scored(entry, LOW), TOY).rows[0], entry) for entry in ("a+x", "b+x")]
     column = msgspec.structs.replace(COLUMNS[FID], goal="info")
-    with pytest.raises(GanbenchError, match="neither more nor less is better"):
+    with pytest.raises(GanbenchError, match="neither higher nor lower is better"):
         compare(*both, FID, column, "fid")
 
 

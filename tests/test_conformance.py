@@ -752,7 +752,7 @@ def test_a_loss_that_counts_its_steps_is_found() -> None:
 
 def test_a_member_that_is_misspelt_is_found_with_the_name_that_was_meant() -> None:
     (found,) = [f for f in loss_findings(Misspelt()) if f.check == "attributes-are-of-the-contract"]
-    assert (found.seen, found.expected) == ("a member called d_step, which nothing reads", "d_steps")
+    assert (found.seen, found.expected) == ("a member called d_step, which is never read", "d_steps")
 
 
 @pytest.mark.parametrize("kind", CHECKS)
@@ -811,7 +811,7 @@ def test_a_name_a_module_and_a_hook_are_checked_as_the_object_is() -> None:
         check_loss("minimax", like="hinge")
     with pytest.raises(PluginError, match="did you mean 'minimax'"):
         check_loss("minimaks")
-    with pytest.raises(TypeError, match=r"given the class Gap; give it an object, such as Gap\(\)"):
+    with pytest.raises(TypeError, match=r"given the class Gap; pass an object, such as Gap\(\)"):
         check_metric(Gap)
 
 

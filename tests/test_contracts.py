@@ -208,7 +208,7 @@ def test_settings_take_what_the_user_set_and_refuse_other_names_and_types() -> N
         settings_of(Settings, {"wieght": 1})
     with pytest.raises(Unsupported):  # so that a grid leaves it out, and goes on with those that have it
         settings_of(Settings, {"wieght": 1})
-    with pytest.raises(ProtocolError, match=r"(?s)demodulation=maybe: Expected `bool`, got `str`.*True by default"):
+    with pytest.raises(ProtocolError, match=r"(?s)demodulation=maybe: Expected `bool`, got `str`.*the default is True"):
         settings_of(Settings, {"demodulation": "maybe"})
 
 

@@ -144,7 +144,7 @@ def test_weights_that_are_missing_are_told_and_never_fetched(sick):
 def test_a_folder_for_runs_that_cannot_be_written_is_a_problem(sick):
     found = json.loads(sick.stdout)
     assert found["disk"]["runs"]["writable"] is False
-    assert any(text.startswith("nothing can be written to /proc/runs: ") for text in found["problems"])
+    assert any(text.startswith("cannot write to /proc/runs: ") for text in found["problems"])
 
 
 def test_a_torch_that_cannot_be_imported_silences_nothing_else(tmp_path):

@@ -78,9 +78,9 @@ def test_a_measured_row_is_judged_as_long_as_the_others(plan: Plan) -> None:
     assert estimate.total(plan.runs, 1) == 3 * 32 + 3 * 50
     assert estimate.total(plan.runs, 2) == 32 + 50 + 50, "one worker has two of the longer runs"
     assert estimate.total(plan.runs, 64) == 50, "no shorter than the longest run"
-    said = "about 2 min, 2 runs at a time (1 row by a few iterations, the others by records)"
+    said = "about 2 min, 2 runs at a time (1 row from a few iterations, the others from records)"
     assert estimate.told(plan.runs, 2) == said
-    assert estimate.told(plan.runs[:3], 1) == "about 2 min (by records of these rows)"
+    assert estimate.told(plan.runs[:3], 1) == "about 2 min (from records of these rows)"
 
 
 @pytest.mark.parametrize(("workers", "seconds"), [(1, 9), (2, 6), (3, 3), (8, 3)])
@@ -159,7 +159,7 @@ def printed(plan: Plan, estimate: Estimate, *events: Event) -> str:
 
 def test_the_expected_time_is_said_before_the_first_run(plan: Plan) -> None:
     said = printed(plan, Estimate({"mlp+r1": 60.0, "mlp+lsgan": 60.0}))
-    assert said.splitlines()[-1] == "about 3 min, 2 runs at a time (by records of these rows)"
+    assert said.splitlines()[-1] == "about 3 min, 2 runs at a time (from records of these rows)"
 
 
 def test_without_records_the_first_iterations_tell_the_time_once(plan: Plan) -> None:
@@ -167,8 +167,8 @@ def test_without_records_the_first_iterations_tell_the_time_once(plan: Plan) -> 
     halves = [Progress(job.key, 6, 0.5, 30.0, share=0.5, rate=1.0, losses={}) for job in (first, last)]
     estimate = Estimate()
     said = printed(plan, estimate, *halves)
-    assert said.count("in all, by the first iterations") == 1
-    assert "about 3 min in all" in said
+    assert said.count("in total, judging by the first iterations") == 1
+    assert "about 3 min in total" in said
     assert estimate.measured == {"mlp+r1": 60.0, "mlp+lsgan": 60.0}
 
 
@@ -191,7 +191,7 @@ def test_a_dry_run_says_what_would_run_and_what_cannot_and_writes_nothing(tmp_pa
     assert "mlp+r1 0 0 a few seconds" in said
     assert "cyclegan+r1 impossible 0" in said
     assert "impossible: cyclegan cannot play on digits" in said
-    assert re.search(r"1 run of [\d.]+ kimg: a(bout)? .* \(1 row by a few iterations\)", said)
+    assert re.search(r"1 run of [\d.]+ kimg: a(bout)? .* \(1 row from a few iterations\)", said)
     assert not out.exists()
 
 

@@ -155,7 +155,7 @@ def test_a_plugin_that_breaks_the_connection_of_its_worker_costs_its_run_alone(a
     misbehaving(act)
     records, events = carry_out(tmp_path)
     assert (records["bad"].status, records["hinge"].status) == ("error", "ok")
-    assert "the connection to its worker broke" in records["bad"].reason
+    assert "the connection to the worker broke" in records["bad"].reason
     assert len(events) == 2
 
 

@@ -262,7 +262,7 @@ def test_a_damaged_checkpoint_is_said_by_every_command_that_reads_it(finished, t
     content = bytearray((folder / "checkpoint.pt").read_bytes())
     content[len(content) // 2] ^= 1
     (folder / "checkpoint.pt").write_bytes(content)
-    with pytest.raises(RecordError, match=r"checkpoint\.pt is damaged, or is no checkpoint"):
+    with pytest.raises(RecordError, match=r"checkpoint\.pt is damaged or not a checkpoint"):
         load_run(folder).sample(4)
 
 
@@ -270,13 +270,13 @@ def test_a_run_whose_checkpoint_is_damaged_begins_anew_and_says_so(finished, tmp
     job = job_in(tmp_path)
     Path(job.folder).mkdir(parents=True)
     Path(job.folder, "checkpoint.pt").write_bytes(b"PK")
-    with pytest.warns(GanbenchWarning, match="seed 0 begins anew: its checkpoint is damaged; the old one"):
+    with pytest.warns(GanbenchWarning, match="seed 0 starts over: its checkpoint is damaged; the old checkpoint"):
         carry_out(job)
     assert Path(job.folder, "checkpoint.old.pt").read_bytes() == b"PK"
 
 
 def test_a_checkpoint_of_weights_alone_is_not_taken_for_an_unfinished_run(finished) -> None:
-    with pytest.raises(checkpoint.Unusable, match="its checkpoint is of a run that is over"):
+    with pytest.raises(checkpoint.Unusable, match="its checkpoint is of a finished run"):
         checkpoint.load(finished / "checkpoint.pt", IDENTITY)
 
 

@@ -80,8 +80,8 @@ PHOTOS = (torch.arange(8 * 3 * 4 * 5) % 256).to(torch.uint8).reshape(8, 3, 4, 5)
 def test_floats_from_0_to_1_are_refused_with_what_was_found_and_both_ways_on(reals):
     told = refusal(reals.float() / 255)
     assert told == (
-        "the 500 images are float32 from 0 to 1 and none goes below 0, but 500 of 500 reals of smoke-v1 do\n"
-        "pass range=(0, 1) if they are on the scale from 0 to 1, or range=(-1, 1) if they are right as they are"
+        "the 500 images are float32 from 0 to 1, and none goes below 0, but 500 of 500 real samples of smoke-v1 do\n"
+        "pass range=(0, 1) if they are on the scale from 0 to 1, or range=(-1, 1) if they are correct as they are"
     )
 
 
@@ -99,7 +99,7 @@ def test_floats_above_0_are_scored_as_they_are_if_the_usual_range_is_given(reals
 def test_masks_of_0_and_1_are_refused_and_taken_with_a_range(reals):
     mask = (reals > 127).to(torch.uint8)
     told = refusal(mask)
-    assert told.startswith("the 500 images are uint8 from 0 to 1 and none goes above 1, but 500 of 500 reals")
+    assert told.startswith("the 500 images are uint8 from 0 to 1, and none goes above 1, but 500 of 500 real samples")
     assert "range=(0, 1)" in told
     assert score(mask, range=(0, 1)) == score(mask.bool(), range=(0, 1)) == score(mask * 255)
     assert score(mask, range=(0, 255)) != score(mask * 255)
@@ -122,7 +122,7 @@ def test_wide_unsigned_integers_are_named_and_taken_with_their_range(reals, expe
 
 
 def test_numbers_beyond_the_scale_are_refused_with_how_far_they_go(reals):
-    assert "these are float32 from -1.25 to 1.25\nif they go beyond by overshoot" in refusal(signal(reals) * 1.25)
+    assert "these are float32 from -1.25 to 1.25\nif they overshoot" in refusal(signal(reals) * 1.25)
     assert "float32 from -2 to 2.5\npass the two numbers that stand for" in refusal(2.25 * signal(reals) + 0.25)
     told = refusal(signal(reals), range=(0, 1))
     assert told.startswith("range=(0, 1) was given, but the images are float32 from -1 to 1\n")
@@ -137,7 +137,7 @@ def test_values_that_are_not_finite_are_counted(reals):
 
 @pytest.mark.parametrize("span", [(1, 0), (0,), (0, float("nan")), 3])
 def test_a_range_that_is_none_is_refused(reals, span):
-    assert f"range={span!r} is no range\ngive its smallest and its largest number" in refusal(reals, range=span)
+    assert f"range={span!r} is not a range\ngive its smallest and largest number" in refusal(reals, range=span)
 
 
 @pytest.mark.parametrize("value", [-1.0, 1.0])
@@ -172,7 +172,7 @@ def test_a_single_fake_below_0_is_enough_to_tell_the_scale(reals):
 
 def test_images_that_only_just_go_below_0_are_scored_with_a_doubt(reals):
     resized = reals.float() / 255 * 1.04 - 0.02
-    told = "read from -1 to 1, the images go from -0.02 to 1, but 500 of 500 reals of smoke-v1 go below -0.5; if the"
+    told = "on the scale -1..1, the images go from -0.02 to 1, but 500 of 500 real samples of smoke-v1 go below -0.5"
     with pytest.warns(Doubt, match=told):
         score(resized.clip(max=1))
     with pytest.warns(Doubt, match="the images go from 0.0039 to 1, but 500 of 500"):
@@ -196,7 +196,7 @@ def test_sounds_on_another_scale_are_refused_with_the_expression_that_mends_them
     eight = ((SOUNDS + 1) * 127.5).round().to(torch.uint8)
     assert judge.refuses(eight).endswith("pass range=(0, 255)")
     assert (judge.takes(eight, span=(0, 255)).x - SOUNDS).abs().max() < 0.005
-    assert "none goes below 0, but 6 of 6 reals of mine-v1 do" in judge.refuses((SOUNDS + 1) / 2)
+    assert "none goes below 0, but 6 of 6 real samples of mine-v1 do" in judge.refuses((SOUNDS + 1) / 2)
 
 
 def test_points_have_no_range_and_must_be_finite_as_float32():
@@ -204,7 +204,7 @@ def test_points_have_no_range_and_must_be_finite_as_float32():
     judge = Judge(points, bounded=False)
     assert torch.equal(judge.takes(points.double()).x, points)
     assert torch.equal(judge.takes(points.tolist()).x, points)
-    assert "points of mine-v1 have no range" in judge.refuses(points, span=(0, 1))
+    assert "points of mine-v1 have no fixed range" in judge.refuses(points, span=(0, 1))
     assert "1 of 4 values are not finite" in judge.refuses(points.double() * 1e38)
 
 
@@ -227,8 +227,8 @@ def test_arrays_are_taken_whatever_their_strides_byte_order_and_protection(reals
 
 
 def test_what_holds_no_numbers_is_described(reals):
-    assert refusal("abc").startswith("the samples are no array of numbers, but a str\n")
-    assert refusal([1, [2, 3]]).startswith("the samples are no array of numbers, but a list\n")
+    assert refusal("abc").startswith("the samples must be an array of numbers, not a str\n")
+    assert refusal([1, [2, 3]]).startswith("the samples must be an array of numbers, not a list\n")
     assert "an array of shape (3,) and type object" in refusal(np.array([None] * 3))
     assert "of 128000 values of the samples are masked" in refusal(np.ma.masked_equal(reals.numpy(), 0))
     assert "images must be real numbers, but these are complex64" in refusal(signal(reals).to(torch.complex64))
@@ -236,7 +236,7 @@ def test_what_holds_no_numbers_is_described(reals):
 
 def test_channels_last_are_refused_with_the_expression_that_puts_them_first():
     told = Judge(PHOTOS).refuses(PHOTOS.permute(0, 2, 3, 1))
-    assert told.startswith("the samples have shape (8, 4, 5, 3), mine-v1 needs (8, 3, 4, 5)\n")
+    assert told.startswith("the samples have shape (8, 4, 5, 3), but mine-v1 needs (8, 3, 4, 5)\n")
     assert told.endswith("give samples.permute(0, 3, 1, 2)")
     assert Judge(PHOTOS).refuses(PHOTOS.permute(0, 2, 3, 1).numpy()).endswith("give samples.transpose(0, 3, 1, 2)")
     clips = torch.zeros(2, 3, 6, 4, 5)
@@ -248,10 +248,10 @@ def test_channels_last_are_refused_with_the_expression_that_puts_them_first():
 
 def test_other_channels_are_refused_with_the_next_step():
     judge, gray = Judge(PHOTOS), Judge(PHOTOS[:, :1])
-    assert judge.refuses(PHOTOS[:, :1]).endswith("if gray is meant, give samples[:, [0, 0, 0]]")
+    assert judge.refuses(PHOTOS[:, :1]).endswith("if they are grayscale, give samples[:, [0, 0, 0]]")
     assert "give samples[:, :3]" in judge.refuses(PHOTOS[:, [0, 1, 2, 0]])
-    assert gray.refuses(PHOTOS[:, [0, 0, 0]]).endswith("all channels are alike: give samples[:, :1]")
-    assert gray.refuses(PHOTOS).endswith("make one channel of the 3, in the way the data were made")
+    assert gray.refuses(PHOTOS[:, [0, 0, 0]]).endswith("all channels are equal: give samples[:, :1]")
+    assert gray.refuses(PHOTOS).endswith("reduce the 3 channels to one, in the same way as the data")
     assert gray.refuses(PHOTOS[:, 0]).endswith("give samples[:, None]")
 
 
@@ -261,7 +261,7 @@ def test_another_size_or_number_is_refused_with_the_one_that_is_needed():
     assert judge.refuses(PHOTOS[0]).endswith("this is a single sample: give 8")
     assert judge.refuses(torch.cat([PHOTOS, PHOTOS])).endswith("give exactly 8, such as samples[:8]")
     assert "cut or resample them to 50 values" in Judge(SOUNDS).refuses(SOUNDS[..., :49])
-    assert "(), mine-v1 needs" in judge.refuses(3.0)
+    assert "(), but mine-v1 needs" in judge.refuses(3.0)
 
 
 # -- labels ----------------------------------------------------------------------------------------------------
@@ -294,13 +294,13 @@ def test_labels_may_be_the_names_of_the_datas_classes():
         (torch.tensor(3), "the labels have shape (), but 8 samples need (8,)", "give one label for each sample"),
         (CLASSES[:, None], "the labels have shape (8, 1)", "give labels[:, 0]"),
         (torch.eye(3)[CLASSES], "the labels have shape (8, 3)", "labels.argmax(1)"),
-        (CLASSES + 0.9, "labels must be integers from 0 to 2, but 8 of 8 are not, the first is 0.9", "the number of"),
+        (CLASSES + 0.9, "labels must be integers from 0 to 2, but 8 of 8 are not; the first is 0.9", "the number of"),
         (CLASSES / 0, "labels must be integers from 0 to 2, but 8 of 8 are not", "the number of each sample's class"),
-        (CLASSES + 1, "the labels go from 1 to 3, but those of mine-v1 from 0 to 2", "give labels - 1"),
-        (CLASSES - 1, "the labels go from -1 to 1, but those of mine-v1 from 0 to 2", "as the data do"),
+        (CLASSES + 1, "the labels go from 1 to 3, but those of mine-v1 go from 0 to 2", "give labels - 1"),
+        (CLASSES - 1, "the labels go from -1 to 1, but those of mine-v1 go from 0 to 2", "as the data do"),
         (["cat"] * 8, "labels must be integers from 0 to 2, but these are names such as 'cat'", "the number of"),
         (CLASSES.to(torch.complex64), "labels must be integers from 0 to 2, but these are complex", "labels.real"),
-        ([None] * 8, "the labels are no array of numbers, but a list", "give one tensor"),
+        ([None] * 8, "the labels must be an array of numbers, not a list", "give one tensor"),
     ],
 )
 def test_labels_that_do_not_fit_are_refused_with_what_was_found_and_the_next_step(given, sentence, step):
@@ -315,15 +315,15 @@ def test_evaluate_refuses_labels_that_do_not_fit_even_where_no_metric_needs_them
 
 def test_labels_that_no_metric_needs_are_mentioned_and_change_nothing(reals, expected):
     labels = prepare(load_protocol("smoke-v1"), "cpu").judge.reference.labels
-    with pytest.warns(Doubt, match="labels were given, but no metric of smoke-v1 needs any") as caught:
+    with pytest.warns(Doubt, match="labels were given, but no metric of smoke-v1 needs them") as caught:
         assert score(reals, labels=labels) == expected
     assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_labels_of_data_without_classes_are_still_whole_numbers():
     _, doubts = split_of(PHOTOS, CLASSES + 7, Judge(PHOTOS), "mine-v1", None)
-    assert doubts == ["labels were given, but no metric of mine-v1 needs any"]
-    assert "the labels go from -1 to 1, but those of mine-v1 from 0" in Judge(PHOTOS).refuses(PHOTOS, CLASSES - 1)
+    assert doubts == ["labels were given, but no metric of mine-v1 needs them"]
+    assert "the labels go from -1 to 1, but those of mine-v1 go from 0" in Judge(PHOTOS).refuses(PHOTOS, CLASSES - 1)
 
 
 def test_what_is_handed_over_is_not_changed(reals):

@@ -95,8 +95,8 @@ STATES = {
     "segfault-build": ("unusable", "killed by SIGSEGV while being built"),
     "segfault-check": ("unusable", f"killed by SIGSEGV {IN_A_CHECK}"),
     "killed": ("unusable", "killed by SIGKILL while being built"),
-    "exits": ("unusable", "it ended the process, with exit code 3, while being imported"),
-    "exits-quietly": ("unusable", f"it ended the process, with exit code 0, {IN_A_CHECK}"),
+    "exits": ("unusable", "it ended the process with exit code 3 while being imported"),
+    "exits-quietly": ("unusable", f"it ended the process with exit code 0 {IN_A_CHECK}"),
 }
 
 

@@ -107,7 +107,7 @@ def test_a_checkpoint_that_does_not_fit_costs_a_restart_from_untouched_weights(u
     last = [name for name in state["gan"] if name.startswith("discriminator.")][-1]
     state["gan"][last] = torch.zeros(3, 3)
     checkpoint.save(state, file)
-    with pytest.warns(GanbenchWarning, match="begins anew: its checkpoint does not fit the players; the old one is"):
+    with pytest.warns(GanbenchWarning, match="starts over: its checkpoint does not fit the players; the old "):
         assert bits(carry_out(job)) == bits(undisturbed[0])
 
 
@@ -146,7 +146,7 @@ def test_an_unreadable_checkpoint_costs_a_restart_and_not_the_run(undisturbed, t
     assert die_at(12, lambda: carry_out(job)) == -signal.SIGKILL
     file = Path(job.folder, "checkpoint.pt")
     file.write_bytes(file.read_bytes()[:1000])
-    with pytest.warns(GanbenchWarning, match="begins anew: its checkpoint is damaged; the old one is"):
+    with pytest.warns(GanbenchWarning, match="starts over: its checkpoint is damaged; the old checkpoint is"):
         assert bits(carry_out(job)) == bits(undisturbed[0])
 
 

@@ -140,8 +140,8 @@ def test_an_entry_with_failures_stands_below_every_complete_one_however_good(mix
     assert failing.verdict == "3/5, 2 diverged"
     text = to_markdown(table)
     assert text.index("| dcgan | wgan |") > text.index("## Rows with a failed or collapsed seed")
-    assert "a rule, not a finding" in text
-    assert "medians, untested" in shown(table)
+    assert "by rule; no test has found them worse" in text
+    assert "medians, not tested" in shown(table)
 
 
 def test_the_survivors_show_their_median_and_extremes_in_place_of_an_interval(mixed):
@@ -248,7 +248,7 @@ def test_an_interrupted_run_counts_as_missing_and_a_skipped_one_is_told():
     records += [make("b+x", seed, status="skipped", reason="needs pairs") for seed in range(5)]
     table = build(records, TOY)
     assert [(table.title(r), r.verdict) for r in table.rows] == [("a+x", "4/5, 1 missing")]
-    assert table.left_out == ("b+x: skipped: needs pairs",)
+    assert table.left_out == ("b+x was skipped: needs pairs",)
 
 
 def test_an_entry_that_was_only_begun_is_a_row_without_scores():

@@ -145,10 +145,10 @@ def test_a_protocol_names_what_is_in_the_package_and_else_something_built_in(kin
         ("ganbench-", "'ganbench-' is not a valid package name"),
         ("", "'' is not a valid package name"),
         ("grün", "'grün' is not a valid package name"),
-        ("class", "'class' means something else to Python, pytest or GANBench"),
-        ("random", "'random' means something else to Python, pytest or GANBench"),
-        ("tests", "'tests' means something else to Python, pytest or GANBench"),
-        ("ganbench-all", "'ganbench-all' means something else to Python, pytest or GANBench"),
+        ("class", "'class' is a reserved name in Python, pytest or GANBench"),
+        ("random", "'random' is a reserved name in Python, pytest or GANBench"),
+        ("tests", "'tests' is a reserved name in Python, pytest or GANBench"),
+        ("ganbench-all", "'ganbench-all' is a reserved name in Python, pytest or GANBench"),
     ],
 )
 def test_a_bad_name_is_refused(name, problem) -> None:
@@ -163,10 +163,10 @@ def test_a_bad_name_is_refused(name, problem) -> None:
     [
         ("torch", ["loss"], "torch "),
         ("Typing_Extensions", ["loss"], "typing_extensions "),
-        ("ganbench-baselines", ["loss"], "a module called 'ganbench_baselines' is installed already"),
-        ("hinge", ["arch", "loss"], "a loss called 'hinge' is installed already, from ganbench"),
-        ("ganbench-dcgan", ["arch"], "an arch called 'dcgan' is installed already, from ganbench"),
-        ("ring", ["protocol"], "a protocol called 'ring-v1' is installed already, from ganbench"),
+        ("ganbench-baselines", ["loss"], "a module called 'ganbench_baselines' is already installed"),
+        ("hinge", ["arch", "loss"], "a loss called 'hinge' is already installed, from ganbench"),
+        ("ganbench-dcgan", ["arch"], "an arch called 'dcgan' is already installed, from ganbench"),
+        ("ring", ["protocol"], "a protocol called 'ring-v1' is already installed, from ganbench"),
     ],
 )
 def test_a_name_that_something_installed_has_is_refused(name, kinds, problem) -> None:
@@ -194,7 +194,7 @@ def test_what_is_there_already_is_left_alone(ganbench_command, tmp_path) -> None
     (tmp_path / "zebra-gan" / "README.md").write_text("mine")
     again = ganbench_command("new-plugin", "zebra-gan", "--loss")
     assert again.returncode == 2
-    assert again.stderr == "error: zebra-gan exists already\nmove it away, or choose another place with --out\n"
+    assert again.stderr == "error: zebra-gan already exists\nmove it away, or choose another folder with --out\n"
     assert (tmp_path / "zebra-gan" / "README.md").read_text() == "mine"
 
 

@@ -119,7 +119,7 @@ def test_it_says_what_it_found_and_what_comes_next(data, ganbench_here) -> None:
     (data / "photos" / "again.png").write_bytes((data / "photos" / "000.png").read_bytes())
     said = ganbench_here("new-protocol", "mine.toml", "--images", "photos").stdout
     for part in (
-        "folder:photos has 81 images, used as images of shape 3x16x16: 65 to train on, 16 held out.",
+        "folder:photos has 81 images, used as images of shape 3x16x16: 65 for training, 16 held out.",
         "81 of 82 files in the folder photos are used, and 1 left out (1 .svg",
         "1 of 81 images in the folder photos is a copy of another",
         "left out: the metric 'is': needs logits",
@@ -133,16 +133,14 @@ def test_it_says_what_it_found_and_what_comes_next(data, ganbench_here) -> None:
     assert "1 of 81 images in the folder photos is a copy of another" in text
     assert "# without 'is': needs logits" in text
     assert "modes" not in text, "photos have no classes"
-    assert "# one class: as there are no classes, a single sample" in text
+    assert "# one class: there are no classes, so this repeats a single sample" in text
     assert read_toml(data / "mine.toml").evaluation.shown == ("coverage", "kid", "recall")
 
 
 def test_the_file_says_why_modes_are_not_counted_and_what_shows_missing_classes(data, ganbench_here) -> None:
     ganbench_here("new-protocol", "mine.toml", "--images", "scans")
     ganbench_here("new-protocol", "each.toml", "--images", "scans", "--classes")
-    why = (
-        "# without 'modes': nobody knows for certain which class a fake belongs to; that classes are missing shows in "
-    )
+    why = "# without 'modes': the class of a fake is not known for certain; missing classes show in "
     instead = {
         name: (data / f"{name}.toml").read_text().partition(why)[2].partition("\n")[0] for name in ("mine", "each")
     }
@@ -219,7 +217,7 @@ def test_settings_of_another_sort_of_data_come_with_a_doubt(data, ganbench_here)
     ):
         made = ganbench_here("new-protocol", "mine.toml", *option, "--like", like, "--force")
         assert made.returncode == 0, made.stderr
-        assert (f"the training settings of {like} were chosen for other data" in made.stderr) == doubtful
+        assert (f"the training settings of {like} were not chosen for " in made.stderr) == doubtful
 
 
 def test_the_name_of_a_file_keeps_its_first_letter(data, ganbench_here) -> None:
@@ -324,12 +322,12 @@ def test_what_else_keeps_the_machine_busy_does_not_shrink_the_budget(data, ganbe
         (["mine.toml", "--images", "photos", "--extractor", "own:no.safetensors"], "does not exist"),
         (["mine.toml", "--images", "broken"], "1 of 81 images in 'broken' cannot be read"),
         (["mine.txt", "--images", "photos"], "does not end with .toml"),
-        (["my rules.toml", "--images", "photos"], "'my rules' is no name for a protocol"),
+        (["my rules.toml", "--images", "photos"], "'my rules' is not a valid name for a protocol"),
         (["digits-16-v1.toml", "--images", "photos"], "an installed protocol is called digits-16-v1"),
         (["no/mine.toml", "--images", "photos"], "the folder no does not exist"),
-        (["there.toml", "--images", "photos"], "there.toml exists already"),
-        (["judged.toml", "--images", "photos"], "judged.judge.safetensors exists already"),
-        (["folder.toml", "--images", "photos", "--force"], "folder.toml exists already"),
+        (["there.toml", "--images", "photos"], "there.toml already exists"),
+        (["judged.toml", "--images", "photos"], "judged.judge.safetensors already exists"),
+        (["folder.toml", "--images", "photos", "--force"], "folder.toml already exists"),
         (["mine.toml", "--images", "a,7"], "would be read as a path and numbers"),
     ],
 )
@@ -355,7 +353,7 @@ def test_what_cannot_be_is_refused_in_a_sentence_and_nothing_is_written(data, ga
 
 def test_too_few_images_are_told_how_many_are_needed(data, ganbench_here) -> None:
     blobs(data / "few", 20)
-    assert f"{proposal.FEWEST} are the least" in ganbench_here("new-protocol", "mine.toml", "--images", "few").stderr
+    assert f"use at least {proposal.FEWEST}" in ganbench_here("new-protocol", "mine.toml", "--images", "few").stderr
 
 
 def test_a_judge_whose_training_fails_is_named_in_a_sentence(data, ganbench_here, monkeypatch) -> None:

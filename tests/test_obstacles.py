@@ -41,7 +41,7 @@ def test_force_renames_what_is_in_the_way_of_a_run_and_deletes_nothing(name, tmp
     folder = Path(quick_job(tmp_path).folder)
     put_in_the_way(name, folder)
     job = quick_job(tmp_path, force=True)
-    with pytest.warns(GanbenchWarning, match=r"was in the way and is now .*\.old"):
+    with pytest.warns(GanbenchWarning, match=r"was in the way and is now called .*\.old"):
         event = outcome_of(job, unheard, never)
     assert isinstance(event, Done), event
     assert read(job.record_file).status == "ok"

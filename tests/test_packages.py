@@ -168,7 +168,7 @@ BROKEN = {
     "a hook of tomorrow": (
         f"{HOOK}(): return {{}}\n@hookimpl\ndef ganbench_schedule(steps): return steps",
         "built for a newer ganbench or misspells a name (unknown hook 'ganbench_schedule')",
-        "pip install -U ganbench, or correct it",
+        "pip install -U ganbench, or correct the name",
     ),
     "an argument of tomorrow": (
         f"{HOOK}(curriculum): return {{}}",
@@ -189,13 +189,13 @@ BROKEN = {
     "a name that ganbench does not have": (
         "from ganbench import SomethingNew",
         "ImportError: cannot import name 'SomethingNew' from 'ganbench'",
-        "is written for a newer ganbench than",
+        "needs a newer ganbench than",
     ),
     "nothing returned": (f"{HOOK}(): pass", "returned None from ganbench_protocol", "return the object"),
     "a wrong type returned": (
         f"{HOOK}(): return 3",
         "broken (ganbench-broken 2.0) returned a int from ganbench_protocol",
-        "ganbench_protocol returns a ganbench.Protocol",
+        "ganbench_protocol must return a ganbench.Protocol",
     ),
     "a class returned": (
         f"{HOOK}(): return Rules\nclass Rules: pass",
@@ -289,7 +289,7 @@ def test_one_malformed_package_costs_nobody_but_itself(shelf, ganbench):
     result = ganbench("plugins", "--json")
     assert {("ganbench-good", "plain"), ("ganbench", "hinge")} < names(result)
     warning = (
-        "warning: malformed 3.0 is left out: its entry_points.txt is malformed; reinstall it, or tell its author\n"
+        "warning: skipped malformed 3.0, because its entry_points.txt is malformed; reinstall it, or tell its author\n"
     )
     assert result.stderr == warning
 
@@ -303,8 +303,8 @@ def test_a_package_whose_metadata_are_gone_is_called_as_its_folder_is(shelf, gan
 def test_an_entry_point_that_names_a_class_is_told_how_it_is_written(shelf, ganbench):
     module = {"good_protocol": PROTOCOL.replace("NAME", "good-v1")}
     shelf.add("ganbench-wrong", {"protocol/good-v1": "good_protocol:Rules"}, module)
-    said = "its entry point 'good_protocol:Rules' is not the name of a module"
-    refused(ganbench("protocols", "show", "good-v1"), said, 'its author has to write: good-v1 = "good_protocol"')
+    said = "its entry point 'good_protocol:Rules' is not a module name"
+    refused(ganbench("protocols", "show", "good-v1"), said, 'its author must write: good-v1 = "good_protocol"')
 
 
 # -- names ---------------------------------------------------------------------------------------------------
@@ -346,8 +346,8 @@ def test_one_package_that_announces_a_name_twice_is_told_so(shelf, ganbench):
     shelf.add("ganbench-twice", {"protocol/x": "one"}, {"one": "", "two": ""})
     with (shelf.folder / "ganbench_twice-1.0.dist-info" / "entry_points.txt").open("a") as file:
         file.write("x = two\n")
-    said = "x (ganbench-twice 1.0) is announced more than once: one, two"
-    refused(ganbench("protocols", "show", "x"), said, "its author must give each its own name")
+    said = "x (ganbench-twice 1.0) is declared more than once: one, two"
+    refused(ganbench("protocols", "show", "x"), said, "its author must give each a different name")
 
 
 def test_one_module_under_two_names_is_two_components(shelf, ganbench):
@@ -381,7 +381,7 @@ def test_the_allow_list_admits_named_packages_only_and_says_so(shelf, ganbench):
     assert {package for package, _ in both} == {"ganbench", "Good_Package"}
     refused(
         ganbench("run", "--arch", "mlp", "--loss", "other", GANBENCH_PLUGINS="ganbench"),
-        "other (other-package 1.0) is kept out: GANBENCH_PLUGINS admits only ganbench",
+        "other (other-package 1.0) is not allowed: GANBENCH_PLUGINS allows only ganbench",
         "add other-package to GANBENCH_PLUGINS",
     )
 

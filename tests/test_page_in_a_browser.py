@@ -193,7 +193,7 @@ def test_filters_combine_and_say_how_many_rows_are_left(visit, board) -> None:
     assert titles(page) == ["dcgan+wgan"]
     expect(count).to_have_text("1 of 6 rows")
     page.get_by_label("Search").fill("nothing like it")
-    expect(page.get_by_text("No row fits these filters.")).to_be_visible()
+    expect(page.get_by_text("No row matches these filters.")).to_be_visible()
     page.get_by_role("button", name="Reset").click()
     expect(count).to_have_text("6 rows")
     assert "real data" in titles(page)
@@ -251,7 +251,7 @@ def test_moving_pictures_stop_on_request_and_for_those_who_asked_for_it(visit, t
     write_folder([record, make("b+x", 0)], TOY, tmp_path / TOY.name, strips=[tmp_path / "strip.webp"])
     write_hub(tmp_path)
     page = visit(tmp_path / TOY.name / "index.html", reduced_motion=motion).page
-    button = page.get_by_role("button", name="Stop moving pictures")
+    button = page.get_by_role("button", name="Stop animations")
     if motion == "no-preference":
         expect(page.locator("img.thumb.moving")).to_be_visible()
         button.click()

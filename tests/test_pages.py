@@ -227,7 +227,7 @@ def test_only_so_many_archs_have_a_chart_of_their_own() -> None:
 def test_a_chart_of_many_rows_shows_the_first_and_says_so() -> None:
     records = [make(f"a+l{i:03}", seed, 0.3 + i / 400) for i in range(MOST + 5) for seed in range(5)]
     chart = charts_of(table_of(*records))["ranks"]
-    assert f"The first {MOST} of {MOST + 5} rows." in chart.about
+    assert f"Only the first {MOST} of {MOST + 5} rows are shown." in chart.about
     assert chart.svg.count("<g>") == MOST
 
 
@@ -284,7 +284,7 @@ def test_the_grid_of_pairs_stops_at_what_fits_and_says_so() -> None:
     records = [make(f"a+l{i:03}", seed, 0.3 + i / 400) for i in range(MOST_PAIRED + 3) for seed in range(5)]
     grid = pairs(table_of(*records))
     assert len(grid.lines) == len(grid.lines[0].squares) == MOST_PAIRED
-    assert grid.note == f"The first {MOST_PAIRED} rows; 3 more are in the table."
+    assert grid.note == f"Only the first {MOST_PAIRED} rows are shown; 3 more are in the table."
     assert grid.lines[0].name == f"1 a+l{MOST_PAIRED + 2:03}"
 
 
@@ -310,7 +310,7 @@ def _key(name: str) -> ScoreOf:
 
 def test_a_column_is_explained_by_its_own_line_or_else_by_the_first(digits) -> None:
     told = {digits.label(name): about_column(digits, _key(name)) for name in digits.shown}
-    assert told["coverage"].startswith("Share of the reals whose neighbourhood holds a fake. Higher is better, 0 to 1.")
+    assert told["coverage"].startswith("Share of real samples whose neighbourhood contains a fake. Higher is better, 0")
     assert told["fid"].startswith("Fréchet distance between Gaussians fitted to real and fake features")
 
 

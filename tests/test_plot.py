@@ -90,7 +90,7 @@ def test_the_history_has_short_names_where_one_score_has_them(tmp_path) -> None:
 
 
 def test_a_run_without_a_history_and_a_place_without_matplotlib_are_sentences(tmp_path, monkeypatch) -> None:
-    with pytest.raises(RecordError, match="has no history to draw"):
+    with pytest.raises(RecordError, match="has no history to plot"):
         Run(tmp_path, make()).plot()
     run = run_in(tmp_path)
     monkeypatch.delitem(sys.modules, "ganbench.report.curves")

@@ -307,7 +307,7 @@ def test_a_protocol_means_its_own_packages_components_whatever_else_is_installed
 
 def test_what_python_hands_over_is_found_by_its_reference_and_listed_nowhere() -> None:
     mine = plugins.Source("loss", "hinge", UNPACKAGED, "0", "somewhere")
-    with pytest.raises(PluginError, match="the loss 'not-handed-over' is in no package"):
+    with pytest.raises(PluginError, match="the loss 'not-handed-over' is not in a package"):
         plugins.find("loss", f"{UNPACKAGED}:not-handed-over")
     plugins.hand_over(mine)
     assert plugins.find("loss", mine.reference) == mine

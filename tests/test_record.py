@@ -302,7 +302,7 @@ def test_a_history_gives_its_lines_but_not_half_a_one(tmp_path) -> None:
         (b'{"kimg": 1}\n\xff\n', "line 2: "),
         (b'{"kimg": 1}\n{"kimg": ' + b"9" * 5000 + b"}\n", "line 2: "),
         (b"nothing\n", "line 1: "),
-        (b"[]\n", "line 1 is no JSON object"),
+        (b"[]\n", "line 1 is not a JSON object"),
     ],
     ids=["deep", "no Unicode", "beyond integers", "no JSON", "no object"],
 )
@@ -321,7 +321,7 @@ def test_a_name_that_stands_twice_is_found_wherever_the_layout_differs(record, t
     path = tmp_path / "record.json"
     write(record, path)
     path.write_text(path.read_text().replace('"seed": ', '"seed": 7,\n "seed": ', 1))
-    with pytest.raises(RecordError, match="'seed' stands in it twice"):
+    with pytest.raises(RecordError, match="'seed' occurs in it twice"):
         read(path)
 
 

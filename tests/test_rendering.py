@@ -52,7 +52,7 @@ def test_a_changed_setting_is_not_broken_within_a_word():
 
 
 def test_a_page_speaks_of_real_data_only_where_they_are_a_row(mixed):
-    told = "Real data score what a perfect generator would."
+    told = "Real data score as well as a perfect generator would."
     assert told in to_markdown(build(mixed, TOY))
     without = [record for record in mixed if record.entry != "real data"]
     assert told not in to_markdown(build(without, TOY))
@@ -63,7 +63,7 @@ def test_a_page_says_where_the_floor_is_scored_on_fewer_samples_than_rows():
     few = msgspec.structs.replace(make().self_checks, real=500, fake=500)
     floor = [msgspec.structs.replace(r, self_checks=few) for r in yardstick("real data", 0.97)]
     text = to_markdown(build(seeds("a+x", 0.5) + floor, TOY))
-    assert "there are only 500 on either side, while rows are scored on 1000." in text
+    assert "there are only 500 samples on either side, while rows are scored on 1000." in text
 
 
 def test_a_row_with_a_collapsed_seed_has_no_interval_in_any_format():

@@ -93,7 +93,7 @@ def test_without_fingerprints_nobody_claims_identical_bits(done) -> None:
     record, kimg = done
     bare = replace(record, bits=Fingerprints())
     found = compare(bare, record, ELSEWHERE, [], kimg)
-    assert (found.verdict, found.reproduced) == ("the same, as far as the record tells", True)
+    assert (found.verdict, found.reproduced) == ("identical in everything recorded", True)
     assert compare(bare, scaled(record, 2), ELSEWHERE, [], kimg).first == "the scores differ"
 
 
@@ -102,7 +102,7 @@ def test_on_the_same_machine_only_identical_bits_will_do(done) -> None:
     found = compare(record, scaled(record, 1.001), [], seeds(record, *ROW), kimg)
     assert (found.verdict, found.reproduced, found.judged) == ("different", False, ())
     assert found.first == "the samples are the same, but their scores differ"
-    assert found.why == ("machine, versions and sources are as they were, so the bits should be as well",)
+    assert found.why == ("machine, versions and sources are unchanged, so the bits should be identical",)
 
 
 @pytest.mark.parametrize(("factor", "verdict"), [(1.02, "other bits, within seed noise"), (5, "different")])
@@ -119,7 +119,7 @@ def test_operations_without_a_deterministic_form_allow_other_bits_on_one_machine
     free = replace(record, environment=replace(record.environment, nondeterministic=("scatter_add",)))
     found = compare(record, scaled(free, 1.02), [], seeds(record, *ROW), kimg)
     assert found.verdict == "other bits, within seed noise"
-    assert found.why == ("operations without a deterministic form were used: scatter_add",)
+    assert found.why == ("nondeterministic operations were used: scatter_add",)
 
 
 def test_a_changed_source_is_never_called_noise(done) -> None:
@@ -457,7 +457,7 @@ def test_a_record_without_fingerprints_says_that_only_scores_could_be_compared(g
     (tmp_path / "record.json").write_bytes(as_text(sealed(facts)))
     found = ganbench_here("reproduce", tmp_path / "record.json", "-q")
     assert found.returncode == 0
-    assert "noise, seed 0: the same, as far as the record tells" in found.stdout
+    assert "noise, seed 0: identical in everything recorded" in found.stdout
     assert "the record holds no fingerprints, so only scores could be compared" in found.stdout
 
 

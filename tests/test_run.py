@@ -242,7 +242,7 @@ def test_an_interrupted_run_of_other_settings_is_not_gone_on_with(tmp_path) -> N
     job = only_run(tmp_path)
     carry_out(job, stop_after=3)
     other = replace(job, recipe_changes={"lr": 0.1}, changes={"lr": "0.1"})
-    with pytest.warns(GanbenchWarning, match="begins anew: since its checkpoint at .* kimg, the settings changed"):
+    with pytest.warns(GanbenchWarning, match="starts over: since its checkpoint at .* kimg, the settings changed"):
         record, events = carry_out(other)
     assert record.cost.images == 960
     assert sum(isinstance(event, Progress) for event in events) == 6

@@ -92,7 +92,7 @@ def test_one_sample_over_and_over_has_no_spread(bench) -> None:
 
 def test_another_number_of_fakes_than_reals_is_a_failed_check(bench) -> None:
     few = bench.judge.reference[torch.arange(100)]
-    assert bench.self_check(few).failed == ("100 fakes were compared with 500 reals",)
+    assert bench.self_check(few).failed == ("100 fakes were compared with 500 real samples",)
 
 
 class Fixed:
@@ -123,7 +123,7 @@ def test_a_metric_that_prefers_other_reals_to_the_very_same_fails_its_check(goal
     judge = Judge(bench.dataset, bench.judge.reference, {"m": Fixed(goal, same, others)}, None, torch.device("cpu"))
     failed = SelfCheck(judge, "all", "m", 0)(bench.judge.reference).failed
     assert failed == (
-        (f"score rates other reals ({others:g}) better than the very same ones ({same:g})",) if fails else ()
+        (f"score rates other real samples ({others:g}) better than identical ones ({same:g})",) if fails else ()
     )
 
 
@@ -149,7 +149,7 @@ def test_an_extractor_that_fails_on_the_data_is_told_before_anything_is_trained(
 def test_too_few_samples_are_told_with_a_step_that_helps(part, where, bench) -> None:
     with pytest.raises(DataError) as caught:
         draw_reference(bench.dataset, part, 9999, 0)
-    assert caught.value.message == f"the protocol judges 9999 samples, but 'digits' has {where}"
+    assert caught.value.message == f"the protocol evaluates 9999 samples, but 'digits' has {where}"
     assert ('reference = "all"' in caught.value.hint) is (part == "train")
 
 

@@ -15,7 +15,8 @@ from ganbench.records.record import Component, Cost, Speed
 
 def test_the_machine_is_named_where_there_is_one(mixed):
     text = to_markdown(build(mixed, TOY))
-    assert "~: by the run's own CPU time; samples/s: real samples shown to D per second, on Some CPU, 1 thread" in text
+    told = "~: measured in the run's own CPU time; samples/s: real samples shown to D per second, on Some CPU, 1 thread"
+    assert told in text
     assert "device" not in markdown_headings(build(mixed, TOY))
 
 
@@ -97,7 +98,7 @@ def test_of_two_timings_the_newer_counts_and_of_two_machines_the_one_used_last(m
         assert table.timed_on == "Another CPU, 1 thread"
         assert row(table, "dcgan+hinge").costs["samples/s"] == 77
         assert row(table, "mlp+hinge").costs["samples/s"] == 10_000
-        assert "in 2 sessions, between which speeds compare less well" in to_markdown(table)
+        assert "in 2 sessions; speeds compare less well across sessions" in to_markdown(table)
 
 
 def test_seconds_to_target_follow_from_a_timing():

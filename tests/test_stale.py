@@ -136,9 +136,7 @@ def test_a_finished_run_is_repeated_when_its_judges_weights_have_changed(
     assert (plan.finished, keys(plan.todo), keys(plan.changed)) == ([], [NOISE, RUN], [NOISE, RUN])
     _, heard = carried_out(plan)
     after = read(plan.jobs[-1].record_file)
-    assert f"; 1 run is repeated, as the extractor has changed since ({before.extractor}, now {after.extractor})" in (
-        opening(plan)
-    )
+    assert f", because the extractor has changed since ({before.extractor}, now {after.extractor})" in opening(plan)
     assert heard.trained == {RUN}
     assert before.extractor != after.extractor
     assert before.bits.weights == after.bits.weights
@@ -158,7 +156,7 @@ def test_the_plugin_whose_code_has_changed_is_named(tmp_path) -> None:
     file = planned(tmp_path).jobs[-1].record_file
     record = read(file)
     write(replace(record, loss=replace(record.loss, source="0" * 12)), file)
-    assert "; 1 run is repeated, as the code of the loss lsgan has changed since" in opening(planned(tmp_path))
+    assert "; 1 run is repeated, because the code of the loss lsgan has changed since" in opening(planned(tmp_path))
 
 
 @pytest.mark.parametrize("package", ["one", "two"])
@@ -173,7 +171,7 @@ def test_a_run_is_repeated_for_either_of_two_metrics_of_one_name(package, instal
     record = read(file)
     edited = record.metrics | {metric: replace(record.metrics[metric], source="0" * 12)}
     write(replace(record, metrics=edited), file)
-    assert "; 1 run is repeated, as the code of the metric level has changed since" in opening(planned(tmp_path, rules))
+    assert "repeated, because the code of the metric level has changed since" in opening(planned(tmp_path, rules))
     assert carried_out(planned(tmp_path, rules))[1].trained == {RUN}
 
 
@@ -182,7 +180,7 @@ def test_code_that_only_the_record_used_has_changed_for_plan_and_worker_alike(tm
     file = planned(tmp_path).jobs[-1].record_file
     record = read(file)
     write(replace(record, metrics=record.metrics | {"gone": replace(record.metrics["fid"], name="gone")}), file)
-    assert "; 1 run is repeated, as the code of the metric gone has changed since" in opening(planned(tmp_path))
+    assert "; 1 run is repeated, because the code of the metric gone has changed since" in opening(planned(tmp_path))
     assert carried_out(planned(tmp_path))[1].trained == {RUN}
 
 
@@ -209,7 +207,7 @@ def test_that_data_have_changed_since_is_said_once_and_the_same_process_notices(
     assert heard.trained == {RUN}
     (sentence,) = {str(one.message) for one in said}
     assert sentence.startswith(f"the data {rules.dataset} have changed since the last run (")
-    assert sentence.endswith("; what was finished is repeated")
+    assert sentence.endswith("; finished jobs are repeated")
 
 
 def test_a_finished_run_is_kept_when_its_data_have_moved(tmp_path) -> None:
@@ -253,7 +251,7 @@ def test_an_untrained_start_under_other_rules_is_replaced_and_that_is_said(corre
     rules = judged_with(**correction)
     plan = planned(tmp_path, rules)
     assert plan.finished == []
-    assert "; what an earlier start under other rules left is replaced, as nothing was trained in it" in opening(plan)
+    assert "; folders of an earlier start under other rules are replaced, because nothing was trained" in opening(plan)
     outcome, _ = carried_out(plan)
     assert outcome.fatal is None
     assert read(job.record_file).digest == rules.digest != RULES.digest
@@ -329,7 +327,7 @@ def test_a_metric_without_a_score_even_of_real_data_is_named_before_training(tmp
     with warnings.catch_warnings():
         warnings.simplefilter("error", Doubt)
         outcome, heard = carried_out(planned(tmp_path, rules))
-    said = "the metric 'is' has no score of real data: needs logits, but the protocol's extractor does not classify"
+    said = "the metric 'is' has no score for real data: needs logits, but the protocol's extractor does not classify"
     assert said in outcome.fatal.message
     assert heard.trained == set()
 

@@ -203,7 +203,7 @@ NO_STRIPS = ["folder", "pipe", "huge", "bomb", "empty", "text", "half", "bare"]
 @pytest.mark.parametrize("what", NO_STRIPS)
 def test_what_is_no_strip_is_refused_in_a_sentence(what, tmp_path) -> None:
     put(what, tmp_path / "strip.webp")
-    with pytest.raises(RecordError, match=r"strip\.webp(: it is|.* is no strip of samples)"):
+    with pytest.raises(RecordError, match=r"strip\.webp(: it is|.* is not a strip of samples)"):
         read_strip(tmp_path / "strip.webp")
 
 
@@ -307,7 +307,7 @@ def test_tables_show_the_strips_of_their_rows(runs, tmp_path) -> None:
     publish(runs, tmp_path)
     text, page = ((tmp_path / name).read_text() for name in ("README.md", "index.html"))
     line = "| b+x | ![samples of b+x](strips/b+x+seed0.webp) | [listen](strips/b+x+seed0.wav) |"
-    places = [text.index(part) for part in ("## Rows that lack seeds", "## Samples", line, "## Columns")]
+    places = [text.index(part) for part in ("## Rows with missing seeds", "## Samples", line, "## Columns")]
     assert places == sorted(places)
     assert '<img class="large" src="strips/b+x+seed0.webp" alt="samples of b+x" loading="lazy">' in page
     assert '<audio controls preload="none" src="strips/b+x+seed0.wav" aria-label="samples of b+x">' in page

@@ -24,7 +24,7 @@ def test_time_to_target_is_the_median_of_the_first_looks_that_reach_it():
     line = next(line for line in to_markdown(table).splitlines() if "| a | x |" in line)
     cells = dict(zip(markdown_headings(table), [c.strip() for c in line.strip("|").split("|")], strict=True))
     assert (cells["kimg to target"], cells["s to target"]) == ("20", "~6")
-    assert "first look (on the selection split) with coverage >= 0.5" in to_markdown(table)
+    assert "first evaluation on the selection split with coverage >= 0.5" in to_markdown(table)
     assert to_frame(table).loc[0, "kimg to target"] == 20
 
 
@@ -46,7 +46,7 @@ def test_a_failed_run_has_not_reached_the_target_and_a_target_to_get_below_is_on
     below = msgspec.structs.replace(TIMED, evaluation=rules)
     table = build(looked("a+x", 0.7, {0: 2}, digest=below.digest), below)  # .4 before the target is passed
     assert table.rows[0].reached == (10, 4, 5, 5)
-    assert "until fid <= 0.5, on the selection split" in shown(table)
+    assert "until fid <= 0.5 on the selection split" in shown(table)
 
 
 def test_seconds_to_target_are_not_mixed_across_machines():
@@ -79,5 +79,5 @@ def test_the_terminal_drops_the_extra_columns_before_the_headline(width):
     assert max(map(len, text.splitlines())) <= width
     assert re.search(r"0.7000( \[0.692, 0.708\])?", text)
     assert ("20 (3/5)" in text) == (KIMG_TO_TARGET in headings) == (width >= 120)
-    assert ("best coverage: best generator" in text) == (table.best_label in headings) == (width >= 100)
-    assert ("to target: until" in text) == (SECONDS_TO_TARGET in headings or KIMG_TO_TARGET in headings)
+    assert ("best coverage: score of the best generator" in text) == (table.best_label in headings) == (width >= 100)
+    assert ("to target: training until" in text) == (SECONDS_TO_TARGET in headings or KIMG_TO_TARGET in headings)

@@ -187,7 +187,7 @@ def test_a_loss_that_never_reaches_g_is_refused(images) -> None:
         def g_loss(self, D, real, fake):
             return -D(fake.detach()).mean()
 
-    with pytest.raises(PluginError, match="no gradient of g_loss reaches the player whose turn it is"):
+    with pytest.raises(PluginError, match="no gradient of g_loss reaches the player being updated"):
         trainer_of(images, Detached(), tiny()).advance(5)
 
 

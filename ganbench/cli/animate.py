@@ -1,4 +1,4 @@
-"""``ganbench animate``: the pictures of a run's training as an animation."""
+"""``ganbench animate``: turn the pictures of a run's training into an animation."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from ganbench.report.pictures import Pixels
 
 HOLD = 2.0
-"""Seconds for which the last picture stays before the animation starts over."""
+"""Seconds for which the last frame is held before the animation loops."""
 
 
 @command("animate")
 def animate(
     run: Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v2/dcgan+wgan-gp/seed0.")],
-    out: Annotated[Path, typer.Option(help="The animation to write, .gif or .webp.")] = Path("training.gif"),
-    fps: Annotated[float, typer.Option(parser=real(0.1, 50), metavar="0.1..50", help="Pictures per second.")] = 8,
+    out: Annotated[Path, typer.Option(help="The animation to write (.gif or .webp).")] = Path("training.gif"),
+    fps: Annotated[float, typer.Option(parser=real(0.1, 50), metavar="0.1..50", help="Frames per second.")] = 8,
 ) -> None:
     """Turn the pictures saved during a run's training into an animation that holds its last frame."""
     if out.suffix.lower() not in {".gif", ".webp"}:
@@ -34,9 +34,9 @@ def animate(
 
     paths = sorted((folder / "samples").glob("*-kimg.png"))
     if not paths:
-        raise RecordError(f"{folder} has no pictures of training", "a run saves them in its folder `samples`")
+        raise RecordError(f"{folder} has no pictures of training", "a run saves them in its `samples` folder")
     save_animation(_of_one_size([_read(path) for path in paths]), fps, out, HOLD)
-    told = Text.assemble(f"{len(paths)} pictures of {folder} in ", (str(out), "bold"))
+    told = Text.assemble(f"wrote {len(paths)} pictures of {folder} to ", (str(out), "bold"))
     console().print(told, soft_wrap=True)
 
 
@@ -47,12 +47,12 @@ def _read(path: Path) -> Pixels:
     try:
         with Image.open(path) as image:
             return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError) as error:  # PIL raises both for a file that is no PNG
+    except (OSError, SyntaxError) as error:  # PIL raises either for a file that is not a PNG
         raise RecordError(f"{path} is not a readable picture", "delete it, or run again with --force") from error
 
 
 def _of_one_size(pictures: list[Pixels]) -> list[Pixels]:
-    """Pads the smaller ones in black, at the right and the bottom."""
+    """Pad smaller pictures with black on the right and at the bottom."""
     import numpy as np
 
     height, width = (max(picture.shape[axis] for picture in pictures) for axis in (0, 1))

@@ -22,14 +22,14 @@ from ganbench.errors import GanbenchError, GanbenchWarning
 from ganbench.plain import PlainConsole, plain, plain_line
 
 LONGEST_SENTENCE, LONGEST_HINT = 1000, 10_000
-"""Characters; a hint may list all that is installed."""
+"""In characters; a hint may list everything that is installed."""
 DEBUG = "--debug"
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass
 class Invocation:
-    """What holds for all commands: the ``obj`` of their contexts. ``main`` makes it, as it needs it after they end."""
+    """State that all commands share, the ``obj`` of their contexts. ``main`` creates it and reads it after they end."""
 
     debug: bool = False
 
@@ -37,12 +37,11 @@ class Invocation:
 class Commands(TyperGroup):
     """The group of all commands.
 
-    It sees the command line first, so ``--debug`` may stand anywhere, and also shows where an error of the command line
-    itself comes from.
+    It sees the command line first, so ``--debug`` works anywhere, even for errors in the command line itself.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # typer does not export the context of its own click
-        """Take ``--debug`` out, and refuse empty values, unless a shell asks for completions."""
+        """Remove ``--debug`` and, unless a shell is asking for completions, reject empty values."""
         ctx.ensure_object(Invocation).debug |= DEBUG in args
         others = [text for text in args if text != DEBUG]
         if not ctx.resilient_parsing:
@@ -50,7 +49,7 @@ class Commands(TyperGroup):
         return super().parse_args(ctx, others)
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """In the order of use."""
+        """The names of the commands, in the order of use."""
         return in_order(super().list_commands(ctx))
 
 
@@ -77,7 +76,7 @@ def command(name: str) -> Callable[[Function], Function]:
 
 
 def with_example(guide: Guide) -> str:
-    """A line of help, and the example."""
+    """One line of help, followed by the example."""
     return f"{guide.purpose.rstrip('.')}: `ganbench {guide.example}`"
 
 
@@ -92,15 +91,15 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error. Allowed anywhere.")] = False,
+    debug: Annotated[bool, typer.Option(DEBUG, help="Show the traceback of an error. Works in any position.")] = False,
 ) -> None:
-    """Options before the command: ``Commands`` takes ``--debug``, which stands here for the help."""
+    """Options before the command. ``Commands`` handles ``--debug``, which is listed here only for the help."""
 
 
 def console(stderr: bool = False) -> Console:
-    """Where tables and lines go.
+    """The console for tables and messages.
 
-    Without a terminal, output is not squeezed into 80 columns. Whatever is printed may hold text from outside: see
+    Without a terminal, output is 160 columns wide instead of 80. Printed text may come from outside: see
     ``PlainConsole``.
     """
     wide = PlainConsole(stderr=stderr)
@@ -110,7 +109,7 @@ def console(stderr: bool = False) -> Console:
 
 
 def echo(document: str, *, end: str = "\n") -> None:
-    """Print a document for other programs on standard output, all its control characters as escapes."""
+    """Print a document for other programs on standard output, with control characters escaped."""
     typer.echo(plain(document) + end, nl=False)
 
 
@@ -124,17 +123,17 @@ def complain(error: GanbenchError) -> None:
 
 
 def _cut(line: str, longest: int) -> str:
-    """What is very long, without its middle."""
+    """Shorten a very long line by cutting out its middle."""
     return line if len(line) <= longest else f"{line[: longest // 2]} ... {line[-longest // 2 :]}"
 
 
 def said_by_the_system(error: OSError) -> GanbenchError:
-    """What the operating system refused that no other sentence tells."""
+    """Turn an error of the operating system that nothing else explains into a message and a next step."""
     why = error.strerror or str(error)
     if error.errno in (errno.EMFILE, errno.ENFILE):
-        return GanbenchError(f"more files are needed at a time than allowed: {why}", "raise the limit: ulimit -n 1024")
+        return GanbenchError(f"cannot open more files at a time: {why}", "raise the limit: ulimit -n 1024")
     if error.filename is None and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO):
-        return GanbenchError(f"cannot write the output: {why}", "free some space, or send it elsewhere")
+        return GanbenchError(f"cannot write the output: {why}", "free some space, or redirect it elsewhere")
     where = "" if error.filename is None else f": {os.fsdecode(error.filename)}"
     return GanbenchError(f"{why}{where}", "run with --debug to see where")
 
@@ -147,7 +146,7 @@ def caution(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """``warnings.showwarning``: GANBench's own warnings are one line, without a place in the source."""
+    """``warnings.showwarning``: print GANBench's own warnings on one line, without a source location."""
     if issubclass(category, GanbenchWarning) and file is None:
         told = Text.assemble(("warning:", "yellow"), f" {message}")
         PlainConsole(stderr=True, soft_wrap=True).print(told)

@@ -1,4 +1,4 @@
-"""``ganbench compare``: two rows of a leaderboard, or two folders of runs, against each other."""
+"""``ganbench compare``: compare two rows of a leaderboard, or two folders of runs."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def compare(
     protocol: Annotated[
         str,
         typer.Option(
-            help=f"The rows' protocol. Default: {DEFAULT_PROTOCOL}, or the one the folders were run under.",
+            help=f"The rows' protocol. Default: {DEFAULT_PROTOCOL}, or the protocol of the folders' runs.",
             autocompletion=completion.protocols,
         ),
     ] = "",
     metric: Annotated[str, typer.Option(help="The column to compare by. Default: the headline.")] = "",
-    runs: Annotated[Path, typer.Option(help="Where `ganbench run --out` kept its runs.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="The folder given to `ganbench run --out`.")] = Path("runs"),
     published: Annotated[bool, typer.Option(help="Search published rows too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
 ) -> None:
@@ -73,12 +73,12 @@ def compare(
 
 
 def _records_of(text: str, lost: list[RecordError]) -> list[Record] | None:
-    """The records of a run's folder, or of the folder above its seeds; None if ``text`` names a row.
+    """The records in a run's folder, or in the folder above its seeds; None if ``text`` names a row.
 
-    Errors of records that cannot be read are added to ``lost``.
+    The errors of unreadable records are appended to ``lost``.
 
     Raises:
-        GanbenchError: there are none, or none can be read.
+        GanbenchError: there are no records, or none can be read.
     """
     path = Path(text)
     files = [path] if path.is_file() else [*path.glob("record.json"), *path.glob("*/record.json")]
@@ -93,7 +93,7 @@ def _records_of(text: str, lost: list[RecordError]) -> list[Record] | None:
 
 
 def _gathered(protocol: str, given: Iterable[Record], runs: Path, published: bool) -> Gathered:
-    """The records among which rows are looked up by name; those that cannot be read are reported."""
+    """The records in which rows are looked up by name. Unreadable ones are reported."""
     from ganbench.leaderboards.gathering import gather_records
 
     name = protocol or next((record.protocol for record in given), DEFAULT_PROTOCOL)
@@ -110,7 +110,7 @@ def _gathered(protocol: str, given: Iterable[Record], runs: Path, published: boo
 
 
 def _standing(rows: tuple[Row, Row], column: str, among: Gathered) -> Standing | None:
-    """The ranking that both rows are part of: of the whole table, or of what was run here alone."""
+    """The ranking that contains both rows: that of the whole table, or else that of the local runs alone."""
     for table in (_whole(among), _whole(among._replace(published=[]))):
         standing = table.standing(column) if table is not None else None
         ranked = [row.records for row in standing.rows] if standing is not None else []
@@ -129,10 +129,10 @@ def _whole(among: Gathered) -> Table | None:
 
 
 def _row(text: str, folder: list[Record] | None, among: Gathered) -> tuple[Row, Table]:
-    """The row that ``text`` names, and the table it is in.
+    """The row that ``text`` names, and its table.
 
     Raises:
-        GanbenchError: there is none, or a folder holds several.
+        GanbenchError: there is no such row, or the folder holds several.
     """
     from ganbench.leaderboards.admission import judged_by
     from ganbench.leaderboards.table import build
@@ -140,7 +140,7 @@ def _row(text: str, folder: list[Record] | None, among: Gathered) -> tuple[Row, 
     if folder is None:
         whole = _whole(among)
         if whole is None:
-            raise RecordError(f"there are no records to look up the row '{text}' in", "see `ganbench leaderboard`")
+            raise RecordError(f"there are no records, so there is no row '{text}'", "see `ganbench leaderboard`")
         return _named(text, whole), whole
     same = among.rules is not None and all(record.digest == among.rules.digest for record in folder)
     alike = [record for record in among.published if judged_by(record) == judged_by(folder[0])]
@@ -155,8 +155,8 @@ def _row(text: str, folder: list[Record] | None, among: Gathered) -> tuple[Row, 
 
 
 def _named(text: str, table: Table) -> Row:
-    """The row of that title; of a published one and one made here, the one that the leaderboard ranks."""
-    titles = {table.title(row): row for row in reversed(table.rows)}  # reversed: the ranked one comes first, and wins
+    """The row with that title. If a published row and a local one share it, the row that the leaderboard ranks."""
+    titles = {table.title(row): row for row in reversed(table.rows)}  # reversed so that the ranked row, the first, wins
     for title, row in titles.items():
         if text.replace(" ", "+") == title.replace(" ", "+"):
             return row
@@ -180,7 +180,7 @@ def _print(found: Comparison) -> None:
 
 
 def _methods(found: Comparison) -> RichTable:
-    """Both summaries, and every run's score."""
+    """A table of both summaries and of every run's score."""
     from ganbench.leaderboards.cells import DASH, extremes, interval
     from ganbench.leaderboards.comparison import precise
 

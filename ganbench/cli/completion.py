@@ -1,6 +1,6 @@
 """Completions that the shell offers after TAB: installed names, rows, devices.
 
-They come from package metadata and file names alone: no plugin is imported, no record is read, nothing waits for torch.
+They come from package metadata and file names alone, so no record is read and neither torch nor a plugin is imported.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def protocols(incomplete: str) -> list[Offer]:
 
 
 def tables(ctx: typer.Context, incomplete: str) -> list[Offer]:
-    """For ``leaderboard``: installed protocols, and those that only have runs."""
+    """For ``leaderboard``: installed protocols, and others that have runs."""
     known = _components("protocol")
     names = {name for name, _ in known}
     others = [(folder.name, "runs") for folder in _folders(_path(ctx, "runs")) if folder.name not in names]
@@ -54,7 +54,7 @@ def tables(ctx: typer.Context, incomplete: str) -> list[Offer]:
 
 
 def rows(ctx: typer.Context, incomplete: str) -> list[Offer]:
-    """For ``compare``: rows of the protocol's table, by the names of folders and records."""
+    """For ``compare``: rows of the protocol's table, from the names of folders and records."""
     protocol = ctx.params.get("protocol") or DEFAULT_PROTOCOL
     given = {ctx.params.get("a"), ctx.params.get("b")}
     found = [*_own_rows(_path(ctx, "runs") / protocol), *_published_rows(protocol)]
@@ -85,14 +85,14 @@ def components(incomplete: str) -> list[Offer]:
 
 
 def devices(incomplete: str) -> list[Offer]:
-    """For ``--device``. The GPUs come from the device files: importing torch would take seconds."""
+    """For ``--device``. GPUs are found by their device files, because importing torch takes seconds."""
     gpus = sorted(int(node.name.removeprefix("nvidia")) for node in Path("/dev").glob("nvidia[0-9]*"))
     names = ["auto", "cpu", "cuda", *(f"cuda:{gpu}" for gpu in gpus), "mps"]
     return _starting(incomplete, [(name, "") for name in names])
 
 
 def _components(kind: Kind) -> list[Offer]:
-    """Every component by name, and also with its package where several share the name."""
+    """Every component by name and, where several share a name, also with its package."""
     sources = plugins.of_kind(kind)
     count = Counter(source.name for source in sources)
     plain = {source.name: source.summary for source in sources}
@@ -108,7 +108,7 @@ def _listed(incomplete: str, offers: Iterable[Offer]) -> list[Offer]:
 
 
 def _starting(incomplete: str, offers: Iterable[Offer]) -> list[Offer]:
-    """Only names that the shell can print as they are."""
+    """The offers that start with ``incomplete`` and that the shell can print as they are."""
     return [
         (name, plain_line(text)) for name, text in offers if name.startswith(incomplete) and name == plain_line(name)
     ]

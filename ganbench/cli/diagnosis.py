@@ -1,6 +1,6 @@
-"""Everything a bug report needs: versions, devices, plugins and their health, weights, caches, disk, variables.
+"""Collect everything a bug report needs: versions, devices, plugins and their health, weights, caches, disk, variables.
 
-Only child processes import torch or a plugin: a broken one must not prevent the report about it.
+Only child processes import torch or plugins, so that a broken one cannot prevent the report.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ SECRET = re.compile(r"TOKEN|KEY|SECRET|PASSW|PROXY|CREDENTIAL", re.IGNORECASE)
 
 @dataclass
 class Report:
-    """Everything found. ``problems`` say what is broken and ``notes`` what is worth knowing, in sentences."""
+    """Everything found. ``problems`` are sentences on what is broken, ``notes`` on what is worth knowing."""
 
     facts: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -55,20 +55,20 @@ class Report:
 
 
 def look(runs: Path, say: Callable[[str], None]) -> Report:
-    """Look at everything; each installed plugin is looked at in its own process.
+    """Examine everything. Each installed plugin is built in its own process.
 
     Args:
         runs: the folder for runs.
-        say: called with a sentence for each step.
+        say: called with a description of each step.
     """
     report = Report()
     say("versions and devices")
-    asked = _ask_torch()  # it imports torch for seconds, while plugins are looked at
+    asked = _ask_torch()  # torch takes seconds to import; meanwhile, plugins are examined
     _versions(report)
     _names(report)
     complaints = _plugins(report, say)
     _devices(report, asked)
-    report.problems += complaints  # of which a broken torch may be the reason
+    report.problems += complaints  # which a broken torch may have caused
     _caches(report)
     _disk(report, runs)
     report.facts["variables"] = {
@@ -102,7 +102,7 @@ def _versions(report: Report) -> None:
 
 
 def _requirements() -> list[str]:
-    """The packages that ganbench requires by its own metadata, without those for its tests."""
+    """The packages that ganbench's own metadata requires, without extras."""
     try:
         lines = requires("ganbench") or []
     except PackageNotFoundError:  # imported from a folder
@@ -111,14 +111,14 @@ def _requirements() -> list[str]:
 
 
 def _ask_torch() -> subprocess.Popen[str]:
-    """A child process that prints which devices torch sees: an import that crashes is a finding."""
+    """Start a child process that prints which devices torch sees; a crash during the import is a finding."""
     command = [sys.executable, "-P", "-c", "from ganbench.cli.diagnosis import tell; tell()"]
     known = {**os.environ, "PYTHONPATH": os.pathsep.join(safe_path())}
     return subprocess.Popen(command, env=known, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def _devices(report: Report, asked: subprocess.Popen[str]) -> None:
-    """What the child says of torch and its devices."""
+    """Add what the child process reports about torch and its devices."""
     facts: dict[str, Any] = {"cpu": _cpu(), "gpus": []}
     try:
         said, complained = asked.communicate(timeout=PATIENCE)
@@ -130,7 +130,7 @@ def _devices(report: Report, asked: subprocess.Popen[str]) -> None:
         return
     if asked.returncode:
         last = complained.strip().splitlines()[-1:] if asked.returncode > 0 else []
-        why = last[0] if last else f"its process ended with code {asked.returncode}"
+        why = last[0] if last else f"its process exited with code {asked.returncode}"
         report.problems.append(f"torch cannot be used: {why}; reinstall it")
     else:
         seen = json.loads(said.splitlines()[-1])
@@ -144,7 +144,7 @@ def _devices(report: Report, asked: subprocess.Popen[str]) -> None:
 
 
 def tell() -> None:
-    """Print what torch knows as one line of JSON; runs in a child process."""
+    """Print what torch knows as one line of JSON. Runs in a child process."""
     import torch
 
     from ganbench.evaluation import cache
@@ -195,7 +195,7 @@ def _text(file: str) -> str:
 
 
 def _names(report: Report) -> None:
-    """Names that several packages claim, and the allow-list."""
+    """Report names that several packages claim, and the allow-list."""
     claims: dict[tuple[str, str], list[Source]] = defaultdict(list)
     for source in plugins.installed():
         claims[source.kind, source.name].append(source)
@@ -215,7 +215,7 @@ def _names(report: Report) -> None:
 
 
 def _plugins(report: Report, say: Callable[[str], None]) -> list[str]:
-    """Build every plugin; returns what is wrong with them."""
+    """Build every plugin; returns a sentence for each broken one."""
     found = list[Health]()
     sources = plugins.installed()
     say(f"plugins (0/{len(sources)})")
@@ -281,9 +281,9 @@ def _disk(report: Report, runs: Path) -> None:
         fault = _write_fault(place)
         report.facts["disk"][name] = {"path": str(folder), "GB free": round(free / 1e9, 1), "writable": not fault}
         if fault:
-            report.problems.append(f"nothing can be written to {folder}: {fault}")
+            report.problems.append(f"cannot write to {folder}: {fault}")
         elif free < LITTLE_DISK:
-            report.problems.append(f"only {free / 1e6:.0f} MB are free in {folder}: make room")
+            report.problems.append(f"only {free / 1e6:.0f} MB are free in {folder}: free some space")
 
 
 def _write_fault(folder: Path) -> str:
@@ -296,7 +296,7 @@ def _write_fault(folder: Path) -> str:
 
 
 def _without_home(value: Any) -> Any:
-    """Paths as ``~/...``: strangers will read the report."""
+    """Write the user's home folder as ``~``, because strangers will read the report."""
     if isinstance(value, dict):
         return {name: _without_home(inner) for name, inner in value.items()}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""``ganbench doctor``: everything a bug report needs, ready to paste."""
+"""``ganbench doctor``: print everything a bug report needs, ready to paste."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def doctor(
     """
     from ganbench.cli.diagnosis import look
 
-    with Status("looking", console=console(stderr=True)) as status:
-        report = look(runs, lambda what: status.update(f"looking at {what}"))
+    with Status("checking", console=console(stderr=True)) as status:
+        report = look(runs, lambda what: status.update(f"checking {what}"))
     found = report.plain
     if as_json:
         echo(json.dumps(found, indent=1))
@@ -95,7 +95,7 @@ def _devices(devices: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _plugins(found: list[dict[str, Any]]) -> list[str]:
-    """How many there are, and those that decline; the broken ones are listed at the end of the report."""
+    """The number of plugins, and those that decline. Broken ones are listed at the end of the report."""
     count = Counter(plugin["status"] for plugin in found)
     kinds = Counter(plugin["kind"] for plugin in found)
     packages = Counter(f"{plugin['package']} {plugin['version']}" for plugin in found)
@@ -113,7 +113,7 @@ def _counted(count: Counter[str]) -> str:
 def _weights(found: list[dict[str, Any]]) -> list[str]:
     """An extractor that can be built has its weights; one that declines says what it lacks."""
     extractors = [plugin for plugin in found if plugin["kind"] == "extractor"]
-    return [f"{e['name']}: there" if e["status"] == "ok" else _declined(e) for e in extractors]
+    return [f"{e['name']}: available" if e["status"] == "ok" else _declined(e) for e in extractors]
 
 
 def _declined(plugin: dict[str, Any]) -> str:

@@ -29,12 +29,12 @@ latent = typer.Typer(
 app.add_typer(latent, name="latent", rich_help_panel=GUIDES["latent"].group, short_help=with_example(GUIDES["latent"]))
 
 UNITS = 16
-"""How many units of a layer are shown by default."""
+"""The number of units of a layer that are shown by default."""
 STEPS_A_SECOND = 8
 
 RunFolder = Annotated[Path, typer.Argument(help="A run's folder, e.g. runs/digits-16-v2/dcgan+wgan-gp/seed0.")]
 Label = Annotated[
-    str, typer.Option(help="The class to generate, by name, for a GAN that takes labels.", show_default=False)
+    str, typer.Option(help="Name of the class to generate, for a GAN that takes labels.", show_default=False)
 ]
 
 
@@ -55,17 +55,17 @@ class PlayerName(StrEnum):
 @latent.command()
 def interpolate(
     run: RunFolder,
-    mode: Annotated[Way, typer.Option(help="Along the sphere, or along a straight line.")] = Way.slerp,
-    pairs: Annotated[int, typer.Option(parser=whole(1, 1000), metavar="1..1000", help="How many paths.")] = 8,
+    mode: Annotated[Way, typer.Option(help="Along the sphere (slerp) or along a straight line (linear).")] = Way.slerp,
+    pairs: Annotated[int, typer.Option(parser=whole(1, 1000), metavar="1..1000", help="Number of paths.")] = 8,
     steps: Annotated[int, typer.Option(parser=whole(2, 1000), metavar="2..1000", help="Samples along each path.")] = 10,
     seed: LatentSeed = 0,
     label: Label = "",
     out: Annotated[
         Path,
-        typer.Option(help=".png (a row per path), .npy, .gif or .webp (images and clips), .wav (sounds)."),
+        typer.Option(help="File to write: .png (a row per path), .npy, .gif or .webp (images, clips), .wav (sounds)."),
     ] = Path("interpolation.png"),
 ) -> None:
-    """Draw the samples along the path from one latent to another. A path keeps one label, if the GAN takes labels."""
+    """Draw samples along paths from one latent to another. If the GAN takes labels, each path keeps one label."""
     refuse_unknown_format(out)
     folder, gan, dataset = _players(run)
     from ganbench.contracts.data import Split
@@ -74,7 +74,7 @@ def interpolate(
 
     images = len(dataset.spec.shape) == 3
     refuse_unfit_format(out, dataset.spec, moves=images)
-    with chdir("."):  # a plugin may go elsewhere, but --out is meant from here
+    with chdir("."):  # a plugin may change the working directory, but --out is relative to this one
         x = interpolate(gan, conditions(gan, dataset, pairs, label), steps, mode.value, seed)
     if images and out.suffix.lower() in {".gif", ".webp"}:
         shown = [pictures.picture(x[:, i], dataset.spec) for i in (*range(steps), *range(steps - 2, 0, -1))]
@@ -82,7 +82,7 @@ def interpolate(
     else:
         write(Split(x.flatten(0, 1)), dataset.spec, out, columns=steps)
     what = f"{plural(pairs, 'path')} of {steps} samples, {mode.value},"
-    console().print(Text.assemble(f"{what} of {folder} in ", (str(out), "bold")), soft_wrap=True)
+    console().print(Text.assemble(f"wrote {what} of {folder} to ", (str(out), "bold")), soft_wrap=True)
 
 
 @latent.command()
@@ -103,8 +103,8 @@ def layers(run: RunFolder) -> None:
 @latent.command()
 def maximise(
     run: RunFolder,
-    layer: Annotated[str, typer.Option(help="Its name: `ganbench latent layers` lists them.")],
-    player: Annotated[PlayerName, typer.Option(help="Whose layer it is.")] = PlayerName.G,
+    layer: Annotated[str, typer.Option(help="Name of the layer; `ganbench latent layers` lists them.")],
+    player: Annotated[PlayerName, typer.Option(help="The player that the layer belongs to.")] = PlayerName.G,
     unit: Annotated[
         str, typer.Option(help=f"Units, separated by commas; default: the first {UNITS}.", show_default=False)
     ] = "",
@@ -113,18 +113,16 @@ def maximise(
     ] = 200,
     seed: Annotated[
         int,
-        typer.Option(
-            parser=whole(0, LARGEST_SEED), metavar="SEED", help="Seed of the random inputs that it starts from."
-        ),
+        typer.Option(parser=whole(0, LARGEST_SEED), metavar="SEED", help="Seed of the random inputs to start from."),
     ] = 0,
     label: Label = "",
     out: Annotated[
-        Path, typer.Option(help=".png, .npy, .wav (sounds), .gif or .webp (clips): a sample for each unit.")
+        Path, typer.Option(help="File to write, one sample per unit: .png, .npy, .wav (sounds), .gif or .webp (clips).")
     ] = Path("maximised.png"),
 ) -> None:
-    """Find, by gradient ascent, the samples that activate units of a layer most.
+    """Find the samples that activate units of a layer most, by gradient ascent.
 
-    For G, it searches the latents on the prior's shell; for D, all samples in the data's range.
+    For G, the search covers the latents on the prior's shell; for D, all samples in the data's range.
     """
     refuse_unknown_format(out)
     wanted = _numbers(unit)
@@ -133,7 +131,7 @@ def maximise(
     from ganbench.report.activation import Probe
 
     refuse_unfit_format(out, dataset.spec)
-    with chdir("."):  # a plugin may go elsewhere, but --out is meant from here
+    with chdir("."):  # a plugin may change the working directory, but --out is relative to this one
         probe = Probe(gan, player.value, dataset, label)
         if not wanted and layer in probe.layers:
             wanted = list(range(min(UNITS, probe.layers[layer].units)))
@@ -146,7 +144,7 @@ def maximise(
         table.add_row(str(row[0]), f"{row[1]:.4g}", f"{row[2]:.4g}")
     console().print(table)
     what = f"{plural(len(wanted), 'unit')} of {player.value}'s layer {layer}"
-    console().print(Text.assemble(f"{what} of {folder} in ", (str(out), "bold")), soft_wrap=True)
+    console().print(Text.assemble(f"wrote {what} of {folder} to ", (str(out), "bold")), soft_wrap=True)
 
 
 def _players(run: Path) -> tuple[Path, GAN, Dataset]:

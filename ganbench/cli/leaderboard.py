@@ -1,4 +1,4 @@
-"""``ganbench leaderboard``: the table of a protocol, from records and nothing else."""
+"""``ganbench leaderboard``: print the table of a protocol, computed from records alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 WIDE = 300
-"""Characters; enough for every column."""
+"""In characters, enough for every column."""
 
 
 class Format(StrEnum):
@@ -40,7 +40,7 @@ class Format(StrEnum):
 
 
 class Detail(NamedTuple):
-    """How much of a table the terminal shows: every column, and full explanations."""
+    """Whether the terminal shows every column of a table, and whether it explains them in full."""
 
     wide: bool
     explained: bool
@@ -55,7 +55,7 @@ def leaderboard(
             autocompletion=completion.tables,
         ),
     ] = DEFAULT_PROTOCOL,
-    runs: Annotated[Path, typer.Option(help="Where `ganbench run --out` kept its runs.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="The folder given to `ganbench run --out`.")] = Path("runs"),
     published: Annotated[bool, typer.Option(help="Show published rows beside your own.")] = True,
     sort: Annotated[
         str,
@@ -66,18 +66,18 @@ def leaderboard(
         typer.Option(help="Score columns to show (repeat, or separate by commas).", autocompletion=completion.columns),
     ] = None,
     wide: Annotated[
-        bool, typer.Option("--wide", help="Show every column, and the noise of seeds and of evaluations.")
+        bool, typer.Option("--wide", help="Show every column, and the noise between seeds and between evaluations.")
     ] = False,
     explain: Annotated[bool, typer.Option("--explain", help="Explain every column and mark below the table.")] = False,
     as_format: Annotated[Format, typer.Option("--format", help="How to print the table.")] = Format.terminal,
     write: Annotated[
-        bool, typer.Option("--write", help="Publish your runs: write table and records to leaderboards/PROTOCOL/.")
+        bool, typer.Option("--write", help="Publish your runs: write the table and records to leaderboards/PROTOCOL/.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Where --write publishes.")] = Path("leaderboards"),
+    out: Annotated[Path, typer.Option(help="The folder that --write publishes to.")] = Path("leaderboards"),
     open_page: Annotated[
         bool,
         typer.Option(
-            "--open", help="Open a page of your rows beside the published ones; with --write, the page written."
+            "--open", help="Open a web page of your rows among the published ones; with --write, the published page."
         ),
     ] = False,
 ) -> None:
@@ -96,7 +96,7 @@ def leaderboard(
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Turn off garbage collection: it takes a quarter of the time, scanning thousands of records again and again."""
+    """Turn off garbage collection, which would take a quarter of the time scanning thousands of records repeatedly."""
     gc.disable()
     try:
         yield
@@ -107,7 +107,7 @@ def _no_collection() -> Iterator[None]:
 def _gathered(
     protocol: str, runs: Path, published: bool, sort: str, metrics: list[str]
 ) -> tuple[Table | None, list[RecordError]]:
-    """The table, and an error for each record that cannot be read.
+    """The table, and an error for each unreadable record.
 
     Raises:
         RecordError: there are no records at all.
@@ -130,7 +130,7 @@ def _show(table: Table | None, errors: list[RecordError], as_format: Format, det
 
 
 def _open(table: Table | None, errors: list[RecordError], runs: Path) -> None:
-    """Write the page, and show it where there is a browser."""
+    """Write the page and open it if there is a browser."""
     from ganbench.pages.own import write_own_page
 
     if table is not None:

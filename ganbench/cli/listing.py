@@ -1,4 +1,4 @@
-"""``ganbench plugins`` and ``ganbench protocols``: what is installed, from metadata alone, and whether it works."""
+"""``ganbench plugins`` and ``ganbench protocols``: list what is installed, from metadata alone, and check it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from ganbench.plugins.source import Source
 if TYPE_CHECKING:
     from ganbench.testing.health import Health
 
-protocols = typer.Typer(no_args_is_help=True, help="The rules that runs are compared under.")
+protocols = typer.Typer(no_args_is_help=True, help="List or print protocols, the rules under which runs are compared.")
 app.add_typer(
     protocols,
     name="protocols",
@@ -36,7 +36,7 @@ app.add_typer(
     short_help=with_example(GUIDES["protocols"]),
 )
 LONGEST_CHECK = 86_400
-"""Seconds in a day."""
+"""In seconds: one day."""
 FIELDS = ("kind", "name", "summary", "package", "version")
 
 
@@ -51,23 +51,23 @@ def list_plugins(
         list[str] | None,
         typer.Argument(
             metavar="WHAT",
-            help=f"Only one kind ({', '.join(KINDS)}), some components, or those of a package.",
+            help=f"One kind ({', '.join(KINDS)}), names of components, or a package.",
             autocompletion=_offers,
         ),
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Import, build and check each, in its own process.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Import, build and check each in its own process.")] = False,
     list_checks: Annotated[bool, typer.Option("--list-checks", help="Print what is checked, and why.")] = False,
     timeout: Annotated[
         float,
         typer.Option(
-            parser=real(1, LONGEST_CHECK), metavar="SECONDS", help="Seconds that checking one component may take."
+            parser=real(1, LONGEST_CHECK), metavar="SECONDS", help="Time limit for checking one component, in seconds."
         ),
     ] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """List the installed components; name a kind for a line on each, or a component for its settings.
+    """List the installed components. Name a kind for one line per component, or a component for its settings.
 
-    Nothing is imported, except for architectures and losses that you name: their settings are listed too.
+    Only the architectures and losses that you name are imported, to list their settings.
 
     With `--check`, report whether each component keeps its contract, and what to fix. The exit code is 1 if there is
     anything to fix. Nothing is downloaded unless you name components.
@@ -92,13 +92,13 @@ def list_plugins(
 
 
 def _split(names: Sequence[str]) -> tuple[Kind | None, Sequence[str]]:
-    """The kind, or None, and the rest."""
+    """Split the arguments into a kind, or None, and the rest."""
     kind = next((kind for kind in KINDS if [kind] == list(names[:1])), None)
     return kind, names[1:] if kind else names
 
 
 def _print_overview(found: Sequence[Source], terminal: Console) -> None:
-    """Every kind with its components by name: a screen."""
+    """Print every kind with the names of its components, on one screen."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("kind", style="bold", no_wrap=True)
     table.add_column("", justify="right", no_wrap=True)
@@ -117,7 +117,7 @@ def _print_overview(found: Sequence[Source], terminal: Console) -> None:
 
 
 def _table(found: Sequence[Source]) -> Table:
-    """A line for each component; its kind and its package only where they differ."""
+    """A table with a row for each component; kind and package are columns only if they differ."""
     kinds, packages = ({*each} for each in ((s.kind for s in found), (s.package for s in found)))
     columns: dict[str, Callable[[Source], str | Text]] = {
         "kind": lambda s: s.kind,
@@ -144,7 +144,7 @@ def _table(found: Sequence[Source]) -> Table:
 
 
 def _chosen(kind: Kind | None, names: Sequence[str]) -> list[Source]:
-    """Every component of the kind (of all kinds, if it is None), or only those named.
+    """Every component of the kind (of all kinds if it is None), or only those named.
 
     Raises:
         PluginError: nothing has that name.
@@ -155,7 +155,7 @@ def _chosen(kind: Kind | None, names: Sequence[str]) -> list[Source]:
 
 
 def _called(text: str, kind: Kind | None, known: Sequence[Source]) -> list[Source]:
-    """The components with that name, whatever their kind and package, and all components of a package of that name."""
+    """All components with that name, of any kind and package, and all components of a package with that name."""
     package = plugins.canonical(text)
     found = [s for s in known if s.name == text or plugins.canonical(s.package) == package]
     if found:
@@ -179,7 +179,7 @@ def _called(text: str, kind: Kind | None, known: Sequence[Source]) -> list[Sourc
 
 
 def _check(sources: Sequence[Source], timeout: float, *, offline: bool, as_json: bool, debug: bool) -> None:
-    """Print each result as soon as it is known, and then everything there is to fix.
+    """Print each result as soon as it is known, then everything there is to fix.
 
     Raises:
         Exit: 1, if there is something to fix.
@@ -263,7 +263,7 @@ def _print_findings(looked_at: Sequence[Health], debug: bool) -> None:
 
 
 def _print_checks(kind: Kind | None) -> None:
-    """Every check with its paragraph, kind by kind."""
+    """Print every check with its explanation, kind by kind."""
     from ganbench.testing import CHECKS
 
     terminal = console()

@@ -1,4 +1,4 @@
-"""The whole command line. Heavy imports stand inside the command that needs them."""
+"""The command line. Heavy imports are inside the commands that need them."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ __all__ = [
 
 
 def main() -> None:
-    """Entry point: an error that the user can fix is one sentence, a next step, and exit code 2."""
+    """Entry point. An error that the user can fix prints one sentence and a next step; the exit code is 2."""
     if "_GANBENCH_COMPLETE" in os.environ:
         _complete()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a dash that the terminal cannot show must not cost the table
+            stream.reconfigure(errors="replace")  # a dash that the terminal cannot show must not abort the table
     warnings.showwarning = caution
     invocation = Invocation()
     try:
@@ -63,30 +63,30 @@ def main() -> None:
     except (GanbenchError, OSError) as error:
         if invocation.debug:
             raise
-        with suppress(OSError):  # standard error may be what cannot be written
+        with suppress(OSError):  # standard error itself may not be writable
             complain(error if isinstance(error, GanbenchError) else said_by_the_system(error))
         sys.exit(2)
 
 
 def _carry_out(invocation: Invocation) -> int:
-    """Carry out a command and write all of its output; returns its exit code."""
+    """Carry out a command, write all of its output, and return its exit code."""
     try:
         return _call(invocation)
     finally:
-        if sys.stdout is not None:  # it was not closed from the start
+        if sys.stdout is not None:  # None if it was closed from the start
             _flush(sys.stdout)
 
 
 def _call(invocation: Invocation) -> int:
-    """Carry out a command; returns its exit code.
+    """Carry out a command and return its exit code.
 
     Raises:
-        GanbenchError: the user can fix it.
+        GanbenchError: something that the user can fix.
     """
     try:
         return app(prog_name="ganbench", standalone_mode=False, obj=invocation) or 0
     except UsageError as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed, or is the message
+        if type(error).__name__ == "NoArgsIsHelpError":  # the help was printed already, or is the message
             echo(error.format_message(), end="")
             return 2
         raise as_error(error) from error
@@ -95,19 +95,19 @@ def _call(invocation: Invocation) -> int:
 
 
 def _flush(stream: TextIO) -> None:
-    """Write what is left, while it can still be said that this fails."""
+    """Write what is left now, while a failure can still be reported."""
     try:
         stream.flush()
     except OSError as error:
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())  # or Python would try once more when it ends
+        os.dup2(nowhere, stream.fileno())  # otherwise, Python would try again at exit
         os.close(nowhere)
         if not isinstance(error, BrokenPipeError):
             raise
 
 
 def _complete() -> None:
-    """Answer the shell. Whatever goes wrong, nothing is written into the line that the user is typing."""
+    """Answer the shell. Errors print nothing, because it would end up in the line that the user is typing."""
     warnings.simplefilter("ignore")
     try:
         app([])

@@ -1,4 +1,4 @@
-"""``ganbench new-plugin``: a new plugin package that works from the first minute."""
+"""``ganbench new-plugin``: create a plugin package that works right away."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ganbench.plugins import scaffold
 
 @command("new-plugin")
 def new_plugin(
-    name: Annotated[str, typer.Argument(help="What to call the package, and the components in it: my-gan.")],
-    arch: Annotated[bool, typer.Option("--arch", help="With an architecture.")] = False,
-    loss: Annotated[bool, typer.Option("--loss", help="With a loss.")] = False,
-    trick: Annotated[bool, typer.Option("--trick", help="With a trick.")] = False,
-    metric: Annotated[bool, typer.Option("--metric", help="With a metric, and a protocol that uses it.")] = False,
-    dataset: Annotated[bool, typer.Option("--dataset", help="With a dataset, and a protocol that uses it.")] = False,
-    protocol: Annotated[bool, typer.Option("--protocol", help="With a protocol.")] = False,
+    name: Annotated[str, typer.Argument(help="Name of the package and of its components, e.g. my-gan.")],
+    arch: Annotated[bool, typer.Option("--arch", help="Include an architecture.")] = False,
+    loss: Annotated[bool, typer.Option("--loss", help="Include a loss.")] = False,
+    trick: Annotated[bool, typer.Option("--trick", help="Include a trick.")] = False,
+    metric: Annotated[bool, typer.Option("--metric", help="Include a metric, and a protocol that uses it.")] = False,
+    dataset: Annotated[bool, typer.Option("--dataset", help="Include a dataset, and a protocol that uses it.")] = False,
+    protocol: Annotated[bool, typer.Option("--protocol", help="Include a protocol.")] = False,
     extractor: Annotated[
-        bool, typer.Option("--extractor", help="With a feature extractor, and a protocol that uses it.")
+        bool, typer.Option("--extractor", help="Include a feature extractor, and a protocol that uses it.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="The folder to write it into.")] = Path(),
+    out: Annotated[Path, typer.Option(help="The folder to create the package in.")] = Path(),
 ) -> None:
-    """Write a plugin package: working components to change into yours, their tests, and a CI file.
+    """Create a plugin package: working components for you to change, their tests, and a CI file.
 
-    Without options it has one component of every kind.
+    Without options, it has one component of every kind.
     """
     asked = {
         "arch": arch,

@@ -1,4 +1,4 @@
-"""``ganbench new-protocol``: rules of comparison for a user's own data, as a commented file that runs as it is."""
+"""``ganbench new-protocol``: write a protocol for the user's own data, as a commented file that is ready to run."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
     from ganbench.runs.proposal import Proposal, Sort, Wish
 
 OF_CLASSES = {"intra-fid": "intra_fid", "density-coverage": "coverage", "is": "is"}
-"""Metric -> the column that falls short where classes are missing."""
+"""Metric -> its column that gets worse when classes are missing."""
 SOUND_SAMPLES, SOUND_RATE = 4096, 8000
-"""Half a second, which two cores can learn."""
+"""Half a second, short enough for training on two cores."""
 JUDGE_SUFFIX = ".judge.safetensors"
 
 
 def _sorts() -> Mapping[str, Sort]:
-    """Option -> the plugins that suit such data. What else is installed may stand in the file instead."""
+    """Option -> the plugins that suit such data. Users may put any other installed ones in the file instead."""
     from ganbench.runs.proposal import Row, Sort
 
     of_images = ("fid", "is", "kid", "precision-recall", "density-coverage")
     of_classes = ("intra-fid", "label-accuracy", "cas", *of_images)
     by_class = ("class gaussians", "gaussian fit", "one class", "noise")
-    shown = ("is", "coverage", "kid", "recall")  # precision flatters a blur, and density knows no best value
+    shown = ("is", "coverage", "kid", "recall")  # precision rewards blur, and density has no best value
     return {
         "--images": Sort(
             "images",
@@ -88,38 +88,44 @@ def _sorts() -> Mapping[str, Sort]:
 
 @command("new-protocol")
 def new_protocol(
-    file: Annotated[Path, typer.Argument(help="The file to write: mine.toml.")],
-    images: Annotated[Path | None, typer.Option(help="A folder of images, or of one sub-folder per class.")] = None,
-    sounds: Annotated[Path | None, typer.Option(help="A folder of WAV files, or of one sub-folder per class.")] = None,
+    file: Annotated[Path, typer.Argument(help="The file to write, e.g. mine.toml.")],
+    images: Annotated[Path | None, typer.Option(help="A folder of images, or one with a sub-folder per class.")] = None,
+    sounds: Annotated[
+        Path | None, typer.Option(help="A folder of WAV files, or one with a sub-folder per class.")
+    ] = None,
     pairs: Annotated[
         tuple[Path, Path] | None,
-        typer.Option(help="Two folders: images like those in the first are translated to those in the second."),
+        typer.Option(
+            help="Two folders: GANs translate images like those in the first to images like those in the second."
+        ),
     ] = None,
-    points: Annotated[Path | None, typer.Option(help="A .npy or .csv file, one row of numbers a sample.")] = None,
+    points: Annotated[Path | None, typer.Option(help="A .npy or .csv file with one row of numbers per sample.")] = None,
     like: Annotated[
         str | None,
-        typer.Option(help="The protocol whose training settings are taken.", autocompletion=completion.protocols),
+        typer.Option(help="The protocol to take training settings from.", autocompletion=completion.protocols),
     ] = None,
     size: Annotated[
         int | None,
         typer.Option(
-            parser=whole(4, 1_000_000), metavar="SIZE", help="Pixels a side, or samples of a sound; default: up to 32."
+            parser=whole(4, 1_000_000),
+            metavar="SIZE",
+            help="Pixels per side (default: up to 32), or samples per sound (default: 4096).",
         ),
     ] = None,
     rate: Annotated[
         int | None,
-        typer.Option(parser=whole(100, 1_000_000), metavar="HZ", help="Samples of a sound per second; default: 8000."),
+        typer.Option(parser=whole(100, 1_000_000), metavar="HZ", help="Samples per second of sound; default: 8000."),
     ] = None,
-    classes: Annotated[bool, typer.Option("--classes", help="Compare GANs that generate by class.")] = False,
+    classes: Annotated[bool, typer.Option("--classes", help="Compare class-conditional GANs.")] = False,
     extractor: Annotated[
         str, typer.Option(help="Another judge, e.g. inception; default: one trained on your data.", show_default=False)
     ] = "",
     force: Annotated[bool, typer.Option("--force", help="Replace the files if they exist.")] = False,
 ) -> None:
-    """Look at your data, and write rules to compare GANs on them: a commented TOML file that runs as it is.
+    """Look at your data and write a protocol to compare GANs on them: a commented TOML file that is ready to run.
 
-    A judge is trained on the training split and kept beside it. The budget is chosen so that the first row takes about
-    three minutes on two cores.
+    The command also trains a judge on the training split and stores it beside that file. It chooses the budget so that
+    the first row takes about three minutes on two cores.
     """
     given = {"--images": images, "--sounds": sounds, "--pairs": pairs, "--points": points}
     option, paths = _only_one(given)
@@ -180,28 +186,28 @@ def _only_one(given: Mapping[str, Path | tuple[Path, Path] | None]) -> tuple[str
 
 
 def _refuse_misfits(option: str, given: Mapping[str, tuple[object, list[str]]]) -> None:
-    """Raise GanbenchError for an option with a value that goes with other data only; each comes with those it fits."""
+    """Raise GanbenchError for an option that suits only other data. ``given``: option -> value and what it suits."""
     for name, (value, fitting) in given.items():
         if value and option not in fitting:
             raise GanbenchError(f"{name} does not go with {option}", f"it goes with {', '.join(fitting)}; leave it out")
 
 
 def _doubt_settings(like: Protocol, sort: Sort) -> None:
-    """Say so if the settings that are asked for are those of other data: only images have a resolution."""
+    """Warn if the requested training settings are for other kinds of data: only images have a resolution."""
     if like.dataset_ref.name != sort.dataset and (like.resolution is None) != (sort.size is None):
-        what = f"the training settings of {like.name} were chosen for other data than {sort.things}"
-        warnings.warn(Doubt(f"{what}; without --like, those of {sort.like} are taken"), stacklevel=2)
+        what = f"the training settings of {like.name} were not chosen for {sort.things}"
+        warnings.warn(Doubt(f"{what}; leave out --like to use those of {sort.like}"), stacklevel=2)
 
 
 def _refuse_file(file: Path, judge_file: Path, force: bool) -> None:
-    """Raise GanbenchError before anything is read if the file cannot be what is written."""
+    """Raise GanbenchError, before anything is read, if the files cannot be written under these names."""
     if file.suffix != ".toml":
         raise GanbenchError(
             f"a protocol is a TOML file, and {file} does not end with .toml", f"call it {file.stem}.toml"
         )
     if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{LONGEST_NAME - 1}}}", file.stem):
         raise GanbenchError(
-            f"'{file.stem}' is no name for a protocol",
+            f"'{file.stem}' is not a valid name for a protocol",
             f"use at most {LONGEST_NAME} letters, digits, '.', '_' and '-', beginning with a letter or digit",
         )
     if file.stem in {source.name for source in plugins.of_kind("protocol")}:
@@ -209,13 +215,13 @@ def _refuse_file(file: Path, judge_file: Path, force: bool) -> None:
     for path in (file, judge_file):
         if os.path.lexists(path) and not (force and path.is_file()):
             how = "choose another name" + ("" if os.path.isdir(path) else ", or replace it with --force")
-            raise GanbenchError(f"{path} exists already", how)
+            raise GanbenchError(f"{path} already exists", how)
     if not file.parent.is_dir():
-        raise GanbenchError(f"the folder {file.parent} does not exist", "make it, or choose another place")
+        raise GanbenchError(f"the folder {file.parent} does not exist", "create it, or choose another folder")
 
 
 def _beside(file: Path, path: Path) -> str:
-    """A path as the file names it: relative to it where it was given so, and never to be taken for a number."""
+    """A path as the file should name it: relative to the file if given as relative, and never readable as a number."""
     if path.is_absolute() or str(path).startswith("~"):
         return str(path)
     relative = os.path.relpath(path, file.parent)
@@ -238,10 +244,10 @@ def _named(dataset: str, paths: list[str], numbers: tuple[str, ...]) -> str:
 
 
 def _write(file: Path, judge_file: Path, proposal: Proposal, wish: Wish) -> None:
-    """Write the judge and then the rules, which were read before from a draft beside their place.
+    """Write the judge and then the rules, after reading the rules back from a draft in the same folder.
 
     Raises:
-        GanbenchError: they cannot be written, or would not be read as they are meant; then all is as it was.
+        GanbenchError: a file cannot be written, or the draft cannot be read back; nothing is written in that case.
     """
     text = _text(file, proposal, wish).encode()
     draft = file.with_name(f".{file.stem}.draft.toml")
@@ -257,62 +263,62 @@ def _write(file: Path, judge_file: Path, proposal: Proposal, wish: Wish) -> None
 
 def _text(file: Path, proposal: Proposal, wish: Wish) -> str:
     found = "\n".join(_found(proposal, wish))
-    preamble = f"Written by `ganbench new-protocol`, to be changed.\n\n{found}\n\nNext:\n" + "\n".join(
+    preamble = f"Written by `ganbench new-protocol`; change what you like.\n\n{found}\n\nNext:\n" + "\n".join(
         f"  {line}" for line in _next(file, proposal)
     )
     evaluation, cost = proposal.protocol.evaluation, proposal.cost
     at_once = (
-        "the held-out pairs" if evaluation.reference == "test" else "half of all, so that reals meet as many reals"
+        "the held-out pairs" if evaluation.reference == "test" else "half of all, to compare reals with as many reals"
     )
     beside = {
-        "budget_kimg": f"{_row(proposal)}: {duration(cost.training)} of training a run, "
-        f"{duration(cost.row)} for all seeds on two cores, as measured here",
-        "samples": f"{at_once}; scores compare at equal numbers only",
+        "budget_kimg": f"{_row(proposal)}: {duration(cost.training)} of training per run, "
+        f"{duration(cost.row)} for all seeds on two cores, measured here",
+        "samples": f"{at_once}; scores are comparable only at equal numbers",
         "extractor": f"{plural(proposal.features, 'feature')}; its hash is in the name of every score",
         "headline": _floor(proposal),
     }
     if "one class" in proposal.protocol.evaluation.yardsticks and not proposal.dataset.spec.classes:
-        beside["yardsticks"] = "one class: as there are no classes, a single sample again and again"
+        beside["yardsticks"] = "one class: there are no classes, so this repeats a single sample"
     if unmeasured := "\n".join(_unmeasured(proposal)):
         beside["metrics"] = unmeasured
     return commented(proposal.protocol, preamble, beside)
 
 
 def _found(proposal: Proposal, wish: Wish) -> Iterator[str]:
-    """Sentences on the data."""
+    """Sentences about the data."""
     from ganbench.runs.proposal import count
 
     data, things = proposal.dataset, wish.sort.things
-    selection = "" if data.selection is None else f", {len(data.selection)} to choose the best generator by"
+    selection = "" if data.selection is None else f", {len(data.selection)} for choosing the best generator"
     yield (
         f"{data.name} has {count(data)} {things}, used as {data.spec}: "
-        f"{len(data.train)} to train on, {len(data.test)} held out{selection}."
+        f"{len(data.train)} for training, {len(data.test)} held out{selection}."
     )
     if data.spec.classes and data.train.labels is not None:
         sizes = data.train.labels.bincount(minlength=data.spec.classes).tolist()
         names = data.class_names or tuple(map(str, range(data.spec.classes)))
         few = ", ".join(f"{name} ({size})" for name, size in list(zip(names, sizes, strict=True))[:8])
         more = f" and {len(sizes) - 8} more" if len(sizes) > 8 else ""
-        yield f"It has {len(sizes)} classes, with so many {things} to train on: {few}{more}."
+        yield f"It has {len(sizes)} classes; training {things} per class: {few}{more}."
     for note in data.notes:
         named = "." in note.partition(" ")[0]  # a file's name begins the sentence
         yield f"{note}." if named else f"{note[:1].upper()}{note[1:]}."
 
 
 def _unmeasured(proposal: Proposal) -> Iterator[str]:
-    """Sentences on the metrics that are not there: why, and what tells of missing classes where modes are not known."""
+    """Sentences on the metrics left out: why, and what else shows missing classes if modes are not known."""
     for metric, why in proposal.left_out.items():
         yield f"without '{metric}': {why}"
     data, kept = proposal.dataset, proposal.protocol.evaluation
     if data.spec.classes and data.oracle is None and "modes" not in kept.metrics:
         tells = [column for metric, column in OF_CLASSES.items() if metric in kept.metrics]
         tells += ["the yardstick 'one class'"] if "one class" in kept.yardsticks else []
-        instead = f"; that classes are missing shows in {listed(tells)}" if tells else ""
-        yield f"without 'modes': nobody knows for certain which class a fake belongs to{instead}"
+        instead = f"; missing classes show in {listed(tells)}" if tells else ""
+        yield f"without 'modes': the class of a fake is not known for certain{instead}"
 
 
 def _floor(proposal: Proposal) -> str:
-    """What real data score; images of pairs that belong to other sources are no goal."""
+    """The score of real data. For pairs, these are images that belong to other sources, so it is not a goal."""
     paired = proposal.protocol.evaluation.reference == "test"
     what = "real images of other sources" if paired else "real data, which no generator can be expected to beat,"
     return f"{what} score {proposal.floor:.4g}"

@@ -1,6 +1,6 @@
-"""Numbers on the command line: the ten digits, a point, an exponent, and limits.
+"""Numbers on the command line: ASCII digits, a decimal point and an exponent, within limits.
 
-Python alone would also take ``1_000``, other scripts' digits, and ``inf``.
+Python alone would also accept ``1_000``, digits of other scripts, and ``inf``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typer
 
 def digits(text: str) -> int | None:
     """A whole number written in digits, or None."""
-    # longer ones take Python a time that grows with their square
+    # Python takes quadratic time to parse longer ones
     return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text.strip()) else None
 
 

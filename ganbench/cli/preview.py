@@ -1,4 +1,4 @@
-"""``ganbench run --dry-run``: what would run, what is done already, what cannot, and how long it would take."""
+"""``ganbench run --dry-run``: what would run, what is done, what is impossible, and how long it would take."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ganbench reproduce``: repeat a record's run and say whether it comes out the same."""
+"""``ganbench reproduce``: repeat a record's run and compare the result with the record."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def reproduce(
     protocol: Annotated[
         str,
         typer.Option(
-            help="A TOML file with its rules, if no plugin provides them.", autocompletion=completion.protocols
+            help="A TOML file with its protocol, if no plugin provides it.", autocompletion=completion.protocols
         ),
     ] = "",
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Keep the repetition here; by default it is deleted.")] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what changed and the outcome.")] = False,
 ) -> None:
-    """Repeat a record's run and say whether it comes out the same.
+    """Repeat a record's run and compare the result with the record, bit by bit.
 
     The outcome is *identical bits*; *other bits, within seed noise*, if the machine or a version changed; or
-    *different* (exit code 1), and where they differ.
+    *different* (exit code 1), with the place where they first differ.
     """
     from ganbench.runs.conditions import conditions
     from ganbench.runs.reproduce import compare, job_of
@@ -81,7 +81,7 @@ def _rules(then: Record, protocol: str) -> Protocol:
     """The rules that the user names, or those that the record was made under.
 
     Raises:
-        GanbenchError: nothing of that name is installed any more.
+        GanbenchError: no protocol of that name is installed.
     """
     if protocol or any(source.name == then.protocol for source in plugins.of_kind("protocol")):
         return load_protocol(protocol or then.protocol)
@@ -101,7 +101,7 @@ def _file(record: Path) -> Path:
 
 
 def _run(job: Job, terminal: Console, quiet: bool) -> Record:
-    """Carry out the job in its own worker process, as the first time."""
+    """Carry out the job in its own worker process, like the original run."""
     display = None if quiet else PlainDisplay(terminal, Plan(job.protocol, [job], []))
     with LocalExecutor(1) as executor:
         for event in executor.run([job]):
@@ -126,7 +126,7 @@ def _details(then: Record, now: Record, found: Reproduction) -> list[str]:
 
 
 def _score_lines(then: Record, now: Record, found: Reproduction) -> list[str]:
-    """The scores beyond seed noise, or else the one that differs most."""
+    """Lines on the scores that differ beyond seed noise, or else on the one that differs most."""
     from ganbench.runs.reproduce import largest_difference
 
     column, apart = largest_difference(then, now)

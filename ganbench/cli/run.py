@@ -1,4 +1,4 @@
-"""``ganbench run``: train every combination under a protocol, watch it, and read the table."""
+"""``ganbench run``: train every combination under a protocol, show progress, and print the table."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from ganbench.runs.plan import DEFAULT_PROTOCOL, Plan, make_plan
 from ganbench.runs.session import Outcome, carry_out
 
 MOST_WORKERS = 1024
-"""Processes; a machine with more cores and GPUs has other limits first."""
+"""Processes; larger machines run into other limits first."""
 
 
 @command("run")
@@ -66,15 +66,15 @@ def run(
         list[str] | None,
         typer.Option("--set", help="Change a setting, e.g. lr=1e-4 or loss.weight=1; the row is then custom."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Where runs are kept.")] = Path("runs"),
-    force: Annotated[bool, typer.Option("--force", help="Repeat runs that have a record.")] = False,
+    out: Annotated[Path, typer.Option(help="The folder for runs.")] = Path("runs"),
+    force: Annotated[bool, typer.Option("--force", help="Repeat runs that already have a record.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print what would run, how long it would take, and what cannot.")
+        bool, typer.Option("--dry-run", help="Only print what would run, how long it would take, and what cannot run.")
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON on standard output.")] = False,
 ) -> None:
-    """Train every --arch with every --loss, applying all --trick, under fixed seeds and budget; print the table."""
+    """Train every --arch with every --loss and all --trick, with fixed seeds and budget, and print the table."""
     refuse_without("arch", arch or [])
     refuse_without("loss", loss or [])
     archs, losses = plugins.find_many("arch", arch or []), plugins.find_many("loss", loss or [])
@@ -105,11 +105,11 @@ def run(
 
 
 def _only_look(plan: Plan, workers: int, terminal: Console, made: Path | None) -> None:
-    """The dry run; the folder for runs that was ``made`` to see that it can be is removed."""
+    """Do the dry run, then remove the folder for runs if it was ``made`` only to see that it can be written."""
     with LocalExecutor(workers) as executor:
         preview(plan, executor, estimate_of(plan), terminal)
     if made is not None:
-        with suppress(OSError):  # somebody has put something in it
+        with suppress(OSError):  # something else is in it by now
             made.rmdir()
 
 
@@ -118,7 +118,7 @@ def _names_all(texts: Sequence[str]) -> bool:
 
 
 def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> None:
-    """Print the table, and report whatever went wrong in a sentence and an exit code."""
+    """Print the table, then report every failure in a sentence and in the exit code."""
     if outcome.fatal:
         raise outcome.fatal
     done = [job for job in plan.jobs if job.record_file.exists()]
@@ -143,7 +143,7 @@ def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> N
 
 
 def _say_errors(runs: Sequence[TrainingJob], terminal: Console) -> bool:
-    """Where the tracebacks of runs that ended in an error are, and which of them left none; returns whether any did."""
+    """Print where the tracebacks of failed runs are, and which runs left none; returns whether any run failed."""
     failed, traces = list[str](), list[Path]()
     for job in runs:
         trace, record = Path(job.folder, "error.txt"), read(job.record_file)
@@ -166,7 +166,7 @@ def _how_to_go_on(plan: Plan) -> str:
 
 
 def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None:
-    """Where the files are, and what to try next: commands that can be copied."""
+    """Print where the files are, and commands to try next, ready to copy."""
     lines = [Text.assemble("\nrecords, histories and samples: ", (str(out / plan.protocol.name), "bold"))]
     trained = [Path(job.folder) for job in plan.runs if Path(job.folder, "checkpoint.pt").exists()]
     name = [] if protocol == DEFAULT_PROTOCOL else [protocol]
@@ -201,7 +201,7 @@ def tricks_of(texts: list[str]) -> list[Source]:
     """The tricks that ``--trick`` names.
 
     Raises:
-        GanbenchError: one has no such name, or all are asked for.
+        GanbenchError: a name is unknown or given twice, or is ``all``.
     """
     if "all" in (name.strip() for text in texts for name in text.split(",")):
         raise GanbenchError(

@@ -1,4 +1,4 @@
-"""``ganbench show``: one run in detail; and how commands find a run's folder."""
+"""``ganbench show``: print one run in detail. Also finds the folders of runs for other commands."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ganbench.records.store import read
 EXAMPLE = "give a folder like runs/digits-16-v2/dcgan+wgan-gp/seed0"
 SPREAD = "variance of the features / of the samples, as a share of the reals'"
 TRUSTED_WINDOWS = 5
-"""The median of fewer says little."""
+"""A median of fewer means little."""
 
 
 class Detail(NamedTuple):
-    """One thing known about a run. One without a value is left out."""
+    """One fact about a run. A fact without a value is left out."""
 
     name: str
     value: str
@@ -31,10 +31,10 @@ class Detail(NamedTuple):
 
 
 def run_folders(run: Path, file: str) -> list[Path]:
-    """The run folders meant by a path: itself, or every seed below it.
+    """The run folders that a path stands for: itself, or every seed below it.
 
     Raises:
-        RecordError: there is no such file in any of them.
+        RecordError: none of them holds ``file``.
     """
     folder = run.parent if run.is_file() else run
     below = (p.parent for p in folder.glob(f"*/{file}") if p.is_file())  # reading a pipe may never end
@@ -60,12 +60,10 @@ def _is_yardstick(file: Path) -> bool:
 @command("show")
 def show(
     run: Annotated[Path, typer.Argument(help="A run's folder or record, or the folder above its seeds.")],
-    everything: Annotated[
-        bool, typer.Option("--all", help="Of several seeds, print everything known about each.")
-    ] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Print everything about each seed, not a summary.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as it is stored.")] = False,
 ) -> None:
-    """Print everything known about a run: scores, recipe, speed, cost, provenance. Several seeds are summed up."""
+    """Print everything about a run: scores, recipe, speed, cost, provenance. Several seeds are summed up."""
     alone = run.exists() and not run.is_dir()
     paths = [run] if alone else [folder / "record.json" for folder in run_folders(run, "record.json")]
     found, errors = {}, list[RecordError]()
@@ -138,7 +136,7 @@ def _score_rows(record: Record) -> list[Detail]:
 
 
 def _way_rows(record: TrainingRecord) -> list[Detail]:
-    """The looks on the selection split, and the score of the best of them."""
+    """The headline on the selection split during training, and the scores of the best generator."""
     if not record.curve:
         return []
     looks = ", ".join(f"{look.score:.4g} at {look.kimg:g}" for look in record.curve)
@@ -178,13 +176,13 @@ def _speed_rows(record: TrainingRecord) -> list[Detail]:
         return []
     few = "" if speed.windows >= TRUSTED_WINDOWS else " (too few to trust)"
     windows = f"median of {speed.windows} windows{few}, IQR {speed.train_iqr:,.0f}"
-    alone = record.environment.workers == 1  # wall time in company measures the company
+    alone = record.environment.workers == 1  # with other runs beside it, wall-clock time depends on them
     return [
         Detail("training", f"{speed.train:,.0f} samples/s" if speed.windows and alone else "", windows),
         *_cpu_rows(record),
         Detail("sampling", f"{speed.sample:,.0f} samples/s" if speed.sample and alone else ""),
         Detail("iteration", f"{speed.step_ms:.2f} ms" if speed.windows and alone else ""),
-        Detail("mode", speed.mode, "how iterations were carried out"),
+        Detail("mode", speed.mode, "how iterations were executed"),
         *_arithmetic_rows(record),
         Detail("peak memory", f"{speed.peak_memory_mb:,.0f} MB"),
         Detail(
@@ -197,7 +195,7 @@ def _speed_rows(record: TrainingRecord) -> list[Detail]:
 
 
 def _cpu_rows(record: TrainingRecord) -> list[Detail]:
-    """The rate per second of CPU time, which other programs hardly change, and what else kept the machine busy."""
+    """The rate per second of CPU time, which other programs hardly affect, and the load on the machine."""
     speed, cost, company = record.speed, record.cost, record.company
     beside = f"{company.steal:.1%} of CPU time stolen, {company.pressure:.1%} of the time a task waited for a CPU"
     return [
@@ -206,12 +204,12 @@ def _cpu_rows(record: TrainingRecord) -> list[Detail]:
             f"{speed.train_cpu:,.0f} samples/CPU s" if speed.train_cpu else "",
             f"{cost.train_cpu_seconds:.1f} CPU s",
         ),
-        Detail("company", f"load {company.load:.2f}" if company.load else "", beside),
+        Detail("machine", f"load {company.load:.2f}" if company.load else "", beside),
     ]
 
 
 def _arithmetic_rows(record: TrainingRecord) -> list[Detail]:
-    """Operations per image, and their rate next to the device's peak."""
+    """Operations per image, and their rate compared with the device's peak."""
     speed, env = record.speed, record.environment
     if not speed.flops_per_second:
         return []

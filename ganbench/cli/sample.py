@@ -1,4 +1,4 @@
-"""``ganbench sample``: new samples of a trained generator, as a picture, an array, sounds, or an animation."""
+"""``ganbench sample``: draw samples from a trained generator as a picture, an array, sounds or animations."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def refuse_unfit_format(out: Path, spec: DataSpec, *, moves: bool = False) -> No
     if out.suffix.lower() not in fit:
         raise Unsupported(f"{spec} cannot be written as {out.suffix}", f"use {', '.join(fit[:-1])} or {fit[-1]}")
     if out.suffix.lower() in SOUND and not spec.rate:
-        raise Unsupported("the data state no playback rate", f"use {' or '.join(PLAIN)}")
+        raise Unsupported("the data have no sample rate", f"use {' or '.join(PLAIN)}")
 
 
 def write(fakes: Split, spec: DataSpec, out: Path, like: Split | None = None, *, columns: int = 0) -> None:
-    """Write samples in the format of the suffix; ``like`` holds the sources of translations."""
+    """Write samples in the format that the suffix of ``out`` names; ``like`` holds the sources of translations."""
     import numpy as np
 
     from ganbench.records.files import write_atomically
@@ -65,12 +65,12 @@ def sample(
     n: Annotated[int, typer.Option("-n", parser=whole(1, 100_000), metavar="1..100000", help="How many samples.")] = 64,
     out: Annotated[
         Path,
-        typer.Option(help="The picture to write (.png), the raw array (.npy), sounds (.wav), clips (.gif, .webp)."),
+        typer.Option(help="File to write: picture (.png), raw array (.npy), sounds (.wav) or clips (.gif, .webp)."),
     ] = Path("grid.png"),
     seed: LatentSeed = 0,
     label: Annotated[
         str,
-        typer.Option(help="Only samples of the class of this name, for a G that takes labels.", show_default=False),
+        typer.Option(help="Name of the class to generate, for a GAN that takes labels.", show_default=False),
     ] = "",
 ) -> None:
     """Draw new samples from a trained generator and write them to a file, translations beside their sources."""
@@ -82,10 +82,10 @@ def sample(
     from ganbench.report.latent import conditions
     from ganbench.runs.checkpoint import players_of
 
-    with chdir("."):  # a plugin may go elsewhere, but --out is meant from here
+    with chdir("."):  # a plugin may change the working directory, but --out is relative to this one
         gan, dataset = players_of(folder / "checkpoint.pt")
         refuse_unfit_format(out, dataset.spec)
         like = conditions(gan, dataset, n, label)
         fakes = drawn(gan, like, seed, torch.device("cpu"))
     write(fakes, dataset.spec, out, like)
-    console().print(Text.assemble(f"{n} samples of {folder} in ", (str(out), "bold")), soft_wrap=True)
+    console().print(Text.assemble(f"wrote {n} samples of {folder} to ", (str(out), "bold")), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""What ``--set`` changes of an architecture or a loss: its settings, their defaults and meanings."""
+"""The settings of an architecture or a loss that ``--set`` changes, with their defaults and meanings."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def print_settings(source: Source, terminal: Console) -> None:
 
 
 def meanings_of(settings: object) -> dict[str, str]:
-    """Setting -> its meaning, also of those that a class inherits."""
+    """Setting -> its meaning, including inherited settings."""
     texts = [inspect.cleandoc(each.__doc__ or "") for each in reversed(type(settings).__mro__[:-1])]
     return meanings_in("\n\n".join(texts), names_of(settings))
 
 
 def meanings_in(docstring: str, names: Iterable[str]) -> dict[str, str]:
-    """Setting -> its meaning, from lines like ``cycle: λ, 0 for none.`` and what follows each of them."""
+    """Setting -> its meaning, from lines like ``cycle: λ, 0 for none.`` and the lines that continue them."""
     known, found, current = {*names}, dict[str, list[str]](), list[str]()
     for line in docstring.replace("``", "").splitlines():
         said = re.fullmatch(r"\s*(\w+(?:, \w+)*): +(.*)", line)
@@ -58,10 +58,10 @@ def meanings_in(docstring: str, names: Iterable[str]) -> dict[str, str]:
 
 
 def _settings_of(source: Source) -> object:
-    """The settings of an architecture or a loss, which is its own settings.
+    """The object that holds the settings of an architecture or a loss; a loss holds its own.
 
-    An architecture states them once it is built, for the first kind of data it takes. A component that cannot be built
-    shows none; ``ganbench plugins --check`` says what is wrong with it.
+    An architecture has settings only once built, so it is built for the first kind of data that it accepts. A component
+    that cannot be built shows none; ``ganbench plugins --check`` says what is wrong with it.
     """
     if source.kind == "loss":
         with suppress(GanbenchError):

@@ -1,4 +1,4 @@
-"""What ``ganbench show`` prints of a row: a line for each seed, and what they come to."""
+"""What ``ganbench show`` prints about a row: a line for each seed, and a summary."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ganbench.runs.ongoing import sparkline
 SCORES = 4
 """Score columns; ``--all`` prints the others."""
 HEADING = 12
-"""Characters; longer headings fold."""
+"""In characters; longer headings are folded."""
 
 
 def print_summary(records: Sequence[Record], terminal: Console) -> None:
@@ -76,7 +76,7 @@ def _trouble(record: Record) -> str:
 
 
 def _costs(records: Sequence[Record]) -> list[str]:
-    """What the runs cost, and where they ran."""
+    """Lines on what the runs cost and where they ran."""
     trained = [record for record in records if isinstance(record, TrainingRecord) and record.cost.images]
     if not trained:
         return []
@@ -85,7 +85,7 @@ def _costs(records: Sequence[Record]) -> list[str]:
     parameters = ", ".join(f"{who} {count:,}" for who, count in trained[0].parameters.items())
     machines = ", ".join(dict.fromkeys(record.environment.machine for record in trained))
     return [
-        f"training: {min(seconds):.0f} to {max(seconds):.0f} {kind} a seed, {trained[0].cost.images:,} samples each",
+        f"training: {min(seconds):.0f} to {max(seconds):.0f} {kind} per seed, {trained[0].cost.images:,} samples each",
         f"parameters: {parameters}; D normalisation: {trained[0].d_norm}",
         plain_line(f"on {machines}"),
     ]

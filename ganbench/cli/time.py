@@ -1,4 +1,4 @@
-"""``ganbench time``: how fast the rows of a table train and sample, each timed alone."""
+"""``ganbench time``: measure how fast the rows of a table train and sample, each timed alone."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def time(
     trick: Tricks = None,
     device: Device = "auto",
     rounds: Annotated[
-        int, typer.Option(parser=whole(2, 1000), metavar="2..1000", help="Good rounds that each row needs.")
+        int, typer.Option(parser=whole(2, 1000), metavar="2..1000", help="Number of good rounds that each row needs.")
     ] = ROUNDS,
-    runs: Annotated[Path, typer.Option(help="Where runs are kept, and timings beside them.")] = Path("runs"),
+    runs: Annotated[Path, typer.Option(help="The folder for runs; timings are stored beside them.")] = Path("runs"),
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the timings as JSON on standard output.")] = False,
 ) -> None:
-    """Time the rows of a table, or the combinations named: each alone, in turn, on a machine that does nothing else."""
+    """Time the rows of a table, or the given combinations, one at a time on an otherwise idle machine."""
     terminal = console(stderr=as_json)
     refuse_unknown_device(device)
     rules = load_protocol(protocol)
@@ -85,7 +85,7 @@ class _Where(NamedTuple):
     device: str
 
     def jobs(self, archs: Sequence[Source], losses: Sequence[Source], tricks: Sequence[Source]) -> list[TrainingJob]:
-        """One run of each combination, of which nothing but the players and the rules is used."""
+        """One run of each combination; only its players and rules are used."""
         seeds = self.rules.seeds[:1]
         plan = make_plan(
             archs,
@@ -132,7 +132,7 @@ def _rows_of(where: _Where, protocol: str, terminal: Console) -> tuple[list[Trai
     if not entries:
         name = where.rules.name
         raise RecordError(
-            f"there are no complete rows of {name} to time in {where.runs} and none published",
+            f"there are no complete rows of {name} to time in {where.runs}, and none are published",
             f"name what to time: ganbench time {protocol} --arch ... --loss ...",
         )
     return jobs, gone
@@ -147,7 +147,7 @@ def _sources(entry: RunEntry) -> tuple[list[Source], list[Source], list[Source]]
 
 
 def _report(timed: Timed, runs: Path, terminal: Console, as_json: bool) -> None:
-    """Write the timings, print them, and report whatever went wrong in a sentence and an exit code."""
+    """Write and print the timings, then report every failure in a sentence and in the exit code."""
     for row, error in timed.left_out.items():
         why = "; ".join(filter(None, [error.message, error.hint]))
         terminal.print(Text.assemble(("left out:", "red"), f" {row}: {why}"), soft_wrap=True)
@@ -166,7 +166,7 @@ def _report(timed: Timed, runs: Path, terminal: Console, as_json: bool) -> None:
 
 
 def _table(timings: Sequence[Timing], width: int) -> Table:
-    """As many columns as ``width`` characters hold; the rows' names and their speeds always stay."""
+    """A table of as many columns as fit in ``width`` characters; row names and speeds are always shown."""
     from rich import box
 
     texts = {timing.entry: _texts(timing) for timing in sorted(timings, key=lambda timing: -timing.train)}
@@ -198,13 +198,13 @@ def _texts(timing: Timing) -> dict[str, str]:
 
 
 def _below(timings: Sequence[Timing]) -> list[str]:
-    """What the columns mean, and the machine."""
+    """Lines that explain the columns and describe the machine."""
     where, rounds = timings[0].environment, [one for timing in timings for one in timing.rounds]
     peak = timings[0].peak_flops_per_second
-    share = f"; {in_units(peak, 'FLOP/s')} is the peak, in a {where.precision} matrix product" if peak else ""
+    share = f"; the peak is {in_units(peak, 'FLOP/s')}, in a {where.precision} matrix product" if peak else ""
     few, busy = min(len(timing.rounds) for timing in timings), max(one.pressure for one in rounds)
     return [
-        f"medians of {few} rounds or more; samples/s counts reals shown to D, generated/s samples drawn{share}",
+        f"medians of at least {few} rounds; samples/s counts reals shown to D, generated/s counts samples drawn{share}",
         f"{where.machine}; {where.system}; Python {where.python}, torch {where.torch}; "
-        f"in the busiest good round some task of this machine waited for a CPU {busy:.1%} of the time",
+        f"in the busiest good round, some task on this machine waited for a CPU {busy:.1%} of the time",
     ]

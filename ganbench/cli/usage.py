@@ -1,4 +1,4 @@
-"""What is wrong with a command line itself: options, arguments and commands that do not exist, lack or misfit."""
+"""Errors in the command line itself: unknown, missing or invalid options, arguments and commands."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ UsageError: Any = typer.BadParameter.__base__
 def refuse_empty(arguments: Sequence[str]) -> None:
     """Raise GanbenchError if an argument or the value of an option is empty.
 
-    An empty path would be taken for the working directory, and an empty name for none.
+    An empty path would mean the working directory, and an empty name would mean no name.
     """
     for before, text in zip(["", *arguments], arguments, strict=False):
         option = re.fullmatch(r"(--[\w-]+)=\s*", text)
         if text.strip() and not option:
             continue
         what = option[1] if option else before
-        why = f"no {what} given: its value is empty" if what.startswith("-") else "an argument is empty"
-        raise GanbenchError(why, "give it a value or leave it out; in a shell, a variable that is not set is empty")
+        why = f"the value of {what} is empty" if what.startswith("-") else "an argument is empty"
+        raise GanbenchError(why, "give it a value or leave it out; in a shell, an unset variable is empty")
 
 
 def as_error(error: Any) -> GanbenchError:
-    """An error of the command line as one sentence and a next step."""
+    """An error in the command line as one sentence and a next step."""
     message = " ".join(error.format_message().replace("Value error, ", "").split())
     message, _, _ = message.partition(" (Possible options: ")
     message, _, _ = message.partition(" (Did you mean one of: ")

@@ -1,1 +1,1 @@
-"""What a plugin author implements or is given: one file per kind."""
+"""The contracts: what a plugin implements and what it receives, one file per kind."""

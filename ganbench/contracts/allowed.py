@@ -1,6 +1,6 @@
-"""What a field may hold, in words, and what it holds instead: read from the types that msgspec checks.
+"""Describe in words what a field allows and what it holds instead, from the types that msgspec validates.
 
-The ``title`` of a ``Meta`` says what a pattern means.
+The ``title`` of a ``Meta`` describes its pattern.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _BY_CLASS = {inspect.BoolType: "true or false", inspect.StrType: "text"}
 
 
 def broken_rule(error: msgspec.ValidationError, kind: type[msgspec.Struct], given: Mapping[str, Any]) -> str:
-    """One sentence for a ``ValidationError``: which field, what it may hold, and what it holds."""
+    """Describe a ``ValidationError`` in one sentence: the field, what it allows, and what it holds."""
     message, _, path = str(error).partition(" - at `$.")
     path = path.rstrip("`")
     if missing := re.search(r"missing required field `(\w+)`", message):
@@ -30,7 +30,7 @@ def broken_rule(error: msgspec.ValidationError, kind: type[msgspec.Struct], give
 
 
 def allowed(rule: inspect.Type) -> str:
-    """What a rule allows, in words: ``a whole number from 1 to 1000``."""
+    """Describe what a type allows: ``a whole number from 1 to 1000``."""
     match rule:
         case inspect.IntType() | inspect.FloatType():
             return f"a {'whole ' * isinstance(rule, inspect.IntType)}number{_limits(rule)}"
@@ -47,17 +47,17 @@ def allowed(rule: inspect.Type) -> str:
 
 
 def shortened(value: Any) -> str:
-    """A value as a user would write it, on one line and not too long."""
+    """Write a value as a user would, on one line of limited length."""
     if isinstance(value, bool):
         return str(value).lower()
     try:
         return "a section" if isinstance(value, Mapping) else _SHORT.repr(value)
-    except ValueError:  # Python does not write out integers of thousands of digits
-        return "a number of thousands of digits"
+    except ValueError:  # Python refuses to print integers with thousands of digits
+        return "a number with thousands of digits"
 
 
 def _at(rule: inspect.Type, value: Any, steps: list[str]) -> tuple[inspect.Type, Any]:
-    """(the type, the value) at ``training.betas[0]``, whose steps are ``["training", "betas", "0"]``."""
+    """Return the type and the value at a path: ``["training", "betas", "0"]`` for ``training.betas[0]``."""
     for step in steps:
         if isinstance(rule, inspect.UnionType):
             rule = rule.types[0]

@@ -1,4 +1,4 @@
-"""The contract of an architecture: the players, the latent, and the matches a loss is played on."""
+"""The contract of an architecture: the players, the latent, and the matches that a loss is computed on."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class Lazy(NamedTuple):
-    """A term computed only every ``every``-th iteration and weighted by ``every``.
+    """A term that is computed only every ``every``-th iteration and weighted by ``every``.
 
-    So its mean strength stays the same (lazy regularisation, Karras et al. 2020, appendix B).
+    Its mean strength stays the same (lazy regularisation, Karras et al. 2020, appendix B).
     """
 
     every: int
@@ -28,28 +28,28 @@ class Lazy(NamedTuple):
 
 
 Terms = Mapping[str, "Tensor | Lazy"]
-"""Scalars in addition to a loss, by name."""
+"""Named scalars, or ``Lazy`` terms, that add up to an objective."""
 
 
 class GAN(nn.Module):
-    """Noise in, sample out; override a method for anything else.
+    """The players of an architecture. The default maps noise to a sample; override methods for anything else.
 
     Args:
         generator: ``z[B, Z] -> x[B, *shape]``.
         discriminator: ``x[B, *shape] -> logit[B]``.
         z_dim: Z, the size of the latent.
-        recipe: optimiser settings that this architecture prescribes (a loss may overrule them).
-        settings: the architecture's own settings, a dataclass; records hold them as ``arch.<name>``.
+        recipe: optimiser settings that this architecture prescribes; a loss may override them.
+        settings: the architecture's own settings, as a dataclass. Records store them as ``arch.<name>``.
 
-    Modules that belong to a player must be reachable from ``generators()`` or ``discriminators()``. Anything else that
-    must survive a checkpoint (an image pool, say) is registered as a buffer, whose shape never changes.
+    Modules that belong to a player must be reachable from ``generators()`` or ``discriminators()``. Register anything
+    else that a checkpoint must save, such as an image pool, as a buffer of constant shape.
     """
 
     own_init = False
-    """Whether the initial weights are part of the architecture, so that no trick may draw new ones."""
+    """Whether the initial weights are part of the architecture. If so, no trick may draw new ones."""
     conditional = False
-    """Whether ``batch.labels``, or a ``batch.source`` of that label, decides what ``sample`` returns. If so, metrics
-    see these labels as those of the fakes."""
+    """Whether ``batch.labels``, or a ``batch.source`` with that label, determines what ``sample`` returns. If so,
+    metrics see these labels as those of the fakes."""
 
     def __init__(
         self,
@@ -66,62 +66,62 @@ class GAN(nn.Module):
         self.recipe = dict(recipe or {})
         self.settings = settings
 
-    # -- who plays ---------------------------------------------------------------------------------------------------
+    # -- the players -------------------------------------------------------------------------------------------------
 
     def generators(self) -> Sequence[nn.Module]:
-        """The modules that the G optimiser owns, that are averaged (EMA) and that sample."""
+        """The modules that the G optimiser updates, that are averaged (EMA) and that make samples."""
         return [self.generator]
 
     def discriminators(self) -> Sequence[nn.Module]:
-        """The modules that the D optimiser owns."""
+        """The modules that the D optimiser updates."""
         return [self.discriminator]
 
     def generator_params(self) -> Iterable[Any]:
-        """What the G optimiser is built from: parameters, or parameter groups with their own settings."""
+        """The parameters for the G optimiser, or parameter groups with their own settings."""
         return [p for module in self.generators() for p in module.parameters()]
 
     def discriminator_params(self) -> Iterable[Any]:
-        """What the D optimiser is built from."""
+        """The parameters for the D optimiser, or parameter groups with their own settings."""
         return [p for module in self.discriminators() for p in module.parameters()]
 
     # -- how a fake is made ------------------------------------------------------------------------------------------
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
-        """``z[n, Z]`` from the prior, on the generator's device: standard normal unless overridden."""
+        """Draw ``z[n, Z]`` from the prior, on the device of ``rng``: standard normal unless overridden."""
         return torch.randn(n, self.z_dim, generator=rng, device=rng.device)
 
     def fake(self, batch: Batch) -> Any:
-        """The fakes of one update: ``x[B, *shape]``, or whatever ``matches`` understands."""
+        """Make the fakes of one update: ``x[B, *shape]``, or whatever ``matches`` accepts."""
         return self.generator(batch.z)
 
     def sample(self, batch: Batch) -> Tensor:
-        """Samples to be judged, ``x[B, *shape]``; called in eval mode on the averaged generator."""
+        """Make samples to evaluate, ``x[B, *shape]``. Called in eval mode on the averaged generator."""
         samples: Tensor = self.fake(batch)
         return samples
 
     def sample_back(self, batch: Batch) -> Tensor | None:
-        """For two-way translators: ``source[B, ...]`` made from ``batch.real``; called like ``sample``."""
+        """Translate ``batch.real`` back to ``source[B, ...]``, in a two-way translator. Called like ``sample``."""
         return None
 
-    # -- what is played ----------------------------------------------------------------------------------------------
+    # -- the objectives ----------------------------------------------------------------------------------------------
 
     def matches(self, batch: Batch, fake: Any) -> Sequence[Match]:
-        """The games that the loss is played on, in both players' turns."""
+        """The matches that the loss is computed on, in discriminator and generator steps."""
         return [Match(self.discriminator, batch.real, fake)]
 
     def fakes_for_d(self, fake: Any) -> Any:
-        """The fakes that D is shown in its own turn; a GAN with an image pool adds these and returns earlier ones.
+        """The fakes that D sees in a discriminator step. A GAN with an image pool stores them and returns earlier ones.
 
-        Called once in each of D's turns; a look-ahead at D's later updates does not call it.
+        Called once per discriminator step. A trick that looks ahead at later D updates does not call it.
         """
         return fake
 
     def d_extra(self, batch: Batch, fake: Any) -> Terms:
-        """Named terms added to D's objective. D is shown samples through ``batch.view``."""
+        """Named terms to add to D's objective. Pass samples to D through ``batch.view``."""
         return {}
 
     def g_extra(self, batch: Batch, fake: Any) -> Terms:
-        """Named terms added to G's objective. D is shown samples through ``batch.view``."""
+        """Named terms to add to G's objective. Pass samples to D through ``batch.view``."""
         return {}
 
     def d_objective(self, loss: Loss, batch: Batch, fake: Any) -> Terms:
@@ -134,10 +134,10 @@ class GAN(nn.Module):
         played = [loss.g_loss(m.D, m.real, m.fake) for m in self.matches(batch, fake)]
         return {"g_loss": _total(played, "g_loss"), **self.g_extra(batch, fake)}
 
-    # -- what the core does with it ----------------------------------------------------------------------------------
+    # -- what the core calls ------------------------------------------------------------------------------------------
 
     def averaged_copy(self) -> GAN:
-        """A copy whose generators are separate (to be averaged) and whose discriminators are shared."""
+        """Copy the GAN for averaging, with its own generators and shared discriminators."""
         shared: dict[int, Any] = {id(module): module for module in self.discriminators()}
         twin = copy.deepcopy(self, shared)
         for module in twin.generators():
@@ -146,7 +146,7 @@ class GAN(nn.Module):
 
 
 def _total(played: Sequence[Tensor], name: str) -> Tensor:
-    """The sum over matches, which must be scalars: a loss without its mean would train at B times the strength."""
+    """Sum the losses over matches. They must be scalars: a loss without ``.mean()`` would be B times too strong."""
     for value in played:
         if value.ndim:
             raise PluginError(f"{name} returned a tensor of shape {tuple(value.shape)}", "return a scalar: .mean()")
@@ -154,12 +154,12 @@ def _total(played: Sequence[Tensor], name: str) -> Tensor:
 
 
 def count_parameters(modules: Iterable[nn.Module]) -> int:
-    """Number of distinct parameters."""
+    """Count the distinct parameters."""
     return sum({id(p): p.numel() for module in modules for p in module.parameters()}.values())
 
 
 def normalisation(modules: Iterable[nn.Module]) -> str:
-    """The normalisation that was built, e.g. ``"batch"``, ``"spectral"``, ``"layer+spectral"`` or ``"none"``."""
+    """Name the normalisation in the modules, e.g. ``"batch"``, ``"spectral"``, ``"layer+spectral"`` or ``"none"``."""
     found = set()
     for module in (m for root in modules for m in root.modules()):
         kind = type(module).__name__.lower()

@@ -1,4 +1,4 @@
-"""The classes that an extractor tells apart, and those of the data, matched by name."""
+"""Match the classes of an extractor with those of the data by name."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from ganbench.contracts.extractor import Extractor
 from ganbench.errors import Unsupported
 
 SHOWN = 5
-"""The most classes that a message names."""
+"""Maximum number of classes that a message names."""
 
 
 def class_places(extractor: Extractor, known: int, dataset: Dataset) -> list[int]:
-    """The place of each of the data's classes among the ``known`` ones of the extractor, ``[K]``.
+    """Return the index of each of the data's classes among the extractor's ``known`` classes, ``[K]``.
 
-    Names are compared without regard to case and Unicode form. Where either side has no names, the classes are taken to
-    be numbered alike.
+    The comparison ignores case and Unicode form. If either side has no names, the classes are assumed to have the same
+    numbers.
 
     Raises:
-        Unsupported: the number of classes differs, or a name.
+        Unsupported: the number of classes or a name differs.
     """
     theirs, own = extractor.class_names, dataset.class_names
     only = [name for name in theirs if _key(name) not in set(map(_key, own))]
@@ -42,7 +42,7 @@ def class_places(extractor: Extractor, known: int, dataset: Dataset) -> list[int
 
 
 def _quoted(names: Sequence[str]) -> str:
-    """The first few, in quotation marks, and how many more there are."""
+    """Quote the first few names, and say how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(f"'{name}'" for name in names[:SHOWN]) + more
 

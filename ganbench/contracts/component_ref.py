@@ -1,4 +1,4 @@
-"""How a protocol names a dataset or an extractor: ``folder-wav:my-sounds,16384,16000``."""
+"""References by which a protocol names a dataset or an extractor: ``folder-wav:my-sounds,16384,16000``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from msgspec.structs import replace
 
 
 class ComponentRef(Struct, frozen=True):
-    """A name and what follows its colon, cut at commas: whole numbers are parameters, anything else is a path.
+    """A name, and the text after the colon split at commas. Whole numbers are parameters, anything else is a path.
 
-    Parameters are rules, so the digest of a protocol covers them. Paths only say where data lie on one machine, so it
-    does not. The text alone decides which is which: a folder ``2024`` is written ``./2024``. ``str`` gives the text
-    back, and plugins receive what follows the colon as their ``argument``.
+    Parameters are rules, so a protocol's digest covers them. Paths only locate data on one machine, so the digest
+    leaves them out. The text alone decides which is which, so a folder named ``2024`` is written ``./2024``. ``str``
+    returns the original text. Plugins receive the text after the colon as their ``argument``.
     """
 
     name: str
@@ -22,35 +22,35 @@ class ComponentRef(Struct, frozen=True):
 
     @classmethod
     def of(cls, text: str) -> ComponentRef:
-        """Read what ``str`` wrote."""
+        """Parse a reference."""
         name, colon, argument = text.partition(":")
         return cls(name, tuple(argument.split(",")) if colon else ())
 
     @property
     def parameters(self) -> tuple[str, ...]:
-        """``("16384", "16000")``: the digits as they are written, which digests cover."""
+        """The whole numbers as written, ``("16384", "16000")``. Digests cover them."""
         return tuple(part.strip() for part in self.parts if _is_number(part))
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """``("my-sounds",)``; a path that holds commas is in pieces."""
+        """The paths, ``("my-sounds",)``. A path with commas is split at them."""
         return tuple(part for part in self.parts if part.strip() and not _is_number(part))
 
     @property
     def argument(self) -> str:
-        """What follows the colon."""
+        """The text after the colon."""
         return ",".join(self.parts)
 
     def with_paths(self, moved: Callable[[str], str]) -> ComponentRef:
-        """The same with ``moved(path)`` for each path."""
+        """Replace each path by ``moved(path)``."""
         return replace(self, parts=tuple(part if _is_number(part) else moved(part) for part in self.parts))
 
     def without_paths(self) -> ComponentRef:
-        """What is the same on every machine; the colon stays."""
+        """Drop the paths, so that the rest is the same on every machine. The colon stays."""
         return replace(self, parts=self.parameters or (("",) if self.parts else ()))
 
     def without_folders(self) -> ComponentRef:
-        """What may be published, ``folder:photos``: where it lies on a user's machine is nobody's business."""
+        """Cut each path to its last name, ``folder:photos``, so that publishing does not reveal a user's folders."""
         return self.with_paths(_last_name)
 
     def __str__(self) -> str:

@@ -1,4 +1,4 @@
-"""The contract of a dataset: its arrays, what is known about their modes, and the batch that an update sees."""
+"""The contract of a dataset: its arrays, exact knowledge of their modes, and the batch that an update sees."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataSpec:
-    """What one sample looks like.
+    """The format of one sample.
 
-    ``shape`` without the batch: points ``(F,)``, audio ``(C, T)``, images ``(C, H, W)``, video ``(C, T, H, W)``.
-    ``classes`` is the number of labels (0: none). ``bounded``: samples lie in [-1, 1]. ``rate``: samples of audio, or
-    frames of video, per second. ``source``: the shape of a translator's input (None: nothing is translated).
+    Args:
+        shape: without the batch axis: points ``(F,)``, audio ``(C, T)``, images ``(C, H, W)``, video ``(C, T, H, W)``.
+        classes: the number of classes; 0 if there are no labels.
+        bounded: whether samples lie in [-1, 1].
+        rate: audio samples or video frames per second, if known.
+        source: the shape of a translator's input; None if the data are not for translation.
     """
 
     shape: tuple[int, ...]
     classes: int = 0
     bounded: bool = True
-    rate: float | None = field(default=None, repr=False)  # fingerprints hold the repr of the three above
+    rate: float | None = field(default=None, repr=False)  # not in the repr, which fingerprints include
     source: tuple[int, ...] | None = field(default=None, repr=False)
 
     def __str__(self) -> str:
@@ -39,10 +42,14 @@ class DataSpec:
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a dataset: ``x[N, *shape]`` as uint8 (0..255 for [-1, 1]) or float32, ``labels[N]`` as int64 or None.
+    """One part of a dataset.
 
-    ``source[M, *source_shape]`` is the input of a translator (the other domain). It is drawn independently of ``x``,
-    unless the two are ``paired``: then M = N, and ``x[i]`` is the correct translation of ``source[i]``.
+    Args:
+        x: ``[N, *shape]`` as uint8 (0..255 maps to [-1, 1]) or float32.
+        labels: ``[N]`` as int64, or None.
+        source: ``[M, *source_shape]``, the input of a translator (the other domain), drawn independently of ``x``
+            unless ``paired``.
+        paired: whether M = N and ``x[i]`` is the correct translation of ``source[i]``.
     """
 
     x: Tensor
@@ -63,18 +70,20 @@ class Split:
         return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
 
     def to(self, device: torch.device | str) -> Split:
-        """The same arrays on another device."""
+        """Copy the arrays to another device."""
         moved: dict[str, Tensor] = {name: array.to(device) for name, array in self.arrays.items()}
-        return replace(self, **moved)  # type: ignore[arg-type]  # arrays where there were arrays
+        return replace(self, **moved)  # type: ignore[arg-type]  # every value is an array
 
 
 @dataclass(frozen=True)
 class Oracle:
-    """What is known exactly about the modes of a dataset.
+    """Exact knowledge of the modes of a dataset.
 
-    ``probabilities[K]`` sum to 1. ``assign: x[N, *shape] -> mode[N]`` gives the mode of each sample, or -1 for a
-    sample of low quality; if None, the extractor's classifier decides. ``ceiling`` is the share of high-quality
-    samples that a perfect sampler reaches.
+    Args:
+        probabilities: ``[K]``, summing to 1.
+        assign: ``x[N, *shape] -> mode[N]``, with -1 for a low-quality sample. If None, the extractor's classifier
+            assigns the modes.
+        ceiling: the share of high-quality samples that a perfect sampler reaches.
     """
 
     probabilities: Tensor
@@ -84,13 +93,20 @@ class Oracle:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Real data: a training split, a held-out split that no model is trained on, and what is known about the modes.
+    """Real data: a training split, a held-out split, and what is known about the modes.
 
-    ``selection`` is the split that looks during training are scored on, if it is neither of the two. ``yardsticks``
-    are fakes made without training, besides those that the core knows: name -> ``make(like, seed)``, which returns as
-    many samples as ``like`` has reals (for translators with a ``source``), as stored. ``notes`` are sentences on what
-    was left out, cut off or converted; each is a warning before training, and stands in records and under tables.
-    ``class_names[K]`` are different names of the classes, in the order of their numbers; empty if they have none.
+    Args:
+        name: the dataset's name in messages and records.
+        spec: the format of a sample.
+        train: the training split.
+        test: the held-out split, on which no model is trained.
+        oracle: exact knowledge of the modes, or None.
+        selection: the split for evaluations during training, if it is neither ``train`` nor ``test``.
+        yardsticks: fakes made without training, in addition to the core's: name -> ``make(like, seed)``, which returns
+            as many samples as ``like`` has reals, in storage format (with a ``source`` for translators).
+        notes: sentences about what was skipped, cropped or converted. GANBench shows each as a warning before training,
+            in records and below tables.
+        class_names: ``[K]`` distinct class names in label order; empty if the classes have no names.
     """
 
     name: str
@@ -105,7 +121,7 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over every array, its shape and type included (16 hex digits)."""
+        """The first 16 hexadecimal digits of the sha256 over every array with its shape and dtype."""
         digest = hashlib.sha256(repr(self.spec).encode())
         if self.spec.rate is not None:
             digest.update(f"rate{float(self.spec.rate)}".encode())
@@ -117,10 +133,10 @@ class Dataset:
         return digest.hexdigest()[:16]
 
     def class_called(self, name: str) -> int:
-        """The number of the class with this name, or, of data whose classes have no names, with this number.
+        """Return the label of the class with this name, or with this number if the classes have no names.
 
         Raises:
-            DataError: there is none.
+            DataError: there is no such class.
         """
         numbered = self.class_names or tuple(map(str, range(self.spec.classes)))
         if name in numbered:
@@ -132,11 +148,11 @@ class Dataset:
         )
 
     def class_title(self, label: int) -> str:
-        """A class in messages: ``class 'cat'``, or ``class 3`` if it has no name."""
+        """Name a class for messages: ``class 'cat'``, or ``class 3`` if it has no name."""
         return f"class '{self.class_names[label]}'" if self.class_names else f"class {label}"
 
     def part(self, name: str) -> Split:
-        """``"train"``, ``"test"``, ``"selection"`` or ``"all"`` (the first two, training samples first)."""
+        """Return the split ``"train"``, ``"test"``, ``"selection"`` or ``"all"`` (``train`` followed by ``test``)."""
         if name == "selection" and self.selection is not None:
             return self.selection
         if name != "all":
@@ -155,13 +171,16 @@ def _joined(one: Tensor | None, other: Tensor | None) -> Tensor | None:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one update sees: a batch of data, latents, and the number of the iteration.
+    """What one update sees.
 
-    It holds ``real[B, *shape]`` in [-1, 1] (or unbounded points), ``z[B, Z]``, ``labels[B]``, and ``source[B, ...]``
-    for translators.
-
-    ``view`` is how the tricks show a match to the loss: with samples augmented, packed or noisy. A term that shows
-    samples to D itself, in ``d_extra`` or ``g_extra``, does so through ``batch.view(Match(D, real, fake))``.
+    Args:
+        real: ``[B, *shape]`` in [-1, 1], or unbounded if the data are.
+        z: latents ``[B, Z]``.
+        labels: ``[B]``, or None.
+        source: ``[B, ...]``, a translator's input, or None.
+        step: the number of the iteration.
+        view: applies the tricks to a match, which may augment samples, pack them or add noise. A term in ``d_extra`` or
+            ``g_extra`` that passes samples to D must use ``batch.view(Match(D, real, fake))``.
     """
 
     real: Tensor
@@ -173,19 +192,19 @@ class Batch:
 
 
 def to_signal(x: Tensor) -> Tensor:
-    """uint8 0..255 -> float32 [-1, 1]; floats pass through."""
+    """Convert uint8 0..255 to float32 in [-1, 1]. Floats pass through unchanged."""
     return x.float().div_(127.5).sub_(1) if x.dtype == torch.uint8 else x
 
 
 def quantise(x: Tensor, like: Tensor) -> Tensor:
-    """Samples in the storage type of ``like``: [-1, 1] -> round -> uint8, once, or float32 as they are."""
+    """Convert samples to the dtype of ``like``: from [-1, 1] to rounded uint8, or to float32 unchanged."""
     if like.dtype == torch.uint8 and x.dtype != torch.uint8:
         return ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
     return x.to(like.dtype)
 
 
 def stratified_split(labels: Tensor, test_share: float, seed: int) -> tuple[Tensor, Tensor]:
-    """Indices (train, test) of a seeded permutation that keeps every class's share; never by file order."""
+    """Split indices into (train, test) by a seeded permutation that keeps the share of every class in both."""
     rng = torch.Generator().manual_seed(seed)
     train, test = [], []
     for label in labels.unique():

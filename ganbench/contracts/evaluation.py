@@ -1,4 +1,4 @@
-"""What a metric is given: the samples, and everything about them that it may use."""
+"""The argument of a metric: the samples, and everything else that a metric may use."""
 
 from __future__ import annotations
 
@@ -20,23 +20,37 @@ from ganbench.errors import Unsupported
 
 @dataclass
 class Evaluation:
-    """What a metric is given.
+    """The samples to score, and everything else that a metric may use.
 
-    ``real`` and ``fake`` are ``[N, *shape]`` as stored (uint8 images, float32 points) on the CPU, ``real_labels`` and
-    ``fake_labels`` are ``[N]`` or None. ``generator`` is the averaged GAN in eval mode, None for samples from a file
-    or a yardstick. ``rng`` is the metric's only source of randomness. ``features()`` runs the protocol's extractor
-    once, however many metrics ask; ``blocks()`` yields the same features a few hundred at a time; ``of_reals()`` keeps
-    results that depend on the reals alone for the next evaluation; ``view()`` is the same evaluation of other arrays.
+    ``features()`` runs the protocol's extractor once for all metrics. ``blocks()`` yields the same features a few
+    hundred samples at a time. ``of_reals()`` keeps results that depend only on the reals for later evaluations.
+    ``view()`` evaluates other arrays.
 
-    For translations, ``real_source`` holds the input of each fake, and ``fake_source`` the back-translation of each
-    real, ``[N, *source_shape]`` as stored or None. ``paired`` says that ``real[i]`` is the ground truth of ``fake[i]``,
-    and ``real_source[i]`` that of ``fake_source[i]``. ``remake`` makes samples in the way the fakes were made, for
-    other labels and sources. ``dataset`` holds all parts of the real data. Each is None if there is none. A metric
-    whose score should not be trusted here (fewer samples than features) appends a sentence to ``doubts``.
+    Args:
+        real: ``[N, *shape]`` on the CPU in storage format: uint8 images or float32 points.
+        fake: the samples to score, in the same format.
+        spec: the format of a sample.
+        rng: the metric's only source of randomness.
+        real_labels: ``[N]``, or None.
+        fake_labels: ``[N]``, or None.
+        oracle: exact knowledge of the modes, or None.
+        extractor: the protocol's extractor, or None.
+        generator: the averaged GAN in eval mode; None if the samples come from a file or a yardstick.
+        device: the device that computes features.
+        real_source: for translators, the input of each fake, ``[N, *source_shape]`` in storage format, or None.
+        fake_source: for two-way translators, the back-translation of each real, in the same format, or None.
+        paired: whether ``real[i]`` is the ground truth for ``fake[i]``, and ``real_source[i]`` for ``fake_source[i]``.
+        dataset: all splits of the real data, or None.
+        remake: makes samples in the same way as the fakes, for the labels and sources of another split; or None.
+        shared: features to share with other metrics.
 
-    Each metric has an evaluation of its own (``for_metric``), so what it used and doubted is known from that:
-    ``used_extractor`` says whether it asked for features under the protocol's extractor or for results that may depend
-    on them, and ``viewed`` holds its views. Those of one evaluation have one ``store`` of features in common.
+    Attributes:
+        doubts: a metric appends a sentence if its score should not be trusted, for example because there are fewer
+            samples than features.
+        used_extractor: whether the metric asked for features of the protocol's extractor, or for results that may
+            depend on them. Each metric has its own evaluation (``for_metric``), so this is known per metric.
+        viewed: the views that the metric made.
+        store: the features, which all metrics of one evaluation share.
     """
 
     real: Tensor
@@ -61,18 +75,18 @@ class Evaluation:
     shared: InitVar[FeatureStore | None] = None
 
     def __post_init__(self, shared: FeatureStore | None) -> None:
-        """Keep the ``shared`` features; without them, those of this evaluation alone, not yet computed."""
+        """Use the ``shared`` features, or a new store for this evaluation alone."""
         self.store = shared or FeatureStore(self.real, self.fake, self.extractor, self.device)
 
     def for_metric(self, rng: torch.Generator) -> Evaluation:
-        """The same evaluation for another metric, with its own stream of random numbers and the same features."""
+        """Return the same evaluation for another metric, with its own random stream and shared features."""
         return replace(self, rng=rng, shared=self.store)
 
     def features(self, extractor: Extractor | None = None) -> Features:
-        """Features and logits of reals and fakes under the protocol's extractor, or under the one given.
+        """Return features and logits of reals and fakes from the protocol's extractor, or from the given one.
 
         Raises:
-            Unsupported: the protocol names no extractor and none is given.
+            Unsupported: the protocol names no extractor, and none is given.
         """
         if extractor is not None:
             real, real_logits = extract(extractor, self.real, self.device)
@@ -82,40 +96,42 @@ class Evaluation:
         return self.store.features()
 
     def class_order(self) -> Tensor:
-        """The place of each of the data's classes among the extractor's logits, ``[K]``.
+        """Return the index of each of the data's classes in the extractor's logits, ``[K]``.
 
         Column k of ``logits[:, evaluation.class_order()]`` belongs to label k.
 
         Raises:
-            Unsupported: the extractor does not tell the classes of the data apart, or calls them by other names.
+            Unsupported: the extractor does not classify, or has other classes than the data.
         """
         logits = self.features().real_logits
         if self.extractor is None or logits is None:
             raise Unsupported("needs logits, but the protocol's extractor does not classify")
         if logits.ndim != 2:
-            raise Unsupported(f"needs one class per sample, but the extractor judges {logits.shape[1]} parts of it")
+            raise Unsupported(f"needs one class per sample, but the extractor assigns {logits.shape[1]}")
         if self.dataset is None:
             return torch.arange(logits.shape[1])
         return torch.tensor(class_places(self.extractor, logits.shape[1], self.dataset))
 
     def blocks(self, of: Literal["real", "fake"]) -> Iterator[Tensor]:
-        """Features under the protocol's extractor, ``[B, d]`` at a time, in order.
+        """Yield features from the protocol's extractor in order, in blocks of ``[B, d]``.
 
-        With many samples and a single metric, blocks are not kept, so memory does not grow with the number of samples.
-        The bits are those of ``features()`` either way.
+        With many samples and a single metric, the blocks are not kept, so memory does not grow with the number of
+        samples. The values are bit-identical to those of ``features()``.
 
         Raises:
-            Unsupported: as ``features``.
+            Unsupported: as for ``features``.
         """
         self.used_extractor = True
         yield from self.store.blocks(of)
 
     def of_reals(self, name: str, compute: Callable[[], Results]) -> Results:
-        """The results of ``compute``, once for all evaluations that share the reals.
+        """Return the results of ``compute``, which runs once for all evaluations with the same reals.
 
-        ``compute`` may depend on the reals and their features under the protocol's extractor, and on nothing else.
-        Results that took long are kept on disk. ``name`` tells them from other results of the same module; it includes
-        settings and version.
+        Results that took long are cached on disk.
+
+        Args:
+            name: distinguishes these results from others of the same module. Include settings and version.
+            compute: may depend only on the reals and their features from the protocol's extractor.
         """
         self.used_extractor = True
         return self.store.of_reals(name, compute)
@@ -130,12 +146,12 @@ class Evaluation:
         real_labels: Tensor | None = None,
         fake_labels: Tensor | None = None,
     ) -> Evaluation:
-        """Another view of the samples, ``[M, *other_shape]``: the frames of clips as images, say.
+        """Return an evaluation of other arrays ``[M, *other_shape]``, for example the frames of clips as images.
 
-        It may have its own extractor; columns that come from its features are named after it.
+        It may have its own extractor. Scores that use its features are named after that extractor.
 
         Raises:
-            ValueError: there is already a view under another extractor, so the columns' name would be ambiguous.
+            ValueError: there is already a view with another extractor, so the names of scores would be ambiguous.
         """
         if extractor is not None and any(v.extractor is not extractor for v in self.viewed):
             raise ValueError("a metric's views can use only one extractor")
@@ -146,5 +162,5 @@ class Evaluation:
 
     @property
     def named_after(self) -> Extractor | None:
-        """The extractor whose features the metric has used: the protocol's, or a view's."""
+        """The extractor whose features the metric used: the protocol's or that of a view. None if it used none."""
         return next((e.extractor for e in (self, *self.viewed) if e.used_extractor), None)

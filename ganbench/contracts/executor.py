@@ -1,4 +1,4 @@
-"""The contract of an executor: the jobs it is given, and the events it yields. No torch: planning imports this."""
+"""The contract of an executor: the jobs it takes and the events it yields. Planning imports this, so no torch here."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 UNPACKAGED = "unpackaged"
-"""In place of a package's name, for objects that were handed over from Python."""
+"""Replaces the package name of objects passed from Python."""
 Status = Literal["ok", "diverged", "error", "timeout", "skipped", "interrupted"]
-"""How a job ended. The record of a run that is under way says ``interrupted``."""
+"""How a job ended. The record of a run in progress says ``interrupted``."""
 
 
 def entry_name(parts: Iterable[str], changes: Mapping[str, str]) -> str:
-    """``dcgan+wgan-gp+pacgan:2``: arch, loss, tricks, then the user's changes (which make the row *custom*)."""
+    """Join arch, loss and tricks, ``dcgan+wgan-gp+pacgan:2``, then the user's changes, which make the row *custom*."""
     return " ".join(["+".join(parts), *(f"{name}={value}" for name, value in sorted(changes.items()))])
 
 
 class Combination(NamedTuple):
-    """What differs between the runs of a plan, seeds aside: references, as in ``TrainingJob``."""
+    """What differs between the runs of a plan, besides the seed. The fields are references, as in ``TrainingJob``."""
 
     arch: str
     loss: str
 
 
 class Reference(NamedTuple):
-    """A component that a job names: ``plugins.find`` resolves its kind and ``package:name``."""
+    """A component that a job names by kind and ``package:name``, which ``plugins.find`` resolves."""
 
     kind: Kind
     text: str
 
     @property
     def name(self) -> str:
-        """The component as the user named it, without its package: ``pacgan:2``."""
+        """The component's name as the user typed it, without the package: ``pacgan:2``."""
         return self.text.partition(":")[2]
 
 
 class JobBase(Struct, frozen=True, kw_only=True):
-    """What runs and draws of yardsticks have in common.
+    """The fields that training jobs and yardstick jobs share.
 
-    ``protocol`` already includes what the user changed of the budget or the batch, while ``digest`` is that of the
-    protocol as published. A ``fresh`` job replaces a finished record. ``workers`` is the number of jobs at a time.
+    ``protocol`` includes the user's changes to budget and batch; ``digest`` is that of the published protocol. A
+    ``fresh`` job replaces a finished record. ``workers`` is the number of jobs at a time.
     """
 
     protocol: Protocol
@@ -63,27 +63,28 @@ class JobBase(Struct, frozen=True, kw_only=True):
 
     @property
     def players(self) -> tuple[Reference, ...]:
-        """The components that train."""
+        """The components that the job trains with."""
         return ()
 
     @property
     def tryout(self) -> bool:
-        """Whether the job only finds out if it can be done."""
+        """Whether the job only checks that it can run."""
         return False
 
     @property
     def record_file(self) -> Path:
-        """Where the record will be written."""
+        """The file to write the record to."""
         return Path(self.folder, "record.json")
 
 
 class TrainingJob(JobBase, frozen=True, kw_only=True):
     """One run.
 
-    ``arch``, ``loss`` and ``tricks`` are references (``package:name``). ``changes`` is what the user set. ``label`` is
-    what messages call the run, seed aside, and unique within a plan: the package comes first if two components share a
-    name. It is empty in older checkpoints, which hold the job as well. A ``tryout`` only finds out whether the run can
-    be done, and with ``measured`` how long it would take: it writes nothing, and what it trains is thrown away.
+    ``arch``, ``loss`` and ``tricks`` are references (``package:name``). ``changes`` holds the settings that the user
+    changed. ``label`` is the run's name in messages, without the seed. It is unique within a plan, because the package
+    comes first if two components share a name. It is empty in older checkpoints, which also store the job. A ``tryout``
+    only checks that the run works and, with ``measured``, how long it would take. It writes nothing and discards what
+    it trains.
     """
 
     arch: str
@@ -115,12 +116,12 @@ class TrainingJob(JobBase, frozen=True, kw_only=True):
 
     @property
     def entry(self) -> str:
-        """The row of the table that the run belongs to."""
+        """The name of the row that the run belongs to."""
         return entry_name((player.name for player in self.players), self.changes)
 
 
 class YardstickJob(JobBase, frozen=True, kw_only=True):
-    """One draw of a yardstick, which is scored without training."""
+    """One draw of a yardstick, scored without training."""
 
     yardstick: str
 
@@ -134,18 +135,18 @@ Job = TrainingJob | YardstickJob
 
 
 def runs_among(jobs: Iterable[Job]) -> list[TrainingJob]:
-    """The runs, without the draws of yardsticks."""
+    """Return the training jobs only, without yardsticks."""
     return [job for job in jobs if isinstance(job, TrainingJob)]
 
 
 class Started(Struct, frozen=True):
-    """A worker has taken the job: its first event."""
+    """A worker has taken the job. This is the job's first event."""
 
     key: str
 
 
 class Resumed(Struct, frozen=True):
-    """The run goes on from its checkpoint, after ``kimg`` of ``budget`` kimg."""
+    """The run resumes from its checkpoint, after ``kimg`` of ``budget`` kimg."""
 
     key: str
     kimg: float
@@ -153,17 +154,17 @@ class Resumed(Struct, frozen=True):
 
 
 class Waiting(Struct, frozen=True):
-    """Another process is working on this run: sent once, when the wait begins."""
+    """Another process is working on this run. Sent once, when the wait begins."""
 
     key: str
 
 
 class Progress(Struct, frozen=True):
-    """A window of training is over, and its line is in the history.
+    """A window of training has ended, and its line is in the history.
 
-    So far, ``step`` iterations were trained in ``seconds``, and D was shown ``kimg`` thousand real images, a ``share``
-    (0..1) of the budget. In this window, ``rate`` is images per second (of CPU time where the process itself computes),
-    and ``losses`` are means.
+    The run has done ``step`` iterations in ``seconds`` so far, and D has seen ``kimg`` thousand real images, a
+    ``share`` (0..1) of the budget. ``rate`` is images per second in this window (per second of CPU time when training
+    on the CPU), and ``losses`` are means over it.
     """
 
     key: str
@@ -176,14 +177,14 @@ class Progress(Struct, frozen=True):
 
 
 class Picture(Struct, frozen=True):
-    """Samples were drawn, before training and then now and then: a few of them, small, as ``pixels[n, H, W, 3]``."""
+    """A few small samples as ``pixels[n, H, W, 3]``, sent before training and at intervals during it."""
 
     key: str
     pixels: NDArray[np.uint8]
 
 
 class Looked(Struct, frozen=True):
-    """The headline's ``score`` on the selection split, after ``kimg`` thousand real images; ``name`` is in full."""
+    """The headline's ``score`` on the selection split, after ``kimg`` thousand real images, under its full ``name``."""
 
     key: str
     kimg: float
@@ -192,15 +193,15 @@ class Looked(Struct, frozen=True):
 
 
 class Judging(Struct, frozen=True):
-    """Training is over, and the generator is about to be judged."""
+    """Training has ended, and the final evaluation begins."""
 
     key: str
 
 
 class Done(Struct, frozen=True):
-    """The job is over, well or not; ``reason`` says why not, and ``scores`` are the record's.
+    """The job has ended. ``reason`` says why it failed, if it did. ``scores`` are those of the record.
 
-    ``lost``: its worker was killed, and the same command resumes it.
+    ``lost`` means that the worker was killed. The same command resumes the job.
     """
 
     key: str
@@ -211,17 +212,17 @@ class Done(Struct, frozen=True):
 
 
 class Fits(Struct, frozen=True):
-    """The run of a tryout can be done, in about ``seconds`` of training; 0 if that was not measured."""
+    """The tryout succeeded. The run would train for about ``seconds``, or 0 if that was not measured."""
 
     key: str
     seconds: float = 0.0
 
 
 class Refused(Struct, frozen=True):
-    """The job cannot be done: why, and the next step.
+    """The job cannot run. ``message`` says why, and ``hint`` gives the next step.
 
-    It may be ``unsupported``, as its parts do not fit together, or ``broken``, as a plugin fails; if it is neither, no
-    other job can be done either. ``traceback`` may be empty.
+    It is ``unsupported`` if its components do not work together, or ``broken`` if a plugin fails. If it is neither, no
+    other job can run either. ``traceback`` may be empty.
     """
 
     key: str
@@ -233,38 +234,38 @@ class Refused(Struct, frozen=True):
 
 
 class Stopping(Struct, frozen=True):
-    """``stop()`` was heard: running jobs are asked to save a checkpoint, and no further job starts."""
+    """The executor has received ``stop()``. Running jobs save a checkpoint, and no further job starts."""
 
 
 class Warned(Struct, frozen=True):
-    """A worker has something to warn of. Its executor does, once for all workers, instead of yielding it."""
+    """A warning from a worker. The executor issues it once for all workers instead of yielding it."""
 
     message: str
 
 
 Ending = Done | Fits | Refused
-"""A job that was started ends with one of these."""
+"""Every job that starts ends with one of these."""
 Event = Started | Resumed | Waiting | Progress | Picture | Looked | Judging | Ending | Stopping
-"""What an executor yields; ``key`` is that of the job."""
+"""What an executor yields. ``key`` is the job's."""
 Message = Event | Warned
-"""What a worker sends to its executor: events to yield, and warnings."""
+"""What a worker sends to its executor: events and warnings."""
 
 
 class Executor(Contract):
-    """Carries out jobs, ``workers`` of them at a time, and yields their events."""
+    """Runs jobs, ``workers`` of them at a time, and yields their events."""
 
     @property
     def workers(self) -> int:
-        """How many jobs it carries out at a time."""
+        """The number of jobs that it runs at a time."""
         ...
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
-        """Yield events until every job is done, refused, or given up after ``stop()``, which yields ``Stopping``.
+        """Yield events until every job is done, refused, or abandoned after ``stop()``, which yields ``Stopping``.
 
-        Called once for tryouts, if there are any, and again for the jobs themselves.
+        Called once for the tryouts, if there are any, and again for the jobs themselves.
         """
         ...
 
     def stop(self) -> None:
-        """Ask every running job to save a checkpoint; no further job starts. Safe in a signal handler."""
+        """Ask every running job to save a checkpoint, and start no further job. Safe in a signal handler."""
         ...

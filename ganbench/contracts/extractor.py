@@ -1,4 +1,4 @@
-"""The contract of a feature extractor: the network in whose feature space samples are judged."""
+"""The contract of a feature extractor: the network whose feature space the metrics use."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Features(NamedTuple):
-    """Features of N reals and M fakes: ``real[N, d]``, ``fake[M, d]`` in float64 on the CPU.
+    """Features of N reals and M fakes: ``real[N, d]`` and ``fake[M, d]`` in float64 on the CPU.
 
-    Where the extractor classifies, also ``real_logits``/``fake_logits`` as ``[N, K]``, or ``[N, G, K]`` for G
-    independent groups (one per channel of stacked digits).
+    If the extractor classifies, ``real_logits`` is ``[N, K]`` and ``fake_logits`` ``[M, K]``, or ``[N, G, K]`` and
+    ``[M, G, K]`` for G independent groups (such as the channels of stacked digits). Otherwise, both are None.
     """
 
     real: Tensor
@@ -29,22 +29,22 @@ class Features(NamedTuple):
 
 
 class Extractor(nn.Module):
-    """``x[B, *shape]`` (as stored: uint8 0..255, or float32 points) -> (``features[B, d]``, ``logits`` or None).
+    """Maps ``x[B, *shape]`` in storage format (uint8 0..255 or float32) to ``features[B, d]`` and logits or None.
 
-    Scores compare only under identical weights, so the name of every score that used them contains ``name`` and a hash
-    of name, version and weights.
+    Scores are comparable only under identical weights, so the name of every score that used the extractor contains
+    ``name`` and a hash of name, version and weights.
 
     Attributes:
-        name: short name, e.g. ``"digits-cnn"``.
-        version: raised when the computation (not only the weights) changes.
-        confusion: ``[K, K]`` counts, row = true class, column = assigned class, on images the classifier never saw;
-            None where there is no classifier. Mode coverage uses it to discount the classifier's mistakes.
-        gate: smallest softmax confidence at which a sample counts as high quality.
-        sample_rate: of the sounds it accepts, in samples per second; data with another rate are refused.
-        trained_on: names of the datasets it was made for; scores on others come with a doubt. Empty for a general
-            extractor, such as Inception.
-        class_names: names of the classes it tells apart, in the order of its logits, by which they are matched with
-            the data's; empty if they have none.
+        name: a short name, e.g. ``"digits-cnn"``.
+        version: raise it when the computation changes, not only the weights.
+        confusion: confusion matrix ``[K, K]`` of counts on held-out images; rows are true classes, columns are
+            predicted classes. None if it does not classify. Mode coverage uses it to correct for classifier errors.
+        gate: lowest softmax confidence of a high-quality sample.
+        sample_rate: audio sample rate that it accepts, in samples per second; data at another rate are refused.
+        trained_on: names of the datasets it was made for. Scores on other data come with a warning. Empty for a
+            general-purpose extractor, such as Inception.
+        class_names: class names in the order of the logits, matched with those of the data; empty if the classes have
+            no names.
     """
 
     name: str
@@ -56,12 +56,12 @@ class Extractor(nn.Module):
     class_names: tuple[str, ...] = ()
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """``x[B, *shape]``, as stored, -> ``features[B, d]``, and logits where it classifies."""
+        """Map ``x[B, *shape]`` in storage format to ``features[B, d]`` and, if it classifies, logits."""
         raise NotImplementedError
 
     @property
     def weights_hash(self) -> str:
-        """First 8 hex digits of sha256 over name, version and every weight (names, shapes and bytes)."""
+        """The first 8 hex digits of the sha256 over name, version and every weight (name, shape, dtype, bytes)."""
         digest = hashlib.sha256(f"{self.name}@{self.version}".encode())
         for key, value in sorted(self.state_dict().items()):
             digest.update(f"{key}{tuple(value.shape)}{value.dtype}".encode())
@@ -70,40 +70,40 @@ class Extractor(nn.Module):
 
     @property
     def tag(self) -> str:
-        """What a score is named after: ``digits-cnn:1a2b3c4d``."""
+        """The extractor's part in the name of a score: ``digits-cnn:1a2b3c4d``."""
         return f"{self.name}:{self.weights_hash}"
 
 
 class TrainedExtractor(Extractor, ABC):
-    """An extractor that is trained on the data that it will judge, and kept in a file: ``own:mine.judge.safetensors``.
+    """An extractor trained on the user's own data and stored in a file: ``own:mine.judge.safetensors``.
 
-    Named without a file, its hook builds an untrained one, which declines all samples. ``ganbench new-protocol`` trains
-    that one and writes the file, and the protocol names it.
+    Without a file, its hook builds an untrained extractor, which refuses all samples. ``ganbench new-protocol`` trains
+    it and writes the file, which the protocol then names.
     """
 
     @abstractmethod
     def fit(self, dataset: Dataset) -> None:
-        """Learn from the training split alone. The same data give the same weights.
+        """Learn from the training split only. The same data must give the same weights.
 
         Raises:
-            Unsupported: it is not made for such data.
-            DataError: they are too few.
+            Unsupported: the extractor is not made for such data.
+            DataError: there are too few samples.
         """
 
     @abstractmethod
     def to_bytes(self) -> bytes:
-        """The content of the file, from which the hook builds the same extractor without unpickling anything."""
+        """Return the content of the file, from which the hook rebuilds the same extractor without unpickling."""
 
 
 BATCH = 500
-"""Samples at a time. The last bits of features depend on it, so it is the same for all."""
+"""Batch size of extraction. The last bits of features depend on it, so it is the same everywhere."""
 
 
 @torch.inference_mode()
 def stream(
     extractor: Extractor, x: Tensor, device: torch.device, batch: int = BATCH
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """``(features[B, d] float64, logits or None)`` on the CPU, batch by batch, so that used ones can be freed.
+    """Yield ``features[B, d]`` in float64 and logits or None, on the CPU, batch by batch, so that memory can be freed.
 
     Raises:
         ValueError: a feature is not finite.
@@ -117,17 +117,17 @@ def stream(
 
 
 LOOKED_AT = 8
-"""Samples whose features are computed once more: a thousandth of the time that all of them took."""
+"""Number of samples to recompute features for, in about a thousandth of the time that all samples took."""
 CLOSE = 1e-4
-"""How far features may be off, as a share of the largest: their last bits depend on the size of the batch."""
+"""Tolerance for features, relative to the largest, because their last bits depend on the batch size."""
 
 
 def is_of(
     extractor: Extractor, x: Tensor, device: torch.device, features: Tensor | None, logits: Tensor | None
 ) -> bool:
-    """Whether features and logits, from a file, are those of ``x``, as far as a few of them tell.
+    """Check on a few samples whether features and logits from a file belong to ``x``.
 
-    The few are others at each use, which nobody can foresee, and drawn without any stream of random numbers.
+    Each call draws the samples anew and unpredictably, without using any seeded random stream.
     """
     rows = SystemRandom().sample(range(len(x)), min(LOOKED_AT, len(x)))
     given = (features, logits)
@@ -145,7 +145,7 @@ def is_of(
 
 @torch.inference_mode()
 def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = BATCH) -> tuple[Tensor, Tensor | None]:
-    """``(features[N, d] float64, logits or None)`` on the CPU, each written into one array as batches come in.
+    """Return ``features[N, d]`` in float64 and logits or None, on the CPU. Batches are written into one array each.
 
     Raises:
         ValueError: a feature is not finite.
@@ -160,5 +160,5 @@ def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = 
         features[here] = f
         if logits is not None and g is not None:
             logits[here] = g
-    assert features is not None  # splitting gives at least one part, if only an empty one
+    assert features is not None  # split() returns at least one part, even if empty
     return features, logits

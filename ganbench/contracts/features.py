@@ -1,4 +1,4 @@
-"""The features of one evaluation, which all its metrics share."""
+"""The features of one evaluation, shared by all its metrics."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from ganbench.contracts.memo import Memo, Results
 from ganbench.errors import Unsupported
 
 MANY = 10_000
-"""Above this number of samples, ``blocks`` does not keep the features that a single metric streams."""
+"""Above this number of samples, ``blocks`` does not keep features that only one metric uses."""
 
 
 class FeatureStore:
-    """Features of reals and fakes under the protocol's extractor, computed once, when a metric first asks for them.
+    """Features of reals and fakes from the protocol's extractor, computed once, when a metric first asks for them.
 
     Args:
-        real: ``[N, *shape]`` as stored.
-        fake: ``[M, *shape]`` as stored.
-        extractor: the protocol's, or None.
-        device: where it runs.
-        memo: results for reals that are known already; stores with the same extractor on the same device share it.
-        sole: only one metric asks, so ``blocks`` need not keep the features of many samples.
+        real: ``[N, *shape]`` in storage format.
+        fake: ``[M, *shape]`` in storage format.
+        extractor: the protocol's extractor, or None.
+        device: the device that runs the extractor.
+        memo: known results for the reals. Stores with the same extractor on the same device share it.
+        sole: whether only one metric uses the features, so that ``blocks`` need not keep those of many samples.
 
     Attributes:
         known: the features, once a metric has asked for all of them; None until then.
@@ -47,7 +47,7 @@ class FeatureStore:
         self.known: Features | None = None
 
     def features(self) -> Features:
-        """All features and logits.
+        """Return all features and logits.
 
         Raises:
             Unsupported: there is no extractor.
@@ -57,7 +57,7 @@ class FeatureStore:
         return self.known
 
     def blocks(self, of: Literal["real", "fake"]) -> Iterator[Tensor]:
-        """Features ``[B, d]`` at a time, in order, with the bits of ``features()``.
+        """Yield features in order, in blocks of ``[B, d]``, bit-identical to those of ``features()``.
 
         Raises:
             Unsupported: there is no extractor.
@@ -70,11 +70,11 @@ class FeatureStore:
             yield from (features.fake if of == "fake" else features.real).split(BATCH)
 
     def of_reals(self, name: str, compute: Callable[[], Results]) -> Results:
-        """The results of ``compute`` for these reals, from the memo if it has them.
+        """Return the results of ``compute`` for these reals, from the memo if it has them.
 
         Args:
-            name: tells them from other results of the module that ``compute`` is defined in.
-            compute: may depend on the reals and their features, and on nothing else.
+            name: distinguishes these results from others of the module that defines ``compute``.
+            compute: may depend only on the reals and their features.
         """
         return self.memo.once(self._fingerprint, f"{compute.__module__}: {name}", compute)
 

@@ -1,4 +1,4 @@
-"""The kinds of plugins. Each has a hook, and a group of entry points, ``ganbench.<kind>``."""
+"""The kinds of plugins. Each has a hook and an entry-point group, ``ganbench.<kind>``."""
 
 from __future__ import annotations
 

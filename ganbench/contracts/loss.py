@@ -1,4 +1,4 @@
-"""The contract of a loss. A plugin need not inherit from these classes: having the members is enough."""
+"""The contract of a loss. A plugin needs the members, but need not inherit from these classes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 Critic = Callable[["Tensor"], "Tensor"]
-"""D with its conditions bound: ``x[B, *shape] -> logit[B]``."""
+"""D with any conditions bound: ``x[B, *shape] -> logit[B]``."""
 
 
 class Match(NamedTuple):
-    """One game: ``D`` (conditions bound) must tell ``real`` from ``fake``."""
+    """One adversarial game: ``D``, with any conditions bound, must distinguish ``real`` from ``fake``."""
 
     D: Critic
     real: Tensor
@@ -24,34 +24,34 @@ class Match(NamedTuple):
 class Loss(Protocol):
     """The adversarial objective of one match (D, real, fake).
 
-    Anything random (an interpolation, a perturbation) is drawn with torch's default generator: the core has seeded it
-    for this purpose. ``real`` and ``fake`` are ``[B, *shape]``; inside ``d_loss`` the fakes carry no gradient. A loss
-    keeps no state between calls: no checkpoint would hold it, and a resumed run would not end with the same bits.
+    ``real`` and ``fake`` are ``[B, *shape]``. In ``d_loss``, the fakes carry no gradient. Draw random numbers, such as
+    interpolations, from torch's default generator, which the core has seeded. A loss keeps no state between calls,
+    because checkpoints would not save it, and a resumed run would end with other bits.
 
     Optional attributes, with their defaults:
 
-    * ``d_steps = 1``: D updates per G update; each sees a fresh batch and counts towards the budget.
-    * ``d_norm = None``: the normalisation D must be built with: ``"none"`` (nothing that mixes samples, for per-sample
-      penalties), ``"spectral"``, or None for no opinion.
-    * ``recipe = {}``: optimiser settings the paper prescribes, e.g. ``{"betas": (0.0, 0.9)}``.
-    * ``after_d_step(discriminators) -> None``: called after each D update (weight clipping).
-    * ``scale = 1.0``: its terms relative to the form that architectures weigh their own terms against (0.5 for least
-      squares with a ½ in front). Weights such as CycleGAN's λ are multiplied by it.
+    * ``d_steps = 1``: D updates per G update. Each uses a new batch and uses up budget.
+    * ``d_norm = None``: the normalisation that D must have: ``"none"`` (nothing that mixes the samples of a batch, for
+      per-sample penalties), ``"spectral"``, or None for no preference.
+    * ``recipe = {}``: optimiser settings from the paper, e.g. ``{"betas": (0.0, 0.9)}``.
+    * ``after_d_step(discriminators) -> None``: called after each D update, for example to clip weights.
+    * ``scale = 1.0``: the scale of the loss relative to its usual form (0.5 for least squares with a factor of ½).
+      Weights such as CycleGAN's λ, which assume the usual form, are multiplied by it.
 
-    A loss that is a dataclass lets users change its fields with ``--set loss.<field>=<value>``.
+    If the loss is a dataclass, users can change its fields with ``--set loss.<field>=<value>``.
     """
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """Scalar that D minimises."""
+        """Return the scalar that D minimises."""
         ...
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """Scalar that G minimises. ``real`` is there for relativistic losses."""
+        """Return the scalar that G minimises. Relativistic losses use ``real``."""
         ...
 
 
 class LossTraits:
-    """A loss's optional attributes with their defaults filled in."""
+    """The optional attributes of a loss, with defaults filled in."""
 
     def __init__(self, loss: Loss) -> None:
         self.d_steps: int = getattr(loss, "d_steps", 1)

@@ -1,4 +1,4 @@
-"""Results that depend on real samples alone: computed once per process, and kept under what they were computed from."""
+"""Cache results that depend only on real samples, so that each process computes them once."""
 
 from __future__ import annotations
 
@@ -9,47 +9,46 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 SETS = 4
-"""How many sets of samples keep their results in memory: those that every run is judged by, and the latest others."""
+"""Number of sample sets whose results stay in memory: the most recently used ones."""
 Results = Mapping[str, Tensor]
-"""Tensors of float64 or of integers, on the CPU."""
+"""Tensors of float64 or integers on the CPU, by name."""
 Holds = Callable[[Results], bool]
 
 
 def fingerprint(x: Tensor) -> str:
-    """sha256 of an array's shape, type and content."""
+    """Return the sha256 of an array's shape, dtype and content."""
     digest = hashlib.sha256(f"{tuple(x.shape)}{x.dtype}".encode())
     digest.update(x.detach().cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 
 class Memo:
-    """Results in memory, for the last few sets of samples."""
+    """Results in memory for the most recently used sample sets."""
 
     def __init__(self) -> None:
-        self._memory = dict[str, dict[str, Results]]()  # samples -> name -> results; the latest used come last
+        self._memory = dict[str, dict[str, Results]]()  # samples -> name -> results; the most recently used come last
         self._fingerprints = WeakTensorKeyDictionary()
 
     def fingerprint(self, x: Tensor) -> str:
-        """``fingerprint(x)``, computed once per array, which must not change afterwards."""
+        """Return ``fingerprint(x)``, computed once per array. The array must not change afterwards."""
         known: str | None = self._fingerprints.get(x)
         if known is None:
             known = self._fingerprints[x] = fingerprint(x)
         return known
 
     def known(self, samples: str, name: str) -> Results | None:
-        """Results that were computed in this process and are still in memory, or None."""
+        """Return results that this process computed and still has in memory, or None."""
         return self._memory.get(samples, {}).get(name)
 
     def once(self, samples: str, name: str, compute: Callable[[], Results], holds: Holds | None = None) -> Results:
-        """The results of ``compute``, computed unless they are known.
+        """Return the results of ``compute``, which runs only if they are not known.
 
         Args:
-            samples: fingerprint of the samples.
-            name: what is computed from them, with everything that it depends on except samples, extractor and the
-                module that ``compute`` is defined in.
-            compute: what returns the results.
-            holds: whether results that come from elsewhere than this process are the ones that ``compute`` gives, as
-                far as a quick look can tell.
+            samples: the fingerprint of the samples.
+            name: identifies the computation, including everything that it depends on except the samples, the extractor
+                and the module that defines ``compute``.
+            compute: returns the results.
+            holds: a quick check that results from outside this process are those that ``compute`` would return.
         """
         results = self.known(samples, name)
         if results is None:
@@ -60,5 +59,5 @@ class Memo:
         return results
 
     def found(self, samples: str, name: str, compute: Callable[[], Results], holds: Holds | None = None) -> Results:
-        """Results that are not in memory: compute them. A subclass may look elsewhere first."""
+        """Compute results that are not in memory. A subclass may look elsewhere first."""
         return compute()

@@ -10,17 +10,17 @@ if TYPE_CHECKING:
     from ganbench.contracts.evaluation import Evaluation
 
 Goal = Literal["min", "max", "info"]
-"""Which direction of a column is better; ``info`` has none, and cannot rank."""
+"""Which direction of a column is better. ``info`` has no direction and cannot rank."""
 NEEDS = ("labels", "back", "classes")
-"""What a metric may declare to need."""
+"""What a metric may declare in ``needs``."""
 
 
 @dataclass(frozen=True)
 class Absent:
-    """A score that does not exist for these samples, in place of a number.
+    """Replaces the number of a score that does not exist for these samples.
 
     Args:
-        reason: why, as the end of a sentence: ``"hardly any sample is of high quality (13 of 1000)"``.
+        reason: why, as a clause: ``"hardly any sample is of high quality (13 of 1000)"``.
     """
 
     reason: str
@@ -29,33 +29,33 @@ class Absent:
 class Metric(Protocol):
     """Scores a set of fakes against a set of reals.
 
-    * ``columns``: column -> ``"min"`` (smaller is better), ``"max"`` or ``"info"`` (no direction).
-    * ``version``: raised whenever the same samples would score differently.
-    * ``ranges`` (optional): column -> (lowest, highest) possible value, None for open. Intervals are clipped to it; a
-      column in ``(0, None)`` is compared on the log scale.
-    * ``collapsed_at`` (optional): a method ``evaluation -> {column: limit}``. A trained generator that scores no better
-      than the limit (at most it for ``"max"`` and ``"info"``, at least it for ``"min"``) counts as collapsed: its row
-      is not ranked. Name a limit that only samples without any use reach, such as a single mode hit.
-    * ``needs`` (optional): what the GAN must have: ``"labels"`` (it is ``conditional``) or ``"back"`` (it translates
-      both ways: ``sample_back``). A GAN without it is refused if the headline needs it; else the columns are absent.
-      ``"classes"``: the protocol's extractor tells the classes of the data apart. A protocol whose extractor tells
-      others apart is refused.
+    * ``columns``: column -> ``"min"`` (lower is better), ``"max"`` (higher is better) or ``"info"`` (no direction).
+    * ``version``: raise it whenever a change gives the same samples a different score.
+    * ``ranges`` (optional): column -> (lowest, highest) possible value, with None for no limit. Intervals are clipped
+      to the range. A column with range ``(0, None)`` is compared on a log scale.
+    * ``collapsed_at`` (optional): a method ``evaluation -> {column: limit}``. A trained generator has collapsed if its
+      score is no better than the limit (at most the limit for ``"max"`` and ``"info"``, at least the limit for
+      ``"min"``). Its row is then not ranked. Choose a limit that only useless samples reach, such as a single mode.
+    * ``needs`` (optional): ``"labels"`` if the GAN must be ``conditional``, ``"back"`` if it must translate both ways
+      (``sample_back``). If the headline's metric needs it, a GAN without it is refused; otherwise the columns are
+      absent. ``"classes"`` if the protocol's extractor must classify by the classes of the data. A protocol whose
+      extractor has other classes is refused.
 
-    The docstring of the module tells readers of tables what a column means: in an indented line that begins with the
-    column's name, two spaces and the explanation, else in its first line.
+    The module's docstring explains each column to readers of tables, in an indented line that consists of the column's
+    name, two spaces and the explanation. If there is no such line, its first line explains the column.
 
-    A score that used a feature extractor is named after it (``fid@digits-cnn:1a2b3c4d``); the core sees to that.
+    The core adds the extractor's name to every score that used its features: ``fid@digits-cnn:1a2b3c4d``.
     """
 
     columns: Mapping[str, Goal]
     version: int
 
     def __call__(self, evaluation: Evaluation) -> Mapping[str, float | Absent]:
-        """A number for every column, or ``Absent`` with the reason where that score does not exist.
+        """Return a number for every column, or ``Absent`` with the reason if that score does not exist.
 
-        An absent column costs neither the others nor the run. A NaN is a defect and ends the run.
+        An absent column does not affect other columns or the run. NaN is an error and ends the run.
 
         Raises:
-            Unsupported: none of the columns exists; the message becomes the reason for all.
+            Unsupported: none of the columns exists; the message becomes the reason for all of them.
         """
         ...

@@ -14,29 +14,29 @@ from ganbench.contracts.allowed import broken_rule, shortened
 from ganbench.contracts.component_ref import ComponentRef
 from ganbench.errors import ProtocolError, closest
 
-# What no comparison needs is a slip of the pen, found before any training. The limits lie far above what is used.
+# These limits are far above any useful value. They catch typing errors before any training starts.
 LARGEST_RATE = 1e38
-"""Of learning rates and Adam's eps: float32 holds no more. What is too large for a GAN, its run shows by diverging."""
+"""For learning rates and Adam's eps: about the largest float32. A rate that is too large for a GAN makes it diverge."""
 LARGEST_BATCH = 1_000_000
-"""Images that a D update sees. BigGAN used 2048; a million points of a toy problem still fit into memory."""
+"""Real samples per D update. BigGAN used 2048; a million points of a toy problem still fit into memory."""
 LARGEST_WIDTH = 16_384
-"""Channels, and dimensions of z: a single 3x3 convolution of this width has 2.4 billion weights."""
+"""Channels, and dimensions of z. A single 3x3 convolution of this width has 2.4 billion weights."""
 MOST_STEPS = 1000
-"""D updates per G update: WGAN used 100 at the start."""
+"""D updates per G update. WGAN used 100 at the start."""
 LARGEST_BUDGET = 1e8
 """kimg. StyleGAN was shown 25,000, BigGAN 300,000."""
 LONGEST = 365 * 24 * 3600.0
-"""Seconds in a year."""
+"""One year in seconds."""
 MOST_SAMPLES = 1_000_000_000
-"""Per evaluation. A data set that holds fewer is refused when it is loaded."""
+"""Per evaluation. A dataset with fewer samples is refused when it is loaded."""
 MOST_LISTED = 1000
-"""Entries of a list: seeds, metrics, columns."""
+"""Entries in a list of seeds, metrics or columns."""
 LARGEST_SCORE = 1e300
-"""The target of a headline, and settings of losses: any number but infinity and NaN."""
+"""For the target of the headline and the settings of losses: any finite number."""
 LONGEST_NAME = 100
-"""Characters. A protocol's name is a folder's name."""
+"""Characters. A protocol's name is also a folder name."""
 EXAMPLE = "`ganbench protocols show digits-16-v2 > mine.toml` writes a complete example"
-"""A next step for the author of a protocol's file."""
+"""The hint for the author of a protocol file."""
 EXAMPLE_OF_LOSSES = "for example: losses.wgan-gp.settings.weight = 0.1"
 
 Rate = Annotated[float, Meta(gt=0, le=LARGEST_RATE)]
@@ -55,18 +55,18 @@ Name = Annotated[
 _CONTROL = r"\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029"
 Text = Annotated[str, Meta(pattern=rf"^[^{_CONTROL}]*\Z", title="text without control characters")]
 Words = Annotated[
-    str, Meta(pattern=rf"^[^\s{_CONTROL}]([^{_CONTROL}\t\n]*[^\s{_CONTROL}])?\Z", title="a name, as one line of text")
+    str, Meta(pattern=rf"^[^\s{_CONTROL}]([^{_CONTROL}\t\n]*[^\s{_CONTROL}])?\Z", title="a name on one line")
 ]
 Listed = Annotated[tuple[Words, ...], Meta(max_length=MOST_LISTED)]
-# Fields may be added to these classes, but a default never changes: digests leave out values that equal their default.
+# Fields may be added to these classes, but a default must never change: digests omit values that equal their default.
 
 
 class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Settings that protocol, arch, loss and ``--set`` may each state; the last one wins.
+    """Settings that protocol, arch, loss, tricks and ``--set`` may each state, in this order; the last one wins.
 
-    ``lr`` is G's and D's learning rate, ``d_lr`` D's own where it differs; ``ema`` the decay of the averaged
-    generator per G update (warmed up as min(ema, (1+t)/(10+t))), 0 for none; ``width`` the base number of channels;
-    ``lr_decay`` the share of the budget over which the rate falls linearly to 0 at the end.
+    ``lr`` is the learning rate of G and D, ``d_lr`` that of D where it differs. ``ema`` is the decay per G update of
+    the averaged generator, warmed up as min(ema, (1+t)/(10+t)); 0 turns averaging off. ``width`` is the base number of
+    channels. ``lr_decay`` is the last share of the budget, over which the learning rate falls linearly to 0.
     """
 
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
@@ -82,12 +82,12 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Training(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The recipe's defaults, plus what no plugin may touch.
+    """The defaults of the recipe, plus settings that no plugin may change.
 
-    ``budget_kimg``: thousands of real images shown to D. ``batch``: images a D update sees. ``timeout``: seconds after
-    which a run ends as ``timeout`` (0: never). ``precision``: the lowest that matrix products and convolutions may use
-    in training; weights, moments, samples and scores are float32. ``layout``: the order in which convolutions keep
-    images in memory; it changes the last bits, and speed.
+    ``budget_kimg``: thousands of real samples shown to D. ``batch``: real samples per D update. ``timeout``: seconds
+    after which a run ends as ``timeout`` (0: never). ``precision``: the lowest precision that matrix products and
+    convolutions may use in training; weights, optimiser moments, samples and scores are float32. ``layout``: the memory
+    layout of images in convolutions; it affects speed, and the last bits of results.
     """
 
     budget_kimg: Annotated[float, Meta(gt=0, le=LARGEST_BUDGET)]
@@ -98,19 +98,19 @@ class Training(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def d_updates(self) -> int:
-        """Number of D updates that the budget pays for, whatever the loss's ``d_steps``."""
+        """Number of D updates that the budget pays for, independent of ``d_steps``."""
         return max(1, math.ceil(self.budget_kimg * 1000 / self.batch))
 
 
 class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How a trained generator is judged.
+    """How a trained generator is scored.
 
-    ``samples``: fakes, and reals from the split ``reference``, per evaluation. ``draws``: evaluations with
-    independent latents whose mean is the score. ``headline``: the column that ranks. ``checks``: looks during training,
-    each a picture of samples and the headline on the selection split, with latents of its own; looking changes no
-    weight. ``target``: a value of the headline; the time to first reach it is reported. ``yardsticks``: the rows made
-    without training: the core's (``evaluation/yardsticks.py``), or the dataset's own. ``shown``: the score columns that
-    a table shows beside the headline by default; if empty, the first five that have a direction.
+    ``samples``: number of fakes, and of reals from the split ``reference``, per evaluation. ``draws``: evaluations with
+    independent latents; the score is their mean. ``headline``: the column that ranks. ``checks``: looks during
+    training, each with a picture of samples and the headline on the selection split, from separate latents; a look
+    changes no weight. ``target``: a value of the headline; the time to first reach it is reported. ``yardsticks``: rows
+    made without training, either built-in ones (``evaluation/yardsticks.py``) or the dataset's own. ``shown``: the
+    score columns that a table shows beside the headline by default; if empty, the first five that have a direction.
     """
 
     samples: Annotated[int, Meta(ge=1, le=MOST_SAMPLES)]
@@ -126,18 +126,18 @@ class Evaluating(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def selection(self) -> Literal["train", "test"]:
-        """The split that looks during training are scored on: the one that is not reported on.
+        """The split that looks during training are scored on: the one that is not ``reference``.
 
-        If all data are reported on, it is the held-out split.
+        If ``reference`` is "all", it is the held-out split.
         """
         return "train" if self.reference == "test" else "test"
 
 
 class LossRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a protocol asks of one loss, where its paper trains on such data by other settings than elsewhere.
+    """A protocol's settings for one loss, for papers that use different settings on such data than elsewhere.
 
-    ``recipe``: fields of ``Recipe``, laid over those that the loss states. ``settings``: the loss's own, by name, as in
-    ``--set loss.weight=0.1``.
+    ``recipe``: fields of ``Recipe`` that override those of the loss. ``settings``: the loss's own settings by name, as
+    in ``--set loss.weight=0.1``.
     """
 
     recipe: dict[str, Any] = {}
@@ -147,8 +147,8 @@ class LossRules(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The frozen, named, versioned rules of one comparison.
 
-    ``losses``: rules for single losses, by their names; they belong to the protocol, so rows that follow them are no
-    variants.
+    ``losses``: loss name -> rules for that loss. They are part of the protocol, so rows that follow them are not
+    custom.
     """
 
     name: Name
@@ -162,7 +162,7 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     @property
     def digest(self) -> str:
-        """12 hex digits over every rule that a record depends on: all but description, target and the columns shown.
+        """12 hex digits: a hash of every rule that a record depends on (not description, target, ``shown`` or paths).
 
         Protocols with the same digest give the same records.
         """
@@ -171,47 +171,52 @@ class Protocol(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         plain["evaluation"] = plain["evaluation"] | {
             "target": None,
             "shown": (),
-            "extractor": judge and str(judge.without_paths()),  # scores are named after its weights
+            "extractor": judge and str(judge.without_paths()),  # the names of scores contain a hash of its weights
         }
-        plain["dataset"] = str(self.dataset_ref.without_paths())  # records hash the content of a folder
+        plain["dataset"] = str(self.dataset_ref.without_paths())  # records hold a hash of the folder's content
         plain["losses"] = _as_floats(plain["losses"])
         rules = msgspec.convert(plain, Protocol)  # 48 and 48.0 are the same rule
         return hashlib.sha256(msgspec.json.encode(_without_defaults(rules), order="sorted")).hexdigest()[:12]
 
     @property
     def dataset_ref(self) -> ComponentRef:
-        """``dataset``, taken apart."""
+        """``dataset``, parsed."""
         return ComponentRef.of(self.dataset)
 
     @property
     def extractor_ref(self) -> ComponentRef | None:
-        """``evaluation.extractor``, taken apart, if there is one."""
+        """``evaluation.extractor``, parsed; None if there is none."""
         return ComponentRef.of(self.evaluation.extractor) if self.evaluation.extractor else None
 
     def rules_of(self, loss: str) -> LossRules:
-        """What it asks of the loss of that name: nothing, unless ``losses`` says so."""
+        """Return the rules for the loss of that name; empty if ``losses`` has none."""
         return self.losses.get(loss, LossRules())
 
     @property
     def reads_paths(self) -> bool:
-        """Whether data or extractor are named with a path: what is there may change."""
+        """Whether the data or the extractor are read from a path, whose content may change."""
         judge = self.extractor_ref
         return bool(self.dataset_ref.paths or (judge and judge.paths))
 
     def seed(self, seed: int, stream: str) -> int:
-        """The seed of a named stream (init, data, latent, penalty, evaluation, ...).
+        """Return the seed of a named stream (init, data, latent, penalty, evaluation, ...).
 
-        It is 63 bits of ``sha256("digits-16-v2|0|data")`` and depends on nothing else, so what shares a seed is paired.
+        It is 63 bits of ``sha256("digits-16-v2|0|data")`` and depends on nothing else, so runs of the same seed are
+        paired.
         """
         digest = hashlib.sha256(f"{self.name}|{seed}|{stream}".encode()).digest()
         return int.from_bytes(digest[:8], "big") >> 1
 
 
 def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
-    """Check a mapping against the rules of protocols.
+    """Build a protocol from a mapping, and check every field.
+
+    Args:
+        rules: the fields, as read from TOML; ``digest`` is ignored.
+        origin: where they come from, for error messages.
 
     Raises:
-        ProtocolError: an unknown or missing field, a wrong type or value; names the field and where it is.
+        ProtocolError: a field is unknown, missing, or has a wrong type or value; the message names the field.
     """
     rules = {k: v for k, v in rules.items() if k != "digest"}
     _reject_unknown(rules, Protocol, origin)
@@ -229,24 +234,24 @@ def parse(rules: Mapping[str, Any], origin: str) -> Protocol:
 
 
 class RecipeLayer(NamedTuple):
-    """Settings that ``origin`` (``arch dcgan``, ``the loss``, ``--set``) lays over those of earlier layers."""
+    """Settings from ``origin`` (``arch dcgan``, ``the loss``, ``--set``) that override those of earlier layers."""
 
     origin: str
     settings: Mapping[str, Any]
 
 
 class Resolved(NamedTuple):
-    """A recipe, and the origin of the layer that stated each of its fields last; ``protocol`` if none did."""
+    """A recipe, and field -> the origin of the last layer that states it (``protocol`` if none does)."""
 
     recipe: Recipe
     origins: dict[str, str]
 
 
 def resolve_recipe(training: Training, layers: Iterable[RecipeLayer]) -> Resolved:
-    """Lay recipes over the protocol's in order.
+    """Override the protocol's recipe with each layer in order.
 
     Raises:
-        ProtocolError: a layer states an unknown field or a value of the wrong kind.
+        ProtocolError: a layer states an unknown field, or a value of the wrong type or outside the limits.
     """
     fields = Recipe.__struct_fields__
     merged = {name: getattr(training, name) for name in fields}
@@ -261,7 +266,7 @@ def resolve_recipe(training: Training, layers: Iterable[RecipeLayer]) -> Resolve
 def _check_recipe(
     given: Mapping[str, Any], merged: Mapping[str, Any], where: str, example: str = "for example: --set lr=1e-4"
 ) -> None:
-    """Check what ``where`` gives, as part of the whole recipe ``merged``."""
+    """Check the fields ``given`` in ``where``, which are already part of the whole recipe ``merged``."""
     _reject_unknown(given, Recipe, where)
     try:
         msgspec.convert(merged, Recipe)
@@ -271,7 +276,7 @@ def _check_recipe(
 
 
 def _check_losses(losses: Mapping[str, Any], origin: str) -> None:
-    """Check the sections for single losses, and name each by its loss."""
+    """Check the sections for individual losses; error messages name the loss."""
     for loss, asked in losses.items():
         where = f"{origin}, section [losses.{shortened(loss)}]"
         if not isinstance(asked, Mapping):
@@ -302,7 +307,7 @@ def _reject_unknown(given: Mapping[str, Any], kind: type[Struct], where: str) ->
 
 
 def _reject_repeated(protocol: Protocol, origin: str) -> None:
-    """What is listed twice would be trained, scored or shown twice."""
+    """Refuse repeated entries, which would be trained, scored or shown twice."""
     if len(set(protocol.seeds)) < len(protocol.seeds):
         raise ProtocolError(f"{origin}: `seeds` lists the same seed twice", "list each seed once")
     for name in ("metrics", "yardsticks", "shown"):
@@ -312,7 +317,7 @@ def _reject_repeated(protocol: Protocol, origin: str) -> None:
 
 
 def _choices(error: Exception) -> str:
-    """The hint for a setting that takes one of a few words; empty for other settings."""
+    """Return the hint for a setting that takes one of a few words, or an empty string for any other."""
     name = str(error).partition(" - at `$.")[2].rstrip("`").rpartition(".")[2]
     wanted = (get_type_hints(Training) | get_type_hints(Evaluating)).get(name)
     words = get_args(wanted) if get_origin(wanted) is Literal else ()
@@ -320,7 +325,7 @@ def _choices(error: Exception) -> str:
 
 
 def _as_floats(value: Any) -> Any:
-    """The same, with whole numbers as floats."""
+    """Return the value with all integers converted to floats."""
     if isinstance(value, dict):
         return {name: _as_floats(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -329,7 +334,7 @@ def _as_floats(value: Any) -> Any:
 
 
 def _without_defaults(value: Any) -> Any:
-    """The same as plain values; of structs, only the fields that differ from their defaults."""
+    """Return the value as plain values; structs keep only the fields that differ from their defaults."""
     if isinstance(value, dict):
         return {name: _without_defaults(one) for name, one in value.items()}
     if not isinstance(value, Struct):

@@ -1,4 +1,4 @@
-"""A protocol as a TOML file to be read and changed: every field, with its unit and its meaning beside it."""
+"""Writes a protocol as an editable TOML file, with the unit and the meaning of every field beside it."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ from ganbench.plain import plain
 
 MEANINGS: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
     Protocol: {
-        "name": "of the table and of the folder of its runs; give changed rules a new one",
+        "name": "name of the table and of the folder of its runs; changed rules need a new name",
         "description": "one or two sentences, shown above the table",
         "dataset": "PLUGIN:PATH; paths are relative to this file",
-        "resolution": "pixels a side, to which images are cut and resized; none: the data's own",
-        "seeds": "one run each: 5 give tight intervals, 1 gives none",
-        "losses": "settings of single losses, e.g. losses.wgan-gp.settings.weight = 1.0",
+        "resolution": "pixels per side, to which images are cropped and resized; none: the data's own",
+        "seeds": "one run per seed; 5 seeds give tight intervals, 1 gives none",
+        "losses": "settings of individual losses, e.g. losses.wgan-gp.settings.weight = 1.0",
     },
     Training: {
-        "budget_kimg": "thousands of real samples that D is shown, the same for every row",
-        "batch": "samples that an update of D sees",
-        "optimizer": "adam, rmsprop or sgd; a loss may ask for another, with its own betas",
-        "lr": "learning rate of G, and of D",
-        "d_lr": "learning rate of D, if it is another",
-        "betas": "Adam's momenta",
+        "budget_kimg": "thousands of real samples shown to D, the same for every row",
+        "batch": "batch size: real samples per D update",
+        "optimizer": "adam, rmsprop or sgd; a loss may ask for another one, with its own betas",
+        "lr": "learning rate of G, and of D unless d_lr is set",
+        "d_lr": "learning rate of D, if it differs from that of G",
+        "betas": "Adam's beta1 and beta2",
         "eps": "Adam's epsilon",
-        "ema": "decay of the averaged generator, which is judged, for each G update; 0: none",
-        "lr_decay": "share of the budget, at its end, over which the rate falls to 0",
-        "d_steps": "D updates for each G update; a loss may ask for more",
+        "ema": "decay per G update of the averaged generator (EMA), which is scored; 0: no averaging",
+        "lr_decay": "last share of the budget, over which the learning rate falls linearly to 0",
+        "d_steps": "D updates per G update; a loss may ask for more",
         "width": "channels of the first layer",
-        "z_dim": "numbers in a latent",
-        "timeout": "seconds after which a run is given up; 0: never",
-        "precision": "float32, tf32 or bf16: the lowest that training may use",
-        "layout": "contiguous or channels-last: how convolutions keep images",
+        "z_dim": "dimensions of the latent",
+        "timeout": "seconds after which a run is stopped; 0: never",
+        "precision": "float32, tf32 or bf16: the lowest precision that training may use",
+        "layout": "contiguous or channels-last: memory layout of images in convolutions",
     },
     Evaluating: {
-        "samples": "fakes in an evaluation, and as many reals",
-        "reference": "the reals that fakes are compared with: train, test or all",
-        "draws": "evaluations of each generator, whose mean is the score",
-        "extractor": "the judge: the network in whose features samples are compared",
-        "metrics": "what is measured: `ganbench plugins metric` lists all",
-        "headline": "the score that ranks",
+        "samples": "fakes per evaluation, compared with as many reals",
+        "reference": "split of the reals that fakes are compared with: train, test or all",
+        "draws": "evaluations of each generator; the score is their mean",
+        "extractor": "the judge: the network whose features of reals and fakes are compared",
+        "metrics": "what is measured; `ganbench plugins metric` lists all metrics",
+        "headline": "the score that ranks the rows",
         "shown": "further scores in the table; if empty, the first five",
-        "target": "a value of the headline, whose time is reported",
-        "checks": "looks during training, each a picture and a score",
-        "yardsticks": "rows without training, for scale",
+        "target": "a value of the headline; tables report how long it takes to reach it",
+        "checks": "looks during training, each with a picture of samples and a score",
+        "yardsticks": "rows made without training, which give the scores a scale",
     },
 }
-"""Of every field."""
+"""The meaning of every field."""
 EXAMPLES: Mapping[str, Any] = {"resolution": 32, "d_lr": 2e-4, "target": 2.0, "extractor": "raw"}
-"""Of fields that may be left out, as TOML has no null."""
+"""Example values for optional fields: TOML has no null, so an unset field is shown as a comment."""
 
 
 def commented(protocol: Protocol, preamble: str = "", beside: Mapping[str, str] | None = None) -> str:
-    """The rules in full as TOML that ``read_toml`` accepts; each field has a comment.
+    """Return all rules as TOML that ``read_toml`` accepts, with a comment for each field.
 
     Args:
         protocol: the rules.
-        preamble: lines that the file begins with, as comments.
-        beside: further comments, above the fields with these names.
+        preamble: text for the top of the file, written as comments.
+        beside: field name -> a further comment above that field.
     """
     rules, beside = msgspec.to_builtins(protocol), beside or {}
     lines = [f"# {plain(line)}".rstrip() for line in preamble.split("\n")]
@@ -74,7 +74,7 @@ def commented(protocol: Protocol, preamble: str = "", beside: Mapping[str, str] 
 
 
 def _fields(values: Mapping[str, Any], kind: type[msgspec.Struct], beside: Mapping[str, str]) -> Iterator[str]:
-    """A line for each field, in the order of their meanings, the comments below one another where they fit."""
+    """Yield a line for each field in the order of ``MEANINGS``, with comments aligned where they fit."""
     for name, meaning in MEANINGS[kind].items():
         value = values[name]
         if name in beside:
@@ -93,6 +93,6 @@ def _fields(values: Mapping[str, Any], kind: type[msgspec.Struct], beside: Mappi
 
 
 def _dumped(rules: dict[str, Any]) -> str:
-    import tomlkit  # here, as most commands only read
+    import tomlkit  # imported here because most commands only read
 
     return tomlkit.dumps(rules).rstrip("\n")

@@ -1,4 +1,4 @@
-"""Scores by name: in full, or in short where one column has that name."""
+"""Look up scores by full name, or by short name if it is unique."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ganbench.errors import GanbenchError, UnknownScore, listed, meant
 
 
 class Scores(dict[str, float]):
-    """Column -> score. The keys are names in full; ``scores["fid"]`` finds ``fid@digits-cnn:1a2b3c4d``.
+    """Column -> score. The keys are full names; ``scores["fid"]`` finds ``fid@digits-cnn:1a2b3c4d``.
 
-    A name that no column has raises ``UnknownScore``, a ``KeyError``. A short name that several columns have raises
-    ``GanbenchError``, also from ``get`` and ``in``, as either answer would be wrong.
+    An unknown name raises ``UnknownScore``, a ``KeyError``. An ambiguous short name raises ``GanbenchError``, also from
+    ``get`` and ``in``, because either answer would be wrong.
 
     Args:
-        scores: by their names in full.
+        scores: full name -> score.
         absent: short name -> why it has no score.
         silence: why there are no scores at all; "" if there are any.
     """
@@ -42,14 +42,14 @@ class Scores(dict[str, float]):
         return super().__contains__(name) or bool(self._called(name))
 
     def get(self, name: str, default: Any = None, /) -> Any:
-        """The score of that name, in full or in short; ``default`` if there is none."""
+        """Return the score with this full or short name, or ``default`` if there is none."""
         try:
             return self[name]
         except UnknownScore:
             return default
 
     def _called(self, name: object) -> str:
-        """The name in full of the only column that is called ``name`` in short; "" if none is."""
+        """Return the full name of the only column with the short name ``name``, or "" if there is none."""
         found = [full for full in self if short_name(full) == name]
         if len(found) > 1:
             raise GanbenchError(f"{len(found)} scores are called '{name}'", f"choose one: {listed(found)}")

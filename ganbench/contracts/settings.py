@@ -1,4 +1,4 @@
-"""Settings of an architecture, which users change with ``--set arch.<name>=<value>``."""
+"""An architecture's own settings, which users change with ``--set arch.<name>=<value>``."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ T = TypeVar("T")
 
 
 def names_of(settings: object) -> list[str]:
-    """The settings that a loss, or an architecture, lets users change: the fields of a dataclass."""
+    """Return the settings of a loss or an architecture that users can change: the fields of its dataclass."""
     return [field.name for field in dataclasses.fields(settings)] if dataclasses.is_dataclass(settings) else []
 
 
 def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
-    """An instance of the dataclass ``kind``, with what the user set in place of its defaults.
+    """Build an instance of the dataclass ``kind`` from its defaults and the user's settings.
+
+    Args:
+        kind: a dataclass whose fields all have defaults.
+        given: name -> value, the ``settings`` that the hook receives.
 
     Raises:
-        UnknownSetting: ``kind`` has no field of that name.
+        UnknownSetting: ``kind`` has no field with that name.
         ProtocolError: a value has the wrong type.
     """
     names = names_of(kind)
@@ -35,12 +39,12 @@ def settings_of(kind: type[T], given: Mapping[str, Any]) -> T:
         message, _, path = str(error).partition(" - at `$.")
         name = path.rstrip("`")
         raise ProtocolError(
-            f"--set arch.{name}={given.get(name)}: {message}", f"it is {getattr(kind(), name)} by default"
+            f"--set arch.{name}={given.get(name)}: {message}", f"the default is {getattr(kind(), name)}"
         ) from error
 
 
 def refuse_unheard(arch: str, settings: object, given: Mapping[str, Any]) -> None:
-    """Raise UnknownSetting if an architecture ignored a setting that the user changed."""
+    """Raise UnknownSetting if the user changed a setting that the architecture does not have."""
     known = names_of(settings)
     for name in given:
         if name not in known:

@@ -1,4 +1,4 @@
-"""Tricks: options that act on any combination of architecture and loss."""
+"""The contract of a trick: a modification that works with any combination of architecture and loss."""
 
 from __future__ import annotations
 
@@ -17,17 +17,23 @@ if TYPE_CHECKING:
     from ganbench.contracts.protocol import Recipe
 
 Player = Literal["D", "G"]
-"""Whose turn it is, or whose parameters they are."""
+"""The player whose turn it is, or who owns the parameters."""
 
 
 @dataclass(frozen=True)
 class Turn:
-    """Whose turn it is, and everything in play.
+    """One discriminator or generator step, and everything involved in it.
 
-    ``progress`` is the share of the budget that is spent, 0 to 1. ``batch`` is what this update sees and ``fake`` the
-    fakes made from it: without a gradient in D's turn, with G's in G's. ``optimizer_d`` and ``optimizer_g`` are for
-    reading; a trick does not step them. ``d_objective()`` evaluates everything D minimises on this batch and these
-    fakes, a scalar. ``after_d_step`` is the loss's change of D's weights after each update (clipping), if any.
+    Args:
+        player: whose step it is.
+        progress: the share of the budget spent so far, 0 to 1.
+        batch: what this update sees.
+        fake: the fakes made from the batch. They carry a gradient only in the generator step.
+        gan: the players.
+        optimizer_d: D's optimiser. Read it, but do not step it.
+        optimizer_g: G's optimiser. Read it, but do not step it.
+        d_objective: returns everything D minimises on this batch and these fakes, as a scalar.
+        after_d_step: what the loss does to D's weights after each D update, such as clipping, or None.
     """
 
     player: Player
@@ -42,52 +48,52 @@ class Turn:
 
 
 class Trick:
-    """Acts on any combination. Override the methods you need; the others change nothing.
+    """Modifies training for any combination. Override the methods you need; the others change nothing.
 
-    Several tricks act in the order of their names. Random draws come from torch's default generator, which the core
-    has seeded. A trick keeps no state between calls, as no checkpoint would hold it: anything that must last becomes a
-    buffer of the networks, added by ``players``.
+    GANBench applies several tricks in the order of their names. Draw random numbers from torch's default generator,
+    which the core has seeded. A trick keeps no state between calls, because checkpoints would not save it. For anything
+    that must last, register a buffer in the networks, in ``players``.
     """
 
     d_norm: str | None = None
-    """The normalisation that D is built with, instead of the architecture's own: ``"spectral"`` or ``"none"``."""
+    """The normalisation that D is built with instead: ``"spectral"``, ``"none"``, or None for no change."""
 
     def recipe(self, recipe: Recipe) -> Mapping[str, Any]:
-        """Settings laid over the recipe as protocol, arch and loss left it (``--set`` has the last word)."""
+        """Return settings that override the recipe of protocol, arch and loss. ``--set`` overrides them in turn."""
         return {}
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
-        """Build the players, or change what was built: weights, layers, initialisation.
+        """Build the players with ``build(data)``, and change their weights, layers or initialisation.
 
         Called once, before training, with torch's default generator seeded.
 
         Raises:
-            Unsupported: the trick does not work with this architecture or these data.
+            Unsupported: the trick does not support this architecture or these data.
         """
         return build(data)
 
     def loss(self, loss: Loss) -> Loss:
-        """The objective to use instead; it keeps the traits (``d_steps`` and the like) of the one it is given.
+        """Return the loss to use instead. It must keep the optional attributes of ``loss``, such as ``d_steps``.
 
         Raises:
-            Unsupported: the trick has no meaning for this loss.
+            Unsupported: the trick does not apply to this loss.
         """
         return loss
 
     def match(self, match: Match, turn: Turn) -> Match:
-        """What the loss is played on: ``D``, ``real[B, *shape]`` and ``fake[B, *shape]``, in both players' turns."""
+        """Return the ``D``, ``real[B, *shape]`` and ``fake[B, *shape]`` to compute the loss on, in D and G steps."""
         return match
 
     def g_objective(self, objective: Callable[[], Terms], turn: Turn) -> Terms:
-        """What G minimises; ``objective()`` is what it would be otherwise."""
+        """Return what G minimises. ``objective()`` returns the terms without this trick."""
         return objective()
 
     def gradients(self, params: Sequence[Tensor], player: Player) -> None:
-        """Change ``p.grad`` in place, between the backward pass and the optimiser's step."""
+        """Change ``p.grad`` in place, between the backward pass and the optimiser step."""
 
 
 class LossAround:
-    """Wraps a loss and keeps its traits; override what should differ."""
+    """Wraps a loss and keeps its optional attributes. Override what should differ."""
 
     def __init__(self, loss: Loss) -> None:
         self.inner = loss
@@ -95,9 +101,9 @@ class LossAround:
             setattr(self, trait, value)
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The inner loss's ``d_loss``."""
+        """Return the inner loss's ``d_loss``."""
         return self.inner.d_loss(D, real, fake)
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The inner loss's ``g_loss``."""
+        """Return the inner loss's ``g_loss``."""
         return self.inner.g_loss(D, real, fake)

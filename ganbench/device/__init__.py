@@ -1,1 +1,1 @@
-"""What a run needs from its machine: determinism, random states, memory, energy."""
+"""Machine-level services for a run: determinism, random states, memory, energy."""

@@ -1,4 +1,4 @@
-"""Same run, same bits: setting up a process, and noting the operations that have no deterministic form."""
+"""Bitwise reproducibility: configures a process, and notes operations without a deterministic implementation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARK = "does not have a deterministic implementation"
 
 
 def configure(threads: int) -> None:
-    """Make a process reproducible, whatever ran in it before: deterministic kernels where they exist, and no TF32."""
+    """Make a process reproducible, whatever ran in it before: deterministic kernels if they exist, and no TF32."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(threads)
     torch.set_grad_enabled(True)
@@ -25,7 +25,7 @@ def configure(threads: int) -> None:
     torch.set_default_dtype(torch.float32)
     torch.set_flush_denormal(False)
     torch.set_deterministic_debug_mode("warn")  # like use_deterministic_algorithms, which also imports inductor
-    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # guards against bugs only
+    deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # only guards against bugs
     torch.backends.mkldnn.enabled = True  # type: ignore[assignment]
     torch.backends.cudnn.enabled = True
     torch.backends.cudnn.benchmark = False
@@ -34,16 +34,16 @@ def configure(threads: int) -> None:
 
 
 def _set_default_device(name: str) -> None:
-    """Only where it is another one: to set it, even to the CPU, slows every operation down."""
+    """Set the default device only if it differs, because setting it, even to the CPU, slows every operation."""
     if str(torch.get_default_device()) != name:
         torch.set_default_device(None if name == "cpu" else name)
 
 
 @contextmanager
 def configured(threads: int) -> Iterator[None]:
-    """Make this process reproducible for a while, then restore its settings."""
+    """Make this process reproducible inside the block, then restore its settings."""
     before = torch_settings()
-    fill = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # torch's stubs do not know it
+    fill = deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]  # missing from torch's stubs
     mode = torch.get_deterministic_debug_mode()
     configure(threads)
     try:
@@ -64,7 +64,7 @@ def configured(threads: int) -> Iterator[None]:
 
 
 def torch_settings() -> dict[str, Any]:
-    """Switches of this process that change bits; no plugin may touch them."""
+    """The settings of this process that change bits, and that no plugin may touch."""
     return {
         "threads": torch.get_num_threads(),
         "gradients": torch.is_grad_enabled(),
@@ -81,9 +81,9 @@ def torch_settings() -> dict[str, Any]:
 
 
 def refuse_changed(before: Mapping[str, Any]) -> None:
-    """Raise PluginError if the settings are not those of ``before`` any more.
+    """Raise PluginError if the settings differ from ``before``.
 
-    A plugin that changes them changes the rules, and its run cannot be compared with others.
+    A plugin that changes them changes the rules, so its run cannot be compared with others.
     """
     changed = [f"{name} {before[name]} -> {now}" for name, now in torch_settings().items() if now != before[name]]
     if changed:
@@ -91,7 +91,7 @@ def refuse_changed(before: Mapping[str, Any]) -> None:
 
 
 def _matmul_tf32() -> bool | str:
-    """Whether matrix products may use TF32; torch refuses to say once the newer name of the switch was used."""
+    """Whether matrix products may use TF32; torch raises an error once the setting's newer name was used."""
     try:
         return bool(torch.backends.cuda.matmul.allow_tf32)
     except RuntimeError:
@@ -100,7 +100,7 @@ def _matmul_tf32() -> bool | str:
 
 @contextmanager
 def noting_nondeterminism(found: set[str]) -> Iterator[None]:
-    """Collect the operations that torch warns have no deterministic implementation."""
+    """Collect the operations that have no deterministic implementation, according to torch's warnings."""
     with warnings.catch_warnings():
         warnings.filterwarnings("always", message=f".*{_MARK}")
         show = warnings.showwarning

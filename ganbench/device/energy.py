@@ -1,4 +1,4 @@
-"""Energy of a GPU, from its driver's counter (NVML); None where there is no counter."""
+"""Energy used by a GPU, from the driver's counter (NVML); None if there is no counter."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ganbench.device.nvml import Reading, energy_counter, library, uuid_of
 
 
 class Energy:
-    """Joules that a whole device used while it was watched, for any process.
+    """Joules that a whole device used inside ``watched`` blocks, for all processes.
 
-    ``joules`` is None once any part of the total is unknown.
+    ``joules`` is None as soon as part of the total is unknown.
     """
 
     def __init__(self, counter: Reading | None) -> None:
@@ -32,7 +32,7 @@ class Energy:
             self.joules += after - before
 
     def resume(self, joules: float | None) -> None:
-        """Continue from the joules that an earlier process watched."""
+        """Continue from the total of an earlier process."""
         self.joules = joules if self._counter else None
 
     def _read(self) -> float | None:

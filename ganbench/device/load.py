@@ -1,4 +1,4 @@
-"""What else keeps the machine busy, from the counters of Linux; 0 where there are none."""
+"""The load of the machine, from the counters of Linux; 0 if there are none."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 STAT, PRESSURE = Path("/proc/stat"), Path("/proc/pressure/cpu")
 _TICKS = 8
-"""user, nice, system, idle, iowait, irq, softirq and steal; the guests' ticks that follow are in the first two."""
+"""user, nice, system, idle, iowait, irq, softirq and steal; the first two already include the guest ticks."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """The machine's counters at a moment, or how far they moved between two moments.
+    """The machine's counters at one time, or their increase over an interval.
 
-    ``wall`` is in seconds. ``ticks`` is the time of all CPUs, idle or not, and ``stolen`` the part of it that a
-    hypervisor gave to other machines; both are in the kernel's ticks. ``waiting`` is the number of seconds in which
+    ``wall`` is wall-clock time in seconds. ``ticks`` is the time of all CPUs, idle or not, and ``stolen`` the part of
+    it that a hypervisor gave to other machines; both are in kernel ticks. ``waiting`` is the number of seconds in which
     some task waited for a CPU.
     """
 
@@ -29,31 +29,31 @@ class Load:
 
     @classmethod
     def now(cls) -> Load:
-        """Read the counters; takes some 50 microseconds."""
+        """Read the counters; takes about 50 microseconds."""
         ticks = _ticks()
         return cls(time.monotonic(), sum(ticks), ticks[-1] if ticks else 0.0, _waiting())
 
     def since(self, earlier: Load) -> Load:
-        """How far the counters moved since ``earlier``."""
+        """The increase of the counters since ``earlier``."""
         return Load(*(now - then for now, then in zip(astuple(self), astuple(earlier), strict=True)))
 
     def plus(self, other: Load) -> Load:
-        """Two stretches together."""
+        """The sum of two intervals."""
         return Load(*(one + another for one, another in zip(astuple(self), astuple(other), strict=True)))
 
     @property
     def steal(self) -> float:
-        """Of a stretch: the share of the CPUs' time that a hypervisor gave to other machines."""
+        """The share of an interval's CPU time that a hypervisor gave to other machines."""
         return self.stolen / self.ticks if self.ticks > 0 else 0.0
 
     @property
     def pressure(self) -> float:
-        """Of a stretch: the share of its time in which some task waited for a CPU."""
+        """The share of an interval in which some task waited for a CPU."""
         return self.waiting / self.wall if self.wall > 0 else 0.0
 
 
 def load_average() -> float:
-    """The mean number of tasks that ran or waited in the last minute; 0 where the system does not count them."""
+    """The mean number of tasks that ran or waited in the last minute; 0 if the system does not count them."""
     with suppress(OSError, AttributeError):
         return os.getloadavg()[0]
     return 0.0

@@ -1,4 +1,4 @@
-"""Peak memory of one run: of the device on CUDA, of the process elsewhere (where the system lets it be reset)."""
+"""Peak memory of one run: of the device on CUDA, of the process elsewhere (if the system can reset it)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ _CLEAR, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 
 
 def reset_peak(device: torch.device) -> None:
-    """Start counting afresh: a worker carries out many runs."""
+    """Reset the peak, because a worker executes many runs."""
     if device.type == "cuda":
         torch.cuda.init()
-        gc.collect()  # reference cycles left by the last run are not this run's
+        gc.collect()  # frees reference cycles of the last run
         torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):
-        _CLEAR.write_text("5")  # Linux: sets the high-water mark back to what is in use now
+        _CLEAR.write_text("5")  # Linux: resets the high-water mark to current use
 
 
 def peak_mb(device: torch.device) -> float:
-    """The peak since ``reset_peak`` in MiB; 0 where it is unknown."""
+    """The peak since ``reset_peak`` in MiB; 0 if unknown."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20, 1)
     with suppress(OSError):

@@ -1,1 +1,1 @@
-"""Samples -> features -> scores, and whether these can be trusted."""
+"""Samples -> features -> scores, and checks of whether the scores can be trusted."""

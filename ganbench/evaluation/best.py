@@ -1,4 +1,4 @@
-"""Best-so-far: the best generator during training, chosen on a split and latents that no score is reported on."""
+"""Best-so-far: the best generator during training, chosen on a split and latents that no reported score uses."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from ganbench.records.record import Look
 
 
 class BestSoFar:
-    """The looks at the headline during a run, and the averaged generator's weights at the best of them.
+    """The evaluations of the headline during a run, and the averaged generator's weights at the best of them.
 
-    Reporting the best of several noisy looks by their own scores makes every method look better than it is, and the
-    noisier ones most. So the choice is made here, and the score comes from the reporting split afterwards. (If a
-    protocol reports on all data, the selection split is the held-out part of them; the latents still differ.)
+    Reporting the best of several noisy evaluations by its own score makes every method look better than it is, and
+    noisy methods most of all. So the generator is chosen here, and its score is computed on the reporting split
+    afterwards. (If a protocol reports on all data, the selection split is the held-out part of them; the latents still
+    differ.)
 
     Args:
         goal: the headline's direction.
@@ -29,14 +30,14 @@ class BestSoFar:
         self._weights: list[dict[str, Any]] = []
 
     def add(self, look: Look, averaged: GAN) -> None:
-        """Add a look; keep a copy of the generator if it is the best so far (on a tie, the first)."""
+        """Add an evaluation; keep a copy of the generator if it is the best so far (on a tie, the first)."""
         self.looks.append(look)
         if self.best is None or self._better(look.score, self.best.score):
             self.best = look
             self._weights = [copy.deepcopy(module.state_dict()) for module in averaged.generators()]
 
     def generator(self, averaged: GAN) -> GAN:
-        """A copy of ``averaged`` with the best weights; there must have been a look."""
+        """A copy of ``averaged`` with the best weights; needs at least one evaluation."""
         twin = averaged.averaged_copy()
         for module, weights in zip(twin.generators(), self._weights, strict=True):
             module.load_state_dict(weights)

@@ -1,4 +1,4 @@
-"""Results that depend on real samples alone, kept on disk under a hash of everything they depend on."""
+"""Cache on disk for results that depend only on real samples, under a hash of everything they depend on."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from ganbench.records.record import Component
 
 VARIABLE = "GANBENCH_CACHE"
 EXPENSIVE = 5.0
-"""Seconds that a result must have taken to be worth a file."""
+"""Seconds; results that took less are not written to a file."""
 SUFFIX = ".safetensors"
 PACKAGES = ("torch", "torchvision", "torch-fidelity", "numpy", "scipy")
 """Packages whose versions can change the last bits."""
 
 
 def folder() -> Path:
-    """Where files are kept: in GANBENCH_CACHE, or where the system keeps a user's caches."""
+    """The cache folder: GANBENCH_CACHE, or the system's location for user caches."""
     if named := os.environ.get(VARIABLE):
         return Path(named)
     users = user_cache_path("ganbench", appauthor=False)
@@ -48,14 +48,14 @@ def folder() -> Path:
 
 
 def surroundings(device: torch.device, extractor: str, part: Component) -> dict[str, str] | None:
-    """Everything that bits depend on besides samples, computation and torch's settings.
+    """Everything that the bits of a result depend on besides samples, computation and torch's settings.
 
-    It is None if that is unknown, for an extractor that was not read from a file.
+    None if that is unknown, because the extractor was not read from a file.
 
     Args:
         device: where features are computed.
-        extractor: its tag, which holds the hash of its weights.
-        part: its plugin.
+        extractor: the extractor's tag, which contains the hash of its weights.
+        part: the extractor's plugin.
     """
     if not part.source:
         return None
@@ -71,27 +71,27 @@ def surroundings(device: torch.device, extractor: str, part: Component) -> dict[
 
 
 class Cache(Memo):
-    """Results in memory and, where they were expensive, in files that later processes find.
+    """Results in memory and, if they were expensive, in files that later processes can read.
 
-    A file is named after the hash of everything that its content depends on, and repeats it in full: samples, extractor
-    and weights, code, versions, device. It is written whole or not at all, and read only if its content matches the
-    checksum it was written with. A damaged file, or a folder that cannot be written, costs only time.
+    A file is named after the hash of everything that its content depends on (samples, extractor and weights, code,
+    versions, device), and stores all of this in full. It is written atomically, and read only if its content matches
+    its checksum. A damaged file, or a folder that cannot be written, only costs time.
 
-    No file from elsewhere changes a score. The folder is one that only the user can write to. A file counts only if it
-    is sealed with the user's key, which lies elsewhere: moments and radii cannot be compared with anything but all the
-    features, which the file is there to save. Of features, a few are computed again at each use.
+    No file from elsewhere can change a score. Only the user can write to the folder, and a file is used only if it is
+    sealed with the user's key, which is kept elsewhere. A seal is needed because moments and radii can be checked only
+    against all the features, which the file is there to save. Of features, a few are recomputed at each use.
 
     Args:
-        basis: what results depend on besides samples and computation; without it nothing is written to disk.
+        basis: what results depend on besides samples and computation; if None, nothing is written to disk.
     """
 
     def __init__(self, basis: Mapping[str, str] | None) -> None:
         super().__init__()
         self.basis = basis
-        self.folder = folder().absolute()  # of now: a plugin may change the working directory
+        self.folder = folder().absolute()  # fixed now, because a plugin may change the working directory
 
     def found(self, samples: str, name: str, compute: Callable[[], Results], holds: Holds | None = None) -> Results:
-        """The results from their file, or computed and, if that took long, written to it."""
+        """Return the results from their file, or compute them and, if that took long, write the file."""
         code = source_hash(compute.__module__)
         key = user_key() if self.basis is not None and code else None
         if self.basis is None or key is None or not is_private(self.folder):
@@ -102,7 +102,7 @@ class Cache(Memo):
         if (found := _read(file, basis, key)) is not None:
             if holds is None or holds(found):
                 return found
-            _disown(file, "is not what its data give")
+            _disown(file, "does not match its data")
         began = time.perf_counter()
         results = compute()
         if time.perf_counter() - began >= EXPENSIVE:
@@ -111,10 +111,10 @@ class Cache(Memo):
 
 
 def _disown(file: Path, why: str) -> None:
-    """Delete a file that looks right and is not, and say so."""
+    """Delete a file that looks valid but is not, and warn."""
     with suppress(OSError):
         file.unlink()
-    warnings.warn(GanbenchWarning(f"{file} {why}: it was deleted, and is computed afresh"), stacklevel=2)
+    warnings.warn(GanbenchWarning(f"{file} {why}: it was deleted, and its content is recomputed"), stacklevel=2)
 
 
 def _seal(key: bytes, basis: str, checksum: str) -> str:
@@ -125,7 +125,7 @@ def _write(file: Path, basis: str, results: Results, key: bytes) -> None:
     small = {name: _narrowed(value.contiguous()) for name, value in results.items()}
     checksum = _checksum(small)
     metadata = {"basis": basis, "sha256": checksum, "seal": _seal(key, basis, checksum)}
-    with suppress(RecordError, OSError):  # no space or no permission: the next process computes it again
+    with suppress(RecordError, OSError):  # no space or no permission: the next process recomputes it
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(file, save(small, metadata))
 
@@ -138,8 +138,8 @@ def _read(file: Path, basis: str, key: bytes) -> dict[str, Tensor] | None:
             metadata = content.metadata() or {}
             if metadata.get("basis") != basis:
                 return None
-            small = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (it is no mapping)
-    except (OSError, SafetensorError):  # not there, or damaged
+            small = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 (not a mapping)
+    except (OSError, SafetensorError):  # missing or damaged
         return None
     checksum = _checksum(small)
     if metadata.get("sha256") != checksum:
@@ -151,7 +151,7 @@ def _read(file: Path, basis: str, key: bytes) -> dict[str, Tensor] | None:
 
 
 def _narrowed(value: Tensor) -> Tensor:
-    """In half the space where that loses nothing: most extractors compute in float32."""
+    """The tensor in half the space, if that loses nothing, as most extractors compute in float32."""
     if value.dtype != torch.float64:
         return value
     narrow = value.float()

@@ -1,4 +1,4 @@
-"""Whether there are enough data: said before anything is trained."""
+"""Checks before training whether there are enough data."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from ganbench.contracts.data import Dataset, Split
 from ganbench.errors import listed
 
 SHOWN = 5
-"""The most classes that a sentence names."""
+"""The largest number of classes that a sentence names."""
 
 
 def shortages(dataset: Dataset, batch: int) -> list[str]:
-    """Sentences on what the training data are too few for, each with the next step.
+    """Sentences on shortages of data, each with the next step.
 
-    They may not fill a batch of that size, or have classes that cannot be learnt or judged.
+    There may be too few training samples to fill a batch, or for a class to be learnt or evaluated.
     """
     return _short_of_a_batch(dataset, batch) + _small_classes(dataset)
 
@@ -43,7 +43,7 @@ def _small_classes(dataset: Dataset) -> list[str]:
         return []
     some = listed(small) if len(small) <= SHOWN else f"{', '.join(small[:SHOWN])} and {len(small) - SHOWN} more"
     verb, them = ("has", "it") if len(small) == 1 else ("have", "them")
-    return [f"in {dataset.name}, {some} {verb} too few samples to be learnt or judged: add some, or leave {them} out"]
+    return [f"in {dataset.name}, {some} {verb} too few samples to learn or evaluate: add some, or leave {them} out"]
 
 
 def _counts(split: Split, classes: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Samples and labels from Python -> as the protocol's data are stored. What does not fit is refused in a sentence."""
+"""Converts samples and labels from Python to the form of the protocol's data, or raises an error that says why not."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ganbench.evaluation.shape import refuse_other_shape
 
 
 def split_of(samples: Any, labels: Any, judge: Judge, name: str, span: Span | None) -> tuple[Split, list[str]]:
-    """Samples that were handed over, as stored, and sentences on what may not be meant like that.
+    """The user's samples as stored, and sentences on anything that may be a mistake.
 
     Args:
-        samples: ``x[N, *shape]``, a tensor or anything that NumPy makes numbers of.
+        samples: ``x[N, *shape]``, a tensor or anything that NumPy can convert to numbers.
         labels: ``[N]``, or None.
-        judge: knows the protocol's data and metrics.
+        judge: the judge of the protocol.
         name: of the protocol, for messages.
-        span: the numbers that stand for -1 and 1 in ``samples`` (None: those that the data have).
+        span: the numbers that stand for -1 and 1 in ``samples`` (None: the same as in the data).
 
     Raises:
         DataError: the samples or the labels do not fit the protocol's data; the message says what was found.
@@ -36,21 +36,21 @@ def split_of(samples: Any, labels: Any, judge: Judge, name: str, span: Span | No
     if labels is None:
         if needing and judge.dataset.train.labels is not None:
             have = "has" if len(needing) == 1 else "have"
-            doubts.append(f"no labels were given, without which {listed(needing)} {have} no score: pass labels=")
+            doubts.append(f"no labels were given, so {listed(needing)} {have} no score: pass labels=")
         return Split(stored), doubts
     wanted = _as_labels(labels, len(stored), judge.dataset, name)
     if not needing:
-        doubts.append(f"labels were given, but no metric of {name} needs any")
+        doubts.append(f"labels were given, but no metric of {name} needs them")
     return Split(stored, wanted), doubts
 
 
 def as_tensor(given: Any, what: str) -> Tensor:
     """An array or a tensor, or nested lists of numbers -> the same numbers as a dense tensor on the CPU.
 
-    Any strides, byte order and read-only memory are taken. ``what`` is the argument's name, for messages.
+    Accepts any strides and byte order, and read-only memory. ``what`` is the argument's name, for messages.
 
     Raises:
-        DataError: they are no numbers, or no complete array.
+        DataError: they are not numbers, or do not make up a complete array.
     """
     try:
         if isinstance(given, (list, tuple)) and given and all(isinstance(one, Tensor) for one in given):
@@ -60,7 +60,7 @@ def as_tensor(given: Any, what: str) -> Tensor:
         return found.cpu().resolve_conj().resolve_neg()
     except (TypeError, ValueError, RuntimeError) as error:  # what numpy and torch raise for ragged lists and objects
         raise DataError(
-            f"the {what} are no array of numbers, but {_described(given)}",
+            f"the {what} must be an array of numbers, not {_described(given)}",
             "give one tensor or one NumPy array of numbers, without gaps",
         ) from error
 
@@ -91,10 +91,10 @@ def _described(given: Any) -> str:
 
 
 def _as_labels(given: Any, n: int, data: Dataset, name: str) -> Tensor:
-    """``[n]`` as int64, from numbers or from the names of classes.
+    """Labels ``[n]`` as int64, from numbers or class names.
 
     Raises:
-        DataError: another number, fractions, or classes that the data do not have.
+        DataError: their number is not ``n``, or they contain fractions or classes that the data do not have.
     """
     classes = data.spec.classes
     expected = f"from 0 to {classes - 1}" if classes else "from 0"
@@ -114,7 +114,7 @@ def _as_labels(given: Any, n: int, data: Dataset, name: str) -> Tensor:
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or (classes and high >= classes):
         hint = "they begin at 1: give labels - 1" if (low, high) == (1, classes) else "number classes as the data do"
-        raise DataError(f"the labels go from {low} to {high}, but those of {name} {expected}", hint)
+        raise DataError(f"the labels go from {low} to {high}, but those of {name} go {expected}", hint)
     return labels
 
 
@@ -122,14 +122,14 @@ def _refuse_fractions(values: Tensor, expected: str) -> None:
     wrong = (values != values.round()) | ~values.isfinite()
     if wrong.any():
         raise DataError(
-            f"labels must be integers {expected}, but {int(wrong.sum())} of {len(values)} are not, the first is "
+            f"labels must be integers {expected}, but {int(wrong.sum())} of {len(values)} are not; the first is "
             f"{values[wrong][0].item():g}",
             "give the number of each sample's class",
         )
 
 
 def _as_numbers(given: Any, expected: str, data: Dataset) -> Tensor:
-    """Labels as numbers of any type; raises DataError for names of classes that the data do not have."""
+    """Labels as numbers of any type; DataError for class names that the data do not have."""
     if not isinstance(given, Tensor):
         array = np.asarray(given)
         if array.dtype.kind in "USO" and array.size and all(isinstance(one, str) for one in array.flat):

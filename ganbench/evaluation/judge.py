@@ -26,19 +26,19 @@ from ganbench.evaluation.sampling import sample
 from ganbench.records.record import Column
 
 FEW = 2000
-"""How many samples of each set of fakes a judge remembers the features of: enough to see a collapse."""
+"""The number of samples per set of fakes whose features a judge keeps: enough to detect mode collapse."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Scores of one evaluation, named in full.
+    """The scores of one evaluation, under their full names.
 
     Attributes:
         scores: title -> score.
-        columns: title -> what the column means.
-        metric_of: title -> the metric that gave it.
-        absent: column (in short) without a score -> why.
-        doubts: sentences.
+        columns: title -> the meaning of the column.
+        metric_of: title -> the metric that the score comes from.
+        absent: short name of a column without a score -> the reason.
+        doubts: sentences on why scores may mislead.
     """
 
     scores: dict[str, float] = field(default_factory=dict)
@@ -53,11 +53,11 @@ class Judge:
 
     Args:
         dataset: the protocol's data.
-        reference: the reals that fakes are compared with, ``samples`` of them.
+        reference: the real samples that fakes are compared with, as many as the protocol's ``samples``.
         metrics: name -> metric.
         extractor: the network whose feature space metrics use, or None.
         device: where features are computed.
-        kept: results for reals that are already known; judges with the same extractor on the same device share them.
+        kept: known results for real samples, shared by judges with the same extractor on the same device.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Judge:
         self.dataset, self.reference, self.metrics, self.device = dataset, reference, metrics, device
         self.extractor = extractor.to(device).eval() if extractor is not None else None
         self.kept = kept or Memo()
-        self._signals = WeakTensorKeyDictionary()  # fakes -> their first features
+        self._signals = WeakTensorKeyDictionary()  # fakes -> the features of the first few
 
     @cached_property
     def tag(self) -> str:
-        """The extractor's tag, or nothing; computing it hashes all weights."""
+        """The extractor's tag, or an empty string without one; computing it hashes all weights."""
         return self.extractor.tag if self.extractor is not None else ""
 
     def score(
@@ -93,14 +93,14 @@ class Judge:
 
         Args:
             fake: as stored.
-            seed: of the numbers that metrics draw, and of the latents that samples are remade from.
-            real: what the fakes are compared with instead of the reference.
+            seed: seeds the metrics' random numbers, and the latents of samples that are made again.
+            real: real samples to compare the fakes with instead of the reference.
             generator: the averaged GAN that made them, in eval mode.
-            remake: makes fakes in the same way for other conditions; by default, ``generator`` does.
-            only: names of the metrics to use instead of all.
+            remake: makes fakes in the same way for other conditions; by default, uses ``generator``.
+            only: names of the metrics to use; by default, all.
 
         Raises:
-            PluginError: a metric fails, returns other columns than it declares, or a value that is not finite.
+            PluginError: a metric fails, returns columns that it does not declare, or a value that is not finite.
         """
         asked = {name: metric for name, metric in self.metrics.items() if only is None or name in only}
         if generator is not None:
@@ -160,7 +160,7 @@ class Judge:
         return self.tag if extractor is self.extractor else extractor.tag
 
     def signal(self, split: Split) -> Tensor:
-        """``[n, d]`` of at most the first ``FEW`` samples: features, or the samples themselves without an extractor."""
+        """Features ``[n, d]`` of at most the first ``FEW`` samples; without an extractor, the samples themselves."""
         if self.extractor is None:
             return to_signal(split.x[:FEW]).flatten(1).double()
         seen: Tensor | None = self._signals.get(split.x)
@@ -186,22 +186,22 @@ class Judge:
 
 
 def _stream_of(seed: int, metric: str) -> torch.Generator:
-    """A metric's own stream of random numbers: what it draws depends on no other metric, and on no latent."""
+    """A metric's own random stream, independent of other metrics and of latents."""
     own = hashlib.sha256(f"{seed}|metric|{metric}".encode()).digest()[:8]
     return torch.Generator().manual_seed(int.from_bytes(own, "big") >> 1)
 
 
 def _for_each(real: Split) -> Tensor | None:
-    """The source of each fake: where there are fewer than fakes, ``sample`` begins again with the first."""
+    """The source of each fake; if there are fewer sources than fakes, they repeat from the first, as in ``sample``."""
     source, n = real.source, len(real)
     return source if source is None or len(source) == n else source[torch.arange(n) % len(source)]
 
 
 def _columns(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, Column]:
-    """What a metric's columns mean for these data.
+    """The columns of a metric for these data.
 
     Raises:
-        PluginError: it states a limit of collapse for a column that it does not declare, or one that is not finite.
+        PluginError: it states a collapse limit for a column that it does not declare, or one that is not finite.
     """
     limits: Mapping[str, float] = {}
     if hasattr(metric, "collapsed_at"):
@@ -210,7 +210,7 @@ def _columns(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, Col
     for column, limit in limits.items():
         if column not in metric.columns or not math.isfinite(limit):
             raise PluginError(
-                f"the metric '{name}' states collapsed_at {column} = {limit}", "it is no limit of a column"
+                f"the metric '{name}' states collapsed_at {column} = {limit}", "use finite limits of its own columns"
             )
     columns = {}
     for column, goal in metric.columns.items():
@@ -220,7 +220,7 @@ def _columns(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, Col
 
 
 def metric_of_column(metrics: Mapping[str, Metric], column: str) -> str:
-    """The metric that a column belongs to.
+    """The name of the metric that declares a column.
 
     Raises:
         PluginError: none of them declares it.

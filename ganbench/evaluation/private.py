@@ -1,4 +1,4 @@
-"""What only this user may have written: a folder that nobody else can write to, and a key that nobody else can read."""
+"""Protection from other users: a folder that nobody else can write to, and a key that nobody else can read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KEY_BYTES = 32
 
 
 def is_private(folder: Path) -> bool:
-    """Whether nobody else can write to ``folder``, or it is yet to be made. If others can, a warning says so."""
+    """Whether nobody else can write to ``folder``, or it does not exist yet; warns if others can."""
     try:
         there = folder.stat()
     except FileNotFoundError:
@@ -27,15 +27,15 @@ def is_private(folder: Path) -> bool:
     mine = not hasattr(os, "geteuid") or there.st_uid == os.geteuid()
     if mine and not there.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         return True
-    why = f"others may write to it: chmod go-w {folder}" if mine else "it belongs to another user: choose another one"
+    why = f"others can write to it: run chmod go-w {folder}" if mine else "it belongs to another user: choose another"
     warnings.warn(GanbenchWarning(f"the folder {folder} is not used, because {why}"), stacklevel=2)
     return False
 
 
 def user_key() -> bytes | None:
-    """Random bytes, made once and kept with the user's own files, or None if they cannot be kept.
+    """Random bytes, created once and kept with the user's own files; None if they cannot be stored safely.
 
-    They lie away from what they seal: with a cache they are not copied.
+    They are stored apart from the files that they seal, so copying a cache does not copy the key.
     """
     file = user_state_path("ganbench", appauthor=False) / "key"
     if not file.is_absolute():  # it begins with "~" for a user that the system does not know
@@ -50,7 +50,7 @@ def user_key() -> bytes | None:
 
 
 def _make(file: Path) -> None:
-    """Written whole before it has its name; of two processes, the first one's stays."""
+    """Write the key under a temporary name, then link it; if two processes do this, the first one's key stays."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = file.with_name(f".key.{os.getpid()}")
     try:

@@ -1,4 +1,4 @@
-"""Reals to judge against, and fakes to be judged."""
+"""Draws the real samples of an evaluation, and generates the fakes."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from ganbench.device.untouched import in_eval_mode
 from ganbench.errors import DataError, Diverged
 
 BATCH = 500
-"""Samples that are generated at a time."""
+"""Samples generated at a time."""
 
 
 def draw_reference(dataset: Dataset, part: str, samples: int, seed: int) -> Split:
-    """``samples`` reals of one part, without repetition, chosen by a seeded permutation.
+    """``samples`` real samples of one part, without repetition, chosen by a seeded permutation.
 
     Raises:
-        DataError: the part has fewer.
+        DataError: the part has too few.
     """
     split = dataset.part(part)
-    pairs = dataset.spec.source is not None  # which only one part holds
+    pairs = dataset.spec.source is not None  # only one part has pairs
     if len(split) < samples:
         raise DataError(
-            f"the protocol judges {samples} samples, but '{dataset.name}' has {len(split)}"
+            f"the protocol evaluates {samples} samples, but '{dataset.name}' has {len(split)}"
             + (f" in its {part} part" if part != "all" else ""),
             "lower `samples` in the protocol" + (', or use reference = "all"' if part != "all" and not pairs else ""),
         )
@@ -33,10 +33,10 @@ def draw_reference(dataset: Dataset, part: str, samples: int, seed: int) -> Spli
 
 
 def sample(gan: GAN, like: Split, seed: int, device: torch.device, batch: int = BATCH) -> Split:
-    """As many fakes as ``like`` has reals, in its storage type, from the averaged generator in eval mode.
+    """As many fakes as ``like`` has samples, in its storage type, from the averaged generator in eval mode.
 
-    Latents come from their own random generator. Conditional models get the reals' labels, translators their sources;
-    back-translations of the reals become the fakes' ``source``.
+    Latents come from their own random generator. Conditional models get the labels of the real samples, and translators
+    get their sources. Back-translations of the real samples become the ``source`` of the fakes.
 
     Raises:
         Diverged: a sample is not finite.

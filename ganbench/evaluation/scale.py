@@ -1,4 +1,4 @@
-"""On which scale samples are: -1..1, 0..255, or another one that has to be named."""
+"""Detects the scale of samples: -1..1, 0..255, or another one that the user has to name."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ from ganbench.contracts.data import DataSpec, quantise, to_signal
 from ganbench.errors import DataError
 
 OVERSHOOT = 0.001
-"""How far beyond -1 and 1 a sample may go; as an 8-bit image it is the same."""
+"""How far beyond -1 and 1 a sample may go; too little to change an 8-bit image."""
 NEARLY_ALL = 0.99
-"""The share of reals that has to go where no fake goes before the scale of the fakes is in doubt."""
+"""The scale of the fakes is in doubt if this share of real samples has values in a range where no fake has any."""
 PALE = 0.1
-"""How far below 0 images made from 0 to 1 may go, and how near 1 they come."""
+"""How far below 0 images on the scale from 0 to 1 may go, and how close to 1 they come."""
 RESIZED = 1.5
-"""Up to here, numbers beyond 1 may come from smooth resizing."""
+"""Numbers between 1 and this may be overshoot from smooth resizing."""
 BYTE = 255
 NOUNS = {1: "points", 2: "sounds", 3: "images", 4: "clips"}
-"""What samples are called, by the number of their axes."""
+"""The name of samples, by their number of axes."""
 
 Span = tuple[float, float]
 
 
 def rescaled(x: Tensor, like: Tensor, spec: DataSpec, name: str, span: Span | None) -> tuple[Tensor, list[str]]:
-    """``x[N, *shape]`` of any type of number, as the reals ``like`` are stored, and what may not be meant like that.
+    """``x[N, *shape]`` of any numeric type, in the form of the real samples ``like``, and doubts about its scale.
 
     Args:
-        x: in [-1, 1], in 0..255 if it is uint8 and the reals are, or between the two numbers of ``span``.
-        like: reals, uint8 or float32.
-        spec: of the data.
-        name: of the protocol, for messages.
+        x: in [-1, 1], in 0..255 if both it and ``like`` are uint8, or between the two numbers of ``span``.
+        like: real samples, uint8 or float32.
+        spec: spec of the data.
+        name: name of the protocol, for messages.
         span: the numbers that stand for -1 and 1.
 
     Raises:
-        DataError: numbers are not finite or off the scale, or all lie where hardly any real does.
+        DataError: numbers are not finite or off the scale, or all lie in a range that real samples go beyond.
     """
     kind = NOUNS.get(len(spec.shape), "samples")
     if x.is_complex():
@@ -69,7 +69,7 @@ def _comparable(x: Tensor) -> Tensor:
 
 def _unbounded(x: Tensor, like: Tensor, kind: str, name: str, span: Span | None) -> Tensor:
     if span is not None:
-        raise DataError(f"{kind} of {name} have no range, but range={span} was given", "leave out `range`")
+        raise DataError(f"{kind} of {name} have no fixed range, but range={span} was given", "leave out `range`")
     stored = quantise(x, like)
     _refuse_infinite(stored, f"{kind} must be finite numbers")
     return stored
@@ -90,18 +90,18 @@ def _checked(span: Span) -> Span:
     except (TypeError, ValueError):
         low = high = math.nan
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise DataError(f"range={span!r} is no range", "give its smallest and its largest number, such as range=(0, 1)")
+        raise DataError(f"range={span!r} is not a range", "give its smallest and largest number, such as range=(0, 1)")
     return low, high
 
 
 def _from(x: Tensor, span: Span, like: Tensor, told: str) -> Tensor:
-    """``x`` between the two numbers of ``span`` -> as stored. On the scales that need no range, the bits are theirs."""
+    """``x`` from the range ``span`` in the stored form. Naming a default scale gives the same bits as no range."""
     low, high = span
     beyond = OVERSHOOT * (high - low) / 2
     if float(x.min()) < low - beyond or float(x.max()) > high + beyond:
         raise DataError(
             f"range=({low:g}, {high:g}) was given, but {told} {_found(x)}",
-            "give the range that they have, or samples.clip(...) if they go beyond it by overshoot",
+            "give their actual range, or samples.clip(...) if they overshoot it",
         )
     if span == (-1, 1):
         return quantise(x.float(), like)
@@ -117,13 +117,13 @@ def _from(x: Tensor, span: Span, like: Tensor, told: str) -> Tensor:
 
 
 def _of_another_scale(x: Tensor, like: Tensor, kind: str, name: str, *, bytes_are_meant: bool) -> list[str]:
-    """Doubts about samples that would also be legal from 0 to 1.
+    """Doubts about samples that would also be valid on the scale from 0 to 1.
 
     Raises:
-        DataError: they vary, all lie in 0..1, and nearly all reals go beyond that.
+        DataError: they vary, all lie in 0..1, and nearly all real samples go beyond that.
     """
     low, high = float(x.min()), float(x.max())
-    on_both = 0 if bytes_are_meant or kind == "sounds" else 1  # black, silence and white mean the same everywhere
+    on_both = 0 if bytes_are_meant or kind == "sounds" else 1  # black, silence and white are the same on both scales
     reals = int(_beyond(like, bytes_are_meant=bytes_are_meant).flatten(1).any(1).sum())
     if low < -OVERSHOOT or high > 1 + OVERSHOOT or low == high == on_both or reals < NEARLY_ALL * len(like):
         return []
@@ -133,18 +133,18 @@ def _of_another_scale(x: Tensor, like: Tensor, kind: str, name: str, *, bytes_ar
             f"every value of the {kind} is {low:g}, read on the scale from {usual[0]} to {usual[1]}; "
             "pass range=(0, 1) if it is on the scale from 0 to 1"
         ]
-    found = f"{_type(x)} {_found(x)} and none goes {where}"
+    found = f"{_type(x)} {_found(x)}, and none goes {where}"
     raise DataError(
-        f"the {len(x)} {kind} are {found}, but {reals} of {len(like)} reals of {name} do",
-        f"pass range=(0, 1) if they are on the scale from 0 to 1, or range={usual} if they are right as they are",
+        f"the {len(x)} {kind} are {found}, but {reals} of {len(like)} real samples of {name} do",
+        f"pass range=(0, 1) if they are on the scale from 0 to 1, or range={usual} if they are correct as they are",
     )
 
 
 def _pale(x: Tensor, like: Tensor, kind: str, name: str) -> list[str]:
-    """A doubt about images that vary, get as bright as any and hardly go below 0, where nearly all reals are dark.
+    """A doubt about varied images that reach full brightness and hardly go below 0, if nearly all real ones are dark.
 
-    They look like 0..1 with the overshoot of resizing, or made bytes as if it were -1..1. ``x`` and ``like`` are as
-    stored.
+    They look like 0..1 with overshoot from resizing, or like 0..1 that was converted to bytes as if it were -1..1.
+    ``x`` and ``like`` are as stored.
     """
     low, high = to_signal(torch.stack([x.min(), x.max()])).tolist()
     if kind not in ("images", "clips") or low < -PALE or high < 1 - PALE or low == high:
@@ -153,13 +153,13 @@ def _pale(x: Tensor, like: Tensor, kind: str, name: str) -> list[str]:
     if reals < NEARLY_ALL * len(like):
         return []
     return [
-        f"read from -1 to 1, the {kind} go from {low:.2g} to {high:.2g}, but {reals} of {len(like)} reals of {name} go "
-        "below -0.5; if the generator makes 0..1, give what it makes, samples.clip(0, 1), with range=(0, 1)"
+        f"on the scale -1..1, the {kind} go from {low:.2g} to {high:.2g}, but {reals} of {len(like)} real samples of "
+        f"{name} go below -0.5; if the generator's output is in 0..1, pass it as samples.clip(0, 1), with range=(0, 1)"
     ]
 
 
 def _beyond(like: Tensor, *, bytes_are_meant: bool) -> Tensor:
-    """Where reals lie outside 0..1: as bytes, or as floats from -1 to 1."""
+    """Where real samples lie outside 0..1: as bytes, or as floats from -1 to 1."""
     if bytes_are_meant:
         return like > 1
     return like < (BYTE + 1) // 2 if like.dtype == torch.uint8 else like < 0
@@ -174,7 +174,7 @@ def _found(x: Tensor) -> str:
 
 
 def _hint(x: Tensor, low: float, high: float, *, audio: bool) -> str:
-    """What to do about numbers that are off the scale."""
+    """The next step for numbers that are off the scale."""
     if x.dtype == torch.bool:
         return "if they are masks, pass range=(0, 1)"
     if not x.is_floating_point() and audio and low < 0:
@@ -182,5 +182,5 @@ def _hint(x: Tensor, low: float, high: float, *, audio: bool) -> str:
     if low >= 0 and RESIZED < high <= BYTE + 0.5:
         return "if they are on the scale from 0 to 255, pass range=(0, 255)"
     if x.is_floating_point() and max(-low, high) <= RESIZED:
-        return "if they go beyond by overshoot, give samples.clip(-1, 1); else pass the range that they have"
+        return "if they overshoot, give samples.clip(-1, 1); otherwise, pass their range"
     return "pass the two numbers that stand for -1 and 1, as in range=(0, 65535), or undo the scaling"

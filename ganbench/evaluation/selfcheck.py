@@ -1,4 +1,4 @@
-"""Whether an evaluation can be trusted: checks that run with every evaluation and are stored with its scores."""
+"""Checks of whether an evaluation can be trusted; they run with every evaluation and are stored with its scores."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from ganbench.evaluation.yardsticks import real as real_against_real
 from ganbench.records.record import SelfChecks
 
 TOLERANCE = 0.2
-"""The share by which the reference against itself may score worse than other reals do.
+"""The share by which the reference compared with itself may score worse than other real samples do.
 
-It is noise of a score that the very same samples do not make perfect: those that look at the fakes alone, and the
-density, which is 1 for the same reals and, for others, varies by 1 % with 2,500 samples and by 6 % with 100. A metric
-that is wrong, or that was given the wrong direction, is out by far more."""
+This allows for the noise of scores that are not perfect for identical samples: those that use the fakes alone, and the
+density, which is 1 for identical samples and, for other real samples, varies by 1 % with 2,500 samples and by 6 % with
+100. A wrong metric, or one with the wrong direction, deviates by far more."""
 CHUNK = 64
-"""Samples whose raw values are looked at together."""
+"""Samples whose raw values are processed together."""
 
 
 class SelfCheck:
-    """Checks of one judge, its floors computed once.
+    """The checks for one judge; its floors are computed once.
 
     Args:
-        judge: of the reporting split.
+        judge: the judge of the reporting split.
         part: the name of that split.
         metric: the headline's metric.
-        seed: of the draws that the floor needs.
+        seed: the seed of the draws for the floor.
         headline, target: the column that ranks, and its target, if any.
     """
 
@@ -51,9 +51,9 @@ class SelfCheck:
         self.real_raw_spread = _raw_spread(judge.reference)
 
     def _doubts_of_target(self, headline: str, target: float | None) -> list[str]:
-        """A target left over from other data may be beyond the score of real data.
+        """A doubt if real data do not reach the target, which may have been chosen for other data.
 
-        Reals that stand against others' truths bound nothing, so pairs leave no doubt.
+        There is no doubt for pairs, because real samples compared with the truth of other inputs bound nothing.
         """
         if self.judge.reference.paired:
             return []
@@ -64,15 +64,15 @@ class SelfCheck:
         ]
 
     def __call__(self, fake: Split, real: Split | None = None) -> SelfChecks:
-        """The checks' outcome for one draw of fakes, scored against the reference or against ``real``."""
+        """Check one draw of fakes, which is scored against the reference or against ``real``."""
         failed = [
-            f"{name} rates other reals ({self.floor[name]:.4g}) better than the very same ones ({score:.4g})"
+            f"{name} rates other real samples ({self.floor[name]:.4g}) better than identical ones ({score:.4g})"
             for name, score in self.identical.items()
             if name in self.floor and _worse(score, self.floor[name], self.goals[name])
         ]
         real_n, fake_n = len(real or self.judge.reference), len(fake)
         if real_n != fake_n:
-            failed.append(f"{fake_n} fakes were compared with {real_n} reals")
+            failed.append(f"{fake_n} fakes were compared with {real_n} real samples")
         signal = self.judge.signal(fake)
         effective, spread = effective_samples(signal - self.centre), _spread(signal) / max(self.real_spread, 1e-12)
         raw_spread = _raw_spread(fake) / max(self.real_raw_spread, 1e-12)
@@ -90,7 +90,7 @@ class SelfCheck:
 
 
 def effective_samples(x: Tensor) -> float:
-    """Vendi score of ``x[N, d]`` under the cosine kernel, from 1 (all rows point one way) to min(N, d).
+    """Vendi score of ``x[N, d]`` under the cosine kernel, from 1 (all rows point the same way) to min(N, d).
 
     It is exp of the entropy of the kernel's spectrum (Friedman and Dieng 2023, equation 3); the d x d Gram matrix has
     the same spectrum.
@@ -103,7 +103,7 @@ def effective_samples(x: Tensor) -> float:
 
 
 def _raw_spread(split: Split) -> float:
-    """Total variance of at most the first ``FEW`` samples as they are, a few at a time: images may be large."""
+    """Total variance of at most the first ``FEW`` raw samples, computed in chunks because images may be large."""
     chunks = split.x[:FEW].split(CHUNK)
     n = sum(map(len, chunks))
     mean = torch.stack([to_signal(chunk).flatten(1).double().sum(0) for chunk in chunks]).sum(0) / n

@@ -1,7 +1,7 @@
-"""Yardsticks: samples made without training, scored by the same code, so that every number has a scale beside it.
+"""Yardsticks: samples made without training and scored by the same code, to put the scores of rows in perspective.
 
-A protocol names those shown below its table: some of these, or the dataset's own. Fakes made without a label still
-carry the reference's: they are what a generator makes that ignores the label it is asked for.
+A protocol names the ones shown below its table: some of these, or the dataset's own. Fakes made without a label still
+carry the labels of the reference, like those of a generator that ignores the requested label.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from ganbench.errors import ProtocolError, Unsupported, meant
 Drawing = tuple[Split, Split]
 """(reals, fakes)"""
 LARGEST = 3072
-"""The most features of a sample for which a Gaussian has a full covariance: 32 x 32 pixels in colour."""
+"""The largest number of features for which a Gaussian has a full covariance: 32 x 32 pixels in colour."""
 RANK, SPARE, ROUNDS, ROWS = 256, 16, 4, 500
-"""Above that: principal directions that a Gaussian keeps, and how they are found (Halko, Martinsson and Tropp 2011)."""
+"""With more features: the number of principal directions kept, and how they are found (Halko et al. 2011)."""
 
 
 def real(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """Real against real: the floor, on as many samples as rows are scored on if the data suffice.
+    """Real against real: the floor, on as many samples as for rows if there are enough data.
 
-    The reference against the other part if that has as many samples. Else two random halves of the part, class by
-    class, against each other; if these are smaller, the score is a little worse. For pairs, real samples that belong to
+    Compares the reference with the other part if that has as many samples, and otherwise two random halves of the part,
+    split class by class; if these are smaller, the score is slightly worse. For pairs, uses real samples that belong to
     other sources.
     """
     if reference.paired:
@@ -47,20 +47,20 @@ def real(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
 
 
 def gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """A full-covariance Gaussian fitted to the raw training data: right in two moments and nothing else."""
+    """A full-covariance Gaussian fitted to the raw training data, which matches only the first two moments."""
     return reference, _stored(_normal_like(dataset.train.x, len(reference), _rng(seed)), reference)
 
 
 def low_rank_gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
     """A Gaussian with the training data's means and variances, whose covariance has rank 256 besides its diagonal.
 
-    Its memory grows with the number of features, that of a full covariance with its square.
+    Its memory is linear in the number of features, while that of a full covariance is quadratic.
     """
     return reference, _low_rank(dataset.train.x, reference, _rng(seed))
 
 
 def class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """The same, fitted to each class separately: a conditional generator that is right in two moments of each.
+    """``gaussian``, fitted to each class separately: a conditional generator that matches two moments of each class.
 
     Raises:
         Unsupported: the data have no classes.
@@ -94,13 +94,13 @@ def _by_class(
 
 
 def training_data(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """Training samples: the score of a generator that has memorised them."""
+    """Training samples, which give the score of a generator that has memorised them."""
     n = min(len(reference), len(dataset.train))
     return (reference if n == len(reference) else _pick(reference, n, seed)), _pick(dataset.train, n, seed + 1)
 
 
 def one_class(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """Real training samples of a single class (or a single sample, where there are no labels): collapse."""
+    """Mode collapse: real training samples of a single class, or one repeated sample if there are no labels."""
     train = dataset.train
     if train.labels is None:
         chosen = torch.randint(len(train), (1,), generator=_rng(seed))
@@ -130,18 +130,18 @@ YARDSTICKS: dict[str, Callable[[Dataset, Split, str, int], Drawing]] = {
     "low-rank class gaussians": low_rank_class_gaussians,
 }
 IN_PLACE_OF = {"gaussian fit": "low-rank gaussian fit", "class gaussians": "low-rank class gaussians"}
-"""Drawn instead, and recorded under their own names, if samples have too many features for a full covariance."""
+"""Replacements, recorded under their own names, if samples have too many features for a full covariance."""
 Remake = Callable[[Split], Split]
 
 
 class Drawn(NamedTuple):
-    """What was drawn of a yardstick.
+    """The samples of a yardstick.
 
     Attributes:
-        name: of the yardstick.
-        real: reals.
+        name: name of the yardstick.
+        real: real samples.
         fake: the fakes to score against them.
-        remake: makes samples for other conditions, where the yardstick works by rule.
+        remake: makes samples for other conditions, if the yardstick works by a rule.
     """
 
     name: str
@@ -204,7 +204,7 @@ def _normal_like(x: Tensor, n: int, rng: torch.Generator) -> Tensor:
 def _low_rank(x: Tensor, like: Split, rng: torch.Generator) -> Split:
     """As many samples as ``like`` has from N(mean, L Lᵀ + ψ), fitted to ``x[N, *shape]``.
 
-    L holds the leading principal directions, ψ is the rest of each variance.
+    L holds the leading principal directions, and ψ the remaining variance of each feature.
     """
     mean, variance = _moments(x)
     loadings = _principal(x, mean, rng)

@@ -26,34 +26,39 @@ class Found(NamedTuple):
 
 
 def admit(found: Iterable[Found], protocol: Protocol | None) -> tuple[list[Found], list[str]]:
-    """The records that may share a table, sorted, one per entry, seed and origin; and sentences on those left out."""
+    """The records that may share a table, and a sentence on each group that was left out.
+
+    Records are sorted, with one per entry, seed and origin (local or published).
+    """
     found = list(found)
     left_out: list[str] = []
 
     def keep(those: Iterable[Found], total: int, why: str) -> list[Found]:
         kept = list(those)
         if len(kept) < total:
-            left_out.append(f"{plural(total - len(kept), 'record')} {why} left out")
+            left_out.append(f"left out {plural(total - len(kept), 'record')} {why}")
         return kept
 
     digest = protocol.digest if protocol else _most_common(f.record.digest for f in found)
-    found = keep((f for f in found if f.record.digest == digest), len(found), "of another protocol digest")
+    found = keep((f for f in found if f.record.digest == digest), len(found), "with another protocol digest")
     usual = _most_common(judged_by(f.record) for f in found)
     fitting = [(f, fitted_to(usual, f.record)) for f in found]
     for unfit in dict.fromkeys(fit for _, fit in fitting if isinstance(fit, Unfit)):
         gone = [f for f, fit in fitting if fit == unfit]
         alone = " (`--no-published` shows them)" if all(f.here for f in gone) and len(gone) < len(found) else ""
-        left_out.append(f"{plural(len(gone), 'record')} {unfit.why} left out{alone}")
+        left_out.append(f"left out {plural(len(gone), 'record')} {unfit.why}{alone}")
     found = [f._replace(record=fit) for f, fit in fitting if isinstance(fit, Record)]
     left_out += _bared(fitting)
     if protocol:
         seeds = set(protocol.seeds)
         inside = (f for f in found if isinstance(f.record, YardstickRecord) or f.record.seed in seeds)
-        found = keep(inside, len(found), "of seeds that the protocol does not have")
-    skipped = {f"{f.record.entry}: skipped: {one_line(f.record.reason)}" for f in found if f.record.status == "skipped"}
+        found = keep(inside, len(found), "with a seed that the protocol does not have")
+    skipped = {
+        f"{f.record.entry} was skipped: {one_line(f.record.reason)}" for f in found if f.record.status == "skipped"
+    }
     found = [f for f in found if f.record.status != "skipped"]
     latest = [Found(r, here) for here in (False, True) for r in newest(f.record for f in found if f.here == here)]
-    found = keep(latest, len(found), "replaced by a newer one of the same entry and seed")
+    found = keep(latest, len(found), "superseded by a newer one of the same entry and seed")
     return found, left_out + sorted(skipped)
 
 
@@ -63,7 +68,7 @@ def _most_common(values: Iterable[Any]) -> Any:
 
 
 class MetricUsed(NamedTuple):
-    """A metric that made scores of a record, and its revision."""
+    """A metric that scored a record, and its revision."""
 
     name: str
     package: str
@@ -71,9 +76,9 @@ class MetricUsed(NamedTuple):
 
 
 class JudgedBy(NamedTuple):
-    """What a record was judged by.
+    """What a record was judged with.
 
-    Scores on other data, in another feature space, or by another revision of a metric are not the same quantity.
+    Scores on other data, in another feature space, or by another revision of a metric are different quantities.
     """
 
     dataset: str
@@ -82,27 +87,27 @@ class JudgedBy(NamedTuple):
 
 
 def judged_by(record: Record) -> JudgedBy:
-    """What a record was judged by."""
+    """The data, the extractor and the metrics that a record was judged with."""
     metrics = (MetricUsed(name, part.package, max(1, part.revision)) for name, part in record.metrics.items())
     return JudgedBy(record.dataset_hash, record.extractor, tuple(sorted(metrics)))
 
 
 class Unfit(NamedTuple):
-    """Why a record may not share a table with others, as the end of a sentence: ``judged on other data ...``."""
+    """Why a record may not share a table with others, to end a sentence with, such as ``judged on other data ...``."""
 
     why: str
 
 
 def fitted_to(judged: JudgedBy, record: Record) -> Record | Unfit:
-    """The record as it may share a table with others, or why it may not.
+    """The record without the columns that do not compare with the others, or why none of it does.
 
-    Columns of metrics of another revision are left out; if the headline's is among them, the record is.
+    Columns from another revision of a metric are dropped. If the headline is among them, the whole record is unfit.
     """
     mine = judged_by(record)
     if mine == judged:
         return record
     if (mine.dataset, mine.extractor) != (judged.dataset, judged.extractor):
-        return Unfit("judged on other data or by another extractor")
+        return Unfit("judged on other data or with another extractor")
     others = {metric.name for metric in {*mine.metrics} ^ {*judged.metrics}}
     headline = next((c for c in record.columns if is_called(c, record.headline)), None)
     if any(not column.metric for column in record.columns.values()) or (
@@ -119,20 +124,20 @@ def fitted_to(judged: JudgedBy, record: Record) -> Record | Unfit:
 
 
 def _bared(fitting: Iterable[tuple[Found, Record | Unfit]]) -> list[str]:
-    """A sentence on the columns that were left out of records."""
+    """Sentences on the columns that were dropped from records."""
     bared: Counter[str] = Counter()
     for one, fit in fitting:
         if isinstance(fit, Record):
             gone = {column.metric for name, column in one.record.columns.items() if name not in fit.columns}
             bared.update([listed(sorted(gone))] if gone else [])
     return [
-        f"{plural(n, 'record')} judged by another revision of {which}: its scores left out"
+        f"left out the scores of {which} from {plural(n, 'record')} judged by another revision of it"
         for which, n in bared.items()
     ]
 
 
 def newest(records: Iterable[Record]) -> list[Record]:
-    """One record per entry and seed, sorted by them: a finished one if there is one, then the latest."""
+    """One record per entry and seed, sorted by them: the latest finished one, else the latest."""
     by_run: dict[RunKey, list[Record]] = defaultdict(list)
     for record in records:
         by_run[run_key(record)].append(record)
@@ -145,11 +150,11 @@ def _recency(record: Record) -> tuple[bool, str, bytes]:
 
 
 def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
-    """Rows made here beside published ones.
+    """Merge local rows with published ones.
 
-    A row made here takes the published one's place if it is complete and of the same code. Otherwise the published
-    row stays, and the one made here is shown beside it, without a rank. Of two rows of a yardstick, only the fuller one
-    is shown. Returns the rows, and sentences about those shown beside others.
+    A local row replaces the published one if it is complete and of the same code. Otherwise the published row stays,
+    and the local one is shown beside it without a rank. Of two rows of a yardstick, only the fuller one is shown.
+    Returns the rows, and a sentence on each local row shown beside a published one because seeds are missing.
     """
     rows = list(rows)
     twins = {row.key: row for row in rows}
@@ -160,9 +165,9 @@ def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
             kept.append(row)
         elif row.here and row.records and isinstance(row.entry, RunEntry):
             kept.append(row)
-            lacking = f"the runs made here lack {plural(len(row.missing), 'seed')}"
+            lacking = f"your own runs lack {plural(len(row.missing), 'seed')}"
             if row.missing:
-                notes.append(f"{row.entry.name}: {lacking}; they are shown beside the published row, without a rank")
+                notes.append(f"{row.entry.name}: {lacking}, so they are shown beside the published row without a rank")
     return kept, notes
 
 

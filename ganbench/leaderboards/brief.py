@@ -1,4 +1,4 @@
-"""A table as a pandas frame with the columns that are printed; ``export.py`` has every one."""
+"""A table as a pandas frame with the printed columns; ``export.py`` exports all of them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ REST = ("samples/s", "ok", "here")
 def to_brief_frame(table: Table) -> pd.DataFrame:
     """One row per row of the table: ``rank``, ``arch``, ``loss``, ``fid``, ``fid low``, ``fid high``, ``is`` and so on.
 
-    Numbers are floats, NaN where they are not known; anything else is text, ``here`` is true or false. A score is the
-    mean on the scale of the test, or the median of a row with failed or collapsed seeds, which has no interval either.
+    Numbers are floats, NaN if unknown; ``here`` is true or false; everything else is text. A score is the mean on the
+    scale of the test. A row with failed or collapsed seeds has the median instead, and no interval.
     """
     import pandas as pd
 
@@ -36,12 +36,12 @@ def to_brief_frame(table: Table) -> pd.DataFrame:
 
 
 def _heading(label: str) -> str:
-    """A score's, apart from the headings that every table has."""
+    """The heading of a score, distinct from those that every table has."""
     return f"{label} score" if label in (*NAMES, *REST) else plain_line(label)
 
 
 def _unused(table: Table) -> list[str]:
-    """Columns that say nothing where no row has tricks or changed settings, or all rows come from one place."""
+    """Columns without information: no row has tricks, no row has changed settings, or all rows have one origin."""
     entries = [row.entry for row in table.rows if isinstance(row.entry, RunEntry)]
     used = {
         "tricks": any(entry.tricks for entry in entries),

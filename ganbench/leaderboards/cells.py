@@ -17,7 +17,7 @@ NOT_BEATEN, OWN, HERE = "‡", "~", "»"
 
 
 class ScoreOf(NamedTuple):
-    """The key of a column of scores, by their name in full; other columns are known by their headings."""
+    """The key of a score column: the full name of the score. The key of any other column is its heading."""
 
     name: str
 
@@ -37,7 +37,7 @@ def number(value: float) -> str:
 
 
 def interval(summary: Summary) -> str:
-    """``0.712 [0.64, 0.78]``: with as many digits as the width of the interval makes meaningful."""
+    """``0.712 [0.64, 0.78]``, with as many digits as the width of the interval justifies."""
     if summary.low is None or summary.high is None:
         return number(summary.centre)
     half = max(summary.centre - summary.low, summary.high - summary.centre)
@@ -46,7 +46,7 @@ def interval(summary: Summary) -> str:
     if half < 1e-5 or half >= 1e7:
         return f"{summary.centre:.3g} [{summary.low:.3g}, {summary.high:.3g}]"
     digits, ends = 1 - math.floor(math.log10(half)), -math.floor(math.log10(half / 2))
-    first = -math.floor(math.log10(summary.low)) if summary.log else 0  # a positive low end is not to read 0
+    first = -math.floor(math.log10(summary.low)) if summary.log else 0  # a positive low end must not read 0
     low, high = _fixed(summary.low, max(0, ends, first)), _fixed(summary.high, max(0, ends))
     return f"{_fixed(summary.centre, max(0, digits))} [{low}, {high}]"
 
@@ -74,7 +74,7 @@ def _fixed(value: float, digits: int) -> str:
 
 
 def headings_of(table: Table, part: Part, *, noises: bool = True) -> dict[Key, str]:
-    """Column -> its heading in one part of the table; ``noises`` adds those of seeds and of evaluations."""
+    """Column -> its heading in one part of the table; ``noises`` adds the noise between seeds and evaluations."""
     scores: dict[Key, str] = {ScoreOf(name): table.label(name) for name in table.shown}
     device = ["device"] if len(table.machines) > 1 else []
     rank = [] if part in ("custom", "edited") else ["rank"]
@@ -84,13 +84,13 @@ def headings_of(table: Table, part: Part, *, noises: bool = True) -> dict[Key, s
 
 
 def is_number(table: Table, key: Key) -> bool:
-    """Whether a column is aligned to the right."""
+    """Whether a column is right-aligned."""
     numbers = ("rank", "samples/s", "params G/D", SEED_SD, EVALUATION_SD, *table.extras)
     return isinstance(key, ScoreOf) or key in numbers
 
 
 def cells_of(table: Table, row: Row, *, intervals: bool = True) -> dict[Key, str]:
-    """A text for every heading; without ``intervals``, only the numbers."""
+    """The text for every heading; without ``intervals``, numbers alone."""
     scores: dict[Key, str] = {ScoreOf(name): _score(table, row, name, intervals) for name in table.shown}
     noises = _noises(table, row)
     if isinstance(row.entry, YardstickEntry):
@@ -118,7 +118,7 @@ def cells_of(table: Table, row: Row, *, intervals: bool = True) -> dict[Key, str
 def _score(table: Table, row: Row, name: str, intervals: bool) -> str:
     """A mean, or the median of a row with failed or collapsed seeds.
 
-    In headline and chosen columns, the interval or the extremes follow.
+    The headline and the columns chosen by the user also show the interval or the extremes.
     """
     if name not in row.scores:
         return DASH
@@ -140,12 +140,12 @@ def _known(value: float | None) -> str:
 
 
 def _own(row: Row, text: str) -> str:
-    """A figure of the runs themselves is marked; one that was timed alone is not."""
+    """Mark a figure that the runs measured themselves; one that was timed alone has no mark."""
     return text if row.timing or text.startswith(DASH) else f"{OWN}{text}"
 
 
 def _to_target(row: Row, median: float | None) -> str:
-    """``32``, ``32 (4/5)`` if not every run got there, a dash if most did not."""
+    """``32``, ``32 (4/5)`` if not every run reached the target, a dash if most did not."""
     reached = row.reached
     if reached is None or median is None or not reached.hits:
         return DASH

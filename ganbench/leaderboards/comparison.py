@@ -1,4 +1,4 @@
-"""Two rows of a leaderboard against each other: how far apart, how sure, and how many seeds would settle it."""
+"""Compare two rows of a leaderboard: their difference, its significance, and the seeds needed to settle it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Contender(NamedTuple):
 class Side(Struct, frozen=True):
     """One method: its score over seeds, and how many runs succeeded.
 
-    ``values`` maps seeds to scores; ``noise`` is the sd of one of a run's ``draws`` evaluations.
+    ``values`` maps seeds to scores. A run has ``draws`` evaluations; ``noise`` is the standard deviation of one.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Side(Struct, frozen=True):
 
     @property
     def noise_share(self) -> float | None:
-        """The share of the variance between seeds that comes from judging; None if unknown."""
+        """The share of the variance between seeds that is evaluation noise; None if unknown."""
         if self.noise is None or not self.summary.sd:
             return None
         return self.noise**2 / self.draws / self.summary.sd**2
@@ -74,7 +74,7 @@ class Ranks(NamedTuple):
 
 
 class InTable(Struct, frozen=True):
-    """What the table says of two of its rows.
+    """What the table says about two of its rows.
 
     ``adjusted`` is the p-value of their difference, corrected for all ``tests`` of ``family``; ``ranks`` are the ranges
     of two complete entries among all ``entries``.
@@ -88,13 +88,13 @@ class InTable(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """A against B by one column.
+    """A against B in one column.
 
-    ``settled`` says whether a test tells them apart: the table's where it has one (``in_table``), else one of these two
-    alone. A row with a failed or collapsed seed is not tested: ``difference`` is None.
+    ``settled`` says whether the difference is significant: by the table's test if it has one (``in_table``), else by a
+    test of these two rows alone. A row with a failed or collapsed seed is not tested, and ``difference`` is None.
 
-    ``more_seeds`` more of each would settle it with a chance of 80 %: 0 if it is settled, None if it would take more
-    than ``MOST_SEEDS`` each in all, or if there is no test.
+    ``more_seeds`` is how many more seeds each row needs to settle it with a probability of 80 %. It is 0 if it is
+    settled, and None if a row would need more than ``MOST_SEEDS`` in total or if there is no test.
     """
 
     protocol: str
@@ -123,7 +123,7 @@ def compare(
     label: str,
     standing: Standing | None = None,
 ) -> Comparison:
-    """Compare two rows by a column; ``label`` is its short name, ``standing`` the ranking of the table by it.
+    """Compare two rows by a column; ``label`` is its short name, ``standing`` the table's ranking by it.
 
     Raises:
         GanbenchError: the rows were run or judged under different rules, the column has no direction, or a row has
@@ -131,7 +131,7 @@ def compare(
     """
     if about.goal == "info":
         raise GanbenchError(
-            f"'{label}' has no direction: neither more nor less is better", "choose another column with --metric"
+            f"'{label}' has no direction: neither higher nor lower is better", "choose another column with --metric"
         )
     _check_rules(one, other)
     rows = one.row, other.row
@@ -141,7 +141,7 @@ def compare(
     log = standing.ranking.log if in_table and in_table.ranks and standing else about.log
     log = on_log_scale([tuple(a.values.values()), tuple(b.values.values())], log)
     pairs = pairing(a.values, b.values, log)
-    paired = pairs.worth and in_table is None  # the table does not pair, and is not to be contradicted
+    paired = pairs.worth and in_table is None  # the table does not pair, and must not be contradicted
     seeds = [sorted(a.values.keys() & b.values.keys())] * 2 if paired else [sorted(a.values), sorted(b.values)]
     ours, theirs = ([side.values[seed] for seed in those] for side, those in zip((a, b), seeds, strict=True))
     least = step_of(one.row, column, about, log=log), step_of(other.row, column, about, log=log)
@@ -203,19 +203,21 @@ def _against_trivial(rows: tuple[Row, Row], column: str) -> InTable | None:
 
 
 def _check_rules(a: Contender, b: Contender) -> None:
-    """Unequal protocols are never compared."""
+    """Refuse to compare rows that were run or judged under different rules."""
     for contender in (a, b):
         if not contender.row.records:
-            raise GanbenchError(f"no run of {contender.name} is finished", "the same `ganbench run` resumes it")
+            raise GanbenchError(
+                f"{contender.name} has no finished run", "repeat the same `ganbench run` command to resume it"
+            )
     one, other = a.row.records[0], b.row.records[0]
     hint = "compare runs of one protocol and one dataset, judged by one extractor"
     if one.digest != other.digest:
         rules = f"{one.protocol} {one.digest}, {other.protocol} {other.digest}"
         raise GanbenchError(f"{a.name} and {b.name} were run under different rules ({rules})", hint)
-    # as in a table: columns of another revision of a metric are gone, and the rest compares
+    # as in a table: columns from another revision of a metric are dropped, and the rest is compared
     first, second = fitted_to(judged_by(one), other), fitted_to(judged_by(other), one)
     if isinstance(first, Unfit) and isinstance(second, Unfit):
-        raise GanbenchError(f"{a.name} and {b.name} do not compare: one was {first.why}", hint)
+        raise GanbenchError(f"{a.name} and {b.name} cannot be compared: one was {first.why}", hint)
 
 
 def _side(contender: Contender, column: str, label: str) -> Side:
@@ -223,7 +225,7 @@ def _side(contender: Contender, column: str, label: str) -> Side:
     values = {record.seed: record.scores[column] for record in row.well if column in record.scores}
     if len(values) < 2:
         n = plural(len(values), "run")
-        raise GanbenchError(f"{name} has {n} with a score for {label}: a comparison needs two", "run more seeds")
+        raise GanbenchError(f"{name} has {n} with a score for {label}, but a comparison needs two", "run more seeds")
     draws = min(len(record.draws) for record in row.well)
     return Side(name, row.scores[column], values, row.noise.get(column), max(1, draws), row.verdict, row.trouble)
 
@@ -240,7 +242,7 @@ def _test(apart: Difference, pairs: Pairing, about: Column, in_table: InTable | 
     """Which test was used, and why."""
     scale = " of the logarithms" if apart.log else ""
     if about.log and not apart.log:
-        scale = " (not of the logarithms: a value is not positive)"
+        scale = " (not of the logarithms, because a value is not positive)"
     if in_table:
         return f"Welch's t-test{scale}, as in the table"
     common = f"over {pairs.n} common seeds the scores correlate with r = {pairs.correlation or 0:.2f}"
@@ -248,17 +250,17 @@ def _test(apart: Difference, pairs: Pairing, about: Column, in_table: InTable | 
         return f"paired t-test{scale}: {common}"
     if pairs.correlation is None:
         return f"Welch's t-test{scale}; not paired: too few common seeds, or scores without spread"
-    return f"Welch's t-test{scale}; not paired: {common}, too little to pair"
+    return f"Welch's t-test{scale}; not paired: {common}, too weakly for a paired test"
 
 
 def p_value(p: float) -> str:
-    """``p = 0.034``, ``p < 0.0001``; with one more digit where three would hide on which side of 5 % it lies."""
+    """``p = 0.034``, ``p < 0.0001``; with a fourth digit where three would hide which side of 5 % it is on."""
     digits = 4 if f"{p:.3f}" == f"{ALPHA:.3f}" else 3
     return "p < 0.0001" if p < 1e-4 else f"p = {p:.1g}" if p < 0.001 else f"p = {p:.{digits}f}"
 
 
 def precise(value: float) -> str:
-    """Three significant digits, of small numbers too: ``0.00104``, ``9.60``, ``1043``."""
+    """Three significant digits, even of small numbers: ``0.00104``, ``9.60``, ``1043``."""
     return number(value) if abs(value) >= 0.1 or abs(value) < NOTHING else f"{value:.3g}"
 
 
@@ -270,7 +272,7 @@ def apart_text(apart: Difference) -> str:
 
 
 def _turned(apart: Difference) -> Difference:
-    """The same difference, of B from A."""
+    """The same difference with A and B swapped."""
 
     def turn(value: float) -> float:
         return 1 / value if apart.log else -value
@@ -285,7 +287,7 @@ def _how_sure(found: Comparison, apart: Difference) -> str:
 
 
 def _verdict(found: Comparison, apart: Difference) -> str:
-    """One sentence on two rows that were tested."""
+    """A sentence on two rows that were tested."""
     a, b, label, sure = found.a, found.b, found.label, _how_sure(found, apart)
     if found.settled:
         a_is_lower = apart.estimate < (1 if apart.log else 0)
@@ -296,28 +298,28 @@ def _verdict(found: Comparison, apart: Difference) -> str:
         return f"{a.name} has the {better} {label}: {means} ({apart_text(apart)}), {sure}"
     alike = f"these seeds cannot tell {a.name} and {b.name} apart by {label} ({sure})"
     if found.more_seeds is None:
-        return f"{alike}; even {MOST_SEEDS} seeds each would hardly do: call it a tie"
+        return f"{alike}; even {MOST_SEEDS} seeds each would probably not be enough: call it a tie"
     seeds = f"about {plural(found.more_seeds, 'more seed')} each"
-    return f"{alike}; {seeds} would, with a chance of 80 %, if the difference is as large as it looks"
+    return f"{alike}; {seeds} would, with a probability of 80 %, if the difference is as large as it looks"
 
 
 def _untested(found: Comparison, rows: tuple[Row, Row]) -> str:
-    """One sentence on two rows of which at least one has a failed or collapsed seed."""
+    """A sentence on two rows, at least one of which has a failed or collapsed seed."""
     sides = [(row, side) for row, side in zip(rows, (found.a, found.b), strict=True) if row.trouble]
     told = " and ".join(f"{row.trouble} of {row.seeds} seeds of {side.name}" for row, side in sides)
     medians = f"median {found.label} {precise(found.a.summary.median)} against {precise(found.b.summary.median)}"
     where = ""
     if len(sides) == 1 and all(row.kind == "entry" for row in rows):
-        where = f"; in the table {sides[0][1].name} stands below all complete rows, by a rule"
-    return f"not tested, as {told} failed or collapsed: {medians}{where}"
+        where = f"; by rule, the table lists {sides[0][1].name} below all complete rows"
+    return f"not tested, because {told} failed or collapsed: {medians}{where}"
 
 
 def _unlike(one: Contender, other: Contender) -> list[str]:
-    """How the two rows differ beyond their names, and what they lack."""
+    """Sentences on how the two rows differ beyond their names, and what they lack."""
     notes = []
     for row, name in (one, other):
         if row.failures:
-            notes.append(f"{name}: {row.verdict}; what is said of it concerns the runs with a score")
+            notes.append(f"{name}: {row.verdict}; the comparison covers only the runs with a score")
         if row.missing:
             notes.append(f"{name}: seeds {', '.join(map(str, row.missing))} of the protocol are missing")
         if row.collapses:
@@ -326,34 +328,35 @@ def _unlike(one: Contender, other: Contender) -> list[str]:
         if row.not_beaten:
             notes.append(f"{name} is not significantly better than {row.not_beaten}")
         if row.kind == "custom":
-            notes.append(f"{name} is custom: made with changed settings, or with code that is in no package")
+            notes.append(f"{name} is custom: it ran with changed settings, or with code that no package provides")
         notes += [
-            f"{name} is edited: the source of its {edit.kind} is {edit.source} ({edit.whose}: {edit.expected})"
+            f"{name} is edited: the source hash of its {edit.kind} is {edit.source}, while that of {edit.whose} is "
+            f"{edit.expected}"
             for edit in row.edits
         ]
     for what, of in PAIR_CONDITIONS.items():
         ours, theirs = (sorted({of(record.environment) for record in side.row.records}) for side in (one, other))
         if ours != theirs:
-            notes.append(f"they differ in {what}: {', '.join(ours)} and {', '.join(theirs)}")
+            notes.append(f"the two rows differ in {what}: {', '.join(ours)} and {', '.join(theirs)}")
     return notes
 
 
 def _doubts(sides: Sequence[Side], apart: Difference | None) -> list[str]:
-    """Reasons not to trust the numbers too much."""
+    """Reasons to treat the numbers with caution."""
     notes = []
     for side in sides:
         share = side.noise_share
         if share is not None and share >= 0.5 and side.noise is not None:
             notes.append(
-                f"{side.name}: most of the spread between seeds is noise of the evaluation ({precise(side.noise)} "
-                f"each, {side.draws} per run); more samples or draws would tell more than more seeds"
+                f"{side.name}: most of the spread between seeds is evaluation noise (sd {precise(side.noise)} per "
+                f"evaluation, {side.draws} per run); more samples or draws would help more than more seeds"
             )
     if min(side.summary.n for side in sides) < LOW_N:
-        notes.append(f"fewer than {LOW_N} runs: intervals are wide, and only large differences can be found")
+        notes.append(f"fewer than {LOW_N} runs: intervals are wide, and only large differences can be detected")
     if (
         apart
         and apart.paired
         and len({*sides[0].values, *sides[1].values}) > len(sides[0].values.keys() & sides[1].values.keys())
     ):
-        notes.append("the paired test leaves out the seeds that only one of them has")
+        notes.append("the paired test uses only the seeds that both rows have")
     return notes

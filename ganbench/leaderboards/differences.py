@@ -1,4 +1,4 @@
-"""Two methods over a few seeds: their difference, how often either is better, and the seeds to tell them apart."""
+"""Compare two methods over a few seeds: their difference, how often each is better, and the seeds needed to decide."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from ganbench.contracts.metric import Goal
 from ganbench.leaderboards.statistics import ALPHA, moments, moments_of_all, on_log_scale, t_quantile, welch
 
 MIN_PAIRS, MIN_CORRELATION = 5, 0.3
-"""The fewest common seeds, and the lowest correlation, for which two methods are compared in pairs."""
+"""The fewest common seeds, and the lowest correlation, for a paired test."""
 MOST_SEEDS = 1000
-"""Two methods count as alike if it would take more seeds than this to see a difference."""
+"""Two methods are called a tie if detecting their difference would take more seeds than this."""
 _Z = 1.959963984540054
 
 
 class Difference(Struct, frozen=True):
-    """How far two means are apart, A's from B's.
+    """The difference between two means, A's and B's.
 
     ``estimate`` is A - B, or A / B on the log scale (of geometric means), with its 95 % interval and the two-sided
     ``p`` of no difference.
 
     ``shift`` is the distance in standard errors at one seed per method, ``freedom`` the degrees of freedom per seed
-    beyond the first; ``seeds_needed`` takes both. ``effect`` is Hedges' g, None without any spread.
+    beyond the first; ``seeds_needed`` takes both. ``effect`` is Hedges' g, None if there is no spread.
     """
 
     estimate: float
@@ -46,15 +46,16 @@ def difference(
     paired: bool = False,
     least: tuple[float, float] = (0.0, 0.0),
 ) -> Difference:
-    """Compare two means by Welch's t-test (Welch 1947), or by Student's paired one, where ``a[i]`` belongs to ``b[i]``.
+    """Compare two means by Welch's t-test (Welch 1947), or by Student's paired t-test of ``a[i]`` with ``b[i]``.
 
-    On the log scale where ``log`` is set and every value is positive. ``least`` as in ``welch``; pairs do without.
+    The test is on the log scale if ``log`` is set and every value is positive. ``least`` is as in ``welch``; a paired
+    test ignores it.
 
     Raises:
         ValueError: a group has fewer than two values, or pairs are not complete.
     """
     if min(len(a), len(b)) < 2 or (paired and len(a) != len(b)):
-        raise ValueError("a comparison needs two values in each group, and pairs need to be complete")
+        raise ValueError("a comparison needs two values in each group, and complete pairs if it is paired")
     log = on_log_scale([a, b], log)
     if log:
         a, b = [math.log(v) for v in a], [math.log(v) for v in b]
@@ -88,7 +89,7 @@ def _one_sample(mean: float, error: float, df: float) -> float:
 def hedges_g(a: Sequence[float], b: Sequence[float]) -> float | None:
     """Difference of means in pooled standard deviations, corrected for bias at small n (Hedges 1981).
 
-    None without any spread.
+    None if there is no spread.
     """
     df = len(a) + len(b) - 2
     (mean_a, var_a), (mean_b, var_b) = moments(a), moments(b)
@@ -110,9 +111,9 @@ class Pairing(Struct, frozen=True):
 def pairing(a: Mapping[int, float], b: Mapping[int, float], log: bool = False) -> Pairing:
     """Whether to compare two methods' ``seed -> score`` seed by seed.
 
-    Worth it if at least 5 common seeds have a correlation above .3 that is significant (one-sided 5 %). Without the
-    second condition, a third of all comparisons of 5 independent seeds would be paired by chance, and the rate of false
-    positives at 5 % would be 6.7 %.
+    Pairing is worth it if at least 5 common seeds have a correlation above .3 that is significant (one-sided 5 %).
+    Without the significance test, a third of all comparisons of 5 independent seeds would be paired by chance, and the
+    rate of false positives at 5 % would be 6.7 %.
     """
     from scipy.special import stdtr
 
@@ -137,11 +138,11 @@ class Chance(Struct, frozen=True):
 
 
 def improvement(a: Sequence[float], b: Sequence[float], goal: Goal) -> Chance:
-    """Probability that a run of A is better than one of B: the share of pairs in which it is, ties by half.
+    """Probability that a run of A is better than one of B: the share of pairs in which it is, ties counting half.
 
-    That is the Mann-Whitney U over nm, here with the interval of Newcombe (2006, part 2, method 5).
+    This is the Mann-Whitney U divided by nm, with the interval of Newcombe (2006, part 2, method 5).
 
-    A bootstrap, the usual alternative, says 1 +- 0 whenever all of a few seeds of A are better.
+    A bootstrap, the usual alternative, gives 1 +- 0 whenever every seed of A is better than every seed of B.
     """
     sign = -1 if goal == "min" else 1
     wins = [0.5 * (1 + (sign * x > sign * y) - (sign * x < sign * y)) for x in a for y in b]
@@ -161,10 +162,11 @@ def improvement(a: Sequence[float], b: Sequence[float], goal: Goal) -> Chance:
 
 
 def seeds_needed(shift: float, freedom: float = 2.0, power: float = 0.8, alpha: float = ALPHA) -> int | None:
-    """Seeds per method for a two-sided t-test at the level ``alpha`` to find a difference with probability ``power``.
+    """Seeds per method for a two-sided t-test at the level ``alpha`` to detect a difference with probability ``power``.
 
-    ``shift`` and ``freedom`` as in ``Difference``: for two methods of one standard deviation that lie d of them apart,
-    d / sqrt(2) and 2 (at 5 % and d = 1: 17 seeds each). None: more than ``MOST_SEEDS``.
+    ``shift`` and ``freedom`` are as in ``Difference``. For two methods with the same standard deviation whose means are
+    d standard deviations apart, they are d / sqrt(2) and 2; d = 1 at 5 % takes 17 seeds each. None if more than
+    ``MOST_SEEDS`` are needed.
     """
     few, enough = 1, 2
     while _power(enough, shift, freedom, alpha) < power:
@@ -184,6 +186,6 @@ def _power(n: int, shift: float, freedom: float, alpha: float) -> float:
     df, distance = freedom * (n - 1), shift * math.sqrt(n)
     quantile = t_quantile(df, alpha)
     if distance > 2 * quantile + 6:
-        return 1.0  # beyond doubt, and scipy's function has no value out there
+        return 1.0  # nearly certain, and scipy's function is undefined this far out
     wrong_side = nctdtr(df, distance, -quantile) if distance < 4 else 0.0
     return float(1 - nctdtr(df, distance, quantile) + wrong_side)

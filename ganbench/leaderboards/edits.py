@@ -1,4 +1,4 @@
-"""Which components were edited: their source is not that of the published or the installed version."""
+"""Find edited components: those whose source differs from the published or installed source of their version."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Installed = Callable[[Kind, Component], str]
 
 
 class _Code(NamedTuple):
-    """A version of a component; sources that were ``hashed`` in other ways do not compare."""
+    """A version of a component; sources compare only if they were ``hashed`` in the same way."""
 
     kind: Kind
     package: str
@@ -28,7 +28,7 @@ class _Code(NamedTuple):
 
 
 class KnownSource(NamedTuple):
-    """The known source of a version of a component, and whose it is."""
+    """The known source of a version of a component, and where it comes from."""
 
     source: str
     whose: str
@@ -38,7 +38,7 @@ KnownSources = dict[_Code, KnownSource]
 
 
 class _Use(NamedTuple):
-    """A version of a component, as one record used it."""
+    """A component as one record used it."""
 
     found: Found
     component: Component
@@ -52,14 +52,14 @@ def _codes(record: Record) -> dict[_Code, Component]:
 
 
 def _hashed_as(part: Component, record: Record) -> str:
-    """Format 2 did not state how a hash was computed; since then the hash does."""
+    """How a source was hashed: the hash itself says so, except in records of format 2."""
     return part.hash_kind or f"format {record.format}"
 
 
 def known_sources(found: Iterable[Found], installed: Installed | None) -> KnownSources:
-    """The known source of each version of a component, and whose it is.
+    """The known source of each version of a component, and where it comes from.
 
-    It is that of the published records, else of the installed plugin, else of most records (on a tie, the earliest).
+    Published records come first, then the installed plugin, then the majority of records (on a tie, the earliest).
     """
     found = list(found)
     mixed = any(one.here for one in found)
@@ -89,7 +89,7 @@ def _usual(uses: Sequence[_Use]) -> str:
 
 
 def edits_of(records: Iterable[Record], known: KnownSources) -> list[Edit]:
-    """The components in which finished runs differ from the known source of the same version."""
+    """Components of finished runs whose source differs from the known source of the same version."""
     edits = set()
     for record in records:
         for code, part in _codes(record).items():

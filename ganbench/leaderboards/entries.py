@@ -1,4 +1,4 @@
-"""What a row of a leaderboard is of: a combination of components with the user's changes, or a yardstick."""
+"""What a row of a leaderboard stands for: a combination of components with the user's changes, or a yardstick."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class PlayerUsed(NamedTuple):
 
 
 class RunEntry(NamedTuple):
-    """What the runs of one row have in common; components of the same name from two packages are two rows."""
+    """What the runs of one row have in common; components of the same name from two packages make two rows."""
 
     arch: ComponentUsed
     loss: ComponentUsed
@@ -74,19 +74,19 @@ class RunEntry(NamedTuple):
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """What entries are sorted by, runs before yardsticks; names of published files may end in a hash of it."""
+        """Sort key of entries, runs before yardsticks; names of published files may end in a hash of it."""
         arch, loss = self.arch, self.loss
         return "", arch.name, loss.name, arch.package, loss.package, self.changes, self.tricks
 
 
 class YardstickEntry(NamedTuple):
-    """A yardstick: its draws were scored without training."""
+    """A yardstick, whose draws are scored without training."""
 
     name: str
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """As for runs, of as many parts."""
+        """Sort key with as many parts as that of a run."""
         return self.name, "", "", "", "", (), ()
 
 
@@ -102,17 +102,17 @@ def entry_of(record: Record) -> Entry:
 
 
 class RunKey(NamedTuple):
-    """Which run a record is of."""
+    """The run that a record belongs to."""
 
     entry: Entry
     seed: int
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """What runs are sorted by."""
+        """Sort key of runs."""
         return self.entry.order, self.seed
 
 
 def run_key(record: Record) -> RunKey:
-    """The run a record is of: its row and its seed."""
+    """The run that a record belongs to: its row and its seed."""
     return RunKey(entry_of(record), record.seed)

@@ -1,4 +1,4 @@
-"""A table as data: a pandas frame, CSV, JSON; the same bytes whenever it is written."""
+"""A table as data: a pandas frame, CSV or JSON, byte for byte the same whenever it is written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def _flat(table: Table, row: Row) -> dict[str, Any]:
-    """A row as one level of plain values; every row of a table has the same names in the same order."""
+    """A row as a flat dict of plain values; every row of a table has the same keys in the same order."""
     statuses = Counter(record.status for record in row.failures)
     flat: dict[str, Any] = {
         "kind": row.kind,
@@ -59,13 +59,13 @@ def _flat(table: Table, row: Row) -> dict[str, Any]:
 TIMED = ("generated/s", "step_ms", "peak_share")
 """Columns that only a timing fills."""
 _FORMULA = ("=", "+", "-", "@")
-"""What a spreadsheet takes for the beginning of a formula; an apostrophe before it says that it is text."""
+"""Characters that start a formula in a spreadsheet; an apostrophe in front of them marks the cell as text."""
 _WHOLE = ("params_g", "params_d")
 _COUNTS = ("rank", "rank worst", "ok", "seeds", "missing", "reached target", "collapsed", *_WHOLE)
 
 
 def _entry_columns(row: Row) -> dict[str, str]:
-    """What the row is of; what a yardstick does not have is empty."""
+    """Columns that identify a row; those that a yardstick lacks are empty."""
     names = ("arch", "arch package", "loss", "loss package", "tricks", "yardstick", "changes")
     entry, parts = row.entry, dict.fromkeys(names, "")
     if isinstance(entry, YardstickEntry):
@@ -86,10 +86,10 @@ def _parts(row: Row, name: str) -> dict[str, float | int | None]:
 
 
 def _summary(row: Row, summary: Summary | None) -> dict[str, float | int | None]:
-    """A score over seeds as plain values, one for each part of its name.
+    """The columns of a score, by their suffix.
 
-    ``centre`` with ``low`` and ``high`` is on the scale of the test (the geometric mean where logarithms are compared),
-    and absent where a seed failed or collapsed; ``sd`` is that of the plain values.
+    ``centre``, ``low`` and ``high`` are on the scale of the test (the geometric mean where logarithms are compared),
+    and None where a seed failed or collapsed; ``sd`` is that of the untransformed values.
     """
     parts: dict[str, Any] = {part: getattr(summary, part, None) for part in ("centre", "sd", "low", "high", "median")}
     parts |= dict.fromkeys(("centre", "low", "high")) if row.trouble else {}
@@ -98,7 +98,7 @@ def _summary(row: Row, summary: Summary | None) -> dict[str, float | int | None]
 
 
 def _target_parts(row: Row) -> dict[str, float | int | None]:
-    """None for the times if most seeds never got there."""
+    """The columns on the target; times are None if most seeds never reached it."""
     reached = row.reached
     kimg, seconds = (reached.kimg, reached.seconds) if reached else (None, None)
     return {
@@ -109,7 +109,7 @@ def _target_parts(row: Row) -> dict[str, float | int | None]:
 
 
 def _provenance(row: Row, kind: Kind) -> str:
-    """Where a component comes from: ``ganbench 0.1.0``."""
+    """The package and version that a component comes from: ``ganbench 0.1.0``."""
     parts = (part for record in row.records for of, part in record.players if of == kind)
     return ", ".join(sorted({f"{part.package} {part.version}" for part in parts}))
 
@@ -129,7 +129,10 @@ def to_frame(table: Table) -> pd.DataFrame:
 
 
 def to_csv(table: Table) -> str:
-    """``to_frame``, floats to six digits (the last bits of a quantile differ between machines), no text a formula."""
+    """``to_frame`` as CSV, with floats to six digits and no text that a spreadsheet would read as a formula.
+
+    The last bits of a quantile differ between machines.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(_cell, _names(table)))
@@ -139,7 +142,7 @@ def to_csv(table: Table) -> str:
 
 
 def to_flat_json(table: Table) -> str:
-    """The rows of ``to_csv`` as objects, with what the table is of; columns without a value are left out."""
+    """The rows of ``to_csv`` as JSON objects, with the table's protocol and seeds; empty columns are left out."""
     rows = [{name: _rounded(value) for name, value in _flat(table, row).items()} for row in table.rows]
     whole = {
         "protocol": table.name,
@@ -153,7 +156,7 @@ def to_flat_json(table: Table) -> str:
 
 
 def _rounded(value: Any) -> Any:
-    """Numbers to six digits; a whole one without a point, whether a record or a file gave it."""
+    """Numbers to six digits; whole ones without a decimal point, whether they come from a record or a file."""
     if not isinstance(value, float | int):
         return value
     short = float(f"{value:.6g}")
@@ -174,7 +177,7 @@ def _names(table: Table) -> list[str]:
 
 
 def to_json(table: Table) -> str:
-    """Everything, each seed's raw values and evaluations included."""
+    """The whole table as JSON, including the raw values and evaluations of each seed."""
     whole = {
         "protocol": table.name,
         "digest": table.digest,
@@ -230,7 +233,7 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
 
 
 def _best(table: Table, row: Row) -> dict[str, Any] | None:
-    """The headline of the best generators during training, each seed's raw value included."""
+    """The headline of the best generators during training, including the raw value of each seed."""
     if row.best is None:
         return None
     values = {

@@ -1,4 +1,4 @@
-"""Explanations under a table: in full for pages and ``--explain``, and in a few words for the terminal."""
+"""Footnotes of a table: in full for pages and ``--explain``, in short for the terminal."""
 
 from __future__ import annotations
 
@@ -17,31 +17,33 @@ DIRECTION = {"max": "higher is better", "min": "lower is better", "info": "no di
 
 
 def footnotes_of(table: Table, dropped: Collection[Key] = (), *, noises: bool = True) -> list[str]:
-    """Explanations of the cells, without failures and notes, and without columns that were dropped."""
+    """Explain the cells of all columns that were not ``dropped``; failures and notes are separate."""
     notes = _how_ranked(table)
     notes += [f"{', '.join(names)}: in the feature space of {space}" for space, names in _spaces(table).items()]
     if noises:
         label = table.label(table.headline)
-        notes.append(f"{SEED_SD}, {EVALUATION_SD}: sd of {label} between seeds, and between evaluations of one run")
+        notes.append(
+            f"{SEED_SD}, {EVALUATION_SD}: standard deviation of {label} over seeds, and over evaluations of one run"
+        )
     notes += _about_extras(table, [name for name in table.extras if name not in dropped])
     return notes + _about_speed(table) + _about_rows(table)
 
 
 def short_notes(table: Table, shown: Collection[Key], *, intervals: bool) -> list[str]:
-    """The same in a few words each, only of what is ``shown``."""
+    """The same in a few words each, for the ``shown`` columns only."""
     label = table.label(table.headline)
     mean = "geometric mean" if table.log else "mean"
     bracket = ", and 95 % interval" if intervals and len(table.seeds) > 1 else ""
     notes = [f"{label}: {DIRECTION[table.goal]}; {mean} over seeds{bracket}"]
     if "rank" in shown and any(row.rank for row in table.rows):
-        notes.append("rank: the places that the seeds allow")
+        notes.append("rank: the range of ranks consistent with the seeds")
     notes += [f"features: {space}" for space in _spaces(table)]
     if SEED_SD in shown:
-        notes.append(f"{SEED_SD}, {EVALUATION_SD}: of {label}, between seeds and between evaluations of one run")
+        notes.append(f"{SEED_SD}, {EVALUATION_SD}: sd of {label} between seeds, and between evaluations of one run")
     if table.best_label in shown:
-        notes.append(f"{table.best_label}: best generator during training; never ranked")
+        notes.append(f"{table.best_label}: score of the best generator during training; not used for ranks")
     if KIMG_TO_TARGET in shown or SECONDS_TO_TARGET in shown:
-        notes.append(f"to target: until {_target(table)}, on the selection split")
+        notes.append(f"to target: training until {_target(table)} on the selection split")
     if "samples/s" in shown:
         notes += _speed_in_short(table)
     return notes + _marks_in_short(table)
@@ -52,7 +54,7 @@ def _target(table: Table) -> str:
 
 
 def _spaces(table: Table) -> dict[str, list[str]]:
-    """Extractor -> the columns shown that are scored in its features."""
+    """Extractor -> the shown columns that are computed in its feature space."""
     spaces: dict[str, list[str]] = defaultdict(list)
     for name in map(ScoreName.of, table.shown):
         if name.extractor:
@@ -68,10 +70,11 @@ def _how_ranked(table: Table) -> list[str]:
     means = [f"{', '.join(logs)}: geometric mean over seeds"] if logs else []
     means += [f"{', '.join(plain)}: mean over seeds"] if plain else []
     ranked = [
-        f"rank: from 1 + the number of rows with a significantly better {label} to the number of all rows less those "
-        f"with a significantly worse one ({DIRECTION[table.goal]}; Welch's t-test{scale}, Holm over all pairs, 5 %)"
+        f"rank: a range from 1 + the number of rows with a significantly better {label} to the number of ranked rows "
+        f"minus those with a significantly worse one ({DIRECTION[table.goal]}; Welch's t-test{scale}, Holm correction "
+        "over all pairs, 5 %)"
     ]
-    bracket = "; in brackets: its Student-t 95 % interval, on the scale of the test" if len(table.seeds) > 1 else ""
+    bracket = "; in brackets: the Student-t 95 % interval, on the scale of the test" if len(table.seeds) > 1 else ""
     return [*(ranked if any(row.rank for row in table.rows) else []), f"{'; '.join(means)}{bracket}"]
 
 
@@ -93,18 +96,18 @@ def _speeds_missing(table: Table) -> bool:
 
 def _clock(own: Sequence[Row]) -> str:
     elsewhere = all(record.environment.cuda for row in own for record in row.records)
-    return "wall time, alone on its device" if elsewhere else "the run's own CPU time"
+    return "wall-clock time, alone on its device" if elsewhere else "the run's own CPU time"
 
 
 def _about_speed(table: Table) -> list[str]:
     own, notes = _by_own_clock(table), []
     if table.timed_on:
         sessions = len({row.timing.started for row in table.rows if row.timing})
-        apart = f", in {sessions} sessions, between which speeds compare less well" if sessions > 1 else ""
+        apart = f", in {sessions} sessions; speeds compare less well across sessions" if sessions > 1 else ""
         notes.append(f"samples/s: real samples shown to D per second, each row timed alone on {table.timed_on}{apart}")
     if own:
         where = f", on {table.machines[0]}" if len(table.machines) == 1 else "; never compare it across machines"
-        notes.append(f"{OWN}: by {_clock(own)}; samples/s: real samples shown to D per second{where}")
+        notes.append(f"{OWN}: measured in {_clock(own)}; samples/s: real samples shown to D per second{where}")
     if _speeds_missing(table):
         notes.append(f"samples/s {DASH}: the records hold no CPU time, or the seeds ran on several machines")
     return notes
@@ -113,8 +116,8 @@ def _about_speed(table: Table) -> list[str]:
 def _speed_in_short(table: Table) -> list[str]:
     own = _by_own_clock(table)
     notes = [f"samples/s: timed alone on {table.timed_on}"] if table.timed_on else []
-    notes += [f"{OWN}: by {_clock(own)}"] if own else []
-    return notes + ([f"samples/s {DASH}: unknown, or of several machines"] if _speeds_missing(table) else [])
+    notes += [f"{OWN}: measured in {_clock(own)}"] if own else []
+    return notes + ([f"samples/s {DASH}: unknown, or from several machines"] if _speeds_missing(table) else [])
 
 
 # -- marks and parts ---------------------------------------------------------------------------------------------------
@@ -125,49 +128,49 @@ def _few(table: Table) -> bool:
 
 
 def _about_rows(table: Table) -> list[str]:
-    """Explanations of the marks and of the parts of the table."""
+    """Explain the marks and the parts of the table."""
     notes = []
     for name in sorted({row.not_beaten for row in table.rows if row.not_beaten}):
         notes.append(
-            f"{NOT_BEATEN}: not significantly better than {name} (Welch, Holm over the rows, 5 %), or, where there is "
-            "no test, not better by the median"
+            f"{NOT_BEATEN}: not significantly better than {name} (Welch's t-test, Holm correction over the rows, 5 %); "
+            "if the row cannot be tested, its median is not better"
         )
     if any(row.trouble for row in table.rows):
-        below = " They stand below all complete rows, untested: that is a rule, not a finding"
+        below = " They are listed below all complete rows by rule; no test has found them worse"
         notes.append(
             "rows with a failed or collapsed seed: median (smallest to largest) of the runs with a score."
             + (below if table.rows_of("unstable") else "")
         )
     if any(row.missing for row in table.rows):
-        notes.append("missing: seeds without a finished run; until they have one, the entry has no rank")
+        notes.append("missing: seeds without a finished run; the row has no rank until all have one")
     if _few(table):
         notes.append(f"†: fewer than {LOW_N} runs, so intervals and ranges are wide; a single run has no rank")
     return notes
 
 
 def _marks_in_short(table: Table) -> list[str]:
-    notes = [f"{HERE}: run here"] if table.mixed else []
+    notes = [f"{HERE}: run on this machine"] if table.mixed else []
     notes += [f"{NOT_BEATEN}: not better than {name}" for name in sorted({row.not_beaten for row in table.rows} - {""})]
     if any(row.trouble for row in table.rows):
-        notes.append("with a failed or collapsed seed: medians, untested")
+        notes.append("rows with a failed or collapsed seed: medians, not tested")
     if unfinished := sum(bool(row.missing) for row in table.rows):
-        notes.append(f"missing seeds in {plural(unfinished, 'row')}: no rank before they are finished")
+        notes.append(f"missing seeds in {plural(unfinished, 'row')}: no rank until all have run")
     return notes + ([f"†: fewer than {plural(LOW_N, 'run')}"] if _few(table) else [])
 
 
 def _about_extras(table: Table, extras: Sequence[str]) -> list[str]:
-    """Explanations of the columns that only some tables have."""
+    """Explain the columns that only some tables have."""
     notes = []
     if table.best_label in extras:
         all_data = table.protocol is not None and table.protocol.evaluation.reference == "all"
-        where = "all data, the selection split included" if all_data else "the reporting split"
+        where = "all data, including the selection split" if all_data else "the reporting split"
         notes.append(
-            f"{table.best_label}: of the best generator during training, chosen on the selection split with latents of "
-            f"its own and scored on {where}; not used for ranks"
+            f"{table.best_label}: score of the best generator during training, chosen on the selection split with "
+            f"separate latents and scored on {where}; not used for ranks"
         )
     if {KIMG_TO_TARGET, SECONDS_TO_TARGET} & {*extras}:
         notes.append(
-            f"to target: until the first look (on the selection split) with {_target(table)}, median over seeds; a "
-            "seed that never gets there counts as infinite, and (4/5) tells how many do get there"
+            f"to target: training until the first evaluation on the selection split with {_target(table)}, median over "
+            "seeds; a seed that never reaches it counts as infinite, and (4/5) means that 4 of 5 seeds reach it"
         )
     return notes

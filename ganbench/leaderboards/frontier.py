@@ -1,4 +1,4 @@
-"""Quality against cost: what each row costs, and which rows nobody beats in both."""
+"""Quality against cost: what each row costs, and which rows are on the Pareto front."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganbench.leaderboards.table import Table
 
 
 class Cost(NamedTuple):
-    """Something that a row costs, its unit, and where to find it; None where it is not known."""
+    """A kind of cost: its title, its unit, and a function that gives a row's cost (None if unknown)."""
 
     name: str
     title: str
@@ -30,7 +30,7 @@ class Offer(NamedTuple):
 
 
 def _seconds(row: Row) -> float | None:
-    """The time of one seed's training: by the row's timing, else by the runs' own clock."""
+    """Seconds of training for one seed: from the row's timing, else from the runs' own clock."""
     kimg = row.costs.get("kimg")
     if row.timing and kimg:
         return kimg * 1000 / row.timing.train
@@ -48,14 +48,14 @@ def _parameters(row: Row) -> float | None:
 
 
 COSTS = (
-    Cost("seconds", "seconds of training", "seconds of training, one seed", _seconds),
-    Cost("flops", "FLOPs of training", "floating-point operations of training, one seed", _flops),
+    Cost("seconds", "training time", "seconds of training per seed", _seconds),
+    Cost("flops", "training FLOPs", "floating-point operations of training per seed", _flops),
     Cost("parameters", "parameters", "parameters of G and D", _parameters),
 )
 
 
 def offers_of(table: Table, cost: Cost) -> list[Offer]:
-    """Every scored row that was trained and whose cost is known, in the order of the table."""
+    """Every trained row with a score and a known cost, in the order of the table."""
     found = [
         (row, spent, centre_of(row, row.scores[table.headline]))
         for row in table.rows

@@ -1,4 +1,4 @@
-"""Records of a protocol from runs and from its published folder, and the table made from them."""
+"""Gather a protocol's records from local runs and its published folder, and build the table."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ganbench.records.store import read_all
 from ganbench.records.timing import read_timings
 
 REMARKS = "NOTES.md"
-"""What a reader of a published table must know and its records do not tell: a list, written by hand."""
+"""A list, written by hand, of what readers of a published table should know beyond its records."""
 
 
 def remarks_in(folder: Path | None) -> list[str]:
-    """The items of the list in a folder's ``NOTES.md``, as sentences; none without that file."""
+    """The list items in a folder's ``NOTES.md``, as sentences; empty without that file."""
     text = text_of(folder / REMARKS) if folder is not None else None
     found: list[str] = []
     for line in (text or "").splitlines():
@@ -42,11 +42,11 @@ def records_in(folder: Path) -> list[Path]:
 
 
 class Gathered(NamedTuple):
-    """Records of one protocol, made here and published, and an error for each that cannot be read."""
+    """Local and published records of one protocol, and an error for each record that cannot be read."""
 
     name: str
     rules: Protocol | None
-    """The protocol; None if no installed package provides it any more."""
+    """The protocol; None if no installed package provides it."""
     local: list[Record]
     published: list[Record]
     errors: list[RecordError]
@@ -65,7 +65,7 @@ def gather(
 ) -> tuple[Table | None, list[RecordError]]:
     """The table of a protocol from local and published records, or None if there are no records.
 
-    With it comes an error for each record that cannot be read.
+    Also returns an error for each record that cannot be read.
 
     Raises:
         GanbenchError: there is no such protocol, or no such column to sort by or to show.

@@ -14,8 +14,8 @@ from ganbench.plain import as_html
 
 TITLES: dict[Part, str] = {
     "ranked": "Ranking",
-    "unstable": "A seed failed or collapsed: below all complete rows, by a rule, untested",
-    "incomplete": "Seeds are missing: no rank yet",
+    "unstable": "Rows with a failed or collapsed seed: by rule below all complete rows, not tested",
+    "incomplete": "Rows with missing seeds: not ranked yet",
     "custom": "Custom runs: changed settings, never ranked",
     "edited": "Edited runs: code that differs from the known code of its version, never ranked",
 }
@@ -34,14 +34,14 @@ SMALL = "max-width: 200px; max-height: 80px"
 
 
 class Sight(NamedTuple):
-    """What a row has to look at: the address of a picture, and a curve as SVG; "" for one that it does not have."""
+    """The URL of a row's picture, and its curve as SVG; "" for what a row lacks."""
 
     picture: str
     curve: str
 
 
 def to_html(table: Table, sights: Mapping[Entry, Sight] | None = None) -> str:
-    """A fragment: one table for each part, and the notes below; ``sights`` of rows stand in columns of their own."""
+    """An HTML fragment: one table for each part, with notes below; ``sights`` of rows get their own columns."""
     blocks = [_block(table, part, sights or {}) for part in PARTS if table.rows_of(part)]
     notes = [*footnotes_of(table), *table.failures, *table.collapses, *table.left_out, *table.notes]
     listing = "".join(f"<li>{as_html(note)}</li>" for note in notes)

@@ -1,7 +1,7 @@
-"""Which columns of a table fit into a terminal, and how wide they are.
+"""Choose the columns of a table that fit a terminal, and their widths.
 
-The least telling goes first: details of cost and networks, scores beyond the first three, arch and loss as columns of
-their own, intervals, the other scores. Names fold when all else is gone, and no figure or word is ever cut.
+The least informative columns are dropped first: details of cost and networks, then scores beyond the first three. Then
+arch and loss share a column, and intervals and the other scores go. Names wrap last. No number or word is ever cut.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 from ganbench.plain import plain_line
 
 TELLING = 4
-"""Scores, the headline included, that stay as long as they fit; others give way to intervals and names."""
+"""Number of scores, including the headline, to keep as long as they fit; others are dropped before intervals."""
 WIDEST = 1000
-"""Characters of a table that may be as wide as it likes."""
+"""Characters in a line of a table without a limit."""
 JOINED = "arch+loss"
 _PIECES = re.compile(r"[+=]?[^-+=_.:/@]*[-_.:/@]?")
 
 
 class Shape(NamedTuple):
-    """What a layout may leave out."""
+    """What a layout shows, and in what form."""
 
     keys: tuple[Key, ...]
     joined: bool = False
@@ -54,9 +54,9 @@ class Layout:
 
 
 def fold(text: str, width: int) -> list[str]:
-    """Lines of at most ``width`` characters.
+    """Wrap text into lines of at most ``width`` characters.
 
-    They break between words, else before a plus, else after a hyphen or the like. Only a longer piece is cut in two.
+    Lines break between words, else before a plus, else after a hyphen or the like. Only a longer piece is split.
     """
     lines = [""]
     for word in text.split():
@@ -71,7 +71,7 @@ def fold(text: str, width: int) -> list[str]:
 
 
 def _packed(pieces: Sequence[str], width: int) -> list[str]:
-    """The pieces in as few lines as they need."""
+    """Join the pieces into as few lines as possible."""
     lines = [""]
     for piece in pieces:
         if cell_len(lines[-1] + piece) <= width:
@@ -82,7 +82,7 @@ def _packed(pieces: Sequence[str], width: int) -> list[str]:
 
 
 def lay_out(table: Table, width: int | None, *, noises: bool = False) -> Layout:
-    """The layout for ``width`` characters; for None, with every column."""
+    """The layout for ``width`` characters; None keeps every column."""
     room = _Room(table, noises)
     most = WIDEST if width is None else width
     for shape in room.shapes():
@@ -95,14 +95,14 @@ def lay_out(table: Table, width: int | None, *, noises: bool = False) -> Layout:
 
 
 class _Room:
-    """The texts of a table, and what they need."""
+    """The texts of a table, and the width they need."""
 
     def __init__(self, table: Table, noises: bool) -> None:
         self.table = table
         self.headings = {key: plain_line(text) for key, text in headings_of(table, "ranked", noises=noises).items()}
 
     def shapes(self) -> Iterator[Shape]:
-        """From all columns down to rank, names, headline and verdict."""
+        """Shapes from the widest, with all columns, to the narrowest, with names and headline."""
         keys, scores = tuple(self.headings), self._scores
         yield Shape(keys)
         for key in self._details:
@@ -121,12 +121,12 @@ class _Room:
 
     @property
     def _scores(self) -> list[Key]:
-        """The telling columns of scores, the headline first."""
+        """The score columns that are not details, headline first."""
         return [key for key in self.headings if isinstance(key, ScoreOf) and key not in self._details]
 
     @cached_property
     def _details(self) -> list[Key]:
-        """What is left out first, in this order; what the rows are sorted by is no detail."""
+        """The columns to drop first, in this order; never the one that the rows are sorted by."""
         table = self.table
         scores = [key for key in self.headings if isinstance(key, ScoreOf)]
         order: list[Key] = ["D norm", "params G/D", KIMG_TO_TARGET, SECONDS_TO_TARGET, table.best_label, EVALUATION_SD]
@@ -134,7 +134,7 @@ class _Room:
         return [key for key in order if key in self.headings and key not in (table.sorted_by, ScoreOf(table.sorted_by))]
 
     def layout(self, shape: Shape, gap: int) -> Layout:
-        """The least that a shape needs: headings fold, and settings stand on lines of their own."""
+        """The narrowest layout of a shape: headings wrap, and settings have lines of their own."""
         cells = {row.key: self._texts(row, shape) for row in self.table.rows}
         headings = {key: JOINED if key == "arch" and shape.joined else self.headings[key] for key in shape.keys}
         widths = {}
@@ -151,13 +151,13 @@ class _Room:
             name, beaten = arch.removesuffix(NOT_BEATEN), NOT_BEATEN if arch.endswith(NOT_BEATEN) else ""
             texts["arch"] = " ".join([f"{name}+{loss}{beaten}", *more])
         texts["arch"] = mark + texts["arch"]
-        if not shape.intervals:  # what became of the other seeds stands below the table
+        if not shape.intervals:  # notes below the table say what happened to the other seeds
             texts["ok"] = re.sub(r",[^†]*", "", texts["ok"])
         return {key: plain_line(text) for key, text in texts.items()}
 
     @staticmethod
     def _least(key: Key, text: str, shape: Shape) -> int:
-        """Characters that a cell needs; verdicts and settings may stand on several lines, names only if folded."""
+        """Characters that a cell needs; verdicts and settings may wrap, names only if ``folded``."""
         if key == "arch" and shape.folded:
             return _longest(_pieces(text))
         if key in ("loss", "ok", "device") or (key == "arch" and shape.joined):
@@ -166,7 +166,7 @@ class _Room:
 
     @staticmethod
     def widened(layout: Layout, width: int) -> Layout:
-        """The layout with what room is left for names, then for headings and verdicts."""
+        """The layout with the spare width given to names, then to headings and verdicts."""
         widths = dict(layout.widths)
         full = {key: [layout.headings[key], *(texts.get(key, "") for texts in layout.cells.values())] for key in widths}
         first = [key for key in ("arch", "loss") if key in widths]

@@ -1,4 +1,4 @@
-"""Who leads at every budget: the best row at each look that all complete rows had."""
+"""The leader at every budget: the best row at each look that all complete rows share."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Reign(NamedTuple):
 
 
 class Race(NamedTuple):
-    """The trajectories of complete rows, cut to the looks that all of them had, and who leads when."""
+    """The trajectories of complete rows, restricted to the looks they share, and the successive leaders."""
 
     marks: Mapping[RowKey, Sequence[Mark]]
     reigns: tuple[Reign, ...]
 
 
 def race_of(table: Table) -> Race | None:
-    """None where fewer than two rows were looked at together, or the headline has no direction."""
+    """The race of a table; None with fewer than two rows or shared looks, or if the headline has no direction."""
     column = table.columns.get(table.headline)
     rows = {row.key: row for row in table.rows if row.kind == "entry" and row.part == "ranked"}
     found = {key: trajectory_of(table, row) for key, row in rows.items()}

@@ -1,4 +1,4 @@
-"""Notes under a table: what a reader should know about where its numbers come from."""
+"""Notes under a table: caveats about where its numbers come from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TABLE_CONDITIONS: Mapping[str, Callable[[Environment], str]] = {
 
 
 def notes_on(rows: Iterable[Row]) -> list[str]:
-    """What a reader should know about where the numbers come from."""
+    """Caveats about the rows, one sentence each."""
     rows = list(rows)
     return [*_surroundings(rows), *_versions(rows), *_edited(rows), *_doubts(rows), *_absences(rows)]
 
@@ -39,8 +39,8 @@ def _surroundings(rows: Sequence[Row]) -> list[str]:
     if free:
         names = sorted({name for record in free for name in record.environment.nondeterministic})
         notes.append(
-            f"{len(free)} of {plural(len(records), 'record')} used operations without a deterministic form, and may "
-            f"not repeat bit for bit: {', '.join(names)}"
+            f"{len(free)} of {plural(len(records), 'record')} used operations that have no deterministic "
+            f"implementation, so they may not reproduce bit for bit: {', '.join(names)}"
         )
     return notes
 
@@ -53,7 +53,7 @@ def _versions(rows: Sequence[Row]) -> list[str]:
             for kind, part in record.players:
                 found[part.name if kind == "trick" else kind].add(part.version)
         notes += [
-            f"{row.entry.name}: its {what} changed between seeds: versions {', '.join(sorted(versions))}"
+            f"{row.entry.name}: the version of its {what} differs between seeds ({', '.join(sorted(versions))})"
             for what, versions in found.items()
             if len(versions) > 1
         ]
@@ -67,14 +67,15 @@ def _edited(rows: Sequence[Row]) -> list[str]:
         for edit in row.edits:
             where[edit].append(row.entry.name)
     return [
-        f"the {e.kind} {e.name} ({e.package} {e.version}) was edited without a new version: its source is {e.source}, "
-        f"that of {e.whose} {e.expected}. Not ranked: {', '.join(names)}. Give the plugin a new version, or run again"
+        f"the {e.kind} {e.name} ({e.package} {e.version}) was edited without a new version: its source hash is "
+        f"{e.source}, while that of {e.whose} is {e.expected}. Not ranked: {', '.join(names)}. Give the plugin a new "
+        "version, or run these rows again"
         for e, names in sorted(where.items())
     ]
 
 
 def _doubts(rows: Sequence[Row]) -> list[str]:
-    """Failed self-checks of the evaluation, with the number of records that they failed in."""
+    """Doubts and failed self-checks of the evaluation, with the number of records affected."""
     where: dict[str, list[str]] = defaultdict(list)
     for row in rows:
         for record in row.records:
@@ -92,23 +93,23 @@ def _doubts(rows: Sequence[Row]) -> list[str]:
 
 
 class _Gap(NamedTuple):
-    """Columns without a score, and the kind of reason: its text without the numbers."""
+    """Columns without a score, and the reason with its numbers masked."""
 
     columns: tuple[str, ...]
     like: str
 
 
 class _Absence(NamedTuple):
-    """Scores that a record of an entry lacks, and why."""
+    """An entry with a record that lacks scores, and the reason."""
 
     entry: str
     reason: str
 
 
 def _absences(rows: Sequence[Row]) -> list[str]:
-    """Scores that do not exist, with the reason and the number of records that lack them.
+    """Missing scores, with the reason and the number of records that lack them.
 
-    Reasons that differ in their numbers only are one.
+    Reasons that differ only in their numbers are merged.
     """
     where: dict[_Gap, list[_Absence]] = defaultdict(list)
     for row in rows:
@@ -127,6 +128,6 @@ def _absences(rows: Sequence[Row]) -> list[str]:
 
 
 def one_line(text: str) -> str:
-    """A reason fit for a footnote."""
+    """A reason on one line of at most 160 characters."""
     text = " ".join(text.split())
     return text if len(text) <= 160 else text[:159] + "…"

@@ -1,4 +1,4 @@
-"""Where published records are, and the rules and code behind them. It imports little: completion needs it too."""
+"""Find published records, and the rules and code behind them. Imports little, since shell completion uses it too."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def published_files(protocol: str) -> list[Path]:
 
 
 def rules_of(text: str, runs: Path) -> Protocol | None:
-    """The protocol; None if its plugin is gone but its records may still be here."""
+    """The protocol; None if its plugin is gone but there may still be records of it."""
     try:
         return load_protocol(text)
     except PluginError:

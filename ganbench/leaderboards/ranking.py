@@ -1,4 +1,4 @@
-"""Which rows of a table are ranked, on which scale, and which of them beat the trivial yardstick."""
+"""Rank the complete rows of a table, choose the scale, and find the rows that beat the trivial yardstick."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganbench.leaderboards.statistics import ALPHA, Ranking, Summary, holm, on_l
 from ganbench.records.record import Column
 
 TRIVIAL = ("gaussian fit", "low-rank gaussian fit")
-"""The yardstick that every row should beat: right in two moments of the pixels, and nothing else."""
+"""The yardstick that every row should beat: it matches the first two moments of the pixels, and nothing else."""
 
 
 class Standing(NamedTuple):
@@ -23,17 +23,17 @@ class Standing(NamedTuple):
 
 
 def sign_of(column: Column) -> int:
-    """-1 where more is better, so that a smaller product is the better one."""
+    """-1 if higher is better, else 1; the smaller product of sign and score is the better one."""
     return -1 if column.goal == "max" else 1
 
 
 def centre_of(row: Row, summary: Summary) -> float:
-    """What stands for a row: the mean on the scale of the test, or the median if a seed failed or collapsed."""
+    """The score of a row as a whole: the mean on the scale of the test, or the median if a seed failed or collapsed."""
     return summary.median if row.trouble else summary.centre
 
 
 def log_columns(rows: Iterable[Row], columns: Mapping[str, Column]) -> frozenset[str]:
-    """The columns to be compared and averaged on the log scale: every score of every complete entry has a logarithm."""
+    """The columns to compare and average on the log scale: every score of every complete entry must be positive."""
     complete = [row for row in rows if row.kind == "entry" and row.part == "ranked"]
     return frozenset(
         name
@@ -43,7 +43,7 @@ def log_columns(rows: Iterable[Row], columns: Mapping[str, Column]) -> frozenset
 
 
 def standing_of(rows: Iterable[Row], column: str, about: Column | None, seeds: Sequence[int]) -> Standing | None:
-    """Ranks for the complete entries of which every seed has a score in the column.
+    """Rank the complete entries that have a score in the column for every seed.
 
     None if there are no such entries, the column has no direction, or the protocol has a single seed.
     """
@@ -61,7 +61,7 @@ def standing_of(rows: Iterable[Row], column: str, about: Column | None, seeds: S
 
 
 def step_of(row: Row, column: str, about: Column, *, log: bool) -> float:
-    """The least standard deviation that a row is credited with in a column: one step of the score."""
+    """A lower bound on the standard deviation of a row in a column: one step of the score."""
     checks = [record.self_checks.fake for record in row.well if record.self_checks]
     draws = max(1, min((len(record.draws) for record in row.well), default=1))
     values = row.scores[column].values
@@ -83,7 +83,7 @@ def judged(rows: Sequence[Row], headline: str, column: Column | None, seeds: Seq
 
 
 def _against(trivial: Row, rows: Sequence[Row], headline: str, column: Column) -> dict[RowKey, AgainstTrivial]:
-    """Every row against a yardstick: significantly better, where it can be tested, else better by the median."""
+    """Whether each row beats a yardstick: significantly where it can be tested, else by the median."""
     name, bar, sign = trivial.entry.name, trivial.scores[headline], sign_of(column)
     trained = [row for row in rows if isinstance(row.entry, RunEntry)]
     tested = [r for r in trained if not r.trouble and headline in r.scores and min(r.scores[headline].n, bar.n) > 1]

@@ -21,23 +21,23 @@ from ganbench.records.timing import Timing
 RowKind = Literal["entry", "custom", "edited", "yardstick"]
 Part = Literal["ranked", "unstable", "incomplete", "custom", "edited"]
 PARTS: tuple[Part, ...] = ("ranked", "unstable", "incomplete", "custom", "edited")
-"""The parts of a table, in their order. Yardsticks stand among the ranked rows, without a rank."""
+"""The parts of a table, in their order. Yardsticks are listed among the ranked rows, without a rank."""
 
 
 class RowKey(NamedTuple):
-    """What is unique in a table: an entry can have a published row, and one made ``here``."""
+    """Identifies a row within a table: an entry can have a published row and a local one (``here``)."""
 
     entry: Entry
     here: bool
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """What the rows of a new table are sorted by."""
+        """Sort key for the rows of a new table."""
         return self.entry.order, self.here
 
 
 class Edit(NamedTuple):
-    """A component whose source differs from the known source of its version, which is ``expected``, from ``whose``."""
+    """A component whose source differs from the one ``expected``: the known source of its version, from ``whose``."""
 
     kind: Kind
     name: str
@@ -59,7 +59,7 @@ class Reached(NamedTuple):
     """When the headline's target was first met: medians over seeds.
 
     A seed that never met it counts as infinite; ``hits`` of ``runs`` met it. ``seconds`` are CPU seconds (see
-    ``own_speed``), None where the seeds ran on several machines or records do not say.
+    ``own_speed``), None if the seeds ran on several machines or their time is unknown.
     """
 
     kimg: float
@@ -69,10 +69,10 @@ class Reached(NamedTuple):
 
 
 class AgainstTrivial(NamedTuple):
-    """A row against the trivial yardstick ``name``: whether it beats it.
+    """Whether a row beats the trivial yardstick ``name``.
 
-    ``p`` is the p-value of their difference, adjusted for all ``tests`` of this kind in the table (None: not tested, so
-    medians decide).
+    ``p`` is the p-value of their difference, adjusted for all ``tests`` of this kind in the table. It is None if the
+    row was not tested; medians then decide.
     """
 
     name: str
@@ -85,9 +85,9 @@ class AgainstTrivial(NamedTuple):
 class Row:
     """One entry, custom run or yardstick over its seeds.
 
-    ``records`` are the finished ones, one per seed; ``missing`` are the protocol's seeds that have none.
-    ``scores`` summarises the successful runs, ``costs`` are medians over seeds (no timings if the seeds ran on several
-    machines).
+    ``records`` are the finished ones, one per seed; ``missing`` are the protocol's seeds without one. ``scores``
+    summarises the successful runs. ``costs`` are medians over seeds, without timings if the seeds ran on several
+    machines.
     """
 
     entry: Entry
@@ -100,13 +100,13 @@ class Row:
     reached: Reached | None = None
     edits: tuple[Edit, ...] = ()
     unscored: tuple[int, ...] = ()
-    """The seeds of successful runs without a score in the headline."""
+    """The seeds of successful runs that lack the headline score."""
     rank: RankRange | None = None
     trivial: AgainstTrivial | None = None
     """How the row fares against the trivial yardstick; None if the table has none."""
     here: bool = False
     timing: Timing | None = None
-    """How fast the row is, timed alone; None unless the whole table is shown by timings."""
+    """The row's speed, timed alone; None unless the whole table uses timings."""
 
     @property
     def kind(self) -> RowKind:
@@ -117,7 +117,7 @@ class Row:
 
     @property
     def key(self) -> RowKey:
-        """What no other row of a table has."""
+        """Identifies the row within its table."""
         return RowKey(self.entry, self.here)
 
     @cached_property
@@ -138,7 +138,7 @@ class Row:
 
     @cached_property
     def noise(self) -> Mapping[str, float | None]:
-        """Score -> sd between evaluations of one run; None if nothing was repeated."""
+        """Score -> standard deviation between evaluations of one run; None if none were repeated."""
         return {
             name: pooled_sd([draw[name] for draw in record.draws if name in draw] for record in self.well)
             for name in self.scores
@@ -146,17 +146,17 @@ class Row:
 
     @property
     def ok(self) -> int:
-        """How many runs were successful."""
+        """The number of successful runs."""
         return len(self.well)
 
     @property
     def seeds(self) -> int:
-        """How many runs there should be."""
+        """The number of runs that the row should have."""
         return len(self.records) + len(self.missing)
 
     @property
     def d_norm(self) -> str:
-        """D's normalisation, as it was built."""
+        """The normalisation in D."""
         return ", ".join(sorted({record.d_norm for record in runs_in(self.records)}))
 
     @property
@@ -166,19 +166,19 @@ class Row:
 
     @property
     def trouble(self) -> int:
-        """How many seeds failed, collapsed, or have no score in the headline."""
+        """The number of seeds that failed, collapsed, or lack the headline score."""
         return len({record.seed for record in self.failures} | {*self.collapses, *self.unscored})
 
     @property
     def part(self) -> Part:
-        """Where in its table the row stands."""
+        """The part of the table that the row belongs to."""
         if self.kind in {"custom", "edited"}:
             return "custom" if self.kind == "custom" else "edited"
         return "incomplete" if self.missing else "unstable" if self.trouble and self.kind == "entry" else "ranked"
 
     @property
     def verdict(self) -> str:
-        """How many seeds went well, and what became of the others: ``5/5``, ``2/5, 1 collapsed, 2 missing``."""
+        """How many seeds succeeded, and what happened to the others: ``5/5``, ``2/5, 1 collapsed, 2 missing``."""
         wrong = Counter(record.status for record in self.failures)
         reasons = [f"{len(self.collapses)} collapsed"] if self.collapses else []
         reasons += [f"{count} {status}" for status, count in sorted(wrong.items())]
@@ -200,10 +200,10 @@ class _Cost(NamedTuple):
 
 
 def own_speed(record: TrainingRecord) -> float:
-    """Real images shown to D per second of the run's own CPU time.
+    """Real samples shown to D per second of the run's own CPU time.
 
-    Where another device computes, it is per second of wall time, if no other run of the same command ran beside it:
-    wall time in company is no measurement. 0 where neither is known.
+    On another device than the CPU, per second of wall-clock time, but only if the command ran one run at a time:
+    concurrent runs distort wall-clock time. 0 if neither is known.
     """
     elsewhere = not record.speed.train_cpu and record.cost.train_cpu_seconds > 0
     if elsewhere or record.environment.cuda:
@@ -220,15 +220,15 @@ COSTS: dict[str, _Cost] = {
     "kimg": _Cost("max", lambda record: record.cost.images / 1000, timing=False),
     "cpu_s": _Cost("min", lambda record: record.cost.train_cpu_seconds),
 }
-"""The cost columns, as medians over seeds: samples shown to D per second, FLOPs for each, CPU seconds of training, and
-so on."""
+"""The cost columns, as medians over seeds: samples shown to D per second, FLOPs per sample, CPU seconds of training,
+and so on."""
 
 
 class SummaryRules(NamedTuple):
-    """What a row is summarised by.
+    """What summarising a row takes from the table.
 
-    These are the table's columns, headline and seeds, the headline's target, and the columns that are averaged on the
-    log scale.
+    These are its columns, headline and seeds, the headline's target, and the columns that are averaged on the log
+    scale.
     """
 
     columns: Mapping[str, Column]
@@ -280,7 +280,7 @@ def _costs(records: Sequence[TrainingRecord], one_machine: bool) -> dict[str, fl
 
 
 def _best(well: Iterable[Record], rules: SummaryRules) -> BestScore | None:
-    """None if no record kept its best generator's headline."""
+    """None if no record has the headline of its best generator."""
     found = [record.best for record in runs_in(well) if record.best and rules.headline in record.best.scores]
     column = rules.columns.get(rules.headline)
     if not found or column is None:
@@ -291,7 +291,7 @@ def _best(well: Iterable[Record], rules: SummaryRules) -> BestScore | None:
 
 
 def _reached(finished: Sequence[Record], rules: SummaryRules, one_machine: bool) -> Reached | None:
-    """A failed run has not met the target. None if a successful run kept no curve (an old record)."""
+    """When the target was met; never by a failed run. None if a successful run has no curve (an old record)."""
     column = rules.columns.get(rules.headline)
     trained = runs_in(finished)
     if rules.target is None or column is None or column.goal == "info" or not any(r.curve for r in trained):
@@ -312,7 +312,7 @@ def _reached(finished: Sequence[Record], rules: SummaryRules, one_machine: bool)
 
 
 def _own_seconds(record: TrainingRecord, look: Look) -> float:
-    """The time until a look, by the clock of ``own_speed``; 0 where that is not known."""
+    """Seconds until a look, by the clock of ``own_speed``; 0 if unknown."""
     if not own_speed(record):
         return 0.0
     return look.cpu_seconds if record.speed.train_cpu else look.seconds

@@ -12,10 +12,10 @@ from ganbench.records.timing import Timing
 
 
 def with_timings(rows: Sequence[Row], timings: Iterable[Timing], digest: str) -> list[Row]:
-    """The rows with their timings, if one machine has timed all of them that are entries and lack no seed.
+    """The rows with their timings, if one machine has timed every entry that has all its seeds.
 
-    Of several such machines, the one that was used last counts. Timings of other rules or of other code than the
-    records' count for nothing.
+    Of several such machines, the one used last is chosen. Timings under other rules, or of other code than the
+    records', are ignored.
     """
     places: dict[Entry, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
@@ -38,7 +38,7 @@ def _latest(timings: Mapping[int, Timing]) -> str:
 
 
 def _is_fresh(timing: Timing, row: Row) -> bool:
-    """Whether the very code of the row's records was timed, the core included."""
+    """Whether the timed code, including the core, is that of the row's records."""
     timed = [part.source for part in (timing.arch, timing.loss, *timing.tricks)]
     return bool(row.records) and all(
         [part.source for _, part in record.players] == timed and record.environment.core == timing.environment.core
@@ -47,7 +47,7 @@ def _is_fresh(timing: Timing, row: Row) -> bool:
 
 
 def _timed(row: Row, timing: Timing) -> Row:
-    """The row with a timing in place of its runs' own figures."""
+    """The row with a timing instead of its runs' own figures."""
     costs = {**row.costs, "samples/s": timing.train, "generated/s": timing.sample, "step_ms": timing.step_ms}
     costs |= {"peak_share": timing.peak_share} if timing.peak_share else {}
     costs |= {"memory_mb": timing.peak_memory_mb} if timing.peak_memory_mb else {}

@@ -27,8 +27,8 @@ Array = NDArray[np.float64]
 class Summary(Struct, frozen=True):
     """A score over seeds.
 
-    ``centre`` is the mean, on the log scale the geometric one; ``low`` and ``high`` bound its 95 % interval, which one
-    value does not have. ``sd``, with n - 1 in its denominator, is that of the plain values.
+    ``centre`` is the mean, or the geometric mean on the log scale; ``low`` and ``high`` bound its 95 % interval (None
+    for a single value). ``sd`` is the sample standard deviation (n - 1) of the untransformed values.
     """
 
     centre: float
@@ -50,14 +50,14 @@ def summarise(
 ) -> Summary:
     """Mean, sd and Student-t 95 % interval, clipped to the range ``low`` .. ``high`` that the score can take.
 
-    With ``log``, and values that are all positive, mean and interval are those of the logarithms, taken back. A
+    With ``log``, if all values are positive, mean and interval are computed from the logarithms and transformed back. A
     percentile bootstrap, the usual alternative, covers 75 % instead of 95 % at n = 3.
     """
     log = on_log_scale([values], log)
     sd = math.sqrt(moments(values)[1])
     mean, variance = moments([math.log(v) for v in values] if log else values)
     back = math.exp if log else float
-    centre = float(values[0]) if min(values) == max(values) else back(mean)  # a constant is not to be rounded
+    centre = float(values[0]) if min(values) == max(values) else back(mean)  # do not round a constant
     if len(values) < 2:
         return Summary(centre, None, len(values), None, None, tuple(values), log)
     half = t_quantile(len(values) - 1) * math.sqrt(variance / len(values))
@@ -68,7 +68,7 @@ def summarise(
 
 
 def pooled_sd(groups: Iterable[Sequence[float]]) -> float | None:
-    """Standard deviation within groups (repeated evaluations of one run); None where nothing was repeated."""
+    """Standard deviation within groups (repeated evaluations of one run); None if nothing was repeated."""
     squares, freedom = 0.0, 0
     for group in groups:
         if len(group) > 1:
@@ -80,16 +80,16 @@ def pooled_sd(groups: Iterable[Sequence[float]]) -> float | None:
 def smallest_step(
     values: Sequence[float], *, low: float | None, counted: bool, draws: int, samples: int, log: bool
 ) -> float:
-    """The smallest change that a mean over draws can show: noise is not smaller, even if all seeds agree.
+    """The smallest change that a mean over draws can show; noise is at least as large, even if all seeds agree.
 
     A count (whole numbers in every draw, such as ``modes_hit``) changes by 1 in one draw. Any other score of N samples
-    changes by the weight of one sample in one draw, 1 / (N * draws): of the unit for a score that begins at 0 (a share,
-    a density), relative to the score for any other, and on the log scale.
+    changes by the weight of one sample in one draw, 1 / (N * draws). This step is absolute for a score whose lowest
+    value is 0 (a share, a density), and relative to the score for any other score and on the log scale.
 
     Args:
         values: the scores compared.
-        low: the score's lowest possible value; None for open.
-        counted: whether the score may be a count: its values are in 0 .. infinity.
+        low: the score's lowest possible value; None if unbounded.
+        counted: whether the score may be a count, with values in 0 .. infinity.
         draws: evaluations of a run.
         samples: samples in each evaluation.
         log: whether the step is that of the logarithm.
@@ -103,15 +103,15 @@ def smallest_step(
 
 
 def _whole(values: Iterable[float], draws: int) -> bool:
-    """Whether all values are counts, or means of as many counts as there are draws."""
+    """Whether all values are counts, or means of one count per draw."""
     return all(math.isclose(value * draws, round(value * draws), rel_tol=0, abs_tol=1e-6) for value in values)
 
 
 def welch(a: Sequence[float], b: Sequence[float], log: bool = False, least: tuple[float, float] = (0.0, 0.0)) -> float:
-    """Two-sided p of Welch's t-test (Welch 1947): equal means, whatever the variances.
+    """Two-sided p-value of Welch's t-test (Welch 1947) for equal means; variances may differ.
 
-    On the log scale where ``log`` is set and every value is positive. ``least`` are the smallest standard deviations
-    that the groups are credited with, on that scale. Without any variance the p-value is 1 for equal values and 0 for
+    The test is on the log scale if ``log`` is set and every value is positive. ``least`` are lower bounds on the
+    standard deviations of the groups, on that scale. Without any variance, the p-value is 1 for equal values and 0 for
     different ones.
 
     Raises:
@@ -123,7 +123,7 @@ def welch(a: Sequence[float], b: Sequence[float], log: bool = False, least: tupl
 
 
 def holm(p: ArrayLike) -> Array:
-    """Adjusted p-values, which control the chance of any false finding (Holm 1979); ``p[..., m]``."""
+    """Adjust p-values ``p[..., m]`` to control the family-wise error rate (Holm 1979)."""
     p = np.asarray(p, np.float64)
     order = p.argsort(-1)
     steps = np.arange(p.shape[-1], 0, -1)
@@ -134,7 +134,7 @@ def holm(p: ArrayLike) -> Array:
 
 
 class RankRange(NamedTuple):
-    """The ranks that an entry may have: a wide range is the honest answer for scores that spread."""
+    """The ranks that an entry may have; scores that vary widely between seeds give a wide range."""
 
     best: int
     worst: int
@@ -160,11 +160,11 @@ def rank(
 ) -> Ranking:
     """Ranges of ranks, ``1 + #significantly better .. E - #significantly worse``.
 
-    Welch's test with Holm's correction over all pairs: the chance of any false claim in the whole table is at most
-    ``alpha``, so with that confidence every range holds the true rank of its entry. Ranges are not made to follow the
-    order of the means: where spreads differ, that would cost their confidence. ``least`` are the smallest standard
-    deviations that the entries are credited with, on the scale of the test: seeds that happen to agree on a count of
-    modes are no proof that all would.
+    With Welch's test and Holm's correction over all pairs, the chance of any false claim in the whole table is at most
+    ``alpha``. So all ranges contain the true ranks of their entries with confidence 1 - ``alpha``. Ranges are not
+    forced to follow the order of the means; where spreads differ, that would cost their confidence. ``least`` are lower
+    bounds on the standard deviations of the entries, on the scale of the test: a few seeds that happen to agree on a
+    count of modes do not prove that all would.
 
     Raises:
         ValueError: an entry has fewer than two values, or the score has no direction (``goal`` is "info").
@@ -188,7 +188,7 @@ def rank(
 
 
 def on_log_scale(groups: Iterable[Sequence[float]], log: bool) -> bool:
-    """Whether to compare logarithms: the column asks for it, and every value has one that is no rounding error's."""
+    """Whether to compare logarithms: the column asks for it, and every value is positive beyond rounding error."""
     return log and all(value > NOTHING for group in groups for value in group)
 
 
@@ -213,9 +213,9 @@ def moments_of_all(
 
 
 def _p_values(n: Array, mean: Array, variance: Array) -> Array:
-    """Two-sided p of Welch's test for every pair, ``[E, E]``; df by Welch and Satterthwaite.
+    """Two-sided p-values of Welch's test for every pair, ``[E, E]``, with Welch-Satterthwaite degrees of freedom.
 
-    Row by row: with thousands of entries, intermediate results for all pairs at once would fill the memory.
+    Computed row by row: with thousands of entries, intermediate results for all pairs at once would fill the memory.
     """
     from scipy.special import stdtr  # scipy.stats takes much longer to import
 
@@ -235,7 +235,7 @@ def _p_values(n: Array, mean: Array, variance: Array) -> Array:
 
 @cache
 def t_quantile(df: float, alpha: float = ALPHA) -> float:
-    """What the size of a t-distributed value exceeds with probability ``alpha``."""
+    """The two-sided t quantile, which the magnitude of a t-distributed value exceeds with probability ``alpha``."""
     from scipy.special import stdtrit
 
     return float(stdtrit(df, 1 - alpha / 2))

@@ -1,4 +1,4 @@
-"""Strips in a published folder: those of each row's lowest seed, under the name of its record's file."""
+"""Strips in a published folder: those of each row's lowest seed, named like its record's file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Named = Mapping[str, Record]
 
 
 class Samples(NamedTuple):
-    """Addresses, from its published folder, of a row's picture and sound; "" for one that it does not have."""
+    """URLs of a row's picture and sound, relative to its published folder; "" for what a row lacks."""
 
     picture: str
     sound: str
@@ -34,7 +34,7 @@ def strips_in(folder: Path) -> list[Path]:
 
 
 def samples_in(folder: Path, records: Named) -> dict[Entry, Samples]:
-    """What a published folder has to look at and to listen to; rows without either are left out."""
+    """The pictures and sounds in a published folder, by row; rows without either are left out."""
     found = {}
     for stem, record in _first_seeds(records).items():
         there = [is_strip_of(record, folder / "strips" / f"{stem}{suffix}") for suffix in (PICTURE, SOUND)]
@@ -47,16 +47,16 @@ def samples_in(folder: Path, records: Named) -> dict[Entry, Samples]:
 
 
 def strays(folder: Path, records: Named) -> list[Path]:
-    """Strips in a published folder that are bound to the record of no row, or that were changed."""
+    """Strips in a published folder that are not bound to the record of any row, or that were modified."""
     places = _places(folder, records)
     there = sorted(path for suffix in (PICTURE, SOUND) for path in folder.glob(f"strips/*{suffix}"))
     return [path for path in there if path not in places or not is_strip_of(places[path], path)]
 
 
 def renew(folder: Path, records: Named, strips: Iterable[Path]) -> list[Path]:
-    """Copy those of ``strips`` that rows of a published folder lack, and remove its strays.
+    """Copy the ``strips`` that rows of a published folder lack, and remove its strays.
 
-    Returns the files that were written or removed. A strip that cannot be read is left out with a warning.
+    Returns the files that were written or removed. A strip that cannot be read is skipped with a warning.
 
     Raises:
         RecordError: a file cannot be written.
@@ -92,7 +92,7 @@ def _first_seeds(records: Named) -> dict[str, Record]:
 
 
 def _places(folder: Path, records: Named) -> dict[Path, Record]:
-    """Every file that may be among the strips, and the record that it must be bound to."""
+    """Every path that a strip may have, and the record that it must be bound to."""
     return {
         folder / "strips" / f"{stem}{suffix}": record
         for stem, record in _first_seeds(records).items()

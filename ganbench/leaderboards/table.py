@@ -1,9 +1,9 @@
-"""Leaderboards: records -> statistics -> tables, from records and nothing else.
+"""Leaderboards, computed from records and nothing else: records -> statistics -> tables.
 
-``build`` sorts records into rows, ranks them, and says what it left out and why. ``entries.py`` says which row a record
-belongs to, ``rows.py`` summarises one row, and ``admission.py`` decides which records count. ``terminal.py``,
-``markdown.py``, ``export.py`` and ``html.py`` write a ``Table``, with the cells of ``cells.py``. ``publishing.py``
-keeps folders of records with the tables made from them.
+``build`` groups records into rows, ranks them, and says what it left out and why. ``entries.py`` says which row a
+record belongs to, ``rows.py`` summarises one row, and ``admission.py`` decides which records are used. ``terminal.py``,
+``export.py``, ``html.py`` and the package ``pages`` write a ``Table``, with the cells of ``cells.py``.
+``pages/folder.py`` writes folders of records with the tables made from them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from ganbench.records.record import Column, Record, runs_in
 from ganbench.records.timing import Timing
 
 SHOWN_BY_DEFAULT = 5
-"""Scores shown beside the headline where neither the reader nor the protocol says which."""
+"""Number of scores shown beside the headline if neither the user nor the protocol names any."""
 KIMG_TO_TARGET, SECONDS_TO_TARGET = "kimg to target", "s to target"
 
 
@@ -48,10 +48,10 @@ KIMG_TO_TARGET, SECONDS_TO_TARGET = "kimg to target", "s to target"
 class Table:
     """One protocol's leaderboard.
 
-    ``headline`` and the keys of ``columns`` are names in full (``fid@digits-cnn:1a2b3c4d``). ``shown`` are the
-    score columns for the terminal and Markdown; ``chosen`` says whether the user chose them. ``rows`` holds every
-    row in the order asked for (``sorted_by`` a column); ``left_out`` and ``notes`` are sentences; ``logs`` are the
-    columns that are compared and averaged on the log scale.
+    ``headline`` and the keys of ``columns`` are full names (``fid@digits-cnn:1a2b3c4d``). ``shown`` are the score
+    columns for the terminal and Markdown; ``chosen`` says whether the user chose them. ``rows`` holds every row in the
+    requested order (``sorted_by`` a column). ``left_out`` and ``notes`` are sentences. ``logs`` are the columns that
+    are compared and averaged on the log scale.
     """
 
     name: str
@@ -81,7 +81,7 @@ class Table:
         return standing_of(self.rows, column, self.columns.get(column), self.seeds)
 
     def label(self, column: str) -> str:
-        """``fid`` for ``fid@digits-cnn:1a2b3c4d``; in full where two columns would share the short name."""
+        """``fid`` for ``fid@digits-cnn:1a2b3c4d``; the full name if two columns would share the short one."""
         return self._labels.get(column, column)
 
     @cached_property
@@ -100,7 +100,7 @@ class Table:
         return (*best, *([KIMG_TO_TARGET, SECONDS_TO_TARGET] if self.target is not None else []))
 
     def column(self, asked: str) -> str:
-        """A score column's name in full, asked for by any of its names.
+        """The full name of a score column, given any of its names.
 
         Raises:
             GanbenchError: there is none.
@@ -115,19 +115,19 @@ class Table:
 
     @cached_property
     def machines(self) -> tuple[str, ...]:
-        """Where the trained rows ran."""
+        """The machines that the trained rows ran on."""
         return tuple(
             sorted({machine for row in self.rows if isinstance(row.entry, RunEntry) for machine in row.machines})
         )
 
     @property
     def mixed(self) -> bool:
-        """Whether rows made here stand beside published ones."""
+        """Whether the table has both local and published rows."""
         return {row.here for row in self.rows} == {True, False}
 
     @property
     def timed_on(self) -> str:
-        """The machine on which every row was timed alone; empty where each row shows its runs' own figure."""
+        """The machine on which every row was timed alone; empty if each row shows its runs' own figure."""
         return next((row.timing.environment.machine for row in self.rows if row.timing), "")
 
     @property
@@ -174,13 +174,13 @@ class Table:
         return entry_name(map(self.component, row.entry.players), dict(row.entry.changes))
 
     def component(self, player: PlayerUsed) -> str:
-        """The component's name, with its package in front where several packages have one of that name."""
+        """The component's name, prefixed with its package if several packages have one of that name."""
         kind, used = player
         return used.reference if self._named[kind, used.name] > 1 else used.name
 
     @cached_property
     def _named(self) -> Counter[tuple[str, str]]:
-        """In how many packages the table has components of a kind and name."""
+        """The number of packages in the table that have a component of a kind and name."""
         players = {player for row in self.rows if isinstance(row.entry, RunEntry) for player in row.entry.players}
         return Counter((kind, used.name) for kind, used in players)
 
@@ -200,16 +200,16 @@ def build(
     """The table of one protocol.
 
     Args:
-        records: of that protocol; others are left out and counted.
-        protocol: the rules, whose digest and seeds count; without them (the plugin is missing), those of most records.
-        published: records to show beside ``records``, which are then those made here: their rows replace published
-            ones only if they are complete and of the same code.
+        records: records of that protocol; others are left out and counted.
+        protocol: the rules, which set digest and seeds; if None (the plugin is missing), most records set them.
+        published: records to show beside ``records``, which are then local: their rows replace published ones only if
+            they are complete and of the same code.
         known: published records that are not shown, but provide the published source of components.
-        installed: returns the source of an installed plugin; rows made here from other source are marked *edited*.
-        sort: a column to sort by, ``fid`` or ``samples/s``; if empty, the headline.
-        metrics: score columns to show beside the headline, in place of the protocol's.
-        remarks: sentences of the published folder on what its records cannot tell.
-        timings: of rows timed alone; they make the speed columns if one machine covers the table's rows.
+        installed: returns the source of an installed plugin; local rows from other source are marked *edited*.
+        sort: a column to sort by, such as ``fid`` or ``samples/s``; if empty, the headline.
+        metrics: score columns to show beside the headline, instead of the protocol's.
+        remarks: sentences from the ``NOTES.md`` of the published folder.
+        timings: timings of rows alone; they fill the speed columns if one machine covers the table's rows.
 
     Raises:
         GanbenchError: no such column, or there is neither a record nor a protocol.
@@ -278,7 +278,7 @@ def _shown(columns: Mapping[str, Column], headline: str, metrics: Sequence[str],
 
 
 def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = ()) -> list[str]:
-    """Columns called ``asked``, in full or in short.
+    """Columns whose full or short name is ``asked``.
 
     Raises:
         GanbenchError: there is none.
@@ -286,15 +286,15 @@ def _resolve(columns: Mapping[str, Column], asked: str, others: Iterable[str] = 
     if found := [n for n in columns if asked == n] or [n for n in columns if asked == short_name(n)]:
         return found
     known = list(dict.fromkeys([*map(short_name, columns), *others]))
-    said = f"no column called '{asked}'{meant(asked, known, 0.5)}"
+    said = f"there is no column called '{asked}'{meant(asked, known, 0.5)}"
     raise GanbenchError(said, f"columns: {', '.join(known) or 'none'}")
 
 
 def _sorted(table: Table, by: str) -> Table:
-    """The table's rows in order, part by part.
+    """Sort the table's rows within each part.
 
-    Rows with failed or collapsed seeds stand by their number; then a column decides, the better before the worse, with
-    the yardsticks in their places.
+    Rows with failed or collapsed seeds are sorted by their number first. Then the column decides, better before worse,
+    for yardsticks too.
     """
     value, usual = _sort_value(table, by), _sort_value(table, table.headline)
 
@@ -304,12 +304,12 @@ def _sorted(table: Table, by: str) -> Table:
         return PARTS.index(row.part), trouble, place is None, place or (), otherwise is None, otherwise or ()
 
     named = [name for name in table.columns if is_called(name, by)]
-    # ties stay in the order of the headline, then of names
+    # ties keep the order of the headline, then of names
     return replace(table, rows=tuple(sorted(table.rows, key=key)), sorted_by=named[0] if named else by)
 
 
 def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None]:
-    """What a row is sorted by. Timings sort within machines only."""
+    """The sort key of a row for a column. Timings sort only within a machine."""
     if by in ("arch", "loss"):
         return lambda row: _name_of(row, by)
     if by == "rank":
@@ -333,7 +333,7 @@ def _name_of(row: Row, kind: str) -> tuple[str] | None:
 
 
 def _clock(row: Row) -> tuple[str, ...]:
-    """What a row's timings were measured by: they compare within it only."""
+    """What a row's timings were measured on; timings compare only within it."""
     return ("",) if row.timing else row.machines
 
 

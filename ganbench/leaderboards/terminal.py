@@ -24,10 +24,10 @@ BEST, OWN_ROW, FAILED = "bold green", "cyan", "red"
 
 
 def to_rich(table: Table, width: int | None = None, *, noises: bool = False, explain: bool = False) -> Group:
-    """For the terminal: the parts of the table, divided by lines, and what a reader must know below it.
+    """A table for the terminal: its parts, separated by lines, with notes below.
 
-    If ``width`` characters are too few for every column, the least telling ones are left out, and a line says which.
-    ``noises`` adds the columns of the noise of seeds and of evaluations, ``explain`` the full footnotes.
+    If not every column fits into ``width`` characters, the least informative ones are left out, and a note names them.
+    ``noises`` adds the columns of noise between seeds and between evaluations, ``explain`` the full footnotes.
     """
     from rich.console import Group
     from rich.text import Text
@@ -39,7 +39,7 @@ def to_rich(table: Table, width: int | None = None, *, noises: bool = False, exp
 
 
 def to_rich_table(table: Table, layout: Layout) -> RichTable:
-    """The table alone, as laid out."""
+    """The table without its notes, in a given layout."""
     from rich import box
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -84,7 +84,7 @@ def _value(row: Row, key: Key) -> float | None:
 
 
 def _best(table: Table, key: Key) -> float | None:
-    """The best value of a column among complete rows; None if there are not two, or none is better."""
+    """The best value of a column among complete rows; None without two of them, or if no direction is better."""
     if isinstance(key, ScoreOf):
         column = table.columns.get(key.name)
         sign = sign_of(column) if column and column.goal != "info" else 0
@@ -95,7 +95,7 @@ def _best(table: Table, key: Key) -> float | None:
 
 
 def _notes(table: Table, layout: Layout, *, noises: bool, explain: bool) -> list[str]:
-    """What explains the cells, what failed, what was left out, and what does not fit."""
+    """Notes on the cells, on failures, on records left out, and on columns that do not fit."""
     gone = [key for key in headings_of(table, "ranked", noises=noises) if key not in layout.headings]
     gone = [key for key in gone if not (key == "loss" and layout.shape.joined)]
     explained = (

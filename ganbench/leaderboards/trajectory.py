@@ -17,7 +17,7 @@ class Mark(NamedTuple):
     Args:
         kimg: thousand real samples shown to D so far.
         centre: the mean over seeds, geometric where the table's is.
-        low, high: the smallest and the largest seed.
+        low, high: the lowest and the highest score of a seed.
     """
 
     kimg: float
@@ -27,7 +27,7 @@ class Mark(NamedTuple):
 
 
 def trajectory_of(table: Table, row: Row) -> tuple[Mark, ...]:
-    """The looks that all successful seeds of a row had; none if nobody looked."""
+    """The looks that all successful seeds of a row share; empty if there are none."""
     looks = [{look.kimg: look.score for look in record.curve} for record in runs_in(row.well)]
     if not looks:
         return ()

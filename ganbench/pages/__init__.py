@@ -1,1 +1,1 @@
-"""Tables as pages to look at: HTML, README, charts, and the folders they are published in."""
+"""Tables as pages: HTML, README, charts, and the folders they are published in."""

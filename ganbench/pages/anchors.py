@@ -1,4 +1,4 @@
-"""Names from records as parts of addresses and file names: of a row within its page, of a chart's picture."""
+"""Safe names from records, for anchors of rows within a page and for file names of charts."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.table import Table
 
 LONGEST = 100
-"""Characters before the hash of a name that is longer, or has characters that do not belong into an address."""
+"""Characters kept before the hash of a name that is longer, or has characters that do not belong in a URL."""
 
 
 def anchor_of(table: Table, row: Row) -> str:
-    """``dcgan+wgan-gp``, as a fragment identifier: what people link to."""
+    """The fragment identifier of a row, such as ``dcgan+wgan-gp``."""
     return safe(table.title(row) + (" here" if row.here and table.mixed else ""))
 
 

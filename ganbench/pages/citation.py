@@ -1,4 +1,4 @@
-"""How to cite a table: BibTeX, with the digest of the rules so that the very table can be found again."""
+"""A BibTeX entry for a table, with the digest of the rules to identify it."""
 
 from __future__ import annotations
 

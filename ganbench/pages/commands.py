@@ -1,4 +1,4 @@
-"""Commands to be copied that make a row again; the shell takes every word as it is."""
+"""Commands to copy that reproduce a row, quoted for the shell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganbench.plain import plain_line
 
 
 def command_of(table: Table, row: Row) -> str:
-    """``ganbench run`` with the row's components and changes; "" where no command makes it again."""
+    """``ganbench run`` with the row's components and changes; "" if no command can reproduce it."""
     if not isinstance(row.entry, RunEntry):
         return ""
     if any(player.component.package == UNPACKAGED for player in row.entry.players):

@@ -1,4 +1,4 @@
-"""How large a table is, when it was made, and on what."""
+"""The size of a table, when its runs took place, and on which machines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Facts(NamedTuple):
 
 
 def facts_of(table: Table) -> Facts:
-    """Of all records behind the table."""
+    """The facts of all records behind a table."""
     records = [record for row in table.rows for record in row.records]
     days = sorted(record.started[:10] for record in records) or [""]
     trained = [row for row in table.rows if isinstance(row.entry, RunEntry)]
@@ -47,7 +47,7 @@ def facts_of(table: Table) -> Facts:
 
 
 def machines_of(table: Table) -> list[str]:
-    """Hardware and software behind the records, with how many of them."""
+    """Hardware and software behind the records, with the number of records for each."""
     found: Counter[str] = Counter()
     for row in table.rows:
         for record in row.records:

@@ -43,17 +43,17 @@ def write_folder(
     """Publish finished records of a protocol, timings of its rows, and those of ``strips`` that belong to its records.
 
     The folder gets ``index.html``, ``README.md``, ``pictures/*.svg``, ``table.csv``, ``table.json``, ``summary.json``,
-    ``cite.bib``, ``records/*.json``, ``timings/*.json`` and, for the lowest seed of each row, ``strips/*``. What its
-    ``NOTES.md`` says is repeated under the table.
+    ``cite.bib``, ``records/*.json``, ``timings/*.json`` and, for the lowest seed of each row, ``strips/*``. The items
+    of its ``NOTES.md`` are repeated under the table.
 
-    Records that the folder already has stay, unless a new one of the same entry and seed replaces them. Strips that are
-    bound to no record go.
-    Returns the files that were written or removed; each is written whole or not at all.
+    Records already in the folder stay, unless a new one of the same entry and seed replaces them. Strips that are not
+    bound to a record are removed.
+    Returns the files that were written or removed; each write is atomic.
 
     Raises:
         RecordError: a record in the folder cannot be read, or a file cannot be written.
     """
-    for leftover in folder.rglob(".*.tmp"):  # of a process that was killed while writing
+    for leftover in folder.rglob(".*.tmp"):  # from a process that was killed while writing
         leftover.unlink(missing_ok=True)
     new = newest(r for r in records if r.digest == protocol.digest and r.status in FINISHED)
     replaced = {run_key(record) for record in new}
@@ -91,7 +91,7 @@ def _write_timings(timings: Iterable[Timing], protocol: Protocol, folder: Path) 
 
 
 def check_folder(folder: Path, protocol: Protocol) -> list[str]:
-    """Files of a published leaderboard that do not match its records: edited, stale, strange or unreadable."""
+    """Files of a published leaderboard that do not match its records: edited, stale, unexpected or unreadable."""
     paths = sorted(folder.glob("records/*.json"))
     records, errors = read_all(paths)
     if errors:
@@ -109,7 +109,7 @@ def check_folder(folder: Path, protocol: Protocol) -> list[str]:
 
 
 def file_names(records: Iterable[Record]) -> dict[str, Record]:
-    """A file name for every record; those that would share one on some file system get a hash as well."""
+    """A file name for every record; names that would collide on some file system get a hash as well."""
     records = list(records)
     plain = [re.sub(r"[^\w.+=-]", "-", record.file_name) for record in records]
     taken = Counter(name.lower() for name in plain)
@@ -150,7 +150,7 @@ def _picture(chart: Chart) -> str:
 
 
 def _strange_pictures(folder: Path, derived: Collection[str]) -> list[Path]:
-    """Pictures that no chart of the table is drawn in any more."""
+    """Pictures that do not belong to a chart of the table."""
     there = sorted(folder.glob(f"{PICTURES}/*.svg"))
     return [path for path in there if path.relative_to(folder).as_posix() not in derived]
 

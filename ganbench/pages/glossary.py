@@ -1,7 +1,7 @@
-"""What the columns of a table mean, for those who point at a heading.
+"""Explanations of a table's columns, as tooltips of their headings.
 
-A metric explains its columns itself, in the docstring of its module: a line that is indented and begins with the
-column's name, two spaces, and what it says; without one, the docstring's first line.
+A metric explains its columns itself, in the docstring of its module: an indented line with the column's name, two
+spaces, and the meaning. Without such a line, the first line of the docstring is used.
 """
 
 from __future__ import annotations
@@ -18,32 +18,30 @@ from ganbench.plugins.source import header_of
 from ganbench.records.record import Column, Component
 
 COLUMNS = {
-    "rank": "The places that the row may have, as far as its seeds tell: from 1 + the number of significantly better "
-    "rows to the number of all rows less the significantly worse ones.",
+    "rank": "The range of ranks consistent with the seeds: from 1 + the number of significantly better rows to the "
+    "number of ranked rows minus the significantly worse ones.",
     "row": "Architecture and loss, with tricks and changed settings.",
-    "samples": "Samples of the lowest seed, at the end of the budget. Nobody chose them.",
+    "samples": "Uncurated samples from the lowest seed at the end of the budget.",
     SEED_SD: "Standard deviation of the headline between seeds.",
     EVALUATION_SD: "Standard deviation of the headline between evaluations of one run.",
-    KIMG_TO_TARGET: "Thousand real samples shown to D until the headline first reached the target, on the selection "
-    "split. Median over seeds; in brackets how many got there, if not all did.",
-    SECONDS_TO_TARGET: "Seconds of training until then.",
+    KIMG_TO_TARGET: "Thousands of real samples shown to D until the headline first reached the target on the selection "
+    "split. Median over seeds; in brackets, how many seeds reached it if not all did.",
+    SECONDS_TO_TARGET: "Seconds of training until the headline first reached the target.",
     "samples/s": "Real samples shown to D per second of training.",
     "params G/D": "Trainable parameters of the generator and of the discriminator.",
     "D norm": "The discriminator's normalisation.",
-    "ok": "Seeds that finished without failing or collapsing, of those that ran.",
-    "device": "What the runs ran on.",
+    "ok": "Seeds that finished without failing or collapsing, out of all seeds of the row.",
+    "device": "The hardware that the runs used.",
 }
 """The columns that every table has."""
 
 
 def about_column(table: Table, key: Key) -> str:
-    """One or two sentences."""
+    """Explain a column in one or two sentences."""
     if isinstance(key, ScoreOf):
         return _about_score(table, key.name)
     if key == table.best_label:
-        return (
-            "The headline of the best generator during training, chosen on the selection split. Never used for ranks."
-        )
+        return "The headline of the best generator during training, chosen on the selection split. Not used for ranks."
     return COLUMNS.get(key, "")
 
 
@@ -51,7 +49,7 @@ def _about_score(table: Table, name: str) -> str:
     column, score = table.columns.get(name), ScoreName.of(name)
     if column is None:
         return "No record has this score."
-    space = f" In the features of {score.extractor}." if score.extractor else ""
+    space = f" Computed in the feature space of {score.extractor}." if score.extractor else ""
     log = " Averaged and compared on the log scale." if name in table.logs else ""
     told = _by_its_metric(table, score.column, name)
     return f"{told} {DIRECTION[column.goal].capitalize()}{_range(column)}.{log}{space}".strip()

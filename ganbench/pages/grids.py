@@ -16,11 +16,11 @@ from ganbench.pages.anchors import anchor_of
 SHADES = 6
 """Steps of colour, 0 for the worst sixth of the rows."""
 MOST_PAIRED = 40
-"""Rows of the grid of pairs; more do not fit on a screen."""
+"""The most rows in the grid of pairs; more do not fit on a screen."""
 
 
 class Square(NamedTuple):
-    """A cell: its text, a class that colours it, words for those who point at it, and the row it leads to."""
+    """A cell: its text, the CSS class that colours it, its tooltip, and the anchor of the row it links to."""
 
     text: str
     shade: str = ""
@@ -37,7 +37,7 @@ class Line(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """Lines of squares below headings; ``note`` says what was left out."""
+    """Lines of squares below headings; ``note`` says how many rows were left out."""
 
     headings: Sequence[str]
     lines: Sequence[Line]
@@ -45,9 +45,9 @@ class Grid(NamedTuple):
 
 
 def arch_by_loss(table: Table) -> Grid | None:
-    """The headline of every plain combination; None unless there are two archs or two losses.
+    """The headline of every plain combination; None if the grid would have fewer than four cells.
 
-    A combination with a trick, a changed setting or edited code has no place in it.
+    Combinations with a trick, a changed setting or edited code are left out.
     """
     found: dict[tuple[str, str], Row] = {}
     for row in table.rows:
@@ -77,7 +77,7 @@ def _combination(table: Table, row: Row | None, shades: Mapping[str, int], name:
 
 
 def _shades(table: Table, rows: Sequence[Row]) -> dict[str, int]:
-    """Title -> shade: by its place among the complete rows, so that one bad row does not wash out the others."""
+    """Title -> shade, by position among the complete rows, so that one bad row does not wash out the others."""
     column = table.columns.get(table.headline)
     steady = [row for row in rows if not row.trouble and table.headline in row.scores]
     if column is None or column.goal == "info":
@@ -87,7 +87,7 @@ def _shades(table: Table, rows: Sequence[Row]) -> dict[str, int]:
 
 
 def pairs(table: Table) -> Grid | None:
-    """The adjusted p of every pair of complete rows, the better ones first; None without two of them."""
+    """The adjusted p-value of every pair of complete rows, better rows first; None with fewer than two rows."""
     standing = table.standing(table.headline)
     column = table.columns.get(table.headline)
     if standing is None or column is None or len(standing.rows) < 2:
@@ -102,7 +102,7 @@ def pairs(table: Table) -> Grid | None:
         squares = [_pair(table, standing.rows, (one, other), float(adjusted[one, other]), means) for other in order]
         lines.append(Line(f"{place} {table.title(row)}", anchor_of(table, row), squares))
     left_out = len(means) - len(order)
-    note = f"The first {len(order)} rows; {left_out} more are in the table." if left_out else ""
+    note = f"Only the first {len(order)} rows are shown; {left_out} more are in the table." if left_out else ""
     return Grid([str(place) for place in range(1, len(order) + 1)], lines, note)
 
 
@@ -122,7 +122,7 @@ def _pair(table: Table, rows: Sequence[Row], at: tuple[int, int], p: float, mean
 
 
 def _short(p: float) -> str:
-    """``<.001``, ``.034``, ``.42``, ``1``: what fits into a square."""
+    """A p-value short enough for a square: ``<.001``, ``.034``, ``.42``, ``1``."""
     if p < 0.001:
         return "<.001"
     return "1" if p >= 0.995 else f"{p:.{2 if p >= 0.0995 else 3}f}".lstrip("0")

@@ -1,4 +1,4 @@
-"""The front page of a folder of leaderboards, from the summaries of its protocols, and the files that pages share."""
+"""The front page of a folder of leaderboards, from its protocols' summaries, and the files that all pages share."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _VERSION = re.compile(r"-v(\d+)\Z")
 
 
 class Shelf(NamedTuple):
-    """Protocols in their newest version, and older versions, which are kept as history."""
+    """Protocols in their newest version, and older versions, which are kept for reference."""
 
     current: Sequence[TableSummary]
     older: Sequence[TableSummary]
 
 
 def shelf_of(summaries: Sequence[TableSummary]) -> Shelf:
-    """Which are current: those without a later version of the same name."""
+    """Split summaries into current ones, which have no later version of the same name, and older ones."""
     newest: dict[str, int] = {}
     for summary in summaries:
         family, version = _parted(summary.name)
@@ -45,14 +45,14 @@ def _parted(name: str) -> tuple[str, int]:
 
 
 def _order(summary: TableSummary) -> tuple[int, str]:
-    """Those with the most records first: they say the most."""
+    """Sort key: those with the most records first."""
     return -summary.facts.records, summary.name
 
 
 def hub_files(folder: Path) -> dict[str, str]:
     """The text of every file of a hub, by its path in the folder.
 
-    A summary that cannot be read is left out with a warning: it may be of another folder than the one just written.
+    A summary that cannot be read is skipped with a warning, as it may belong to another folder than the one written.
     """
     shelf = shelf_of(list(_readable(sorted(folder.glob(f"*/{NAME}")))))
     page = rendered("hub.html", shelf=shelf, title=TITLE, directions=DIRECTION, quote=quote, shared=linked(SHARED))
@@ -82,16 +82,16 @@ def write_hub(folder: Path) -> list[str]:
 
 
 def stale_hub(folder: Path) -> list[str]:
-    """Files of a hub that do not follow from its summaries."""
+    """Files of a hub that differ from what its summaries give."""
     return sorted(name for name, text in hub_files(folder).items() if text_of(folder / name) != text)
 
 
 def _markdown(shelf: Shelf) -> str:
-    parts = [f"# {TITLE}", "Rows are made by `ganbench run` and published by `ganbench leaderboard --write`."]
+    parts = [f"# {TITLE}", "`ganbench run` makes rows, and `ganbench leaderboard --write` publishes them."]
     parts += [_section(summary) for summary in shelf.current]
     if shelf.older:
         older = [f"* [{bracketed(s.name)}]({quote(s.name)}/README.md): {_size(s)}" for s in shelf.older]
-        parts += ["## Older versions", "Kept as history; a later version of their rules is above.", "\n".join(older)]
+        parts += ["## Older versions", "Kept for reference; a newer version of each is listed above.", "\n".join(older)]
     return "\n\n".join(parts) + "\n"
 
 

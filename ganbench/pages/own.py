@@ -1,4 +1,4 @@
-"""A page of one's own rows beside the published ones: one file in the folder of the runs, for one's own browser."""
+"""A page with the user's own rows beside the published ones: a single file in the folder of the runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ganbench.records.strips import PICTURE, SOUND, is_strip_of
 NAME = "leaderboard.html"
 
 Found = Mapping[Entry, Mapping[int, tuple[Path, Record]]]
-"""By row and seed, the files of records."""
+"""Records with their files, by row and seed."""
 
 
 def write_own_page(table: Table, runs: Path) -> Path:
@@ -47,7 +47,7 @@ def write_own_page(table: Table, runs: Path) -> Path:
 def _found(files: Iterable[Path]) -> Found:
     found: dict[Entry, dict[int, tuple[Path, Record]]] = {}
     for path in files:
-        with suppress(RecordError):  # the table has complained about it
+        with suppress(RecordError):  # the table has already reported it
             record = read(path)
             found.setdefault(entry_of(record), {})[record.seed] = path, record
     return found
@@ -65,13 +65,13 @@ def _places(row: Row, found: Found, folder: Path) -> Places:
 
 
 def _strip(path: Path) -> list[Path]:
-    """Where the strip of a record is, as picture and as sound: beside that of a run, or in a published folder."""
+    """The paths of a record's strip, picture and sound: beside the record of a run, or in a published folder."""
     stem = path.parent / "strip" if path.name == "record.json" else path.parents[1] / "strips" / path.stem
     return [stem.with_name(stem.name + suffix) for suffix in (PICTURE, SOUND)]
 
 
 def _address(path: Path, folder: Path) -> str:
-    """The address of a file from a folder; an absolute one where the two lie on different drives."""
+    """The URL of a file relative to a folder; an absolute one if the two are on different drives."""
     try:
         return quote(Path(os.path.relpath(path, folder)).as_posix(), safe="/+=")
     except ValueError:

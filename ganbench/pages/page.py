@@ -1,4 +1,4 @@
-"""A table as a page to look at, to search and to link to."""
+"""A table as an HTML page that can be searched and linked to."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def to_page(
     folder: Path | None = None,
     downloads: bool = False,
 ) -> str:
-    """The page.
+    """Render the page of a table.
 
     Args:
-        table: with its rows in the order of the page.
-        places: what rows have beside their figures.
+        table: the table, with its rows in the order of the page.
+        places: the records and samples of each row.
         shared: where style and script are; by default, in the page itself.
-        folder: the published folder that the page lies in; plugins of the same checkout are linked from there.
-        downloads: whether CSV, JSON and BibTeX lie beside the page.
+        folder: the published folder of the page; plugins in the same checkout are linked relative to it.
+        downloads: whether the folder also has CSV, JSON and BibTeX to link to.
     """
     return rendered(
         "page.html",

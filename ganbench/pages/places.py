@@ -1,4 +1,4 @@
-"""What a row has beside its figures, by its address from the page: records, samples, the code of its plugins."""
+"""URLs, relative to a page, of each row's records, samples and plugin code."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from ganbench.leaderboards.strips import NOTHING_TO_SEE, Samples, samples_in
 from ganbench.records.record import Component, Record
 
 SOURCES = ("", "plugins", "src")
-"""Folders of a checkout in which packages lie."""
+"""Folders of a checkout that hold packages."""
 
 
 class RecordPlace(NamedTuple):
-    """The record of a seed, and its address."""
+    """The seed of a record, and its URL."""
 
     seed: int
     address: str
 
 
 class Appearance(NamedTuple):
-    """Of a picture: whether it is less than three times as wide as high, and whether it moves."""
+    """Whether a picture is less than three times as wide as it is high, and whether it is animated."""
 
     tall: bool = False
     moving: bool = False
 
 
 class Places(NamedTuple):
-    """The addresses of one row, and what its picture is like."""
+    """The URLs of one row, and the appearance of its picture."""
 
     records: tuple[RecordPlace, ...] = ()
     samples: Samples = NOTHING_TO_SEE
@@ -44,7 +44,7 @@ class Places(NamedTuple):
 
 
 def places_in(folder: Path, records: Mapping[str, Record]) -> dict[RowKey, Places]:
-    """Of every row of a published folder, whose ``records`` are named by their files."""
+    """The places of every row in a published folder; ``records`` maps file names to records."""
     samples = samples_in(folder, records)
     found: dict[RowKey, list[RecordPlace]] = {}
     for name, record in sorted(records.items(), key=lambda item: item[1].seed):
@@ -60,14 +60,14 @@ def places_in(folder: Path, records: Mapping[str, Record]) -> dict[RowKey, Place
 
 
 def appearance_of(picture: Path) -> Appearance:
-    """What a picture is like, from its header."""
+    """The appearance of a picture, read from its header."""
     with Image.open(picture) as image:
         width, height = image.size
         return Appearance(width < 3 * height, getattr(image, "is_animated", False))
 
 
 def code_of(kind: Kind, part: Component, folder: Path | None) -> str:
-    """The address of a plugin's code from a published folder, if both lie in one checkout; else ""."""
+    """The URL of a plugin's code relative to a published folder, if both are in one checkout; else ""."""
     root = next((above for above in (folder.resolve().parents if folder else ()) if _is_checkout(above)), None)
     if folder is None or root is None:
         return ""

@@ -1,4 +1,4 @@
-"""What a protocol fixes, and how to read a table of it, in words. Texts from outside come back unescaped."""
+"""A protocol's rules, and how to read its table, in words. The texts returned are not escaped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganbench.leaderboards.table import Table
 
 
 class Rule(NamedTuple):
-    """One thing that a protocol fixes; ``code`` is a name or a setting, shown as such, ``more`` follows it."""
+    """One rule of a protocol; ``code`` is a name or a setting, shown as code, and ``more`` follows it."""
 
     name: str
     code: str
@@ -18,7 +18,7 @@ class Rule(NamedTuple):
 
 
 def rules_in_words(table: Table) -> list[Rule]:
-    """The data, the budget, how it is judged, what losses are given, the headline, seeds, and the digest."""
+    """The data, the budget, the evaluation, the settings of single losses, the headline, the seeds and the digest."""
     protocol, found = table.protocol, []
     if protocol is not None:
         training, judging = protocol.training, protocol.evaluation
@@ -33,7 +33,7 @@ def rules_in_words(table: Table) -> list[Rule]:
             Rule(
                 "budget",
                 "",
-                f"{training.budget_kimg:g} thousand real samples shown to D, {training.batch} at a time",
+                f"{training.budget_kimg:g} thousand real samples shown to D, in batches of {training.batch}",
             ),
             Rule("judged", "", samples),
             *([Rule("features", str(judge.without_folders()))] if (judge := protocol.extractor_ref) else []),
@@ -44,24 +44,24 @@ def rules_in_words(table: Table) -> list[Rule]:
 
 
 def _asked(asked: LossRules) -> str:
-    """What a protocol asks of one loss: ``lr = 0.0001, weight = 0.1``."""
+    """What a protocol sets for one loss: ``lr = 0.0001, weight = 0.1``."""
     return ", ".join(f"{name} = {value}" for name, value in (asked.recipe | asked.settings).items())
 
 
 def how_to_read(table: Table, yardsticks: str) -> str:
-    """A paragraph; ``yardsticks`` says how they are set apart, "in italics"."""
-    drawn = f" Yardsticks, {yardsticks}, were not trained; the same code scores them."
+    """A paragraph on how to read the table; ``yardsticks`` says how they are set apart, "in italics"."""
+    drawn = f" Yardsticks, {yardsticks}, are not trained; the same code scores them."
     return (
-        "Every row had the same data and the same number of real samples shown to its discriminator, and was "
-        f"scored at the end of the budget. Its rank by {table.label(table.headline)} is a range: it could be "
-        "any of these, as far as the seeds tell. A wide range belongs to a row whose seeds differ much."
+        "Every row is trained on the same data, with the same number of real samples shown to its discriminator, and "
+        f"scored at the end of the budget. Its rank by {table.label(table.headline)} is a range: any rank in it is "
+        "consistent with the seeds. A row whose seeds differ widely has a wide range."
         + (drawn if table.block("yardstick") else "")
         + _floor(table)
     )
 
 
 def _floor(table: Table) -> str:
-    """What the score of real data is good for."""
+    """What the score of real data means."""
     rows = [record.self_checks.fake for row in table.block("entry") for record in row.well if record.self_checks]
     real = [row for row in table.rows if row.entry == YardstickEntry("real data")]
     few = min((record.self_checks.fake for row in real for record in row.records if record.self_checks), default=0)
@@ -69,7 +69,7 @@ def _floor(table: Table) -> str:
         return ""
     if rows and few < max(rows):
         return (
-            f" Real data score a little worse than a perfect generator would: there are only {few} on either side, "
-            f"while rows are scored on {max(rows)}."
+            f" Real data score slightly worse than a perfect generator would, because there are only {few} samples on "
+            f"either side, while rows are scored on {max(rows)}."
         )
-    return " Real data score what a perfect generator would."
+    return " Real data score as well as a perfect generator would."

@@ -1,4 +1,4 @@
-"""A table in short, ``summary.json``: what the hub shows of each protocol, without reading all records again."""
+"""A table's ``summary.json``: what the hub shows of each protocol, so that it need not read all records again."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ganbench.plain import plain
 
 NAME = "summary.json"
 MOST = 3
-"""Best rows that the hub names."""
+"""The number of best rows that the hub lists."""
 
 
 class BestRow(Struct, frozen=True):
-    """One of the best rows: where it is in its page, its rank and its headline, as text."""
+    """One of the best rows: its title, its anchor in its page, its rank and its headline, as text."""
 
     title: str
     anchor: str
@@ -32,7 +32,7 @@ class BestRow(Struct, frozen=True):
 
 
 class TableSummary(Struct, frozen=True):
-    """What the hub shows of a protocol; ``picture`` is an address from the protocol's folder, "" for none."""
+    """What the hub shows of a protocol; ``picture`` is a URL relative to the protocol's folder, "" for none."""
 
     name: str
     description: str

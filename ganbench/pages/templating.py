@@ -1,4 +1,4 @@
-"""Jinja, set up so that nothing from a record can be read as markup, and pages are the same bytes whenever written."""
+"""Jinja, set up so that nothing from a record is read as markup, and pages are byte for byte reproducible."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ ASSETS = ("charts.css", "ganbench.css", "ganbench.js", "icon.svg")
 class Shared(NamedTuple):
     """How a page gets its style and its script.
 
-    With ``address``, the folder of the shared files; without it, they stand in the page. ``policy`` is the page's
-    content security policy, which lets no other script and no other style in.
+    ``address`` is the folder of the shared files; if it is empty, style and script are inlined. ``policy`` is the
+    page's content security policy, which allows no other script or style.
     """
 
     address: str
@@ -36,7 +36,7 @@ def linked(address: str) -> Shared:
 
 
 def inlined() -> Shared:
-    """Style and script within the page, which is then one file; the policy knows them by their hashes."""
+    """Style and script within the page, which is then a single file; the policy allows them by their hashes."""
     style, script = asset("charts.css") + asset("ganbench.css"), asset("ganbench.js")
     return Shared("", Markup(style), Markup(script), _policy(_hash(style), _hash(script)))
 
@@ -56,7 +56,7 @@ def asset(name: str) -> str:
 
 
 def rendered(template: str, **what: Any) -> str:
-    """A page from its template; control characters in what it shows become escapes."""
+    """Render a page from its template; control characters in texts become escapes."""
     return _environment().get_template(template).render(what)
 
 
@@ -74,5 +74,5 @@ def _environment() -> jinja2.Environment:
 
 
 def _shown(value: Any) -> Any:
-    """Text from outside without control characters; what was made as markup stays."""
+    """Escape control characters in text; leave ``Markup`` as it is."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else plain(value)

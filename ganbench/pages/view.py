@@ -1,4 +1,4 @@
-"""What a page's template shows of a table: headings, rows and cells as text, with what they sort by."""
+"""A table as a page's template shows it: headings, rows and cells as text, with their sort keys."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from ganbench.records.record import Component, runs_in
 
 TITLES: dict[Part, str] = {
     "ranked": "Complete rows, by the mean over seeds",
-    "unstable": "A seed failed or collapsed: below all complete rows by a rule, untested",
-    "incomplete": "Seeds are missing: no rank yet",
+    "unstable": "Rows with a failed or collapsed seed: by rule below all complete rows, not tested",
+    "incomplete": "Rows with missing seeds: not ranked yet",
     "custom": "Custom runs, with changed settings: never ranked",
-    "edited": "Edited runs, whose code differs from the known code of its version: never ranked",
+    "edited": "Edited runs, with code that differs from the known code of its version: never ranked",
 }
 RARE = (SEED_SD, EVALUATION_SD, KIMG_TO_TARGET, SECONDS_TO_TARGET, "D norm", "device")
 """Columns that a page shows only on request, beside the best score during training."""
@@ -47,7 +47,7 @@ class Heading(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell's text, what it sorts by ("" for nothing), and whether it is the best of its column."""
+    """A cell's text, its sort key ("" for none), and whether it is the best of its column."""
 
     text: str
     value: str
@@ -55,7 +55,7 @@ class Cell(NamedTuple):
 
 
 class PluginUsed(NamedTuple):
-    """A plugin of a row, with the address of its code ("" if unknown)."""
+    """A plugin of a row, with the URL of its code ("" if unknown)."""
 
     kind: Kind
     component: Component
@@ -86,7 +86,7 @@ class Line:
 
     @property
     def kind(self) -> str:
-        """``yardstick``, ``trouble`` or ``entry``: how it is set apart."""
+        """``yardstick``, ``trouble`` or ``entry``, which sets its style."""
         return "yardstick" if self.row.kind == "yardstick" else "trouble" if self.row.trouble else "entry"
 
     @property
@@ -96,7 +96,7 @@ class Line:
 
     @property
     def parameters(self) -> int:
-        """Of G and D."""
+        """The number of parameters of G and D."""
         return round(sum(self.row.costs.get(name, 0) for name in ("params_g", "params_d")))
 
     @property
@@ -128,7 +128,7 @@ class Tier(NamedTuple):
 
 
 class View:
-    """A table as its page shows it, with addresses from the folder that the page lies in."""
+    """A table as its page shows it, with URLs relative to the folder of the page."""
 
     def __init__(self, table: Table, places: Mapping[RowKey, Places], folder: Path | None = None) -> None:
         self.table, self._places, self._folder = table, places, folder
@@ -142,12 +142,12 @@ class View:
 
     @cached_property
     def headings(self) -> list[Heading]:
-        """Of the columns behind rank, row and samples."""
+        """The headings of the columns after rank, row and samples."""
         return [self._heading(key) for key in self._keys]
 
     @cached_property
     def about_rank(self) -> str:
-        """What a rank is."""
+        """The explanation of ranks."""
         return about_column(self.table, "rank")
 
     @cached_property
@@ -163,12 +163,12 @@ class View:
 
     @property
     def moves(self) -> bool:
-        """Whether any picture moves."""
+        """Whether any picture is animated."""
         return any(line.places.appearance.moving for line in self.lines)
 
     @cached_property
     def choices(self) -> dict[str, list[str]]:
-        """What rows can be filtered by: archs, losses, packages and devices, where there are two at least."""
+        """The choices of the filters: archs, losses, packages and devices, each only if there are at least two."""
         trained = [line for line in self.lines if isinstance(line.row.entry, RunEntry)]
         found = {
             "arch": {self.arch(line) for line in trained},
@@ -180,7 +180,7 @@ class View:
 
     @cached_property
     def sizes(self) -> list[int]:
-        """Powers of ten that part the rows by their parameters."""
+        """Powers of ten that divide the rows by number of parameters."""
         known = [line.parameters for line in self.lines if line.parameters]
         powers = range(3, 13)
         return [
@@ -206,7 +206,7 @@ class View:
 
     @cached_property
     def _best(self) -> dict[Key, float]:
-        """The best value of each column of scores, among complete rows."""
+        """The best value of each score column among complete rows."""
         found: dict[Key, float] = {}
         for name in self.table.shown:
             goal = self.table.columns[name].goal if name in self.table.columns else "info"
@@ -244,7 +244,7 @@ class View:
 
 
 def _sorts_by(row: Row, key: str, text: str) -> str:
-    """A number where the column has one, else the text."""
+    """The sort key of a cell: a number if the column has one, else the text."""
     reached = row.reached
     numbers: dict[str, float | None] = {
         "samples/s": row.costs.get("samples/s"),

@@ -1,6 +1,6 @@
-"""Entry points -> components: what is installed, what a name means, how one is loaded.
+"""From entry points to components: list what is installed, resolve names, load plugins.
 
-The names that the rest of the core uses can be imported from here; each is loaded on first use.
+The rest of the core imports from here. Each name is loaded on first use.
 """
 
 import lazy_loader

@@ -1,12 +1,12 @@
-"""The hooks: what a plugin module implements to become a component.
+"""The hooks that a plugin module can implement.
 
-One entry point per component (group ``ganbench.<kind>``, name = the component's name, value = its module) and one
-hook per module. A hook *builds* an object; training and evaluation call plain Python on what it built. A hook
-implementation may leave out any argument it does not need; arguments are only ever added.
+Each component has one entry point (the group is ``ganbench.<kind>``, the name is the component's name, the value is
+its module), and each module has one hook. A hook *builds* an object, which training and evaluation then call directly.
+A hook implementation may omit any argument it does not need; arguments are only ever added.
 """
 
 # mypy: disable-error-code="empty-body"
-# (a hookspec has a name, arguments and a docstring; plugins write the body)
+# (a hookspec has a name, arguments and a docstring; plugins provide the body)
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ if TYPE_CHECKING:
 
 hookspec = pluggy.HookspecMarker("ganbench")
 hookimpl = pluggy.HookimplMarker("ganbench")
-"""The decorator of the one hook that the module of a plugin has."""
+"""Decorator that marks the one hook in a plugin module."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 API_VERSION = 3
-"""The version that plugins are written against; raised whenever a hook gains an argument, or a contract a member."""
+"""Version of the plugin API, raised whenever a hook gains an argument or a contract gains a member."""
 
 
 @hookspec
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
     """Build the players: ``G: z[B, Z] -> x[B, *data.shape]`` and ``D: x[B, *data.shape] -> logit[B]``.
 
-    ``x`` lies in [-1, 1] when ``data.bounded``. D ends in a logit: no sigmoid, no activation. Weights are drawn from
-    torch's default generator, which the core has seeded.
+    ``x`` lies in [-1, 1] if ``data.bounded``. D returns a logit, with no sigmoid or other activation at the end. Draw
+    weights from torch's default generator, which the core has seeded.
 
     Args:
-        data: shape and classes of one sample.
-        d_norm: the normalisation the loss wants in D: ``"none"`` (nothing that mixes samples), ``"spectral"``,
-            or None for the architecture's own choice.
-        width: the protocol's base number of channels.
+        data: the shape of one sample and the number of classes.
+        d_norm: the normalisation that the loss needs in D: ``"none"`` (nothing that mixes the samples of a batch),
+            ``"spectral"``, or None for the architecture's own choice.
+        width: the protocol's base channel count.
         z_dim: the protocol's latent size.
-        settings: what the user set with ``--set arch.<name>=<value>``. An arch with settings of its own turns them into
-            a dataclass, ``settings_of(Settings, settings)``, and hands that to ``GAN(..., settings=...)``.
+        settings: what the user set with ``--set arch.<name>=<value>``. An architecture with its own settings converts
+            this to a dataclass with ``settings_of(Settings, settings)`` and passes it to ``GAN(..., settings=...)``.
 
     Raises:
-        Unsupported: the data or the normalisation does not fit; the message says why.
+        Unsupported: the architecture cannot handle the data or the normalisation; the message says why.
 
     Example::
 
@@ -63,7 +63,7 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, se
         @hookimpl
         def ganbench_arch(data, width, z_dim):
             if len(data.shape) != 1:
-                raise Unsupported("needs points, one row of numbers a sample")
+                raise Unsupported("needs points: one row of numbers per sample")
             (features,) = data.shape
             return GAN(
                 generator=nn.Sequential(nn.Linear(z_dim, width), nn.ReLU(), nn.Linear(width, features)),
@@ -75,7 +75,7 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, se
 
 @hookspec
 def ganbench_loss() -> Loss:
-    """Build the adversarial objective. See :class:`ganbench.Loss` for every attribute.
+    """Build the adversarial objective. :class:`ganbench.Loss` documents every attribute.
 
     Example::
 
@@ -99,13 +99,13 @@ def ganbench_loss() -> Loss:
 
 @hookspec
 def ganbench_trick(argument: str) -> Trick:
-    """Build something that acts on any combination of architecture and loss. See :class:`ganbench.Trick`.
+    """Build a modification of training that works with any architecture and loss. See :class:`ganbench.Trick`.
 
     Args:
-        argument: what follows the colon in ``--trick instance-noise:0.1``; empty otherwise.
+        argument: the text after the colon, as in ``--trick instance-noise:0.1``; empty if there is none.
 
     Raises:
-        Unsupported: the argument makes no sense; the message says what would.
+        Unsupported: the argument is invalid; the message says what is valid.
 
     Example::
 
@@ -154,17 +154,17 @@ def ganbench_metric() -> Metric:
 
 @hookspec
 def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
-    """Load real data as arrays.
+    """Load real data into memory.
 
     Args:
-        argument: what follows the colon in ``folder:PATH``; empty otherwise. Between its commas, whole numbers are
-            parameters, which the digests of protocols cover, and anything else is a path, which they do not: a folder
-            ``2024`` is written ``./2024``.
-        resolution: the protocol's image size in pixels, or None for the data's own.
+        argument: the text after the colon, as in ``folder:PATH``, or empty. It is split at commas. Whole numbers are
+            parameters, which a protocol's digest covers. Anything else is a path, which the digest leaves out. Write a
+            folder named ``2024`` as ``./2024``.
+        resolution: the protocol's image size in pixels, or None for that of the data.
 
     Raises:
         DataError: the data cannot be read; the message names the file.
-        Unsupported: the data does not come at that resolution.
+        Unsupported: the data do not come at that resolution.
 
     Example::
 
@@ -182,7 +182,7 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
 
 @hookspec
 def ganbench_protocol() -> Protocol | Mapping[str, Any]:
-    """Return the frozen rules of one comparison; its name must be the entry point's.
+    """Return the frozen rules of one comparison. The protocol's name must equal that of the entry point.
 
     Example::
 
@@ -208,13 +208,13 @@ def ganbench_protocol() -> Protocol | Mapping[str, Any]:
 
 @hookspec
 def ganbench_extractor(argument: str) -> Extractor:
-    """Build the network in whose feature space samples are judged. See :class:`ganbench.Extractor`.
+    """Build the network whose feature space the metrics use. See :class:`ganbench.Extractor`.
 
     Args:
-        argument: what follows the colon in ``inception:PATH``; empty otherwise.
+        argument: the text after the colon, as in ``inception:PATH``; empty if there is none.
 
     Raises:
-        DataError: the weights cannot be obtained, or are not the ones their name promises.
+        DataError: the weights are missing or are not the expected ones.
 
     Example::
 

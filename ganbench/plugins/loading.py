@@ -1,6 +1,6 @@
-"""One plugin: imported, its hooks checked, its component built. Errors name the plugin and its package in a sentence.
+"""Import one plugin, check its hooks and build its component. Every error names the plugin and its package.
 
-Each plugin gets its own pluggy manager, so a broken plugin cannot affect the next, and order does not matter.
+Each plugin gets its own pluggy manager, so a broken plugin cannot affect another, and load order does not matter.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ UPGRADE = "pip install -U ganbench"
 
 @cache
 def load(source: Source) -> pluggy.PluginManager:
-    """The plugin's module, imported, in a manager of its own.
+    """Import the plugin's module and register it in its own manager.
 
     Raises:
-        PluginError: it cannot be imported, or its hooks are wrong.
+        PluginError: the module cannot be imported, or its hooks are invalid.
     """
     _check_module_name(source)
-    _check_api(source, header_of(source.module).api)  # before an import that only a newer GANBench satisfies
+    _check_api(source, header_of(source.module).api)  # before the import, which may need a newer GANBench
     try:
-        with chdir("."):  # a plugin may go elsewhere, but relative paths are meant from here
+        with chdir("."):  # undoes a chdir of the plugin, so that relative paths keep their meaning
             module = importlib.import_module(source.module)
     except KeyboardInterrupt:
         raise
@@ -58,7 +58,7 @@ def load(source: Source) -> pluggy.PluginManager:
         try:
             manager.register(module)
         except pluggy.PluginValidationError as error:
-            hint = f"module {source.module}; the hooks are documented in ganbench.plugins.hookspecs"
+            hint = f"check {source.module}; ganbench.plugins.hookspecs documents the hooks"
             raise PluginError(f"{source} cannot be used: {told(error)}", hint) from error
     for said in deprecations:
         warnings.warn_explicit(PluginWarning(f"{source}: {said.message}"), None, said.filename, said.lineno)
@@ -68,19 +68,19 @@ def load(source: Source) -> pluggy.PluginManager:
 def _check_module_name(source: Source) -> None:
     if not re.fullmatch(r"\w+(\.\w+)*", source.module):
         raise PluginError(
-            f"{source} cannot be used: its entry point '{source.module}' is not the name of a module",
-            f'its author has to write: {source.name} = "{source.module.partition(":")[0]}"',
+            f"{source} cannot be used: its entry point '{source.module}' is not a module name",
+            f'its author must write: {source.name} = "{source.module.partition(":")[0]}"',
         )
 
 
 def _check_api(source: Source, wanted: object) -> None:
-    """A plugin may state the lowest plugin API that will do, ``GANBENCH_API = 2``."""
+    """Check the lowest plugin API that a plugin accepts, if it states one: ``GANBENCH_API = 2``."""
     if wanted is None:
         return
     if not isinstance(wanted, int) or wanted < 1:
         raise PluginError(
             f"{source} cannot be used: its {API_VARIABLE} is {wanted!r}",
-            f"expected a whole number: {API_VARIABLE} = {API_VERSION}",
+            f"write a whole number: {API_VARIABLE} = {API_VERSION}",
         )
     if wanted > API_VERSION:
         raise PluginError(
@@ -90,7 +90,7 @@ def _check_api(source: Source, wanted: object) -> None:
 
 
 def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManager) -> None:
-    """Check that the hook of its kind exists, every hook is known, and none asks for an unknown argument."""
+    """Check that the hook for its kind exists, that every hook is known, and that no hook needs an unknown argument."""
     wanted, implemented = f"ganbench_{source.kind}", list[str]()
     for attribute in dir(module):
         options = manager.parse_hookimpl_opts(module, attribute)
@@ -107,7 +107,7 @@ def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManag
             required = parameter.default is parameter.empty and parameter.kind is parameter.POSITIONAL_OR_KEYWORD
             if required and name not in caller.spec.argnames:
                 said = f"its {hook} asks for the argument '{name}', which {OURS} does not pass"
-                raise _newer_or_misspelt(source, said, f"{hook} is given", name, caller.spec.argnames)
+                raise _newer_or_misspelt(source, said, f"arguments of {hook}", name, caller.spec.argnames)
     if wanted not in implemented:
         others = f"; it implements {', '.join(implemented)}" if implemented else ""
         raise PluginError(
@@ -117,22 +117,22 @@ def _check_hooks(source: Source, module: ModuleType, manager: pluggy.PluginManag
 
 
 def _newer_or_misspelt(source: Source, said: str, what: str, name: str, known: Sequence[str]) -> PluginError:
-    tails = {other.removeprefix(HOOK_PREFIX): other for other in known}  # a prefix that all share is no likeness
+    tails = {other.removeprefix(HOOK_PREFIX): other for other in known}  # the shared prefix is no similarity
     if close := closest(name.removeprefix(HOOK_PREFIX), tails):
         return PluginError(
             f"{source} cannot be used: {said} - did you mean '{tails[close]}'?", f"{what}: {', '.join(known)}"
         )
     return PluginError(
         f"{source} cannot be used: it was built for a newer ganbench or misspells a name ({said})",
-        f"{UPGRADE}, or correct it ({what}: {', '.join(known) or 'nothing'})",
+        f"{UPGRADE}, or correct the name ({what}: {', '.join(known) or 'none'})",
     )
 
 
 def check_result(source: Source, built: object) -> None:
-    """Check that a hook returned what its kind requires."""
+    """Check that a hook returned an object of its kind."""
     hook, kind = f"ganbench_{source.kind}", source.kind
     if built is None:
-        raise PluginError(f"{source} returned None from {hook}", "return the object that it built")
+        raise PluginError(f"{source} returned None from {hook}", f"{hook} must return the object that it builds")
     if isinstance(built, type):
         raise PluginError(f"{source} returned the class {built.__name__} from {hook}", f"return {built.__name__}()")
     members = {"loss": ("d_loss", "g_loss"), "metric": ("columns", "version", "__call__")}.get(kind)
@@ -140,21 +140,21 @@ def check_result(source: Source, built: object) -> None:
         missing = [member for member in members if not hasattr(built, member)]
         if missing:
             said = f"{source} returned a {type(built).__name__} without {' and '.join(missing)} from {hook}"
-            raise PluginError(said, f"what a {kind} needs is documented in ganbench.{kind.title()}")
+            raise PluginError(said, f"ganbench.{kind.title()} documents what a {kind} needs")
         return
     name = {"arch": "GAN"}.get(kind, kind.title())
     accepted = (getattr(ganbench, name), *((Mapping,) if kind == "protocol" else ()))
     if not isinstance(built, accepted):
         raise PluginError(
-            f"{source} returned a {type(built).__name__} from {hook}", f"{hook} returns a ganbench.{name}"
+            f"{source} returned a {type(built).__name__} from {hook}", f"{hook} must return a ganbench.{name}"
         )
 
 
 def _mend_import(source: Source, error: BaseException) -> str:
-    """The next step after a failed import."""
+    """Suggest the next step after a failed import."""
     blamed = getattr(error, "name", None) or ""
     if isinstance(error, ImportError) and blamed.partition(".")[0] == "ganbench":
-        return f"if {source.package} is written for a newer ganbench than {__version__}: {UPGRADE}"
+        return f"if {source.package} needs a newer ganbench than {__version__}: {UPGRADE}"
     if (
         isinstance(error, ModuleNotFoundError)
         and blamed
@@ -165,12 +165,12 @@ def _mend_import(source: Source, error: BaseException) -> str:
 
 
 def build(source: Source, **arguments: Any) -> Any:
-    """Import one plugin, check its hook, and return what the hook built.
+    """Import a plugin, check its hook, and return what the hook built.
 
     Raises:
-        PluginError: the import fails, a hook is misspelt or has a wrong signature, the hook fails or returns the wrong
-            thing, or the plugin needs a newer GANBench.
-        GanbenchError: the plugin itself declined (``Unsupported``, ``DataError``).
+        PluginError: the import fails, a hook is misspelt or has a wrong signature, the hook fails or returns an object
+            of another kind, or the plugin needs a newer GANBench.
+        GanbenchError: the plugin itself raised one (``Unsupported``, ``DataError``).
     """
     hook = getattr(load(replace(source, argument="")).hook, f"ganbench_{source.kind}")
     if source.argument and "argument" not in hook.get_hookimpls()[0].argnames:

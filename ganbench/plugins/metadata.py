@@ -1,6 +1,6 @@
-"""What is installed: every component that a package announces as an entry point.
+"""Find the installed components: every entry point that a package declares in a ganbench group.
 
-Everything a listing or a typo hint needs comes from package metadata. Only components that a run names are imported.
+Listings and typo hints use only package metadata. GANBench imports only the components that a run names.
 """
 
 from __future__ import annotations
@@ -29,50 +29,50 @@ from ganbench.plugins.hookspecs import KINDS
 from ganbench.plugins.source import Source
 
 GROUPS: dict[str, Kind] = {f"ganbench.{kind}": kind for kind in KINDS}
-"""Groups of entry points, and the kind of what each announces."""
+"""Entry-point groups, and the kind of component that each declares."""
 ALLOW_LIST = "GANBENCH_PLUGINS"
 
 
 class _Owner(NamedTuple):
-    """The package that announces a component."""
+    """The package that declares a component."""
 
     package: str
     version: str
 
 
 def announced() -> list[Source]:
-    """Every component that an installed package announces, admitted or not; metadata only."""
+    """Return every component that an installed package declares, allowed or not, from metadata only."""
     found = {_source(point) for point in _scan()}
     return sorted(found, key=lambda s: (KINDS.index(s.kind), s.name, s.package, s.version, s.module))
 
 
 @cache
 def installed() -> tuple[Source, ...]:
-    """The components that may be used, scanned once per process.
+    """Return the components that GANBench may use. It scans once per process.
 
-    They are those of the packages that ``GANBENCH_PLUGINS`` names, or all if it is empty.
+    These are the components of the packages that ``GANBENCH_PLUGINS`` names, or all components if it is empty.
     """
     admitted = {canonical(name) for name in allow_list()}
     return tuple(s for s in announced() if not admitted or canonical(s.package) in admitted)
 
 
 def allow_list() -> list[str]:
-    """The packages that ``GANBENCH_PLUGINS`` names."""
+    """Return the packages that ``GANBENCH_PLUGINS`` names."""
     return [name.strip() for name in os.environ.get(ALLOW_LIST, "").split(",") if name.strip()]
 
 
 def of_kind(kind: Kind) -> list[Source]:
-    """The installed components of one kind."""
+    """Return the installed components of one kind."""
     return [source for source in installed() if source.kind == kind]
 
 
 def canonical(package: str) -> str:
-    """A package's name as indexes compare it: ``My_Package`` is ``my-package``."""
+    """Normalise a package name as package indexes do: ``My_Package`` becomes ``my-package``."""
     return re.sub(r"[-_.]+", "-", package.strip()).lower()
 
 
 def checkout_of(package: str) -> Path | None:
-    """The folder of an editable install (PEP 610); None for any other install, or none at all."""
+    """Return the folder of an editable install (PEP 610), or None if the package is not installed that way."""
     try:
         text = distribution(package).read_text("direct_url.json")
         origin = json.loads(text or "{}")
@@ -87,7 +87,7 @@ def _scan() -> list[EntryPoint]:
     try:
         scanned = entry_points()
         return [point for group in GROUPS for point in scanned.select(group=group)]
-    except Exception:  # with one malformed entry_points.txt, importlib.metadata returns none
+    except Exception:  # importlib.metadata fails for all packages if one entry_points.txt is malformed
         first = {canonical(_owner(dist).package): dist for dist in reversed(list(distributions()))}  # as on sys.path
         return [point for dist in first.values() for point in _points(dist) if point.group in GROUPS]
 
@@ -97,7 +97,7 @@ def _points(dist: Distribution) -> Sequence[EntryPoint]:
         return list(dist.entry_points)
     except Exception:
         owner = " ".join(_owner(dist))
-        text = f"{owner} is left out: its entry_points.txt is malformed; reinstall it, or tell its author"
+        text = f"skipped {owner}, because its entry_points.txt is malformed; reinstall it, or tell its author"
         warnings.warn(PluginWarning(text), stacklevel=1)
         return []
 
@@ -107,9 +107,9 @@ def _source(point: EntryPoint) -> Source:
     return Source(GROUPS[point.group], point.name, owner.package, owner.version, point.value)
 
 
-@cache  # metadata are parsed again on every access
+@cache  # importlib.metadata parses metadata anew on every access
 def _owner(dist: Distribution) -> _Owner:
-    """Name and version, taken from the folder's name if a package's metadata are damaged."""
+    """Return name and version, from the folder's name if the package's metadata are damaged."""
     folder = Path(getattr(dist, "_path", "?-?")).stem.split("-")
     try:
         facts = dist.metadata

@@ -1,4 +1,4 @@
-"""Resolving names: from a component's reference, typed by a user or written in a protocol, to its source."""
+"""Resolve the name of a component, typed by a user or written in a protocol, to its source."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from ganbench.plugins.source import Source
 def find(kind: Kind, text: str) -> Source:
     """Resolve what a user typed: ``name``, ``name:argument``, ``package:name`` or ``package:name:argument``.
 
-    A package may share its component's name: ``sagan:sagan`` is the ``sagan`` of the package ``sagan``.
+    A package may have the same name as its component: ``sagan:sagan`` is the ``sagan`` of the package ``sagan``.
 
     Raises:
-        PluginError: nothing has that name (with suggestions), or more than one package provides it.
+        PluginError: no component has that name (the message suggests one), or several packages provide it.
     """
     known = of_kind(kind)
     head, _, tail = text.partition(":")
@@ -39,7 +39,7 @@ def find(kind: Kind, text: str) -> Source:
 
 
 def hand_over(source: Source) -> None:
-    """Register a component that no package announces; ``find`` resolves its reference, ``unpackaged:name``."""
+    """Register a component that no package declares, so that ``find`` resolves ``unpackaged:name``."""
     _handed[source.kind, source.name] = source
 
 
@@ -49,8 +49,8 @@ _handed: dict[tuple[str, str], Source] = {}
 def _handed_over(kind: Kind, name: str) -> Source:
     if (kind, name) not in _handed:
         raise PluginError(
-            f"the {kind} '{name}' is in no package: it was handed over from Python in another process",
-            f"hand it over again: ganbench.run({kind}=...)",
+            f"the {kind} '{name}' is not in a package: it was passed from Python in another process",
+            f"pass it again: ganbench.run({kind}=...)",
         )
     return _handed[kind, name]
 
@@ -58,10 +58,10 @@ def _handed_over(kind: Kind, name: str) -> Source:
 def find_for(protocol: str, kind: Kind, text: str) -> Source:
     """Resolve a name that a protocol mentions.
 
-    If several packages provide it, the protocol's own package wins: other installed packages must not break a protocol.
+    If several packages provide it, the protocol's own package wins, so that other packages cannot break the protocol.
 
     Raises:
-        PluginError: as ``find``.
+        PluginError: as for ``find``.
     """
     head = ComponentRef.of(text).name
     if sum(source.name == head for source in of_kind(kind)) > 1:
@@ -72,7 +72,7 @@ def find_for(protocol: str, kind: Kind, text: str) -> Source:
 
 
 def find_many(kind: Kind, texts: Sequence[str]) -> list[Source]:
-    """Resolve repeated or comma-separated names; ``all`` means every installed one. No name counts twice."""
+    """Resolve repeated or comma-separated names, without duplicates. ``all`` means every installed component."""
     names = [name.strip() for text in texts for name in text.split(",") if name.strip()]
     if "all" in names:
         names = [*unambiguous(kind), *(name for name in names if name != "all")]
@@ -80,7 +80,7 @@ def find_many(kind: Kind, texts: Sequence[str]) -> list[Source]:
 
 
 def unambiguous(kind: Kind) -> list[str]:
-    """A name for each installed component: its own, with its package in front where several share it."""
+    """Return a unique name for each installed component: ``name``, or ``package:name`` where several share the name."""
     sources = of_kind(kind)
     count = Counter(source.name for source in sources)
     return list(dict.fromkeys(s.reference if count[s.name] > 1 else s.name for s in sources))
@@ -89,8 +89,8 @@ def unambiguous(kind: Kind) -> list[str]:
 def _not_found(kind: Kind, text: str, known: Sequence[Source]) -> PluginError:
     for source in announced() if allow_list() else ():
         if source.kind == kind and source.name in text.split(":")[:2] and source not in known:
-            why = f"{ALLOW_LIST} admits only {', '.join(allow_list())}"
-            return PluginError(f"{source} is kept out: {why}", f"add {source.package} to {ALLOW_LIST}")
+            why = f"{ALLOW_LIST} allows only {', '.join(allow_list())}"
+            return PluginError(f"{source} is not allowed: {why}", f"add {source.package} to {ALLOW_LIST}")
     head, colon, tail = text.partition(":")
     close = closest(head, [s.name for s in known], 0.75 if tail else 0.5)
     meant = f" - did you mean '{close}{colon}{tail}'?" if close else ""
@@ -98,7 +98,7 @@ def _not_found(kind: Kind, text: str, known: Sequence[Source]) -> PluginError:
     for source in known:
         by_package.setdefault(f"{source.package} {source.version}", []).append(source.name)
     listing = "; ".join(f"{', '.join(names)} (from {package})" for package, names in by_package.items())
-    only = f" ({ALLOW_LIST} admits only {', '.join(allow_list())})" if allow_list() else ""
+    only = f" ({ALLOW_LIST} allows only {', '.join(allow_list())})" if allow_list() else ""
     called = f"'{tail}' from a package '{head}' is installed" if tail and not close else f"called '{text}'"
     return PluginError(f"no {kind} {called}{meant}", f"installed: {listing or 'none'}{only}")
 
@@ -109,7 +109,7 @@ def _ambiguous(matches: Sequence[Source]) -> PluginError:
     if len(owners) < len(matches):
         modules = ", ".join(s.module for s in matches)
         return PluginError(
-            f"{matches[0]} is announced more than once: {modules}", "its author must give each its own name"
+            f"{matches[0]} is declared more than once: {modules}", "its author must give each a different name"
         )
     option = f"--{kind} " if kind in {"arch", "loss", "trick"} else ""
     choices = " or ".join(f"{option}{s.reference}" for s in matches)
@@ -120,7 +120,7 @@ def _ambiguous(matches: Sequence[Source]) -> PluginError:
 
 
 def refuse_without(kind: Kind, given: Sequence[str]) -> None:
-    """Raise GanbenchError, with a list of what is installed, if a required kind is missing."""
+    """Raise GanbenchError if a required kind is missing. The message lists the installed components."""
     if not any(name.strip() for text in given for name in text.split(",")):
         names = ", ".join(s.name for s in plugins.of_kind(kind))
         raise GanbenchError(f"no --{kind} given", f"installed: {names}, or all")

@@ -1,4 +1,4 @@
-"""Protocols by name or from a TOML file."""
+"""Load protocols by name or from a TOML file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ganbench.errors import PluginError, ProtocolError
 
 
 def load_protocol(text: str) -> Protocol:
-    """A protocol by name, or from a user's TOML file.
+    """Load a protocol by name or from a user's TOML file.
 
     Raises:
-        GanbenchError: there is none of that name, or it breaks the rules.
+        GanbenchError: no protocol has that name, or its fields are invalid.
     """
     if text.endswith(".toml") or os.sep in text:
         return read_toml(Path(text))
@@ -31,15 +31,17 @@ def load_protocol(text: str) -> Protocol:
 
 
 def checked(protocol: Protocol, origin: str) -> Protocol:
-    """Rules made in Python, which no constructor checks, checked like those of a file: ``metrics=("fid")`` is a string.
+    """Validate a protocol built in Python like one from a file, because its constructor checks nothing.
+
+    For example, ``metrics=("fid")`` is a string, not a tuple.
 
     Raises:
-        ProtocolError: they break the rules of protocols.
+        ProtocolError: a field is invalid.
     """
     try:
         plain = msgspec.to_builtins(protocol)
     except (TypeError, ValueError, RecursionError) as error:
-        why = f"{origin}: a field holds neither text nor a number, nor a tuple of these"
-        raise ProtocolError(why, "write the rules as in a TOML file") from error
+        why = f"{origin}: a field is not text, a number or a tuple of these"
+        raise ProtocolError(why, "use the types that a TOML file would have") from error
     rules = protocols.parse(plain, origin)
-    return protocol if rules == protocol else rules  # 1 stays 1, where the checked rules hold 1.0
+    return protocol if rules == protocol else rules  # keep 1 as 1, where the validated copy has 1.0

@@ -1,7 +1,7 @@
-"""The working directory is no place to import from: a ``torch.py`` in it is somebody's file, or a trap.
+"""Never import from the working directory, where a ``torch.py`` may be an unrelated file or an attack.
 
-Python puts it first for ``-c`` and ``-m``, which is how multiprocessing starts its processes, and multiprocessing hands
-them the path of their parent.
+Python puts the working directory first on ``sys.path`` for ``-c`` and ``-m``. Multiprocessing starts its processes that
+way and passes them the parent's ``sys.path``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from typing import Any
 
 VARIABLE = "PYTHONSAFEPATH"
-"""Tells Python, and whatever it starts, to leave the working directory out."""
+"""Makes Python and its child processes keep the working directory off ``sys.path``."""
 
 
 def safe_path() -> list[str]:
-    """``sys.path`` without the working directory, unless the user's PYTHONPATH names it."""
+    """Return ``sys.path`` without the working directory, unless the user's PYTHONPATH names it."""
     here, named = _here(), os.environ.get("PYTHONPATH", "").split(os.pathsep)
     by_python = sys.path[:1] == [here] and here not in map(os.path.abspath, filter(None, named))
     return [entry for entry in sys.path[by_python:] if entry]
@@ -25,7 +25,7 @@ def safe_path() -> list[str]:
 
 @contextmanager
 def nothing_from_here() -> Iterator[None]:
-    """Processes that are started meanwhile, and those that they start, import nothing from the working directory."""
+    """Keep processes started in the block, and their children, from importing from the working directory."""
     path, before = list(sys.path), os.environ.get(VARIABLE)
     sys.path[:] = safe_path()
     os.environ[VARIABLE] = "1"
@@ -41,12 +41,13 @@ def nothing_from_here() -> Iterator[None]:
 
 @contextmanager
 def main_left_out() -> Iterator[None]:
-    """Hide the parent's main module from processes that start meanwhile.
+    """Hide the parent's main module from processes started in the block.
 
-    A spawned process first imports it: the whole command line, which no child needs (0.15 s), or a user's
-    script, which would start again. multiprocessing reads ``__spec__`` and ``__file__`` of ``__main__`` for that, with
-    "spawn" as with "forkserver", and has no option to leave it out (as of Python 3.13). ``set_executable`` changes only
-    which program runs. A worker of ``subprocess`` would import nothing, but would do without multiprocessing's events.
+    A spawned process first imports that module. This is either our command line, which no child needs (0.15 s), or the
+    user's script, which would start again. multiprocessing finds it through ``__spec__`` and ``__file__`` of
+    ``__main__``, with "spawn" and "forkserver" alike, and has no option to skip it (as of Python 3.13).
+    ``set_executable`` changes only the program that runs. A ``subprocess`` worker would import nothing, but could not
+    use multiprocessing's events.
     """
     main = vars(sys.modules["__main__"])
     before: dict[str, Any] = {name: main[name] for name in ("__spec__", "__file__") if name in main}
@@ -60,5 +61,5 @@ def main_left_out() -> Iterator[None]:
 def _here() -> str:
     try:
         return os.getcwd()
-    except OSError:  # it was deleted
+    except OSError:  # the directory was deleted
         return ""

@@ -1,4 +1,4 @@
-"""What a module's file tells without an import: where it is, its first line, its plugin API, its hash."""
+"""Read a module's location, summary, plugin API and source hash from its file, without importing it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ API_VARIABLE = "GANBENCH_API"
 
 
 class Header(NamedTuple):
-    """``summary`` is the first line of the docstring, ``api`` what is assigned to ``GANBENCH_API`` (None: nothing)."""
+    """``summary`` is the first line of the docstring, ``api`` the value assigned to ``GANBENCH_API``, or None."""
 
     summary: str
     api: object = None
@@ -26,7 +26,7 @@ class Header(NamedTuple):
 
 
 def file_of(module: str) -> Path | None:
-    """The module's source file, found without importing it (or its packages)."""
+    """Find the module's source file without importing the module or its packages."""
     top, *rest = module.split(".")
     try:
         spec = importlib.util.find_spec(top)
@@ -46,7 +46,7 @@ def file_of(module: str) -> Path | None:
 
 @cache
 def header_of(module: str) -> Header:
-    """What stands at the top of a module."""
+    """Read the docstring and the plugin API of a module."""
     file = file_of(module)
     if file is None:
         return Header("")
@@ -71,15 +71,13 @@ def _assigned(tree: ast.Module, name: str) -> object:
 
 @cache
 def source_hash(module: str) -> str:
-    """The hash of a module and of what it imports from its own top-level package.
+    """Hash a module and everything it imports from its own top-level package.
 
-    It tells an edited plugin from a published one.
-
-    It is over the syntax trees, without what cannot change a result (see ``digest_of``). Python 3.11 to 3.14 agree
-    on it.
+    The hash distinguishes an edited plugin from the published one. It covers the syntax trees, without anything that
+    cannot change a result (see ``digest_of``). Python 3.11 to 3.14 give the same hash.
 
     Returns:
-        The kind of hash and 12 hexadecimal digits: ``ast1:0123456789ab``, or ``text1:...`` if one of the files cannot
+        The kind of hash and 12 hexadecimal digits, ``ast1:0123456789ab``, or ``text1:...`` if one of the files cannot
         be parsed. Empty if the module has no file.
     """
     files, waiting = dict[str, Digest](), [module]
@@ -91,16 +89,16 @@ def source_hash(module: str) -> str:
             waiting += imports
     if module not in files:
         return ""
-    # The names of the other files say which one an import means. The module's own name decides nothing, so it may move.
+    # An import refers to the other files by name, so their names count. The module's own name does not: it may move.
     return combined([("", files.pop(module)), *sorted(files.items())])
 
 
 def package_hash(folder: Path, leave_out: Collection[str] = ()) -> str:
-    """The hash of all modules of a package and of their paths within it, in the form of ``source_hash``.
+    """Hash all modules of a package and their paths within it, in the format of ``source_hash``.
 
     Args:
-        folder: the package's folder, which has the package's name.
-        leave_out: folders in it that do not belong to the package.
+        folder: the package's folder, named like the package.
+        leave_out: subfolders that do not belong to the package.
     """
     files = {file.relative_to(folder): file for file in folder.rglob("*.py")}
     return combined(
@@ -112,7 +110,7 @@ def package_hash(folder: Path, leave_out: Collection[str] = ()) -> str:
 
 @cache
 def _examined(text: bytes, module: str, is_package: bool) -> tuple[Digest, list[str]]:
-    """The hash of a module, and which modules of its own top-level package it may import."""
+    """Return the hash of a module, and the modules of its own top-level package that it may import."""
     tree = parsed(text)
     if tree is None:
         return digest_of(text), []
@@ -120,9 +118,10 @@ def _examined(text: bytes, module: str, is_package: bool) -> tuple[Digest, list[
 
 
 def _own_imports(tree: ast.Module, module: str, is_package: bool) -> list[str]:
-    """Modules of the same top-level package that a source may import (some of the names may be no modules).
+    """Return the modules of the same top-level package that a source may import (some names may not be modules).
 
-    Imports under ``if TYPE_CHECKING:`` are among them: a package that loads its modules lazily names them only there.
+    This includes imports under ``if TYPE_CHECKING:``, because a package that loads its modules lazily names them only
+    there.
     """
     parts, found = module.split("."), list[str]()
     for node in ast.walk(tree):
@@ -137,7 +136,7 @@ def _own_imports(tree: ast.Module, module: str, is_package: bool) -> list[str]:
 
 @cache
 def core_hash() -> str:
-    """The hash of every module of the core, of the same kind as a plugin's source hash."""
+    """Hash every module of the core, in the same way as a plugin's source."""
     folder = Path(__file__).parents[1]
     return package_hash(
         folder, leave_out=["_example"]
@@ -146,7 +145,7 @@ def core_hash() -> str:
 
 @dataclass(frozen=True, order=True)
 class Source:
-    """Where a component comes from; ``argument`` is what followed the colon (``folder:PATH``)."""
+    """Where a component comes from. ``argument`` is the text after the colon, as in ``folder:PATH``."""
 
     kind: Kind
     name: str
@@ -157,12 +156,12 @@ class Source:
 
     @property
     def label(self) -> str:
-        """The component as the user named it."""
+        """The component's name as the user typed it."""
         return f"{self.name}:{self.argument}" if self.argument else self.name
 
     @property
     def reference(self) -> str:
-        """A text that ``find`` resolves to this very source."""
+        """The text that ``find`` resolves to this source."""
         return f"{self.package}:{self.label}"
 
     def __str__(self) -> str:
@@ -170,18 +169,18 @@ class Source:
 
     @property
     def file(self) -> Path | None:
-        """The module's source file, found without importing it (or its packages)."""
+        """The module's source file, found without importing the module or its packages."""
         return file_of(self.module)
 
     @property
     def summary(self) -> str:
-        """First line of the module's docstring, read without importing the module."""
+        """The first line of the module's docstring, read without importing the module."""
         return header_of(self.module).summary
 
     @property
     def source_hash(self) -> str:
-        """The hash of the module and of what it imports from its own package, ``ast1:0123456789ab``.
+        """The hash of the module and of everything it imports from its own package: ``ast1:0123456789ab``.
 
-        It tells an edited plugin from a published one. Comments, docstrings and formatting do not count.
+        It distinguishes an edited plugin from the published one, and ignores comments, docstrings and formatting.
         """
         return source_hash(self.module)

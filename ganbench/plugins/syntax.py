@@ -1,4 +1,7 @@
-"""The hash of a source: over its syntax tree, without what cannot change a result. Python 3.11 to 3.14 agree on it."""
+"""Hash a source by its syntax tree, without anything that cannot change a result.
+
+Python 3.11 to 3.14 give the same hash.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,21 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 TREE, TEXT, BYTECODE = "ast1", "text1", "code1"
-"""Kinds of hash: over syntax trees; over the bytes of a source that cannot be parsed; over the bytecode of an object
-handed over from Python without a source. A change in what is hashed needs the next number."""
+"""Kinds of hash: of syntax trees, of the bytes of a source that cannot be parsed, and of the bytecode of an object
+passed from Python without source. A change in what is hashed needs the next number."""
 WEAKEST_FIRST = (BYTECODE, TEXT, TREE)
 CORE = "ganbench"
 
 
 class Digest(NamedTuple):
-    """The hash of one source: its kind, and sha256 as 64 hexadecimal digits."""
+    """The hash of one source: its kind, and the sha256 as 64 hexadecimal digits."""
 
     kind: str
     digits: str
 
 
 def combined(parts: Iterable[tuple[str, Digest]]) -> str:
-    """One hash of several, each with its name, in this order. It is of the weakest kind among them."""
+    """Combine named hashes, in this order, into one. Its kind is the weakest among them."""
     lines, kinds = list[str](), {TREE}
     for name, part in parts:
         lines.append(f"{name} {part.kind} {part.digits}")
@@ -33,21 +36,21 @@ def combined(parts: Iterable[tuple[str, Digest]]) -> str:
 
 
 def digest_of(text: bytes, package: str = "", indented: bool = False) -> Digest:
-    """The hash of one source: of its syntax tree, or of its bytes where this Python cannot parse it.
+    """Hash one source by its syntax tree, or by its bytes if this Python cannot parse it.
 
-    The hash leaves out what cannot change a result:
+    The hash ignores what cannot change a result:
 
     * comments and formatting;
     * docstrings, other statements that consist of a constant, and ``pass``;
     * the body of ``if TYPE_CHECKING:``, which never runs, and the import of that name;
-    * the module of an import from ``ganbench``, and the order and grouping of such imports. The name of the imported
-      object and the name it is bound to count.
+    * the module in an import from ``ganbench``, and the order and grouping of such imports. The hash does cover the
+      imported name and the name it is bound to.
 
     Args:
         text: the source of a module, a class or a function.
-        package: the top-level package that the source belongs to. Within ``ganbench`` the module of an import counts:
-            only its public names are unique.
-        indented: the source is that of a nested class or function.
+        package: the top-level package that the source belongs to. Within ``ganbench``, the hash covers the module of an
+            import as well, because only public names are unique.
+        indented: whether the source is a nested class or function.
     """
     tree = parsed(b"if True:\n" + text if indented else text)
     if tree is None:
@@ -58,40 +61,40 @@ def digest_of(text: bytes, package: str = "", indented: bool = False) -> Digest:
 
 
 def parsed(text: bytes) -> ast.Module | None:
-    """The syntax tree of a source, or None where this Python cannot parse it."""
+    """Return the syntax tree of a source, or None if this Python cannot parse it."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # under -W error, an invalid escape would make the source unreadable
+        warnings.simplefilter("ignore")  # under -W error, an invalid escape would make parsing fail
         try:
             return ast.parse(text)
-        except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested too deeply
+        except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two if it is nested too deeply
             return None
 
 
 def sha256(lines: Iterable[str]) -> str:
-    """64 hexadecimal digits over some lines of text."""
+    """Return the sha256 of lines of text as 64 hexadecimal digits."""
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def of_tree(tree: ast.Module, package: str) -> Digest:
-    """The hash of a syntax tree of a package, as in ``digest_of``."""
+    """Hash the syntax tree of a module of ``package``, as in ``digest_of``."""
     return Digest(TREE, sha256(_written(tree, by_name=package != CORE)))
 
 
 BLOCKS = {"body", "orelse", "finalbody"}
-"""Fields that hold statements, where they hold a list."""
+"""Fields that hold statements if they hold a list."""
 SILENT = {"ctx", "kind", "type_comment"}
-"""Fields that add nothing: ``ctx`` follows from the position, ``kind`` tells ``u"x"`` from ``"x"``."""
+"""Fields without information: ``ctx`` follows from the position; ``kind`` only distinguishes ``u"x"`` from ``"x"``."""
 
 
 def _written(tree: ast.AST, by_name: bool) -> list[str]:
-    """A syntax tree as lines of ASCII that every Python from 3.11 on writes alike.
+    """Write a syntax tree as lines of ASCII that are the same in every Python from 3.11 on.
 
-    Empty fields (None, an empty list, a flag that is 0) are left out, because newer Pythons add such fields. None
-    within a list stays, because it holds a place. A stack replaces recursion, which a long sum would exhaust.
+    Empty fields (None, an empty list, a flag that is 0) are omitted, because newer Pythons add such fields. None in a
+    list stays, because it holds a position. A stack replaces recursion, which a long sum would exhaust.
 
     Args:
         tree: a module.
-        by_name: imports from ``ganbench`` count by name alone.
+        by_name: whether to identify imports from ``ganbench`` by name only, without their module.
     """
     lines, waiting = list[str](), list[ast.AST | str]([tree])
     while waiting:
@@ -123,15 +126,15 @@ def _written(tree: ast.AST, by_name: bool) -> list[str]:
 
 
 def _plain(value: object) -> str:
-    """A name or a constant in ASCII, integers in hexadecimal.
+    """Write a name or a constant in ASCII, with integers in hexadecimal.
 
-    Pythons differ in the characters that ``repr`` shows, and refuse to write long integers in decimal.
+    Python versions differ in the characters that ``repr`` shows, and refuse to write very long integers in decimal.
     """
     return f"{value:#x}" if type(value) is int else ascii(value)
 
 
 def _joined(parts: Iterable[Any]) -> list[ast.expr]:
-    """The parts of an f-string with adjacent texts joined: Pythons differ in where they split a text."""
+    """Join adjacent texts in an f-string, because Python versions split them differently."""
     whole = list[ast.expr]()
     for texts, run in groupby(parts, key=lambda part: isinstance(part, ast.Constant)):
         if not texts:
@@ -142,7 +145,7 @@ def _joined(parts: Iterable[Any]) -> list[ast.expr]:
 
 
 def _block(statements: Iterable[ast.stmt], by_name: bool) -> list[ast.stmt]:
-    """The statements that can change a result, with imports from ``ganbench`` in a canonical form."""
+    """Return the statements that can change a result, with imports from ``ganbench`` in a canonical form."""
     telling = list(_telling(statements))
     if not by_name:
         return telling
@@ -151,7 +154,7 @@ def _block(statements: Iterable[ast.stmt], by_name: bool) -> list[ast.stmt]:
 
 
 def _telling(statements: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """The statements that can change a result."""
+    """Yield the statements that can change a result."""
     for statement in statements:
         match statement:
             case ast.Pass() | ast.Expr(ast.Constant()):
@@ -169,10 +172,10 @@ _Import = ast.Import | ast.ImportFrom
 
 
 def _gathered(imports: Iterable[Any]) -> Sequence[ast.stmt]:
-    """Adjacent imports: first those from ``ganbench``, as one statement with sorted names.
+    """Reorder adjacent imports: first those from ``ganbench``, as one statement with sorted names.
 
-    No import moves past another statement, which may use a name before an import binds it again. For the same reason
-    all keep their order where a name is bound twice.
+    No import moves past another statement, because that statement may use a name before an import rebinds it. For the
+    same reason, all imports keep their order if a name is bound twice.
     """
     singles = [single for statement in imports for single in _singles(statement)]
     ours = {(one.name, one.asname) for one in singles if isinstance(one, ast.alias)}
@@ -185,7 +188,7 @@ def _gathered(imports: Iterable[Any]) -> Sequence[ast.stmt]:
 
 
 def _singles(statement: _Import) -> Iterator[ast.alias | _Import]:
-    """An import name by name: an alias for one from ``ganbench``, a statement for any other."""
+    """Split an import by name. Yield an alias for each name from ``ganbench``, and a statement for any other."""
     if isinstance(statement, ast.Import):
         for alias in statement.names:
             if alias.asname and alias.name.startswith(f"{CORE}."):  # it binds a module, as `from ... import` can

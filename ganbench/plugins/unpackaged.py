@@ -1,7 +1,6 @@
-"""Objects that no package provides: networks and functions handed over from Python, known while the process lives.
+"""Components passed from Python instead of a package: networks and functions, known until the process ends.
 
-Each becomes a module with a hook like a plugin's, so that everything that holds for plugins holds for them; their rows
-are *custom*.
+Each becomes a module with a hook, so that the rest of GANBench treats it like a plugin. Its rows are *custom*.
 """
 
 from __future__ import annotations
@@ -35,38 +34,39 @@ ARCH_ARGUMENTS = ("data", "d_norm", "width", "z_dim", "settings")
 
 @dataclass(frozen=True, order=True)
 class Unpackaged(Source):
-    """A component handed over from Python.
+    """A component passed from Python.
 
-    ``code`` is the hash of what it is made of: ``ast1:...``, or ``text1:...`` if the source of a part cannot be parsed
-    alone, or ``code1:...`` if a part has no source.
+    ``code`` is the hash of its source, settings and weights: ``ast1:...``, or ``text1:...`` if the source of a part
+    cannot be parsed on its own, or ``code1:...`` if a part has no source.
     """
 
     code: str = ""
 
     @property
     def source_hash(self) -> str:
-        """``code``, in place of a file's hash."""
+        """``code``, because there is no file to hash."""
         return self.code
 
 
 def source_of(kind: Kind, thing: Any) -> Source:
-    """The component that is meant by a name or by an object.
+    """Return the component for a name or an object.
 
     Args:
-        kind: ``arch``: a ``GAN``, a pair (generator, discriminator) of modules, or a function that builds either from
-            any of ``data``, ``d_norm``, ``width``, ``z_dim`` and ``settings``. ``loss``: an object with ``d_loss`` and
-            ``g_loss``, or a pair of such functions. ``trick``: a ``Trick``.
+        kind: determines which objects are valid. ``arch`` takes a ``GAN``, a pair (generator, discriminator) of
+            modules, or a function that builds either from any of ``data``, ``d_norm``, ``width``, ``z_dim`` and
+            ``settings``. ``loss`` takes an object with ``d_loss`` and ``g_loss``, or a pair of such functions.
+            ``trick`` takes a ``Trick``.
         thing: the object, or a name (``dcgan``, ``pacgan:2``).
 
     Raises:
-        PluginError: no component is called that, or the object is none of these.
+        PluginError: no component has that name, or the object is not valid for the kind.
     """
     if isinstance(thing, str):
         return plugins.find(kind, thing)
     build = {"arch": _arch, "loss": _loss, "trick": _trick}[kind](thing)
     code = combined(("", making) for making in _makings(thing))
     name = re.sub(r"\W+", "-", _name(thing)).strip("-")
-    module = ModuleType(f"ganbench_unpackaged_{kind}_{code.replace(':', '_')}", f"{name}, handed over from Python.")
+    module = ModuleType(f"ganbench_unpackaged_{kind}_{code.replace(':', '_')}", f"{name}, passed from Python.")
     setattr(module, f"ganbench_{kind}", hookimpl(build))
     sys.modules[module.__name__] = module
     source = Unpackaged(kind, name, UNPACKAGED, "0", module.__name__, code=code)
@@ -76,7 +76,7 @@ def source_of(kind: Kind, thing: Any) -> Source:
 
 def _arch(thing: Any) -> Callable[..., GAN]:
     if isinstance(thing, nn.Module) and not isinstance(thing, GAN):
-        raise PluginError(f"a {type(thing).__name__} is one network", "give (generator, discriminator), or a GAN")
+        raise PluginError(f"a {type(thing).__name__} is a single network", "pass (generator, discriminator), or a GAN")
     if callable(thing) and not isinstance(thing, nn.Module):
         wanted = [name for name in inspect.signature(thing).parameters if name in ARCH_ARGUMENTS]
         make = thing
@@ -87,8 +87,8 @@ def _arch(thing: Any) -> Callable[..., GAN]:
             return copy.deepcopy(thing)
     else:
         raise PluginError(
-            f"a {type(thing).__name__} is no architecture",
-            "give a name, a GAN, (generator, discriminator), or a function that builds them",
+            f"a {type(thing).__name__} is not an architecture",
+            "pass a name, a GAN, (generator, discriminator), or a function that builds them",
         )
 
     def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:
@@ -100,7 +100,7 @@ def _arch(thing: Any) -> Callable[..., GAN]:
 
 
 class _Pair:
-    """A loss made of two functions."""
+    """A loss made from two functions."""
 
     def __init__(self, d_loss: Callable[..., torch.Tensor], g_loss: Callable[..., torch.Tensor]) -> None:
         self.d_loss, self.g_loss = d_loss, g_loss
@@ -114,15 +114,15 @@ def _loss(thing: Any) -> Callable[[], Any]:
         hint = (
             f"call it: {name}()"
             if isinstance(thing, type)
-            else "give a name, an object with d_loss and g_loss, or a pair"
+            else "pass a name, an object with d_loss and g_loss, or a pair of functions"
         )
-        raise PluginError(f"{name} is no loss", hint)
+        raise PluginError(f"{name} is not a loss", hint)
     return lambda: thing
 
 
 def _trick(thing: Any) -> Callable[[], Trick]:
     if not isinstance(thing, Trick):
-        raise PluginError(f"a {type(thing).__name__} is no trick", "give a name, or a ganbench.Trick")
+        raise PluginError(f"a {type(thing).__name__} is not a trick", "pass a name, or a ganbench.Trick")
     return lambda: thing
 
 
@@ -136,11 +136,11 @@ def _name(thing: Any) -> str:
     return getattr(thing, "__name__", type(thing).__name__)
 
 
-# -- what something is made of -------------------------------------------------------------------------------
+# -- hashes of objects ---------------------------------------------------------------------------------------
 
 
 def _makings(thing: Any, depth: int = 0) -> list[Digest]:
-    """Hashes that change when the thing does: of sources, settings, weights."""
+    """Hash the sources, settings and weights of an object, so that the hashes change whenever the object does."""
     if isinstance(thing, Sequence) and not isinstance(thing, str):
         return [making for one in thing for making in _makings(one, depth)]
     if isinstance(thing, nn.Module):
@@ -165,7 +165,7 @@ def _setting(text: str) -> Digest:
 
 
 def _source(code: Any) -> Digest:
-    """Of the source of a class or function; of its bytecode where there is no source."""
+    """Hash the source of a class or function, or its bytecode if it has no source."""
     try:
         text = inspect.getsource(code)
     except (OSError, TypeError):

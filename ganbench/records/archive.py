@@ -1,4 +1,4 @@
-"""A checksum inside a zip archive, such as ``torch.save`` writes: torch reads it without looking at the archive's own.
+"""A checksum for a zip archive, such as ``torch.save`` writes, because torch ignores the archive's own checksums.
 
 The checksum is the archive's comment, so torch and zip tools still read the file.
 """
@@ -12,12 +12,12 @@ State = Literal["whole", "unchecked", "damaged"]
 MARK = b"sha256:"
 COMMENT = len(MARK) + 64
 END, END_SIGNATURE = 22, b"PK\x05\x06"
-"""The last record of an archive without a comment: its size, and how it begins. Its last two bytes hold the length of
+"""The last record of an archive without a comment: its size and its first bytes. Its last two bytes hold the length of
 the comment that follows."""
 
 
 def with_checksum(archive: bytes) -> bytes:
-    """The archive, which has no comment yet, with the sha256 of all its bytes as its comment."""
+    """The archive, which must have no comment, with the sha256 of all its bytes as its comment."""
     comment = MARK + hashlib.sha256(archive).hexdigest().encode()
     return b"".join([memoryview(archive)[:-2], len(comment).to_bytes(2, "little"), comment])
 

@@ -1,4 +1,4 @@
-"""Whether a run's samples collapsed, derived from its scores: no torch and no plugin is needed to tell."""
+"""Whether a run collapsed, derived from its scores without torch or any plugin."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from ganbench.contracts.score_name import short_name
 from ganbench.records.record import Column, Record, SelfChecks, YardstickRecord
 
 ALIKE = 0.02
-"""Samples are all alike if their variance is at most this share of the reals', in the features and in themselves. Of
-the published records, trained generators of a single sample lie below .01 and the next one at .048; the docs list them.
-Features alone do not tell: those of a digit classifier hardly vary over noise (.013 to .019)."""
+"""Samples are all alike if their variance, both in the features and of the samples themselves, is at most this share of
+the real data's. In the published records, trained generators of a single sample lie below .01 and the next one at .048;
+the docs list them. Features alone are not enough: those of a digit classifier hardly vary over noise (.013 to .019)."""
 ONE_WAY, NARROW = 0.02, 0.2
-"""They are alike, too, if they all point one way from the reals' centre: their effective samples exceed 1 by at most
-the share ``ONE_WAY`` of what the reals' do, and their variance is at most ``NARROW`` of the reals'. Without the second
-condition, two opposite clusters would count, for the cosine of opposite directions is as far from 0."""
+"""Samples are also all alike if they all lie in one direction from the centre of the real data: their effective samples
+exceed 1 by at most the share ``ONE_WAY`` of the excess of the real data, and their variance is at most the share
+``NARROW`` of the real data's. Without the second condition, two opposite clusters would qualify, because the cosine of
+opposite directions is as far from 0."""
 VARIED = 1.5
-"""Where the reals have fewer effective samples, as on a line, directions tell nothing."""
+"""If the real data have fewer effective samples, as on a line, directions carry no information."""
 SPREAD, EFFECTIVE = "spread", "effective samples"
 
 
@@ -50,7 +51,7 @@ class Collapse(NamedTuple):
 
 
 def collapses_of(record: Record) -> tuple[Collapse, ...]:
-    """The ways in which a trained run collapsed, ``()`` if it did not. A yardstick is what it is meant to be."""
+    """The ways in which a trained run collapsed, ``()`` if it did not. A yardstick never collapses."""
     if isinstance(record, YardstickRecord) or record.status != "ok":
         return ()
     alike = _alike(record.self_checks) if record.self_checks is not None else None

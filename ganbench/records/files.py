@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and read whole or not at all, under names that file systems accept."""
+"""Write and read files whole or not at all, under names that file systems accept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LONGEST_NAME = 255
 
 
 def fitting(name: str) -> str:
-    """``name``; or, if it is too long for a file's name, its beginning and a hash of the whole."""
+    """``name`` or, if it is too long for a file, its beginning and a hash of the whole."""
     if len(name.encode()) <= LONGEST_NAME:
         return name
     tail = f"+{hashlib.sha256(name.encode()).hexdigest()[:12]}"
@@ -25,7 +25,7 @@ def fitting(name: str) -> str:
 
 
 def cut(name: str, longest: int) -> str:
-    """As many of the first characters as ``longest`` bytes hold."""
+    """As many of the first characters as fit in ``longest`` bytes."""
     return os.fsencode(name)[:longest].decode("utf-8", "ignore")
 
 
@@ -52,7 +52,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 
 def text_of(path: Path) -> str | None:
-    """A file's text byte for byte; None where there is none."""
+    """A file's text byte for byte; None if it cannot be read as text."""
     try:
         return path.read_bytes().decode()
     except (OSError, UnicodeDecodeError):
@@ -60,7 +60,7 @@ def text_of(path: Path) -> str | None:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename what will be replaced but not lost, ``record.json`` to ``record.old.json``; returns the new path.
+    """Rename a file that is about to be replaced, ``record.json`` to ``record.old.json``; returns the new path.
 
     Raises:
         RecordError: it cannot be renamed.
@@ -75,10 +75,10 @@ def set_aside(path: Path) -> Path:
 
 
 def read_whole(path: Path, most: int) -> bytes:
-    """The content of a file of at most ``most`` bytes. Nothing waits for a pipe, or fills the memory from a device.
+    """The content of a file of at most ``most`` bytes. Pipes, which may block, and endless devices are refused.
 
     Raises:
-        OSError: there is no such file, it is no ordinary one, or it is larger; ``reason_of`` says it.
+        OSError: there is no such file, it is not a regular file, or it is larger; ``reason_of`` gives the reason.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
@@ -110,13 +110,13 @@ def append_line(text: str, path: Path, *, afresh: bool) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> RecordError:
-    """What the system says, and what to do about it."""
+    """The error for a file that cannot be written, with the system's reason and a next step."""
     hint = in_the_way(path) or "free some space, or choose another folder with --out"
     return RecordError(f"cannot write {path}: {reason_of(error)}", hint)
 
 
 def in_the_way(path: Path) -> str:
-    """The next step where a folder stands in the place of a file, or a file in that of a folder; else empty."""
+    """The next step if a folder is where a file should be, or a file where a folder should be; else empty."""
     blocking = path if os.path.isdir(path) else next(filter(os.path.isfile, path.parents), None)
     if blocking is None:
         return ""

@@ -1,4 +1,4 @@
-"""Only the process that began a job writes: a copy of it, which a plugin forked and let go on, ends instead."""
+"""Let only the process that started a job write. If a plugin forks it and lets the copy run on, the copy exits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _own: list[int] = []
 
 @contextmanager
 def only_this_process() -> Iterator[None]:
-    """In the block, and where a copy of this process leaves it, ``end_if_forked`` ends the copy."""
+    """Inside the block, ``end_if_forked`` ends a copy of this process; so does leaving the block in a copy."""
     _own.append(os.getpid())
     try:
         yield
@@ -21,6 +21,6 @@ def only_this_process() -> Iterator[None]:
 
 
 def end_if_forked() -> None:
-    """End at once if this is a copy: without exit handlers, which would tidy up after the original."""
+    """End at once if this is a copy, without exit handlers, which would clean up after the original."""
     if _own and os.getpid() != _own[-1]:
         os._exit(0)

@@ -1,4 +1,4 @@
-"""The history of a run, ``history.jsonl``: a line of JSON for each window of training, sealed with a hash of it."""
+"""The history of a run, ``history.jsonl``: a line of JSON for each window of training, with a seal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganbench.records.files import read_whole, reason_of
 from ganbench.records.sealing import seal_of, sealed
 
 LARGEST = 256 * 2**20
-"""Bytes. A line has a few hundred."""
+"""In bytes; a line has a few hundred."""
 AGAIN = "delete it, or run again with --force"
 
 
@@ -24,11 +24,11 @@ def as_line(row: Mapping[str, Any]) -> str:
 def read_history(path: Path) -> list[dict[str, Any]]:
     """The windows of a run, oldest first; none if there is no such file.
 
-    A last line that a killed process did not finish is left out; what follows a finished object is damage. Histories of
-    GANBench 0.1 have no seals and are read as they are.
+    A last line that a killed process did not finish is ignored; anything after a complete object is damage. Histories
+    of GANBench 0.1 have no seals and are read as they are.
 
     Raises:
-        RecordError: the file cannot be read, a line is no JSON object, or was changed since it was written.
+        RecordError: the file cannot be read, or a line is not a JSON object or was changed since it was written.
     """
     try:
         *lines, rest = read_whole(path, LARGEST).split(b"\n")
@@ -63,7 +63,7 @@ def _row(line: bytes, number: int, path: Path) -> dict[str, Any]:
     except ValueError as error:
         raise _unreadable(path, f"line {number}: {error}") from error
     if not isinstance(row, dict):
-        raise _unreadable(path, f"line {number} is no JSON object")
+        raise _unreadable(path, f"line {number} is not a JSON object")
     return row
 
 

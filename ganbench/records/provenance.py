@@ -1,4 +1,4 @@
-"""Where a run takes place: machine, versions, precision, commit. Nothing is scored without it."""
+"""Where a run takes place: machine, versions, precision, commit. Every score is stored with it."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def environment(
 
     Args:
         device: where networks compute.
-        nondeterministic: the operations used that have no deterministic form.
+        nondeterministic: the nondeterministic operations that were used.
         workers: the number of runs at a time.
-        precision: what the protocol lets networks compute in.
+        precision: the precision that the protocol sets for networks.
         core: the hash of the core's code (``plugins.source.core_hash``).
     """
     commit, dirty = _commit()
@@ -67,7 +67,7 @@ def _cpu_name() -> str:
 def _commit() -> tuple[str, bool]:
     """Commit and dirty flag of the checkout that ganbench is imported from; ("", False) for an installed wheel."""
     try:
-        _git("ls-files", "--error-unmatch", __file__)  # an environment inside somebody's repository is not ours
+        _git("ls-files", "--error-unmatch", __file__)  # an environment inside another repository is not ours
         commit = _git("rev-parse", "--short=12", "HEAD")
         changed = _git("status", "--porcelain", "--untracked-files=no", "--", str(HERE), f"{HERE}/../plugins")
     except (OSError, subprocess.CalledProcessError):

@@ -15,12 +15,12 @@ from ganbench.contracts.protocol import Name, Seed
 from ganbench.errors import plural
 
 FORMAT = 3
-"""1: 0.1.0 before its release; not read any more, as it had no seal. 2: fingerprints, best-so-far, curve, self-checks,
-seal. 3: hashes of code state their kind (``ast1:``)."""
+"""1: 0.1.0 before its release; no longer read, because it had no seal. 2: fingerprints, best-so-far, curve,
+self-checks, seal. 3: hashes of code state their kind (``ast1:``)."""
 FORMATS = range(2, FORMAT + 1)
-"""Those that can be read."""
+"""The formats that can be read."""
 STATED = 3
-"""Since this format, hashes of code are of one kind; older ones do not compare with them."""
+"""From this format on, code hashes are of one kind; older ones are not comparable with them."""
 FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 """Statuses of a run that is over; an ``interrupted`` one can be resumed."""
 PARTS: tuple[Kind, ...] = ("dataset", "extractor")
@@ -55,8 +55,8 @@ class Column(Struct, frozen=True):
 
     Args:
         goal: ``min``, ``max`` or ``info``.
-        low, high: the values it can take; None: open.
-        collapsed_at: a trained generator whose score is no better has collapsed; None: the score does not tell.
+        low, high: the range of its values; None: unbounded.
+        collapsed_at: a trained generator whose score is no better has collapsed; None: the score does not show it.
         metric: the metric that gave it; "": unknown, in records before 0.2.
     """
 
@@ -75,9 +75,9 @@ class Column(Struct, frozen=True):
 class Speed(Struct, frozen=True):
     """Throughput on warmed-up windows, and the arithmetic behind it.
 
-    What else runs on the machine changes ``train`` far more than ``train_cpu``. Floating-point operations are those of
-    matrix products and convolutions, a multiply-add counting as two; all four numbers about them are 0 where they
-    cannot be counted.
+    Other programs on the machine affect ``train`` far more than ``train_cpu``. Floating-point operations are those of
+    matrix products and convolutions, with a multiply-add as two; the numbers about them are 0 if they cannot be
+    counted.
 
     Args:
         train: real images shown to D per second of training, median over windows.
@@ -87,11 +87,11 @@ class Speed(Struct, frozen=True):
         step_ms: one iteration, that is every D update and the G update.
         peak_memory_mb: of the process (CPU) or the device (CUDA).
         d_flops, g_flops: operations of D's and of G's updates per real image shown to D; lazy terms are weighted by how
-            often they come.
+            often they are computed.
         flops_per_second: their sum times ``train_cpu``, or times ``train`` where another device computes.
-        peak_flops_per_second: what the same process reached in a matrix product of the run's precision.
+        peak_flops_per_second: the rate that the same process reached in a matrix product in the run's precision.
         peak_share: ``flops_per_second`` as a share of that.
-        mode: how iterations were carried out: ``"eager"``, ``"eager: <why>"`` or ``"graph"``.
+        mode: how iterations were executed: ``"eager"``, ``"eager: <why>"`` or ``"graph"``.
         train_cpu: as ``train``, per second of the process's CPU time; 0 where another device computes.
     """
 
@@ -111,10 +111,10 @@ class Speed(Struct, frozen=True):
 
 
 class Company(Struct, frozen=True):
-    """What else kept the machine busy during training; 0 where the system does not say.
+    """What else kept the machine busy during training; 0 if the system does not report it.
 
     Args:
-        load: the mean load average of a minute. A run alone on a CPU has about its number of threads.
+        load: the mean of the one-minute load average. For a run alone on a CPU, it is about the number of threads.
         steal: the share of all CPU time that a hypervisor gave to other machines.
         pressure: the share of the time in which some task waited for a CPU.
     """
@@ -130,8 +130,8 @@ class Cost(Struct, frozen=True):
     Args:
         images: real images shown to D.
         train_seconds, judge_seconds: of training and of judging.
-        device_joules: energy of the whole device during training, where its driver counts it and no other run of the
-            same command ran beside this one.
+        device_joules: energy of the whole device during training, if its driver measures it and the same command had
+            no other run in progress.
         train_cpu_seconds: CPU time of the process in training.
     """
 
@@ -160,9 +160,9 @@ class Best(Struct, frozen=True):
     """The best generator during training, chosen by the headline on the selection split, with selection latents.
 
     Args:
-        kimg: when it was seen.
-        scores: of the headline's metric on the reporting split.
-        draws: the same of each draw.
+        kimg: thousands of images shown to D at that time.
+        scores: the scores of the headline's metric on the reporting split.
+        draws: the same for each draw.
     """
 
     kimg: float
@@ -174,10 +174,10 @@ class Look(Struct, frozen=True):
     """The headline on the selection split during training.
 
     Args:
-        kimg: thousand images shown to D so far.
-        seconds: of training so far.
+        kimg: thousands of images shown to D so far.
+        seconds: training time so far.
         score: the headline.
-        cpu_seconds: of the process's CPU time in training so far.
+        cpu_seconds: CPU time of the process in training so far.
     """
 
     kimg: float
@@ -191,9 +191,10 @@ class SelfChecks(Struct, frozen=True):
 
     ``real`` and ``fake`` are the numbers of samples compared, ``floor`` scores reals against other reals, ``identical``
     the reference against itself (both with the headline's metric). ``effective_samples`` is the fakes' Vendi score
-    (Friedman and Dieng 2023), about 1 if all point the same way, ``real_effective`` that of the reals (0: unknown).
-    ``spread`` is the fakes' variance in the features as a share of the reals', ``raw_spread`` the same of the samples
-    themselves (None: unknown; in records before 0.2, a spread of exactly 1 is unknown, too). ``failed`` are sentences.
+    (Friedman and Dieng 2023), about 1 if all lie in the same direction, ``real_effective`` that of the reals (0:
+    unknown). ``spread`` is the fakes' variance in the features as a share of the reals', ``raw_spread`` the same for
+    the samples themselves (None: unknown; in records before 0.2, a spread of exactly 1 is also unknown). ``failed`` are
+    sentences.
     """
 
     real: int
@@ -216,10 +217,10 @@ class Environment(Struct, frozen=True):
         dirty: whether the checkout had uncommitted changes.
         device: the name of the processor or GPU.
         threads: of torch.
-        precision: what the protocol lets networks compute in.
+        precision: the precision that the protocol sets for networks.
         system: the operating system and the architecture.
         core: the hash of ganbench's own modules.
-        nondeterministic: the operations used that have no deterministic form.
+        nondeterministic: the nondeterministic operations that were used.
         workers: the number of runs at a time.
     """
 
@@ -246,7 +247,7 @@ class Environment(Struct, frozen=True):
 
 
 class PluginName(NamedTuple):
-    """A plugin's kind and its name, without what may follow a colon: a path, for example, which is not its code.
+    """A plugin's kind and its name, without anything after a colon, such as a path, which is not its code.
 
     Two packages may each provide a plugin of the same name, and one record may use both.
     """
@@ -259,14 +260,14 @@ class PluginName(NamedTuple):
 
 
 class Role(NamedTuple):
-    """A component that had a part in a record, and as what."""
+    """A component that took part in a record, and in which role."""
 
     kind: Kind
     component: Component
 
     @property
     def plugin(self) -> PluginName:
-        """The plugin that it came from."""
+        """The plugin that provides it."""
         return PluginName(self.kind, ComponentRef.of(self.component.name).name)
 
 
@@ -290,7 +291,7 @@ class RecordBase(Struct, frozen=True, kw_only=True):
     dataset: NonEmpty
     dataset_hash: NonEmpty
     class_names: tuple[str, ...] = ()
-    """Names of the data's classes, in the order of their labels; none where they are known by number only."""
+    """Names of the data's classes, in the order of their labels; empty if they are known only by number."""
     extractor: str = ""
     metrics: dict[str, Component] = field(default_factory=dict)
     parts: dict[str, Component] = field(default_factory=dict)
@@ -304,7 +305,7 @@ class RecordBase(Struct, frozen=True, kw_only=True):
     @property
     def entry(self) -> str:
         """The row this record belongs to."""
-        raise NotImplementedError  # abstract: the record of a run and that of a yardstick each say
+        raise NotImplementedError  # abstract: runs and yardsticks define it
 
     @property
     def file_name(self) -> str:
@@ -318,7 +319,7 @@ class RecordBase(Struct, frozen=True, kw_only=True):
 
     @property
     def components(self) -> tuple[Role, ...]:
-        """Every component that had a part in the record."""
+        """Every component that took part in the record."""
         judges = (Role("metric", metric) for metric in self.metrics.values())
         return *self.players, *judges, *(Role(kind, self.parts[kind]) for kind in PARTS if kind in self.parts)
 

@@ -1,6 +1,6 @@
-"""Seals: a hash of a file's content that stands in the file, so that no number is changed by accident unnoticed.
+"""Seals: a hash of a file's content, stored in the file, that reveals accidental changes.
 
-A seal needs no key, so it is no signature: anybody who can write the file can seal it again. SECURITY.md says more.
+A seal needs no key, so it is not a signature: anyone who can write the file can seal it again. SECURITY.md says more.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ganbench.records.files import in_the_way, read_whole, reason_of
 
 T = TypeVar("T")
 LARGEST = 16 * 2**20
-"""Bytes. A record has some ten thousand."""
+"""In bytes; a record has some ten thousand."""
 _BUG = "this is a bug in GANBench or a plugin"
 
 
 def sealed(facts: Mapping[str, Any]) -> dict[str, Any]:
-    """The plain values, every text of them valid Unicode, with their ``seal``."""
+    """The plain values, with all text made valid Unicode, and their ``seal``."""
     plain = {name: _legible(value) for name, value in facts.items()}
     return {**plain, "seal": seal_of(plain)}
 
 
 def refuse_unreadable(facts: Mapping[str, Any], shape: type[Struct], what: str) -> None:
-    """Raise RecordError if a field does not fit its type, which is not checked when a structure is made."""
+    """Raise RecordError if a field does not fit its type, which is not checked when a structure is created."""
     try:
         msgspec.convert(facts, shape)
     except msgspec.ValidationError as error:
@@ -40,19 +40,19 @@ def refuse_unreadable(facts: Mapping[str, Any], shape: type[Struct], what: str) 
 
 
 def lacking(missing: str, what: str) -> RecordError:
-    """Why something is not written."""
+    """The error for a file that is not written because something is missing."""
     return RecordError(f"cannot write a {what} without {missing}", _BUG)
 
 
 def read_sealed(path: Path, shape: Callable[[Mapping[str, Any]], type[T]], formats: range, what: str, again: str) -> T:
-    """Load what a file holds.
+    """Load a sealed file.
 
     Args:
-        path: of the file.
-        shape: returns the structure of the content, given its plain values.
-        formats: those that can be read.
+        path: the file.
+        shape: returns the type of the content, given its plain values.
+        formats: the formats that can be read.
         what: what messages call the file.
-        again: how to make it again, in messages.
+        again: what messages call making it again.
 
     Raises:
         RecordError: the file cannot be read, holds something else, was changed since it was written, or is of a format
@@ -78,15 +78,14 @@ def read_sealed(path: Path, shape: Callable[[Mapping[str, Any]], type[T]], forma
 
 
 def _facts_in(content: bytes) -> dict[str, Any]:
-    """The JSON object that a text holds.
+    """The JSON object in a file.
 
-    It must say everything once: of a name that comes twice, some readers would see the first value, and others the
-    last.
+    Its names must be unique: if one came twice, some readers would see the first value and others the last.
     """
     facts = msgspec.json.decode(content)
     if not isinstance(facts, dict) or "format" not in facts:
         raise ValueError("it states no format")
-    # quick, and equal for what was sealed here
+    # a quick test that files sealed here pass
     if msgspec.json.format(content, indent=-1) != msgspec.json.encode(facts):
         json.loads(content, object_pairs_hook=_once)
     return facts
@@ -96,12 +95,12 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     facts = dict(pairs)
     if len(facts) < len(pairs):
         twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-        raise ValueError(f"'{twice}' stands in it twice")
+        raise ValueError(f"'{twice}' occurs in it twice")
     return facts
 
 
 def _check_format(number: object, formats: range, path: Path, what: str, again: str) -> None:
-    if type(number) is not int:  # True is an int, too
+    if type(number) is not int:  # True is also an int
         raise ValueError("its format is not a whole number")
     if number not in formats:
         known = f"formats {formats[0]} to {formats[-1]}" if len(formats) > 1 else f"format {formats[0]}"
@@ -121,7 +120,7 @@ def as_text(facts: Mapping[str, Any]) -> bytes:
 
 
 def _legible(value: Any) -> Any:
-    """Names and sentences come from plugins and file systems, where a text may hold bytes that are no Unicode."""
+    """Make all text valid Unicode: names and sentences from plugins and file systems may hold other bytes."""
     if isinstance(value, str):
         return legible(value, len(value))
     if isinstance(value, dict):
@@ -130,6 +129,6 @@ def _legible(value: Any) -> Any:
 
 
 def seal_of(facts: Mapping[str, Any]) -> str:
-    """A hash over the plain values, so that fields of later formats change no older seal."""
+    """A hash over the plain values, so that fields of later formats do not change older seals."""
     content = {name: value for name, value in facts.items() if name != "seal"}
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:16]

@@ -27,7 +27,7 @@ from ganbench.records.record import (
 from ganbench.records.sealing import as_text, lacking, read_sealed, refuse_unreadable, sealed
 
 LARGEST = 1e70
-"""Tables hold fourth powers of scores. No score of samples that can be stored comes near."""
+"""Tables compute fourth powers of scores. No score of samples that can be stored comes close."""
 ROUNDING = 1e-6
 """By how much a score may lie outside its range."""
 _FIELDS = (
@@ -36,17 +36,17 @@ _FIELDS = (
     "dataset", "dataset_hash", "class_names", "extractor", "metrics", "parts", "bits", "best", "curve", "self_checks",
     "speed", "company", "cost", "environment", "started",
 )  # fmt: skip
-"""Those of a file, in their order: of runs and of yardsticks alike."""
+"""The fields of a file in order, the same for runs and yardsticks."""
 _ABSENT: Mapping[str, Any] = {
     "arch": None, "loss": None, "tricks": [], "yardstick": "", "changes": {}, "recipe": {}, "recipe_from": {},
     "d_norm": "", "parameters": {}, "best": None, "curve": [], "speed": msgspec.to_builtins(Speed()),
     "company": msgspec.to_builtins(Company()),
 }  # fmt: skip
-"""What a file says in the fields that only the other kind of record has."""
+"""The values in a file of fields that only the other kind of record has."""
 
 
 def write(record: Record, path: Path) -> None:
-    """Store a record as indented JSON, sealed with a hash of its content: a record changed by hand is not read.
+    """Store a record as indented JSON, sealed with a hash of its content, so that one changed by hand is rejected.
 
     Raises:
         RecordError: provenance is missing, or the file cannot be written.
@@ -57,7 +57,7 @@ def write(record: Record, path: Path) -> None:
 
 
 def facts_of(record: RecordBase) -> dict[str, Any]:
-    """The plain values of a record's file, but for the seal."""
+    """The plain values of a record's file, without the seal."""
     facts = _ABSENT | msgspec.to_builtins(record)
     return {name: facts[name] for name in _FIELDS}
 
@@ -81,7 +81,7 @@ def read(path: Path) -> Record:
 
 
 def _check_range(record: Record, path: Path) -> None:
-    """Numbers that no evaluation gives, and that no table can be computed from."""
+    """Reject numbers that no evaluation gives and that no table can be computed from."""
     checks, sets, looks = record.self_checks, [record.scores, *record.draws], tuple[Look, ...]()
     if isinstance(record, TrainingRecord):
         sets += [record.best.scores, *record.best.draws] if record.best else []
@@ -106,7 +106,7 @@ def _fits(column: Column | None, score: float) -> bool:
 
 
 def _check_means(record: Record, path: Path) -> None:
-    """Scores are the means of their draws, and nothing else."""
+    """Reject scores that are not the means of their draws."""
     for name, score in record.scores.items():
         draws = [draw.get(name, math.nan) for draw in record.draws]
         if draws and not math.isclose(score, fmean(draws), rel_tol=1e-9, abs_tol=1e-12):
@@ -116,7 +116,7 @@ def _check_means(record: Record, path: Path) -> None:
 def _check_provenance(record: Record, facts: Mapping[str, Any]) -> None:
     """Refuse a score without provenance: a record that does not say where it comes from is not written.
 
-    Most of it is in the types of its fields, which are checked when ``facts`` are read, but not when a record is made.
+    The types of its fields cover most of this; they are checked when ``facts`` are read, but not on construction.
     """
     trained = isinstance(record, TrainingRecord)
     refuse_unreadable(facts, type(record), "record")
@@ -138,7 +138,7 @@ def _check_provenance(record: Record, facts: Mapping[str, Any]) -> None:
 
 
 def read_all(paths: Iterable[Path]) -> tuple[list[Record], list[RecordError]]:
-    """Every record that can be read, and an error for each that cannot be read."""
+    """Every record that can be read, and an error for each that cannot."""
     records, errors = [], []
     for path in sorted(paths):
         try:

@@ -1,8 +1,8 @@
-"""Strips: a picture of a run's samples and, of sounds, a file to listen to, each bound to the record of its run.
+"""Strips: a picture of a run's samples and, for sounds, a file to listen to, each bound to the record of its run.
 
 WebP and WAV are both RIFF files, and readers of either skip a chunk with a comment (``LIST``, ``INFO``, ``ICMT``). Such
-a chunk stands last and holds the hash of the weights that made the samples, as the record states it, and a hash of the
-rest of the file. As with a record's seal, it finds accidents: the file of another run, or one that was edited.
+a chunk at the end holds the hash of the weights that made the samples, as in the record, and a hash of the rest of the
+file. Like a record's seal, it reveals accidents: the file of another run, or one that was edited.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PICTURE, SOUND = ".webp", ".wav"
 NAMES = (f"strip{PICTURE}", f"strip{SOUND}")
 """What the files are called in a run's folder."""
 MOST = 4 * 2**20
-"""Bytes; a larger file is no strip."""
+"""In bytes; a larger file is not a strip."""
 _HEADER = 8
 """Bytes in front of a RIFF file's or a chunk's content: four letters, and the content's length."""
 _BOUND = re.compile(rb"LIST.{4}INFOICMT.{4}weights ([0-9a-f]{16}) sha256 [0-9a-f]{64}\Z", re.DOTALL)
@@ -47,7 +47,7 @@ def read_strip(path: Path) -> Strip:
     """A file that ``bind`` made.
 
     Raises:
-        RecordError: it cannot be read, was changed since it was written, or is no strip.
+        RecordError: it cannot be read, was changed since it was written, or is not a strip.
     """
     try:
         content = read_whole(path, MOST)
@@ -56,12 +56,12 @@ def read_strip(path: Path) -> Strip:
     found = _BOUND.search(content, max(0, len(content) - TAIL))
     weights = found[1].decode() if found else ""
     if found is None or bind(_resized(content[: found.start()]), weights) != content:
-        raise RecordError(f"{path} is no strip of samples, or was changed after it was written")
+        raise RecordError(f"{path} is not a strip of samples, or was changed after it was written")
     return Strip(path.suffix, weights, content)
 
 
 def is_strip_of(record: Record, path: Path) -> bool:
-    """Whether a file holds samples of the weights that a record states; False if it is not there or not readable."""
+    """Whether a file holds samples of the weights that a record states; False if it is missing or unreadable."""
     try:
         return read_strip(path).weights == record.bits.weights
     except RecordError:

@@ -19,7 +19,7 @@ from ganbench.records.sealing import as_text, read_sealed, refuse_unreadable, se
 
 TIMING_FORMAT = 1
 _LONGEST = 120
-"""Characters of a file's name before its hash."""
+"""In bytes, of a file's name before its hash."""
 
 
 class Round(Struct, frozen=True):
@@ -28,8 +28,8 @@ class Round(Struct, frozen=True):
     ``step_ms`` is one iteration (every D update and the G update), ``step_cpu_ms`` the process's CPU time for it,
     ``product_ms`` the product of two fixed matrices just before and after. ``steal`` is the share of all CPU time that
     a hypervisor gave to other machines, ``pressure`` the share of the time in which some task waited for a CPU.
-    ``clock_mhz`` is the clock of a GPU's multiprocessors at the round's end (0: unknown). On a GPU, ``step_ms`` is by
-    the device's own clock (CUDA events).
+    ``clock_mhz`` is the clock of a GPU's multiprocessors at the round's end (0: unknown). On a GPU, ``step_ms`` is
+    measured by the device's own clock (CUDA events).
     """
 
     step_ms: float
@@ -49,8 +49,8 @@ class Timing(Struct, frozen=True, kw_only=True):
     ``sample`` generated images per second, ``step_ms`` one iteration. ``d_flops`` and ``g_flops`` are operations per
     real image shown to D; ``peak_share`` is their rate as a share of ``peak_flops_per_second``, the most that the
     device reached in a matrix product; 0 where they cannot be counted. ``peak_memory_mb`` is in MiB, of the process
-    (CPU) or the device (CUDA). ``mode`` is how iterations were carried out. ``rounds`` are the good ones; ``repeated``
-    others were off.
+    (CPU) or the device (CUDA). ``mode`` is how iterations were executed. ``rounds`` are the good ones;
+    ``repeated`` counts the others, which were off.
 
     ``started`` is when the session began, the same for all its rows. Rows of one session were timed in turn and can be
     compared. Between two sessions, a machine whose memory or caches other programs or other virtual machines use may
@@ -109,7 +109,7 @@ def read_timing(path: Path) -> Timing:
     """Load a timing.
 
     Raises:
-        RecordError: the file cannot be read, is no timing, was changed since it was written, or is of a format that
+        RecordError: the file cannot be read, is not a timing, was changed since it was written, or is of a format that
             this GANBench does not read.
     """
     return read_sealed(path, lambda _: Timing, range(1, TIMING_FORMAT + 1), "timing", "time the row again")

@@ -1,7 +1,8 @@
-"""What makes a unit of G or D most active: activation maximisation.
+"""Activation maximisation: find the input that makes a unit of G or D most active.
 
-Erhan, Bengio, Courville and Vincent 2009, "Visualizing higher-layer features of a deep network", section 4: gradient
-ascent on the input to raise the unit's activation, with the input kept at the norm, or in the range, of real inputs.
+The method is from Erhan, Bengio, Courville and Vincent 2009, "Visualizing higher-layer features of a deep network",
+section 4. It raises the unit's activation by gradient ascent on the input, which is kept at the norm, or in the range,
+of real inputs.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ Hear = Callable[[str, nn.Module, Any], None]
 TRIES = 16
 """Random inputs per unit; the ascent starts from the best of them."""
 SHELL_DRAWS = 1000
-"""Latents whose mean norm is taken as the radius of the prior's shell."""
+"""The number of latents whose mean norm gives the radius of the prior's shell."""
 
 
 @dataclass(frozen=True)
 class Layer:
     """A layer of a player.
 
-    ``shape`` is that of its output for one sample. The first number counts the units; if a unit is a map or a row, its
-    activation is the mean over it.
+    ``shape`` is that of its output for one sample. Its first number is the number of units. If a unit is a map or a
+    row, its activation is the mean over it.
     """
 
     name: str
@@ -51,12 +52,12 @@ class Layer:
 
 @dataclass(frozen=True)
 class Maximised:
-    """What maximises the activation of U units.
+    """Samples that maximise the activation of U units.
 
     Attributes:
         x: ``[U, *shape]``, a sample for each unit, as stored.
-        activation: ``[U]``, of these samples.
-        random: ``[U]``, the greatest activation of the random inputs that the ascent started from.
+        activation: ``[U]``, the activations of these samples.
+        random: ``[U]``, the highest activation among the random inputs, from which the ascent started.
     """
 
     x: Tensor
@@ -65,16 +66,16 @@ class Maximised:
 
 
 class Probe:
-    """A look inside one player: its layers by name, and the samples that make a unit most active.
+    """Inspects one player: its layers by name, and the samples that make a unit most active.
 
-    G's inputs are latents, kept at the mean norm of the prior. D's are samples, kept between -1 and 1 or, if the data
-    are unbounded, between the smallest and the largest number in the training data.
+    G's inputs are latents, kept at the mean norm of the prior. D's inputs are samples, kept between -1 and 1 or, if the
+    data are unbounded, between the smallest and the largest number in the training data.
 
     Args:
         gan: the players; they are not changed.
         who: ``"G"`` or ``"D"``.
         dataset: the data they were trained on.
-        label: the name of the class to generate, if the GAN takes labels; default: those of the training data in turn.
+        label: the name of the class to generate, if the GAN takes labels; by default, the training labels in turn.
 
     Raises:
         Unsupported: the GAN translates, or takes no label.
@@ -110,14 +111,14 @@ class Probe:
     ) -> Maximised:
         """Maximise each unit's activation with Adam, from the best of 16 random inputs, and keep the best input found.
 
-        All units share one batch: a layer that compares the samples of a batch sees those of all units.
+        All units share one batch, so a layer that compares samples within a batch sees those of all units.
 
         Args:
             layer: the name of one of ``layers``.
-            units: their numbers in that layer.
-            steps: of the ascent.
+            units: the indices of the units in that layer.
+            steps: the number of ascent steps.
             lr: Adam's learning rate; inputs are of the order of 1.
-            seed: of the random inputs.
+            seed: the seed of the random inputs.
 
         Raises:
             GanbenchError: there is no such layer or unit, or the input does not reach it.
@@ -154,7 +155,7 @@ class Probe:
         return (flat * (self._shell / norm.clamp(min=1e-12))).view_as(x)
 
     def _along(self, slope: Tensor, x: Tensor) -> Tensor:
-        """The part of a gradient that stays on the shell: the rest would be undone, and mislead Adam's moments."""
+        """The component of a gradient along the shell; the rest would be undone, and would distort Adam's moments."""
         if self.who == "D":
             return slope
         flat, at = slope.flatten(1), nn.functional.normalize(x.flatten(1))
@@ -184,7 +185,7 @@ class Probe:
     # -- the ascent ----------------------------------------------------------------------------------------------------
 
     def _player(self, like: Split) -> Callable[[Tensor], None]:
-        """A function that sends inputs ``[B, ...]`` through the player, under the labels of ``like``."""
+        """A function that passes inputs ``[B, ...]`` through the player, with the labels of ``like``."""
         z = self.gan.sample_latent(len(like), torch.Generator(self.device).manual_seed(0))
         batch = batch_of(z, like)
         if self.who == "G":
@@ -222,7 +223,7 @@ class Probe:
                 worth = value.sum()
                 (slope,) = torch.autograd.grad(worth, x, allow_unused=True) if worth.requires_grad else (None,)
                 if slope is None:
-                    raise GanbenchError(f"the input of {self.who} does not reach '{layer}'", "choose another layer")
+                    raise GanbenchError(f"'{layer}' does not depend on the input of {self.who}", "choose another layer")
                 x.grad = -self._along(slope, x.detach())
                 adam.step()
                 x.data.copy_(self.held(x.data))
@@ -241,7 +242,7 @@ class Probe:
 def _named(gan: GAN, modules: Sequence[nn.Module]) -> dict[str, nn.Module]:
     """The layers of a player by name, without containers of other layers.
 
-    If a player is made of several modules, names begin with the module's name in the GAN.
+    If a player consists of several modules, names begin with the module's name in the GAN.
     """
     within = {id(module): name for name, module in gan.named_modules()}
     found = {}

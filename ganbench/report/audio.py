@@ -16,9 +16,9 @@ WIDTH, WAVE, SPECTRUM = 192, 40, 64
 """Pixels of a tile: its width, and the heights of the wave and the spectrogram."""
 WINDOW_SECONDS = 0.032
 ASSUMED_RATE = 8000.0
-"""Samples per second, which set the window's length, if the data state no rate."""
+"""The rate in samples per second that sets the window's length if the data state none."""
 FLOOR = -80.0
-"""Decibels that are black; 0 dB, the brightest, is a sine of amplitude 1."""
+"""The level in decibels that is black; 0 dB, the brightest, is a sine of amplitude 1."""
 PAPER, WAVE_INK, MIDDLE = (16, 16, 20), (120, 190, 255), (60, 60, 70)
 HEAT = (
     (0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99), (212, 72, 66), (245, 125, 21), (250, 193, 39),
@@ -33,7 +33,7 @@ def tiles(x: Tensor, rate: float | None) -> Pixels:
 
 
 def caption(x: Tensor, rate: float | None) -> str:
-    """A caption that says what the axes of the tiles are."""
+    """A caption that describes the axes of the tiles."""
     scale = f"{FLOOR:g} to 0 dB"
     if rate is None:
         return f"{x.shape[-1]} samples; {scale}"
@@ -49,8 +49,8 @@ def thumbnails(x: Tensor, side: int) -> Pixels:
 def spectrogram(mono: NDArray[np.float32], rate: float) -> NDArray[np.float32]:
     """``x[N, T] -> dB[N, SPECTRUM, WIDTH]``, high frequencies first.
 
-    The values are powers under Hann windows of about 32 ms that begin at evenly spaced samples, averaged over the
-    frequencies of a row.
+    The values are the power in Hann windows of about 32 ms at evenly spaced samples, averaged over the frequencies of
+    each row.
     """
     size = min(2 ** round(math.log2(WINDOW_SECONDS * rate)), 2 ** int(math.log2(mono.shape[1])))
     window = np.hanning(size + 1)[:-1].astype(np.float32)
@@ -75,7 +75,7 @@ def _heated(decibels: NDArray[np.float32]) -> Pixels:
 
 
 def _waves(mono: NDArray[np.float32]) -> Pixels:
-    """``[N, WAVE, WIDTH, 3]``: from the smallest to the largest sample of each column, joined to its neighbour."""
+    """``[N, WAVE, WIDTH, 3]``: the range from the smallest to the largest sample of each column, joined up."""
     edges = np.linspace(0, mono.shape[1], WIDTH + 1).astype(int)[:-1]
     low, high = np.minimum.reduceat(mono, edges, axis=1), np.maximum.reduceat(mono, edges, axis=1)
     low[:, 1:], high[:, 1:] = np.minimum(low[:, 1:], high[:, :-1]), np.maximum(high[:, 1:], low[:, :-1])

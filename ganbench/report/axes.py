@@ -1,4 +1,4 @@
-"""A rectangle to draw data in, with ticks on two or three of its sides."""
+"""Axes to draw data in, with ticks on two or three sides."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Range = tuple[float, float]
 
 
 class Axes:
-    """White paper around a plot of ``width`` x ``height`` pixels that shows ``x`` and ``y`` (lowest, highest).
+    """A plot of ``width`` x ``height`` pixels with white margins, for the ranges ``x`` and ``y`` (lowest, highest).
 
     Args:
         ground: the background of the plot, ``[height, width, 3]``.
@@ -33,9 +33,9 @@ class Axes:
             self.image.paste(Image.fromarray(ground), (LEFT, TOP))
 
     def place(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.int64]:
-        """Data -> pixels ``[n, 2]`` of the plot, column and row from its upper left.
+        """Map data to pixels ``[n, 2]`` of the plot, as column and row from its upper left.
 
-        Points outside are moved to the edge.
+        Points outside are clamped to the edge.
         """
         across = (np.asarray(x, float) - self.x[0]) / (self.x[1] - self.x[0]) * (self.width - 1)
         up = (np.asarray(y, float) - self.y[0]) / (self.y[1] - self.y[0]) * (self.height - 1)
@@ -45,7 +45,7 @@ class Axes:
         return np.rint(at).astype(np.int64)
 
     def line(self, x: ArrayLike, y: ArrayLike, colour: Colour, width: int = 2) -> None:
-        """Join points."""
+        """Draw a line through the points."""
         points = [(int(column) + LEFT, int(row) + TOP) for column, row in self.place(x, y)]
         self.draw.line(points, colour, width)
 
@@ -54,7 +54,7 @@ class Axes:
         self.draw.polygon([(int(column) + LEFT, int(row) + TOP) for column, row in self.place(x, y)], colour)
 
     def dots(self, x: ArrayLike, y: ArrayLike, colour: Colour, size: int) -> None:
-        """Squares of ``size`` pixels."""
+        """Draw each point as a square with sides of ``size`` pixels."""
         at = self.place(x, y).clip(0, [self.width - size, self.height - size])
         pixels = np.array(self.image)
         for right in range(size):
@@ -63,14 +63,14 @@ class Axes:
         self.image.paste(Image.fromarray(pixels))
 
     def ticks_x(self) -> None:
-        """Numbers below."""
+        """Draw ticks with numbers below the plot."""
         for value in round_numbers(*self.x):
             ((column, row),) = self.place([value], [self.y[0]])
             self.draw.line([(column + LEFT, row + TOP), (column + LEFT, row + TOP + 4)], LINES)
             self.draw.text((column + LEFT, row + TOP + 6), f"{value:g}", WORDS, font(), "ma")
 
     def ticks_y(self, values: Sequence[tuple[float, str]] | None = None, *, right: bool = False) -> None:
-        """Numbers on the left, or on the right; ``values`` with their names, or round ones."""
+        """Draw ticks on the left or right: the named ``values``, or round numbers."""
         named = [(value, f"{value:g}") for value in round_numbers(*self.y)] if values is None else values
         edge, outwards, anchor = (LEFT + self.width - 1, 1, "lm") if right else (LEFT, -1, "rm")
         for value, name in named:
@@ -79,7 +79,7 @@ class Axes:
             self.draw.text((edge + 7 * outwards, row + TOP), name, WORDS, font(), anchor)
 
     def legend(self, names: Sequence[tuple[str, Colour]], corner: str = "") -> None:
-        """Names with their colours above the plot, and a text in the right corner."""
+        """Draw names with their colours above the plot, and a text in the right corner."""
         at = LEFT
         for name, colour in names:
             self.draw.rectangle([at, TOP - 16, at + 9, TOP - 7], colour)
@@ -94,7 +94,7 @@ class Axes:
 
 
 def round_numbers(low: float, high: float, about: int = 6) -> list[float]:
-    """Multiples of 1, 2 or 5 times a power of ten between two numbers: at most about ``about`` of them."""
+    """Multiples of 1, 2 or 5 times a power of ten between two numbers, about ``about`` of them at most."""
     power = 10.0 ** math.floor(math.log10((high - low) / about))
     step = next(power * k for k in (1, 2, 5, 10) if power * k * about >= (high - low))
     first, last = math.ceil(low / step), math.floor(high / step)

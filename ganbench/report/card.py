@@ -1,4 +1,4 @@
-"""One run as a fragment of HTML: what became of it, its scores, its samples and the headline during training."""
+"""One run as an HTML fragment: its outcome, its scores, its samples and the headline during training."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STYLE = """
 
 
 def card_of(record: Record, pictures: Iterable[Path]) -> str:
-    """A fragment for notebooks, without scripts; ``pictures`` are the run's, oldest first."""
+    """An HTML fragment for notebooks, without scripts; ``pictures`` are the run's, oldest first."""
     title = f"<b>{as_html(record.entry)}, seed {record.seed}</b>: {as_html(_told(record))}"
     address = next(filter(None, map(picture_file, reversed([*pictures]))), "")
     picture = f'<figure><img src="{address}" alt="samples"></figure>' if address else ""
@@ -36,13 +36,13 @@ def card_of(record: Record, pictures: Iterable[Path]) -> str:
 
 
 def strip_address(record: Record, folder: Path) -> str:
-    """The strip of a run as an address; "" if there is none of its weights."""
+    """The strip of a run as a data URI; "" if there is none from its weights."""
     path = folder / f"strip{PICTURE}"
     return address_of(read_strip(path).content, "webp") if is_strip_of(record, path) else ""
 
 
 def headline_curves(records: Iterable[Record], size: tuple[int, int] = (120, 32)) -> str:
-    """The headline during training, a line for each run, as SVG; "" if no run was looked at."""
+    """The headline during training, one line per run, as SVG; "" if no run was scored during training."""
     trained = [record for record in records if isinstance(record, TrainingRecord) and record.curve]
     if not trained:
         return ""

@@ -1,4 +1,4 @@
-"""A run's losses and headline over the images it was shown, drawn with matplotlib (an extra: ``ganbench[plot]``)."""
+"""A run's losses and headline over kimg, drawn with matplotlib (an extra: ``ganbench[plot]``)."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Drawing(Figure):
 
 
 def draw(history: pd.DataFrame, record: Record) -> Figure:
-    """Losses above, the headline on the selection split below, on a log scale where it is compared on one.
+    """Plot the losses above, and the headline on the selection split below, on a log scale if it is compared on one.
 
     Args:
-        history: with ``kimg`` and at least one more column, one row per window.
+        history: one row per window, with ``kimg`` and at least one more column.
         record: names the run and its headline.
     """
     with mpl.rc_context({"text.parse_math": False, "text.usetex": False}):  # a name may hold a $

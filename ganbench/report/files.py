@@ -1,4 +1,4 @@
-"""Pictures, sounds and animations as files, each whole or not at all."""
+"""Pictures, sounds and animations as files, each written atomically."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from ganbench.records.files import write_atomically
 from ganbench.report.canvas import Pixels
 
 SILENCE = 0.25
-"""Seconds between sounds that follow one another in a file."""
+"""Seconds between consecutive sounds in a file."""
 SHORTEST = 20
-"""Milliseconds: browsers show a picture for 100 if it asks for less than this."""
+"""Milliseconds: browsers show a frame for 100 if its duration is shorter than this."""
 
 
 def save_png(pixels: Pixels, path: Path) -> None:
-    """Write a PNG, whole or not at all."""
+    """Write a PNG atomically."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, format="png")
     write_atomically(path, buffer.getvalue())
 
 
 def save_wav(x: Tensor, rate: float, path: Path) -> None:
-    """Write sounds as ``wav`` does."""
+    """Write the file that ``wav`` makes of sounds."""
     write_atomically(path, wav(x, rate))
 
 
@@ -49,20 +49,20 @@ def wav(x: Tensor, rate: float, pause: float = SILENCE) -> bytes:
 
 
 def save_animation(frames: Sequence[Pixels], fps: float, path: Path, hold: float = 0.0) -> None:
-    """Write pictures as ``animation`` does, of the kind that the suffix says, ``.gif`` or ``.webp``."""
+    """Write the file that ``animation`` makes of pictures, in the format of the suffix, ``.gif`` or ``.webp``."""
     write_atomically(path, animation(frames, fps, path.suffix.lower().removeprefix("."), hold))
 
 
 def animation(frames: Sequence[Pixels], fps: float, kind: str, hold: float = 0.0) -> bytes:
-    """Pictures of one size as a GIF or a lossless WebP, which loops for ever.
+    """Pictures of one size as a GIF or a lossless WebP that loops forever.
 
     Args:
         frames: ``[H, W, 3]`` each; consecutive equal ones become one that is shown for longer.
-        fps: pictures per second, at most 50.
+        fps: frames per second, at most 50.
         kind: ``"gif"`` or ``"webp"``.
-        hold: extra seconds for which the last one is shown.
+        hold: extra seconds for which the last frame is shown.
     """
-    tick = 10 if kind == "gif" else 1  # milliseconds that the format counts in
+    tick = 10 if kind == "gif" else 1  # the format's unit of time, in milliseconds
     times = [round(1000 * i / fps / tick) * tick for i in range(len(frames) + 1)]
     shown = [max(SHORTEST, after - before) for before, after in pairwise(times)]
     shown[-1] += round(1000 * hold)

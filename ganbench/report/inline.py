@@ -1,4 +1,4 @@
-"""Pictures and curves as parts of HTML, for notebooks: no file, no script, a few kilobytes each."""
+"""Pictures and curves as inline HTML for notebooks: no files, no scripts, a few kilobytes each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ganbench.records.files import read_whole
 from ganbench.report.canvas import Pixels
 
 WIDEST = 320
-"""Pixels of a picture's longer side; larger ones are made smaller."""
+"""Pixels of a picture's longer side; larger pictures are shrunk to it."""
 LARGEST = 64 * 2**20
 """Bytes of a picture file."""
 MARGIN = 3.0
@@ -25,7 +25,7 @@ Point = tuple[float, float]
 
 
 def picture_file(path: Path) -> str:
-    """A picture file as an address (a data URI); "" if it cannot be read as a picture."""
+    """A picture file as a data URI; "" if it cannot be read as a picture."""
     try:
         with Image.open(io.BytesIO(read_whole(path, LARGEST))) as image:
             small = image.convert("RGB")
@@ -36,12 +36,12 @@ def picture_file(path: Path) -> str:
 
 
 def picture_pixels(pixels: Pixels) -> str:
-    """Pixels ``[H, W, 3]`` as an address."""
+    """Pixels ``[H, W, 3]`` as a data URI."""
     return _saved(Image.fromarray(pixels), "png")
 
 
 def address_of(content: bytes, kind: str) -> str:
-    """The content of a file of the kind ``png`` or ``webp`` as an address."""
+    """The content of a ``png`` or ``webp`` file as a data URI."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -56,7 +56,8 @@ def curves(
 ) -> str:
     """Lines through points, in one frame of ``size`` pixels, as SVG with a dot at the end of each.
 
-    Points that are not finite are left out; "" if none is left. With ``log``, heights are logarithms if all have one.
+    Points that are not finite are left out; "" if none is left. With ``log``, the y axis is logarithmic if all values
+    are positive.
     """
     kept = [[(x, y) for x, y in line if math.isfinite(x) and math.isfinite(y)] for line in lines]
     kept = [line for line in kept if line]
@@ -84,7 +85,7 @@ def curves(
 
 
 def _scaled(lines: Sequence[Sequence[float]]) -> list[list[float]]:
-    """The numbers between the smallest (0) and the largest (1) of all; one half if they are all the same."""
+    """Scale all numbers to the range from 0 (the smallest) to 1 (the largest); 0.5 if all are equal."""
     largest = max(abs(value) for line in lines for value in line) or 1.0  # else a difference might overflow
     parts = [[value / largest for value in line] for line in lines]
     low, high = (end(value for line in parts for value in line) for end in (min, max))

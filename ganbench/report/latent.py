@@ -1,8 +1,8 @@
-"""Latent tools for any G: the samples between two latents, and the labels or sources that samples are made for.
+"""Latent tools for any G: interpolation between latents, and the labels or sources that samples are generated for.
 
-Interpolation is linear or spherical (Shoemake 1985; White 2016, "Sampling generative networks": a Gaussian in many
-dimensions lies near a sphere, and the chord between two of its points leads through places that G was never shown).
-``activation.py`` looks for the latents that make a unit most active.
+Interpolation is linear or spherical (Shoemake 1985; White 2016, "Sampling generative networks"). White's argument: a
+Gaussian in many dimensions lies near a sphere, and the chord between two of its points passes through regions that G
+never saw in training. ``activation.py`` finds the latents that make a unit most active.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from ganbench.errors import DataError, Unsupported
 Mode = Literal["slerp", "linear"]
 
 BATCH = 256
-"""Samples made at a time."""
+"""Samples generated at a time."""
 PARALLEL = 1e-4
-"""Radians: latents at a smaller angle, or within it of being opposite, are joined by a straight line."""
+"""Radians: latents whose angle is within this of 0 or pi are interpolated linearly."""
 
 
 def linear(z0: Tensor, z1: Tensor, t: float | Tensor) -> Tensor:
@@ -35,8 +35,8 @@ def linear(z0: Tensor, z1: Tensor, t: float | Tensor) -> Tensor:
 def slerp(z0: Tensor, z1: Tensor, t: float | Tensor) -> Tensor:
     """Interpolate ``z[..., Z]`` along the sphere: ``sin((1 - t) w) / sin(w) z0 + sin(t w) / sin(w) z1``.
 
-    w is the angle between the two. Latents of equal norm keep it all along. If they point the same way, or opposite
-    ways, it is ``linear``.
+    w is the angle between the two. Between latents of equal norm, the norm stays constant. Parallel and opposite
+    latents are interpolated by ``linear``.
     """
     cosine = nn.functional.cosine_similarity(z0.double(), z1.double(), dim=-1).clamp(-1, 1).unsqueeze(-1)
     angle = torch.arccos(cosine)
@@ -52,14 +52,14 @@ WAYS: dict[Mode, Callable[[Tensor, Tensor, float], Tensor]] = {"slerp": slerp, "
 def interpolate(gan: GAN, like: Split, steps: int = 10, mode: Mode = "slerp", seed: int = 0) -> Tensor:
     """Samples along the path from one latent to another, ``x[P, steps, *shape]`` as stored.
 
-    There is a pair of latents for each of the P reals of ``like``, whose label is kept along the path.
+    There is a pair of latents for each of the P real samples in ``like``, whose label is kept along the path.
 
     Args:
         gan: the players; they are not changed.
-        like: reals, one for each pair.
-        steps: samples along each path, both ends included; 2 or more.
+        like: real samples, one for each pair.
+        steps: samples along each path, including both ends; 2 or more.
         mode: ``"slerp"`` or ``"linear"``.
-        seed: of the latents.
+        seed: the seed of the latents.
 
     Raises:
         Unsupported: the GAN translates, so it has no latent.
@@ -82,22 +82,22 @@ def made_of(gan: GAN, z: Tensor, like: Split) -> Tensor:
 
 
 def batch_of(z: Tensor, like: Split) -> Batch:
-    """The batch that a GAN makes samples from: latents, and the labels of ``like``."""
+    """The batch that a GAN generates samples from: latents, and the labels of ``like``."""
     labels = None if like.labels is None else like.labels.to(z.device)
     return Batch(to_signal(like.x.to(z.device)), z, labels)
 
 
 def refuse_translators(data: Split) -> None:
-    """Raise Unsupported if samples are made from other samples."""
+    """Raise Unsupported if the GAN makes samples from other samples."""
     if data.source is not None:
         raise Unsupported(
-            "this GAN translates: it has no latent for these tools to use",
+            "this GAN translates samples, so it has no latent for these tools to use",
             "`ganbench sample` shows translations",
         )
 
 
 def conditions(gan: GAN, dataset: Dataset, n: int, label: str = "") -> Split:
-    """The labels that ``n`` samples are made for: those of the training data, or for all the class called ``label``.
+    """The labels to generate ``n`` samples for: those of the training data, or the class called ``label`` for all.
 
     Translators get sources that they were not trained on.
 

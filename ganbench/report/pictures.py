@@ -1,6 +1,6 @@
-"""Samples to look at and listen to: pictures for files and the terminal, sounds, animations.
+"""Samples as pictures, for files and the terminal, and as sounds and animations.
 
-The kind of data follows from the shape: points, sounds, images, clips (``DataSpec``). Arrays are as stored.
+The shape of the data determines their kind: points, sounds, images or clips (``DataSpec``). Arrays are as stored.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 THUMBNAILS, THUMBNAIL_SIDE = 12, 24
 SINGLE_SOUNDS = 8
-"""How many sounds get a file of their own."""
+"""The number of sounds that get a file of their own."""
 CLIP_RATE = 8.0
 """Frames per second of clips whose data state no rate."""
 
@@ -56,17 +56,17 @@ def picture(
 ) -> Pixels:
     """Samples ``x[N, *shape]`` as one picture.
 
-    It is a scatter of points ``[N, F]`` (a histogram where F is 1), or a grid of images ``[N, C, H, W]``, of sounds
-    ``[N, C, T]`` (wave and spectrogram), of clips ``[N, C, T, H, W]`` (a row each).
+    It is a scatter plot of points ``[N, F]`` (a histogram if F is 1), or a grid of images ``[N, C, H, W]``, sounds
+    ``[N, C, T]`` (wave and spectrogram) or clips ``[N, C, T, H, W]`` (a row each).
 
     Args:
         x: as stored, bytes or floats in [-1, 1]; points as they are.
-        spec: for the rate of sounds.
+        spec: the data's spec, for the rate of sounds.
         source: the samples that were translated to ``x``, shown to the left of it.
         truth: the correct translations, shown to the right of ``x``.
         back: the back-translations of ``truth``, to the right of that.
         paired: False if ``truth`` belongs to other sources; it is then labelled real.
-        columns: of the grid; by default it is about square, and clips stand one below the other.
+        columns: the columns of the grid; by default, it is about square, and clips are stacked.
     """
     if x.ndim == 2:
         return points.scatter(x)
@@ -93,7 +93,7 @@ def picture_of(fakes: Split, spec: DataSpec, reals: Split | None = None, *, colu
 
 
 def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> Pixels:
-    """A moment of training: points of one or two features with D, anything else as ``picture`` draws it.
+    """A snapshot of training: points of one or two features with D's output, anything else as ``picture`` draws it.
 
     ``fakes[i]`` was made from ``reals[i]`` (as ``evaluation.sampling.sample`` does); there may be more reals.
     """
@@ -105,7 +105,7 @@ def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> 
 def thumbnail(x: Tensor, source: Tensor | None = None) -> Pixels:
     """A few samples small enough for a terminal, ``[n, H, W, 3]``.
 
-    These are images (each after its source, if both have the same size), spectrograms, the frames of one clip, or a
+    They are images (each after its source, if both have the same size), spectrograms, the frames of one clip, or a
     single picture of points.
     """
     if x.ndim == 2:
@@ -123,16 +123,16 @@ def thumbnail(x: Tensor, source: Tensor | None = None) -> Pixels:
 
 
 def save_samples(fakes: Split, spec: DataSpec, stem: Path, reals: Split | None = None) -> None:
-    """Write ``STEM.png``, and what ``save_media`` writes; ``reals`` hold the sources of translations."""
+    """Write ``STEM.png``, and the files of ``save_media``; ``reals`` hold the sources of translations."""
     save_png(picture_of(fakes, spec, reals), stem.with_name(f"{stem.name}.png"))
     save_media(fakes.x, spec, stem)
 
 
 def save_media(x: Tensor, spec: DataSpec, stem: Path) -> None:
-    """Write files in which these data are best heard or seen.
+    """Write sounds and clips in formats that play.
 
-    For sounds these are ``STEM.wav`` with all of them and ``STEM-0.wav`` and so on with the first ones, for clips
-    ``STEM.gif`` and ``STEM.webp``. For others there are none.
+    Sounds get ``STEM.wav`` with all of them, and ``STEM-0.wav`` and so on with the first few. Clips get ``STEM.gif``
+    and ``STEM.webp``. Other data get no file.
     """
     if x.ndim == 3 and spec.rate:
         for name, sounds in {"": x, **{f"-{i}": x[i : i + 1] for i in range(min(SINGLE_SOUNDS, len(x)))}}.items():

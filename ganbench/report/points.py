@@ -20,9 +20,9 @@ WIDTH, HEIGHT = 560, 310
 SIDE, SMALL_SIDE = 464, 160
 BINS = 56
 SURFACE = 58
-"""The number of places along each side of a square at which D is evaluated."""
+"""D is evaluated on a square grid with this many points per side."""
 HEADROOM = 1.6
-"""The height of the picture as a multiple of the data's peak density; fakes heaped on one place reach the top."""
+"""The height of the picture as a multiple of the data's peak density; fakes concentrated in one place reach the top."""
 REAL, FAKE, CRITIC = (31, 90, 166), (217, 95, 2), (27, 130, 60)
 REAL_BARS, HALF = (190, 210, 236), (130, 130, 130)
 SURFACE_COLOURS = ((250, 206, 170), (250, 250, 250), (176, 203, 235))
@@ -30,7 +30,7 @@ SURFACE_COLOURS = ((250, 206, 170), (250, 250, 250), (176, 203, 235))
 
 
 def scatter(x: Tensor) -> Pixels:
-    """The first two features of ``x[N, F]``, or the histogram of the only one."""
+    """A scatter plot of the first two features of ``x[N, F]``, or a histogram of the only one."""
     values = x.double().numpy()
     if values.shape[1] == 1:
         axes = _density_axes(values, values)
@@ -44,9 +44,9 @@ def scatter(x: Tensor) -> Pixels:
 
 
 def still(fakes: Tensor, reals: Tensor) -> Pixels:
-    """A small picture of ``fakes[N, F]`` among ``reals[M, F]``, on axes that the reals fix, without D.
+    """A small picture of ``fakes[N, F]`` among ``reals[M, F]``, without D; the reals set the axes.
 
-    It is a histogram where F is 1, else a scatter of the first two features.
+    It is a histogram if F is 1, else a scatter plot of the first two features.
     """
     real, fake = reals.double().numpy(), fakes.double().numpy()
     if real.shape[1] == 1:
@@ -64,7 +64,7 @@ def still(fakes: Tensor, reals: Tensor) -> Pixels:
 
 
 def thumbnail(x: Tensor, side: int) -> Pixels:
-    """``[side, side, 3]`` without words."""
+    """A picture ``[side, side, 3]`` without text."""
     values = x.double().numpy()
     if values.shape[1] == 1:
         density, _ = np.histogram(values, side, range=_reach(values))
@@ -77,9 +77,9 @@ def thumbnail(x: Tensor, side: int) -> Pixels:
 
 
 def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> Pixels:
-    """A moment of training, on axes that the reals fix.
+    """A snapshot of training; the reals set the axes.
 
-    For one feature, the densities p_data and p_g, and D(x); for two, the points over D(x). D(x) is 1 / (1 +
+    For one feature, it shows the densities p_data and p_g, and D(x); for two, the points over D(x). D(x) is 1 / (1 +
     exp(-logit)), whatever the loss does with the logit.
 
     D is left out if it cannot judge single points (a trick may show it packs of them).
@@ -90,9 +90,9 @@ def frame(gan: GAN, fakes: Split, reals: Split, spec: DataSpec, kimg: float) -> 
 
 
 def judged(gan: GAN, x: Tensor, spec: DataSpec) -> Floats | None:
-    """``D(x)[N]`` in 0..1 of points ``x[N, F]``, averaged over the labels if D uses them; None if D cannot tell.
+    """``D(x)[N]`` in 0..1 of points ``x[N, F]``, averaged over labels if D uses them; None if D cannot judge points.
 
-    D is that of the first match, in eval mode. Nothing is touched: no statistics, no random generator.
+    D is that of the first match, in eval mode. Neither its statistics nor any random generator changes.
     """
     device = device_of(gan)
     copies = max(1, spec.classes) if gan.conditional else 1
@@ -103,7 +103,7 @@ def judged(gan: GAN, x: Tensor, spec: DataSpec) -> Floats | None:
             z = gan.sample_latent(len(points), torch.Generator(device).manual_seed(0))
             critic = gan.matches(Batch(points, z, labels), points)[0].D
             value = torch.sigmoid(critic(points).double()).reshape(copies, len(x)).mean(0)
-    except Exception:  # a picture must not cost the run: this D does not judge single points
+    except Exception:  # a picture must not fail the run: this D cannot judge single points
         return None
     return value.cpu().numpy() if value.isfinite().all() else None
 
@@ -144,7 +144,7 @@ def _plane(gan: GAN, real: Floats, fake: Floats, spec: DataSpec, corner: str) ->
 
 
 def _surface(value: Floats) -> Pixels:
-    """``D[SURFACE, SURFACE]``, the top row first -> ``[SIDE, SIDE, 3]`` with a line where it is 1/2."""
+    """``D[SURFACE, SURFACE]``, top row first -> ``[SIDE, SIDE, 3]`` with a line where D is 1/2."""
     smooth = np.asarray(Image.fromarray(value.astype(np.float32)).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
     places = (0.0, 0.5, 1.0)
     pixels = np.stack([np.interp(smooth, places, channel) for channel in zip(*SURFACE_COLOURS, strict=True)], -1)
@@ -173,20 +173,20 @@ def _bars(axes: Axes, values: Floats, colour: Colour, *, outline: bool = False) 
 
 
 def _histogram(values: Floats, x: Range) -> tuple[Floats, Floats]:
-    """(density in each bin, edges); values outside count towards the total."""
+    """The density in each bin, and the edges; the total includes values outside."""
     counts, edges = np.histogram(values, BINS, range=x)
     return counts / (values.size * (edges[1] - edges[0])), edges
 
 
 def _reach(values: Floats) -> Range:
-    """The range of nearly all values, and a quarter more on each side."""
+    """The range of nearly all values, widened by a quarter on each side."""
     low, high = np.quantile(values, [0.001, 0.999])
     spare = 0.25 * max(float(high - low), _least(values))
     return float(low) - spare, float(high) + spare
 
 
 def _square(values: Floats) -> tuple[Range, Range]:
-    """The square around nearly all points, with an eighth of its side to spare on each."""
+    """The square around nearly all points, widened by an eighth of its side on each side."""
     low, high = np.quantile(values[:, :2], [0.005, 0.995], axis=0)
     middle, half = (low + high) / 2, 1.25 * max(float((high - low).max()) / 2, _least(values))
     (a, b), (c, d) = ((float(m - half), float(m + half)) for m in middle)
@@ -194,5 +194,5 @@ def _square(values: Floats) -> tuple[Range, Range]:
 
 
 def _least(values: Floats) -> float:
-    """A range wide enough to differ from its middle in floats."""
+    """The narrowest range whose ends still differ in floating point."""
     return 1e-6 * max(1.0, float(np.abs(values).max()))

@@ -1,4 +1,4 @@
-"""A strip: a few samples in one row, small enough to be published beside every row of a leaderboard."""
+"""A strip: a few samples in one row, small enough to publish with every row of a leaderboard."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from ganbench.report.files import animation, wav
 from ganbench.report.pictures import CLIP_RATE
 
 POINTS, SOUNDS, TILES = 1000, 8, 12
-"""How many samples a strip holds at most, by the kind of data."""
+"""The most samples in a strip, by the kind of data."""
 SIDE, CLIP_SIDE = 64, 32
-"""Pixels; a larger image or clip is made smaller by skipping some."""
+"""Pixels; larger images and clips are reduced by skipping pixels."""
 SPECTROGRAM = 40
-"""Pixels, both ways."""
+"""The side of a spectrogram in pixels."""
 PAUSE = 0.1
 """Seconds between sounds."""
 SOUND_BYTES = 60_000
 
 
 def shown(reals: Split, spec: DataSpec) -> Split:
-    """The reals whose labels and sources the samples of a strip get.
+    """The reals that provide the labels and sources for a strip's samples.
 
-    They are in the order of classes, equally many of each; where there are too many classes, of some evenly spaced.
+    They are sorted by class, equally many of each. If there are too many classes, evenly spaced ones are chosen.
     """
     n = {1: POINTS, 2: SOUNDS}.get(len(spec.shape), TILES)
     if reals.labels is None:
@@ -41,9 +41,9 @@ def files_of(fakes: Tensor, few: Split, reals: Split, spec: DataSpec) -> dict[st
 
     Args:
         fakes: ``[N, *shape]`` as stored, made for the labels and sources of ``few``.
-        few: those of the reals that are ``shown``.
-        reals: all of them, which fix the axes that points are drawn on.
-        spec: of the data.
+        few: the reals that ``shown`` chose.
+        reals: all reals, which set the axes for points.
+        spec: the spec of the data.
     """
     if fakes.ndim == 2:
         frames = [points.still(fakes, reals.x)]
@@ -67,7 +67,7 @@ def _images(fakes: Tensor, source: Tensor | None) -> Pixels:
 
 
 def _sound(fakes: Tensor, rate: float) -> bytes:
-    """A WAV of ``fakes[N, C, T]``, one after the other: as many as are small enough, evenly spaced among them."""
+    """A WAV of ``fakes[N, C, T]`` in turn: as many as fit into ``SOUND_BYTES``, evenly spaced among them."""
     most = SOUND_BYTES // (2 * fakes.shape[1])  # samples of two bytes in each channel
     n = max(1, int(most / (fakes.shape[2] + PAUSE * rate)))
     return wav(fakes[_spaced(len(fakes), n), :, :most], rate, PAUSE)
@@ -78,5 +78,5 @@ def _row(tiles: Pixels, gap: int = 2) -> Pixels:
 
 
 def _spaced(n: int, most: int) -> Tensor:
-    """At most so many of the indices below ``n``, evenly spaced."""
+    """At most ``most`` of the indices below ``n``, evenly spaced."""
     return torch.linspace(0, n - 1, min(n, most), dtype=torch.float64).round().long()

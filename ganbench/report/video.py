@@ -14,13 +14,13 @@ def frames(x: Tensor) -> Pixels:
 
 
 def tiles(x: Tensor) -> Pixels:
-    """``[N, h, w, 3]``: a contact sheet's rows, one for each clip, its frames from left to right."""
+    """``[N, h, w, 3]``: the rows of a contact sheet, one per clip, with its frames from left to right."""
     clips = frames(x)
     return beside([enlarged(clips[:, t]) for t in range(clips.shape[1])])
 
 
 def moving(x: Tensor, columns: int = 0) -> list[Pixels]:
-    """A picture for each moment, with all clips in a grid."""
+    """A picture for each frame, with all clips in a grid."""
     clips = frames(x)
     return [grid(enlarged(clips[:, t]), columns) for t in range(clips.shape[1])]
 

@@ -1,1 +1,1 @@
-"""From a plan to records: jobs, one run, and the executors that carry runs out."""
+"""From a plan to records: jobs, runs, and the executors that carry them out."""

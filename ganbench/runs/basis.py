@@ -1,4 +1,4 @@
-"""Whether a record is still of the same rules, code, data and judge as a job. No torch: planning asks, too."""
+"""Whether a record still has the rules, code, data and judge of a job. Planning uses this too, so without torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Code = Mapping[PluginName, tuple[str, ...]]
 
 
 class Differences(NamedTuple):
-    """Which fields of two bases are known and differ; ``code`` names the plugins. ``any`` tells whether one does."""
+    """Which fields of two bases are known and differ; ``code`` names the plugins. ``any`` is true if one differs."""
 
     digest: bool
     changes: bool
@@ -26,9 +26,9 @@ class Differences(NamedTuple):
 
 
 class Basis(NamedTuple):
-    """What a finished record must share with a job that need not be done again.
+    """What a finished record must share with a job for the job not to be repeated.
 
-    None is unknown, and differs from nothing.
+    None means unknown, and never differs.
     """
 
     digest: str
@@ -62,7 +62,7 @@ def _edited(then: Code | None, now: Code | None) -> tuple[PluginName, ...]:
 
 
 def basis_of(record: Record) -> Basis:
-    """What a record was made of. Hashes of code in an older format do not compare; older records name no classes."""
+    """What a record was made of. Code hashes of older formats are not comparable; older records name no classes."""
     changes = record.changes if isinstance(record, TrainingRecord) else {}
     code = _by_name((role.plugin, role.component.source) for role in record.components)
     known = code if record.format >= STATED else None
@@ -81,7 +81,7 @@ def code_of(job: Job) -> Code:
 
 
 def _by_name(sources: Iterable[tuple[PluginName, str]]) -> Code:
-    """Sources of the same name, as they come; one that is used twice, with other arguments, counts once."""
+    """Group sources by name, in order; one that is used twice, with different arguments, appears once."""
     found: dict[PluginName, dict[str, None]] = {}
     for name, source in sources:
         found.setdefault(name, {})[source] = None

@@ -1,4 +1,4 @@
-"""Parsing what a user changes with ``--set``."""
+"""Parse what a user changes with ``--set``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def parse_changes(texts: Sequence[str]) -> Changes:
     """``["lr=1e-4", "loss.weight=1"]`` -> Changes; values are read as TOML, else as text.
 
     Raises:
-        ProtocolError: no ``=``, or a name that no setting has.
+        ProtocolError: there is no ``=``, the value is invalid, or no setting has that name.
     """
     changes = Changes()
     for text in texts:
@@ -66,7 +66,7 @@ def parse_changes(texts: Sequence[str]) -> Changes:
 def _value(written: str) -> Any:
     try:
         return tomllib.loads(f"value = {written}")["value"]
-    except (ValueError, RecursionError):  # no TOML, thousands of digits, or thousands of brackets
+    except (ValueError, RecursionError):  # not TOML, thousands of digits, or thousands of brackets
         return written
 
 

@@ -24,7 +24,7 @@ from ganbench.runs.identity import changes_between
 from ganbench.runs.players import build_players
 
 WEIGHTS = ("job", "gan", "averaged")
-"""What is kept of a state when its run is over."""
+"""The parts of a state that are kept when its run is over."""
 
 
 def save(state: Mapping[str, Any], path: Path) -> None:
@@ -51,10 +51,10 @@ def load(path: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
         then = state.get("identity")
     except Exception as error:
         raise Unusable("its checkpoint is damaged") from error
-    if then is None:  # weights alone
-        raise Unusable("its checkpoint is of a run that is over")
+    if then is None:  # only weights are left
+        raise Unusable("its checkpoint is of a finished run")
     if not isinstance(then, dict):
-        raise Unusable("its checkpoint is of another version of GANBench")
+        raise Unusable("its checkpoint was written by another version of GANBench")
     if changed := changes_between(then, identity):
         kimg = state["history"][-1]["kimg"] if state["history"] else 0
         raise Unusable(f"since its checkpoint at {kimg:g} kimg, {changed} changed")
@@ -62,9 +62,9 @@ def load(path: Path, identity: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """What a file holds, once its checksum is right.
+    """Read a state after checking the file's checksum.
 
-    Torch itself reads flipped bits as if nothing had happened. Files of GANBench 0.1 have no checksum.
+    Torch itself does not notice flipped bits. Files of GANBench 0.1 have no checksum.
     """
     content = path.read_bytes()
     if state_of(content) == "damaged":
@@ -76,7 +76,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def shrink(path: Path) -> None:
-    """Leave the weights alone of what a finished run has saved. A damaged file stays as it is."""
+    """Reduce the checkpoint of a finished run to its weights. A damaged file stays as it is."""
     with suppress(Exception):
         state = _read(path)
         save({key: state[key] for key in WEIGHTS}, path)
@@ -86,7 +86,7 @@ def samples_of(checkpoint: Path, n: int, seed: int) -> Tensor:
     """``n`` samples ``x[n, *shape]``, as stored, from the averaged generator in a checkpoint, on the CPU.
 
     Raises:
-        GanbenchError: as ``players_of``.
+        GanbenchError: see ``players_of``.
     """
     gan, dataset = players_of(checkpoint)
     like = dataset.train[torch.arange(n) % len(dataset.train)]
@@ -98,13 +98,13 @@ def players_of(checkpoint: Path) -> tuple[GAN, Dataset]:
 
     Raises:
         RecordError: the checkpoint cannot be read, or its arch has changed since.
-        GanbenchError: a plugin that the run used is not installed any more.
+        GanbenchError: a plugin that the run used is no longer installed.
     """
     try:
         state = _read(checkpoint)
         job = msgspec.json.decode(state["job"], type=TrainingJob)
     except Exception as error:
-        raise RecordError(f"{checkpoint} is damaged, or is no checkpoint", "run again with --force") from error
+        raise RecordError(f"{checkpoint} is damaged or not a checkpoint", "run again with --force") from error
     source = plugins.find_for(job.protocol.name, "dataset", job.protocol.dataset)
     dataset = plugins.build(source, argument=source.argument, resolution=job.protocol.resolution)
     gan = build_players(job, dataset).gan

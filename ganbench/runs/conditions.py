@@ -1,4 +1,4 @@
-"""What is not as it was when a record was made: its surroundings, which may change bits, and its sources."""
+"""What has changed since a record was made: its surroundings, which may change bits, and its sources."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SURROUNDINGS = ("device", "torch", "cuda", "cudnn", "python", "threads", "precis
 
 @dataclass(frozen=True)
 class Change:
-    """Something that changed since the record: ``what``, and a sentence on it.
+    """Something that changed since the record: ``what``, and a sentence about it.
 
-    ``source`` says that it is the code of a plugin, or the data. Such a change may alter the result itself. Any other
-    change alters rounding alone.
+    ``source`` is true for the code of a plugin and for data: such a change may alter the result itself. Any other
+    change alters only rounding.
     """
 
     what: str
@@ -25,12 +25,12 @@ class Change:
 
 
 def conditions(then: Record, now: Record) -> list[Change]:
-    """Everything that changed between a record and its repetition and may change bits."""
+    """Everything that differs between a record and its repetition and may change bits."""
     return [*_surroundings(then, now), *_sources(then, now), *_data(then, now)]
 
 
 def comparable(then: Record, now: Record) -> bool:
-    """Whether the hashes of code in both records were computed in the same way."""
+    """Whether the code hashes of both records were computed in the same way."""
     return min(then.format, STATED) == min(now.format, STATED)
 
 
@@ -42,9 +42,9 @@ def _surroundings(then: Record, now: Record) -> Iterator[Change]:
 
 
 def _sources(then: Record, now: Record) -> Iterator[Change]:
-    """Changes of source; a new version number of the same source is none.
+    """Changes of source; a new version number of the same source is not one.
 
-    Where hashes do not compare, a metric's new revision is all that is known.
+    If hashes are not comparable, only a metric's new revision can be detected.
     """
     same_kind = comparable(then, now)
     if not same_kind:
@@ -58,7 +58,7 @@ def _sources(then: Record, now: Record) -> Iterator[Change]:
 
 
 def _pairs(then: Record, now: Record) -> Iterator[tuple[str, Component, Component]]:
-    """The components of both, by name; those of the same name, from several packages, in their order."""
+    """Pair the components of both by name; several of the same name, from different packages, pair in order."""
     found = defaultdict[PluginName, list[Component]](list)
     for role in now.components:
         found[role.plugin].append(role.component)
@@ -68,7 +68,7 @@ def _pairs(then: Record, now: Record) -> Iterator[tuple[str, Component, Componen
 
 
 def _data(then: Record, now: Record) -> Iterator[Change]:
-    """Other data, or an extractor with other weights."""
+    """Changed data, or an extractor with different weights."""
     for field in ("dataset_hash", "extractor"):
         before, after = getattr(then, field), getattr(now, field)
         if before != after:

@@ -1,4 +1,4 @@
-"""How runs in progress are shown in plain lines; ``live.py`` shows them on a terminal that can redraw."""
+"""Show runs in progress as plain lines; ``live.py`` shows them on a terminal that can redraw."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from ganbench.runs.plan import Plan
 
 LOSSES = {"d_loss": "D", "g_loss": "G"}
 MORE_SCORES = 2
-"""How many of the scores that the protocol shows are printed beside the headline at the end of a run."""
+"""The number of the protocol's shown scores that are printed beside the headline at the end of a run."""
 
 
 class Display:
-    """Shows nothing; the others build on it."""
+    """Shows nothing; the base of the other displays."""
 
     def __enter__(self) -> Self:
         return self
@@ -50,11 +50,11 @@ class Display:
         """Print a line that stays."""
 
     def expect(self, estimate: Estimate, workers: int) -> None:
-        """Take note of how long everything will take: once, before the first job."""
+        """Take note of the expected duration; called once, before the first job."""
 
 
 class PlainDisplay(Display):
-    """One line at the start, at quarters and at the end of every run."""
+    """Prints a line at the start, and for every run a line at each quarter and at the end."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
         evaluation = plan.protocol.evaluation
@@ -72,7 +72,7 @@ class PlainDisplay(Display):
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def show(self, event: Event) -> None:
-        """Show what an executor has yielded."""
+        """Show an executor's event."""
         match event:
             case Started():
                 self.began[event.key] = time.monotonic()
@@ -93,14 +93,14 @@ class PlainDisplay(Display):
                 assert_never(event)
 
     def expect(self, estimate: Estimate, workers: int) -> None:
-        """Say how long everything will take, if that is known; else as soon as the first runs show it."""
+        """Print the expected duration if it is known, else as soon as the first runs show it."""
         self.estimate, self.workers = estimate, max(1, min(workers, len(self.todo)))
         if told := estimate.told([*self.todo.values()], self.workers):
             self.expected = True
             self.say(told)
 
     def _learn(self, event: Progress) -> None:
-        """What the first iterations tell of a row of which nothing is known, and of the whole."""
+        """Estimate an unknown row, and the total, from its first iterations."""
         job = self.todo.get(event.key)
         if job is None or event.share <= 0 or self.estimate.seconds(job) is not None:
             return
@@ -109,19 +109,19 @@ class PlainDisplay(Display):
             self.expected = True
             jobs = [*self.todo.values()]
             whole = self.estimate.total(jobs, self.workers)
-            if whole is None:  # other rows count as the mean of those that are known
+            if whole is None:  # other rows are assumed to take the mean of the known ones
                 whole = (seconds_left(jobs, self.estimate, {}, ()) or 0.0) / self.workers
-            self.say(f"{duration(whole)} in all, by the first iterations")
+            self.say(f"{duration(whole)} in total, judging by the first iterations")
 
     def tick(self, event: Progress) -> None:
-        """Show how far a run is."""
+        """Show the progress of a run."""
         quarter = int(event.share * 4)
         if quarter > self.quarter.get(event.key, 0) and quarter < 4:
             self.quarter[event.key] = quarter
             self.say(f"{event.key}: {quarter * 25} %, {rate_of(event)}, {losses_of(event)}")
 
 
-KEPT = " (record.old.json and checkpoint.old.pt keep what was finished)"
+KEPT = " (the old results are kept as record.old.json and checkpoint.old.pt)"
 
 
 def _opening(plan: Plan) -> str:
@@ -136,9 +136,9 @@ def _opening(plan: Plan) -> str:
     for version, number in plan.older.items():
         text += f"; {number} made by ganbench {version} are kept as results of that version"
     for change, number in plan.changes.items():
-        text += f"; {_repeated(number)}, as {change}{KEPT if number else ''}"
+        text += f"; {_repeated(number)}, because {change}{KEPT if number else ''}"
     if plan.leftovers:
-        text += "; what an earlier start under other rules left is replaced, as nothing was trained in it"
+        text += "; folders of an earlier start under other rules are replaced, because nothing was trained in them"
     return text
 
 
@@ -155,7 +155,7 @@ def _closing(event: Done, columns: Sequence[str], seconds: float) -> str:
 
 
 def rate_of(event: Progress) -> str:
-    """How fast a run is: ``~1,200 samples/s``."""
+    """The speed of a run: ``~1,200 samples/s``."""
     return f"~{event.rate:,.0f} samples/s"
 
 

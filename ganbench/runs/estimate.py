@@ -1,4 +1,4 @@
-"""How long the runs of a plan will take: by records of the same rows, else by a few measured iterations."""
+"""Estimate how long the runs of a plan will take, from records of the same rows or a few measured iterations."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ MINUTE, HOUR = 60, 3600
 
 @dataclass
 class Estimate:
-    """Seconds that one run takes, row by row (``entry``).
+    """Seconds per run of each row (``entry``).
 
-    ``recorded`` are medians of records, ``measured`` is training by a few iterations on this machine, without judging,
-    which takes ``judging`` seconds.
+    ``recorded`` holds medians of records. ``measured`` holds training times extrapolated from a few iterations on this
+    machine; judging takes ``judging`` seconds more.
     """
 
     recorded: dict[str, float] = field(default_factory=dict)
@@ -31,19 +31,19 @@ class Estimate:
     judging: float = 0.0
 
     def seconds(self, job: TrainingJob) -> float | None:
-        """Of one run; None if nothing is known of its row."""
+        """Seconds for one run; None if its row is unknown."""
         if job.entry in self.recorded:
             return self.recorded[job.entry]
         measured = self.measured.get(job.entry)
         return None if measured is None else measured + self.judging
 
     def unknown(self, jobs: Iterable[TrainingJob]) -> list[TrainingJob]:
-        """The first job of each row of which nothing is known."""
+        """The first job of each unknown row."""
         firsts = {job.entry: job for job in reversed([*jobs]) if self.seconds(job) is None}
         return [*firsts.values()][::-1]
 
     def total(self, jobs: Sequence[TrainingJob], workers: int) -> float | None:
-        """Of all these runs, ``workers`` at a time; None if nothing is known of one of them."""
+        """Seconds for all these runs, ``workers`` at a time; None if any of their rows is unknown."""
         each = [self.seconds(job) for job in jobs]
         known = [seconds for seconds in each if seconds is not None]
         if not known or len(known) < len(each):
@@ -51,20 +51,20 @@ class Estimate:
         return makespan(known, workers)
 
     def told(self, jobs: Sequence[TrainingJob], workers: int) -> str:
-        """A sentence: ``about 3 min, 2 runs at a time (by records of these rows)``; empty if too little is known."""
+        """A sentence: ``about 3 min, 2 runs at a time (from records of these rows)``; empty if too little is known."""
         total = self.total(jobs, workers)
         if total is None:
             return ""
         rows = {job.entry for job in jobs}
         new = len(rows - {*self.recorded})
-        by = f"{plural(new, 'row')} by a few iterations" if new else "by records of these rows"
-        some = ", the others by records" if 0 < new < len(rows) else ""
+        by = f"{plural(new, 'row')} from a few iterations" if new else "from records of these rows"
+        some = ", the others from records" if 0 < new < len(rows) else ""
         at_once = f", {workers} runs at a time" if workers > 1 else ""
         return f"{duration(total)}{at_once} ({by}{some})"
 
 
 def makespan(seconds: Iterable[float], workers: int) -> float:
-    """How long jobs take that are begun in this order, each by whichever worker is free first: the last one ends."""
+    """Seconds until the last job ends, if jobs start in this order, each on the first free worker."""
     ends = [0.0] * max(1, workers)
     for one in seconds:
         heapq.heapreplace(ends, ends[0] + one)
@@ -72,7 +72,7 @@ def makespan(seconds: Iterable[float], workers: int) -> float:
 
 
 def estimate_of(plan: Plan) -> Estimate:
-    """What is known of a plan's rows: by the records made here, else by published ones."""
+    """Estimate a plan's rows from the records made here, else from published ones."""
     own, _ = read_all(job.record_file for job in plan.runs if job.record_file.exists())
     rows = {record.entry for record in own if record.status == "ok"}
     published, _ = read_all(published_files(plan.protocol.name))
@@ -80,7 +80,7 @@ def estimate_of(plan: Plan) -> Estimate:
 
 
 def estimate_by(records: Iterable[Record]) -> Estimate:
-    """What records tell of their rows. CPU seconds count where they are known: company does not lengthen them."""
+    """Estimate rows from records. CPU time is used where known, because other programs do not lengthen it."""
     seconds: dict[str, list[float]] = defaultdict(list)
     judging = list[float]()
     for record in runs_in(records):
@@ -99,13 +99,13 @@ def _training(record: TrainingRecord) -> float:
 def seconds_left(
     jobs: Sequence[TrainingJob], estimate: Estimate, shares: Mapping[str, float], done: Iterable[str]
 ) -> float | None:
-    """Seconds of these runs that are left, one after another; None if nothing is known of any of them.
+    """Seconds left if the runs are carried out one after another; None if all their rows are unknown.
 
     Args:
-        jobs: the runs; those of unknown rows count as the others' mean.
+        jobs: the runs; unknown rows are assumed to take the mean of the others.
         estimate: seconds of each row.
         shares: key -> how much of a run is done, 0 to 1.
-        done: keys of the runs that are over.
+        done: keys of the runs that have ended.
     """
     known = [seconds for job in jobs if (seconds := estimate.seconds(job)) is not None]
     if not known:

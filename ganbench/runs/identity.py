@@ -1,4 +1,4 @@
-"""What must be equal for a checkpoint to be a run's own, and what has changed where it is not."""
+"""What must match for a checkpoint to belong to a run, and what has changed if it does not."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ganbench.runs.basis import code_of
 from ganbench.runs.setup import Bench
 
 VALUES = ("torch", "Python", "CUDA", "cuDNN", "the device", "the number of threads", "the precision", "the extractor")
-"""What is shown as it was and as it is; hashes of code and data say nothing to a reader."""
+"""What messages show with its old and new value; hashes of code and data mean nothing to a reader."""
 
 
 def identity_of(job: TrainingJob, bench: Bench) -> dict[str, str]:
-    """The name of each circumstance, as messages call it -> its value."""
+    """What messages call each circumstance -> its value."""
     where = environment(bench.device, precision=job.protocol.training.precision)
     machine = [where.torch, where.python, where.cuda, where.cudnn, where.device, str(where.threads), where.precision]
     judge = bench.judge
@@ -41,5 +41,5 @@ def changes_between(then: Mapping[str, str], now: Mapping[str, str]) -> str:
 
 def _told(name: str, then: str | None, now: str | None) -> str:
     if then is None or now is None:
-        return f"{name} ({'new' if then is None else 'left out now'})"
+        return f"{name} ({'new' if then is None else 'no longer used'})"
     return f"{name} ({then or 'none'}, now {now or 'none'})" if name in VALUES else name

@@ -1,4 +1,4 @@
-"""The end of a run: its generator is judged on independent latents, and the best during training on the same ones."""
+"""The end of a run: judge its final generator on independent latents, and the best during training on the same ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ganbench.runs.setup import Bench
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a judge found: a verdict and a hash of the samples per draw, generated images per second, self-checks."""
+    """What a judge found: per draw a verdict and a hash of the samples; generated images per second; self-checks."""
 
     verdicts: tuple[Verdict, ...] = ()
     samples: tuple[str, ...] = ()
@@ -40,7 +40,7 @@ class Judgement:
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Sentences of all draws, each once."""
+        """The sentences of all draws, without duplicates."""
         return tuple(dict.fromkeys(doubt for verdict in self.verdicts for doubt in verdict.doubts))
 
     def _absent(self) -> dict[str, str]:
@@ -62,7 +62,7 @@ def judge(bench: Bench, averaged: GAN, best: BestSoFar, kimg: float, seed_of: Ca
         bench: the protocol's data and judges.
         averaged: the generator at the end.
         best: the best generator during training.
-        kimg: thousand images that training showed to D.
+        kimg: thousands of images that training showed to D.
         seed_of: stream -> seed of this run.
     """
     seeds = [seed_of(f"evaluation-{draw}") for draw in range(bench.protocol.evaluation.draws)]
@@ -81,7 +81,7 @@ def judge(bench: Bench, averaged: GAN, best: BestSoFar, kimg: float, seed_of: Ca
 def _judge_best(
     bench: Bench, averaged: GAN, best: BestSoFar, kimg: float, seeds: Sequence[int], final: Sequence[Verdict]
 ) -> Best | None:
-    """The best-so-far generator on the latents of the final one, by the headline's metric."""
+    """Judge the best generator during training on the latents of the final one, by the headline's metric."""
     chosen = best.best
     if chosen is None:
         return None

@@ -1,4 +1,4 @@
-"""What earlier commands left behind: under other rules, replaced unless something was trained; after a kill, tidied."""
+"""Clean up after earlier commands: replace untrained folders of other rules, and tidy up what a kill left."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ganbench.records.store import read
 
 
 def left_by_other_rules(home: Path, digest: str) -> list[Path]:
-    """The folders of a protocol's runs that are of another digest and in which nothing was trained.
+    """The run folders of a protocol that have another digest and in which nothing was trained.
 
     Raises:
-        ProtocolError: in one of them there is a run that is trained, can be resumed, or is in progress.
+        ProtocolError: one of them holds a run that is trained, can be resumed, or is in progress.
         RecordError: a record cannot be read.
     """
     found = []
@@ -49,7 +49,7 @@ def remove(folders: Iterable[Path]) -> None:
 
 
 def tidy(folders: Iterable[Path]) -> None:
-    """Finish what a kill left undone in folders of runs that have their final record.
+    """Finish, in the folders of runs with a final record, what a kill left undone.
 
     Temporary files are removed, and the checkpoint shrinks to the weights.
     """

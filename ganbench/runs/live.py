@@ -1,4 +1,4 @@
-"""Runs in progress in a terminal that can redraw: one bar for everything, one for each run, and the current samples."""
+"""Show runs in progress in a terminal that can redraw: a total bar, one bar per run, and the current samples."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 BAR, SHORT_BAR = 20, 8
 WIDE_ENOUGH = 60
-"""Characters from which samples are drawn."""
+"""Width in characters from which samples are drawn."""
 ROOMY = 100
-"""Characters from which losses and speed stand beside a run."""
+"""Width in characters from which losses and speed are shown beside a run."""
 
 
 def make_display(console: Console, plan: Plan, quiet: bool) -> Display:
-    """The display that suits the output: nothing, a notebook's, a live view, or plain lines."""
+    """The display that suits the output: none, a notebook's, a live view, or plain lines."""
     if quiet:
         return Display()
     if console.is_jupyter:
@@ -39,7 +39,7 @@ def make_display(console: Console, plan: Plan, quiet: bool) -> Display:
 
 
 class LiveDisplay(OngoingDisplay):
-    """What is left, and for each run its share, headline so far, losses and samples in half-block characters."""
+    """Shows the time left and, for each run, its share, headline so far, losses, and samples in half blocks."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
         self.live = Live(console=console, refresh_per_second=4, transient=True)
@@ -53,12 +53,12 @@ class LiveDisplay(OngoingDisplay):
         self.live.stop()
 
     def show(self, event: Event) -> None:
-        """Show what an executor has yielded, in place where it replaces what was shown before."""
+        """Show an executor's event, redrawing in place."""
         super().show(event)
         self.live.update(self.view())
 
     def view(self) -> RenderableType:
-        """Everything, as high as the terminal at most."""
+        """Everything, no taller than the terminal."""
         width, room = self.console.width, max(1, self.console.height - 1)
         bar = BAR if width >= ROOMY else SHORT_BAR
         lines = Table.grid(padding=(0, 1, 0, 0))

@@ -44,7 +44,7 @@ def judge_scores(then: Record, now: Record, others: Sequence[Record]) -> list[Ju
     repetition is one more draw from the distribution that seeds come from. If σ is the standard deviation between
     seeds, the difference d of two independent draws has standard deviation √2 σ. If s is the standard deviation of n
     *other* seeds, ``d / (√2 s)`` has Student's t distribution with n - 1 degrees of freedom. The record itself must not
-    count among the n seeds: s would grow with the record's own error, ``d / (√2 s)`` could never exceed √(n / 2), and
+    be among the n seeds: s would grow with the record's own error, ``d / (√2 s)`` could never exceed √(n / 2), and
     no record would ever be found wrong. As the repetition shares initial weights and the order of data with the record,
     σ is too large if anything, so the test errs on the side of noise.
 
@@ -55,7 +55,7 @@ def judge_scores(then: Record, now: Record, others: Sequence[Record]) -> list[Ju
 
     Args:
         then: the record, of a successful run.
-        now: its repetition, successful, too.
+        now: its repetition, also successful.
         others: successful records of the same row with other seeds.
 
     Returns:

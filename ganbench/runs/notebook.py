@@ -1,4 +1,4 @@
-"""Runs in progress in a notebook: one output of the cell that is redrawn, with or without ipywidgets."""
+"""Show runs in progress in a notebook: one output of the cell is redrawn, with or without ipywidgets."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ganbench.runs.ongoing import Line, OngoingDisplay
 from ganbench.runs.plan import Plan
 
 EVERY = 0.5
-"""Seconds between two pictures of the same bars: browsers need time, and so does the network."""
+"""Seconds between updates of the bars, since browsers and networks need time."""
 
 LEFT = "<td style='text-align: left'>"
 
 
 class NotebookDisplay(OngoingDisplay):
-    """The lines that stay, and below them bars and samples as long as there is work."""
+    """Shows the lines that stay and, below them, bars and samples while there is work."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
         self.said: list[str] = []
@@ -38,7 +38,7 @@ class NotebookDisplay(OngoingDisplay):
         self._draw(self.view())
 
     def show(self, event: Event) -> None:
-        """Show what an executor has yielded; bars move now and then."""
+        """Show an executor's event; bars are updated only now and then."""
         due = not isinstance(event, Progress) or time.monotonic() - self.shown >= EVERY
         super().show(event)
         if due:
@@ -48,7 +48,7 @@ class NotebookDisplay(OngoingDisplay):
         """Everything, as HTML."""
         samples = ""
         if self.pictures:
-            from ganbench.report.canvas import grid  # Pillow, which plain lines do without
+            from ganbench.report.canvas import grid  # imports Pillow, which plain lines do not need
             from ganbench.report.inline import picture_pixels
 
             rows = [grid(pixels, columns=len(pixels)) for pixels in self.pictures.values()]
@@ -67,14 +67,14 @@ class NotebookDisplay(OngoingDisplay):
 
 
 def log_of(lines: Iterable[str]) -> str:
-    """Lines as they are, the last ones in sight."""
+    """The lines verbatim, scrolled to the last ones."""
     text = "\n".join(map(as_html, lines))
     style = "display: flex; flex-direction: column-reverse; max-height: 16em; overflow-y: auto; margin: 0"
     return f'<div style="{style}"><pre style="white-space: pre-wrap; margin: 0">{text}</pre></div>'
 
 
 def bars_of(lines: Iterable[Line]) -> str:
-    """A bar for each line, with its name before and what else is known behind it."""
+    """A bar for each line, between its name and its facts."""
     rows = (
         f"<tr>{LEFT}{as_html(line.name)}</td>"
         f"<td><progress max='1' value='{line.share:.3f}'></progress></td><td>{line.share:.0%}</td>"

@@ -1,4 +1,4 @@
-"""What stands in the place of a run's own files and folders: ``--force`` renames it, and deletes nothing."""
+"""Files and folders that block those of a run: ``--force`` renames them and deletes nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FILES = ("record.json", "checkpoint.pt", "history.jsonl", "error.txt", ".lock", 
 
 
 def move_aside(job: Job) -> None:
-    """Rename folders in the place of a run's files, and files in the place of its folders; says so.
+    """Rename folders where a run's files belong, and files where its folders belong, with a warning for each.
 
     Raises:
         RecordError: one cannot be renamed.
@@ -30,4 +30,4 @@ def move_aside(job: Job) -> None:
 
 def _rename(path: Path, job: Job) -> None:
     new = set_aside(path)
-    warnings.warn(GanbenchWarning(f"{job.key}: {path.name} was in the way and is now {new.name}"), stacklevel=2)
+    warnings.warn(GanbenchWarning(f"{job.key}: {path.name} was in the way and is now called {new.name}"), stacklevel=2)

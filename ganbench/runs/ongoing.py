@@ -1,4 +1,4 @@
-"""What is known of runs in progress: shares, headline, losses, samples. ``live.py`` and ``notebook.py`` draw it."""
+"""The state of runs in progress: shares, headline, losses, samples. ``live.py`` and ``notebook.py`` draw it."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 JUDGING = "judging"
 BLOCKS = "▁▂▃▄▅▆▇█"
 LOOKS = 16
-"""How many of the last looks a sparkline shows."""
+"""The number of latest values that a sparkline shows."""
 LATEST = 5.0
-"""Seconds after which the speed of the work, and no longer the estimate alone, says how much time is left."""
+"""Seconds after which the speed so far corrects the estimate of the time left."""
 
 
 class Look(NamedTuple):
@@ -48,7 +48,7 @@ class Look(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A name, a share from 0 to 1, and what else is known."""
+    """One line of progress: a name, a share from 0 to 1, and further facts."""
 
     name: str
     share: float
@@ -56,7 +56,7 @@ class Line(NamedTuple):
 
 
 class OngoingDisplay(PlainDisplay):
-    """Keeps what is known of each run; those that build on it draw it whenever it changes."""
+    """Keeps the state of each run; subclasses draw it whenever it changes."""
 
     def __init__(self, console: Console, plan: Plan) -> None:
         self.total = len(plan.runs)
@@ -75,7 +75,7 @@ class OngoingDisplay(PlainDisplay):
         self.start = time.monotonic()
 
     def show(self, event: Event) -> None:
-        """Take note of what an executor has yielded, before a line is said about it."""
+        """Update the state from an executor's event, before any line is printed about it."""
         match event:
             case Started():
                 if event.key not in self.yardsticks:
@@ -103,12 +103,12 @@ class OngoingDisplay(PlainDisplay):
             self.over.add(key)
 
     def tick(self, event: Progress) -> None:
-        """Move the bar of a run."""
+        """Update the progress bar of a run."""
         self.shares[event.key] = event.share
         self.facts[event.key] = f"{rate_of(event)}  {losses_of(event)}"
 
     def lines(self, *, roomy: bool) -> list[Line]:
-        """The whole, then each run that has begun; losses and speed stand beside its headline if there is room."""
+        """The total, then each run that has started; if ``roomy``, with losses and speed beside its headline."""
         done = len(self.before) + len(self.over)
         share = (done + sum(self.shares[key] for key in self.facts)) / max(1, self.total)
         left = None if done == self.total else self._left()
@@ -138,7 +138,7 @@ class OngoingDisplay(PlainDisplay):
 
 
 def sparkline(values: list[float]) -> str:
-    """The last values as blocks, from the lowest to the highest of them."""
+    """The last values as block characters, scaled from their minimum to their maximum."""
     shown = values[-LOOKS:]
     low, high = min(shown), max(shown)
     if high == low:

@@ -1,4 +1,4 @@
-"""From what a user typed to a list of jobs. Every name is resolved here, before anything heavy is imported."""
+"""Turn what a user typed into a list of jobs. Every name is resolved here, before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ class Plan:
     todo: list[Job]
     finished: list[Job]
     changed: list[Job] = field(default_factory=list)
-    """Jobs of ``todo`` that are finished, but by different code or with another extractor."""
+    """Jobs of ``todo`` that were finished with different code or another extractor."""
     changes: Counter[str] = field(default_factory=Counter)
-    """What has changed since, as the end of a sentence -> runs repeated for that."""
+    """What has changed since, as the end of a sentence -> number of runs repeated for that reason."""
     leftovers: list[Path] = field(default_factory=list)
     """Folders that an earlier start under other rules left, with nothing trained in them; they are replaced."""
     older: Counter[str] = field(default_factory=Counter)
-    """GANBench version -> finished runs of an older record format. Their code was hashed differently, so changes cannot
-    be detected; they are kept as results of that version."""
+    """GANBench version -> number of finished runs in an older record format. Code was hashed differently then, so
+    changes cannot be detected; they are kept as results of that version."""
 
     @property
     def jobs(self) -> list[Job]:
-        """All of them, the finished ones first."""
+        """All jobs, finished ones first."""
         return self.finished + self.todo
 
     @property
@@ -61,9 +61,9 @@ class Plan:
         return [job for job in self.jobs if isinstance(job, YardstickJob)]
 
     def tryouts(self, *, every: bool = False) -> list[TrainingJob]:
-        """One for each combination of ``todo``, so that what cannot play is refused before any yardstick is scored.
+        """One for each combination of ``todo``, so that impossible ones are refused before any yardstick is scored.
 
-        Without yardsticks there are none, as a run's own start is as early, unless ``every`` combination is asked for.
+        Without yardsticks there are none, because a run itself refuses just as early, unless ``every`` asks for them.
         """
         runs = runs_among(self.todo)
         if len(runs) == len(self.todo) and not every:
@@ -76,8 +76,8 @@ class Plan:
     def queue(self, workers: int, refused: Collection[Combination] = ()) -> list[Job]:
         """``todo`` without the refused combinations, and with yardsticks first.
 
-        If a protocol cannot be judged, that shows before any training. Several workers also start the first run at
-        once.
+        A protocol that cannot be judged thus fails before any training. If there are several workers, the first run
+        also starts at once.
         """
         todo = [job for job in self.todo if isinstance(job, YardstickJob) or job.combination not in refused]
         if refused and not runs_among([*todo, *self.finished]):
@@ -104,9 +104,9 @@ def make_plan(
 ) -> Plan:
     """Every (arch, loss, seed), with all the tricks, and the yardsticks of these seeds.
 
-    Jobs with a valid record of the same code, judged with the same extractor, are not repeated. Rows follow one
-    another, or, ``by_seed``, every row has its first seed before any has its second. ``where`` is the option that chose
-    ``out``.
+    Jobs with a valid record of the same code, judged with the same extractor, are not repeated. Rows come one after
+    another; with ``by_seed``, every row gets its first seed before any gets its second. ``where`` is the option that
+    chose ``out``.
 
     Raises:
         GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
@@ -144,7 +144,7 @@ def make_plan(
             ]
     if by_seed:
         jobs.sort(key=lambda job: seeds_in_order.index(job.seed))
-    # one draw of each yardstick comes first: if the protocol cannot be judged, that shows before any training
+    # one draw of each yardstick comes first, so that a protocol that cannot be judged fails before any training
     once = len(protocol.evaluation.yardsticks)
     return _sort(protocol, home, yardsticks[:once] + jobs + yardsticks[once:])
 
@@ -167,7 +167,7 @@ def _yardsticks(protocol: Protocol, home: Path, device: str, seeds: Sequence[int
 
 
 def refuse_unknown_device(device: str) -> None:
-    """Raise GanbenchError if no machine has a device of that name; whether this one has it, torch knows."""
+    """Raise GanbenchError if no machine has a device of that name. Whether this one has it is checked with torch."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:[0-9]{1,4})?", device):
         raise GanbenchError(f"there is no device '{device}'", "use auto, cpu, cuda, cuda:0 or mps")
 
@@ -180,10 +180,10 @@ def _refuse_seeds(seeds: Sequence[int]) -> None:
 
 
 def check_writable(folder: Path, option: str = "--out") -> None:
-    """Raise RecordError now, not after an hour of training, if nothing can be written there; ``option`` chose it."""
+    """Raise RecordError now, not after an hour of training, if ``folder``, which ``option`` chose, is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder) as probe:  # without a name, where the system can: nothing stays behind
+        with tempfile.TemporaryFile(dir=folder) as probe:  # unnamed if the system can, so that nothing stays behind
             probe.write(b"0" * 4096)
     except OSError as error:
         raise RecordError(
@@ -205,7 +205,7 @@ def _sort(protocol: Protocol, home: Path, jobs: list[Job]) -> Plan:
             plan.changed.append(job)
             plan.changes[changes] += isinstance(job, TrainingJob)
         else:
-            # data from a path may have changed: the worker checks, and repeats the run only if they have
+            # data from a path may have changed: the worker checks, and repeats the run only if so
             (plan.todo if job.protocol.dataset_ref.paths else plan.finished).append(job)
             if record.format < STATED and isinstance(job, TrainingJob):
                 plan.older[record.environment.ganbench] += 1
@@ -213,7 +213,7 @@ def _sort(protocol: Protocol, home: Path, jobs: list[Job]) -> Plan:
 
 
 def _present(job: Job) -> Record | None:
-    """A job's record; one that cannot be read is in the way, unless it is replaced anyway."""
+    """A job's record. An unreadable one is an error unless it will be replaced anyway."""
     try:
         return read(job.record_file) if job.record_file.exists() else None
     except RecordError:
@@ -251,7 +251,7 @@ def _check_names(protocol: Protocol) -> None:
 def _folder_name(sources: Sequence[Source], changes: Mapping[str, str]) -> str:
     """``dcgan+wgan-gp+pacgan~2``, shortened with a hash if it is too long.
 
-    The package comes before a name that several packages provide.
+    A name that several packages provide is prefixed with its package.
     """
     names = []
     for source in sources:

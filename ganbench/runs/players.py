@@ -1,4 +1,4 @@
-"""From names to players: the GAN and the loss of a run, with its tricks, built and checked against each other."""
+"""From names to players: build the GAN, the loss and the tricks of a run, and check that they fit together."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from ganbench.plugins.source import Source
 
 @dataclass(frozen=True)
 class Players:
-    """What a run trains, and by which rules.
+    """What a run trains, and under which rules.
 
-    ``loss`` is the named objective, with the user's settings; ``played`` is what the tricks made of it.
-    ``origins`` says which layer stated each field of the recipe.
+    ``loss`` is the named objective with the user's settings; ``played`` is the same after the tricks have changed it.
+    ``origins`` maps each field of the recipe to the layer that set it.
     """
 
     gan: GAN
@@ -42,10 +42,10 @@ class Players:
 
 
 def build_players(job: TrainingJob, dataset: Dataset) -> Players:
-    """Everything that a job names, its weights drawn from the seed's init stream, its recipe resolved.
+    """Build everything that a job names, with weights drawn from the seed's init stream, and resolve its recipe.
 
-    The recipe is that of the protocol, changed by arch, loss, the protocol's rules for this loss, tricks and user, in
-    this order.
+    The recipe is that of the protocol, changed by the arch, the loss, the protocol's rules for this loss, the tricks
+    and the user, in this order.
 
     Raises:
         Unsupported: arch, loss, tricks and data do not fit together.
@@ -113,12 +113,12 @@ def _resolve(job: TrainingJob, gan: GAN, traits: LossTraits, tricks: Mapping[str
 
 
 class _Named(Unsupported):
-    """Already names who declines."""
+    """An error that already names the component that declines."""
 
 
 @contextmanager
 def _naming(who: str, otherwise: str = "") -> Iterator[None]:
-    """Put ``who`` before the message of an ``Unsupported``; ``otherwise`` is the next step if it names none."""
+    """Put ``who`` before the message of an ``Unsupported``; ``otherwise`` is the next step if the error has none."""
     try:
         yield
     except _Named:
@@ -128,7 +128,7 @@ def _naming(who: str, otherwise: str = "") -> Iterator[None]:
 
 
 def _build_loss(job: TrainingJob) -> Loss:
-    """The loss, with the settings that the protocol asks of it and those that the user changed.
+    """The loss, with the settings from the protocol and those that the user changed.
 
     Raises:
         UnknownSetting: the loss has no such setting.
@@ -142,7 +142,7 @@ def _build_loss(job: TrainingJob) -> Loss:
 
 
 def with_settings(loss: Loss, name: str, settings: Mapping[str, Any], where: str) -> Loss:
-    """The loss called ``name`` with other settings; messages on a wrong one begin with ``where`` it comes from.
+    """The loss called ``name`` with other settings. Messages about a wrong one begin with ``where``, its origin.
 
     Raises:
         UnknownSetting: the loss has no such setting.
@@ -163,7 +163,7 @@ def build_trick(reference: str) -> Trick:
     """The trick of that name, built with the argument after the colon.
 
     Raises:
-        Unsupported: its argument makes no sense.
+        Unsupported: its argument is invalid.
     """
     source = plugins.find("trick", reference)
     trick: Trick = plugins.build(source, argument=source.argument)
@@ -171,9 +171,9 @@ def build_trick(reference: str) -> Trick:
 
 
 def refuse_unmet(job: TrainingJob, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> None:
-    """Refuse a headline that scores something that these data lack or this arch does not do.
+    """Reject a headline whose metric needs something that the data lack or the arch does not do.
 
-    Columns of other metrics are then absent (``unmet_by``).
+    Columns of other such metrics are merely absent (``unmet_by``).
 
     Raises:
         Unsupported: the headline cannot be scored.
@@ -190,7 +190,7 @@ _OTHERWISE = {
 
 
 def unmet_by(job: TrainingJob, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]) -> list[str]:
-    """A sentence for each metric, the headline's aside, that cannot score this row."""
+    """A sentence for each metric, except the headline's, that cannot score this row."""
     return [
         f"the metric '{name}' cannot score {job.entry}: {what}"
         for name, _, what in _unmet(job, gan, dataset, metrics)
@@ -201,7 +201,7 @@ def unmet_by(job: TrainingJob, gan: GAN, dataset: Dataset, metrics: Mapping[str,
 def _unmet(
     job: TrainingJob, gan: GAN, dataset: Dataset, metrics: Mapping[str, Metric]
 ) -> Iterator[tuple[str, str, str]]:
-    """(metric, its need in a word, what the data or the arch lack)."""
+    """Yield (metric, its need in a word, what the data or the arch lack)."""
     met = {"labels": gan.conditional, "back": type(gan).sample_back is not GAN.sample_back}
     lacks = {"labels": "takes no labels", "back": "does not translate both ways"}
     for name, metric in metrics.items():
@@ -218,7 +218,7 @@ def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:
     built = normalisation(gan.discriminators())
     if wish == "none" and "batch" in built:
         raise Unsupported(
-            f"the loss looks at each sample by itself, but {arch} has batch normalisation in D",
+            f"the loss treats each sample separately, but {arch} has batch normalisation in D",
             "make the arch accept d_norm and leave it out",
         )
     if wish == "spectral" and "spectral" not in built:
@@ -226,7 +226,7 @@ def _check_norm(arch: str, gan: GAN, wish: str | None) -> None:
 
 
 def _check_players(source: plugins.Source, gan: GAN, dataset: Dataset, *, logits: bool) -> None:
-    """Try two samples before any training, and, if ``logits``, check what D returns for them."""
+    """Try two samples before any training and, if ``logits``, check what D returns for them."""
     real = to_signal(dataset.train.x[:2])
     labels = None if dataset.train.labels is None else dataset.train.labels[:2]
     given = None if dataset.train.source is None else to_signal(dataset.train.source[:2])

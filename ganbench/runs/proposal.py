@@ -1,6 +1,6 @@
-"""Rules of comparison for a user's own data: what the data are, what can be scored on them, and what budget is enough.
+"""Propose a protocol for a user's own data: what the data are, what can be scored on them, and what budget is enough.
 
-It knows no component by name: a ``Sort`` names those to try, and they are asked whether they suit the data.
+No component is known here by name: a ``Sort`` names those to try, and they decide whether they suit the data.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from ganbench.runs.setup import Bench, doubts_of, pick_device, refuse_constant
 from ganbench.runs.tryout import training_seconds, try_out
 
 FEWEST = 60
-"""Samples. With fewer, 30 fakes would be compared with 30 reals in half a dozen features."""
+"""Samples. Half of them, 30, are compared with as many fakes, in half a dozen features."""
 MOST_SAMPLES = 2000
-"""Per evaluation: beyond that, time grows and noise hardly falls."""
+"""Samples per evaluation; with more, time grows but noise hardly falls."""
 SEEDS = (0, 1, 2, 3)
-"""An even number: of three, the last would leave one of two cores idle."""
+"""An even number, since the last of three would leave one of two cores idle."""
 ROW_SECONDS, WORKERS = 180.0, 2
-"""What a row of all seeds may take, and the runs at a time."""
+"""The time that a row with all its seeds may take, and the number of runs at a time."""
 LEAST_SHARE = 0.3
-"""Of that time, which is for training, however long judging takes."""
+"""The share of that time that is reserved for training, however long judging takes."""
 LEAST_UPDATES, MOST_BUDGETS = 50, 4
-"""The smallest budget, in D updates, and the largest, in those of the protocol whose settings are taken."""
+"""The smallest budget, in D updates, and the largest, in budgets of the protocol whose settings are used."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A combination to begin with, and the settings that suit it. ``columns`` may rank: the first that can be scored.
+    """A combination to begin with, and settings that suit it. The first of ``columns`` with a score is the headline.
 
-    ``metrics`` are tried in this order; those that have no score of real data are left out. ``shown`` are the columns
-    that tables show beside the headline, as far as they can be scored; if empty, the protocol's default.
+    ``metrics`` are tried in this order; those that have no score for real data are left out. ``shown`` are the columns
+    that tables show beside the headline if they can be scored; if empty, the protocol's default.
     """
 
     arch: str
@@ -62,10 +62,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Sort:
-    """A sort of data: what they are called, and the plugins that read and judge them.
+    """A sort of data: what the samples are called, and the plugins that read and judge them.
 
-    ``like`` is the protocol whose training settings are taken by default; ``size`` the largest that is taken without
-    being asked for, if the data have a size. ``by_class`` is the row of data whose classes are asked for.
+    ``like`` is the protocol whose training settings are the default; ``size`` is the largest default size, if the data
+    have one. ``by_class`` replaces ``row`` if the user asks for classes.
     """
 
     things: str
@@ -130,7 +130,7 @@ class Proposal:
 
 
 def propose(wish: Wish, device_name: str = "auto") -> Proposal:
-    """Look at the data, train a judge if one has to be, try the metrics, and measure the budget.
+    """Read the data, train a judge if necessary, try the metrics, and measure the budget.
 
     Raises:
         GanbenchError: the data cannot be read, are too few, or suit no metric or the row to begin with.
@@ -167,17 +167,17 @@ def propose(wish: Wish, device_name: str = "auto") -> Proposal:
 
 
 def read(wish: Wish) -> Dataset:
-    """The data, at the size asked for; else at their own, if it is no larger than the sort's.
+    """The data, at the size asked for; else at their own, if that is no larger than the sort's.
 
     Raises:
-        DataError: they cannot be read, are too few or all alike, or have no classes where these are asked for.
+        DataError: they cannot be read, are too few or all alike, or lack the classes that the user asks for.
     """
     dataset = _built(wish, wish.resolution) if wish.resolution or not wish.sort.size else _at_own_size(wish)
     found, things = count(dataset), wish.sort.things
     if found < FEWEST:
         raise DataError(
-            f"{dataset.name} has {found} {things}, too few to compare GANs by",
-            f"{FEWEST} are the least, and a few hundred are better",
+            f"{dataset.name} has {found} {things}, too few to compare GANs",
+            f"use at least {FEWEST}, or better a few hundred",
         )
     refuse_constant(dataset)
     if wish.classes and not dataset.spec.classes:
@@ -194,7 +194,7 @@ def count(dataset: Dataset) -> int:
 def _at_own_size(wish: Wish) -> Dataset:
     try:
         dataset = _built(wish, None)
-    except DataError:  # of several sizes, or something worse, which the next attempt will say
+    except DataError:  # images of several sizes, or something worse, which the next attempt reports
         return _built(wish, wish.sort.size)
     size = wish.sort.size
     assert size is not None
@@ -208,7 +208,7 @@ def _built(wish: Wish, resolution: int | None) -> Dataset:
 
 
 def judge_of(wish: Wish, dataset: Dataset) -> tuple[Extractor, str, bytes | None]:
-    """The extractor, how the protocol names it, and the content of its file, if it was trained here."""
+    """The extractor, how the protocol names it, and the content of its file if it was trained here."""
     text = wish.extractor or wish.sort.extractor
     source = plugins.find("extractor", text)
     extractor = plugins.build(source, argument=source.argument)
@@ -225,7 +225,7 @@ def _try_judge(extractor: Extractor, dataset: Dataset) -> tuple[Tensor, Tensor |
     """Features and logits of two samples.
 
     Raises:
-        Unsupported: it is not made for such data.
+        Unsupported: the extractor does not suit such data.
     """
     try:
         failing = f"the extractor '{extractor.name}' fails on two samples of {dataset.name}"
@@ -240,7 +240,7 @@ def _try_judge(extractor: Extractor, dataset: Dataset) -> tuple[Tensor, Tensor |
 
 
 def _first_rules(wish: Wish, dataset: Dataset, row: Row, extractor: str) -> Protocol:
-    """Everything but the metrics that can be scored, and the budget."""
+    """The rules before the metrics that can be scored and the budget are known."""
     paired, like = dataset.test.paired, wish.like
     size = dataset.spec.shape[-1] if wish.sort.size else None
     evaluation = Evaluating(
@@ -267,7 +267,7 @@ def _first_rules(wish: Wish, dataset: Dataset, row: Row, extractor: str) -> Prot
 
 
 def _yardsticks(dataset: Dataset, row: Row) -> tuple[str, ...]:
-    """Translators have those of their data; a Gaussian with too many features for a full covariance tells little."""
+    """Paired data bring their own; a Gaussian with too many dimensions for a full covariance means little."""
     if dataset.spec.source is not None:
         return tuple(dataset.yardsticks)
     small = math.prod(dataset.spec.shape) <= 4 * LARGEST
@@ -287,10 +287,10 @@ class _Tried(NamedTuple):
 
 
 def _try_metrics(rules: Protocol, dataset: Dataset, extractor: Extractor, device: torch.device, row: Row) -> _Tried:
-    """Keep the metrics that have a score of real data and no doubt about it.
+    """Keep the metrics that have a score for real data and no doubt about it.
 
     Raises:
-        Unsupported: none has.
+        Unsupported: no metric does.
     """
     metrics = {name: plugins.build(plugins.find("metric", name)) for name in rules.evaluation.metrics}
     part = rules.evaluation.reference
@@ -298,7 +298,7 @@ def _try_metrics(rules: Protocol, dataset: Dataset, extractor: Extractor, device
     judge = Judge(dataset, reference, metrics, extractor, device)
     reals, others = real(dataset, reference, part, 0)
     kept, scores, left_out = list[str](), dict[str, float](), dict[str, str]()
-    clock = time.process_time if device.type == "cpu" else time.perf_counter  # company must not shrink the budget
+    clock = time.process_time if device.type == "cpu" else time.perf_counter  # other load must not shrink the budget
     began = clock()
     for name in metrics:
         verdict = judge.score(others, 0, real=reals, only=[name])
@@ -322,7 +322,7 @@ def _try_metrics(rules: Protocol, dataset: Dataset, extractor: Extractor, device
 def _with_budget(
     rules: Protocol, tried: _Tried, dataset: Dataset, device: torch.device, row: Row
 ) -> tuple[Protocol, Cost]:
-    """A budget with which a row takes about three minutes, by a few measured iterations.
+    """Choose the budget, from a few measured iterations, so that a row takes about three minutes.
 
     Raises:
         GanbenchError: the row to begin with cannot be trained on these data.
@@ -339,7 +339,7 @@ def _with_budget(
     try_out(job, bench)
     workers, training = WORKERS if device.type == "cpu" else 1, rules.training
     share = ROW_SECONDS * workers / len(rules.seeds)
-    judging = tried.seconds * 2 * rules.evaluation.draws  # of the last generator, and of the best
+    judging = tried.seconds * 2 * rules.evaluation.draws  # of the final generator and of the best
     per_kimg = training_seconds(job, bench) / training.budget_kimg
     if not per_kimg:
         raise GanbenchError(f"{row.arch} with {row.loss} cannot be trained on {dataset.name}", "try another --size")
@@ -352,5 +352,5 @@ def _with_budget(
 
 
 def _rounded(kimg: float) -> float:
-    """To two digits."""
+    """Round to two significant digits."""
     return float(f"{kimg:.2g}")

@@ -1,4 +1,4 @@
-"""What a run writes down: its history and costs while it runs, and the fields of its record at the end."""
+"""What a run records: its history and costs while it runs, and the fields of its record at the end."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ class Recording:
     """The history of one run, and what it has cost so far.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
         device: the device it trains on.
-        alone: whether no other run of the same command runs beside it; only then is the device's energy its own.
+        alone: whether the same command has no other run in progress; only then is the device's energy this run's.
     """
 
     def __init__(self, folder: Path, device: torch.device, *, alone: bool) -> None:
@@ -54,7 +54,7 @@ class Recording:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Note the energy used inside the block, and what else keeps the machine busy."""
+        """Measure the energy used inside the block, and the other load on the machine."""
         before = Load.now()
         with self.energy.watched():
             yield
@@ -81,7 +81,7 @@ class Recording:
         }
 
     def rate(self, row: Mapping[str, Any]) -> float:
-        """Images per second in a line of the history: of CPU time where the process itself computes."""
+        """Images per second in a line of the history: per CPU second where the process itself computes."""
         return float(row["images_per_cpu_second" if self.device.type == "cpu" else "images_per_second"])
 
     def note(self, row: dict[str, Any]) -> None:
@@ -90,7 +90,7 @@ class Recording:
         append_line(as_line(row), self.file, afresh=len(self.history) == 1)
 
     def write_history(self) -> None:
-        """Rewrite the whole file, as of the last checkpoint."""
+        """Rewrite the whole file as it was at the last checkpoint."""
         text = "".join(as_line(row) + "\n" for row in self.history)
         write_atomically(self.file, text.encode())
 
@@ -163,7 +163,7 @@ class Recording:
 def protocol_fields(
     bench: Bench, job: Job, doubts: tuple[str, ...] = (), nondeterministic: tuple[str, ...] = ()
 ) -> dict[str, Any]:
-    """What the protocol fixes, and where the job runs."""
+    """The fields that the protocol fixes, and where the job runs."""
     protocol = bench.protocol
     return {
         "format": FORMAT,
@@ -185,7 +185,7 @@ def protocol_fields(
 
 
 def player_fields(job: TrainingJob, players: Players) -> dict[str, Any]:
-    """Who plays, by which recipe, and what was built."""
+    """The fields on the players, their recipe, and what was built."""
     gan = players.gan
     return {
         **cast_of(job)._asdict(),
@@ -202,9 +202,9 @@ def player_fields(job: TrainingJob, players: Players) -> dict[str, Any]:
 
 
 def with_account(speed: Speed, account: Account) -> Speed:
-    """``speed``, with the operations per image, the rate that they come to, and its share of the device's peak.
+    """``speed``, with the operations per image, their rate, and its share of the device's peak.
 
-    On a CPU the rate is that of the process's own time, so that other programs do not count.
+    On a CPU, the rate is per second of the process's own CPU time, so that other programs do not affect it.
     """
     flops, peak = account
     rate = (flops.d + flops.g) * (speed.train_cpu or speed.train)
@@ -231,19 +231,19 @@ def _settings(kind: Kind, holder: object) -> dict[str, object]:
 
 
 def plain(value: Any) -> Any:
-    """The value as it comes back from a record; anything that JSON cannot express becomes text."""
+    """The value as a record returns it; anything that JSON cannot express becomes text."""
     return msgspec.json.decode(msgspec.json.encode(value, enc_hook=repr))
 
 
 def failure_reason(error: BaseException) -> str:
-    """An exception as a record's reason, in one line; paths without their folders, as records are published."""
+    """An exception as a record's reason, in one line; paths lose their folders, because records are published."""
     if isinstance(error, GanbenchError) and error.message:
         return without_folders("; ".join(filter(None, [error.message, error.hint])))
     return without_folders(told(error))
 
 
 def _rate(images: int, seconds: float) -> float:
-    """Images per second; 0 where the clock saw no time pass."""
+    """Images per second; 0 if the clock measured no time."""
     return round(images / seconds, 1) if seconds else 0.0
 
 

@@ -1,4 +1,4 @@
-"""Whether a record can be reproduced: its run, repeated, is compared with it, bit by bit and by the noise of seeds."""
+"""Compare a record with a repetition of its run, bit by bit and against the noise between seeds."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from ganbench.runs.siblings import ENOUGH
 
 Agreement = Literal[
     "identical bits",
-    "the same, as far as the record tells",
+    "identical in everything recorded",
     "other bits, within seed noise",
     "other bits, and too few other seeds to judge them by",
     "different",
 ]
-EXACT: tuple[Agreement, ...] = ("identical bits", "the same, as far as the record tells")
+EXACT: tuple[Agreement, ...] = ("identical bits", "identical in everything recorded")
 
 
 @dataclass(frozen=True)
 class Reproduction:
     """A record and its repetition.
 
-    ``first`` says where the two runs first differ, as far as both records tell (empty if they do not).
-    ``why`` are sentences on how the verdict came about. ``judged`` are the scores that were compared by seed noise, the
-    least likely difference first.
+    ``first`` says where the two runs first differ in what both records hold (empty if nowhere). ``why`` are sentences
+    that explain the verdict. ``judged`` are the scores that were compared by seed noise, the least likely difference
+    first.
     """
 
     verdict: Agreement
@@ -48,12 +48,12 @@ class Reproduction:
 
     @property
     def exact(self) -> bool:
-        """Whether nothing differs of all that both records hold."""
+        """Whether everything that both records hold is the same."""
         return self.verdict in EXACT
 
     @property
     def reproduced(self) -> bool:
-        """Whether nothing speaks against the record."""
+        """Whether the repetition agrees with the record."""
         return self.exact or self.verdict == "other bits, within seed noise"
 
 
@@ -61,7 +61,7 @@ def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job
     """The job that should reproduce this record.
 
     Raises:
-        GanbenchError: the record has no run to repeat, other rules, or plugins that are not installed.
+        GanbenchError: the record has no run to repeat, was made under other rules, or needs plugins that are missing.
     """
     if protocol.digest != record.digest:
         raise ProtocolError(
@@ -83,11 +83,13 @@ def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job
 
 
 def _yardstick_asked(record: YardstickRecord, protocol: Protocol) -> str:
-    """The yardstick as the protocol names it: another may have been drawn in its place."""
+    """The yardstick that the protocol names; the record may hold one drawn in its place."""
     known = protocol.evaluation.yardsticks
     asked = next((name for name in known if IN_PLACE_OF.get(name) == record.yardstick), record.yardstick)
     if asked not in known:
-        raise RecordError(f"there is no yardstick '{record.yardstick}' any more", f"known: {', '.join(known)}")
+        raise RecordError(
+            f"the protocol no longer has the yardstick '{record.yardstick}'", f"known: {', '.join(known)}"
+        )
     return asked
 
 
@@ -96,9 +98,9 @@ def compare(
 ) -> Reproduction:
     """Judge a repetition.
 
-    With the same sources, the same machine and the same versions, only identical bits will do. If the surroundings
+    With the same sources, the same machine and the same versions, the bits must be identical. If the surroundings
     changed, bits may change too, and scores are compared by seed noise (``judge_scores``). A changed source or
-    other data may change the result itself, so that a difference is never called noise.
+    different data may change the result itself, so a difference is then never called noise.
 
     Args:
         then: the record.
@@ -110,7 +112,7 @@ def compare(
     first = _first_difference(then, now, kimg)
     if not first and _ended_alike(then, now):
         known = then.bits != Fingerprints()
-        return Reproduction("identical bits" if known else "the same, as far as the record tells")
+        return Reproduction("identical bits" if known else "identical in everything recorded")
     why = _not_noise(then, now, changes)
     if then.status != now.status:
         why = (*why, _ends(then, now), *_failed(others))
@@ -122,7 +124,7 @@ def compare(
 
 
 def largest_difference(then: Record, now: Record) -> tuple[str, float]:
-    """The column with a direction whose scores differ most, relative to the larger of both; ("", 0) if none does."""
+    """The column with a direction whose scores differ most, relative to the larger one; ("", 0) if none differ."""
     apart = {
         name: abs(then.scores[name] - now.scores[name]) / max(abs(then.scores[name]), abs(now.scores[name]))
         for name in _shared(then.scores, now.scores)
@@ -134,7 +136,7 @@ def largest_difference(then: Record, now: Record) -> tuple[str, float]:
 def _by_noise(then: Record, now: Record, others: Sequence[Record], first: str) -> Reproduction:
     """The verdict on two successful runs of the same sources in other surroundings."""
     free = sorted({*then.environment.nondeterministic, *now.environment.nondeterministic})
-    why = (f"operations without a deterministic form were used: {', '.join(free)}",) if free else ()
+    why = (f"nondeterministic operations were used: {', '.join(free)}",) if free else ()
     well = [other for other in others if other.status == "ok"]
     judged = tuple(judge_scores(then, now, well))
     if not judged:
@@ -147,18 +149,18 @@ def _by_noise(then: Record, now: Record, others: Sequence[Record], first: str) -
 
 
 def _not_noise(then: Record, now: Record, changes: Sequence[Change]) -> tuple[str, ...]:
-    """Why seed noise cannot explain a difference, if so."""
+    """Why seed noise cannot explain a difference; empty if it can."""
     sources = [change.what for change in changes if change.source]
     if sources:
         verb = "has" if len(sources) == 1 else "have"
         return (f"{listed(sources)} {verb} changed, which may be the reason",)
     if changes or then.environment.nondeterministic or now.environment.nondeterministic:
         return ()
-    return ("machine, versions and sources are as they were, so the bits should be as well",)
+    return ("machine, versions and sources are unchanged, so the bits should be identical",)
 
 
 def _ended_alike(then: Record, now: Record) -> bool:
-    """A time-out states seconds, and these are never the same."""
+    """Whether both ended alike. The reason of a time-out holds seconds, which are never the same."""
     return then.status == now.status and (then.status in ("ok", "timeout") or then.reason == now.reason)
 
 
@@ -183,7 +185,7 @@ def _installed(kind: Kind, part: Component) -> Source:
 
 
 def _first_difference(then: Record, now: Record, kimg: Sequence[float]) -> str:
-    """Where the two runs first differ, as far as both records tell."""
+    """Where the two runs first differ in what both records hold."""
     old, new = then.bits.trace.split(), now.bits.trace.split()
     for window, (a, b) in enumerate(zip(old, new, strict=False)):
         if a != b:
@@ -203,7 +205,7 @@ def _first_difference(then: Record, now: Record, kimg: Sequence[float]) -> str:
 
 
 def _same_scores(then: Record, now: Record) -> bool:
-    """Whether all scores that both records have are equal, of every draw, at the end and at the best."""
+    """Whether all scores that both records have are equal, in every draw, of the final and of the best generator."""
     pairs = [(then.scores, now.scores), *zip(then.draws, now.draws, strict=False)]
     for best, again in zip(_bests(then), _bests(now), strict=False):
         pairs += [(best.scores, again.scores), *zip(best.draws, again.draws, strict=False)]

@@ -1,4 +1,4 @@
-"""Whether a run's record is still valid, so that nothing is done twice."""
+"""Whether a run's record is still valid and the run need not be repeated."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ganbench.runs.setup import Bench
 def still_good(job: Job, bench: Bench) -> Record | None:
     """The record of an earlier run, if it has the same rules, code, data and judge.
 
-    Code hashes of an older format do not compare, so such a record stands as a result of its version.
+    Code hashes of an older format are not comparable, so such a record stays valid as a result of its version.
     """
     record = _finished(job.record_file)
     return record if record and not any(basis_of(record).differences(_basis_on(bench, job))) else None
 
 
 def changed_data(job: Job, bench: Bench) -> str:
-    """What a finished record was made of and is not the same any more, in one sentence; else empty.
+    """A sentence on how the data have changed since a finished record; empty if they have not.
 
-    Planning has said what else has changed.
+    Planning has already reported every other change.
     """
     record = _finished(job.record_file)
     if record is None or record.digest != job.digest:
@@ -41,7 +41,7 @@ def changed_data(job: Job, bench: Bench) -> str:
 
 
 def _basis_on(bench: Bench, job: Job) -> Basis:
-    """What is known where the data and the extractor are loaded."""
+    """The job's basis once the data and the extractor are loaded."""
     data = bench.dataset
     return basis_now(job)._replace(
         extractor=bench.judge.tag, dataset_hash=data.fingerprint, class_names=data.class_names
@@ -49,7 +49,7 @@ def _basis_on(bench: Bench, job: Job) -> Basis:
 
 
 def _finished(record_file: Path) -> Record | None:
-    """A record that can be read, of a run that is over."""
+    """The record of a run that is over, if it can be read."""
     with suppress(RecordError):
         record = read(record_file) if record_file.exists() else None
         return record if record and record.status in FINISHED else None

@@ -1,4 +1,4 @@
-"""Which rounds of a timing count. A round in which something disturbed the machine is off, and is repeated."""
+"""Which rounds of a timing are good. A round in which something disturbed the machine is off, and is repeated."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from ganbench.errors import GanbenchError, listed
 from ganbench.records.timing import Round
 
 TOLERANCE = 0.05
-"""A good round's matrix product is no further than this from the median of all products, its step no further from the
-median of its row, and on a CPU no larger share of its step was spent waiting for a core; a GPU's clock is as steady.
+"""In a good round, the matrix product deviates by at most this share from the median of all products, the step from the
+median of its row, and a GPU's clock from its own median. On a CPU, at most this share of the step was spent waiting for
+a core.
 
-On a virtual machine of two cores, left alone, products vary by 1 to 4 % and steps by 3 to 10 %, so that a third of the
+On an otherwise idle virtual machine with two cores, products vary by 1 to 4 % and steps by 3 to 10 %, so a third of the
 rounds may be off; a second program on the same core takes 30 to 50 % of its time."""
 ATTEMPTS = 3
-"""Rounds that a row may take, for each that it needs: where two of three are off, the machine is not idle."""
+"""Rounds allowed for each good round needed: if two out of three are off, the machine is not idle."""
 
 
 class Unsteady(GanbenchError):
-    """Too many rounds were off: nothing that was measured may be published."""
+    """Too many rounds were off, so nothing that was measured may be published."""
 
 
 class Deviation(NamedTuple):
-    """How far a round is from where it should be, as shares.
+    """How far a round deviates from what is expected, as shares.
 
     Args:
-        product: of its product from the median.
-        step: of its step from the median.
-        waited: how much of the step the process did not compute.
-        clock: of a GPU's clock from its median in this row: rows that draw more power run at a lower one.
+        product: its product from the median.
+        step: its step from the median.
+        waited: the share of the step in which the process did not compute.
+        clock: a GPU's clock from its median in this row, since rows that draw more power run at a lower clock.
     """
 
     product: float
@@ -39,17 +40,17 @@ class Deviation(NamedTuple):
     clock: float = 0.0
 
     def off(self, tolerance: float) -> bool:
-        """Whether the round does not count."""
+        """Whether the round has to be repeated."""
         return max(map(abs, self)) > tolerance
 
 
 def deviations(
     attempts: Mapping[str, Sequence[Round]], tolerance: float, *, on_cpu: bool
 ) -> dict[str, list[Deviation]]:
-    """How far each round of each row is off.
+    """How far each round of each row deviates.
 
-    The median step of a row is taken over the rounds whose product is good, where there are any: half of its rounds may
-    have been disturbed.
+    The median step of a row is taken over the rounds whose product is good, if there are any, because half of its
+    rounds may have been disturbed.
 
     Args:
         attempts: row -> its rounds so far.

@@ -1,4 +1,4 @@
-"""One run: train, look now and then, judge at the end, leave a record."""
+"""One run: train, score it now and then, judge it at the end, and write a record."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Run:
         self.overwrites = job.fresh and is_finished(job.record_file)
 
     def _begin(self) -> None:
-        """Set everything up as it is before the first step."""
+        """Set up the state before the first step."""
         self.players = build_players(self.job, self.bench.dataset)
         refuse_unmet(self.job, self.players.gan, self.bench.dataset, self.bench.judge.metrics)
         self.gan, self.recipe = self.players.gan, self.players.recipe
@@ -69,7 +69,7 @@ class Run:
         self.recording = Recording(self.folder, self.device, alone=self.job.workers == 1)
 
     def carry_out(self, should_stop: Callable[[], bool]) -> TrainingRecord:
-        """Train, look, judge. Whatever happens is written down, and a record exists from the first moment on.
+        """Train, score, judge. Every outcome is recorded, and a record exists from the start.
 
         With ``--force`` the old record is kept until the new one is finished.
         """
@@ -82,22 +82,22 @@ class Run:
             with noting_nondeterminism(self.recording.nondeterministic):
                 status, reason = self._train(should_stop)
                 if status == "ok":
-                    self._keep_strip()  # before the record: a kill between the two must not cost the strip
+                    self._keep_strip()  # before the record: a kill between the two must not lose the strip
                     judgement = self._judge()
             refuse_changed(before)
         except Diverged as error:
             status, reason = "diverged", str(error)
-        except RecordError:  # a full disk is no result: the run must be repeated
+        except RecordError:  # a full disk is not a result: the run must be repeated
             raise
         except BaseException as error:  # whatever a plugin raises is a result too; Ctrl-C reaches only the parent
             status, reason, judgement = "error", failure_reason(error), Judgement()
             with suppress(GanbenchError):
                 write_atomically(self.folder / "error.txt", traced(error).encode())
         record = self.record(status, reason, judgement)
-        if status != "interrupted":  # after everything that it could disturb
+        if status != "interrupted":  # last, so that it disturbs nothing
             record = msgspec.structs.replace(record, speed=self._accounted(record.speed))
         if status != "interrupted" or not self.overwrites:
-            self._write(record)  # before the checkpoint shrinks: a kill between the two must not cost the run
+            self._write(record)  # before the checkpoint shrinks: a kill between the two must not lose the run
         if status != "interrupted":
             self._checkpoint(only=checkpoint.WEIGHTS)
         return record
@@ -118,7 +118,7 @@ class Run:
             checked = trainer.done or before * checks // total != trainer.d_done * checks // total
             if checked:
                 self._picture(window.images)
-                row |= self._look(window.images) if checks > 1 else {}  # the end alone leaves nothing to choose from
+                row |= self._look(window.images) if checks > 1 else {}  # one score leaves nothing to choose from
             recording.note(row)
             stopped = should_stop() and not trainer.done
             if checked or stopped or time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -135,7 +135,7 @@ class Run:
         return "ok", ""
 
     def _picture(self, images: int) -> None:
-        """Samples from the same latents every time, as a file and for the display; changes no weight."""
+        """Save and display samples from the same latents every time; changes no weight."""
         reals, spec = self.bench.judge.reference, self.bench.dataset.spec
         few = reals[torch.arange(min(pictures.how_many(spec), len(reals)))]
         with preserved_rng(self.device):
@@ -148,7 +148,7 @@ class Run:
         self.emit(Picture(self.job.key, pictures.thumbnail(fakes.x, few.source)))
 
     def _keep_strip(self) -> None:
-        """Samples of the generator at the end of the budget, in files bound to the weights; changes no weight."""
+        """Save samples of the final generator in files bound to its weights; changes no weight."""
         reals, spec = self.bench.judge.reference, self.bench.dataset.spec
         few = strips.shown(reals, spec)
         with preserved_rng(self.device):
@@ -158,9 +158,9 @@ class Run:
             write_atomically(self.folder / f"strip{suffix}", bind(content, weights))
 
     def _look(self, images: int) -> dict[str, Any]:
-        """The headline on the selection split, with latents of its own; changes no weight.
+        """Score the headline on the selection split, with separate latents; changes no weight.
 
-        A metric that cannot score such early samples costs a point of the curve, not the run.
+        If a metric cannot score such early samples, the curve lacks a point, but the run goes on.
         """
         began, seed, selector = time.perf_counter(), self._seed("selection"), self.bench.selector
         try:
@@ -195,10 +195,8 @@ class Run:
     # -- checkpoint and record ---------------------------------------------------------------------------------------
 
     def _checkpoint(self, only: tuple[str, ...] = ()) -> None:
-        """Save everything needed to resume, or ``only`` some of it."""
-        within = str(
-            Path(self.folder.parent.name, self.folder.name)
-        )  # where it lies on this machine is nobody's business
+        """Save everything needed to resume, or ``only`` these parts."""
+        within = str(Path(self.folder.parent.name, self.folder.name))  # where it lies on this machine is private
         state = {
             "identity": self._identity,
             "job": msgspec.json.encode(msgspec.structs.replace(self.job, folder=within)).decode(),
@@ -209,20 +207,20 @@ class Run:
         checkpoint.save({key: state[key] for key in only or state}, self.folder / "checkpoint.pt")
 
     def _resume(self) -> None:
-        """Resume from the checkpoint of an undisturbed prefix of this same run, if there is one."""
+        """Resume from this run's checkpoint, if there is one and nothing has changed since."""
         if not self.job.fresh:
             self._set_aside_finished()
             try:
                 self._take_up(checkpoint.load(self.folder / "checkpoint.pt", self._identity))
             except checkpoint.Unusable as why:
                 kept = set_aside(self.folder / "checkpoint.pt")
-                said = f"{self.job.key} begins anew: {why}; the old one is kept as {kept.name}"
+                said = f"{self.job.key} starts over: {why}; the old checkpoint is kept as {kept.name}"
                 warnings.warn(GanbenchWarning(said), stacklevel=2)
         leftovers = self.folder.rglob(".*.tmp")  # of a process that was killed while writing
         made = [*(self.folder / name for name in ("error.txt", *NAMES)), *(self.folder / "samples").glob("*")]
         old = [] if self.recording.history else made
         for path in (*leftovers, *old):
-            if not path.is_dir():  # what is not a run's is not deleted
+            if not path.is_dir():  # a folder is not the run's own
                 path.unlink(missing_ok=True)
         self.recording.write_history()
 
@@ -237,7 +235,7 @@ class Run:
         self.emit(Resumed(self.job.key, self.trainer.images / 1000, self.protocol.training.budget_kimg))
 
     def _set_aside_finished(self) -> None:
-        """A finished run that is repeated, because something has changed since, stays beside the new one."""
+        """Keep the files of a finished run that is repeated because something has changed."""
         if is_finished(self.job.record_file):
             for name in ("record.json", "checkpoint.pt", "history.jsonl", *NAMES):
                 if (file := self.folder / name).exists():
@@ -256,7 +254,7 @@ class Run:
         write(record, self.job.record_file)
 
     def record(self, status: Status, reason: str, judgement: Judgement | None = None) -> TrainingRecord:
-        """The run as it stands."""
+        """The record of the run so far."""
         judgement, recording = judgement or Judgement(), self.recording
         scored, checks = judgement.fields(), judgement.checks
         return TrainingRecord(
@@ -276,6 +274,6 @@ class Run:
         )
 
     def _accounted(self, speed: Speed) -> Speed:
-        """``speed`` with the arithmetic behind it, where something was timed and the operations can be counted."""
+        """``speed`` with the arithmetic behind it, if something was timed and the operations can be counted."""
         counted = account_of(self.job, self.bench, self.trainer) if speed.train else None
         return speed if counted is None else with_account(speed, counted)

@@ -1,4 +1,4 @@
-"""Carrying out one job, a run or a yardstick: alone in its folder, and not twice."""
+"""Carry out one job, a run or a yardstick: alone in its folder, and never twice."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
         tidy([Path(job.folder)] if isinstance(job, TrainingJob) else [])
         return record
     if not job.fresh and (change := changed_data(job, bench)):
-        warnings.warn(GanbenchWarning(f"{change}; what was finished is repeated"), stacklevel=2)
+        warnings.warn(GanbenchWarning(f"{change}; finished jobs are repeated"), stacklevel=2)
     if isinstance(job, YardstickJob):
         return judge_yardstick(job, bench)
     if not bench.checked:
         try_out(job, bench)  # the self-check takes seconds
-    _ = bench.self_check  # what makes scores doubtful, or impossible, is said before anything is trained
+    _ = bench.self_check  # reports doubtful or impossible scores before anything is trained
     run = Run(job, bench, emit)
     say_unmet(job, run.gan, bench)
     with _alone_in(run.folder, lambda: emit(Waiting(job.key)), should_stop) as waited:

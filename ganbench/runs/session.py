@@ -1,4 +1,4 @@
-"""A plan, carried out by an executor and shown by a display, until it is done or stopped."""
+"""Carry out a plan with an executor and a display, until it is done or stopped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Outcome:
         broken: message -> error, of combinations whose plugins are broken.
         fatal: an error that ended everything.
         lost: a sentence for each run whose worker died.
-        interrupted: whether the user ended it.
+        interrupted: whether the user stopped it.
         refused: combinations that cannot be done, and why.
     """
 
@@ -59,10 +59,10 @@ def carry_out(
     estimate: Estimate | None = None,
     tracebacks: bool = False,
 ) -> Outcome:
-    """Carry out what is left of a plan; Ctrl-C or SIGTERM ends it in good order, a second one immediately.
+    """Carry out what is left of a plan. Ctrl-C or SIGTERM stops it in good order, a second signal immediately.
 
     In a plan of several combinations, one that does not fit, or whose plugin is broken, is left out; any other refusal
-    ends everything. ``estimate`` is what is known of the rows' duration, for the display.
+    ends everything. The display uses ``estimate`` for the time left.
 
     Raises:
         KeyboardInterrupt: at the second signal.
@@ -90,9 +90,9 @@ def carry_out(
 
 
 def look_ahead(plan: Plan, executor: Executor, estimate: Estimate) -> Outcome:
-    """Find out what of a plan can be done at all, and how long it would take: ``estimate`` learns of unknown rows.
+    """Find out which parts of a plan are possible, and how long they would take.
 
-    What is trained for this is thrown away, and nothing is written.
+    Unknown rows are added to ``estimate``. What is trained for this is discarded, and nothing is written.
     """
     outcome = Outcome()
     unknown = {job.combination for job in estimate.unknown(runs_among(plan.todo))}
@@ -116,7 +116,7 @@ def _tried_out(
     *,
     tracebacks: bool = False,
 ) -> Collection[Combination]:
-    """Ask whether the combinations of a plan can play at all; returns those that cannot."""
+    """Try out the combinations of a plan; returns those that are impossible."""
     asked, refused = {job.key: job for job in tryouts}, outcome.refused
     for event in executor.run(tryouts) if tryouts else ():
         if isinstance(event, Fits) and estimate and event.seconds:
@@ -134,7 +134,7 @@ def _tried_out(
 
 
 def _take(event: Event, outcome: Outcome, grid: bool) -> None:
-    """Note what became of a job, if that is more than its record tells."""
+    """Note the outcome of a job where its record does not show it."""
     if isinstance(event, Refused):
         error = GanbenchError(event.message, event.hint)
         if event.unsupported and grid:
@@ -149,7 +149,7 @@ def _take(event: Event, outcome: Outcome, grid: bool) -> None:
 
 @contextmanager
 def _stopping_in_order(executor: Executor, outcome: Outcome) -> Iterator[None]:
-    """The first signal only sets a flag: an exception in the middle of anything could leave it half done."""
+    """Let the first signal only set a flag, since an exception in the middle of anything could leave it half done."""
     if threading.current_thread() is not threading.main_thread():  # only the main thread handles signals
         yield
         return

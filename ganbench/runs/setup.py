@@ -1,4 +1,4 @@
-"""What all runs of a protocol share: its data, its judges, and the device they are on. Prepared once per process."""
+"""What all runs of a protocol share: its data, its judges, and their device. Prepared once per process."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ from ganbench.records.record import Component
 class Bench:
     """Data and judges of a protocol on one device, prepared once per process.
 
-    ``judge`` scores on the reporting split, ``selector`` knows the headline's metric only and scores on the selection
-    split. ``components`` are the metrics' plugins, ``parts`` those of dataset and extractor. ``doubts`` are
+    ``judge`` scores on the reporting split, ``selector`` on the selection split and only with the headline's metric.
+    ``components`` are the metrics' plugins, ``parts`` those of the dataset and the extractor. ``doubts`` are
     sentences on why scores may not mean what they seem to.
     """
 
@@ -72,7 +72,7 @@ class Bench:
 
     @property
     def checked(self) -> bool:
-        """Whether ``self_check`` is computed."""
+        """Whether ``self_check`` has been computed."""
         return "self_check" in vars(self)
 
     @cached_property
@@ -100,7 +100,7 @@ class Bench:
 
 @contextmanager
 def naming_row(row: str) -> Iterator[None]:
-    """Say which row it was that a metric failed on."""
+    """Name the row in the error of a metric that fails on it."""
     try:
         yield
     except PluginError as error:
@@ -111,10 +111,10 @@ def doubts_of(extractor: Extractor, name: str, data: Dataset, logits: Tensor | N
     """Sentences on why an extractor may not suit the data.
 
     Args:
-        extractor: to be judged.
-        name: of the plugin that the data come from.
+        extractor: the extractor in question.
+        name: the plugin that provides the data.
         data: its data.
-        logits: those of a few samples.
+        logits: the extractor's logits for a few samples.
     """
     if not extractor.trained_on or name in extractor.trained_on:
         return []
@@ -133,12 +133,12 @@ def prepare(protocol: Protocol, device: str) -> Bench:
         GanbenchError: one of them is missing, broken, or does not fit.
     """
     variables = tuple(sorted(item for item in os.environ.items() if item[0].startswith("GANBENCH_")))
-    with preserved_rng(pick_device(device)):  # extractors draw weights before they load theirs
+    with preserved_rng(pick_device(device)):  # extractors draw random weights before they load their own
         return _prepare(msgspec.json.encode(protocol), device, variables)
 
 
 def forget() -> None:
-    """Prepare everything afresh from now on: what was read from a path may have changed."""
+    """Clear the cache, since data read from a path may have changed."""
     _prepare.cache_clear()
 
 
@@ -185,9 +185,9 @@ def refuse_constant(dataset: Dataset) -> None:
 
 
 def _refuse_unknown_columns(shown: Sequence[str], metrics: Mapping[str, Metric]) -> None:
-    """Raise ProtocolError if a column to be shown is none of any metric: a table would leave it out in silence.
+    """Raise ProtocolError if no metric has a column that is to be shown, because a table would silently leave it out.
 
-    One of an installed metric that these rules do without is no mistake.
+    A column of an installed metric that these rules do not use is allowed.
     """
     known = [column for metric in metrics.values() for column in metric.columns]
     unknown = [name for name in shown if name not in known]
@@ -206,7 +206,7 @@ def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset)
     """Try two samples before any training; returns their logits, if the extractor classifies.
 
     Raises:
-        Unsupported: the extractor is not made for these data.
+        Unsupported: the extractor does not suit these data.
         PluginError: it fails on them.
     """
     hears, rate = extractor.sample_rate, dataset.spec.rate
@@ -225,10 +225,10 @@ def _check_extractor(extractor: Extractor, protocol: Protocol, dataset: Dataset)
 def _refuse_other_classes(
     extractor: Extractor, logits: Tensor | None, dataset: Dataset, metrics: Mapping[str, Metric]
 ) -> None:
-    """Raise ProtocolError if a metric compares the extractor's classes with the data's, and they are not the same."""
+    """Raise ProtocolError if a metric compares the extractor's classes with the data's and they differ."""
     needing = [name for name, metric in metrics.items() if "classes" in getattr(metric, "needs", ())]
     if logits is None or logits.ndim != 2 or not dataset.spec.classes or not needing:
-        return  # what lacks classes has no such score, which the metric itself says
+        return  # without classes there is no such score, and the metric itself says so
     try:
         class_places(extractor, logits.shape[1], dataset)
     except Unsupported as error:
@@ -258,7 +258,7 @@ def pick_device(name: str) -> torch.device:
 
 
 class Cast(NamedTuple):
-    """The components that play in a run."""
+    """The components of a run."""
 
     arch: Component
     loss: Component
@@ -277,6 +277,6 @@ def component_of(source: Source, revision: int = 0) -> Component:
 
 
 def _part_of(source: Source) -> Component:
-    """The plugin of data or judge; where its files lie tells of a user's machine, and records are published."""
+    """The plugin of the data or the judge, without folders, because records are published and paths are private."""
     part = component_of(source)
     return replace(part, name=str(ComponentRef.of(part.name).without_folders()))

@@ -1,4 +1,4 @@
-"""The other seeds of a record's row, found beside it: they show how much chance alone changes its scores."""
+"""Find the other seeds of a record's row, which show how much its scores vary by chance alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read_all
 
 ENOUGH = 2
-"""Successful seeds from which a standard deviation can be computed."""
+"""The fewest successful seeds that give a standard deviation."""
 
 
 def other_seeds(file: Path, record: Record) -> list[Record]:
@@ -20,7 +20,7 @@ def other_seeds(file: Path, record: Record) -> list[Record]:
 
     They come from the folder of the record's ``file`` and from the ``seed*`` folders beside that folder. If these hold
     fewer than two successful ones, the protocol's published records are searched as well, and the place that holds more
-    is taken. Files that are not records are passed over.
+    is used. Files that are not records are skipped.
     """
     folder = file.absolute().parent
     near = _fitting([*folder.glob("*.json"), *folder.parent.glob("seed*/record.json")], record)

@@ -1,4 +1,4 @@
-"""What has changed since a run was finished: its code, and the extractor that it was judged with."""
+"""What has changed since a run finished: its code, and the extractor that judged it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Now:
     def changes_since(self, record: Record, job: Job) -> str:
         """What differs from the finished ``record`` of ``job``, as the end of a sentence; empty if nothing does.
 
-        Hashes of code in an older format do not compare. Data from a path are not looked at: the worker does that.
+        Code hashes of an older format are not comparable. The worker, not this method, checks data from a path.
         """
         said, then, now = [], basis_of(record), basis_now(job)._replace(extractor=self.extractor or None)
         changed = then.differences(now)
@@ -37,10 +37,10 @@ class Now:
 
     @cached_property
     def extractor(self) -> str:
-        """The extractor's tag, which holds the hash of its weights; empty if it cannot be built, which is said.
+        """The extractor's tag, which holds the hash of its weights; empty, with a warning, if it cannot be built.
 
-        Where the weights come from is the plugin's affair (its package, a path, an environment variable), so it is
-        built. That takes a second or two, and is done only if there is a finished run.
+        Only the plugin knows where its weights come from (its package, a path, an environment variable), so it has to
+        be built. That takes a second or two, and happens only if there is a finished run.
         """
         name = self.protocol.evaluation.extractor
         if not name:
@@ -59,7 +59,7 @@ class Now:
 
     @staticmethod
     def _forget() -> None:
-        """This process may still hold the old one, if it has carried out runs itself."""
+        """Drop the old extractor, which this process may still hold if it has carried out runs itself."""
         from ganbench.runs.setup import forget
 
         forget()

@@ -1,4 +1,4 @@
-"""One row under the clock: its players in this process, warmed up, and rounds of equal work."""
+"""Time one row: build and warm up its players in this process, then run rounds of equal work."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ from ganbench.runs.trainers import account_of, build_trainer
 from ganbench.training.trainer import Window
 
 WARM_UP_SECONDS = 0.5
-"""Of training, before anything is timed: caches fill, optimisers get their moments, a device records its graph."""
+"""Seconds of training before anything is timed: caches fill, optimisers build up moments, CUDA captures its graph."""
 TRAIN_SECONDS = 0.5
-"""About as long a round trains. Shorter ones feel every interrupt; in longer ones something more often disturbs."""
+"""Approximate training time of a round. Interrupts distort shorter ones, and longer ones are disturbed more often."""
 SAMPLE_SECONDS = 0.15
-"""About as long a round samples, in whole batches like those that a run is judged by."""
+"""Approximate sampling time of a round, in whole batches of the size that judging uses."""
 PRODUCT_SECONDS = 0.015
-"""About as long the matrix products take that are timed as one."""
+"""Approximate duration of the matrix products that are timed together."""
 PRODUCTS = 5
-"""As many are timed before and again after each round; their median is the round's."""
+"""The number timed before each round, and again after it; the median of all is the round's."""
 SIZE = {"cpu": 512}
 LARGE = 2048
 """Rows and columns of the matrices: on a CPU they fit in its cache, like a small network; elsewhere they keep the
 device busy."""
 BUDGET = 2**40
-"""D updates that no timing comes to the end of: learning rates and tricks stay as they are at the beginning."""
+"""D updates, more than any timing uses, so that learning rates and tricks stay as they are at the beginning."""
 
 
 class Facts(Struct, frozen=True):
-    """What does not change from round to round: the code, the machine, and the arithmetic.
+    """What stays the same in all rounds: the code, the machine, and the arithmetic.
 
     ``images`` is the number of real images shown to D in one iteration. What cannot be counted is 0.
     """
@@ -66,12 +66,12 @@ class Facts(Struct, frozen=True):
 
 
 class Stopwatch:
-    """A row that is ready for its rounds.
+    """A row, warmed up and ready for its rounds.
 
     Raises:
         Unsupported: arch, loss, tricks and data do not fit together.
         PluginError: a plugin is broken.
-        Diverged: a weight or a loss is not finite while it warms up.
+        Diverged: a weight or a loss becomes non-finite during the warm-up.
     """
 
     def __init__(self, job: TrainingJob) -> None:
@@ -91,7 +91,7 @@ class Stopwatch:
         self.round()
 
     def round(self) -> Round:
-        """Train and sample once, with the machine's product before and after.
+        """Train and sample once, with matrix products timed before and after.
 
         Raises:
             Diverged: a weight, a loss or a sample is not finite.
@@ -116,8 +116,8 @@ class Stopwatch:
         )
 
     def facts(self) -> Facts:
-        """Everything else about the row. It counts operations on trainers of their own, so no round may follow."""
-        peak_memory = memory.peak_mb(self.device)  # before the counting needs more
+        """Everything else about the row. Counting operations builds further trainers, so no round may follow."""
+        peak_memory = memory.peak_mb(self.device)  # before counting needs more
         account = account_of(self.job, self.bench, self.trainer)
         free = tuple(sorted(self.nondeterministic))
         precision = self.job.protocol.training.precision
@@ -134,7 +134,7 @@ class Stopwatch:
         )
 
     def _calibrated(self) -> int:
-        """Warm up; the iterations of a round, in which every lazy term comes as often as it should."""
+        """Warm up and return the iterations per round, so many that every lazy term occurs at its proper rate."""
         self._train(1)  # shows which terms are lazy
         spent, cycle = 0.0, self.trainer.cycle
         while spent < WARM_UP_SECONDS:
@@ -147,20 +147,20 @@ class Stopwatch:
             return self.trainer.advance(self.trainer.d_done + iterations * self.trainer.recipe.d_steps)
 
     def _sample(self) -> float:
-        """Seconds that the samples of a round take."""
+        """Seconds taken to draw the samples of a round."""
         reals = self.bench.judge.reference
         like = reals[torch.arange(self.batches * BATCH) % len(reals)]
         seed = self.job.protocol.seed(self.job.seed, "timing")
         with preserved_rng(self.device), noting_nondeterminism(self.nondeterministic):
             _wait(self.device)
             began = time.perf_counter()
-            sample(self.trainer.averaged, like, seed, self.device)  # comes back to the CPU: nothing is left to wait for
+            sample(self.trainer.averaged, like, seed, self.device)  # ends on the CPU: nothing is left to wait for
             return time.perf_counter() - began
 
 
 @dataclass
 class Stretch:
-    """How long a stretch of work took on a device, by its own clock; 0 where it has none."""
+    """How long a stretch of work took by the device's own clock; 0 if it has none."""
 
     seconds: float = 0.0
 
@@ -181,7 +181,7 @@ def by_device(device: torch.device) -> Iterator[Stretch]:
 
 
 class _Product:
-    """Two fixed matrices, whose product takes the same time whenever the device is left alone."""
+    """Two fixed matrices whose product always takes the same time on an otherwise idle device."""
 
     def __init__(self, device: torch.device) -> None:
         size, rng = SIZE.get(device.type, LARGE), torch.Generator(device).manual_seed(0)

@@ -1,8 +1,8 @@
-"""Timing the rows of a table: each alone, in turn, round by round, on one machine.
+"""Time the rows of a table one at a time, round by round, on one machine.
 
-Every row has a process of its own, so that neither the memory nor the caches of another row count for it. The processes
-stay alive and wait, and only one works at a time. Whatever slows the machine down for a while slows down a round of
-several rows and not all the rounds of one; ``rounds.py`` decides which of them count.
+Every row has its own process, so that the memory and caches of other rows do not affect it. The processes stay alive,
+but only one works at a time. A temporary slowdown of the machine thus affects one round of several rows, not all the
+rounds of one row; ``rounds.py`` decides which rounds are good.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from ganbench.runs.stopwatch import Facts
 
 ROUNDS = 7
-"""As many good rounds each row needs by default: the median of seven is steady to about 1 %."""
+"""Good rounds that each row needs by default: the median of seven is steady to about 1 %."""
 PASS_SECONDS = 5.0
-"""A round of all rows takes at least this long; the rest is idle. What disturbs a machine often lasts for seconds: the
-rounds of a single row must not all lie within it."""
+"""The least time for a round of all rows; what is left of it is spent idle. Disturbances often last for seconds, and
+must not cover all the rounds of a single row."""
 THREADS = 1
-"""Of a row's process on a CPU, as in ``ganbench run``."""
+"""Threads of a row's process on a CPU, as in ``ganbench run``."""
 Say = Callable[[str], None]
 
 
@@ -46,7 +46,7 @@ class Timed:
 
 
 class Lost(GanbenchError):
-    """A row's process died while it was timed: nothing that was measured may be published."""
+    """A row's process died while it was timed, so nothing that was measured may be published."""
 
 
 def time_rows(jobs: Sequence[TrainingJob], rounds: int, say: Say, *, tolerance: float = TOLERANCE) -> Timed:
@@ -55,7 +55,7 @@ def time_rows(jobs: Sequence[TrainingJob], rounds: int, say: Say, *, tolerance: 
     Args:
         jobs: one run of each row; none of them is carried out.
         rounds: how many good rounds each row needs.
-        say: gets a line on what happens next; no row works meanwhile.
+        say: called with a line on what happens next, while no row works.
         tolerance: how far a round may be off, as a share.
 
     Raises:
@@ -84,7 +84,7 @@ def write_all(timings: Sequence[Timing], runs: Path) -> Path:
 
 
 class _Session:
-    """All the rows on one machine, in turn. Leaving it ends their processes."""
+    """Times all rows on one machine in turn. Leaving the context ends their processes."""
 
     def __init__(self, rounds: int, say: Say, tolerance: float) -> None:
         self.rounds, self.say, self.tolerance = rounds, say, tolerance
@@ -107,12 +107,12 @@ class _Session:
         """Start a process for each row and wait until it is warm, one after another."""
         for number, job in enumerate(jobs, 1):
             worker = _Worker(job)
-            self.workers.append(worker)  # before it starts: whatever happens, its process will be ended
+            self.workers.append(worker)  # before it starts, so that its process is ended whatever happens
             self.say(f"preparing {worker.row} ({number} of {len(jobs)})")
             worker.begin()
 
     def play(self) -> None:
-        """Give every row its rounds, and repeat those that were off for as long as attempts are left.
+        """Give every row its rounds, and repeat those that were off while attempts are left.
 
         Raises:
             Unsteady: none are left.
@@ -139,7 +139,7 @@ class _Session:
         )
 
     def _deviations(self) -> dict[str, list[Deviation]]:
-        """Of all rounds; the products beside a row that was left out in the end tell as much about the machine."""
+        """Those of all rounds, even of rows left out in the end, whose products say as much about the machine."""
         on_cpu = any(worker.on_cpu for worker in self.workers)
         return deviations({worker.row: worker.rounds for worker in self.workers}, self.tolerance, on_cpu=on_cpu)
 
@@ -189,7 +189,7 @@ class _Session:
 
 
 class _Worker:
-    """A row, its process, and what it has answered."""
+    """A row, its process, and its answers so far."""
 
     def __init__(self, job: TrainingJob) -> None:
         self.job, self.row = job, job.label
@@ -208,16 +208,16 @@ class _Worker:
             Lost: the process died.
         """
         start(self.process, THREADS)
-        self._theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
+        self._theirs.close()  # so that only the worker holds that end, and its death closes the pipe
         self.hear()
 
     def ask(self, question: Question) -> None:
-        """Wait for the answer to a question.
+        """Ask a question and wait for the answer.
 
         Raises:
             Lost: the process died.
         """
-        with suppress(OSError):  # hearing notices a process that has just died
+        with suppress(OSError):  # `hear` notices a process that has just died
             self.pipe.send(question)
         self.hear()
 
@@ -233,7 +233,7 @@ class _Worker:
             why = BROKEN if self.process.exitcode is None else told_exit(self.process.exitcode)
             raise Lost(
                 f"{self.row}: its process died while it was timed: {why}",
-                "nothing was written; if memory ran out (all rows stay in it), time fewer at once: --arch, --loss",
+                "nothing was written; if memory ran out (it holds all rows), time fewer rows at once: --arch, --loss",
             )
         if isinstance(answer, Refusal):
             self.refusal = GanbenchError(answer.message, answer.hint)
@@ -246,10 +246,10 @@ class _Worker:
             self.facts = answer
 
     def _answer(self) -> Any:
-        """What the process says; None if it is dead, perhaps in the middle of a message, or what came is no message."""
+        """The process's answer; None if it died, perhaps in the middle of a message, or sent something else."""
         with suppress(Exception):
             while not self.pipe.poll(1):
-                if not self.process.is_alive():  # its copies may keep the pipe open
+                if not self.process.is_alive():  # forked copies may keep the pipe open
                     return None
             return pickle.loads(self.pipe.recv_bytes(LONGEST_MESSAGE))
         return None

@@ -1,4 +1,4 @@
-"""A worker that times one row: a process of its own, which works only while it is asked to."""
+"""A worker process that times one row, and works only when it is asked to."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class Refusal(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """The row is warmed up; ``on_cpu``: this very process computes."""
+    """The row is warmed up. ``on_cpu`` says whether the worker process itself computes."""
 
     on_cpu: bool
 
 
 def serve(pipe: Connection, job: TrainingJob, threads: int) -> None:
-    """A worker's life: ``Ready``, then an answer to each question, until its parent closes the pipe or is gone.
+    """The main function of a worker: send ``Ready``, then answer questions until the parent closes the pipe or is gone.
 
-    At any moment it may answer with a ``Refusal``, which is the last answer.
+    Any answer may be a ``Refusal`` instead, which is the last one.
     """
     leave_signals_to_the_parent()
     os.dup2(2, 1)  # what a plugin prints must not mix with the results
     from ganbench.device.determinism import configure
     from ganbench.runs.stopwatch import Stopwatch
 
-    warnings.simplefilter("ignore", GanbenchWarning)  # they are about scores, which nobody asks for here
+    warnings.simplefilter("ignore", GanbenchWarning)  # they are about scores, and timing has none
     configure(threads)
     try:
         with only_this_process():
@@ -58,11 +58,11 @@ def serve(pipe: Connection, job: TrainingJob, threads: int) -> None:
     except Diverged as error:
         _say(pipe, Refusal(f"{error} while it was timed", "it may need another --loss or --trick"))
     except BaseException as error:  # a plugin may raise anything; Ctrl-C reaches only the parent
-        _say(pipe, Refusal(told(error), "a plugin fails: `ganbench plugins --check` may say more"))
+        _say(pipe, Refusal(told(error), "a plugin failed: `ganbench plugins --check` may say more"))
 
 
 def _asked(pipe: Connection, answer: Ready | Round | Facts) -> Question | None:
-    """Give an answer and wait for the next question; None when nobody asks any more."""
+    """Send an answer and wait for the next question; None when there are no more."""
     _say(pipe, answer)
     with suppress(EOFError, OSError):
         question: Question = pipe.recv()

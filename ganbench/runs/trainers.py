@@ -1,4 +1,4 @@
-"""From a job and its players to a trainer, and to the arithmetic behind its speed."""
+"""Build the trainer of a job, and count the arithmetic behind its speed."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def build_trainer(
     data: Split | None = None,
     observer: Observer | None = None,
 ) -> Trainer:
-    """The trainer of a run at its beginning, on the bench's device.
+    """Build the trainer of a run, in its initial state, on the bench's device.
 
     Args:
         job: the run; its protocol states the rules of training, its seed the random streams.
         bench: the protocol's data and device.
-        players: what it trains; they are moved to the device.
+        players: what it trains; it moves to the device.
         d_updates: the budget; by default the protocol's.
         data: the training data, if they are on the device already.
-        observer: sees the updates that are played.
+        observer: sees every update.
     """
     rules = job.protocol.training
     lay_out(players.gan.to(bench.device), rules.layout)
@@ -62,8 +62,7 @@ def build_trainer(
 def account_of(job: TrainingJob, bench: Bench, trained: Trainer) -> Account | None:
     """The operations per image of a job's training, and the device's peak; None if they cannot be counted.
 
-    They are counted on trainers like ``trained`` at its beginning, with their own players and one D update per G
-    update.
+    They are counted on new trainers, set up like ``trained`` but with their own players and one D update per G update.
     """
 
     def again(observer: Observer) -> Trainer:

@@ -1,4 +1,4 @@
-"""Whether a combination can play and be scored at all, asked before half a minute of yardsticks and any training."""
+"""Check whether a combination can train and be scored at all, before half a minute of yardsticks and any training."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONG_ENOUGH = 0.4
 
 
 def try_out(job: TrainingJob, bench: Bench) -> None:
-    """Build everything that a run needs and throw it away; says which metrics have no score of it.
+    """Build everything that a run needs and discard it, with a warning for each metric that cannot score it.
 
     Raises:
         GanbenchError: the run cannot be done at all.
@@ -31,15 +31,15 @@ def try_out(job: TrainingJob, bench: Bench) -> None:
 
 
 def say_unmet(job: TrainingJob, gan: GAN, bench: Bench) -> None:
-    """A doubt for each metric that cannot score this row, the headline's aside."""
+    """Warn of each metric, except the headline's, that cannot score this row."""
     for doubt in unmet_by(job, gan, bench.dataset, bench.judge.metrics):
         warnings.warn(Doubt(doubt), stacklevel=2)
 
 
 def training_seconds(job: TrainingJob, bench: Bench) -> float:
-    """Seconds of CPU time (of wall time, on another device) that the training will take, by a few iterations.
+    """Seconds of CPU time (wall-clock time on other devices) that the training will take, from a few iterations.
 
-    0 if the iterations fail: that is a result of the run itself.
+    0 if the iterations fail, since the run itself will record that as its result.
     """
     try:
         with preserved_rng(bench.device), warnings.catch_warnings():

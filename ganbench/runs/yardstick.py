@@ -1,4 +1,4 @@
-"""A yardstick's draw, scored like a run."""
+"""Score one draw of a yardstick in the same way as a run."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from ganbench.runs.setup import Bench, naming_row
 
 
 def _fewer(name: str, real: Split, bench: Bench) -> tuple[str, ...]:
-    """A sentence if there are too few data to score the floor on as many samples as rows."""
+    """A sentence if there are too few data to score the floor on as many samples as the rows."""
     n = len(bench.judge.reference)
     if len(real) == n:
         return ()
     return (
-        f"{name}: scored on {plural(len(real), 'sample')}, but rows on {n}, as there are no more; so the "
-        "floor comes out high",
+        f"{name}: scored on {plural(len(real), 'sample')}, but rows on {n}, because there are no more; the "
+        "floor is therefore too high",
     )
 
 
 def _say_absent(verdict: Verdict, bench: Bench) -> None:
-    """Warn of what real data have no score for, since no row is likely to have one.
+    """Warn about scores that real data do not have, since rows are unlikely to have them either.
 
-    What real data lack because they are not translated back, or have no labels, is no such sign.
+    Scores that need a translation back, or labels where there are none, are exempt.
     """
     lacking: dict[tuple[str, str], list[str]] = {}
     for column, reason in verdict.absent.items():
@@ -45,13 +45,13 @@ def _say_absent(verdict: Verdict, bench: Bench) -> None:
         metric, unlabelled = bench.judge.metrics[name], bench.dataset.train.labels is None
         needs = getattr(metric, "needs", ())
         if "back" in needs or ("labels" in needs and unlabelled):
-            continue  # that is said of the rows
+            continue  # reported for the rows
         what = "score" if len(columns) == len(metric.columns) else listed(columns)
-        warnings.warn(Doubt(f"the metric '{name}' has no {what} of real data: {reason}"), stacklevel=2)
+        warnings.warn(Doubt(f"the metric '{name}' has no {what} for real data: {reason}"), stacklevel=2)
 
 
 def judge_yardstick(job: YardstickJob, bench: Bench) -> YardstickRecord:
-    """Score samples made without training, by the same code, and store the result as a record."""
+    """Score samples made without training, with the same code as runs, and store the result as a record."""
     protocol = job.protocol
     started, began = now(), time.perf_counter()
     seed = protocol.seed(job.seed, f"yardstick-{job.yardstick}")

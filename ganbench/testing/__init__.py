@@ -7,12 +7,12 @@
 
 ``check_arch``, ``check_loss``, ``check_trick``, ``check_metric``, ``check_dataset``, ``check_protocol`` and
 ``check_extractor`` take an object, the name of an installed component, a module with the hook, or the hook. They raise
-one ``ConformanceError`` that lists every breach: what was seen, what was expected, how to mend it and why it matters.
-``loss_findings`` and its siblings return the same as a list. To leave out a check that does not apply, name it:
-``skip=("both-halves-are-of-one-game",)``. Checks are deterministic, use no network, and leave every global random
-generator and every process-wide switch as they found it.
+one ``ConformanceError`` that lists every breach: what was seen, what was expected, how to fix it and why it matters.
+``loss_findings`` and its siblings return the same as a list. Skip a check that does not apply by its name, as in
+``skip=("both-halves-are-of-one-game",)``. Checks are deterministic, use no network, and restore every global random
+generator and every process-wide setting.
 
-``ganbench plugins --check`` does the same with what is installed, each plugin in a process of its own;
+``ganbench plugins --check`` runs them on installed plugins, each in its own process;
 ``ganbench plugins --list-checks`` prints every check with the reason for it.
 """
 

@@ -1,4 +1,4 @@
-"""Conformance checks of an architecture: what it builds and how it samples. ``critic.py`` looks at its D."""
+"""Conformance checks of an architecture: what it builds, and the shapes of its samples. ``critic.py`` checks its D."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXAMPLES = {
     "video": (DataSpec((3, 8, 16, 16)), DataSpec((1, 8, 16, 16)), DataSpec((3, 16, 64, 64))),
     "translation": tuple(DataSpec((1, s, s), source=(1, s, s)) for s in (16, 64)),
 }
-"""Tried if no data are named: of each kind, the first that the arch does not decline."""
+"""The default data: of each kind, the first that the arch does not decline is used."""
 
 WISHES = (None, "none", "spectral")
 
@@ -48,15 +48,15 @@ def arch_findings(
 ) -> Findings:
     """List everything wrong with an architecture, without raising.
 
-    It is built once for each normalisation of D that a loss can ask for. A finding that several of them share is
+    The arch is built once for each normalisation of D that a loss can require. A finding shared by several of them is
     reported once.
 
     Args:
         build: an installed arch's name, the module with the hook, the hook, or a function that takes any of ``data``,
             ``d_norm``, ``width`` and ``z_dim`` (or nothing) and returns a ``GAN``.
-        data: what to build it for; by default, ``EXAMPLES`` of every kind.
-        width: of the networks, as a protocol would set it, but small.
-        z_dim: how many numbers a latent has, likewise.
+        data: the data to build it for; by default, ``EXAMPLES`` of every kind.
+        width: width of the networks, as a protocol would set it, but small.
+        z_dim: dimension of the latents, likewise.
         skip: names of checks that do not apply.
 
     Raises:
@@ -89,7 +89,7 @@ check_arch = raising(arch_findings)
 
 
 def cases_of(build: Builder, data: DataSpec, width: int, z_dim: int) -> Iterator[tuple[str, Built | Finding]]:
-    """(what was asked for, what was built), for every normalisation of D that the arch does not decline."""
+    """(what was requested, what was built), for every normalisation of D that the arch does not decline."""
     takes_wish = "d_norm" in build.takes
     for wish in WISHES if takes_wish else (None,):
         again = partial(build, data=data, d_norm=wish, width=width, z_dim=z_dim)
@@ -106,7 +106,7 @@ def cases_of(build: Builder, data: DataSpec, width: int, z_dim: int) -> Iterator
         if not isinstance(gan, GAN):
             yield where, _broken(f"it returned a {type(gan).__name__}")
             continue
-        # an arch that does not take d_norm plays under every loss, unless the core sees a batch norm and declines
+        # an arch without d_norm works with every loss, unless the core finds a batch norm and declines
         silent = not takes_wish and "batch" not in normalisation(gan.discriminators())
         yield where, Built(gan, data, wish, wish == "none" or silent, again)
 
@@ -117,7 +117,7 @@ def _broken(seen: str) -> Finding:
         expected="a ganbench.GAN, or Unsupported with a reason",
         mend='raise Unsupported("needs 2-D images") for data, or a normalisation, that does not fit',
         check="builds",
-        why="A run says in one sentence what it cannot build. Any exception but Unsupported counts as a broken plugin.",
+        why="A run says in one sentence what it cannot build. Any other exception looks like a broken plugin.",
     )
 
 
@@ -126,7 +126,7 @@ def _declined_everything(data: DataSpec | None) -> Finding:
     return Declined(
         seen=f"Unsupported for {tried}",
         expected="a GAN for at least one of them",
-        mend="name data that the arch is made for, as in check_arch(build, data=DataSpec(...))",
+        mend="name data that the arch supports, as in check_arch(build, data=DataSpec(...))",
         check="arch-fits-some-data",
         why="Nothing was built, so nothing was checked.",
     )
@@ -137,10 +137,10 @@ def _declined_everything(data: DataSpec | None) -> Finding:
 
 @CHECKS.add_vital
 def samples_and_logits_have_the_shapes_of_the_contract(case: Built) -> Iterator[Finding]:
-    """G makes x[B, *shape], in [-1, 1] where the data are bounded.
+    """G makes x[B, *shape], in [-1, 1] if the data are bounded.
 
-    D gives each sample, real or fake, one logit: logit[B]. A logit of shape [B, 1] next to one of shape [B] broadcasts
-    to [B, B] without an error.
+    D gives each sample, real or fake, one logit: logit[B]. Combining logits of shapes [B, 1] and [B] broadcasts to
+    [B, B] without an error.
     """
     gan = case.copy()
     with torch.inference_mode(), in_eval_mode(gan):
@@ -153,7 +153,7 @@ def samples_and_logits_have_the_shapes_of_the_contract(case: Built) -> Iterator[
             mend="build G for data.shape",
         )
     elif not x.isfinite().all():
-        yield Finding("an untrained G makes samples that are not finite", "finite ones", "check G's initialisation")
+        yield Finding("the samples of an untrained G are not finite", "finite ones", "check G's initialisation")
     elif case.data.bounded and x.abs().max() > 1:
         yield Finding(
             seen=f"samples from {x.min():.3g} to {x.max():.3g}",
@@ -184,7 +184,7 @@ def a_single_sample_is_a_batch_too(case: Built) -> Iterator[Finding]:
         yield Finding(f"one sample has shape {shape}", f"{(1, *case.data.shape)}", "no squeeze() without a dimension")
     try:
         said = [match.D(match.real) for match in gan.matches(one, without_gradient(gan, one))]
-    except Exception:  # loud enough by itself: batch normalisation needs two samples
+    except Exception:  # an error is acceptable: batch normalisation needs two samples
         return
     for place, logit in enumerate(said):
         if tuple(logit.shape) != (1,):
@@ -197,7 +197,7 @@ def a_single_sample_is_a_batch_too(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def recipe_is_of_the_contract(case: Built) -> Iterator[Finding]:
-    """A misspelt setting would stop the run after everything else was prepared."""
+    """A misspelt setting would stop the run only after everything else was prepared."""
     try:
         resolve_recipe(Training(budget_kimg=1), [RecipeLayer("the arch", case.gan.recipe)])
     except ProtocolError as error:
@@ -208,7 +208,7 @@ def recipe_is_of_the_contract(case: Built) -> Iterator[Finding]:
 def the_same_seed_builds_the_same_weights(case: Built) -> Iterator[Finding]:
     """The core seeds torch's default generator for each run.
 
-    Weights are drawn from it alone, so that the same seed gives the same run, bit for bit.
+    Weights must be drawn from it alone, so that the same seed gives the same run, bit for bit.
     """
 
     def build() -> dict[str, Tensor]:
@@ -220,7 +220,7 @@ def the_same_seed_builds_the_same_weights(case: Built) -> Iterator[Finding]:
         yield Finding(
             seen=f"{differ[0]} differs between two builds with the same seed",
             expected="the same weights",
-            mend="draw weights with torch's default generator and nothing else",
+            mend="draw weights with torch's default generator only",
         )
 
 
@@ -228,8 +228,8 @@ def the_same_seed_builds_the_same_weights(case: Built) -> Iterator[Finding]:
 def every_weight_belongs_to_one_player(case: Built) -> Iterator[Finding]:
     """A weight that no optimiser owns is never trained.
 
-    One that both own is pulled both ways. One that G owns outside generators() is neither averaged nor used for
-    sampling.
+    A weight that both own is updated for both objectives. A weight that G owns outside generators() is neither averaged
+    nor used for sampling.
     """
     gan = case.gan
     names = {id(p): name for name, p in gan.named_parameters()}
@@ -247,7 +247,7 @@ def every_weight_belongs_to_one_player(case: Built) -> Iterator[Finding]:
     if orphans:
         yield Finding(
             seen=f"no optimiser owns {some(orphans)}",
-            expected="every weight owned by G's or D's optimiser",
+            expected="every weight to be owned by G's or D's optimiser",
             mend="list its module in generators() or discriminators(), or make it a buffer",
         )
     shared = owned["G"] & owned["D"]

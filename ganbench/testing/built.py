@@ -1,4 +1,4 @@
-"""A GAN under test, and the small questions that checks ask of it."""
+"""A GAN under test, and helpers that checks share."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ SAMPLES = 8
 class Built:
     """A GAN under test, the data it was built for, and how to build it again.
 
-    ``asked`` is the normalisation that was asked for in D, or None. ``judges_alone`` says whether a loss with a
-    per-sample penalty would get this D. ``gan`` is never changed: checks that train or fill it take a ``copy``.
+    ``asked`` is the requested normalisation of D, or None. ``judges_alone`` says whether a loss with a per-sample
+    penalty would get this D. ``gan`` is never changed: checks that train or fill it use a ``copy``.
     """
 
     gan: GAN
@@ -34,11 +34,11 @@ class Built:
     again: Callable[[], GAN]
 
     def copy(self) -> GAN:
-        """The same players, free to be changed."""
+        """A copy of the players that may be changed."""
         return copy.deepcopy(self.gan)
 
     def batch(self, gan: GAN, n: int = SAMPLES, seed: int = 1) -> Batch:
-        """A batch with noise for its ``n`` reals, with latents, and with labels and sources if the data have them."""
+        """A batch with noise as its ``n`` real samples, with latents, and with labels and sources if the data do."""
         noise = rng(seed)
         real = torch.rand(n, *self.data.shape, generator=noise) * 2 - 1
         labels = torch.arange(n) % self.data.classes if self.data.classes else None
@@ -47,19 +47,19 @@ class Built:
         return Batch(real, gan.sample_latent(n, rng(seed)), labels, source, 0)
 
     def matches(self, gan: GAN, seed: int = 1) -> Sequence[Match]:
-        """The matches of a batch, its fakes without gradients."""
+        """The matches of a batch, with fakes without gradients."""
         batch = self.batch(gan, seed=seed)
         return gan.matches(batch, without_gradient(gan, batch))
 
 
 def without_gradient(gan: GAN, batch: Batch) -> Any:
-    """Fakes as D gets them in its turn."""
+    """Fakes as D gets them in its own update."""
     with torch.no_grad():
         return gan.fake(batch)
 
 
 def sampled(gan: GAN, batch: Batch) -> Tensor:
-    """Samples as the core draws them."""
+    """Samples, drawn as the core does."""
     with torch.inference_mode(), in_eval_mode(gan):
         return gan.sample(batch)
 
@@ -72,19 +72,19 @@ def first_of(batch: Batch, n: int) -> Batch:
 
 
 def total_of(terms: Terms) -> Tensor:
-    """A player's whole objective, every lazy term included."""
+    """A player's whole objective, including every lazy term."""
     return torch.stack([t.compute() if isinstance(t, Lazy) else t for t in terms.values()]).sum()
 
 
 def gradients_of(terms: Terms, weights: list[nn.Parameter]) -> Sequence[Tensor | None]:
-    """The gradient of the total with respect to each weight; None for a weight that plays no part."""
+    """The gradient of the total with respect to each weight; None for a weight that it does not depend on."""
     if not weights:
         return ()
     return torch.autograd.grad(total_of(terms), weights, allow_unused=True, retain_graph=True)
 
 
 def reaches(value: Tensor, inputs: Sequence[Tensor]) -> bool:
-    """Whether a value, or the sum of several, has a gradient with respect to any of the inputs that is not zero."""
+    """Whether a value, or the sum of several, has a nonzero gradient with respect to any of the inputs."""
     if not value.requires_grad:
         return False
     gradients = torch.autograd.grad(value.sum(), inputs, allow_unused=True)
@@ -92,16 +92,16 @@ def reaches(value: Tensor, inputs: Sequence[Tensor]) -> bool:
 
 
 def flat(params: Any) -> list[nn.Parameter]:
-    """Parameters as one list, whether they come alone or in parameter groups."""
+    """Parameters as one list, from parameters or parameter groups."""
     return [p for item in params for p in (flat(item["params"]) if isinstance(item, dict) else [item])]
 
 
 def same_values(one: Tensor, other: Tensor) -> bool:
-    """Whether two tensors are equal, counting NaN as equal to NaN."""
+    """Whether two tensors are equal; NaN equals NaN."""
     return torch.equal(one.nan_to_num(), other.nan_to_num()) if one.is_floating_point() else torch.equal(one, other)
 
 
 def some(names: list[str]) -> str:
-    """Up to three of the names, and how many more there are."""
+    """Up to three of the names, and the number of the others."""
     shown = ", ".join(sorted(names)[:3])
     return f"{shown} and {len(names) - 3} more" if len(names) > 3 else shown

@@ -24,4 +24,4 @@ CHECKS: dict[str, Checks[Any]] = {
     "protocol": PROTOCOL_CHECKS,
     "extractor": EXTRACTOR_CHECKS,
 }
-"""Kind of plugin -> its checks; those under "plugin" apply to every installed plugin, whatever its kind."""
+"""Kind of plugin -> its checks; those under "plugin" apply to installed plugins of every kind."""

@@ -1,4 +1,4 @@
-"""Conformance checks of an architecture: what D returns for samples, and whether divergence shows."""
+"""Conformance checks of an architecture: D's logits, and whether divergence is visible."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ LARGEST_EPS = 1e-2
 
 @CHECKS.add
 def normalisation_of_d_is_as_asked(case: Built) -> Iterator[Finding]:
-    """The normalisation of D belongs to the row: the loss states what it needs, and the arch builds it or declines."""
+    """The loss states the normalisation of D that it needs, and the arch must build it or decline."""
     built = normalisation(case.gan.discriminators())
     if case.asked == "none" and "batch" in built:
         yield Finding(
-            'D has batch normalisation although "none" was asked for',
+            'D has batch normalisation although "none" was requested',
             "no batch normalisation",
             'leave it out if d_norm is "none"',
         )
     if case.asked == "spectral" and "spectral" not in built:
         yield Finding(
-            f'D was built with {built} although "spectral" was asked for',
+            f'D was built with {built} although "spectral" was requested',
             "spectral normalisation, or Unsupported",
             "wrap D's layers in torch.nn.utils.parametrizations.spectral_norm",
         )
@@ -42,11 +42,11 @@ def normalisation_of_d_is_as_asked(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def d_judges_each_sample_by_itself(case: Built) -> Iterator[Finding]:
-    """A per-sample gradient penalty needs a D that judges each sample by itself.
+    """A per-sample gradient penalty needs a D that judges each sample independently.
 
-    The penalty differentiates the sum of the logits and takes the result for each sample's own gradient. That holds
-    only if the logit of one sample does not depend on the others: no batch normalisation and no minibatch statistics in
-    a D built with "none".
+    The penalty differentiates the sum of the logits, and treats the result as the gradient of each sample. This is
+    correct only if the logit of one sample does not depend on the others: a D built with "none" must have no batch
+    normalisation and no minibatch statistics.
     """
     if not case.judges_alone:
         return
@@ -57,8 +57,8 @@ def d_judges_each_sample_by_itself(case: Built) -> Iterator[Finding]:
         leak = gradient[1:].abs().max()
         if leak > 0:
             yield Finding(
-                seen=f"match {place}: the logit of one sample changes with the others (derivative {leak:.2g})",
-                expected="logits that depend on one sample each",
+                seen=f"match {place}: the logit of one sample depends on the others (derivative {leak:.2g})",
+                expected="logits that each depend on one sample",
                 mend='take the argument d_norm, and for "none" build D without batch statistics or raise Unsupported',
             )
 
@@ -80,7 +80,7 @@ def d_can_be_differentiated_twice(case: Built) -> Iterator[Finding]:
         if value.requires_grad:
             gradients = torch.autograd.grad(value, weights, allow_unused=True)
             untaught = [p for p, gradient in zip(weights, gradients, strict=True) if gradient is None]
-        # a bias moves the kinks of a network or does not touch its slope, so it may rightly get no gradient
+        # a bias only moves the kinks of a network, or does not affect its slope, so it may get no gradient
         matrices = [p for p in untaught if p.dim() > 1]
         forgotten = [names.get(id(p), "?") for p in matrices if _shapes_the_slope(p, match, scalar(value))]
         if forgotten:
@@ -93,7 +93,7 @@ def d_can_be_differentiated_twice(case: Built) -> Iterator[Finding]:
 
 
 def _mean_squared_slope(match: Match) -> Tensor:
-    """``E |grad D(x)|²`` at the reals."""
+    """``E |grad D(x)|²`` at the real samples."""
     with seeded(0):
         x = match.real.detach().clone().requires_grad_(True)
         (gradient,) = torch.autograd.grad(match.D(x).sum(), x, create_graph=True)
@@ -101,7 +101,7 @@ def _mean_squared_slope(match: Match) -> Tensor:
 
 
 def _shapes_the_slope(weight: nn.Parameter, match: Match, value: float) -> bool:
-    """Whether changing this weight changes the mean squared slope; the weight is put back."""
+    """Whether changing this weight changes the mean squared slope; restores the weight."""
     kept = weight.detach().clone()
     with torch.no_grad():
         weight.mul_(1.5)
@@ -113,10 +113,10 @@ def _shapes_the_slope(weight: nn.Parameter, match: Match, value: float) -> bool:
 
 @CHECKS.add
 def the_logit_is_free(case: Built) -> Iterator[Finding]:
-    """Losses work on logits.
+    """Losses expect logits.
 
-    A sigmoid, a tanh, a ReLU or a LeakyReLU left on D's last layer bounds or bends what D can say, and with a softplus
-    loss on top nothing looks wrong but the samples.
+    A sigmoid, a tanh, a ReLU or a LeakyReLU left on D's last layer bounds or distorts the logits, and with a softplus
+    loss only the samples look wrong.
     """
     gan = case.copy()
     for place, match in enumerate(case.matches(gan)):
@@ -124,16 +124,16 @@ def the_logit_is_free(case: Built) -> Iterator[Finding]:
         if last:
             yield Finding(
                 seen=f"match {place}: the last operation of D is {last}",
-                expected="a linear layer, and nothing on top of it",
-                mend="take the activation off D's output; the losses expect logits",
+                expected="a linear layer without an activation",
+                mend="remove the activation from D's output; losses expect logits",
             )
             return
     low, high = logit.reach(gan, lambda: case.matches(gan))
     if low >= 0 or high <= 0 or max(-low, high) <= 1:
         yield Finding(
             seen=f"with weights and inputs of all sizes, D's logits stay between {low:.3g} and {high:.3g}",
-            expected="logits of both signs, without bounds",
-            mend="end D in a linear layer; the losses expect logits",
+            expected="unbounded logits of both signs",
+            mend="end D in a linear layer; losses expect logits",
         )
 
 
@@ -141,7 +141,7 @@ def the_logit_is_free(case: Built) -> Iterator[Finding]:
 def normalisation_layers_have_a_small_eps(case: Built) -> Iterator[Finding]:
     """The second argument of BatchNorm2d is eps, not momentum.
 
-    BatchNorm2d(n, 0.8) adds 0.8 to every variance, and where variances are small it normalises nothing.
+    BatchNorm2d(n, 0.8) adds 0.8 to every variance, so small variances are not normalised.
     """
     for name, module in case.gan.named_modules():
         eps = getattr(module, "eps", None)
@@ -159,10 +159,10 @@ def normalisation_layers_have_a_small_eps(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def a_diverged_player_is_seen(case: Built) -> Iterator[Finding]:
-    """A NaN ends a run as diverged, which is a result.
+    """A NaN ends a run as diverged, which is a valid result.
 
-    A nan_to_num between the layers, on the logit or in a hook on a weight's gradient lets the run go on, half dead, to
-    a score that shows nothing.
+    A nan_to_num between the layers, on the logit or in a hook on a weight's gradient lets a broken run continue to a
+    meaningless score.
     """
     gan = case.copy()
     for place, match in enumerate(case.matches(gan)):
@@ -187,15 +187,15 @@ def a_diverged_player_is_seen(case: Built) -> Iterator[Finding]:
 
 
 def _hidden_gradients(case: Built) -> list[str]:
-    """Weights whose gradient is not zero under a finite loss, and finite under a NaN."""
+    """Weights whose gradient is nonzero under a finite loss, and finite under a NaN."""
     alive, lost = _gradients_under(case, 1.0), _gradients_under(case, math.nan)
     return [name for name, gradient in alive.items() if gradient.abs().sum() > 0 and lost[name].isfinite().all()]
 
 
 def _gradients_under(case: Built, factor: float) -> dict[str, Tensor]:
-    """The gradient of every weight in its player's turn, with the loss multiplied by ``factor``.
+    """The gradient of every weight in its player's update, with the loss multiplied by ``factor``.
 
-    Hooks on weights do not survive a copy, so the players are built anew.
+    The players are built anew, because hooks on weights do not survive a copy.
     """
     with seeded(0):
         gan = case.again()

@@ -1,4 +1,4 @@
-"""Conformance checks of a dataset: whether what it says about its samples is true."""
+"""Conformance checks of a dataset: whether its statements about its samples are true."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ MOST_TWINS = 0.5
 CHECKS: Checks[DataCase] = Checks("dataset")
 Given = Dataset | str | Source | ModuleType | Callable[..., Dataset]
 SIGMAS = 6.0
-APART = 3.0  # in root mean square distances of a sample from its mode's centre
+APART = 3.0  # in units of the root mean square distance of samples from their mode's centre
 LOOKED_AT = 300
 
 
 @dataclass(frozen=True)
 class DataCase:
-    """A dataset under test; ``again`` builds it once more, or is None if it came ready-made."""
+    """A dataset under test; ``again`` builds it again, or is None if it was given ready-made."""
 
     data: Dataset
     again: Callable[[], Dataset] | None
@@ -38,12 +38,12 @@ class DataCase:
 
 
 def dataset_findings(dataset: Given, skip: Collection[str] = ()) -> Findings:
-    """List everything wrong with a dataset. Nothing is raised but what building it raises.
+    """List everything wrong with a dataset, without raising anything but what building it raises.
 
     Args:
-        dataset: what ``ganbench_dataset`` returns, or better a function that does, so that it can be built twice
-            (``lambda: ganbench_dataset(resolution=32)``); or an installed dataset's name (``"folder:PATH"``), the
-            module with the hook, or the hook.
+        dataset: what ``ganbench_dataset`` returns, or preferably a function that returns it, so that it can be built
+            twice (``lambda: ganbench_dataset(resolution=32)``); or an installed dataset's name (``"folder:PATH"``),
+            the module with the hook, or the hook.
         skip: names of checks that do not apply.
 
     Raises:
@@ -67,7 +67,7 @@ check_dataset = raising(dataset_findings)
 
 @CHECKS.add_vital
 def samples_are_as_specified(case: DataCase) -> Iterator[Finding]:
-    """Architectures are built for spec.shape, and models end in tanh if spec.bounded is true.
+    """Architectures are built for spec.shape, and end in tanh if spec.bounded is true.
 
     Samples are stored as uint8 (0..255 standing for [-1, 1]) or as float32.
     """
@@ -87,20 +87,20 @@ def samples_are_as_specified(case: DataCase) -> Iterator[Finding]:
         elif not x.isfinite().all():
             yield Finding(f"{name}.x is not finite", "finite numbers", "leave such samples out, or raise DataError")
     if case.data.train.x.dtype != case.data.test.x.dtype:
-        yield Finding("train.x and test.x have different dtypes", "one dtype", "store both alike")
+        yield Finding("train.x and test.x have different dtypes", "one dtype", "store both as the same type")
 
 
 @CHECKS.add
 def samples_fill_their_range(case: DataCase) -> Iterator[Finding]:
-    """Bounded data lie in [-1, 1] as a model sees them.
+    """Bounded data must lie in [-1, 1] as a model sees them.
 
-    Images left in [0, 1] train a model to use half the range. Images divided by 255 before they became uint8 train it
-    to paint black.
+    With images left in [0, 1], a model learns to use half the range. With images divided by 255 before they became
+    uint8, it learns to paint black.
     """
     x = case.data.train.x
     low, high = float(x.min()), float(x.max())
     if low == high:
-        yield Finding(f"every value in train.x is {low:g}", "samples that differ", "check the loading")
+        yield Finding(f"every value in train.x is {low:g}", "samples that differ", "check how samples are loaded")
     elif x.dtype == torch.uint8 and high <= 1:
         yield Finding(f"uint8 samples from {low:g} to {high:g}", "0..255", "scale before converting to uint8")
     elif case.data.spec.bounded and x.dtype == torch.float32 and (low < -1 or high > 1):
@@ -111,7 +111,7 @@ def samples_fill_their_range(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def labels_are_in_range(case: DataCase) -> Iterator[Finding]:
-    """Labels index embeddings and count modes: int64, one per sample, from 0 to classes - 1."""
+    """Labels index embeddings and modes, so they must be int64, one per sample, from 0 to classes - 1."""
     classes = case.data.spec.classes
     for name, split in case.splits.items():
         labels = split.labels
@@ -130,22 +130,22 @@ def labels_are_in_range(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def class_names_are_one_for_each_class(case: DataCase) -> Iterator[Finding]:
-    """Classes are matched with those of a classifier by name, and records keep the names.
+    """Classes are matched with those of a classifier by name, and records store the names.
 
-    There are as many names as classes, all different, or none at all.
+    There must be as many names as classes, all different, or none.
     """
     names, classes = case.data.class_names, case.data.spec.classes
     if names and (len(names) != classes or len({*names}) != classes or not all(isinstance(n, str) for n in names)):
         yield Finding(
             seen=f"{len(names)} class names, {len({*names})} of them different, for {classes} classes",
-            expected="a different text for each class, or no names",
+            expected="a different name for each class, or no names",
             mend="name classes in the order of their labels",
         )
 
 
 @CHECKS.add
 def sources_are_samples(case: DataCase) -> Iterator[Finding]:
-    """The sources that a translator gets are stored like samples: uint8, or finite float32."""
+    """The sources of a translator must be stored like samples: uint8, or finite float32."""
     for name, split in case.splits.items():
         source = split.source
         if source is not None and (source.dtype not in (torch.uint8, torch.float32) or not source.isfinite().all()):
@@ -154,9 +154,9 @@ def sources_are_samples(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def building_twice_gives_the_same_data(case: DataCase) -> Iterator[Finding]:
-    """Every run of a protocol sees the same data, and every record holds their fingerprint.
+    """Every run of a protocol must see the same data, whose fingerprint every record holds.
 
-    Random numbers for the data come from the dataset's own generator, with a seed of its own.
+    Random numbers for the data must come from the dataset's own generator, with its own seed.
     """
     if case.again is None:
         return
@@ -183,10 +183,10 @@ def building_twice_gives_the_same_data(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def modes_are_as_the_oracle_says(case: DataCase) -> Iterator[Finding]:
-    """Mode coverage is counted against the oracle.
+    """Mode coverage is measured with the oracle.
 
-    If two of its modes coincide (a ring of linspace(0, 2 pi, 8) ends where it starts, and has seven), or their shares
-    are wrong, even a perfect generator falls short.
+    If two of its modes coincide (a ring of linspace(0, 2 pi, 8) ends where it starts, and has only seven), or their
+    shares are wrong, even a perfect generator scores badly.
     """
     oracle, train = case.data.oracle, case.data.train
     if oracle is None:
@@ -223,9 +223,9 @@ def modes_are_as_the_oracle_says(case: DataCase) -> Iterator[Finding]:
 
 
 def _distinct(x: Tensor, mode: Tensor, modes: int) -> Iterator[Finding]:
-    """No two modes coincide.
+    """Findings if two modes coincide.
 
-    If two did, rounding would divide the samples between them, and the counts would look right.
+    Counts cannot show this, because rounding divides the samples between the two.
     """
     x = to_signal(x).flatten(1).double()
     count = torch.bincount(mode, minlength=modes).clamp(min=1).double()[:, None]
@@ -236,14 +236,14 @@ def _distinct(x: Tensor, mode: Tensor, modes: int) -> Iterator[Finding]:
     if nearest < APART * spread:
         one, other = divmod(int(apart.argmin()), modes)
         yield Finding(
-            seen=f"modes {one} and {other} have centres {nearest:.3g} apart, and samples scatter by {spread:.3g}",
+            seen=f"modes {one} and {other} have centres {nearest:.3g} apart, and samples have a spread of {spread:.3g}",
             expected="modes that can be told apart",
             mend="check the centres: linspace(0, 2 pi, n) ends where it starts",
         )
 
 
 def _ceiling(good: float, ceiling: float, n: int) -> Iterator[Finding]:
-    """Among real samples, the share of high quality is the one that the oracle promises a perfect sampler."""
+    """The share of real samples of high quality must be the oracle's ceiling for a perfect sampler."""
     if abs(good - ceiling) > SIGMAS * math.sqrt(max(ceiling * (1 - ceiling), 1 / n) / n):
         yield Finding(
             seen=f"{good:.3%} of the training samples are of high quality",
@@ -257,9 +257,9 @@ def _ceiling(good: float, ceiling: float, n: int) -> Iterator[Finding]:
 
 @CHECKS.add
 def train_and_test_hold_the_same_classes(case: DataCase) -> Iterator[Finding]:
-    """A split by file order holds out whatever happens to come last.
+    """A split by file order holds out whatever comes last.
 
-    Splits are drawn by a seeded permutation, class by class.
+    Splits must be drawn by a seeded permutation, class by class.
     """
     train, test, classes = case.data.train.labels, case.data.test.labels, case.data.spec.classes
     if train is None or test is None or classes < 2:
@@ -283,9 +283,9 @@ def train_and_test_hold_the_same_classes(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def train_and_test_share_no_samples(case: DataCase) -> Iterator[Finding]:
-    """A model that only remembers its training samples must not be judged on the same ones.
+    """A model that only memorises its training samples must not be evaluated on the same ones.
 
-    Many collections hold a few duplicates, but if most held-out samples are also training samples, nothing was held
+    Many data sets contain a few duplicates, but if most held-out samples are also training samples, nothing was held
     out.
     """
     known = {sample.tobytes() for sample in case.data.train.x.numpy()}
@@ -301,9 +301,9 @@ def train_and_test_share_no_samples(case: DataCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def train_and_test_took_the_same_road(case: DataCase) -> Iterator[Finding]:
-    """Fakes imitate the training samples and are judged against real ones, often held-out ones.
+    """Fakes imitate the training samples but are compared with other real samples, often held-out ones.
 
-    If the two splits were resized, filtered or rounded in different ways, the difference is charged to the generator.
+    If the two splits were resized, filtered or rounded differently, the generator's scores suffer for it.
     """
     if len(case.data.spec.shape) < 2:
         return
@@ -314,14 +314,14 @@ def train_and_test_took_the_same_road(case: DataCase) -> Iterator[Finding]:
         yield Finding(
             seen=f"neighbouring values differ by {one.mean():.4g} in train and by {other.mean():.4g} in test",
             expected="the same smoothness, up to chance",
-            mend="load and resize everything with one function, and split afterwards",
+            mend="load and resize all samples with one function, and split afterwards",
         )
 
 
 def _roughness(x: Tensor) -> Tensor:
-    """``[n]``: how much neighbours along the last axis differ, relative to a sample's contrast; up to 300 samples.
+    """``[n]``: how much neighbours along the last axis differ, relative to a sample's contrast, for up to 300 samples.
 
-    Squares, because the mean of absolute differences is the same for a ramp and for a step.
+    It squares differences, because the mean of absolute differences is the same for a ramp and a step.
     """
     some = torch.randperm(len(x), generator=rng())[:LOOKED_AT]
     signal = to_signal(x[some]).double()
@@ -330,6 +330,6 @@ def _roughness(x: Tensor) -> Tensor:
 
 
 def _chi_squared(counts: Tensor, expected: Tensor, freedom: int | None = None) -> float:
-    """How many standard deviations chi squared lies above its mean."""
+    """The number of standard deviations by which chi squared exceeds its mean."""
     freedom = max(1, len(counts) - 1 if freedom is None else freedom)
     return (float(((counts - expected).square() / expected).sum()) - freedom) / math.sqrt(2 * freedom)

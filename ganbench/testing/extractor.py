@@ -1,4 +1,4 @@
-"""Conformance checks of a feature extractor: the network in whose feature space samples are judged."""
+"""Conformance checks of a feature extractor: the network in whose feature space samples are compared."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ EXAMPLES = (
     DataSpec((3, 8, 16, 16)),
     DataSpec((1, 8, 16, 16)),
 )
-"""Tried if no data are named."""
+"""The default data."""
 
 SAMPLES = 4
 CLOSE = 1e-4
@@ -39,7 +39,7 @@ CLOSE = 1e-4
 
 @dataclass(frozen=True)
 class ExtractorCase:
-    """An extractor under test, what it is tried on, and how to build it again (None if it came ready-made)."""
+    """An extractor under test, the data it is tried on, and how to build it again (None if given ready-made)."""
 
     extractor: Extractor
     tried: tuple[DataSpec, ...]
@@ -47,7 +47,7 @@ class ExtractorCase:
 
     @cached_property
     def fitting(self) -> list[DataSpec]:
-        """The data that it does not decline."""
+        """The data that the extractor does not decline."""
         found = []
         for data in self.tried:
             try:
@@ -72,7 +72,7 @@ in_each = first_in_each(_fitting)
 
 
 def stored(data: DataSpec, n: int = SAMPLES, seed: int = 1) -> Tensor:
-    """Noise, as a dataset stores it: uint8 if the data are bounded, else float32."""
+    """Noise as a dataset would store it: uint8 if the data are bounded, else float32."""
     x = torch.rand(n, *data.shape, generator=rng(seed))
     return (x * 256).to(torch.uint8) if data.bounded else 2 * x - 1
 
@@ -82,7 +82,7 @@ def extractor_findings(extractor: Given, data: DataSpec | None = None, skip: Col
 
     Args:
         extractor: an extractor; or an installed one's name, the module with the hook, or the hook.
-        data: what it is made for; by default, ``EXAMPLES``, of which it may decline all but one.
+        data: the data that it supports; by default, ``EXAMPLES``, of which it may decline all but one.
         skip: names of checks that do not apply.
 
     Raises:
@@ -105,9 +105,9 @@ check_extractor = raising(extractor_findings)
 
 @CHECKS.add_vital
 def extractor_is_named_and_versioned(case: ExtractorCase) -> Iterator[Finding]:
-    """Scores can be compared only under identical weights.
+    """Scores are comparable only under identical weights.
 
-    So the name of every score contains the name, the version and the weights hash of its extractor.
+    So the name of every score contains the name, version and weights hash of its extractor.
     """
     it = case.extractor
     if not isinstance(it, Extractor):
@@ -123,30 +123,30 @@ def extractor_is_named_and_versioned(case: ExtractorCase) -> Iterator[Finding]:
             )
     if not isinstance(it.gate, (int, float)) or not 0 <= it.gate < 1:
         yield Finding(
-            f"gate = {it.gate!r}", "a probability below 1", "set it to the least confidence at which a sample counts"
+            f"gate = {it.gate!r}", "a probability below 1", "set it to the lowest confidence at which a sample counts"
         )
 
 
 @CHECKS.add_vital
 def extractor_reads_some_data(case: ExtractorCase) -> Iterator[Finding]:
-    """Samples come as they are stored: images as uint8 from 0 to 255, points as float32.
+    """Samples are passed as stored: images as uint8 from 0 to 255, points as float32.
 
-    An extractor declines what does not fit with Unsupported and a reason.
+    An extractor must decline other samples by raising Unsupported with a reason.
     """
     if not case.fitting:
         yield Declined(
             seen=f"Unsupported for {', '.join(map(str, case.tried))}",
             expected="features for at least one of them",
-            mend="name data that it is made for, as in check_extractor(it, data=DataSpec(...))",
+            mend="name data that it supports, as in check_extractor(it, data=DataSpec(...))",
         )
 
 
 @CHECKS.add_vital
 def features_and_logits_have_the_shapes_of_the_contract(case: ExtractorCase) -> Iterator[Finding]:
-    """Features are finite, one row per sample: ``[B, d]``.
+    """Features must be finite, with one row per sample: ``[B, d]``.
 
     A classifier also returns logits ``[B, K]``, or ``[B, G, K]`` for G independent groups. Distances are taken between
-    rows, and classes counted along the last axis.
+    rows, and classes are on the last axis.
     """
     for data in case.fitting:
         for n in (SAMPLES, 1):
@@ -172,9 +172,9 @@ def features_and_logits_have_the_shapes_of_the_contract(case: ExtractorCase) -> 
 @CHECKS.add
 @in_each
 def confusion_belongs_to_the_classifier(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
-    """Mode coverage discounts the classifier's mistakes by its confusion matrix.
+    """Mode coverage corrects for the classifier's mistakes by its confusion matrix.
 
-    Its rows are true classes and its columns assigned ones, counted on samples that the classifier never saw.
+    The rows are true classes and the columns assigned ones, counted on samples that the classifier never saw.
     """
     confusion = case.extractor.confusion
     if confusion is None:
@@ -183,8 +183,8 @@ def confusion_belongs_to_the_classifier(case: ExtractorCase, data: DataSpec) -> 
     classes = None if logits is None else logits.shape[-1]
     if classes is None or tuple(confusion.shape) != (classes, classes) or not _is_count(confusion):
         yield Finding(
-            seen=f"a confusion of shape {tuple(confusion.shape)} for a classifier of {classes or 'no'} classes",
-            expected="None without a classifier, else counts [K, K] without an empty row",
+            seen=f"a confusion matrix of shape {tuple(confusion.shape)} for a classifier of {classes or 'no'} classes",
+            expected="None without a classifier, otherwise counts [K, K] without an empty row",
             mend="count its answers on held-out samples of each class",
         )
 
@@ -194,7 +194,7 @@ def confusion_belongs_to_the_classifier(case: ExtractorCase, data: DataSpec) -> 
 def class_names_belong_to_the_logits(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
     """The classes of a classifier are matched with the data's by name.
 
-    There is one name for each logit, all different, or there are none.
+    There must be one name for each logit, all different, or none.
     """
     names = case.extractor.class_names
     if not names:
@@ -218,9 +218,9 @@ def _is_count(confusion: Tensor) -> bool:
 
 @CHECKS.add
 def a_sample_is_read_by_itself(case: ExtractorCase) -> Iterator[Finding]:
-    """A sample's features do not depend on the rest of its batch.
+    """A sample's features must not depend on the rest of its batch.
 
-    Reals and fakes come in separate batches, and what one sample does to another would be charged to the generator.
+    Real and fake samples come in separate batches, so any influence between samples would distort the scores.
     """
     for data in case.fitting:
         x = stored(data)
@@ -228,7 +228,7 @@ def a_sample_is_read_by_itself(case: ExtractorCase) -> Iterator[Finding]:
         gap = float((whole - parts).abs().max())
         if gap > CLOSE * max(1.0, float(whole.abs().max())):
             yield Finding(
-                seen=f"features of one sample are {gap:.2g} apart in batches of {SAMPLES} and of {SAMPLES // 2}",
+                seen=f"features of one sample differ by {gap:.2g} between batches of {SAMPLES} and of {SAMPLES // 2}",
                 expected="the same features",
                 mend="use eval mode and no batch statistics: normalise by constants",
                 where=str(data),
@@ -238,9 +238,9 @@ def a_sample_is_read_by_itself(case: ExtractorCase) -> Iterator[Finding]:
 @CHECKS.add
 @in_each
 def features_follow_from_the_samples(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
-    """The same samples have the same features, in any process, and different samples have different ones.
+    """The same samples must have the same features in any process, and different samples different ones.
 
-    An extractor draws nothing at random, and changes neither the samples nor itself.
+    An extractor must draw no random numbers, and change neither the samples nor itself.
     """
     x, other = stored(data), stored(data, seed=2)
     kept, state = x.clone(), {name: value.clone() for name, value in case.extractor.state_dict().items()}
@@ -268,7 +268,7 @@ def features_follow_from_the_samples(case: ExtractorCase, data: DataSpec) -> Ite
 def weights_are_all_in_the_hash(case: ExtractorCase) -> Iterator[Finding]:
     """weights_hash is computed from the state_dict.
 
-    A tensor in a plain attribute changes features without changing the hash. Two builds must give the same hash.
+    A tensor in a plain attribute would change features without changing the hash. Two builds must give the same hash.
     """
     for name, module in case.extractor.named_modules():
         loose = [key for key, value in vars(module).items() if isinstance(value, Tensor) and key != "confusion"]
@@ -292,7 +292,7 @@ def weights_are_all_in_the_hash(case: ExtractorCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def a_diverged_sample_is_seen(case: ExtractorCase) -> Iterator[Finding]:
-    """A NaN in a sample must give a NaN in its features, which the core reports. Cleaned away, it becomes a score."""
+    """A NaN in a sample must give a NaN in its features, which the core reports. If replaced, it becomes a score."""
     for data in case.fitting:
         x = stored(data)
         if x.is_floating_point():
@@ -306,7 +306,7 @@ def a_diverged_sample_is_seen(case: ExtractorCase) -> Iterator[Finding]:
 def extractor_follows_its_samples_to_another_device(case: ExtractorCase, data: DataSpec) -> Iterator[Finding]:
     """A run on a GPU moves the extractor there with ``.to(device)``.
 
-    That moves parameters and buffers and nothing else. (torch's "meta" device stands in for a GPU here.)
+    This moves only parameters and buffers. (torch's "meta" device stands in for a GPU here.)
     """
     if case.again is None:
         return
@@ -315,6 +315,6 @@ def extractor_follows_its_samples_to_another_device(case: ExtractorCase, data: D
     yield from clashes(
         lambda: replace(case, extractor=there).look(stored(data).to("meta")),
         what="everything",
-        expected="an extractor that .to(device) moves as a whole",
+        expected="an extractor that .to(device) moves completely",
         mend=MODULES,
     )

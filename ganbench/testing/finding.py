@@ -1,4 +1,4 @@
-"""What a conformance check reports. Showing findings needs no torch, so this module imports none."""
+"""The findings of conformance checks. This module does not import torch, which showing findings does not need."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Finding:
     """One breach of a contract: what was ``seen``, what was ``expected``, and how to ``mend`` it.
 
-    ``check`` names the check that found it, ``why`` is the reason for that check, ``where`` is the case it was seen
-    in. Checks fill in the first three and, if they try several cases, ``where``.
+    ``check`` names the check that found it, ``why`` is the reason for that check, ``where`` is the case in which it was
+    seen. Checks fill in the first three and, if they try several cases, ``where``.
     """
 
     seen: str
@@ -30,7 +30,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Declined(Finding):
-    """The plugin raised Unsupported for everything that it was tried on."""
+    """The finding that the plugin raised Unsupported for everything that it was tried on."""
 
 
 def _paragraph(head: str, text: str) -> str:

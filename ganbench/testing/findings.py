@@ -1,4 +1,4 @@
-"""Findings, and the class that holds and runs the checks of one kind of plugin."""
+"""Reports of findings, and the class that holds and runs the checks of one kind of plugin."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _announce: ContextVar[Callable[[str], None]] = ContextVar("announce", default=la
 class ConformanceError(AssertionError):
     """A plugin breaks its contract; the message lists every finding.
 
-    It is an AssertionError, so that test runners count a failed test and not an error.
+    It is an AssertionError, so that test runners report a failed test, not an error.
     """
 
     def __init__(self, subject: str, findings: Sequence[Finding]) -> None:
@@ -61,7 +61,7 @@ class Findings(list[Finding]):
 
 
 def raising(findings_of: Callable[Arguments, Findings]) -> Callable[Arguments, None]:
-    """Make ``check_loss`` of ``loss_findings``: it takes the same arguments, and raises what the other one lists."""
+    """Turn ``loss_findings`` into ``check_loss``, which takes the same arguments and raises the findings."""
 
     @wraps(findings_of)
     def check(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
@@ -74,15 +74,15 @@ def raising(findings_of: Callable[Arguments, Findings]) -> Callable[Arguments, N
     check.__doc__ = f"Raise one ``ConformanceError`` with everything wrong. The arguments are those of ``{name}``."
     check.__annotations__ = findings_of.__annotations__ | {"return": None}
     signature = inspect.signature(findings_of).replace(return_annotation=None)
-    check.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it, but typeshed's functions lack it
+    check.__signature__ = signature  # type: ignore[attr-defined]  # inspect reads it, but typeshed lacks it
     return check
 
 
 class Checks(Generic[Subject]):
     """The named checks of one kind of plugin, in the order in which they run.
 
-    A check is a function ``subject -> findings``. Its name, with hyphens, is the check's name; its docstring is a
-    paragraph on why it matters. To add one, write it and decorate it with ``@CHECKS.add``.
+    A check is a function ``subject -> findings``. Its name, with hyphens, is the check's name; its docstring says why
+    it matters. To add one, decorate the function with ``@CHECKS.add``.
     """
 
     def __init__(self, kind: str) -> None:
@@ -96,7 +96,7 @@ class Checks(Generic[Subject]):
         return check
 
     def add_vital(self, check: Check[Subject]) -> Check[Subject]:
-        """Decorator: add a check; if it fails, the ones after it would only repeat its finding and do not run."""
+        """Decorator: add a check; if it fails, the later ones would only repeat its finding, and do not run."""
         self._vital.add(check.__name__.replace("_", "-"))
         return self.add(check)
 
@@ -107,7 +107,7 @@ class Checks(Generic[Subject]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names of all checks; the last one is made while the others run."""
+        """The names of all checks; the check of switches, which comes last, runs along with the others."""
         return (*self._checks, switches.NAME)
 
     def why(self, name: str) -> str:
@@ -115,10 +115,10 @@ class Checks(Generic[Subject]):
         return switches.WHY if name == switches.NAME else " ".join((inspect.getdoc(self._checks[name]) or "").split())
 
     def run(self, subject: Subject, skip: Collection[str] = (), turned: Collection[str] = ()) -> list[Finding]:
-        """Every finding of every check that is not skipped.
+        """Return the findings of every check that is not skipped.
 
-        Random generators are seeded for each check and restored, as are process-wide switches. ``turned`` names the
-        switches that building the subject changed.
+        Random generators are seeded for each check and restored, as are process-wide settings. ``turned`` names the
+        settings that building the subject changed.
 
         Raises:
             ValueError: ``skip`` names a check that does not exist.
@@ -139,7 +139,7 @@ class Checks(Generic[Subject]):
         return found + ([] if switches.NAME in skip else switches.findings_of(list(dict.fromkeys(changed))))
 
     def refuse_unknown(self, skip: Collection[str]) -> None:
-        """Raise a ValueError if ``skip`` names a check that does not exist."""
+        """Raise ValueError if ``skip`` names a check that does not exist."""
         unknown = sorted(set(skip) - set(self.names))
         if unknown:
             raise ValueError(f"no {self.kind} check is called {unknown[0]!r}; choose from {', '.join(self.names)}")
@@ -148,10 +148,10 @@ class Checks(Generic[Subject]):
 def first_in_each(
     places: Callable[[Subject], Iterable[Place]],
 ) -> Callable[[CheckInPlace[Subject, Place]], Check[Subject]]:
-    """Decorator: try a check that also takes a place (some data, say) in each place of a subject.
+    """Decorator: run a check that also takes a place (some data, say) in each place of a subject.
 
-    It ends with the first finding, since the other places would only repeat it. ``where`` is the place, unless the
-    finding says more.
+    It stops at the first finding, since the other places would only repeat it. ``where`` is the place, unless the
+    finding sets it.
     """
 
     def decorate(check: CheckInPlace[Subject, Place]) -> Check[Subject]:
@@ -169,7 +169,7 @@ def first_in_each(
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Use one thread: the networks of checks are tiny, and more threads would only wait for each other."""
+    """Use one thread, because the networks of checks are too small to benefit from more."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -182,7 +182,7 @@ def one_thread() -> Iterator[None]:
 def announced_to(listener: Callable[[str], None]) -> Iterator[None]:
     """Call ``listener`` with the name of each check before it begins.
 
-    If a plugin ends the process, the last name says where.
+    If a plugin ends the process, the last name says where this happened.
     """
     token = _announce.set(listener)
     try:
@@ -192,7 +192,7 @@ def announced_to(listener: Callable[[str], None]) -> Iterator[None]:
 
 
 def _tried(check: Check[Subject], subject: Subject) -> list[Finding]:
-    """The check's findings; an exception in the plugin counts as one more."""
+    """The check's findings; an exception in the plugin is a finding, too."""
     found: list[Finding] = []
     try:
         with seeded(0):
@@ -205,7 +205,7 @@ def _tried(check: Check[Subject], subject: Subject) -> list[Finding]:
             Finding(
                 seen=f"{told(error)} ({Path(place.filename).name}, line {place.lineno})",
                 expected="no exception",
-                mend="call the plugin the way the check does, and see where it fails",
+                mend="call the plugin as the check does, and see where it fails",
             )
         )
     return found

@@ -1,4 +1,4 @@
-"""Textbook games, and how far a loss is from one."""
+"""Textbook games, and the deviation of a loss from one of them."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ def at(slopes: list[Slope], real: float, fake: float) -> Slope:
 def real_half(case: LossCase) -> dict[float, float]:
     """D(real) -> derivative of d_loss with respect to it, next to an equally misjudged fake.
 
-    The fake matters to relativistic losses.
+    The fake matters for relativistic losses.
     """
     return {t: at(case.d_slopes, t, -t).by_real for t in LOGITS}
 
 
 def fake_half(case: LossCase) -> dict[float, float]:
-    """D(fake) -> derivative of d_loss with respect to it, in the same way."""
+    """D(fake) -> derivative of d_loss with respect to it, next to an equally misjudged real sample."""
     return {t: at(case.d_slopes, -t, t).by_fake for t in LOGITS}
 
 
 def fit_logistic(half: dict[float, float]) -> float | None:
-    """The s in ``derivative = w (sigmoid(t) - s)`` with w > 0; None where no s fits."""
+    """The s in ``derivative = w (sigmoid(t) - s)`` with w > 0; None if no s fits."""
     logits = torch.tensor(list(half), dtype=torch.float64)
     design = torch.stack([logits.sigmoid(), torch.ones_like(logits)], dim=1)
     target = torch.tensor(list(half.values()), dtype=torch.float64)
@@ -57,7 +57,7 @@ def fit_logistic(half: dict[float, float]) -> float | None:
 
 
 class Departure(NamedTuple):
-    """Where d_loss or g_loss departs most from a closed form.
+    """The point at which d_loss or g_loss departs most from a closed form.
 
     At the logits of ``at``, the derivative of ``objective`` with respect to ``logit``, ``"D(real)"`` or ``"D(fake)"``,
     is ``have``, while the form's is ``want``.
@@ -71,7 +71,7 @@ class Departure(NamedTuple):
 
 
 def departures(case: LossCase, game: Game) -> list[Departure]:
-    """At most one for each objective."""
+    """The largest departure for each objective, if any."""
     found = []
     for name, slopes, form in zip(("d_loss", "g_loss"), (case.d_slopes, case.g_slopes), game, strict=True):
         pairs = [(have, want) for s in slopes for have, want in zip((s.by_real, s.by_fake), _of(form, s), strict=True)]

@@ -1,4 +1,4 @@
-"""What a check accepts: an object, a name, a module with a hook, or the hook itself."""
+"""The subjects that a check accepts: an object, a name, a module with a hook, or the hook itself."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ganbench.testing.randomness import seeded
 from ganbench.testing.switches import switches_kept
 
 ARGUMENTS: dict[str, Any] = {"argument": "", "resolution": None, "settings": {}}
-"""Arguments that a hook gets unless others are given, if it takes them."""
+"""Default arguments for hooks that take them."""
 
 
 class Builder:
     """Builds a component as often as needed, leaving out arguments that the hook does not take.
 
-    ``name`` is the name it is installed under, or empty.
+    ``name`` is the name under which it is installed, or empty.
 
     Args:
-        kind: of the component.
+        kind: the kind of component.
         given: an installed plugin's name (anything that ``plugins.find`` understands), a module with the hook, the
             hook, or any function that takes some of the hook's arguments.
 
@@ -51,12 +51,12 @@ class Builder:
             self.takes = self._given = _taken(self._hook)
 
     def __call__(self, **arguments: Any) -> Any:
-        """Build it with those of the arguments that it takes."""
+        """Build the component with those of the arguments that its hook takes."""
         known = ARGUMENTS | {"argument": self.argument} | arguments
         return self._hook(**{name: known[name] for name in self._given if name in known})
 
     def made(self) -> Made:
-        """Build it, and see which switches that changes."""
+        """Build the component, and note the process-wide settings that this changes."""
         with seeded(0), switches_kept() as turned:
             it = self()
         return Made(self.title, it, self, tuple(turned))
@@ -64,10 +64,10 @@ class Builder:
 
 @dataclass(frozen=True)
 class Made:
-    """A subject of checks, and where it comes from.
+    """A subject of checks, and its origin.
 
-    ``title`` is what reports call it, ``builder`` is what built it (None if it came ready-made), ``turned`` are the
-    process-wide switches that building it changed.
+    ``title`` is its name in reports, ``builder`` built it (None if it was given ready-made), and ``turned`` are the
+    process-wide settings that building it changed.
     """
 
     title: str
@@ -77,15 +77,15 @@ class Made:
 
 
 def made(kind: Kind, given: Any) -> Made:
-    """The object itself, or what its name, its module or its hook builds.
+    """The object itself, or what the given name, module or hook builds.
 
     Raises:
         PluginError: nothing is installed under that name, or it cannot be used.
-        TypeError: a class was given and not an object.
+        TypeError: a class was given instead of an object.
     """
     if isinstance(given, type):
         raise TypeError(
-            f"check_{kind} was given the class {given.__name__}; give it an object, such as {given.__name__}()"
+            f"check_{kind} was given the class {given.__name__}; pass an object, such as {given.__name__}()"
         )
     hooked = inspect.isfunction(given) and (given.__name__ == f"ganbench_{kind}" or hasattr(given, "ganbench_impl"))
     if isinstance(given, (str, Source, ModuleType)) or hooked:

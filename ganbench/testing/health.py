@@ -1,7 +1,7 @@
-"""Whether installed plugins can be used: each is imported, built and checked in a process of its own.
+"""Checks whether installed plugins can be used; imports, builds and checks each one in its own process.
 
-A plugin can take its process with it: a crash in native code, ``os._exit``, an endless loop. Here that costs the plugin
-its own line and no other. The checks are in ``ganbench.testing.installed``; this module runs the processes, and imports
+A plugin can end or block its process: by a crash in native code, ``os._exit``, an endless loop. Here this affects only
+that plugin's report. The checks are in ``ganbench.testing.installed``; this module runs the processes, and imports
 neither torch nor a plugin.
 """
 
@@ -32,11 +32,11 @@ from ganbench.testing.finding import Finding
 Depth = Literal["build", "check"]
 HealthStatus = Literal["ok", "found", "declined", "unusable"]
 PRELOADED = ["ganbench.testing.installed", "torch._dynamo"]
-"""Imported before any plugin. torch loads the second at the first layer on the meta device, which takes a second and
-more."""
+"""Modules imported before any plugin. torch would load the second at the first layer on the meta device, which takes
+more than a second."""
 
 GRACE_SECONDS = 5.0
-"""How long after its time limit a child may take to say where it is."""
+"""Seconds that a child has after its time limit to report where it is."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Health:
     """The state of an installed plugin.
 
     ``status`` is ``"ok"``; ``"found"`` if it works but breaks its contract (``findings``); ``"declined"`` if it
-    declined everything it was tried on and says why (a folder of images without a folder); ``"unusable"`` if it cannot
-    be imported or built, or took its process with it. For the last two, ``message`` and ``hint`` are the sentence and
-    the next step, and ``traceback`` is where an exception came from. ``notes`` say how fast it is,
-    for example, and are no judgement.
+    declined everything it was tried on with a reason (a folder of images without a folder); ``"unusable"`` if it cannot
+    be imported or built, or ended its process. For the last two, ``message`` and ``hint`` are the sentence and the next
+    step, and ``traceback`` shows where an exception came from. ``notes`` are for information only, for example on
+    speed.
     """
 
     source: Source
@@ -71,18 +71,18 @@ OFFLINE = {
     "http_proxy": "http://127.0.0.1:9",
     "https_proxy": "http://127.0.0.1:9",
 }
-"""Environment variables that make any download by a plugin fail at once."""
+"""Environment variables that make downloads by a plugin fail immediately."""
 
 
 def examine(
     sources: Iterable[Source], depth: Depth = "check", timeout: float = 120.0, *, offline: bool = False
 ) -> Iterator[Health]:
-    """Examine plugins one after the other, each in its own process; yield the state of each as soon as it is known.
+    """Examine plugins one by one, each in its own process, and yield the state of each as soon as it is known.
 
     Args:
         sources: the plugins.
         depth: ``"build"`` imports a plugin and builds something; ``"check"`` also runs the checks of its kind.
-        timeout: seconds that one plugin may take.
+        timeout: time limit per plugin, in seconds.
         offline: forbid downloads; a plugin that needs one then declines or fails.
     """
     with safepath.nothing_from_here():
@@ -94,17 +94,17 @@ def examine(
 
 
 def _context() -> Any:
-    """Where children come from.
+    """The multiprocessing context for child processes.
 
-    Forking a process that has imported torch, and no plugin, is 30 times as fast as starting a new one. On systems
-    other than Linux, native libraries do not survive a fork.
+    Forking a process that has imported torch but no plugin is 30 times as fast as starting a new one. On systems other
+    than Linux, native libraries do not survive a fork.
     """
     if sys.platform != "linux":
         return mp.get_context("spawn")
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    resource_tracker.ensure_running()  # ensure_running() below would start it, too, and unblock the signal
-    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # for the server: Ctrl-C is for the parent
+    resource_tracker.ensure_running()  # ensure_running() below would also start it, and unblock the signal
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # for the server: the parent handles Ctrl-C
     try:
         forkserver.ensure_running()
     finally:
@@ -115,7 +115,7 @@ def _context() -> Any:
 def _examined(
     context: Any, source: Source, depth: Depth, timeout: float, said: Path, environment: Mapping[str, str]
 ) -> Health:
-    """Examine one plugin; its standard error goes to the file ``said``."""
+    """Examine one plugin; its standard error is written to the file ``said``."""
     began = time.monotonic()
     pipe, theirs = context.Pipe(duplex=False)
     arguments = (source, depth, timeout, theirs, said, environment)
@@ -123,10 +123,10 @@ def _examined(
     try:
         with safepath.main_left_out(), safepath.nothing_from_here():
             process.start()
-    except (OSError, EOFError) as error:  # the process to fork from died of its imports
-        message = f"no process could be started to check it ({type(error).__name__})"
+    except (OSError, EOFError) as error:  # the fork server died while importing
+        message = f"the process to check it in could not be started ({type(error).__name__})"
         return Health(source, "unusable", message, 'run `python -c "import ganbench.testing"` to see why')
-    theirs.close()  # so that the child's end is the only one, and its death ends the pipe
+    theirs.close()  # so that only the child holds this end, and its death closes the pipe
     try:
         outcome, stage = _heard(pipe, process, timeout + GRACE_SECONDS)
         if outcome is None:
@@ -138,7 +138,7 @@ def _examined(
 
 
 def _heard(pipe: Connection, process: BaseProcess, seconds: float) -> tuple[dict[str, Any] | None, str]:
-    """(what the child reports, what it was doing before that); the report is None if it died or took too long."""
+    """(the child's report, the last stage before it); the report is None if the child died or took too long."""
     stage, deadline = "before it was imported", time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0:
         wait([pipe, process.sentinel], timeout=left)
@@ -157,22 +157,22 @@ def _heard(pipe: Connection, process: BaseProcess, seconds: float) -> tuple[dict
 
 
 def _fate(process: BaseProcess, stage: str, timeout: float, source: Source, said: Path) -> dict[str, Any]:
-    """The outcome of a child that did not report one itself."""
+    """The outcome for a child that did not report one."""
     text = said.read_text("utf-8", errors="replace") if said.exists() else ""
     if process.is_alive() or TIMED_OUT in text:
         fate = f"it did not finish within {timeout:g} s"
     elif process.exitcode is not None and process.exitcode < 0:
         fate = told_exit(process.exitcode)
     else:
-        fate = f"it ended the process, with exit code {process.exitcode},"
+        fate = f"it ended the process with exit code {process.exitcode}"
     return {"status": "unusable", "message": f"{fate} {stage}", "hint": _place(text, source)}
 
 
-TIMED_OUT = "Timeout ("  # what faulthandler writes above the stacks
+TIMED_OUT = "Timeout ("  # the header that faulthandler writes
 
 
 def _place(text: str, source: Source) -> str:
-    """Where the child was, or what it said last.
+    """Where the child was, or the last line that it printed.
 
     That is the innermost line of the plugin's own file, else of any file, else the last line that was printed.
     """
@@ -181,13 +181,13 @@ def _place(text: str, source: Source) -> str:
     for file, line, function in (own or frames)[:1]:
         return f"it was at line {line} of {file}, in {function}"
     lines = text.strip().splitlines()
-    return f"its last words: {lines[-1][:200]}" if lines else f"tell the author of {source.package}"
+    return f"its last output: {lines[-1][:200]}" if lines else f"tell the author of {source.package}"
 
 
 def _end(process: BaseProcess) -> None:
-    """End the child and everything it started, which form a process group of their own."""
+    """Kill the child and everything it started, which form their own process group."""
     if hasattr(os, "killpg"):
-        with suppress(OSError):  # all gone
+        with suppress(OSError):  # already ended
             os.killpg(process.pid or 0, signal.SIGKILL)
     elif process.is_alive():
         process.kill()
@@ -200,21 +200,21 @@ def _end(process: BaseProcess) -> None:
 def _look(
     source: Source, depth: Depth, timeout: float, pipe: Connection, said: Path, environment: Mapping[str, str]
 ) -> None:
-    """Run in the child. What a plugin prints is discarded; Ctrl-C reaches only the parent."""
+    """Examine the plugin, in the child. Its output is discarded, and only the parent handles Ctrl-C."""
     if hasattr(os, "setsid"):
         os.setsid()
     os.environ.clear()
     os.environ.update(environment)
     try:
         errors = os.open(said, os.O_WRONLY | os.O_CREAT)
-    except OSError:  # the parent is gone, and its folder with it
+    except OSError:  # the parent has ended and its folder is gone
         os._exit(1)
     os.dup2(errors, 2)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     faulthandler.enable(file=errors)
     faulthandler.dump_traceback_later(timeout, exit=True, file=errors)
     pipe.send(_outcome(source, depth, pipe))
-    os._exit(0)  # run no exit handlers of the plugin's, and wait for none of its threads
+    os._exit(0)  # skips the plugin's exit handlers and threads
 
 
 def _outcome(source: Source, depth: Depth, pipe: Connection) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Imports and builds an installed plugin, and runs its checks. Its process is the job of ``health``."""
+"""Imports and builds an installed plugin, and runs its checks, in a process started by ``health``."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ CHECKS: Checks[Imported] = Checks("plugin")
 class Imported:
     """An imported plugin.
 
-    ``known`` are the arguments that such a hook may take, ``drawn`` and ``turned`` the random generators and the
-    switches that the import changed, ``printed`` is what it has printed since.
+    ``known`` are the arguments that its hook may take, and ``drawn`` and ``turned`` the random generators and the
+    settings that the import changed. ``printed`` is its output since then.
     """
 
     source: Source
@@ -45,19 +45,19 @@ class Imported:
     printed: str = ""
 
     def findings(self, printed: str) -> list[Finding]:
-        """The findings of the checks that every plugin gets."""
+        """The findings of the checks for every plugin."""
         return CHECKS.run(replace(self, printed=printed), turned=self.turned)
 
 
 def build(source: Source, say: Callable[[str], None]) -> list[Finding]:
-    """Import a plugin and build something; return the findings of the checks that every plugin gets.
+    """Import a plugin and build something; return the findings of the checks for every plugin.
 
     Args:
         source: the plugin.
-        say: called with what comes next ("while being imported"), in case the process ends there.
+        say: called with the next stage ("while being imported"), in case the process ends in it.
 
     Raises:
-        Unsupported, DataError: it declines, because an argument or data are missing.
+        Unsupported, DataError: it declines, because an argument or data is missing.
         PluginError: it cannot be used.
     """
     with redirect_stdout(io.StringIO()) as printed:
@@ -68,10 +68,10 @@ def build(source: Source, say: Callable[[str], None]) -> list[Finding]:
 
 
 def check(source: Source, say: Callable[[str], None]) -> tuple[list[Finding], list[str]]:
-    """Import a plugin and check it; return findings, and notes that are no judgement (how fast it is). See ``build``.
+    """Import a plugin and check it; return findings, and notes for information (its speed). See ``build``.
 
     Raises:
-        Unsupported, DataError: it declines everything it is tried on, because an argument or data are missing.
+        Unsupported, DataError: it declines everything it is tried on, because an argument or data is missing.
         PluginError: it cannot be used.
     """
     with redirect_stdout(io.StringIO()) as printed, announced_to(lambda name: say(f"in the check {name}")):
@@ -80,7 +80,7 @@ def check(source: Source, say: Callable[[str], None]) -> tuple[list[Finding], li
         found = FINDINGS[source.kind](source)
         for finding in found:
             if isinstance(finding, Declined):
-                raise Unsupported(f"it declined everything that it was tried on: {finding.seen}", finding.mend)
+                raise Unsupported(f"it declined everything it was tried on: {finding.seen}", finding.mend)
         say("while its speed was measured")
         notes = [str(SPEED[source.kind](source))] if source.kind in SPEED and not found else []
     return imported.findings(printed.getvalue()) + found, notes
@@ -88,7 +88,7 @@ def check(source: Source, say: Callable[[str], None]) -> tuple[list[Finding], li
 
 def _imported(source: Source, say: Callable[[str], None]) -> Imported:
     say("while being imported")
-    before = global_states()  # many libraries draw from Python's own when imported
+    before = global_states()  # many libraries draw from Python's generator on import
     with switches.switches_kept() as turned:
         manager = load(replace(source, argument=""))
     caller = getattr(manager.hook, f"ganbench_{source.kind}")
@@ -98,7 +98,7 @@ def _imported(source: Source, say: Callable[[str], None]) -> Imported:
 
 
 def _built(source: Source) -> Any:
-    """What the hook builds; for an arch, on the first data that it does not decline."""
+    """What the hook builds; for an arch, for the first data that it does not decline."""
     builder = Builder(source.kind, source)
     if source.kind != "arch":
         return builder()
@@ -150,41 +150,40 @@ SPEED: dict[str, Callable[[Source], speed.Speed]] = {
 
 @CHECKS.add
 def importing_draws_no_random_numbers(case: Imported) -> Iterator[Finding]:
-    """A module that seeds or draws when it is imported changes other people's runs.
+    """A module that seeds or draws on import changes runs that do not use it.
 
-    A plugin is imported when it is first named, which may be between the seeding of a generator and the drawing of
-    weights.
+    A plugin is imported when it is first named, possibly after a generator was seeded and before weights are drawn.
     """
     if case.drawn:
         yield Finding(
             seen=f"importing {case.source.module} drew from (or seeded) {case.drawn}",
             expected="a module that only defines things",
-            mend="draw in the hook, with a generator of its own; the core has seeded torch's where it matters",
+            mend="draw inside the hook, with its own generator; the core seeds torch's generator where it matters",
         )
 
 
 @CHECKS.add
 def hook_arguments_have_no_default(case: Imported) -> Iterator[Finding]:
-    """A hook takes those arguments of its kind that it needs.
+    """A hook takes only those arguments of its kind that it needs.
 
-    Some versions of pluggy (1.6 and older) silently leave out arguments that have a default: an arch would then be
-    built without the normalisation that was asked for.
+    Some versions of pluggy (1.6 and older) silently drop arguments that have a default: an arch would then be built
+    without the requested normalisation.
     """
     parameters = inspect.signature(case.hook).parameters.values()
     optional = [str(p) for p in parameters if p.name in case.known and p.default is not p.empty]
     if optional:
         yield Finding(
             seen=f"ganbench_{case.source.kind}({', '.join(optional)})",
-            expected="arguments without defaults: they are always given",
+            expected="arguments without defaults, because they are always passed",
             mend=f"write {', '.join(text.partition('=')[0].partition(':')[0] for text in optional)}",
         )
 
 
 @CHECKS.add
 def nothing_is_printed(case: Imported) -> Iterator[Finding]:
-    """Standard output belongs to the command: a plugin's line among JSON or a table breaks the program that reads it.
+    """Standard output belongs to the command: a plugin's line inside JSON or a table breaks the program that reads it.
 
-    Warn, or write to standard error.
+    Use warnings or standard error instead.
     """
     if case.printed.strip():
         first = case.printed.strip().splitlines()[0][:80]

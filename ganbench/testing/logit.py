@@ -1,4 +1,4 @@
-"""Whether D ends in a logit: its last operation, and the range of its answers."""
+"""Checks whether D ends in a logit, by its last operation and the range of its outputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TRIES = 8
 
 
 def last_operation(said: Tensor) -> str:
-    """The activation that D's answer comes from, reshaping, averaging and arithmetic with constants aside; else ""."""
+    """D's final activation, ignoring reshaping, averaging and arithmetic with constants; "" if there is none."""
     node = said.grad_fn
     while node is not None:
         name = node.name().rpartition("::")[2].partition("Backward")[0]
@@ -42,7 +42,7 @@ def last_operation(said: Tensor) -> str:
 
 @torch.no_grad()
 def reach(gan: GAN, matches: Callable[[], Sequence[Match]]) -> tuple[float, float]:
-    """The lowest and the highest logit under random weights and inputs up to a hundred times too large."""
+    """The lowest and highest logit under random weights and inputs that are up to a hundred times too large."""
     said = [torch.zeros(0)]
     parameters = [p for module in gan.discriminators() for p in module.parameters()]
     started = [p.clone() for p in parameters]

@@ -1,4 +1,4 @@
-"""Conformance checks of a loss: the game it plays. Checks of its penalty are in ``penalty.py``."""
+"""Conformance checks of a loss: the game that it defines. Checks of its penalty are in ``penalty.py``."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def loss_findings(loss: Given, like: str = "", skip: Collection[str] = ()) -> Fi
 
     Args:
         loss: what ``ganbench_loss`` returns; or an installed loss's name, the module with the hook, or the hook.
-        like: the textbook game it claims to play (a key of ``games.FORMS``), penalties aside; "" for none.
+        like: the textbook game that it claims to be (a key of ``games.FORMS``), apart from penalties; "" for none.
         skip: names of checks that do not apply.
 
     Raises:
@@ -59,9 +59,9 @@ check_loss = raising(loss_findings)
 
 @CHECKS.add_vital
 def loss_plays_on_every_kind_of_data(case: LossCase) -> Iterator[Finding]:
-    """A loss plays on every arch, so it may assume nothing about samples except that they come in a batch.
+    """A loss must work with every arch, so it may assume nothing about samples except the batch dimension.
 
-    Both objectives are scalars, and finite for a freshly initialised critic.
+    Both objectives must be scalars, and finite for a newly initialised critic.
     """
     for kind, shape in SHAPES.items():
         critic = small_critic(math.prod(shape))
@@ -72,7 +72,7 @@ def loss_plays_on_every_kind_of_data(case: LossCase) -> Iterator[Finding]:
                 seen = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) and value.shape else repr(value)
                 yield Finding(
                     seen=f"{name} returned {seen} for {kind}",
-                    expected="a tensor with one finite number",
+                    expected="a tensor with a single finite number",
                     mend="end the objective in .mean() over the samples",
                     where=kind,
                 )
@@ -81,18 +81,18 @@ def loss_plays_on_every_kind_of_data(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
-    """d_steps, d_norm, recipe and after_d_step decide how D is built and trained.
+    """d_steps, d_norm, recipe and after_d_step determine how D is built and trained.
 
     A misspelt one would silently give a different row of the table, or stop a run after everything else was prepared.
     """
     traits = LossTraits(case.loss)
     if not isinstance(traits.d_steps, int) or isinstance(traits.d_steps, bool) or traits.d_steps < 1:
         yield Finding(
-            f"d_steps = {traits.d_steps!r}", "a whole number of at least 1", "state the D updates per G update"
+            f"d_steps = {traits.d_steps!r}", "a whole number of at least 1", "set it to the D updates per G update"
         )
     if traits.d_norm not in (None, "none", "spectral"):
         yield Finding(
-            f"d_norm = {traits.d_norm!r}", '"none", "spectral", or None for no opinion', "use one of these words"
+            f"d_norm = {traits.d_norm!r}", '"none", "spectral", or None for no requirement', "use one of these words"
         )
     yield from misspelt(case.loss, [*vars(traits), "d_loss", "g_loss"])
     if traits.after_d_step is not None and not callable(traits.after_d_step):
@@ -105,7 +105,7 @@ def attributes_are_of_the_contract(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_survives_pickling(case: LossCase) -> Iterator[Finding]:
-    """A loss is sent to worker processes, which must play exactly the same one."""
+    """A loss is sent to worker processes, which must use exactly the same one."""
     twin = unpickled(case.loss, "loss")
     if isinstance(twin, Finding):
         yield twin
@@ -127,7 +127,7 @@ def loss_survives_pickling(case: LossCase) -> Iterator[Finding]:
 def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterator[Finding]:
     """The core seeds torch's default generator for the loss and stores its state in the checkpoint.
 
-    A loss that draws elsewhere, or keeps something between calls, makes a repeated or resumed run a different run.
+    If a loss draws elsewhere, or keeps state between calls, a repeated or resumed run differs from the original.
     """
     critic, real, fake = small_critic(6), torch.randn(4, 6), torch.randn(4, 6)
 
@@ -143,14 +143,14 @@ def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterato
     elif one.value != same.value:
         yield Finding(
             seen=f"the same batch under the same seed gave {one.value:.8g} and then {same.value:.8g}",
-            expected="the same value: no other random numbers, and nothing kept between calls",
-            mend="draw with torch.rand and the like, without a generator of your own, and keep no running averages",
+            expected="the same value, without other random numbers or state between calls",
+            mend="draw with torch.rand and the like, without your own generator, and keep no running averages",
         )
     kept = changing(case.loss, lambda: _used(case.loss, critic, real, fake))
     if kept:
         yield Finding(
             seen=f"{', '.join(kept)} changes with every call",
-            expected="a loss that keeps nothing, as no checkpoint would hold it",
+            expected="a loss without state, because checkpoints do not store it",
             mend="keep no counters and no running averages",
         )
     if one.torch_state == other.torch_state:
@@ -162,7 +162,7 @@ def random_numbers_come_from_torchs_default_generator(case: LossCase) -> Iterato
 
 
 def _used(loss: Loss, critic: nn.Module, real: Tensor, fake: Tensor) -> None:
-    """Everything that training calls, once."""
+    """Call everything that training calls, once."""
     loss.d_loss(critic, real, fake)
     after_d_step = LossTraits(loss).after_d_step
     if callable(after_d_step):
@@ -172,22 +172,22 @@ def _used(loss: Loss, critic: nn.Module, real: Tensor, fake: Tensor) -> None:
 
 @CHECKS.add
 def gradients_reach_the_right_player(case: LossCase) -> Iterator[Finding]:
-    """D learns from d_loss through its weights, G learns from g_loss through its samples.
+    """D learns from d_loss through its weights, and G learns from g_loss through its samples.
 
-    A detach in the wrong place stops a player without any error. Samples that a loss changes or marks spoil the next
-    match.
+    A detach in the wrong place stops a player without any error. A loss that changes its samples, or their
+    requires_grad, spoils the next match.
     """
     critic, real, fake = small_critic(6), torch.randn(4, 6), torch.randn(4, 6)
     kept = real.clone(), fake.clone()
     d_loss = case.loss.d_loss(critic, real, fake)
     if any(p.grad is not None for p in critic.parameters()):
         yield Finding(
-            "d_loss left gradients in D's weights", "a value and nothing else", "leave .backward() to the core"
+            "d_loss left gradients in D's weights", "no gradients left behind", "leave .backward() to the core"
         )
     if real.requires_grad or fake.requires_grad or not torch.equal(real, kept[0]) or not torch.equal(fake, kept[1]):
         yield Finding(
             seen="d_loss changed the samples it was given (their values or their requires_grad)",
-            expected="samples as they were",
+            expected="unchanged samples",
             mend="work on a copy, x.detach().requires_grad_(True), without in-place operations",
         )
     if not reaches(d_loss, list(critic.parameters())):
@@ -205,13 +205,13 @@ def gradients_reach_the_right_player(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_is_a_mean_over_samples(case: LossCase) -> Iterator[Finding]:
-    """Protocols differ in their batch size.
+    """Batch sizes differ between protocols.
 
-    With a sum or a norm over the batch, the learning rate and the weight of a penalty would change with it.
+    With a sum or a norm over the batch, the effective learning rate and the weight of a penalty would depend on it.
     """
     for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
         few, many = (scalar(play(Told(), carrying(0.7, REAL, n), carrying(-0.4, FAKE, n))) for n in (16, 128))
-        if not math.isclose(few, many, rel_tol=0.25, abs_tol=1e-5):  # a loss may add noise of its own
+        if not math.isclose(few, many, rel_tol=0.25, abs_tol=1e-5):  # a loss may add its own noise
             yield Finding(
                 seen=f"{name} of 16 equal pairs is {few:.4g}, of 128 of the same pairs {many:.4g}",
                 expected="about the same value",
@@ -221,9 +221,9 @@ def loss_is_a_mean_over_samples(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_is_played_on_the_batch_that_is_given(case: LossCase) -> Iterator[Finding]:
-    """Every D update sees fresh reals and fresh fakes, and the budget pays for each of them.
+    """Every D update uses new real samples and new fakes, which all count towards the budget.
 
-    A loss that keeps a batch from an earlier update, or makes its own, trains D on less than the record says.
+    A loss that keeps a batch from an earlier update, or makes its own, trains D on less data than the record says.
     """
     critic = small_critic(6)
     real, fake = torch.randn(4, 6), torch.randn(4, 6)
@@ -249,12 +249,12 @@ def loss_is_played_on_the_batch_that_is_given(case: LossCase) -> Iterator[Findin
 def loss_of_a_single_pair_is_a_number_or_an_error(case: LossCase) -> Iterator[Finding]:
     """A protocol may set batch = 1.
 
-    A standard deviation over one sample is NaN, and the run would count as diverged.
+    A standard deviation over one sample is NaN, which would end the run as diverged.
     """
     for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
         try:
             value = play(small_critic(6), torch.randn(1, 6), torch.randn(1, 6))
-        except Exception:  # loud enough by itself: a loss that ranks the samples of a batch needs several
+        except Exception:  # an error is acceptable: a loss that ranks the samples of a batch needs several
             continue
         if value.shape != () or not value.isfinite():
             yield Finding(
@@ -268,7 +268,7 @@ def loss_of_a_single_pair_is_a_number_or_an_error(case: LossCase) -> Iterator[Fi
 def loss_follows_its_samples_to_another_device(case: LossCase) -> Iterator[Finding]:
     """In a run on a GPU, the loss gets samples that are on the GPU.
 
-    A tensor that it makes without device= is on the CPU wherever the samples are, and some devices have no float64.
+    A tensor that it creates without device= is on the CPU regardless of the samples, and some devices lack float64.
     (torch's "meta" device stands in for a GPU here.)
     """
     for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
@@ -291,9 +291,9 @@ def loss_follows_its_samples_to_another_device(case: LossCase) -> Iterator[Findi
 
 @CHECKS.add_vital
 def loss_is_finite_at_large_logits(case: LossCase) -> Iterator[Finding]:
-    """A discriminator that is sure of itself returns 50 or -80.
+    """A confident discriminator returns 50 or -80.
 
-    The logarithm of a sigmoid is minus infinity there in float32, softplus is not.
+    There, the logarithm of a sigmoid is minus infinity in float32, while softplus is finite.
     """
     for name, slopes in (("d_loss", case.d_slopes), ("g_loss", case.g_slopes)):
         bad = [s for s in slopes if not all(map(math.isfinite, (s.value, s.by_real, s.by_fake)))]
@@ -308,9 +308,9 @@ def loss_is_finite_at_large_logits(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def d_learns_to_tell_reals_from_fakes(case: LossCase) -> Iterator[Finding]:
-    """Wherever D does not tell a pair apart, lowering d_loss must raise D(real) above D(fake).
+    """Wherever D does not separate a pair, lowering d_loss must raise D(real) above D(fake).
 
-    That goes for pairs that it has the wrong way round, too. Swapped roles or signs break this, and so does
+    This includes pairs that it has the wrong way round. Swapped roles or signs break this, and so does
     -log(sigmoid(t) + 1e-8), whose gradient vanishes exactly where D is most wrong.
     """
     undecided = at(case.d_slopes, 0, 0)
@@ -339,13 +339,13 @@ def d_learns_to_tell_reals_from_fakes(case: LossCase) -> Iterator[Finding]:
 def g_learns_to_raise_the_logit_of_its_fakes(case: LossCase) -> Iterator[Finding]:
     """Wherever D recognises a fake, lowering g_loss must raise the fake's logit.
 
-    D recognises one by a negative logit that is no higher than that of the reals.
+    D recognises a fake if its logit is negative and no higher than that of the real sample.
     """
     wrong = [s for s in case.g_slopes if -5 <= s.fake < 0 and s.fake <= s.real and s.by_fake >= 0]
     if wrong:
         yield Finding(
             seen=f"at {wrong[0]}: derivative {wrong[0].by_fake:.3g} w.r.t. D(fake)",
-            expected="a negative one: g_loss falls as D(fake) rises",
+            expected="a negative one, so that g_loss falls as D(fake) rises",
             mend="check the sign of g_loss; G minimises it",
         )
 
@@ -355,7 +355,7 @@ def g_keeps_a_gradient_at_one_end_at_least(case: LossCase) -> Iterator[Finding]:
     """G must keep a gradient where D is sure of a fake, or where D is fooled.
 
     A minimax G has none at the first end and a non-saturating G none at the second, but each has one at the other. A
-    sigmoid on the logit, or an epsilon or clamp in the logarithm, leaves none at either end: G stops for good once D
+    sigmoid on the logit, or an epsilon or clamp in the logarithm, leaves none at either end, so G stops learning once D
     has won.
     """
     at = {s.fake: abs(s.by_fake) for s in case.g_slopes if s.real == 0}
@@ -363,17 +363,17 @@ def g_keeps_a_gradient_at_one_end_at_least(case: LossCase) -> Iterator[Finding]:
     if most > 0 and max(at[-80.0], at[80.0], at[-50.0], at[50.0]) < 1e-6 * most:
         yield Finding(
             seen=f"g_loss has slope {at[-50.0]:.2g} at D(fake) = -50 and {at[50.0]:.2g} at 50, but {most:.2g} between",
-            expected="a gradient at one end at least",
+            expected="a gradient at one end or the other",
             mend="use softplus(-D(fake)) on the logit, without a sigmoid before it or an epsilon inside a logarithm",
         )
 
 
 @CHECKS.add
 def both_halves_are_of_one_game(case: LossCase) -> Iterator[Finding]:
-    """If one half of d_loss is the logistic loss of its logit, the other one is too.
+    """If one half of d_loss is the logistic loss of its logit, the other half must be too.
 
-    Label smoothing and weights do not count. -logsigmoid(1 - t), written for -logsigmoid(-t), shifts one half by one: D
-    then finds its balance at a logit of 1/2, and the loss is no longer the one its name says.
+    Label smoothing and weights are allowed. Writing -logsigmoid(1 - t) for -logsigmoid(-t) shifts one half by one: the
+    equilibrium of D moves to a logit of 1/2, and the loss no longer matches its name.
     """
     real, fake = fit_logistic(real_half(case)), fit_logistic(fake_half(case))
     for whose, fit, plain, other in (("D(real)", real, 1.0, fake), ("D(fake)", fake, 0.0, real)):
@@ -389,10 +389,10 @@ def both_halves_are_of_one_game(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_is_what_it_claims_to_be(case: LossCase) -> Iterator[Finding]:
-    """A row of the table is read by its name.
+    """Readers of a table identify a loss by its name.
 
     The gradients with respect to the logits are compared with the closed form of the textbook loss (``like=``), up to
-    one positive factor each for D and G. Constants play no part, such as those that penalties add for a critic of slope
+    one positive factor each for D and G. Constants are ignored, such as those that penalties add for a critic of slope
     1.
     """
     if not case.like:
@@ -408,9 +408,9 @@ def loss_is_what_it_claims_to_be(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def a_diverged_critic_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
-    """A run whose D returns NaN has diverged, and the record reports that as a result.
+    """A run whose D returns NaN has diverged, and the record reports this as a result.
 
-    With nan_to_num, a nanmean or a filter the run goes on with dead weights to a score that shows nothing.
+    With nan_to_num, a nanmean or a filter, the run continues with broken weights to a meaningless score.
     """
     nan, fine_real, fine_fake = math.nan, carrying(0.3, REAL), carrying(-0.3, FAKE)
     bad_real, bad_fake = fine_real.clone(), fine_fake.clone()
@@ -433,7 +433,7 @@ def a_diverged_critic_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
 def after_d_step_hides_no_diverged_weight(case: LossCase) -> Iterator[Finding]:
     """Clipping turns an infinite weight into a healthy one.
 
-    A diverged run would then go on as if nothing had happened.
+    A diverged run would then continue as if nothing had happened.
     """
     after_d_step = LossTraits(case.loss).after_d_step
     if after_d_step is None:
@@ -446,7 +446,7 @@ def after_d_step_hides_no_diverged_weight(case: LossCase) -> Iterator[Finding]:
             yield Finding(
                 seen=f"a weight of {value} became {scalar(layer.weight[0, 0]):.3g}",
                 expected="a weight that is still not finite",
-                mend="add w * 0 to the clipped weight: zero, or NaN where it was not finite",
+                mend="add w * 0 to the clipped weight, which is zero, or NaN where it was not finite",
             )
 
 

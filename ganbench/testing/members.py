@@ -1,4 +1,4 @@
-"""Members of a plugin's object: names that look like misspelt ones of a contract, and values that change."""
+"""Finds members of a plugin's object that look like misspelt names of a contract, and values that change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganbench.errors import closest, told
 from ganbench.testing.finding import Finding
 
 ALIKE = 0.85
-"""How much two names must agree for one to count as the other misspelt (``difflib``'s ratio)."""
+"""The similarity (``difflib``'s ratio) at which one name is taken for a misspelling of another."""
 
 
 def misspelt(thing: object, known: Collection[str]) -> Iterator[Finding]:
@@ -20,11 +20,11 @@ def misspelt(thing: object, known: Collection[str]) -> Iterator[Finding]:
         if name in known or name.startswith("_"):
             continue
         if close := closest(name, known, ALIKE):
-            yield Finding(f"a member called {name}, which nothing reads", close, f"call it {close}")
+            yield Finding(f"a member called {name}, which is never read", close, f"call it {close}")
 
 
 def changing(thing: object, act: Callable[[], Any]) -> list[str]:
-    """Attributes that ``act`` changes each time. One that it only fills in once (a cached property) does not count."""
+    """Attributes that ``act`` changes each time, without those that it fills only once (cached properties)."""
     act()
     before = _values(thing)
     act()
@@ -33,7 +33,7 @@ def changing(thing: object, act: Callable[[], Any]) -> list[str]:
 
 
 def unpickled(thing: Any, kind: Kind) -> Any:
-    """The object after pickling, as a worker process gets it; or the finding that it cannot be pickled."""
+    """The object after pickling, as in a worker process, or the finding that it cannot be pickled."""
     try:
         return pickle.loads(pickle.dumps(thing))
     except Exception as error:
@@ -51,5 +51,5 @@ def _values(thing: object) -> dict[str, bytes]:
 def _plain(value: object) -> bytes:
     try:
         return pickle.dumps(value)
-    except Exception:  # what cannot be pickled is compared by its repr
+    except Exception:  # compare by repr if it cannot be pickled
         return repr(value).encode()

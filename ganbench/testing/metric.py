@@ -1,4 +1,4 @@
-"""Conformance checks of a metric: what it declares, what it returns, and which samples it prefers."""
+"""Conformance checks of a metric: its declarations, its return values, and which samples it prefers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ XLOGY = "take log_softmax of the logits, or torch.special.xlogy and entr for p l
 
 
 class ScoredColumn(NamedTuple):
-    """A column that has a direction: what kinds of fakes score there in one world, without those that score nothing."""
+    """A column with a direction, and the scores of kinds of fakes in one world, without those that have no score."""
 
     world: World
     name: str
@@ -39,19 +39,19 @@ class ScoredColumn(NamedTuple):
 
     @property
     def merits(self) -> dict[str, float]:
-        """The scores with a sign by which more is better."""
+        """The scores, with a sign such that higher is better."""
         sign = 1.0 if self.goal == "max" else -1.0
         return {fake: sign * score for fake, score in self.scores.items()}
 
     @property
     def spread(self) -> float:
-        """The distance of the best from the worst score."""
+        """The distance between the best and the worst score."""
         return max(self.scores.values(), default=0.0) - min(self.scores.values(), default=0.0)
 
 
 @dataclass(frozen=True)
 class MetricCase:
-    """A metric under test, and the worlds it is tried in: the special ones if it declines all the others."""
+    """A metric under test, and the worlds it is tried in; the special ones are used if it declines all the others."""
 
     metric: Metric
     tried: tuple[World, ...]
@@ -60,7 +60,7 @@ class MetricCase:
 
     @cached_property
     def worlds(self) -> list[World]:
-        """Those in which it scores; it may decline worlds that it is not made for."""
+        """The worlds in which it scores; it may decline worlds that it does not support."""
         return self._fitting(self.tried) or self._fitting(self.special) or self._fitting(self.home())
 
     def _fitting(self, worlds: tuple[World, ...]) -> list[World]:
@@ -74,11 +74,11 @@ class MetricCase:
         return fitting
 
     def score(self, world: World, fake: str, seed: int = 0) -> dict[str, float]:
-        """Every column that has a score, as floats."""
+        """The scores of all columns that have one, as floats."""
         return _numbers(self.metric(world.evaluation(fake, seed)))
 
     def compared(self, *fakes: str) -> Iterator[ScoredColumn]:
-        """Every column that has a direction, in every world, with the scores of these kinds of fakes."""
+        """Every column with a direction, in every world, with the scores of these kinds of fakes."""
         for world in self.worlds:
             scores = {fake: self.score(world, fake) for fake in fakes}
             for name, goal in self.metric.columns.items():
@@ -94,9 +94,9 @@ def _numbers(returned: Mapping[str, float | Absent]) -> dict[str, float]:
 def metric_findings(metric: Given, skip: Collection[str] = ()) -> Findings:
     """List everything wrong with a metric, without raising.
 
-    It is tried on images with a classifier and on points with an oracle, 300 reals and 300 fakes each, and may decline
-    one of the two. If it declines both, it is tried on points on a line and on clips, and if it declines those, too, on
-    100 samples of the data of a protocol that names it.
+    It is tried on images with a classifier and on points with an oracle, with 300 real and 300 fake samples each, and
+    may decline one of the two. If it declines both, it is tried on points on a line and on clips, and if it declines
+    those as well, on 100 samples from a protocol that names it.
 
     Args:
         metric: what ``ganbench_metric`` returns; or an installed metric's name, the module with the hook, or the hook.
@@ -142,18 +142,18 @@ in_each = first_in_each(_worlds)
 
 @CHECKS.add_vital
 def columns_are_declared(case: MetricCase) -> Iterator[Finding]:
-    """What a metric declares sets the layout, the ranks and the intervals of the table before any sample is scored."""
+    """A metric's declarations determine the layout, ranks and intervals of the table before any sample is scored."""
     columns, version = getattr(case.metric, "columns", None), getattr(case.metric, "version", None)
     if not columns or set(columns.values()) - {"min", "max", "info"}:
         yield Finding(
-            f"columns = {columns!r}", '{"name": "min", "max" or "info"}', "say which way each column is better"
+            f"columns = {columns!r}", '{"name": "min", "max" or "info"}', "declare the direction of each column"
         )
         return
     if unknown := [need for need in getattr(case.metric, "needs", ()) if need not in NEEDS]:
         yield Finding(f"needs {unknown[0]!r}", f"some of {listed(NEEDS)}", "correct the spelling, or leave it out")
     if not isinstance(version, int):
         yield Finding(
-            f"version = {version!r}", "a whole number", "raise it whenever the same samples score differently"
+            f"version = {version!r}", "a whole number", "increase it whenever the scores of the same samples change"
         )
     ranges = getattr(case.metric, "ranges", {})
     for name, limits in ranges.items():
@@ -166,9 +166,9 @@ def columns_are_declared(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
-    """A metric raises Unsupported for what it cannot score.
+    """A metric must raise Unsupported for samples that it cannot score.
 
-    One that declines ordinary images with a classifier and ordinary points with an oracle cannot be checked here.
+    A metric that declines ordinary images with a classifier and ordinary points with an oracle cannot be checked here.
     """
     if not case.worlds:
         yield Declined(
@@ -181,9 +181,9 @@ def metric_scores_something(case: MetricCase) -> Iterator[Finding]:
 @CHECKS.add_vital
 @in_each
 def declared_columns_are_returned(case: MetricCase, world: World) -> Iterator[Finding]:
-    """A number or ``Absent`` for every column that was declared, and nothing else.
+    """A metric must return a number or ``Absent`` for every declared column, and nothing else.
 
-    A run whose metric returns anything else fails after it was trained.
+    If it returns anything else, a run fails after its training.
     """
     returned = case.metric(world.evaluation("other"))
     if set(returned) != set(case.metric.columns):
@@ -197,7 +197,7 @@ def declared_columns_are_returned(case: MetricCase, world: World) -> Iterator[Fi
 @CHECKS.add
 @in_each
 def absent_columns_give_a_reason(case: MetricCase, world: World) -> Iterator[Finding]:
-    """Records and tables print the reason in place of the score. Without one, a reader sees a dash and wonders."""
+    """Records and tables show the reason in place of the score. Without one, a dash stays unexplained."""
     for fake in world.fakes:
         for name, value in case.metric(world.evaluation(fake)).items():
             if isinstance(value, Absent) and not value.reason.strip():
@@ -212,10 +212,10 @@ def absent_columns_give_a_reason(case: MetricCase, world: World) -> Iterator[Fin
 @CHECKS.add
 @in_each
 def scores_are_finite_and_in_range(case: MetricCase, world: World) -> Iterator[Finding]:
-    """Scores are finite whatever the samples: good ones, noise, one class, or a single one repeated.
+    """Scores must be finite for any samples: good ones, noise, one class, or a single repeated one.
 
-    A NaN in a table is a defect of the metric, and a collapsed generator deserves a score. Intervals are clipped to the
-    range, and a column in (0, None) is compared on the log scale.
+    A NaN in a table is a defect of the metric, and a collapsed generator also needs a score. Intervals are clipped to
+    the range, and a column in (0, None) is compared on the log scale.
     """
     ranges = getattr(case.metric, "ranges", {})
     for fake in world.fakes:
@@ -233,10 +233,10 @@ def scores_are_finite_and_in_range(case: MetricCase, world: World) -> Iterator[F
 @CHECKS.add
 @in_each
 def sure_classifiers_leave_the_score_finite(case: MetricCase, world: World) -> Iterator[Finding]:
-    """A score is finite even where a probability or a share is exactly 0.
+    """A score must be finite even where a probability or a share is exactly 0.
 
-    A classifier that is sure gives such probabilities, and a class that no fake comes near has such a share. The
-    logarithm of 0 is minus infinity, and 0 times that is NaN.
+    A confident classifier gives such probabilities, and a class without fakes has such a share. The logarithm of 0 is
+    minus infinity, and 0 times that is NaN.
     """
     for fake in ("one_class", "noise", "half", "other"):
         less_sure = case.score(world, fake)
@@ -247,7 +247,7 @@ def sure_classifiers_leave_the_score_finite(case: MetricCase, world: World) -> I
             if not math.isfinite(value):
                 expected = "a finite number"
             elif fake in ("half", "other") and not math.isclose(value, less_sure[name], rel_tol=0.05, abs_tol=0.05):
-                expected = f"about the {less_sure[name]:.4g} of a classifier that is nearly as sure"  # max(1, nan) is 1
+                expected = f"about {less_sure[name]:.4g}, as for a classifier almost as sure"  # max(1, nan) is 1
             if expected:
                 seen = f"{name} = {value:.4g} where the classifier's probabilities are exactly 0 and 1"
                 yield Finding(seen, expected, XLOGY, where=f"{world}, {fake}")
@@ -258,7 +258,7 @@ def sure_classifiers_leave_the_score_finite(case: MetricCase, world: World) -> I
 def what_cannot_be_scored_is_declined(case: MetricCase, world: World) -> Iterator[Finding]:
     """Without an extractor, or with a single fake, many scores do not exist.
 
-    ``Unsupported`` and ``Absent`` say so in a sentence; any other exception, or a NaN, looks like a broken plugin.
+    ``Unsupported`` and ``Absent`` explain this; any other exception, or a NaN, looks like a broken plugin.
     """
     for what, evaluation in (
         ("no extractor", replace(world.evaluation("other"), extractor=None)),
@@ -283,10 +283,10 @@ def what_cannot_be_scored_is_declined(case: MetricCase, world: World) -> Iterato
 
 @CHECKS.add
 def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[Finding]:
-    """Half of these fakes are NaN.
+    """Samples that are NaN must not be ignored; half of these fakes are.
 
-    A metric that leaves such samples out, or takes them for zeros, gives a broken generator the score of its better
-    half. An exception, a NaN or a worse score would show it.
+    A metric that drops such samples, or treats them as zeros, gives a broken generator the score of its better half.
+    An exception, a NaN or a worse score would reveal it.
     """
     for world in case.worlds:
         if world.real[0].dtype != torch.float32:  # a NaN cannot be stored as uint8
@@ -308,7 +308,7 @@ def diverged_samples_do_not_score_like_good_ones(case: MetricCase) -> Iterator[F
 
 
 def _alike(metric: Metric, one: Mapping[str, float], scores: Mapping[str, Mapping[str, float]]) -> bool:
-    """Whether every column that has a direction is within a tenth of its spread of what good samples score."""
+    """Whether every column with a direction is within a tenth of its spread of the score of good samples."""
     for name in (name for name, goal in metric.columns.items() if goal != "info"):
         if name not in one or name not in scores["other"]:
             if (name in one) != (name in scores["other"]):
@@ -326,7 +326,7 @@ def _listed(scores: Mapping[str, float]) -> str:
 
 @CHECKS.add
 def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
-    """Samples are judged in worker processes, which must use exactly the same metric."""
+    """Samples are scored in worker processes, which must use exactly the same metric."""
     twin = unpickled(case.metric, "metric")
     if isinstance(twin, Finding):
         yield twin
@@ -345,10 +345,10 @@ def metric_survives_pickling(case: MetricCase) -> Iterator[Finding]:
 @CHECKS.add
 @in_each
 def scores_follow_from_samples_and_rng(case: MetricCase, world: World) -> Iterator[Finding]:
-    """The same samples score the same, at any time and next to any other metric.
+    """The same samples must have the same score, at any time and alongside any other metric.
 
-    evaluation.rng is a metric's only source of randomness: draws from elsewhere would change with the program around
-    them, and would change the program.
+    evaluation.rng must be a metric's only source of randomness: draws from elsewhere depend on the rest of the program,
+    and affect it.
     """
     one, other = (replay(lambda: case.score(world, "other"), seed) for seed in (1, 2))
     differ = [name for name in one.value if one.value[name] != other.value[name]]
@@ -365,9 +365,9 @@ def scores_follow_from_samples_and_rng(case: MetricCase, world: World) -> Iterat
 @CHECKS.add
 @in_each
 def scoring_changes_nothing(case: MetricCase, world: World) -> Iterator[Finding]:
-    """Metrics look at the same samples and the same generator one after the other.
+    """Metrics use the same samples and the same generator one after the other.
 
-    What one of them changes, the next one scores.
+    If a metric changes them, the next metric scores the result.
     """
     given, untouched = world.evaluation("other"), world.evaluation("other")
     assert given.generator is not None
@@ -380,7 +380,7 @@ def scoring_changes_nothing(case: MetricCase, world: World) -> Iterator[Finding]
     if changed:
         yield Finding(
             seen=f"it changed evaluation's {', '.join(changed)}",
-            expected="everything as it was",
+            expected="an unchanged evaluation",
             mend="work on copies, without in-place operations or .train()",
         )
 
@@ -390,10 +390,10 @@ def scoring_changes_nothing(case: MetricCase, world: World) -> Iterator[Finding]
 
 @CHECKS.add
 def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
-    """In every column with a direction, real samples score no worse than noise or a single class.
+    """In every column with a direction, real samples must score no worse than noise or a single class.
 
-    They also score better than at least one of the two, or the column says nothing. A tenth of the column's spread is
-    allowed for chance.
+    They must also score better than at least one of the two, or the column says nothing. The tolerance for chance is a
+    tenth of the column's spread.
     """
     named = {"other": "real samples", "noise": "noise", "one_class": "one class"}
     for column in case.compared(*named):
@@ -412,11 +412,11 @@ def better_samples_score_no_worse(case: MetricCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> Iterator[Finding]:
-    """Every step towards noise, or towards a single class, scores no better than the one before.
+    """No step towards noise, or towards a single class, may improve the score.
 
-    The steps are a quarter, a half and nothing but noise among good samples, and half of the classes and one. A column
-    that turns back along the way ranks the worse of two generators above the better one. A fifth of the column's spread
-    is allowed, since density, for one, does not notice collapse.
+    The steps are a quarter, a half and only noise among good samples, and half of the classes and one. A column that is
+    not monotonic along the way ranks the worse of two generators above the better one. The tolerance is a fifth of the
+    column's spread, since density, for example, does not detect mode collapse.
     """
     paths = (("other", "quarter_noise", "half_noise", "noise"), ("other", "half", "one_class"))
     for column in case.compared(*dict.fromkeys(chain(*paths))):
@@ -434,10 +434,10 @@ def scores_fall_with_every_step_towards_noise_and_collapse(case: MetricCase) -> 
 
 @CHECKS.add
 def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding]:
-    """Reals and fakes take the same steps to a score: one resize, one rounding, one precision.
+    """Real and fake samples must be processed in the same way: one resize, one rounding, one precision.
 
-    If they do not, the difference is charged to the generator, and even a copy of the reals falls short of the best
-    possible score (the one in ``ranges``, if the column has one; a fiftieth of its spread is allowed).
+    Otherwise the generator's scores suffer for the difference, and even a copy of the real samples falls short of the
+    best possible score (the one in ``ranges``, if the column has one; the tolerance is a fiftieth of its spread).
     """
     ranges = getattr(case.metric, "ranges", {})
     for column in case.compared("real", "other", "noise", "one_class"):
@@ -448,7 +448,7 @@ def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding
         reached, values = column.scores["real"], [best, *column.scores.values()]
         if abs(reached - best) > 0.02 * (max(values) - min(values)):
             yield Finding(
-                seen=f"{column.name} of a copy of the reals: {reached:.4g}",
+                seen=f"{column.name} of a copy of the real samples: {reached:.4g}",
                 expected=f"{best:g}, the best of its range",
                 mend="treat evaluation.real and evaluation.fake alike: one function, called on both",
                 where=str(column.world),
@@ -457,9 +457,9 @@ def a_copy_of_the_reals_is_beyond_reproach(case: MetricCase) -> Iterator[Finding
 
 @CHECKS.add
 def the_reals_have_not_collapsed(case: MetricCase) -> Iterator[Finding]:
-    """A row of which a seed collapsed is not ranked.
+    """A row with a collapsed seed is not ranked.
 
-    The limits in ``collapsed_at`` must name declared columns, and be out of reach of real data.
+    The limits in ``collapsed_at`` must name declared columns, and real data must not reach them.
     """
     limits_of = getattr(case.metric, "collapsed_at", None)
     for world in case.worlds if limits_of else ():
@@ -473,9 +473,9 @@ def the_reals_have_not_collapsed(case: MetricCase) -> Iterator[Finding]:
                 )
             elif name in scores and (scores[name] >= limit if goal == "min" else scores[name] <= limit):
                 yield Finding(
-                    seen=f"{name} of a copy of the reals: {scores[name]:.4g}; collapsed at {limit:g}",
+                    seen=f"{name} of a copy of the real samples: {scores[name]:.4g}; collapsed at {limit:g}",
                     expected="a limit that only useless samples reach",
-                    mend="a limit is at most for max and info, at least for min",
+                    mend="a limit is an upper bound for max and info, a lower bound for min",
                     where=str(world),
                 )
 

@@ -20,10 +20,10 @@ BATCHES, PAIRS = 8, 16
 
 @CHECKS.add
 def penalty_looks_at_each_sample_by_itself(case: LossCase) -> Iterator[Finding]:
-    """A gradient penalty is a mean over samples of some function of each sample's own gradient norm.
+    """A gradient penalty must be a mean over samples of a function of each sample's own gradient norm.
 
-    A norm over the whole batch, over features across samples, or over the channels of each pixel is another penalty,
-    whose strength depends on the batch size or the image size.
+    A norm over the whole batch, over features across samples, or over the channels of each pixel is a different
+    penalty, whose strength depends on the batch size or the image size.
     """
     if not case.penalised:
         return
@@ -34,7 +34,7 @@ def penalty_looks_at_each_sample_by_itself(case: LossCase) -> Iterator[Finding]:
     mean = sum(apart) / len(apart)
     if not math.isclose(together, mean, rel_tol=1e-3, abs_tol=1e-5):
         yield Finding(
-            seen=f"gradient norms 0.5, 2, 1, 3 cost {together:.4g} in one batch and {mean:.4g} in a batch each",
+            seen=f"gradient norms 0.5, 2, 1, 3 cost {together:.4g} in one batch and {mean:.4g} in separate batches",
             expected="the same: one norm per sample, then the mean",
             mend="take gradient.flatten(1).norm(dim=1), and .mean() over the batch last",
         )
@@ -56,7 +56,7 @@ def penalty_looks_at_each_sample_by_itself(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def penalty_asks_for_a_critic_that_mixes_no_samples(case: LossCase) -> Iterator[Finding]:
-    """The gradient of a sum of logits holds every sample's own gradient only if no sample affects another one's logit.
+    """The gradient of a sum of logits contains each sample's own gradient only if no sample affects another's logit.
 
     Batch normalisation in D breaks that, so a loss with such a penalty has to rule it out.
     """
@@ -70,7 +70,7 @@ def penalty_asks_for_a_critic_that_mixes_no_samples(case: LossCase) -> Iterator[
 
 @CHECKS.add
 def penalty_teaches_d(case: LossCase) -> Iterator[Finding]:
-    """A penalty computed without create_graph=True is a constant: it shows in the loss curve and changes no weight."""
+    """A penalty computed without create_graph=True is a constant, which appears in the loss but changes no weight."""
     if not case.penalised:
         return
     slopes = torch.tensor([0.5, 2.0, 1.3, 3.0], requires_grad=True)
@@ -89,10 +89,10 @@ def penalty_teaches_d(case: LossCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def penalty_points_are_drawn_for_each_sample(case: LossCase) -> Iterator[Finding]:
-    """A penalty is taken at points that lie at random places, drawn for each sample.
+    """A penalty at random points must draw them separately for each sample.
 
-    With one draw for the whole batch, all points are equally far from their reals, and each step penalises D at one
-    distance only.
+    With one draw for the whole batch, all points are equally far from their real samples, and each step penalises D at
+    one distance only.
     """
     distances = _distances(case)
     if distances is None:
@@ -102,16 +102,17 @@ def penalty_points_are_drawn_for_each_sample(case: LossCase) -> Iterator[Finding
     if between > 10 * within / PAIRS + 1e-9:
         first, second = (f"{row.mean():.3g} ± {row.std():.2g}" for row in distances[:2])
         yield Finding(
-            seen=f"points at distances {first} from their reals in one batch, {second} in the next",
+            seen=f"points at distances {first} from their real samples in one batch, {second} in the next",
             expected="distances that differ within a batch as they do between batches",
             mend="draw once per sample: torch.rand(len(x), *[1] * (x.dim() - 1))",
         )
 
 
 def _distances(case: LossCase) -> Tensor | None:
-    """``[BATCHES, PAIRS]``: the distance of each random point that D is shown from its real; None if there are none.
+    """``[BATCHES, PAIRS]``: the distance of each random point shown to D from its real sample; None if there are none.
 
-    Reals are vectors of signs and each fake is its real's negative, so all pairs are equally far apart.
+    Real samples are vectors of signs, and each fake is the negative of its real sample, so all pairs are equally far
+    apart.
     """
     rows = []
     signs = torch.randint(2, (PAIRS, FEATURES)).float() * 2 - 1
@@ -130,10 +131,10 @@ def _distances(case: LossCase) -> Tensor | None:
 def a_diverged_gradient_shows_in_the_loss(case: LossCase) -> Iterator[Finding]:
     """The gradient of D can be NaN while its logits are finite.
 
-    Passed through nan_to_num, it gives a penalty of moderate size, and nobody learns that the run has diverged.
+    After nan_to_num, it gives a penalty of moderate size, which hides that the run has diverged.
     """
 
-    def critic(x: Tensor) -> Tensor:  # 0 at 0, where its derivative is computed as 0 times infinity
+    def critic(x: Tensor) -> Tensor:  # 0 at 0, where the derivative is computed as 0 times infinity
         return torch.where(x > 0, x.sqrt(), 0).flatten(1).sum(1)
 
     if not case.penalised:

@@ -1,4 +1,4 @@
-"""Critics with prescribed answers, to take a loss apart."""
+"""Critics with prescribed logits, to analyse a loss."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from ganbench.testing.findings import scalar
 from ganbench.testing.randomness import seeded
 
 LOGITS = (-80.0, -50.0, -5.0, -1.0, 0.0, 1.0, 5.0, 50.0, 80.0)
-"""Where losses are probed: D undecided, D sure, and D as sure as it gets in a run in trouble."""
+"""The logits at which losses are probed: D undecided, D sure, and D as sure as in a failing run."""
 
 ROWS = 8
 REAL, FAKE = 1.0, -1.0
 
 
 class Told:
-    """A critic of pairs ``x[B, 2]`` = (logit, role): it answers with the first column.
+    """A critic of pairs ``x[B, 2]`` = (logit, role) that returns the first column.
 
-    Every answer carries an offset of its own, zero and differentiable, so that a loss can be differentiated with
-    respect to what D said about reals (role 1) and about fakes (role -1), whatever the loss detaches. Its slope is 1
-    everywhere, so a gradient penalty adds a constant.
+    Each output has its own differentiable offset of zero, so that a loss can be differentiated with respect to D's
+    logits of real samples (role 1) and of fakes (role -1), whatever the loss detaches. Its slope is 1 everywhere, so a
+    gradient penalty adds a constant.
     """
 
     def __init__(self) -> None:
         self.said: list[tuple[Tensor, Tensor]] = []
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Answer with the first column, and keep the roles and the offsets."""
+        """Return the first column, and keep the roles and the offsets."""
         offset = torch.zeros(len(x), dtype=x.dtype, requires_grad=True)
         self.said.append((x.detach()[:, 1], offset))
         return x[:, 0] + offset
 
     def slopes(self, value: Tensor) -> tuple[float, float]:
-        """The derivatives of ``value`` with respect to a shift of all logits of reals, and of all those of fakes."""
+        """The derivatives of ``value`` with respect to a shift of all real logits, and of all fake logits."""
         if not value.requires_grad or not self.said:
             return 0.0, 0.0
         gradients = torch.autograd.grad(value, [offset for _, offset in self.said], allow_unused=True)
@@ -52,34 +52,34 @@ class Told:
 
 
 def carrying(logit: float, role: float, rows: int = ROWS) -> Tensor:
-    """``x[rows, 2]`` that ``Told`` answers with ``logit``."""
+    """``x[rows, 2]`` for which ``Told`` returns ``logit``."""
     return torch.tensor([[logit, role]]).repeat(rows, 1)
 
 
 class Sloped:
-    """A critic that is undecided about everything, with a gradient of its own for each row.
+    """A critic that is undecided about everything, with a separate gradient for each row.
 
-    The logit is 0; the gradient at row i is ``slope[i]`` times ``direction``, which has norm 1. So the norms are known,
-    wherever a loss takes its penalty.
+    The logit is 0; the gradient at row i is ``slope[i]`` times ``direction``, which has norm 1. So the norms are known
+    wherever a loss evaluates its penalty.
     """
 
     def __init__(self, slope: Tensor, direction: Tensor) -> None:
         self.slope, self.direction = slope, direction
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Answer with logits of 0."""
+        """Return logits of 0."""
         along = (x * self.direction).flatten(1).sum(1)
         return self.slope[torch.arange(len(x)) % len(self.slope)] * (along - along.detach())
 
 
 class Spy:
-    """Keeps what a critic is shown."""
+    """Stores the samples that a critic is given."""
 
     def __init__(self, critic: Callable[[Tensor], Tensor]) -> None:
         self.critic, self.shown = critic, list[Tensor]()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Keep the samples, and answer as the critic does."""
+        """Store the samples, and return the critic's logits."""
         self.shown.append(x.detach())
         return self.critic(x)
 
@@ -91,7 +91,7 @@ def small_critic(features: int) -> nn.Module:
 
 
 class Slope(NamedTuple):
-    """At D(x) = ``real`` and D(G(z)) = ``fake``: a loss's value and its derivatives with respect to the two logits."""
+    """A loss's value, and its derivatives with respect to both logits, at D(x) = ``real`` and D(G(z)) = ``fake``."""
 
     real: float
     fake: float
@@ -105,7 +105,7 @@ class Slope(NamedTuple):
 
 @dataclass(frozen=True)
 class LossCase:
-    """A loss under test; ``like`` names the textbook loss that it claims to play, or is empty."""
+    """A loss under test; ``like`` names the textbook loss that it claims to be, or is empty."""
 
     loss: Loss
     like: str = ""
@@ -132,9 +132,9 @@ class LossCase:
         return table
 
     def penalty(self, slope: Tensor, direction: Tensor) -> Tensor:
-        """``d_loss`` of an undecided critic with these slopes, one per row.
+        """``d_loss`` for an undecided critic with these slopes, one per row.
 
-        The random numbers are the same each time.
+        Uses the same random numbers each time.
         """
         samples = torch.zeros(len(slope), *direction.shape)
         with seeded(0):
@@ -143,7 +143,7 @@ class LossCase:
 
     @cached_property
     def penalised(self) -> bool:
-        """Whether ``d_loss`` depends on the slope of D while its logits stay the same."""
+        """Whether ``d_loss`` depends on the slope of D at equal logits."""
         values = {round(scalar(self.penalty(torch.full((4,), k), along(6))), 5) for k in (0.2, 1.0, 3.0)}
         return len(values) > 1
 

@@ -39,7 +39,7 @@ JUDGED = 200
 
 @dataclass(frozen=True)
 class ProtocolCase:
-    """Rules under test, the name that they are installed under (empty if none), and how to build them again."""
+    """Rules under test, the name under which they are installed (or an empty string), and how to build them again."""
 
     rules: ProtocolOrMapping
     name: str = ""
@@ -47,12 +47,12 @@ class ProtocolCase:
 
     @cached_property
     def protocol(self) -> Protocol:
-        """The rules, checked like those of a TOML file."""
+        """The rules, validated like those of a TOML file."""
         return _parsed(self.rules)
 
     @cached_property
     def dataset(self) -> Dataset | None:
-        """The data; None if they are not on this machine, or not installed."""
+        """The dataset; None if it is not installed, or its data are not on this machine."""
         try:
             source = plugins.find_for(self.protocol.name, "dataset", self.protocol.dataset)
             built: Dataset = plugins.build(source, argument=source.argument, resolution=self.protocol.resolution)
@@ -78,7 +78,7 @@ def _parsed(rules: ProtocolOrMapping) -> Protocol:
 
 
 def protocol_findings(protocol: Given, skip: Collection[str] = ()) -> Findings:
-    """List everything wrong with a protocol, without raising. Its data are loaded if they are on this machine.
+    """List everything wrong with a protocol, without raising. Loads its data if they are on this machine.
 
     Args:
         protocol: a ``Protocol`` or a mapping of its rules; or an installed one's name, a TOML file (``"mine.toml"``),
@@ -110,9 +110,9 @@ def _subject(given: Given) -> Made:
 
 @CHECKS.add_vital
 def rules_are_rules_of_protocols(case: ProtocolCase) -> Iterator[Finding]:
-    """Every field is known, of the right type and in range.
+    """Every field must be known, of the right type and in range.
 
-    Protocol(...) in Python does not check this, and a batch of 0 would only fail in the run.
+    Protocol(...) in Python does not check this, so a batch of 0 would fail only in the run.
     """
     if not isinstance(case.rules, (Protocol, Mapping)):
         yield Finding(f"a {type(case.rules).__name__}", "a ganbench.Protocol or a mapping", "return Protocol(...)")
@@ -125,23 +125,22 @@ def rules_are_rules_of_protocols(case: ProtocolCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def name_says_which_version_of_the_rules(case: ProtocolCase) -> Iterator[Finding]:
-    """Rules never change under a name, and different rules get a different name.
+    """The rules under a name never change, so different rules need a different name.
 
-    A record names the rules it was made under. So a name ends in a version, and equals the name that the package
-    installs it under.
+    A record names its rules. So a name must end in a version, and equal the name under which the package installs it.
     """
     name = case.protocol.name
     if not re.search(r"-v\d+$", name):
         yield Finding(f"the name {name!r}", "a name that ends in -v1, -v2, ...", f'name="{name}-v1"')
     if case.name and case.name != name:
         yield Finding(
-            f"it is installed as {case.name!r} and calls itself {name!r}", "one name", "use the same name in both"
+            f"it is installed as {case.name!r}, but its name is {name!r}", "one name", "use the same name in both"
         )
 
 
 @CHECKS.add
 def rules_are_frozen(case: ProtocolCase) -> Iterator[Finding]:
-    """Rules are the same each time they are built, and after being written to a file and read back.
+    """Rules must be the same each time they are built, and after being written to a file and read back.
 
     Records are compared by the digest of their protocol.
     """
@@ -166,9 +165,9 @@ def rules_are_frozen(case: ProtocolCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def everything_that_is_named_is_installed(case: ProtocolCase) -> Iterator[Finding]:
-    """A protocol whose dataset, extractor or metrics are not all installed is refused before any training.
+    """A protocol is refused before any training if its dataset, extractor or a metric is not installed.
 
-    A package that provides a protocol depends on the packages that provide these.
+    A package that provides a protocol must depend on the packages that provide these.
     """
     rules = case.protocol.evaluation
     named: list[tuple[Kind, str]] = [("dataset", case.protocol.dataset), *(("metric", name) for name in rules.metrics)]
@@ -183,11 +182,11 @@ def everything_that_is_named_is_installed(case: ProtocolCase) -> Iterator[Findin
 
 @CHECKS.add
 def headline_is_a_column_that_ranks(case: ProtocolCase) -> Iterator[Finding]:
-    """The headline ranks the table, so it must be a column of one of the metrics, and have a direction."""
+    """The headline ranks the table, so it must be a column of exactly one metric, with a direction."""
     headline = case.protocol.evaluation.headline
     goals = [metric.columns[headline] for metric in case.metrics.values() if headline in metric.columns]
     if len(case.metrics) < len(case.protocol.evaluation.metrics) and not goals:
-        return  # it may belong to a metric that is missing
+        return  # the column may belong to a metric that is missing
     if len(goals) != 1 or goals[0] == "info":
         columns = [name for metric in case.metrics.values() for name, goal in metric.columns.items() if goal != "info"]
         what = f"has the goal {goals[0]!r}" if len(goals) == 1 else f"is a column of {len(goals)} metrics"
@@ -196,7 +195,7 @@ def headline_is_a_column_that_ranks(case: ProtocolCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def losses_have_the_settings_that_are_asked_of_them(case: ProtocolCase) -> Iterator[Finding]:
-    """A run is refused if the protocol asks its loss for a setting that it lacks. Losses must be installed for this."""
+    """A run is refused if the protocol sets a setting that its loss lacks, which is checked for installed losses."""
     for name, asked in case.protocol.losses.items():
         try:
             loss = plugins.build(plugins.find("loss", name))
@@ -211,24 +210,24 @@ def losses_have_the_settings_that_are_asked_of_them(case: ProtocolCase) -> Itera
 
 @CHECKS.add
 def there_are_enough_samples(case: ProtocolCase) -> Iterator[Finding]:
-    """An evaluation takes as many reals as there are fakes, without repetition."""
+    """An evaluation uses as many real samples as fakes, without repetition."""
     if case.dataset is None:
         return
     rules = case.protocol.evaluation
     there = len(case.dataset.part(rules.reference))
     if there < rules.samples:
         yield Finding(
-            seen=f"samples = {rules.samples}, but {case.dataset.name} has {there} in its {rules.reference} part",
-            expected="no more than there are",
+            seen=f"samples = {rules.samples}, but {case.dataset.name} has only {there} in its {rules.reference} part",
+            expected="no more than are available",
             mend='lower samples, or use reference = "all"',
         )
 
 
 @CHECKS.add
 def real_samples_can_be_judged(case: ProtocolCase) -> Iterator[Finding]:
-    """As a trial, every metric scores reals against other reals, under the extractor that the protocol names.
+    """As a trial, every metric scores real samples against other real samples, with the protocol's extractor.
 
-    A metric or extractor that cannot score these data would end every run after its training. (Left out if data or
+    A metric or extractor that cannot score these data would fail every run after its training. (Skipped if data or
     weights are not on this machine.)
     """
     rules = case.protocol.evaluation
@@ -255,5 +254,5 @@ def real_samples_can_be_judged(case: ProtocolCase) -> Iterator[Finding]:
             yield Finding(
                 seen=seen,
                 expected=f"scores of {case.dataset.spec} from every metric that is named",
-                mend="name another metric, an extractor that reads these data, or a dataset that has labels",
+                mend="choose another metric, an extractor for these data, or a dataset with labels",
             )

@@ -1,4 +1,4 @@
-"""The random generators of the process: seeding them, and finding out who draws from them."""
+"""The random generators of the process: seeds them, and detects draws from them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PYTHON = "Python's random module"
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed the process-wide generators of torch, numpy and Python, and restore them afterwards."""
+    """Seed the process-wide generators of torch, numpy and Python inside the block, then restore them."""
     numpy_state, python_state = np.random.get_state(), random.getstate()
     with torch.random.fork_rng(devices=[]):
         try:
@@ -32,7 +32,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 class Replay(NamedTuple, Generic[Value]):
-    """What an action returned, which generators it ``drew`` from, and the state it left torch's default one in."""
+    """What an action returned, the generators it ``drew`` from, and the state of torch's default one afterwards."""
 
     value: Value
     drew: str
@@ -40,9 +40,9 @@ class Replay(NamedTuple, Generic[Value]):
 
 
 def replay(act: Callable[[], Value], seed: int, torch_seed: int | None = None, allowed: str = "") -> Replay[Value]:
-    """Act under a seed, and see which of the process-wide generators, except the allowed one, that draws from.
+    """Run ``act`` under a seed, and detect draws from the process-wide generators, except the allowed one.
 
-    ``torch_seed`` is another seed for torch's default generator.
+    ``torch_seed`` is a separate seed for torch's default generator.
     """
     with seeded(seed):
         if torch_seed is not None:
@@ -68,5 +68,5 @@ def moved(before: dict[str, bytes], allowed: str = "") -> str:
 
 
 def rng(seed: int = 0) -> torch.Generator:
-    """A generator apart from the process-wide ones."""
+    """A generator separate from the process-wide ones."""
     return torch.Generator().manual_seed(seed)

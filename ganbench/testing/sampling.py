@@ -16,9 +16,9 @@ CHECKS: Checks[Built] = Checks("arch")
 
 @CHECKS.add
 def a_sample_depends_on_its_latent_alone(case: Built) -> Iterator[Finding]:
-    """Samples are judged one by one, so with G in eval mode a sample does not depend on the rest of its batch.
+    """With G in eval mode, a sample must not depend on the rest of its batch.
 
-    In train mode batch normalisation would mix samples, and dropout would draw random numbers.
+    In train mode, batch normalisation would mix samples, and dropout would draw random numbers.
     """
     gan = case.copy()
     batch = case.batch(gan)
@@ -28,7 +28,7 @@ def a_sample_depends_on_its_latent_alone(case: Built) -> Iterator[Finding]:
     gap = (whole[: SAMPLES // 2] - half).abs().max()
     if gap > 1e-4 * max(1.0, float(whole.abs().max())):
         yield Finding(
-            seen=f"the same latents give samples {gap:.2g} apart in a batch of {SAMPLES} and in one of {SAMPLES // 2}",
+            seen=f"samples of the same latents differ by {gap:.2g} between batches of {SAMPLES} and {SAMPLES // 2}",
             expected="the same samples",
             mend="do not call .train() in sample(), use running statistics, and mix no samples in G",
         )
@@ -36,9 +36,9 @@ def a_sample_depends_on_its_latent_alone(case: Built) -> Iterator[Finding]:
 
 @CHECKS.add
 def sampling_changes_nothing(case: Built) -> Iterator[Finding]:
-    """Looking does not touch: a run that is sampled more often is the same run.
+    """Sampling must have no side effects: a run that is sampled more often must stay the same.
 
-    Sampling changes no batch-norm statistic and no average, and switches no module to another mode.
+    Sampling must not change batch-norm statistics or averages, or the mode of a module.
     """
     gan = case.copy()
     before = {name: value.clone() for name, value in gan.state_dict().items()}
@@ -49,21 +49,21 @@ def sampling_changes_nothing(case: Built) -> Iterator[Finding]:
     changed = [name for name, value in gan.state_dict().items() if not same_values(value, before[name])]
     if changed:
         yield Finding(
-            f"sample() changed {some(changed)}", "the same state before and after", "keep the eval mode it is called in"
+            f"sample() changed {some(changed)}", "the same state before and after", "do not switch to train mode"
         )
     if now != modes:
         yield Finding(
             "sample() switched modules between train and eval mode",
-            "modes as they were",
+            "unchanged modes",
             "leave .train() and .eval() to the core",
         )
 
 
 @CHECKS.add
 def sampling_draws_from_the_latent_stream_alone(case: Built) -> Iterator[Finding]:
-    """Evaluation latents come from a stream of their own, shared by every combination of a seed.
+    """Evaluation latents come from their own stream, shared by every combination with the same seed.
 
-    If sampling draws from elsewhere, scores cannot be repeated, and draws from torch's default generator change the
+    If sampling draws from elsewhere, scores are not reproducible, and draws from torch's default generator change the
     training.
     """
     gan = case.copy()
@@ -72,13 +72,13 @@ def sampling_draws_from_the_latent_stream_alone(case: Built) -> Iterator[Finding
         yield Finding(
             seen=f"sampling drew from {other.drew}" if other.drew else "samples change with the global seed",
             expected="samples that depend on latents, labels and sources alone",
-            mend="draw with the generator that sample_latent is given; in eval mode use a fixed noise buffer",
+            mend="draw with the generator passed to sample_latent; in eval mode, use a fixed noise buffer",
         )
 
 
 @CHECKS.add
 def latents_follow_from_their_generator(case: Built) -> Iterator[Finding]:
-    """The latent stream is stored in the checkpoint, and shared by every combination of a seed."""
+    """The latent stream is stored in the checkpoint, and shared by every combination with the same seed."""
     one, same, other = (case.gan.sample_latent(SAMPLES, rng(seed)) for seed in (1, 1, 2))
     if len(one) != SAMPLES or not torch.equal(one, same):
         yield Finding(

@@ -1,6 +1,6 @@
-"""How fast a plugin is, compared with a plain one of the same size. For information: no check depends on it.
+"""Measures the speed of a plugin relative to a plain one of the same size; for information only.
 
-Both run in turns, and the fastest round of each counts, since whatever else the machine does slows both.
+Both run alternately, and the fastest round of each counts, since other work on the machine slows both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IMAGES = DataSpec((3, 16, 16))
 
 
 class Speed(NamedTuple):
-    """``ratio``: the time of a D and a G update, over that of ``beside``."""
+    """``ratio``: the time of a D and a G update, divided by that of ``beside``."""
 
     ratio: float
     beside: str
@@ -41,7 +41,7 @@ class Speed(NamedTuple):
 
 
 def speed_of_arch(case: Built) -> Speed:
-    """Both updates of an arch, compared with a plain GAN for the same data and with as many weights."""
+    """Both updates of an arch, compared with a plain GAN for the same data with as many weights."""
     gan = case.copy()
     plain = toy_of_size(case.data, count_parameters([gan]))
     ratio = _ratio(_updates(gan, Logistic(), case), _updates(plain, Logistic(), case))
@@ -49,7 +49,7 @@ def speed_of_arch(case: Built) -> Speed:
 
 
 def speed_of_loss(loss: Loss) -> Speed:
-    """One D and one G update under a loss, compared with the logistic one, on a plain GAN."""
+    """One D and one G update of a plain GAN under a loss, compared with the logistic loss."""
     with seeded(0):
         one, other = toy(IMAGES), toy(IMAGES)
     case = Built(one, IMAGES, None, False, partial(toy, IMAGES))
@@ -57,7 +57,7 @@ def speed_of_loss(loss: Loss) -> Speed:
 
 
 def speed_of_trick(with_trick: Built, loss: Loss) -> Speed:
-    """Both updates with a trick, compared with those without it."""
+    """Both updates with a trick, compared with updates without it."""
     with seeded(0):
         plain = toy(with_trick.data)
     one, other = _updates(with_trick.copy(), loss, with_trick), _updates(plain, Logistic(), with_trick)
@@ -65,7 +65,7 @@ def speed_of_trick(with_trick: Built, loss: Loss) -> Speed:
 
 
 def _updates(gan: GAN, loss: Loss, case: Built) -> Callable[[], None]:
-    """A D and a G update without the optimisers' steps, so that weights stay the same."""
+    """A D and a G update without optimiser steps, so that weights stay the same."""
     batch = case.batch(gan, BATCH)
 
     def play() -> None:

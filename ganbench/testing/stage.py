@@ -1,4 +1,4 @@
-"""Sound players and sound losses, with a trick acting on them."""
+"""Correct players and losses, with a trick applied to them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Wrapped(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """Players, and the matches of a turn of theirs as a trick changes them."""
+    """Players, and the matches of one of their updates as a trick changes them."""
 
     gan: GAN
     matches: list[Match]
@@ -40,14 +40,14 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True)
 class TrickCase:
-    """A trick under test; ``ask`` builds it with an argument, or is None if it came ready-made."""
+    """A trick under test; ``ask`` builds it with an argument, or is None if it was given ready-made."""
 
     trick: Trick
     ask: Callable[[str], Trick] | None = None
 
     @cached_property
     def stages(self) -> list[Stage]:
-        """The stages it plays on; it may decline data that it is not made for."""
+        """The stages that it does not decline; it may decline data that it does not support."""
         found = []
         for data in DATA:
             with seeded(0):
@@ -61,7 +61,7 @@ class TrickCase:
 
     @cached_property
     def losses(self) -> list[Wrapped]:
-        """Every textbook loss that it does not decline."""
+        """The textbook losses that it does not decline."""
         found = list[Wrapped]()
         for loss in (Logistic(), Demanding(), Penalised()):
             try:
@@ -72,7 +72,7 @@ class TrickCase:
 
 
 class Stage:
-    """Sound players under a trick, on some data. The checks of an arch examine ``built``."""
+    """Correct players under a trick, on some data. The checks of an arch examine ``built``."""
 
     def __init__(self, trick: Trick, data: DataSpec) -> None:
         self.trick, self.data = trick, data
@@ -83,20 +83,20 @@ class Stage:
         return str(self.data)
 
     def turn(self, player: Player, gan: GAN, seed: int = 1) -> Turn:
-        """A player's turn, with fakes as the core makes them."""
+        """A player's update, with fakes as the core makes them."""
         batch = self.built.batch(gan, seed=seed)
         fake = without_gradient(gan, batch) if player == "D" else gan.fake(batch)
         return _turn(player, gan, batch, fake)
 
     def matches(self, player: Player, seed: int = 1) -> Shown:
-        """The matches of a turn of fresh players."""
+        """The matches in an update of new players."""
         gan = self.built.copy()
         turn = self.turn(player, gan, seed)
         return Shown(gan, list(gan.matches(turn.batch, turn.fake)))
 
 
 def with_trick(trick: Trick, data: DataSpec) -> GAN:
-    """Sound players that play the matches, and G's objective, as a trick changes them."""
+    """Correct players whose matches, and G's objective, are changed by a trick."""
     gan = trick.players(toy, data)
     if not isinstance(gan, GAN):
         raise TypeError(f"players() returned a {type(gan).__name__}, not a GAN")
@@ -125,7 +125,7 @@ _optimizers: WeakKeyDictionary[GAN, tuple[Optimizer, Optimizer]] = WeakKeyDictio
 
 
 def _turn(player: Player, gan: GAN, batch: Batch, fake: Any) -> Turn:
-    """A player's turn in the middle of a run. Players keep their optimisers, whatever weights they are called with."""
+    """A player's update in the middle of a run. Players keep their optimisers, whatever their weights."""
     if gan not in _optimizers:
         _optimizers[gan] = (
             torch.optim.Adam(gan.discriminator_params(), lr=1e-3),

@@ -1,4 +1,4 @@
-"""Process-wide switches, which no plugin may touch, as they affect the next plugin and the core."""
+"""Process-wide settings that plugins must not change, because they affect other plugins and the core."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from ganbench.testing.finding import Finding
 
 NAME = "global-switches-stay-as-they-are"
 WHY = (
-    "One process trains, judges and builds with many plugins. A plugin that sets torch's default dtype or device, the "
+    "One process builds, trains and evaluates many plugins. A plugin that sets torch's default dtype or device, the "
     "number of threads, the precision of matrix products, grad mode or the working directory changes the results of "
     "the others, or breaks them, and no record says so."
 )
 
 
 class Switch(NamedTuple):
-    """How to read a switch, and how to put it back."""
+    """How to read a setting, and how to restore it."""
 
     read: Callable[[], Any]
     write: Callable[[Any], Any]
 
     def state(self) -> Any:
-        """Its value. torch raises an error while its old and its new names for one precision disagree."""
+        """The setting's value; torch raises an error while its old and new names for one precision disagree."""
         try:
             return self.read()
         except RuntimeError:
@@ -43,9 +43,9 @@ def _flushes_denormals() -> bool:
     return (torch.tensor(1e-39, dtype=torch.float32, device="cpu") * 1).item() == 0
 
 
-_CUDNN: Any = torch.backends.cudnn  # torch's stubs do not know all of it
+_CUDNN: Any = torch.backends.cudnn  # torch's stubs are incomplete
 
-# The new names of the precisions come before the old ones: put back in this order, both agree again.
+# The new names of the precisions come before the old ones: restored in this order, both agree again.
 SWITCHES = {
     "torch's default dtype": Switch(torch.get_default_dtype, torch.set_default_dtype),
     "torch's default device": Switch(torch.get_default_device, torch.set_default_device),
@@ -73,7 +73,7 @@ SWITCHES = {
 
 @contextmanager
 def switches_kept() -> Iterator[list[str]]:
-    """Put back every switch that is changed within. Afterwards the list names them, with both values."""
+    """Restore every setting that the block changes. Afterwards, the list names them with both values."""
     before, changed = {name: switch.state() for name, switch in SWITCHES.items()}, list[str]()
     try:
         yield changed
@@ -86,14 +86,14 @@ def switches_kept() -> Iterator[list[str]]:
 
 
 def findings_of(changed: list[str], where: str = "") -> list[Finding]:
-    """The finding for changed switches, if there are any."""
+    """The finding for changed settings, if any."""
     if not changed:
         return []
     return [
         Finding(
             seen=f"it changed {'; '.join(changed)}",
-            expected="every process-wide switch as it was found",
-            mend="give dtype= and device= where a tensor is made, use `with torch.no_grad():`, leave the rest alone",
+            expected="unchanged process-wide settings",
+            mend="pass dtype= and device= when creating tensors, use `with torch.no_grad():`, and leave the rest alone",
             where=where,
             check=NAME,
             why=WHY,

@@ -1,4 +1,4 @@
-"""Plain players and losses, known to be sound. Tricks are tried on them, and speed is compared with theirs."""
+"""Plain players and losses, known to be correct: the subjects for tricks, and the baseline for speed."""
 
 from __future__ import annotations
 
@@ -20,33 +20,33 @@ WIDEST = 1024
 
 
 class Logistic:
-    """The plainest loss that moves both players."""
+    """The simplest loss that trains both players."""
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """Cross-entropy on reals and on fakes."""
+        """Cross-entropy on real samples and on fakes."""
         return softplus(-D(real)).mean() + softplus(D(fake)).mean()
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """Cross-entropy on fakes that D should take for reals."""
+        """Cross-entropy on fakes that D should take for real samples."""
         return softplus(-D(fake)).mean()
 
 
 class Demanding(Logistic):
-    """The same with every trait that a loss can have."""
+    """The logistic loss with every trait that a loss can have."""
 
     d_steps = 3
     d_norm = "none"
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.9)}
 
     def after_d_step(self, discriminators: object) -> None:
-        """Does nothing, and must survive what a trick does to the loss."""
+        """Do nothing; a trick that wraps the loss must keep this method."""
 
 
 class Penalised(Demanding):
     """A Wasserstein loss with a gradient penalty (Gulrajani et al. 2017)."""
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The estimated distance, negated, plus the penalty at random points between reals and fakes."""
+        """The estimated distance, negated, plus the penalty at random points between real samples and fakes."""
         share = torch.rand(len(real), *[1] * (real.dim() - 1), dtype=real.dtype, device=real.device)
         x = torch.lerp(real, fake, share).detach().requires_grad_(True)
         (gradient,) = torch.autograd.grad(D(x).sum(), x, create_graph=True)
@@ -59,7 +59,7 @@ class Penalised(Demanding):
 
 
 def toy(data: DataSpec, width: int = WIDTH) -> GAN:
-    """Two small networks: convolutional ones for arrays whose sides are multiples of 4, else two layers."""
+    """Two small networks: convolutional for arrays whose sides are multiples of 4, otherwise of two layers."""
     space = data.shape[1:]
     if not 1 <= len(space) <= 3 or any(side % 4 for side in space):
         return _flat(data, width)
@@ -105,6 +105,6 @@ def toy_of_size(data: DataSpec, parameters: int) -> GAN:
     widths = [1]
     while widths[-1] < WIDEST:
         widths.append(max(widths[-1] + 1, widths[-1] * 5 // 4))
-    with torch.device("meta"):  # counted only, never filled
+    with torch.device("meta"):  # only counted, never initialised
         sizes = {width: count_parameters([toy(data, width)]) for width in widths}
     return toy(data, min(widths, key=lambda width: abs(sizes[width] - parameters)))

@@ -25,9 +25,9 @@ CHECKS: Checks[Built] = Checks("arch")
 
 @CHECKS.add
 def gradients_reach_every_weight_of_the_player_whose_turn_it_is(case: Built) -> Iterator[Finding]:
-    """A weight without a gradient is not trained: its module is never called, or there is one detach too many.
+    """A weight without a gradient is not trained: its module is never called, or a detach cuts it off.
 
-    And D's turn must not reach G: its fakes come without a gradient, so an objective that reaches G has made its own.
+    D's update must not reach G: its fakes come without a gradient, so an objective that reaches G has made its own.
     """
     gan = case.copy()
     batch = case.batch(gan)
@@ -41,7 +41,7 @@ def gradients_reach_every_weight_of_the_player_whose_turn_it_is(case: Built) -> 
         idle = [names.get(id(p), "?") for p, g in zip(weights, gradients_of(terms, weights), strict=True) if g is None]
         if idle:
             yield Finding(
-                seen=f"nothing in {player}'s turn depends on {some(idle)}",
+                seen=f"nothing in {player}'s update depends on {some(idle)}",
                 expected=f"a gradient for every weight of {player}",
                 mend="call the module in fake() or matches(), or leave it out",
             )
@@ -55,10 +55,10 @@ def gradients_reach_every_weight_of_the_player_whose_turn_it_is(case: Built) -> 
 
 @CHECKS.add
 def extra_terms_show_d_what_tricks_show_it(case: Built) -> Iterator[Finding]:
-    """Augmentation works because D never sees a sample as it is.
+    """Augmentation works only if D never sees unaugmented samples.
 
-    A term that shows D plain reals or fakes gives them away, and with packed samples it fails. ``batch.view`` shows a
-    match as the tricks do.
+    A term that shows D unaugmented samples defeats it, and fails with packed samples. ``batch.view`` applies the tricks
+    to a match.
     """
     gan, within, past = case.copy(), [False], list[str]()
 
@@ -83,8 +83,8 @@ def extra_terms_show_d_what_tricks_show_it(case: Built) -> Iterator[Finding]:
             total_of(found)
         if past:
             yield Finding(
-                seen=f"{player} shows samples to D ({some(past[:1])}) past batch.view",
-                expected="D is called through batch.view",
+                seen=f"{player} shows samples to D ({some(past[:1])}) without batch.view",
+                expected="calls of D through batch.view",
                 mend="seen = batch.view(Match(D, batch.real, fake)); then seen.D(seen.real) and seen.D(seen.fake)",
             )
 
@@ -97,8 +97,8 @@ def _trained(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
 def training_draws_from_torchs_default_generator_alone(case: Built) -> Iterator[Finding]:
     """Dropout, noise layers, pools and augmentations draw random numbers during training.
 
-    The core seeds torch's default generator for them and stores its state in the checkpoint. Drawing elsewhere makes a
-    repeated or resumed run a different run.
+    The core seeds torch's default generator for them and stores its state in the checkpoint. After draws from
+    elsewhere, a repeated or resumed run differs from the original.
     """
     gan = case.copy()
     state = copy.deepcopy(gan.state_dict())
@@ -112,14 +112,14 @@ def training_draws_from_torchs_default_generator_alone(case: Built) -> Iterator[
         yield Finding(
             seen=f"training drew from {other.drew}"
             if other.drew
-            else "the same turn, played twice, came out differently",
-            expected="draws from torch's default generator only, and no memory except in buffers",
-            mend="use torch.rand and the like without generator=, and register what has to last as a buffer",
+            else "the same update, run twice, gave different results",
+            expected="draws from torch's default generator only, and no state except in buffers",
+            mend="use torch.rand and the like without generator=, and register persistent state as a buffer",
         )
 
 
 def _both_turns(gan: GAN, batch: Batch) -> Tensor:
-    """What D and G minimise on a batch. NaN becomes a number, so that results can be compared."""
+    """The objectives of D and G on a batch; NaN is replaced by a number, so that results can be compared."""
     d_total = total_of(gan.d_objective(Logistic(), batch, without_gradient(gan, batch)))
     g_total = total_of(gan.g_objective(Logistic(), batch, gan.fake(batch)))
     return torch.stack([d_total, g_total]).detach().nan_to_num()
@@ -127,9 +127,9 @@ def _both_turns(gan: GAN, batch: Batch) -> Tensor:
 
 @CHECKS.add
 def weights_and_buffers_are_all_there_is(case: Built) -> Iterator[Finding]:
-    """A checkpoint holds the state_dict and nothing else.
+    """A checkpoint holds only the state_dict.
 
-    What a module keeps elsewhere (a batch of reals from an earlier update, say) is lost when a run is resumed. The
+    Anything else that a module keeps (real samples of an earlier update, say) is lost when a run is resumed. The
     averaged copy is made by deepcopy and shares the discriminators.
     """
     gan = case.copy()
@@ -140,7 +140,7 @@ def weights_and_buffers_are_all_there_is(case: Built) -> Iterator[Finding]:
         yield Finding(
             seen="two GANs with the same state_dict make different samples",
             expected="the same samples",
-            mend="register what has to survive as a parameter or a buffer",
+            mend="register persistent state as a parameter or a buffer",
         )
     played = []
     for players in (gan, twin):
@@ -148,8 +148,8 @@ def weights_and_buffers_are_all_there_is(case: Built) -> Iterator[Finding]:
             played.append(_both_turns(players, replace(case.batch(players, seed=3), step=1)))
     if not torch.equal(*played):
         yield Finding(
-            seen="a GAN that has played one batch and its copy restored from a checkpoint play the next one "
-            f"differently: {_numbers(played[0])} and {_numbers(played[1])}",
+            seen="after one batch, a GAN and its copy restored from a checkpoint differ on the next batch: "
+            f"{_numbers(played[0])} and {_numbers(played[1])}",
             expected="the same objectives",
             mend="keep no batch and no counter in attributes; take the step from batch, and keep the rest in buffers",
         )
@@ -164,7 +164,7 @@ def weights_and_buffers_are_all_there_is(case: Built) -> Iterator[Finding]:
 
 
 def _restored(case: Built, gan: GAN) -> GAN:
-    """The players, built again and given the weights of a checkpoint."""
+    """The players, built again with the weights of a checkpoint."""
     torch.manual_seed(99)
     twin = case.again()
     file = BytesIO()
@@ -184,10 +184,10 @@ def _numbers(values: Tensor) -> str:
 
 @CHECKS.add
 def players_follow_their_batch_to_another_device(case: Built) -> Iterator[Finding]:
-    """A run on a GPU moves the GAN there with ``.to(device)``, which moves parameters and buffers and nothing else.
+    """A run on a GPU moves the GAN there with ``.to(device)``, which moves only parameters and buffers.
 
-    A tensor in an attribute, or one made without device=, stays behind. Weights in float64 are many times slower there,
-    and some devices have no float64. (torch's "meta" device stands in for a GPU here.)
+    A tensor in an attribute, or one created without device=, stays on the CPU. Weights in float64 are many times slower
+    on a GPU, and some devices lack float64. (torch's "meta" device stands in for a GPU here.)
     """
     wide = [name for name, p in case.gan.named_parameters() if p.dtype == torch.float64]
     if wide:
@@ -198,6 +198,6 @@ def players_follow_their_batch_to_another_device(case: Built) -> Iterator[Findin
     yield from clashes(
         lambda: _both_turns(gan.to("meta"), replace(batch, **there)),
         what="everything",
-        expected="players that .to(device) moves as a whole",
+        expected="players that .to(device) moves completely",
         mend=MODULES,
     )

@@ -1,4 +1,4 @@
-"""Conformance checks of a trick: what it makes of sound players and sound losses."""
+"""Conformance checks of a trick, applied to correct players and losses."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ CHECKS: Checks[TrickCase] = Checks("trick")
 Given = Trick | str | Source | ModuleType | Callable[..., Trick]
 PLAYERS: tuple[Player, ...] = ("D", "G")
 NOT_ITS_DOING = ("normalisation-of-d-is-as-asked", "d-judges-each-sample-by-itself")
-"""Checks of an arch that a trick may fail: normalising D, and comparing the samples of a batch, are tricks."""
+"""Checks of an arch that a trick may fail, because tricks may normalise D or compare the samples of a batch."""
 
 
 def trick_findings(trick: Given, skip: Collection[str] = ()) -> Findings:
     """List everything wrong with a trick, without raising.
 
-    It is tried on sound players for points and for images, and around sound losses; it may decline some of them.
+    The trick is applied to correct players for points and images, and to correct losses; it may decline some of them.
 
     Args:
         trick: a trick; or an installed one's name (``"instance-noise:0.1"``), the module with the hook, or the hook.
@@ -76,13 +76,13 @@ in_each = first_in_each(_stages)
 def trick_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
     """A trick overrides the methods of ganbench.Trick that it needs; the others change nothing.
 
-    d_norm says how D is built, in the same words that an arch is asked with.
+    d_norm says how D is built, with the same values that an arch receives.
     """
     if not isinstance(case.trick, Trick):
         yield Finding(f"a {type(case.trick).__name__}", "a ganbench.Trick", "derive the class from ganbench.Trick")
     elif case.trick.d_norm not in (None, "none", "spectral"):
         yield Finding(
-            f"d_norm = {case.trick.d_norm!r}", '"none", "spectral", or None for no opinion', "use one of these words"
+            f"d_norm = {case.trick.d_norm!r}", '"none", "spectral", or None for either', "use one of these words"
         )
     else:
         yield from misspelt(case.trick, [name for name in vars(Trick) if not name.startswith("_")])
@@ -90,9 +90,9 @@ def trick_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add_vital
 def trick_acts_on_something(case: TrickCase) -> Iterator[Finding]:
-    """A trick raises Unsupported, with a reason, for players, data and losses that it has no meaning for.
+    """A trick must raise Unsupported, with a reason, for players, data and losses to which it does not apply.
 
-    One that declines both points and images, or every loss it is tried with, cannot be checked here.
+    A trick that declines both points and images, or every loss, cannot be checked here.
     """
     if not case.stages:
         tried = " and ".join(map(str, DATA))
@@ -103,9 +103,9 @@ def trick_acts_on_something(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def a_nonsense_argument_is_declined(case: TrickCase) -> Iterator[Finding]:
-    """Users type what follows the colon.
+    """Users type the argument after the colon.
 
-    Unsupported tells them in a sentence what would work; any other exception looks like a broken plugin.
+    Unsupported tells them what would work; any other exception looks like a broken plugin.
     """
     if case.ask is None:
         return
@@ -124,7 +124,7 @@ def a_nonsense_argument_is_declined(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def recipe_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
-    """A misspelt setting would stop the run after everything else was prepared."""
+    """A misspelt setting would stop the run only after everything else was prepared."""
     training = Training(budget_kimg=1)
     given = case.trick.recipe(resolve_recipe(training, []).recipe)
     if not isinstance(given, Mapping):
@@ -143,7 +143,7 @@ def recipe_is_of_the_contract(case: TrickCase) -> Iterator[Finding]:
 def loss_keeps_its_traits(case: TrickCase) -> Iterator[Finding]:
     """d_steps, d_norm, recipe and after_d_step belong to the loss.
 
-    A wrapper without them plays WGAN with one D update and no clipping, under the name of WGAN.
+    A wrapper without them would run WGAN with one D update and no clipping, but still call it WGAN.
     """
     for before, after in case.losses:
         kept = vars(LossTraits(after))
@@ -159,9 +159,9 @@ def loss_keeps_its_traits(case: TrickCase) -> Iterator[Finding]:
 
 @CHECKS.add
 def loss_stays_sound(case: TrickCase) -> Iterator[Finding]:
-    """What a trick makes of a sound loss passes the checks of a loss.
+    """A correct loss must still pass the checks of a loss after a trick has changed it.
 
-    It is finite where D is sure, has gradients for both players, and is not finite where D is not.
+    It must be finite where D is sure, have gradients for both players, and not be finite where D is not.
     """
     for before, after in case.losses:
         if after is not before:
@@ -170,7 +170,7 @@ def loss_stays_sound(case: TrickCase) -> Iterator[Finding]:
 
 
 def _inherited(finding: Finding, where: str) -> Finding:
-    """What a check of another kind found, as this kind reports it."""
+    """A finding of another kind's check, in the form of this kind."""
     return replace(finding, seen=f"{finding.check}: {finding.seen}", where=where)
 
 
@@ -179,30 +179,30 @@ def _inherited(finding: Finding, where: str) -> Finding:
 
 @CHECKS.add
 def match_stays_differentiable(case: TrickCase) -> Iterator[Finding]:
-    """Whatever a trick puts between samples and D must let gradients through.
+    """Whatever a trick inserts between samples and D must let gradients through.
 
-    G learns through D's logits of its fakes, and a penalty differentiates D's logits twice with respect to the samples.
-    So there is no detach, no no_grad and no rounding.
+    G learns through D's logits of its fakes, and a penalty differentiates D's logits twice with respect to the samples,
+    so detach, no_grad and rounding are not allowed.
     """
     for stage in case.stages:
         for player in PLAYERS:
             shown = stage.matches(player)
             for real, fake, D in ((match.real, match.fake, match.D) for match in shown.matches):
                 if real.shape[1:] != fake.shape[1:]:
-                    seen = f"in {player}'s turn reals are {tuple(real.shape)} and fakes are {tuple(fake.shape)}"
-                    yield Finding(seen, "samples of one shape", "treat both alike", where=str(stage))
+                    seen = f"in {player}'s update, real samples are {tuple(real.shape)}, fakes are {tuple(fake.shape)}"
+                    yield Finding(seen, "samples of one shape", "treat both in the same way", where=str(stage))
                     return
                 if not _slope(D, real):
                     yield Finding(
-                        seen=f"in {player}'s turn D has no gradient with respect to its samples",
-                        expected="a gradient: G learns through it, and so do penalties",
-                        mend="use no detach, no no_grad and no rounding on what D is shown",
+                        seen=f"in {player}'s update, D has no gradient with respect to its samples",
+                        expected="a gradient, which G and penalties need",
+                        mend="do not use detach, no_grad or rounding on D's inputs",
                         where=str(stage),
                     )
                     return
                 if player == "G" and not reaches(D(fake), flat(shown.gan.generator_params())):
                     yield Finding(
-                        seen="in G's turn D's logits of the fakes do not depend on G",
+                        seen="in G's update, D's logits of the fakes do not depend on G",
                         expected="a gradient for G",
                         mend="do not detach match.fake",
                         where=str(stage),
@@ -221,9 +221,9 @@ def _slope(D: Callable[[Tensor], Tensor], x: Tensor) -> bool:
 @CHECKS.add
 @in_each
 def g_objective_is_made_of_named_terms(case: TrickCase, stage: Stage) -> Iterator[Finding]:
-    """Terms are added up, watched one by one for the first NaN, and averaged into the history under their names.
+    """Terms are summed, monitored one by one for the first NaN, and averaged into the history under their names.
 
-    So g_objective() returns a mapping of scalars, each of which may be Lazy.
+    So g_objective() must return a mapping of scalars, each of which may be Lazy.
     """
     gan = stage.built.copy()
     batch = stage.built.batch(gan)
@@ -243,10 +243,10 @@ def g_objective_is_made_of_named_terms(case: TrickCase, stage: Stage) -> Iterato
 
 @CHECKS.add
 def players_stay_sound(case: TrickCase) -> Iterator[Finding]:
-    """What a trick makes of sound players passes the checks of an arch.
+    """Correct players must still pass the checks of an arch after a trick has changed them.
 
-    These are of shapes, owners of weights, gradients, what a checkpoint holds, sampling and divergence. D's
-    normalisation is up to the trick, and so is whether D compares the samples of a batch.
+    These cover shapes, ownership of weights, gradients, checkpoints, sampling and divergence. A trick may change D's
+    normalisation, and make D compare the samples of a batch.
     """
     for stage in case.stages:
         for finding in arch.CHECKS.run(stage.built, skip=NOT_ITS_DOING):
@@ -256,9 +256,9 @@ def players_stay_sound(case: TrickCase) -> Iterator[Finding]:
 @CHECKS.add
 @in_each
 def a_turn_moves_no_weight(case: TrickCase, stage: Stage) -> Iterator[Finding]:
-    """Only optimisers move weights, once in a player's turn.
+    """Only optimisers may change weights, once per update of a player.
 
-    A trick may look at weights and copy them, but leaves them, their gradients and the batch as they were.
+    A trick may read and copy weights, but must leave them, their gradients and the batch unchanged.
     """
     for player in PLAYERS:
         gan = stage.built.copy()
@@ -274,14 +274,14 @@ def a_turn_moves_no_weight(case: TrickCase, stage: Stage) -> Iterator[Finding]:
         changed += [name for name in now if name not in before]
         if changed:
             yield Finding(
-                seen=f"in {player}'s turn it changed {some(changed)}",
-                expected="weights, gradients, optimisers and the batch as they were",
-                mend="work on copies (torch.func.functional_call plays with other weights), without .backward()",
+                seen=f"in {player}'s update, it changed {some(changed)}",
+                expected="unchanged weights, gradients, optimisers and batch",
+                mend="work on copies (torch.func.functional_call takes other weights), without .backward()",
             )
 
 
 def _step(optimizer: Optimizer) -> None:
-    """A small step, so that the optimiser has something to remember."""
+    """Take a small step, so that the optimiser has state."""
     for group in optimizer.param_groups:
         for p in group["params"]:
             p.grad = torch.full_like(p, 1e-3)
@@ -290,7 +290,7 @@ def _step(optimizer: Optimizer) -> None:
 
 
 def _everything(turn: Turn) -> dict[str, Tensor]:
-    """Copies of everything that a turn must leave alone, by name."""
+    """Copies of everything that an update must leave unchanged, by name."""
     found: dict[str, Tensor] = dict(turn.gan.named_parameters())
     found |= {f"the gradient of {name}": p.grad for name, p in turn.gan.named_parameters() if p.grad is not None}
     found |= {f"batch.{name}": value for name, value in vars(turn.batch).items() if isinstance(value, Tensor)}
@@ -307,8 +307,8 @@ def _everything(turn: Turn) -> dict[str, Tensor]:
 def gradients_are_changed_in_place(case: TrickCase, stage: Stage) -> Iterator[Finding]:
     """gradients() runs between the backward pass and the optimiser's step.
 
-    It changes p.grad in place, and no weight. A NaN among the gradients stays one, however they are scaled, clipped or
-    cleaned: it shows that a run has diverged.
+    It must change p.grad in place, and no weight. A NaN among the gradients must stay a NaN, however they are scaled or
+    clipped, because it shows that a run has diverged.
     """
     gan = stage.built.copy()
     for player in PLAYERS:
@@ -324,7 +324,7 @@ def gradients_are_changed_in_place(case: TrickCase, stage: Stage) -> Iterator[Fi
             if seen:
                 yield Finding(
                     seen=f"gradients() for {player} {seen}",
-                    expected="p.grad changed in place, weights as they were, and a NaN still NaN",
+                    expected="p.grad changed in place, unchanged weights, and NaN kept as NaN",
                     mend="use p.grad.mul_(...), p.grad.clamp_(...) or clip_grad_norm_, and no nan_to_num",
                 )
 
@@ -350,7 +350,7 @@ def _spoilt(
 def random_numbers_come_from_torchs_default_generator(case: TrickCase, stage: Stage) -> Iterator[Finding]:
     """The core seeds torch's default generator for tricks and stores its state in the checkpoint.
 
-    Drawing elsewhere makes a repeated or resumed run a different run.
+    After draws from elsewhere, a repeated or resumed run differs from the original.
     """
     again = partial(replay, partial(_played, stage), allowed=TORCH)
     one, same, other = again(1, torch_seed=1), again(2, torch_seed=1), again(1, torch_seed=2)
@@ -358,30 +358,30 @@ def random_numbers_come_from_torchs_default_generator(case: TrickCase, stage: St
     if one.drew:
         seen = f"the trick drew from {one.drew}"
     elif not torch.equal(one.value, same.value):
-        seen = f"the same turns under the same seed gave {one.value.tolist()} and then {same.value.tolist()}"
+        seen = f"the same updates under the same seed gave {one.value.tolist()} and then {same.value.tolist()}"
     elif one.torch_state == other.torch_state:
         seen = "the trick seeds torch's default generator"
     if seen:
         yield Finding(
             seen=seen,
-            expected="draws from torch's default generator, and nothing else",
+            expected="draws from torch's default generator only",
             mend="use torch.rand and the like, without generator= and without manual_seed",
         )
 
 
 @CHECKS.add
 def trick_keeps_nothing_between_calls(case: TrickCase) -> Iterator[Finding]:
-    """No checkpoint holds a trick.
+    """Checkpoints do not store tricks.
 
-    What it counts, averages or keeps from a batch is lost when a run is resumed, which then ends with different bits.
-    What has to last belongs in a buffer of the networks.
+    Anything that a trick counts, averages or keeps from a batch is lost when a run is resumed, which then ends with
+    different bits. Persistent state belongs in a buffer of the networks.
     """
     try:
         twin = copy.deepcopy(case.trick)
     except Exception as error:
         yield Finding(
             seen=f"copy.deepcopy fails: {told(error)}",
-            expected="a trick that can be copied: settings and nothing else",
+            expected="a trick that can be copied, with settings only",
             mend="keep generators, modules and open files out of it",
         )
         return
@@ -395,30 +395,30 @@ def trick_keeps_nothing_between_calls(case: TrickCase) -> Iterator[Finding]:
                 played.append(_played(one, seed=3))
         if not torch.equal(*played):
             yield Finding(
-                seen=f"a batch gives {played[0].tolist()} after another one, and {played[1].tolist()} as the first",
+                seen=f"a batch gives {played[0].tolist()} after another batch, but {played[1].tolist()} as the first",
                 expected="the same",
-                mend="take what changes from turn.progress and turn.batch.step; keep the rest in buffers",
+                mend="use turn.progress and turn.batch.step for changing values; keep the rest in buffers",
                 where=str(stage),
             )
             return
         reals = [stage.matches("D", seed).matches[0].real for seed in (2, 3)]
         if torch.equal(*reals):
-            seen = "D is shown the same reals for two batches"
-            yield Finding(seen, "the reals of the batch", "keep no batch in the trick", where=str(stage))
+            seen = "D is shown the same real samples for two batches"
+            yield Finding(seen, "the real samples of the batch", "keep no batch in the trick", where=str(stage))
             return
         kept = changing(case.trick, partial(_used, case.trick, stage))
         if kept:
             yield Finding(
-                seen=f"{', '.join(kept)} changes with every turn",
-                expected="attributes that stay as they are",
-                mend="take what changes from turn.progress and turn.batch.step; keep the rest in buffers",
+                seen=f"{', '.join(kept)} changes with every update",
+                expected="attributes that stay the same",
+                mend="use turn.progress and turn.batch.step for changing values; keep the rest in buffers",
                 where=str(stage),
             )
             return
 
 
 def _used(trick: Trick, stage: Stage) -> None:
-    """Every method that a turn calls, once for each player."""
+    """Call every method that an update calls, once for each player."""
     _played(stage)
     for player in PLAYERS:
         weight = nn.Parameter(torch.ones(3))
@@ -427,7 +427,7 @@ def _used(trick: Trick, stage: Stage) -> None:
 
 
 def _played(stage: Stage, seed: int = 1) -> Tensor:
-    """What D and G minimise under the trick, on fresh players."""
+    """The objectives of D and G under the trick, for new players."""
     values = []
     gan = stage.built.copy()
     for player in PLAYERS:

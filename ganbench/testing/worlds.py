@@ -1,4 +1,4 @@
-"""Small worlds to try metrics on, in which it is known which samples are better."""
+"""Small test worlds for metrics, in which it is known which samples are better."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ SIDE, BAR = 8, 6  # a class is a bright bar of 6 pixels out of 64, on a dark bac
 class Bars(Extractor):
     """``x[B, 1, 8, 8]`` in uint8 -> the bars' brightness and a few mixtures of pixels; ten classes.
 
-    Where no bar stands out the classifier is unsure. ``sureness`` scales its logits: a large one makes every
-    probability but one exactly 0.
+    The classifier is unsure if no bar stands out. ``sureness`` scales its logits; a large value makes every probability
+    but one exactly 0.
     """
 
     name, version = "bars", "1"
@@ -72,11 +72,11 @@ class Still(Extractor):
 
 @dataclass(frozen=True)
 class World:
-    """Real samples, and kinds of fakes of which it is known how good they are.
+    """Real samples, and kinds of fakes of known quality.
 
-    The fakes are ``other`` reals, ``noise``, reals of ``one_class`` only or of ``half`` of the classes, ``repeated``
-    (one real over and over), and other reals mixed with a quarter or a half of noise. All are stored as a dataset
-    stores them. The sources for a translator are negatives of the samples.
+    The fakes are ``other`` real samples, ``noise``, real samples of ``one_class`` only or of ``half`` of the classes,
+    ``repeated`` (a single real sample), and other real samples mixed with a quarter or a half of noise. All are stored
+    as in a dataset. The sources for a translator are the negatives of the samples.
     """
 
     name: str
@@ -90,7 +90,7 @@ class World:
         return self.name
 
     def evaluation(self, fake: str, seed: int = 0, n: int = SAMPLES) -> Evaluation:
-        """What a metric is given; ``fake`` is a key of ``fakes``, or ``"real"`` for a copy of the reals."""
+        """The input of a metric; ``fake`` is a key of ``fakes``, or ``"real"`` for a copy of the real samples."""
         (x, labels), (made, made_labels) = self.real, self.real if fake == "real" else self.fakes[fake]
         return Evaluation(
             real=x.clone(),
@@ -120,13 +120,13 @@ class World:
         return GAN(g, d, z_dim=4).eval().requires_grad_(False)
 
     def surer(self) -> World:
-        """The same with a classifier that is as sure as float64 allows, where there is a classifier."""
+        """The same world with a classifier, if any, that is as confident as float64 allows."""
         return replace(self, extractor=Bars(1e5)) if isinstance(self.extractor, Bars) else self
 
 
 @cache
 def images() -> World:
-    """Ten classes of images, told apart by a classifier."""
+    """Ten classes of images, distinguished by a classifier."""
 
     def draw(seed: int, kinds: int) -> Labelled:
         noise, kind = rng(seed), torch.arange(SAMPLES) % kinds
@@ -141,7 +141,7 @@ def images() -> World:
 
 @cache
 def points() -> World:
-    """Ten round Gaussians in the plane, told apart by an oracle."""
+    """Ten isotropic Gaussians in the plane, distinguished by an oracle."""
     centres = 4 * torch.stack([torch.arange(CLASSES) % 5 - 2.0, torch.arange(CLASSES) // 5 - 0.5], dim=1)
 
     def draw(seed: int, kinds: int) -> Labelled:
@@ -159,7 +159,7 @@ def points() -> World:
 
 @cache
 def line() -> World:
-    """Ten Gaussians on a line: for metrics of one-dimensional points."""
+    """Ten Gaussians on a line, for metrics of one-dimensional points."""
 
     def draw(seed: int, kinds: int) -> Labelled:
         kind = torch.arange(SAMPLES) % kinds
@@ -172,7 +172,7 @@ def line() -> World:
 
 @cache
 def clips() -> World:
-    """Bright squares that move steadily over a dark background, in ten ways: for metrics of video."""
+    """Bright squares that move steadily over a dark background in ten ways, for video metrics."""
     frames, side, edge = 8, 16, 5
 
     def draw(seed: int, kinds: int) -> Labelled:
@@ -191,7 +191,7 @@ def clips() -> World:
 
 
 def of_data(data: Dataset, extractor: Extractor) -> World:
-    """Samples of a dataset: for metrics that are made for these data and no others."""
+    """Samples of a dataset, for metrics that support only these data."""
     n = min(AT_HOME, len(data.test), len(data.train))
     like = data.test[torch.arange(n)]
     labels = data.train.labels
@@ -220,7 +220,7 @@ def _negative(x: Tensor | None) -> Tensor:
 
 
 def _drawn(draw: Callable[[int, int], Labelled], noise: Tensor) -> tuple[Labelled, dict[str, Labelled]]:
-    """The reals and all kinds of fakes, of what ``draw(seed, classes)`` draws."""
+    """The real samples and all kinds of fakes, from the samples of ``draw(seed, classes)``."""
     x, kind = draw(1, CLASSES)
     fakes = {
         "other": draw(2, CLASSES),
@@ -233,7 +233,7 @@ def _drawn(draw: Callable[[int, int], Labelled], noise: Tensor) -> tuple[Labelle
 
 
 def _steps(fakes: dict[str, Labelled]) -> dict[str, Labelled]:
-    """Other reals whose first part is replaced by noise."""
+    """Other real samples, the first part of which is replaced by noise."""
     (x, kind), (noise, _) = fakes["other"], fakes["noise"]
     parts = {"quarter_noise": len(x) // 4, "half_noise": len(x) // 2}
     return {name: (torch.cat([noise[:n], x[n:]]), kind) for name, n in parts.items()}

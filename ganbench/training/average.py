@@ -12,12 +12,12 @@ from ganbench.contracts.arch import GAN
 
 
 class Average:
-    """Follows a GAN's generators.
+    """The average of a GAN's generators.
 
     Args:
         gan: the players, already on their device.
-        decay: of the average, in [0, 1); 0 keeps a plain copy of the weights.
-        in_memory: the device on which recorded iterations read the weight; None if none are recorded.
+        decay: decay per G update, in [0, 1); 0 keeps a plain copy of the weights.
+        in_memory: the device on which recorded iterations read the averaging weight; None if none are recorded.
     """
 
     def __init__(self, gan: GAN, decay: float, in_memory: torch.device | None = None) -> None:
@@ -31,7 +31,7 @@ class Average:
         self._buffers = [pair for a, b in pairs for pair in zip(a.buffers(), b.buffers(), strict=True)]
 
     def dial(self, step: int) -> None:
-        """Set the weight of G in iteration ``step``: after few iterations, the average forgets faster."""
+        """Set the weight of G in iteration ``step``; during warm-up, the average forgets faster."""
         decay = min(self.decay, (1 + step) / (10 + step)) if self.decay else 0.0
         if isinstance(self._weight, Tensor):
             self._weight.fill_(1 - decay)
@@ -40,7 +40,7 @@ class Average:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move towards G's weights; buffers (batch-norm statistics) are copied."""
+        """Move the average towards G's weights, and copy G's buffers (batch-norm statistics)."""
         for ours, theirs in self._params:
             weight: Any = [self._weight] * len(ours) if isinstance(self._weight, Tensor) else self._weight
             torch._foreach_lerp_(ours, theirs, weight)
@@ -52,7 +52,7 @@ class Average:
         return [value for module in self.gan.generators() for value in module.state_dict().values()]
 
     def state(self) -> list[dict[str, Any]]:
-        """A state of each generator, loadable with ``weights_only``."""
+        """The state of each averaged generator, loadable with ``weights_only``."""
         return [module.state_dict() for module in self.gan.generators()]
 
     def restore(self, states: Sequence[Mapping[str, Any]]) -> None:

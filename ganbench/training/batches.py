@@ -9,9 +9,9 @@ from ganbench.contracts.data import Split, to_signal
 
 
 class Stream:
-    """Training batches, drawn with replacement by an RNG of their own, so that no other draw shifts the data order.
+    """Training batches, drawn with replacement by their own RNG, so that other draws do not change the data order.
 
-    Images come in ``memory_format``, which is torch's name for the order of their axes in memory.
+    Images come in ``memory_format``, torch's term for the order of their axes in memory.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Stream:
         self.rng = torch.Generator(device).manual_seed(seed)
 
     def draw(self) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """``real[B, *shape]`` in model range, ``labels[B]`` or None, ``source[B, ...]`` or None."""
+        """Draw ``real[B, *shape]`` in model range, ``labels[B]`` or None, and ``source[B, ...]`` or None."""
         index = self._index(len(self.split))
         labels = None if self.split.labels is None else self.split.labels[index]
         source = None

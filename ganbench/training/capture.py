@@ -1,4 +1,4 @@
-"""Whole iterations recorded once and replayed: on a GPU one launch for hundreds of kernels, and the same bits."""
+"""CUDA-graph capture of whole iterations: one launch replays hundreds of kernels, with the same bits."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from torch import Tensor
 from ganbench.errors import told
 
 WARM_UP = 3
-"""Iterations of a kind before it is recorded: libraries choose their kernels and optimisers allocate their state."""
+"""Warm-up iterations of a kind before it is recorded, in which libraries choose kernels and optimisers allocate."""
 PROOFS = 3
-"""Iterations of a kind that are both played and replayed; the results must agree bit for bit."""
+"""Iterations of a kind that are both run and replayed; the results must agree bit for bit."""
 EAGER = "GANBENCH_EAGER"
-"""Set to 1 in the environment, this variable turns recording off."""
+"""Environment variable; 1 turns recording off."""
 
 
 class Recorder(Protocol):
-    """Records work on a device. What was recorded reads and writes the same memory each time it is replayed."""
+    """Records work on a device; each replay reads and writes the same memory."""
 
     def stream(self) -> AbstractContextManager[Any]:
-        """The stream on which all training takes place."""
+        """The stream on which all training runs."""
 
     def rehearsal(self) -> AbstractContextManager[Any]:
-        """A block in which anything that makes the host wait for the device raises."""
+        """A block that raises an error if anything in it makes the host wait for the device."""
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
-        """Record ``work`` without carrying it out; what comes back carries it out.
+        """Record ``work`` without running it; the returned function runs it.
 
         Raises:
             RuntimeError: something in it cannot be recorded.
@@ -40,27 +40,27 @@ class Recorder(Protocol):
 
 
 class Counters(NamedTuple):
-    """What the host counts: D updates and iterations that are done."""
+    """The host's counters: D updates and iterations done so far."""
 
     d_done: int
     step: int
 
 
 class Recordable(Protocol):
-    """What is recorded: the training, one iteration at a time."""
+    """A training whose iterations can be recorded, one at a time."""
 
     def play(self, *, hidden: bool = False) -> None:
-        """Carry out one iteration.
+        """Run one iteration.
 
         Args:
-            hidden: no code in it may read the iteration's number, which a recording would freeze.
+            hidden: forbid reading the iteration's number, which a recording would freeze.
         """
 
     def skip(self) -> None:
-        """Move the host's counters on, as ``play`` does."""
+        """Advance the host's counters, as ``play`` does."""
 
     def kind(self) -> Hashable:
-        """The kind of the next iteration; all of one kind do the same work, with the same lazy terms."""
+        """The kind of the next iteration; all iterations of a kind do the same work, with the same lazy terms."""
 
     def counters(self) -> Counters:
         """The host's counters, for ``set_counters``."""
@@ -69,20 +69,20 @@ class Recordable(Protocol):
         """Restore the host's counters."""
 
     def memory(self) -> list[Tensor]:
-        """Every tensor that an iteration leaves changed, always the same objects in the same order."""
+        """Every tensor that an iteration changes, always the same objects in the same order."""
 
     def generators(self) -> Sequence[torch.Generator]:
         """Every random generator that an iteration may draw from."""
 
 
 class NotRecordable(RuntimeError):
-    """Some code read a number that changes from one iteration to the next."""
+    """Some code read a number that changes between iterations."""
 
 
 class Hidden:
-    """Stands in for the iteration's number, or the progress, while a recording is made.
+    """Placeholder for the iteration's number, or the progress, while a recording is made.
 
-    Code that read it would see its value of that moment for ever.
+    Code that read the real value would see it unchanged in every replay.
     """
 
     def _looked_at(self, *_: Any) -> NoReturn:
@@ -95,11 +95,11 @@ class Hidden:
 
 
 class Replayed:
-    """Carries out iterations by replaying recordings of them, or by playing them if a replay is not the same.
+    """Runs iterations by replaying recordings, or without them if a replay gives different bits.
 
-    The first iterations of a kind are played. The next few are played, undone and replayed. If weights, moments,
-    statistics, losses or random states differ in one bit, or the work cannot be recorded at all, training continues
-    from the played state without recordings, and ``mode`` says why. So a run has the same bits either way.
+    The first iterations of a kind are run normally ("played"). The next few are played, undone and replayed. If
+    weights, moments, statistics, losses or random states differ in one bit, or the work cannot be recorded, training
+    continues from the played state without recordings, and ``mode`` says why. A run has the same bits either way.
     """
 
     def __init__(self, training: Recordable, recorder: Recorder) -> None:
@@ -110,13 +110,13 @@ class Replayed:
 
     @property
     def mode(self) -> str:
-        """How iterations are carried out: ``"graph"``, ``"eager"`` (so far), or ``"eager: <why>"``."""
+        """How iterations run: ``"graph"``, ``"eager"`` (so far), or ``"eager: <why>"``."""
         if self.refusal:
             return f"eager: {self.refusal}"
         return "graph" if self._replays else "eager"
 
     def __call__(self) -> None:
-        """Carry out one iteration."""
+        """Run one iteration."""
         kind = self.training.kind()
         self._seen[kind] += 1
         if self.refusal or self._seen[kind] <= WARM_UP:
@@ -140,13 +140,13 @@ class Replayed:
             if kind not in self._replays:
                 self._replays[kind] = self.recorder.record(lambda: self.training.play(hidden=True))
                 self._put_back(before)
-        except Exception as error:  # a plugin that is really broken fails again when played
+        except Exception as error:  # a plugin with a real error fails again when played
             self._refuse(str(error) if isinstance(error, NotRecordable) else told(error), before)
             self.training.play()
             return
         self._replay(kind)
         if not _same(self._state(), played):
-            self._refuse("an iteration gives other bits when replayed", played)
+            self._refuse("an iteration gives different bits when replayed", played)
 
     def _refuse(self, why: str, state: _State) -> None:
         self.refusal = why.splitlines()[0]
@@ -168,7 +168,7 @@ class Replayed:
 
 
 class _State(NamedTuple):
-    """Copies of all that an iteration changes."""
+    """Copies of everything that an iteration changes."""
 
     memory: list[Tensor]
     random: list[Tensor]
@@ -176,7 +176,7 @@ class _State(NamedTuple):
 
 
 def _same(one: _State, other: _State) -> bool:
-    """Bit for bit, a NaN being equal to itself."""
+    """Whether two values agree bit for bit; NaN equals NaN."""
     pairs = zip([*one.memory, *one.random], [*other.memory, *other.random], strict=True)
     return one.counters == other.counters and all(
         torch.equal(a.contiguous().view(-1).view(torch.uint8), b.contiguous().view(-1).view(torch.uint8))
@@ -189,7 +189,7 @@ class CudaGraphs:
 
     Args:
         device: the GPU.
-        generators: those that the work draws from, besides the default generator, which torch knows.
+        generators: random generators that the work uses, besides torch's default generator.
     """
 
     def __init__(self, device: torch.device, generators: Sequence[torch.Generator]) -> None:
@@ -197,15 +197,15 @@ class CudaGraphs:
         self._stream = torch.cuda.Stream(device)
 
     def stream(self) -> AbstractContextManager[Any]:
-        """A separate stream: a graph cannot be captured on the default one."""
+        """A separate stream, because a graph cannot be captured on the default one."""
         return torch.cuda.stream(self._stream)
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
-        """Run the block under torch's own detector of synchronisation, which would break a capture."""
+        """Run the block under torch's synchronisation detector, since synchronising would break a capture."""
         before = torch.cuda.get_sync_debug_mode()
         with warnings.catch_warnings():
-            # Torch warns of a prototype, once per process; where warnings are errors, that would end the recording.
+            # Torch warns once per process about a prototype; if warnings are errors, that would end the recording.
             warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
             torch.cuda.set_sync_debug_mode("error")
         try:
@@ -218,7 +218,7 @@ class CudaGraphs:
         try:
             return self._captured(work)
         except Exception:
-            # A capture that broke off leaves random generators waiting for its end; a complete one sets them free.
+            # An aborted capture leaves random generators waiting for its end; a complete one releases them.
             self._captured(lambda: None)
             raise
 
@@ -232,12 +232,12 @@ class CudaGraphs:
 
 
 def recorder_for(device: torch.device, generators: Sequence[torch.Generator]) -> Recorder | None:
-    """The recorder of a device, or None where iterations are simply played."""
+    """The recorder for a device, or None if iterations are simply played."""
     if device.type != "cuda" or os.environ.get(EAGER) == "1":
         return None
     return CudaGraphs(device, generators)
 
 
 def stream_of(recorder: Recorder | None) -> AbstractContextManager[Any]:
-    """The stream on which training takes place."""
+    """The stream on which training runs."""
     return recorder.stream() if recorder is not None else nullcontext()

@@ -1,8 +1,8 @@
-"""The arithmetic of training: floating-point operations per image, the rate reached, and its share of the peak.
+"""Counts the floating-point operations of training per image, to compare their rate with the device's peak.
 
-It counts what ``torch.utils.flop_counter`` knows: matrix products and convolutions, in forward, backward and double
-backward passes (penalties). A multiply-add is two operations. Element-wise work, optimisers, averaging and a plugin's
-own kernels are not counted.
+It counts the operations that ``torch.utils.flop_counter`` knows: matrix products and convolutions, in forward, backward
+and double-backward passes (penalties). A multiply-add is two operations. Element-wise work, optimisers, averaging and a
+plugin's own kernels are not counted.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from ganbench.training.trainer import Trainer
 
 
 class Flops(NamedTuple):
-    """Operations per real image shown to D: those of D's updates, and those of G's."""
+    """Operations per real image shown to D, in D's updates and in G's."""
 
     d: float
     g: float
 
 
 class Account(NamedTuple):
-    """Operations per image, and ``peak``, the operations per second that the device reaches (0: unknown)."""
+    """Operations per image, and ``peak``, the highest rate that the device reaches, in FLOP/s (0: unknown)."""
 
     flops: Flops
     peak: float
 
 
 class _Counter(TorchDispatchMode):
-    """Adds up the operations inside the block by torch's formulas.
+    """Adds up the operations in a block by torch's formulas.
 
-    ``FlopCounterMode`` does that as well, but it also tracks modules, by hooks that fail where a penalty differentiates
-    D at a leaf.
+    ``FlopCounterMode`` does the same, but also tracks modules, with hooks that fail when a penalty differentiates D at
+    a leaf.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        with self:  # in inference mode, operations arrive that consist of others
+        with self:  # inference mode passes on composite operations
             parts = func.decompose(*args, **kwargs)
         if parts is not NotImplemented:
             return parts
@@ -60,41 +60,41 @@ class _Counter(TorchDispatchMode):
 
 
 class Meter:
-    """Observes a training, and counts the operations of each player's updates."""
+    """An observer that counts the operations of each player's updates."""
 
     def __init__(self) -> None:
         self.flops: dict[Player, int] = {"D": 0, "G": 0}
 
     @contextmanager
     def update(self, player: Player, step: int) -> Iterator[None]:
-        """Count what happens inside the block."""
+        """Count the operations in the block."""
         with _Counter() as counter:
             yield
         self.flops[player] += counter.total
 
 
 def account(trained: Trainer, again: Callable[[Observer], Trainer]) -> Account | None:
-    """The operations per image of training, and the device's peak; None if the operations cannot be counted.
+    """The operations per image, and the device's peak; None if the operations cannot be counted.
 
     Args:
-        trained: the trainer that was timed; it is not changed.
-        again: builds a trainer like that one, with its own players, one D update per G update, and this observer.
+        trained: the trainer that was timed; stays unchanged.
+        again: builds a similar trainer with its own players, one D update per G update, and the given observer.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # training has already shown every warning
+        warnings.simplefilter("ignore")  # training has already shown all warnings
         try:
             flops = flops_per_image(again, trained.stream.batch, trained.recipe.d_steps)
-        except BaseException:  # a plugin need not be countable, and may raise anything
+        except BaseException:  # a plugin may raise anything, and counting is optional
             return None
     return Account(flops, peak_flops(trained.device, trained.precision))
 
 
 def flops_per_image(again: Callable[[Observer], Trainer], batch: int, d_steps: int) -> Flops:
-    """Count an iteration without lazy terms and, for each of their periods, one in which they are due.
+    """Count one iteration without lazy terms and, for each of their periods, one in which they are due.
 
     Args:
-        again: as in ``account``; each iteration takes place on a new trainer.
-        batch: real images of a D update.
+        again: as in ``account``; each iteration runs on a new trainer.
+        batch: real images per D update.
         d_steps: D updates per G update.
     """
     plain = _counted(again, 1)
@@ -114,7 +114,7 @@ class _Counted(NamedTuple):
 
 
 def _counted(again: Callable[[Observer], Trainer], step: int) -> _Counted:
-    """Count the iteration of this number, on a new trainer."""
+    """Count iteration ``step``, on a new trainer."""
     meter = Meter()
     trainer = again(meter)
     trainer.set_counters(Counters(d_done=0, step=step))
@@ -126,10 +126,11 @@ def _mean(plain: int, due: Mapping[int, int]) -> float:
     """Operations per iteration, averaged over all of them.
 
     Args:
-        plain: of an iteration without lazy terms.
-        due: period -> of an iteration with the lazy terms of that period and its divisors; shorter periods come first.
+        plain: operations of an iteration without lazy terms.
+        due: period -> operations of an iteration with the lazy terms of that period and of its divisors; shorter
+            periods come first.
     """
-    own: dict[int, int] = {}  # what the terms of a period add when they are due
+    own: dict[int, int] = {}  # operations that the terms of a period add when they are due
     for every, flops in due.items():
         own[every] = flops - plain - sum(more for shorter, more in own.items() if every % shorter == 0)
     return plain + sum(more / every for every, more in own.items())

@@ -1,4 +1,4 @@
-"""The contract of whatever watches a training from outside."""
+"""The contract of observers of a training."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from ganbench.contracts.trick import Player
 
 
 class Observer(Protocol):
-    """Sees the updates of a training as they are played.
+    """Observes the updates of a training.
 
-    It must leave no trace: it draws no random number and changes no tensor within its reach. It sees neither the
-    rehearsal and the recording of an iteration, where waiting for the device is forbidden, nor replays, which run no
-    Python.
+    It must have no side effects: no random draws, and no changes to tensors. It does not see the rehearsal and the
+    recording of an iteration, in which waiting for the device is forbidden, or replays, which run no Python.
     """
 
     def update(self, player: Player, step: int) -> AbstractContextManager[object]:

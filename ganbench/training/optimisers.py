@@ -1,4 +1,4 @@
-"""The players' optimisers: built from a recipe, with learning rates set by rule."""
+"""The players' optimisers, built from a recipe, with learning-rate decay."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ganbench.contracts.protocol import Recipe
 
 
 def build_optimizer(params: Any, lr: float, recipe: Recipe, device: torch.device, *, recorded: bool) -> Optimizer:
-    """The optimiser that the recipe names.
+    """Build the optimiser that the recipe names.
 
     Args:
         params: parameters, or parameter groups with their own settings.
-        lr: the initial rate; each group remembers its own as ``initial_lr``.
-        recipe: family, betas, epsilon, decay.
-        device: where the parameters are.
-        recorded: whether iterations are recorded and replayed; a rate that changes is then read from memory.
+        lr: the initial learning rate; each group stores its own as ``initial_lr``.
+        recipe: optimiser family, betas, epsilon, decay.
+        device: the device of the parameters.
+        recorded: whether iterations are recorded and replayed; a changing learning rate is then read from memory.
     """
     capturable = recorded and device.type == "cuda"
     match recipe.optimizer:
@@ -31,7 +31,7 @@ def build_optimizer(params: Any, lr: float, recipe: Recipe, device: torch.device
             optimizer = torch.optim.RMSprop(params, lr, eps=recipe.eps, foreach=True, capturable=capturable)
         case "sgd":
             optimizer = torch.optim.SGD(params, lr, momentum=recipe.betas[0], fused=True)
-    optimizer._warned_capturable_if_run_uncaptured = True  # it is, at first
+    optimizer._warned_capturable_if_run_uncaptured = True  # the first iterations are uncaptured
     for group in optimizer.param_groups:
         group["initial_lr"] = group["lr"]
         if recorded and recipe.lr_decay:
@@ -51,11 +51,11 @@ def decay(optimizer: Optimizer, factor: float) -> None:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(rate)
         else:
-            group["lr"] = torch.tensor(rate).item()  # the same bits as a rate in memory
+            group["lr"] = torch.tensor(rate).item()  # the same bits as a learning rate in memory
 
 
 def restore(optimizer: Optimizer, state: dict[str, Any]) -> None:
-    """Load a checkpoint's moments; the settings stay the recipe's, as tensors where recorded iterations read them."""
+    """Load a checkpoint's moments; settings stay those of the recipe, as tensors if recorded iterations read them."""
     settings = [{name: group[name] for name in group if name != "params"} for group in optimizer.param_groups]
     optimizer.load_state_dict(state)
     for group, own in zip(optimizer.param_groups, settings, strict=True):

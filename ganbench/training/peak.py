@@ -1,4 +1,4 @@
-"""The rate that a device reaches in matrix products, to compare the rate of a run with."""
+"""Measures the peak rate of a device in matrix products, to which the rate of a run is compared."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ganbench.training.precision import tensor_cores
 
 SIZES = (512, 1024, 2048, 4096, 8192)
 LONG_ENOUGH = 2e-3
-"""Seconds; a product that takes this long is large enough to keep the device busy."""
+"""Seconds; a product that takes this long is large enough to saturate the device."""
 ROUNDS = 10
 
 
 def peak_flops(device: torch.device, precision: Precision) -> float:
     """FLOP/s of the fastest of several square matrix products in ``precision``; a multiply-add is two operations.
 
-    Measured once per process, with its number of threads, under the machine's load at that moment; takes about 0.03 s
-    on a CPU of 100 GFLOP/s. 0 if there is not enough memory.
+    It is measured once per process, with the process's number of threads and under the current load, in about 0.03 s
+    on a CPU of 100 GFLOP/s. The result is 0 if there is not enough memory.
     """
     return _measured(device, precision, torch.get_num_threads())
 
@@ -39,7 +39,7 @@ def _measured(device: torch.device, precision: Precision, threads: int) -> float
 
 
 def _fastest_product(size: int, device: torch.device, dtype: torch.dtype) -> float:
-    rng = torch.Generator(device).manual_seed(0)  # shifts no other draws
+    rng = torch.Generator(device).manual_seed(0)  # leaves other random draws unchanged
     a, b = (torch.randn(size, size, generator=rng, device=device).to(dtype) for _ in range(2))
     out, wait = torch.empty_like(a), torch.get_device_module(device).synchronize
     seconds = []

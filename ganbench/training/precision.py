@@ -1,4 +1,4 @@
-"""The arithmetic and memory layout in which players are trained; samples are always made and judged in float32."""
+"""Precision and memory layout of training; samples are always generated and evaluated in float32."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganbench.contracts.trick import LossAround
 
 @contextmanager
 def tensor_cores(precision: Precision) -> Iterator[None]:
-    """Allow TF32 in matrix products and convolutions if ``precision`` does; a device without it computes in float32."""
+    """Allow TF32 in matrix products and convolutions if ``precision`` does; devices without TF32 use float32."""
     before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
     allowed = precision == "tf32"
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
@@ -30,7 +30,7 @@ def tensor_cores(precision: Precision) -> Iterator[None]:
 def autocast(precision: Precision, device: torch.device) -> AbstractContextManager[Any]:
     """A context for evaluating networks: under ``"bf16"``, matrix products and convolutions use bfloat16.
 
-    Weights, moments and averages stay float32.
+    Weights, moments and averages stay in float32.
     """
     return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
 
@@ -41,7 +41,7 @@ def in_float32(fake: Any) -> Any:
 
 
 class InFloat32(LossAround):
-    """A loss that sees logits in float32, whatever the networks compute in."""
+    """A loss wrapper that converts logits to float32, regardless of the networks' precision."""
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """The inner loss on logits in float32."""
@@ -63,6 +63,6 @@ MEMORY_FORMATS: dict[Layout, torch.memory_format] = {
 
 
 def lay_out(module: nn.Module, layout: Layout) -> None:
-    """Put the weights of 2-D convolutions in the layout that the protocol states."""
+    """Put the weights of 2-D convolutions in the protocol's memory layout."""
     if layout != "contiguous":
         module.to(memory_format=MEMORY_FORMATS[layout])

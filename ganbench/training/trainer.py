@@ -1,4 +1,4 @@
-"""The training loop: budget, D and G updates, averaging, throughput, checkpoint and resume. No metric, no printing."""
+"""The training loop: budget, D and G updates, averaging, throughput, checkpoint and resume; no metrics, no output."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ _UNOBSERVED = nullcontext()
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of training between two looks: mean losses, and the time it took, synchronised at both ends only.
+    """A stretch of training between two evaluations: mean losses, and its duration, synchronised only at both ends.
 
-    ``cpu_seconds`` is the CPU time of the process meanwhile, of all its threads. Other programs on the machine hardly
-    change it, while ``seconds`` grows with every wait for a core.
+    ``seconds`` is wall-clock time, which grows with every wait for a core. ``cpu_seconds`` is the CPU time of all
+    threads of the process, which other programs on the machine hardly affect.
     """
 
     step: int
@@ -51,14 +51,14 @@ class Window:
 
 
 class _Moment(NamedTuple):
-    """``wall`` and ``cpu`` are in seconds, each since some moment in the past."""
+    """Wall-clock time and CPU time in seconds, each since an arbitrary moment in the past."""
 
     wall: float
     cpu: float
 
 
 class _Played(NamedTuple):
-    """The arguments of an objective: the loss and the batch as the tricks show them, and the fakes."""
+    """The arguments of an objective: the loss and the batch as tricks present them, and the fakes."""
 
     loss: Loss
     batch: Batch
@@ -68,23 +68,23 @@ class _Played(NamedTuple):
 class Trainer:
     """Trains one GAN under one loss until a budget of D updates is spent.
 
-    The same arguments give the same bits, however often the run is looked at, stopped and resumed. Data order, latents
-    and the plugins' own draws (torch's default generator) come from separate streams.
+    The same arguments give the same bits, however often the run is evaluated, stopped and resumed. Data order, latents
+    and the plugins' own draws (torch's default generator) come from separate random streams.
 
     Args:
         gan: the players, already on their device.
         loss: the objective.
         stream: the training batches.
         recipe: resolved settings.
-        d_updates: the budget.
-        latent_seed, noise_seed: of the latent stream, and of torch's default generator during training.
-        tricks: those in play, in order; ``loss`` is already wrapped by those that wrap it.
-        precision: the lowest that matrix products and convolutions may use.
-        recorder: how whole iterations are recorded and replayed; by default the device's, and none on a CPU.
-        observer: sees the updates that are played.
+        d_updates: the budget, in D updates.
+        latent_seed, noise_seed: seeds of the latent stream, and of torch's default generator during training.
+        tricks: the tricks in use, in order; ``loss`` is already wrapped by those that wrap it.
+        precision: the lowest precision for matrix products and convolutions.
+        recorder: records and replays whole iterations; by default that of the device, and none on a CPU.
+        observer: sees the updates that are played, not replayed.
 
     Attributes:
-        periods: those of the lazy terms seen so far, in iterations.
+        periods: periods of the lazy terms seen so far, in iterations.
     """
 
     def __init__(
@@ -122,13 +122,13 @@ class Trainer:
         self.d_done = 0
         self.step = 0
         self._sums: dict[str, Tensor] = {}
-        self._terms: dict[Hashable, tuple[str, ...]] = {}  # of each kind of iteration
+        self._terms: dict[Hashable, tuple[str, ...]] = {}  # for each kind of iteration
         self.periods: set[int] = set()
         self._hidden = False
 
     @property
     def averaged(self) -> GAN:
-        """The GAN whose generators are the average."""
+        """The GAN with the averaged generators."""
         return self.average.gan
 
     @property
@@ -145,8 +145,8 @@ class Trainer:
         """Train until ``until`` D updates are done (rounded up to a whole iteration) or the budget is spent.
 
         Raises:
-            Diverged: a loss term or a weight is not finite; names the first of them and its iteration. On a CPU it is
-                raised in that iteration; elsewhere at the window's end, so that nothing waits for the device.
+            Diverged: a loss term or a weight is not finite; names the first one and its iteration. Raised in that
+                iteration on a CPU, and elsewhere at the end of the window, so that the loop never waits for the device.
         """
         first, images, began = self.step, self.images, self._clock()
         with preserved_rng(self.device), stream_of(self.recorder), tensor_cores(self.precision):
@@ -166,18 +166,18 @@ class Trainer:
 
     @property
     def mode(self) -> str:
-        """How iterations are carried out: ``"eager"``, ``"graph"``, or ``"eager: <why there is no graph>"``."""
+        """How iterations run: ``"eager"``, ``"graph"``, or ``"eager: <why there is no graph>"``."""
         return self._replayed.mode if self._replayed else "eager"
 
     @property
     def _waits_anyway(self) -> bool:
-        """Whether the host itself computes, so that reading a number costs nothing."""
+        """Whether the host does the computation, so that reading a number costs nothing."""
         return self.device.type == "cpu" and self.recorder is None
 
     def _iterate(self) -> tuple[str, ...]:
-        """Carry out one G update and the D updates before it, and return the names of its loss terms.
+        """Run one G update and the D updates before it, and return the names of the loss terms.
 
-        There are as many D updates as the recipe asks for or the budget has left.
+        The number of D updates is that of the recipe, or what is left of the budget.
         """
         kind = self.kind()
         self._dial()
@@ -192,7 +192,7 @@ class Trainer:
             total.zero_()
 
     def _dial(self) -> None:
-        """Set what changes by rule from one iteration to the next: learning rates, and the weight of G in the average.
+        """Set the values that follow a schedule: learning rates, and the weight of G in the average.
 
         Recorded iterations read both from memory.
         """
@@ -202,12 +202,12 @@ class Trainer:
             for optimizer in (self.optim_d, self.optim_g):
                 decay(optimizer, factor)
 
-    # -- one iteration, as it is played and recorded -------------------------------------------------------------------
+    # -- one iteration, as played and recorded -------------------------------------------------------------------------
 
     def play(self, *, hidden: bool = False) -> None:
-        """One G update and the D updates before it, each on a fresh batch and fresh latents.
+        """Run one G update and the D updates before it, each on a new batch and new latents.
 
-        ``hidden``: plugins may not read the iteration's number or the progress.
+        ``hidden`` forbids plugins to read the iteration's number or the progress.
         """
         kind, self._hidden = self.kind(), hidden
         try:
@@ -248,7 +248,7 @@ class Trainer:
 
     @property
     def cycle(self) -> int:
-        """After how many iterations the lazy terms seen so far are due in the same order again."""
+        """The number of iterations after which the schedule of the lazy terms seen so far repeats."""
         return math.lcm(*self.periods)
 
     def counters(self) -> Counters:
@@ -256,7 +256,7 @@ class Trainer:
         return Counters(self.d_done, self.step)
 
     def set_counters(self, counters: Counters) -> None:
-        """Restore ``counters()``; weights and the rest are restored elsewhere."""
+        """Restore ``counters()``; weights and everything else are restored elsewhere."""
         self.d_done, self.step = counters
 
     def memory(self) -> list[Tensor]:
@@ -293,7 +293,7 @@ class Trainer:
         return {name: value.detach() for name, value in terms.items()}
 
     def _turn(self, player: Player, batch: Batch, fake: Any) -> Turn:
-        def d_objective() -> Tensor:  # makes a new turn: one that held itself would keep its fakes until a collection
+        def d_objective() -> Tensor:  # makes a new turn: a self-reference would keep fakes until garbage collection
             return _total(self._evaluated(self.gan.d_objective(*self._played(player, batch, fake))))
 
         progress: Any = Hidden() if self._hidden else self.d_done / self.d_updates
@@ -307,18 +307,18 @@ class Trainer:
         return _Played(shown, replace(batch, view=shown.seen), fake)
 
     def _descend(self, terms: Mapping[str, Tensor], player: Player) -> None:
-        """One step on the sum of the terms.
+        """Take one optimiser step on the sum of the terms.
 
-        Gradients for the other player, and for the points where a penalty is taken, are not computed: nothing uses
-        them.
+        Gradients for the other player, and for the points at which a penalty is evaluated, are not computed, because
+        nothing uses them.
         """
         optimizer, params = (self.optim_d, self._d_params) if player == "D" else (self.optim_g, self._g_params)
         for p in params:
-            p.grad = None  # what zero_grad does, which costs a small network half a percent more
+            p.grad = None  # as zero_grad does, which would slow a small network by half a percent
         _total(terms).backward(inputs=params)
         if all(p.grad is None for p in params):
             raise PluginError(
-                f"no gradient of {' + '.join(terms)} reaches the player whose turn it is", "is something detached?"
+                f"no gradient of {' + '.join(terms)} reaches the player being updated", "remove any detach() on the way"
             )
         for trick in self.tricks:
             trick.gradients(params, player)
@@ -397,9 +397,9 @@ class Trainer:
         self.d_done, self.step = state["d_done"], state["step"]
         self.watch.go_to(self.step)
         if self.recorder is not None:
-            self._replayed = Replayed(self, self.recorder)  # recordings refer to the old moments
+            self._replayed = Replayed(self, self.recorder)  # recordings refer to the old optimiser state
 
 
 def _total(terms: Mapping[str, Tensor]) -> Tensor:
     values = list(terms.values())
-    return values[0] if len(values) == 1 else torch.stack(values).sum()  # stacking one costs a small network 2 %
+    return values[0] if len(values) == 1 else torch.stack(values).sum()  # stacking one slows a small network by 2 %

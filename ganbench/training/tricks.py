@@ -1,4 +1,4 @@
-"""How tricks reach the loss: it is played on what they make of each match."""
+"""Applies tricks to the loss, which is computed on each match as the tricks present it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ if TYPE_CHECKING:
 
 
 class Shown(LossAround):
-    """A loss that is played on what tricks make of each match."""
+    """A loss that is computed on each match as the tricks present it."""
 
     def __init__(self, loss: Loss, tricks: Sequence[Trick], turn: Turn) -> None:
         super().__init__(loss)
         self.tricks, self.turn = tricks, turn
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The inner loss on what the tricks show."""
+        """The inner loss on the match as the tricks present it."""
         return self.inner.d_loss(*self.seen(Match(D, real, fake)))
 
     def g_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
-        """The inner loss on what the tricks show."""
+        """The inner loss on the match as the tricks present it."""
         return self.inner.g_loss(*self.seen(Match(D, real, fake)))
 
     def seen(self, match: Match) -> Match:
-        """The match as all tricks leave it."""
+        """The match as all the tricks present it."""
         for trick in self.tricks:
             match = trick.match(match, self.turn)
         return match

@@ -1,4 +1,4 @@
-"""Finding the first iteration at which a loss or a weight was not finite, without waiting for the device."""
+"""Finds the first iteration in which a loss or a weight was not finite, without waiting for the device."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ NEVER = torch.iinfo(torch.int64).max
 
 
 class Fault(NamedTuple):
-    """What is not finite, and since which iteration."""
+    """The name of what is not finite, and the first iteration in which it was not."""
 
     name: str
     step: int
 
 
 class Watch:
-    """Keeps, on the device, the first iteration at which each loss term and each weight was not finite.
+    """Keeps, on the device, the first iteration in which each loss term and each weight was not finite.
 
-    ``note`` enqueues work and never waits. ``first`` waits, but may be called as rarely as you like: it always names
-    the first fault and its iteration.
+    ``note`` enqueues work and never waits. ``first`` waits, but may be called as rarely as desired: it always names the
+    first fault and its iteration.
 
     Args:
         weights: (name, parameter) pairs.
-        at_once: the host itself computes, so ``note`` may check whether anything is wrong at all.
+        at_once: the host does the computation, so ``note`` may first check whether anything is wrong at all.
     """
 
     def __init__(self, weights: Iterable[tuple[str, Tensor]], *, at_once: bool = False) -> None:
@@ -50,10 +50,10 @@ class Watch:
     def note(self, terms: Mapping[str, Tensor]) -> None:
         """Check the loss terms (scalars) and the weights after an iteration; the first is number 1."""
         self._step.add_(1)
-        norms = torch._foreach_norm(self._weights)  # not finite if one weight is not (or they are beyond 1e19)
+        norms = torch._foreach_norm(self._weights)  # not finite if one weight is not (or exceeds 1e19)
         values = torch.stack([value.float() for value in (*terms.values(), *norms)])
         if self._at_once and math.isfinite(values.sum().item()):
-            return  # finite numbers whose sum is not finite are checked one by one
+            return  # if the sum is not finite, each number is checked
         faulty = torch.where(values.isfinite(), NEVER, self._step)
         names = tuple(terms)
         if names not in self._since:
@@ -61,7 +61,7 @@ class Watch:
         torch.minimum(self._since[names], faulty, out=self._since[names])
 
     def first(self) -> Fault | None:
-        """The earliest fault, if there was one; within one iteration, losses come before weights."""
+        """The earliest fault, if any; within one iteration, losses come before weights."""
         earliest: Fault | None = None
         for terms, since in self._since.items():
             step = int(since.min())

@@ -10,6 +10,6 @@ from ganbench.pages.charts.svg import Chart
 
 
 def charts_of(table: Table, *, linked: bool = False) -> dict[str, Chart]:
-    """The charts that the table's records allow, by name; ``linked`` marks lead to the rows of the same page."""
+    """The charts that the table's records allow, by name; if ``linked``, marks link to rows of the same page."""
     found = [*costs(table, linked=linked), *leaders(table), ranks(table, linked=linked), noises(table, linked=linked)]
     return {chart.name: chart for chart in found if chart is not None}

@@ -14,13 +14,13 @@ from ganbench.pages.charts.scale import scale_of
 from ganbench.pages.charts.svg import dot, drawing, line
 
 WIDTH, HEIGHT = 72.0, 16.0
-"""As large as it is shown, so that its marks do not shrink."""
+"""The size at which it is shown, so that its marks do not shrink."""
 
 
 def bars(table: Table, column: str) -> dict[RowKey, Markup]:
     """A bar for each row that has a score in the column.
 
-    The scale is that of the complete rows; a row or a yardstick beyond it stands at the edge, hollow.
+    The complete rows set the scale; a row or a yardstick beyond it is drawn hollow at the edge.
     """
     scored: Mapping[RowKey, tuple[Row, Summary]] = {
         row.key: (row, row.scores[column]) for row in table.rows if column in row.scores
@@ -38,7 +38,7 @@ def bars(table: Table, column: str) -> dict[RowKey, Markup]:
             line(scale.at(low), middle, scale.at(high), middle, "whisker", kind),
             dot(scale.at(centre), middle, 3, "dot", kind, beyond),
         ]
-        found[key] = drawing(WIDTH, HEIGHT, "", parts, "bar")  # the figures stand beside it
+        found[key] = drawing(WIDTH, HEIGHT, "", parts, "bar")  # the numbers are beside it
     return found
 
 

@@ -1,4 +1,4 @@
-"""Quality against cost, with the rows that no other beats in both (the Pareto front) joined and named."""
+"""Quality against cost, with the rows on the Pareto front joined and labelled."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760.0, 380.0, 56.0, 30.0, 120.0, 46.0
 
 
 def costs(table: Table, *, linked: bool) -> list[Chart]:
-    """A chart for each cost in which rows are known to differ."""
+    """A chart for each cost in which rows differ."""
     if table.goal == "info":
         return []
     found = ((cost, offers_of(table, cost)) for cost in COSTS)
@@ -47,8 +47,8 @@ def _chart(table: Table, cost: Cost, offers: Sequence[Offer], *, linked: bool) -
     title = f"{table.name}: {label} against {cost.title}"
     names = ", ".join(table.title(offer.row) for offer in front)
     about = (
-        f"Every trained row by its {cost.title}. Nobody beats these in both: {names}. Hollow: a seed failed or "
-        "collapsed, or the row is not ranked; rows beyond the scale stand at its edge."
+        f"{label} of every trained row against its {cost.title}. No row beats these in both: {names}. Hollow dots: a "
+        "seed failed or collapsed, or the row is not ranked. Rows beyond the scale are drawn at its edge."
     )
     return Chart(f"cost-{cost.name}", title, about, drawing(WIDTH, HEIGHT, title, parts))
 
@@ -63,7 +63,7 @@ def _mark(table: Table, cost: Cost, offer: Offer, x: Scale, y: Scale, *, linked:
 
 
 def _names(table: Table, front: Sequence[Offer], offers: Sequence[Offer], x: Scale, y: Scale) -> list[Markup]:
-    """The name of each row of the front, where it covers the fewest dots, other names, and pieces of the line."""
+    """Label each row of the front where the label covers the fewest dots, other labels and pieces of the line."""
     dots = [Box(x.at(offer.cost) - 5, y.at(offer.score) - 5, 10, 10) for offer in offers]
     pieces = _pieces([(x.at(offer.cost), y.at(offer.score)) for offer in front])
     taken: list[Box] = []
@@ -100,7 +100,7 @@ class Box(NamedTuple):
 
 
 def _pieces(points: Sequence[tuple[float, float]]) -> list[Box]:
-    """Small boxes along a line through points, for a name to keep clear of."""
+    """Small boxes along a line through points, which labels should avoid."""
     found = []
     for (left, top), (right, bottom) in pairwise(points):
         steps = max(1, round(hypot(right - left, bottom - top) / 12))
@@ -111,7 +111,7 @@ def _pieces(points: Sequence[tuple[float, float]]) -> list[Box]:
 
 
 def _place(at: Box, marks: Sequence[Box], taken: Sequence[Box]) -> Box:
-    """The best of the places around a dot in the middle of ``at``'s upper left corner."""
+    """The best position for a label around the dot whose centre is the upper left corner of ``at``."""
     right, left, middle = at.left + 8, at.left - 8 - at.width, at.left - at.width / 2
     tops = {"above": at.top - 17, "level": at.top - 6, "below": at.top + 6}
     candidates = [

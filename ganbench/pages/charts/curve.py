@@ -15,7 +15,7 @@ WIDTH, HEIGHT = 360.0, 190.0
 
 
 def curve(table: Table, row: Row) -> Markup:
-    """The curve; empty for a row that was not looked at during training."""
+    """The curve; empty for a row with fewer than two looks during training."""
     marks = trajectory_of(table, row)
     if len(marks) < 2:
         return Markup("")

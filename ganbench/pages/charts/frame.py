@@ -1,4 +1,4 @@
-"""The frame of a chart with two axes: grid lines, numbers, and what they count."""
+"""The frame of a chart with two axes: grid lines, tick labels and axis names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charts with a lane for each complete row: the places it may have, and its noises."""
+"""Charts with a lane for each complete row: its range of ranks, or its noise."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ganbench.pages.charts.svg import Chart, Tip, cut_to, dot, drawing, line, te
 
 WIDTH, LEFT, RIGHT, TOP, LANE = 760.0, 190.0, 20.0, 44.0, 19.0
 MOST = 60
-"""Rows that are drawn; more lanes tell nobody anything."""
+"""The most rows that are drawn; nobody reads more lanes."""
 NOISES = ("between seeds", "between evaluations of one run")
 
 
 def ranks(table: Table, *, linked: bool) -> Chart | None:
-    """The range of ranks of each complete row; None without ranks."""
+    """The range of ranks of each complete row; None with fewer than two ranked rows."""
     rows = [row for row in table.rows if row.rank][:MOST]
     if len(rows) < 2:
         return None
@@ -36,13 +36,13 @@ def ranks(table: Table, *, linked: bool) -> Chart | None:
 
     parts = _lanes(table, rows, lane, lambda row: f"rank {row.rank}", linked=linked)
     marks = [1.0, *(value for value in x.ticks(8) if value > 1 and value == round(value))]
-    parts = [*_rulers(x, marks, len(rows)), *parts, text(LEFT + 8, 14, "rank, as far as the seeds tell", "name")]
-    title = f"{table.name}: the places that each row may have"
+    parts = [*_rulers(x, marks, len(rows)), *parts, text(LEFT + 8, 14, "ranks consistent with the seeds", "name")]
+    title = f"{table.name}: the ranks that each row may have"
     return Chart("ranks", title, _about(table, rows), drawing(WIDTH, _height(rows), title, parts))
 
 
 def noises(table: Table, *, linked: bool) -> Chart | None:
-    """The spread between seeds beside that between evaluations; None where nothing was judged twice."""
+    """The spread between seeds and between evaluations; None without two rows that were evaluated repeatedly."""
     known = {row.key: _noises(table, row) for row in table.rows if row.kind == "entry" and row.part == "ranked"}
     rows = [row for row in table.rows if all(known.get(row.key, (None,)))][:MOST]
     if len(rows) < 2:
@@ -62,14 +62,14 @@ def noises(table: Table, *, linked: bool) -> Chart | None:
     label = table.label(table.headline)
     title = f"{table.name}: noise of {label}"
     about = (
-        f"Standard deviation of {label} {NOISES[0]}, and {NOISES[1]}. {_averaged(table)}Where that is as large as the "
-        "first, more samples would tell more than more seeds."
+        f"Standard deviation of {label} {NOISES[0]}, and {NOISES[1]}. {_averaged(table)}Where the evaluation noise of "
+        "a score is as large as its spread between seeds, more samples would help more than more seeds."
     )
     return Chart("noise", title, about, drawing(WIDTH, _height(rows), title, parts))
 
 
 def _averaged(table: Table) -> str:
-    """What the mean over evaluations leaves of their noise."""
+    """A sentence on how averaging over evaluations reduces their noise."""
     draws = table.protocol.evaluation.draws if table.protocol else 1
     return f"A score is the mean of {draws} evaluations and has 1/√{draws} of their noise. " if draws > 1 else ""
 
@@ -120,8 +120,8 @@ def _height(rows: Sequence[Row]) -> float:
 
 def _about(table: Table, rows: Sequence[Row]) -> str:
     all_ranked = sum(row.rank is not None for row in table.rows)
-    few = f" The first {len(rows)} of {all_ranked} rows." if len(rows) < all_ranked else ""
+    few = f" Only the first {len(rows)} of {all_ranked} rows are shown." if len(rows) < all_ranked else ""
     return (
-        "A row's rank is a range: it could be any of these. Two rows whose ranges overlap may still differ "
-        f"significantly; the pairs below show it.{few}"
+        "A row's rank is a range: any rank in it is consistent with the seeds. Two rows whose ranges overlap may still "
+        f"differ significantly; the page's table of pairs shows which do.{few}"
     )

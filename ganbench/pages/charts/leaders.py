@@ -1,4 +1,4 @@
-"""Who leads at every budget: the rows of a table, or those of one arch, during training."""
+"""The leader at every budget: the rows of a table, or those of one arch, during training."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from ganbench.pages.charts.svg import Chart, Tip, cut_to, drawing, polyline, rec
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 760.0, 400.0, 56.0, 26.0, 190.0, 66.0
 MOST_ARCHS = 12
-"""Archs that have a chart of their own, those of the best rows first."""
+"""The most archs that get a chart of their own, those of the best rows first."""
 LINE = 14.0
 """Pixels between the names of two rows."""
 COLOURS = FEW = 10
-"""So many rows are all in colour; of more, only those that lead at some time."""
+"""Up to this many rows, all are coloured; beyond it, only those that lead at some point."""
 
 
 def leaders(table: Table) -> list[Chart]:
-    """The chart of all rows; if they are many, also one for each arch with several. None without common looks."""
+    """A chart of all rows and, if there are many, one for each arch with several. Empty without common looks."""
     charts = [_chart(table, "leaders", "")]
     plain = [row for row in table.rows if row.kind == "entry" and isinstance(row.entry, RunEntry)]
     if len(plain) > FEW:
@@ -56,14 +56,14 @@ def _chart(table: Table, name: str, arch: str) -> Chart | None:
     parts = Frame(x, y, "thousand real samples shown to D", f"{label}, mean over seeds, on the selection split").drawn()
     parts += _lines(race, lines, x, y, colours, names)
     parts += _strip(race, x, colours, names)
-    title = f"{table.name}{f', {arch}' if arch else ''}: who leads at every budget"
-    thin = " Dashed: a seed failed or collapsed." if unsteady else ""
-    about = f"{label} during training, a line for each row.{thin} {_in_words(race, names)}"
+    title = f"{table.name}{f', {arch}' if arch else ''}: the leader at every budget"
+    thin = " Dashed lines: a seed failed or collapsed." if unsteady else ""
+    about = f"{label} during training, one line per row.{thin} {_in_words(race, names)}"
     return Chart(name, title, about, drawing(WIDTH, HEIGHT, title, parts))
 
 
 def _colours(table: Table, race: Race, lines: Iterable[RowKey]) -> dict[RowKey, str]:
-    """All rows in the order of the table if they are few, else those that lead in the order of their reigns."""
+    """Row -> colour: all rows in the order of the table if there are few, else the leaders in order of their reigns."""
     keys = [row.key for row in table.rows if row.key in {*lines}]
     chosen = keys if len(keys) <= FEW else list(dict.fromkeys(reign.row.key for reign in race.reigns))
     return {key: f"c{place % COLOURS}" for place, key in enumerate(chosen)}
@@ -77,7 +77,7 @@ def _lines(
     colours: Mapping[RowKey, str],
     names: Mapping[RowKey, str],
 ) -> list[Markup]:
-    """Rows without a colour below the others."""
+    """A line for each row; rows without a colour are drawn below the others."""
     parts = []
     for key in sorted(lines, key=lambda key: (key in colours, key in race.marks)):
         points = [(x.at(mark.kimg), y.at(mark.centre)) for mark in lines[key]]
@@ -114,7 +114,7 @@ def _span(reign: Reign) -> str:
 
 
 def _apart(wanted: Mapping[RowKey, float], lowest: float) -> dict[RowKey, float]:
-    """Heights of the names, near those wanted, and a line apart."""
+    """Heights of the labels, near those wanted and a line apart."""
     found: dict[RowKey, float] = {}
     at = TOP - LINE
     for key in sorted(wanted, key=lambda one: wanted[one]):

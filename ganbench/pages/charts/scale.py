@@ -1,4 +1,4 @@
-"""From values to places on a chart, with round numbers to mark them."""
+"""Map values to positions on a chart, with round numbers as ticks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ganbench.report.axes import round_numbers
 
 SPARE = 0.04
-"""Share of a scale that stays free at either end."""
+"""Share of a scale that stays empty at either end."""
 
 
 class Scale(NamedTuple):
@@ -22,7 +22,7 @@ class Scale(NamedTuple):
     log: bool = False
 
     def at(self, value: float) -> float:
-        """The place of a value; beyond the ends, the nearer end."""
+        """The position of a value, clamped to the ends of the scale."""
         low, high, here = map(self._straight, (self.low, self.high, min(max(value, self.low), self.high)))
         return self.start + (self.end - self.start) * ((here - low) / (high - low))
 
@@ -43,9 +43,9 @@ class Scale(NamedTuple):
 
 
 def scale_of(values: Iterable[float], start: float, end: float, *, log: bool = False, zero: bool = False) -> Scale:
-    """The scale that holds all finite values with some room; logarithms only where every value has one.
+    """The scale that covers all finite values with some margin; logarithmic only if all of them are positive.
 
-    With ``zero``, a plain scale of values that are never negative begins at 0.
+    With ``zero``, a linear scale of values that are never negative begins at 0.
     """
     known = [value for value in values if math.isfinite(value)] or [0.0, 1.0]
     low, high = min(known), max(known)
@@ -57,7 +57,7 @@ def scale_of(values: Iterable[float], start: float, end: float, *, log: bool = F
 
 
 def mark_of(value: float) -> str:
-    """A round number beside an axis: ``0.05``, ``200``, ``50k``, ``2T``."""
+    """The label of a tick: ``0.05``, ``200``, ``50k``, ``2T``."""
     for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if 1e4 <= abs(value) < 1e16 and abs(value) >= unit:
             return f"{value / unit:g}{name}"

@@ -1,4 +1,4 @@
-"""Parts of SVG. ``Markup`` escapes whatever is put into it, so that a name from a record is never read as a tag."""
+"""SVG elements. ``Markup`` escapes all text formatted into it, so a name from a record is never read as a tag."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from markupsafe import Markup
 from ganbench.plain import plain_line
 
 CHARACTER = 6.8
-"""Pixels that a character of a label takes, about: at 11 pixels in a sans-serif font."""
+"""Approximate width in pixels of a character in a label, set in an 11-pixel sans-serif font."""
 
 
 class Chart(NamedTuple):
@@ -24,7 +24,7 @@ class Chart(NamedTuple):
 
 
 class Tip(NamedTuple):
-    """What is said of a mark that is pointed at, and the address it leads to ("" for none)."""
+    """The tooltip of a mark, and the URL that the mark links to ("" for none)."""
 
     text: str
     address: str = ""
@@ -64,7 +64,7 @@ def dot(x: float, y: float, radius: float, *classes: str) -> Markup:
 
 
 def told(parts: Iterable[Markup], tip: Tip) -> Markup:
-    """Marks that belong together, with words for those who point at them, and a link if there is an address."""
+    """A group of marks with a tooltip, and a link if the tip has an address."""
     inside = Markup("<title>{}</title>{}").format(plain_line(tip.text), Markup("").join(parts))
     if not tip.address:
         return Markup("<g>{}</g>").format(inside)
@@ -72,9 +72,9 @@ def told(parts: Iterable[Markup], tip: Tip) -> Markup:
 
 
 def drawing(width: float, height: float, title: str, parts: Sequence[Markup], *classes: str) -> Markup:
-    """The whole; links in it stay links, so it is a group and not one image.
+    """The whole drawing; one with links has the role of a group, because links inside an image are lost.
 
-    Without a title, screen readers pass over it.
+    Without a title, screen readers skip it.
     """
     role = "group" if any("<a " in part for part in parts) else "img"
     said = Markup('role="{}" aria-label="{}"').format(role, plain_line(title)) if title else _UNSAID
@@ -86,7 +86,7 @@ _UNSAID = Markup('aria-hidden="true"')
 
 
 def as_file(chart: Chart) -> str:
-    """A chart as a file that brings its own colours."""
+    """A chart as a standalone file with its own style."""
     style = files("ganbench.pages").joinpath("assets", "charts.css").read_text("utf-8")
     head, _, rest = str(chart.svg).partition(">")
     paper = '<rect width="100%" height="100%" class="paper"/>'
@@ -96,7 +96,7 @@ def as_file(chart: Chart) -> str:
 
 
 def cut_to(words: str, pixels: float) -> str:
-    """As many characters as fit, with an ellipsis if that is not all."""
+    """Text truncated to a width in pixels, with an ellipsis if characters are lost."""
     words, room = plain_line(words), int(pixels / CHARACTER)
     return words if len(words) <= room else f"{words[: max(1, room - 1)]}…"
 

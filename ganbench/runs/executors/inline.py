@@ -1,4 +1,4 @@
-"""Runs in this process, one after another: objects from Python need neither a package nor pickling."""
+"""Carry out runs in this process, one after another, so that Python objects need neither a package nor pickling."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class InlineExecutor:
         try:
             yield from self._listen(thread, said)
         except BaseException:
-            self._stop = True  # the caller has stopped iterating early
+            self._stop = True  # the caller stopped iterating early
             raise
 
     def _listen(self, thread: Thread, said: SimpleQueue[Event]) -> Iterator[Event]:
@@ -44,7 +44,7 @@ class InlineExecutor:
                 told = True
                 yield Stopping()
             with suppress(Empty):
-                yield said.get(timeout=0.25)  # not for ever: signals must be noticed
+                yield said.get(timeout=0.25)  # a time-out, so that signals are noticed
 
     def _work(self, jobs: Sequence[Job], said: SimpleQueue[Event]) -> None:
         from ganbench.device.determinism import configured
@@ -52,7 +52,7 @@ class InlineExecutor:
         from ganbench.runs.setup import forget
 
         if self._new and any(job.protocol.reads_paths for job in jobs):
-            forget()  # what an earlier command of this process read may have changed
+            forget()  # data read by an earlier command of this process may have changed
         self._new = False
         for job in jobs:
             if self._stop:

@@ -1,7 +1,7 @@
-"""Runs on this machine: worker processes that each take one job after another.
+"""Carry out runs on this machine, in worker processes that each take one job after another.
 
 Every worker uses one thread on a CPU (small networks get slower with more, and a run's bits must not depend on how
-many run beside it). A worker that dies (out of memory, a crash in native code) costs its job, not the others.
+many run beside it). A worker that dies (out of memory, a crash in native code) loses its own job and no other.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ from ganbench.runs.executors.spawning import (
 from ganbench.runs.executors.work import fails_alone, outcome_of, refusal
 
 GRACE_SECONDS = 30.0
-"""How much longer than the protocol's time-out a run may be silent."""
+"""Seconds beyond the protocol's time-out for which a run may be silent."""
 _KILLED = {int(signal.Signals[name]) for name in ("SIGKILL", "SIGTERM", "SIGINT") if name in signal.Signals.__members__}
 
 
@@ -58,7 +58,7 @@ class LocalExecutor:
     """Carries out jobs in ``workers`` processes and yields their events.
 
     Use as a context manager; leaving it ends the workers. ``stop()`` asks running jobs to save a checkpoint.
-    Every worker has its own pipe, so one that is killed in the middle of a message silences no other.
+    Every worker has its own pipe, so one that is killed in the middle of a message does not silence the others.
     """
 
     def __init__(self, workers: int, threads: int = 1) -> None:
@@ -78,12 +78,12 @@ class LocalExecutor:
 
     def stop(self) -> None:
         """Ask every running job to write a checkpoint and an ``interrupted`` record; no further job starts."""
-        self._asked = True  # an event has a lock, and this may be a signal that came in while it was held
+        self._asked = True  # not the event: its lock may be held when a signal calls this
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
         """Yield events until every job is done, refused, or given up after ``stop()``."""
         waiting = list(jobs)
-        for seat in self._seats if waiting else ():  # also those that tryouts leave idle: starting takes seconds
+        for seat in self._seats if waiting else ():  # also those that tryouts leave idle, since starting takes seconds
             self._start(seat)
         while True:
             if self._asked and not self._stop.is_set():
@@ -108,7 +108,7 @@ class LocalExecutor:
             process = self._context.Process(target=_work, args=arguments, daemon=True)
             start(process, self._threads)
             seat.process = process
-            theirs.close()  # so that the worker's end is the only one, and its death ends the pipe
+            theirs.close()  # so that only the worker holds that end, and its death closes the pipe
 
     def _give(self, seat: _Seat, job: Job) -> None:
         self._start(seat)
@@ -119,7 +119,7 @@ class LocalExecutor:
         for seat in busy:
             said = seat.hear()
             if isinstance(said, Warned):
-                warnings.warn(GanbenchWarning(said.message), stacklevel=1)  # once, however many workers say it
+                warnings.warn(GanbenchWarning(said.message), stacklevel=1)  # shown once, however many workers send it
             elif said is not None:
                 yield said
             elif seat.hangs:
@@ -135,23 +135,23 @@ class LocalExecutor:
                 yield self._give_up(seat, status, how)
 
     def _give_up(self, seat: _Seat, status: Status, reason: str) -> Ending:
-        """Write down what became of a job whose worker cannot report it."""
+        """Record the outcome of a job whose worker cannot report it."""
         job, begun, when = seat.job, False, " before the run began"
         assert job is not None
         seat.end()
-        with suppress(RecordError):  # it may have died before there was a record
+        with suppress(RecordError):  # the worker may have died before there was a record
             record = read(job.record_file)
             when = "" if record.status in FINISHED else when
             if begun := record.status == "interrupted" and not job.tryout:
                 write(msgspec.structs.replace(record, status=status, reason=reason), job.record_file)
         if status == "error" and not begun:
-            hint = "a plugin crashes its process: `ganbench plugins --check` says which"
+            hint = "a plugin crashed the process: `ganbench plugins --check` shows which"
             return refusal(job, f"{job.key}: {reason}{when}", hint, broken=fails_alone(job))
         return Done(job.key, status, reason, lost=status == "interrupted")
 
 
 class _Seat:
-    """A place for one worker process, its pipe, and the job it is on."""
+    """A place for one worker process, with its pipe and its current job."""
 
     def __init__(self) -> None:
         self.process: BaseProcess | None = None
@@ -160,21 +160,21 @@ class _Seat:
         self.heard = 0.0
         self.training = False
         self.silent = False
-        """Whether no more can be heard: all that the worker sent was received, or a plugin wrote into its pipe."""
+        """Whether no message can follow: a dead worker's were all received, or a plugin wrote into its pipe."""
 
     def take(self, job: Job) -> None:
-        """Start a job."""
+        """Hand a job to the worker."""
         self.job, self.heard, self.training, self.silent = job, time.monotonic(), False, False
-        with suppress(OSError):  # listening notices a worker that has just died
+        with suppress(OSError):  # `hear` notices a worker that has just died
             self.pipe.send(job)
 
     def hear(self) -> Message | None:
         """The worker's next message, if there is one."""
-        dead = self.process is not None and not self.process.is_alive()  # its copies may keep the pipe open
+        dead = self.process is not None and not self.process.is_alive()  # forked copies may keep the pipe open
         try:
             said: Message | None = pickle.loads(self.pipe.recv_bytes(LONGEST_MESSAGE)) if self.pipe.poll() else None
             self.silent = not (isinstance(said, Message) or (said is None and not dead))
-        except Exception:  # dead, perhaps in the middle of a message; or what came is no message
+        except Exception:  # it died, perhaps in the middle of a message, or sent something else
             self.silent = True
         if self.silent:
             return None
@@ -186,7 +186,7 @@ class _Seat:
 
     @property
     def hangs(self) -> bool:
-        """Whether one window of training alone takes longer than the protocol allows for all of them."""
+        """Whether a single window of training takes longer than the protocol allows for all of them."""
         limit = self.job.protocol.training.timeout if self.job else 0
         return bool(limit and self.training and time.monotonic() - self.heard > limit + GRACE_SECONDS)
 
@@ -198,7 +198,7 @@ class _Seat:
         self.process = self.job = None
 
     def dismiss(self) -> None:
-        """Let an idle worker exit; end one that is on a job."""
+        """Let an idle worker exit; kill one that has a job."""
         if self.process is not None and self.job is None:
             with suppress(OSError):
                 self.pipe.send(None)
@@ -207,7 +207,7 @@ class _Seat:
 
 
 def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
-    """A worker's life. What a plugin broke for good ends it at once: Python would wait for the plugin's threads."""
+    """The main function of a worker. An exception exits at once, since Python would wait for a plugin's threads."""
     try:
         _serve(pipe, stop, threads, rank)
     except BaseException:
@@ -216,7 +216,7 @@ def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
 
 
 def _serve(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
-    """Jobs until None. Ctrl-C and SIGTERM reach the parent, which asks for an orderly stop."""
+    """Carry out jobs until None arrives. Ctrl-C and SIGTERM are left to the parent, which asks for an orderly stop."""
     leave_signals_to_the_parent()
     import torch
 
@@ -228,14 +228,14 @@ def _serve(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
     while (job := _next_job(pipe, orphaned)) is not None:
         if job.device in {"auto", "cuda"} and torch.cuda.is_available():
             job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
-        configure(threads)  # again for each job: plugins of the last one may have changed settings
+        configure(threads)  # again for each job, since plugins of the last one may have changed settings
         say = _voice(pipe)
         say(Started(job.key))
         say(outcome_of(job, say, lambda: stop.is_set() or orphaned()))
 
 
 def _warner(pipe: Connection) -> Callable[..., None]:
-    """``warnings.showwarning`` of a worker: the parent says it, once for all workers."""
+    """``warnings.showwarning`` of a worker: the parent shows warnings, once for all workers."""
     show = warnings.showwarning
 
     def warn(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
@@ -250,14 +250,14 @@ def _warner(pipe: Connection) -> Callable[..., None]:
 def _voice(pipe: Connection) -> Callable[[Message], None]:
     def say(message: Message) -> None:
         end_if_forked()
-        with suppress(OSError):  # nobody listens any more: the run saves a checkpoint and ends
+        with suppress(OSError):  # the parent is gone: the run saves a checkpoint and ends
             pipe.send(message)
 
     return say
 
 
 def _next_job(pipe: Connection, orphaned: Callable[[], bool]) -> Job | None:
-    """Wait for a job; None when there are no more, or nobody is left to hand them out."""
+    """Wait for a job; None when there are no more, or the parent is gone."""
     with suppress(EOFError, OSError):
         while not orphaned():
             if pipe.poll(2):

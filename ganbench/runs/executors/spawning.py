@@ -15,18 +15,18 @@ from ganbench.errors import GanbenchError
 from ganbench.plugins.safepath import main_left_out, nothing_from_here
 
 CLOSING_SECONDS = 5.0
-"""How long a worker that is not heard any more may take to end."""
+"""Seconds that a worker may take to exit once it has gone silent."""
 LONGEST_MESSAGE = 2**24
-"""Bytes; more than any event has. The length of a message stands before it, where a plugin may write anything."""
-BROKEN = "the connection to its worker broke: a plugin closes files, or writes to files, that are not its own"
+"""In bytes, more than any event needs. A message's length precedes it, and a plugin may write anything there."""
+BROKEN = "the connection to the worker broke: a plugin closed, or wrote to, a file that is not its own"
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def context() -> SpawnContext:
-    """What makes processes, pipes and events.
+    """The context that creates processes, pipes and events.
 
-    The process that multiprocessing starts for its own use, with the first event, is started here: it, too, imports
-    nothing from the working directory.
+    The process that multiprocessing would start for its own use with the first event is started here, so that it, too,
+    imports nothing from the working directory.
     """
     if os.name == "posix":
         with nothing_from_here():
@@ -53,7 +53,7 @@ def start(process: BaseProcess, threads: int) -> None:
 
 
 def leave_signals_to_the_parent() -> None:
-    """In a worker: Ctrl-C and SIGTERM reach the parent, which ends its workers in good order."""
+    """In a worker: ignore Ctrl-C and SIGTERM, which reach the parent; it ends its workers in good order."""
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
 
@@ -65,9 +65,9 @@ def parent_is_gone() -> Callable[[], bool]:
 
 
 def ended_within(process: BaseProcess, seconds: float) -> bool:
-    """Whether a process has ended, or does so in time.
+    """Whether a process has ended, or ends within this time.
 
-    ``join`` waits for ever where a plugin wrote into the pipe that it watches.
+    ``join`` would wait for ever if a plugin wrote into the pipe that it watches.
     """
     limit = time.monotonic() + seconds
     while process.is_alive():

@@ -1,4 +1,4 @@
-"""What a worker does with a job, whichever process it sits in."""
+"""Carry out a job, in whichever process the worker is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ganbench.records.forks import only_this_process
 def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[], bool]) -> Ending:
     """Carry out a job; returns how it ended, or why it was refused.
 
-    A plugin that changes the working directory takes neither this run's files nor the next job with it.
+    A plugin that changes the working directory affects neither this run's files nor the next job.
     """
     here = msgspec.structs.replace(job, folder=os.path.abspath(job.folder))
     try:
@@ -28,7 +28,7 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
         message, hint = (text.replace(here.folder, job.folder) for text in (error.message, error.hint))  # as typed
         return refusal(job, message, hint, broken=broken, unsupported=isinstance(error, Unsupported))
     except BaseException as error:  # Ctrl-C reaches only the parent, so this is what a plugin raised, or a bug
-        hint = "the traceback (--debug) shows the plugin that fails; if none does, please report this bug of GANBench"
+        hint = "run with --debug for the traceback; if no plugin is at fault, please report this as a bug in GANBench"
         return refusal(job, f"{job.key}: {told(error)}", hint, broken=fails_alone(job))
 
 
@@ -46,7 +46,7 @@ def _ended(job: Job, say: Callable[[Event], None], should_stop: Callable[[], boo
 
 
 def fails_alone(job: Job) -> bool:
-    """Whether other jobs may still be done if a plugin fails in this one.
+    """Whether other jobs may still succeed if a plugin fails in this one.
 
     Yardsticks need only what all jobs need: if a plugin is broken there, no job can run.
     """
@@ -54,7 +54,7 @@ def fails_alone(job: Job) -> bool:
 
 
 def refusal(job: Job, message: str, hint: str, *, broken: bool, unsupported: bool = False) -> Refused:
-    """Why a job was not done, with the traceback if an exception is being handled."""
+    """The refusal of a job, with the traceback if an exception is being handled."""
     error = sys.exc_info()[1]
     traceback = "" if error is None else traced(error)
     return Refused(job.key, message, hint, broken=broken, unsupported=unsupported, traceback=traceback)

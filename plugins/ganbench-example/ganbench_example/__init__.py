@@ -1,1 +1,1 @@
-"""A GANBench plugin: one file per component, each declared in pyproject.toml."""
+"""A GANBench plugin. Each file holds one component, declared in pyproject.toml."""

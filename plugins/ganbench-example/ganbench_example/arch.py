@@ -1,4 +1,4 @@
-"""Residual MLP for any data: no normalisation, and blocks that do nothing at first (Fixup; Zhang et al. 2019)."""
+"""Residual MLP for any data, without normalisation. Blocks start as the identity (Fixup; Zhang et al. 2019)."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 def weighted(layer: nn.Module, spectral: bool) -> nn.Module:
-    """The layer, spectrally normalised if the loss asks for it in D."""
+    """Return the layer, with spectral normalisation if ``spectral`` is set."""
     return spectral_norm(layer) if spectral else layer
 
 
@@ -24,20 +24,20 @@ class Block(nn.Module):
         self.f = nn.Sequential(leaky, weighted(first, spectral), leaky, weighted(last, spectral))
 
     def forward(self, h: Tensor) -> Tensor:
-        """Add the branch: ``h[B, W] -> [B, W]``."""
+        """Add the residual branch: ``h[B, W] -> [B, W]``."""
         change: Tensor = self.f(h)
         return h + change
 
 
 def mlp(before: int, width: int, after: int, spectral: bool = False) -> nn.Module:
-    """``x[B, before] -> y[B, after]`` through three blocks."""
+    """Return a network ``x[B, before] -> y[B, after]`` with three residual blocks."""
     first, last = (weighted(nn.Linear(*size), spectral) for size in ((before, width), (width, after)))
     return nn.Sequential(first, *(Block(width, spectral) for _ in range(3)), nn.LeakyReLU(0.2), last)
 
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:
-    """Build the players for data of any shape, with layers twice as wide as ``width``."""
+    """Build G and D for data of any shape, with layers of ``2 * width`` units."""
     if d_norm not in {None, "none", "spectral"}:
         raise Unsupported(f"cannot build D with {d_norm} normalisation, only none or spectral")
     size, units = math.prod(data.shape), 2 * width

@@ -1,4 +1,4 @@
-"""Six Gaussians on a circle, each half as frequent as the one before: does G find the rare ones?"""
+"""Six Gaussians on a circle, each half as frequent as the one before. Does G find the rare ones?"""
 
 import math
 
@@ -14,21 +14,21 @@ SAMPLES, SEED = 20_000, 0
 
 
 def draw(rng: torch.Generator) -> Split:
-    """Points and their modes, drawn in float64 and stored in float32."""
+    """Draw points and their modes in float64, and store the points in float32."""
     mode = torch.multinomial(SHARES, SAMPLES, replacement=True, generator=rng)
     noise = torch.randn(SAMPLES, 2, generator=rng, dtype=torch.float64)
     return Split((CENTRES[mode] + STD * noise).float(), mode)
 
 
 def nearest(x: Tensor) -> Tensor:
-    """``x[N, 2] -> mode[N]``; -1 for a point farther than three standard deviations from every centre."""
+    """``x[N, 2] -> mode[N]``, with -1 for points more than three standard deviations from every centre."""
     distance, mode = (x.double().unsqueeze(1) - CENTRES.to(x.device)).norm(dim=2).min(dim=1)
     return torch.where(distance <= 3 * STD, mode, -1)
 
 
 @hookimpl
 def ganbench_dataset() -> Dataset:
-    """Build the dataset: 20,000 points to train on and as many to test, the same in every run."""
+    """Build the dataset: 20,000 training points and 20,000 test points, the same in every run."""
     rng = torch.Generator().manual_seed(SEED)
     return Dataset(
         name="example",

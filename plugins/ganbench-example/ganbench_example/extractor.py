@@ -1,4 +1,4 @@
-"""Random Fourier features: inner products approximate a Gaussian kernel, for any data (Rahimi and Recht 2007)."""
+"""Random Fourier features for any data. Inner products approximate a Gaussian kernel (Rahimi and Recht 2007)."""
 
 import torch
 from ganbench import Extractor, hookimpl, to_signal
@@ -8,15 +8,15 @@ WAVES, SEED = 256, 0
 
 
 class RandomFourier(Extractor):
-    """``x[B, *shape] -> features[B, 2 * WAVES]``; kernel exp(-‖x - y‖² / 2d) for samples of d numbers.
+    """``x[B, *shape] -> features[B, 2 * WAVES]``, for the kernel exp(-‖x - y‖² / 2d) of samples with d numbers.
 
-    The waves depend on ``SEED`` alone and so belong to the version; trained or loaded weights would be buffers.
+    The waves depend only on ``SEED``, so they are part of the version. Register trained or loaded weights as buffers.
     """
 
     name, version = "example", "1"
 
     def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        """``(features[B, 2 * WAVES] in float64, no logits)``; the norm of each row is 1."""
+        """Return ``features[B, 2 * WAVES]`` in float64, with rows of norm 1, and no logits."""
         signal = to_signal(x).flatten(1).double()
         d = signal.shape[1]
         waves = torch.randn(d, WAVES, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64) / d**0.5

@@ -1,4 +1,4 @@
-"""WGAN-LP: Wasserstein GAN whose penalty leaves slopes below 1 alone (Petzka et al. 2018)."""
+"""WGAN-LP, a Wasserstein GAN that penalises only gradient norms above 1 (Petzka et al. 2018)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,18 +12,18 @@ from torch.nn.functional import relu
 
 @dataclass(frozen=True)
 class WassersteinLP:
-    """``weight``: λ, the strength of the penalty; a field, so that ``--set loss.weight=1`` changes it."""
+    """``weight`` is λ, the strength of the gradient penalty. ``--set loss.weight=1`` changes it."""
 
     weight: float = 10.0
 
     d_steps: ClassVar[int] = 5
-    d_norm: ClassVar[str] = "none"  # the penalty needs each sample judged by itself
+    d_norm: ClassVar[str] = "none"  # a per-sample penalty: D must not mix samples
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.9)}
 
     def d_loss(self, D: Critic, real: Tensor, fake: Tensor) -> Tensor:
         """D minimises E D(x̃) - E D(x) + λ E max(0, ‖∇D(x̂)‖ - 1)².
 
-        Here x̂ = ε x + (1 - ε) x̃ with ε ~ U[0, 1], drawn for each sample.
+        Here x̂ = ε x + (1 - ε) x̃, with one ε ~ U[0, 1] per sample.
         """
         epsilon = torch.rand(len(real), *[1] * (real.ndim - 1), dtype=real.dtype, device=real.device)
         x = torch.lerp(fake, real, epsilon).requires_grad_(True)

@@ -1,4 +1,4 @@
-"""Sliced Wasserstein distance: how far apart reals and fakes lie along random directions (Rabin et al. 2012)."""
+"""Sliced Wasserstein distance between reals and fakes, along random directions (Rabin et al. 2012)."""
 
 from collections.abc import Mapping
 
@@ -10,14 +10,14 @@ DIRECTIONS = 256
 
 
 class SlicedWasserstein:
-    """On the protocol's features."""
+    """Sliced Wasserstein distance in the feature space of the protocol's extractor."""
 
     columns: Mapping[str, Goal] = {"sliced_wasserstein": "min"}
-    version = 1  # raise it when the same samples would score differently
+    version = 1  # raise it when a change gives the same samples a different score
     ranges: Mapping[str, tuple[float | None, float | None]] = {"sliced_wasserstein": (0, None)}
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """Root of the mean over directions of the squared Wasserstein-2 distance of the projections."""
+        """Return the root mean square, over directions, of the Wasserstein-2 distance of the projections."""
         real, fake, *_ = evaluation.features()
         directions = torch.randn(real.shape[1], DIRECTIONS, generator=evaluation.rng, dtype=torch.float64)
         directions /= directions.norm(dim=0)
@@ -27,7 +27,7 @@ class SlicedWasserstein:
 
 
 def quantiles(x: Tensor, n: int) -> Tensor:
-    """``x[N, K] -> [n, K]``: each column sorted, and n evenly spaced values of it."""
+    """``x[N, K] -> [n, K]``, n evenly spaced quantiles of each column."""
     chosen = (torch.arange(n) + 0.5) * len(x) / n
     return x.sort(dim=0).values[chosen.long()]
 

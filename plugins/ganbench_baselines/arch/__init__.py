@@ -1,1 +1,1 @@
-"""Architectures: a module for each, and modules of parts that several share."""
+"""GAN architectures, one module each, and modules for the parts they share."""

@@ -1,4 +1,4 @@
-"""AC-GAN (Odena, Olah and Shlens 2017): D is not given the class but predicts it, and G learns from the prediction.
+"""AC-GAN (Odena, Olah and Shlens 2017): conditional GAN whose D predicts the class of a sample instead of receiving it.
 
 With L_S the adversarial loss and L_C = E log P(C = c | x) + E log P(C = c | G(z, c)) (equations 2 and 3), D maximises
 L_S + L_C and G maximises L_C - L_S. The networks are DCGAN's, except that D ends in two layers: one for the logit, one
@@ -25,16 +25,16 @@ from ganbench_baselines.arch.conditional import ConditionalGAN, labelled_dcgan, 
 class Settings:
     """``auxiliary``: weight of the classification terms; 0 leaves the classifier out.
 
-    Without it G still learns something about the labels: the fakes of a batch have the classes of its reals, which D
-    has just learned to score highly. In one run 61 % of the digits then had the requested class, against 12 % where the
-    labels of fakes were drawn independently.
+    Even at weight 0, G learns something about the labels: the fakes of a batch have the classes of its real samples,
+    which D has just learned to score highly. In one run, 61 % of the digits then had the requested class, compared with
+    12 % when the labels of fakes were drawn independently.
     """
 
     auxiliary: Annotated[float, Meta(ge=0)] = 1.0
 
 
 class Discriminator(nn.Module):
-    """``x[B, C, H, W] -> logit[B]``; ``classify`` gives class ``logits[B, K]`` from the same features, where K > 0."""
+    """``x[B, C, H, W] -> logit[B]``; ``classify`` gives class ``logits[B, K]`` from the same features, if K > 0."""
 
     def __init__(self, data: DataSpec, width: int, d_norm: str | None, classes: int) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class Discriminator(nn.Module):
 
 
 class ACGAN(ConditionalGAN):
-    """``weight`` multiplies each of the classification terms."""
+    """AC-GAN; ``weight`` multiplies both classification terms."""
 
     discriminator: Discriminator
 
@@ -64,11 +64,11 @@ class ACGAN(ConditionalGAN):
         self.weight = settings.auxiliary
 
     def matches(self, batch: Batch, fake: Any) -> Sequence[Match]:
-        """One match, in which D sees images alone: it predicts the class and is not given it."""
+        """One match, in which D sees only the images, because it predicts the class."""
         return [Match(self.discriminator, batch.real, fake)]
 
     def d_extra(self, batch: Batch, fake: Any) -> Terms:
-        """The classification term of D, on reals and on fakes; none at weight 0."""
+        """D's classification term, on real and fake samples; none at weight 0."""
         if not self.weight:
             return {}
         seen = batch.view(Match(self.discriminator.classify, batch.real, fake))
@@ -76,7 +76,7 @@ class ACGAN(ConditionalGAN):
         return {"d_auxiliary": self.weight * surprise}
 
     def g_extra(self, batch: Batch, fake: Any) -> Terms:
-        """The classification term of G, on fakes; none at weight 0."""
+        """G's classification term, on fakes; none at weight 0."""
         if not self.weight:
             return {}
         seen = batch.view(Match(self.discriminator.classify, batch.real, fake))
@@ -91,11 +91,11 @@ class ACGAN(ConditionalGAN):
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
-    """Build DCGAN's players, with the label beside G's latent and a classifier in D.
+    """Build DCGAN's players, with a label embedding next to G's latent and a classifier in D.
 
     Raises:
-        Unsupported: the data have fewer than two classes or are not images whose sides can be halved, or the loss asks
-            for a normalisation of D that it cannot have.
+        Unsupported: the data have fewer than two classes or are not images whose sides can be halved, or the loss
+            requires a normalisation that D does not support.
     """
     refuse_unlabelled(data)
     chosen = settings_of(Settings, settings)

@@ -1,9 +1,9 @@
-"""BigGAN (Brock et al. 2019) scaled down to small images: every part of it, with fewer blocks.
+"""BigGAN (Brock et al. 2019) scaled down to small images: every component of the paper, with fewer blocks.
 
-It has a shared class embedding, a latent split among the blocks of G, class-conditional batch normalisation, projection
-in D (Miyato and Koyama 2018), self-attention (Zhang et al. 2019), spectral normalisation in both players, and
-orthogonal initialisation and regularisation. At 128 px, width 96 and Z = 120 the networks are those of appendix B. The
-truncation of latents is left out, because it is not part of training.
+These are a shared class embedding, a latent split among the blocks of G, class-conditional batch normalisation,
+projection in D (Miyato and Koyama 2018), self-attention (Zhang et al. 2019), spectral normalisation in both players,
+and orthogonal initialisation and regularisation. At 128 px, width 96 and Z = 120, the networks are those of appendix B.
+Latent truncation is left out, because it is not part of training.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ SHARED = 128  # dimensions of the class embedding, at any width
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user may change.
+    """User settings.
 
     Args:
-        attention: self-attention in both players, on the map of half the image's side (the paper's place at 128 px).
+        attention: self-attention in both players, on the map with half the image's side (as in the paper at 128 px).
         orthogonal: β, the weight of the orthogonal regularisation of G; 0 for none.
     """
 
@@ -50,7 +50,7 @@ class Settings:
 
 
 class SelfAttention(nn.Module):
-    """``x[B, C, S, S]`` -> x + γ o(...): each position attends to all positions of the halved map.
+    """``x[B, C, S, S] -> x + γ o(...)``: each position attends to all positions of the map at half resolution.
 
     γ starts at 0, which leaves x unchanged (Zhang et al. 2019, section 3; the halving is from their code).
     """
@@ -63,7 +63,7 @@ class SelfAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add what each position attends to: ``[B, C, S, S] -> [B, C, S, S]``."""
+        """Add the attention output: ``[B, C, S, S] -> [B, C, S, S]``."""
         query = self.query(x).flatten(2)  # [B, C/8, SS]
         key, value = (max_pool2d(part(x), 2).flatten(2) for part in (self.key, self.value))
         seen = (query.transpose(1, 2) @ key).softmax(dim=2)  # [B, SS, SS/4]
@@ -126,7 +126,7 @@ def discriminator(data: DataSpec, width: int, norm: str, attention: bool) -> Dis
 def convolution(
     kind: type[nn.Conv2d], before: int, after: int, side: int, d_norm: str = "spectral", bias: bool = True
 ) -> nn.Module:
-    """A padded convolution with ``side`` x ``side`` kernels: only ``kind`` changes the size of the map."""
+    """A padded convolution with ``side`` x ``side`` kernels; only ``kind`` can change the size of the map."""
     return weighted(orthogonal(kind(before, after, side, padding=side // 2, bias=bias)), d_norm)
 
 
@@ -149,13 +149,13 @@ def overlap(weight: Tensor) -> Tensor:
     WWᵀ and WᵀW have the same norm, so the smaller one is computed: the paper's first layer has 24,576 columns.
     """
     filters = weight.flatten(1)  # [number, size]
-    with torch.autocast(weight.device.type, enabled=False):  # it is a small difference of large numbers
+    with torch.autocast(weight.device.type, enabled=False):  # a small difference of large numbers
         gram = filters @ filters.T if len(filters) <= filters.shape[1] else filters.T @ filters
         return gram.square().sum() - filters.square().sum(1).square().sum()
 
 
 class BigGAN(ConditionalGAN):
-    """Regularises all weight matrices of G except the class embedding."""
+    """BigGAN, with orthogonal regularisation of every weight matrix of G except the class embedding."""
 
     generator: Generator
     settings: Settings
@@ -176,13 +176,13 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, se
     """Build BigGAN's players for square images with a side of 16, 32, 64 or 128 pixels.
 
     Raises:
-        Unsupported: the data have fewer than two classes or another shape, z is too short to split, or the loss asks
-            for a normalisation of D that it cannot have.
+        Unsupported: the data have fewer than two classes or another shape, z is too short to split, or the loss
+            requires a normalisation that D does not support.
     """
     refuse_unlabelled(data)
     chosen = settings_of(Settings, settings)
     generator = Generator(data, width, z_dim, chosen.attention)
     players = generator, discriminator(data, width, check_norm(d_norm, "spectral"), chosen.attention)
-    # at 2e-3, which suits other GANs on digits-16, D falls behind: FID 2.3 against 1.2 after 20 kimg (hinge, seed 0)
+    # at 2e-3, which suits other GANs on digits-16, D cannot keep up: FID 2.3 instead of 1.2 at 20 kimg (hinge, seed 0)
     recipe = {"lr": 1e-3} if data.shape[1] == SIDES[0] else {}
     return BigGAN(*players, z_dim, recipe, settings=chosen)

@@ -1,4 +1,4 @@
-"""Parts that most baselines share: the normalisation of D, and the layers and initialisation of DCGAN."""
+"""Building blocks shared by most baselines: D's normalisation, and DCGAN's layers and initialisation."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from ganbench import DataSpec, Unsupported
 
 
 def weighted(layer: nn.Module, d_norm: str | None) -> nn.Module:
-    """The layer, spectrally normalised where the loss asks for it (Miyato et al. 2018)."""
+    """The layer, with spectral normalisation (Miyato et al. 2018) if ``d_norm`` is "spectral"."""
     return spectral_norm(layer) if d_norm == "spectral" else layer
 
 
 def check_norm(d_norm: str | None, own: str) -> str:
-    """The normalisation of D: what the loss asks for, or else the architecture's own.
+    """The normalisation of D: the one that the loss requires, or else the architecture's own.
 
     Raises:
-        Unsupported: the loss asks for something other than ``"none"``, ``"spectral"`` and the architecture's own.
+        Unsupported: the loss requires something other than ``"none"``, ``"spectral"`` or the architecture's own.
     """
     wish = own if d_norm is None else d_norm
     if wish not in {"none", "spectral", own}:
@@ -45,13 +45,13 @@ def image_plan(data: DataSpec, smallest: int = 4) -> tuple[int, tuple[int, int],
 
 
 def grown(data: DataSpec, width: int, z_dim: int, doubled: Callable[[int, int, bool], list[nn.Module]]) -> nn.Module:
-    """DCGAN's G, ``z[B, Z] -> x[B, C, H, W]`` in [-1, 1]: a 4x4 map, then doublings with batch norm and ReLU between.
+    """DCGAN's G, ``z[B, Z] -> x[B, C, H, W]`` in [-1, 1]: a small map, then doublings, batch norm and ReLU.
 
     The first layer is a Linear and a reshape. It is the same map as the paper's transposed convolution of a 1x1 image,
     and several times faster on a CPU.
 
     Args:
-        data: what to make; its sides are those of the smallest map, doubled.
+        data: spec of the images; their sides are those of the smallest map, doubled several times.
         width: channels of the last map before the image; each map before it has twice as many.
         z_dim: Z.
         doubled: (channels before, channels after, with bias) -> layers that double the map.
@@ -88,7 +88,7 @@ def init_dcgan(network: nn.Module) -> nn.Module:
 def strided_discriminator(data: DataSpec, width: int, d_norm: str | None) -> nn.Module:
     """DCGAN's D, ``x[B, C, H, W] -> logit[B]``: convolutions 4x4 of stride 2, each with LeakyReLU 0.2.
 
-    All but the first layer have batch norm, unless the loss asks for another normalisation.
+    All layers but the first have batch norm, unless the loss requires another normalisation.
     """
     channels, (height, breadth), stages = image_plan(data)
     norm = check_norm(d_norm, "batch")

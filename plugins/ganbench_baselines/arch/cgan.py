@@ -1,8 +1,8 @@
 """Conditional GAN (Mirza and Osindero 2014) on DCGAN's networks: both players see the label.
 
 G gets an embedding of the label next to the latent. D gets one at each pixel of its last map, followed by a 1x1
-convolution, as in Reed et al. (2016). Giving D the embedding as one more channel of the image learns more slowly:
-intra-FID 2.0 against 1.6 (digits-16-cond-v1, R1, one seed).
+convolution, as in Reed et al. (2016). Feeding D the embedding as an extra image channel trains more slowly: intra-FID
+2.0 instead of 1.6 (digits-16-cond-v1, R1, one seed).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Discriminator(nn.Module):
         )
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """The logit of each image as one of its class: ``x[B, C, H, W], labels[B] -> logit[B]``."""
+        """The logit of each image, given its class: ``x[B, C, H, W], labels[B] -> logit[B]``."""
         h = self.body(x)
         label = self.embedding(labels)[..., None, None].expand(-1, -1, *h.shape[2:])
         return self.joint(torch.cat([h, label], dim=1))
@@ -44,8 +44,8 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) ->
     """Build DCGAN's players, both of which see the label.
 
     Raises:
-        Unsupported: the data have fewer than two classes or are not images whose sides can be halved, or the loss asks
-            for a normalisation of D that it cannot have.
+        Unsupported: the data have fewer than two classes or are not images whose sides can be halved, or the loss
+            requires a normalisation that D does not support.
     """
     refuse_unlabelled(data)
     discriminator = Discriminator(data, width, d_norm)

@@ -1,10 +1,10 @@
 """The original conditional GAN (Mirza and Osindero 2014, section 4.1): fully connected, with maxout units in D.
 
-    G   z to 200 ReLU units and y to 1000, both to 1200, those to the sample
-    D   x to 240 maxout units of 5 pieces and y to 50 of 5, both to 240 of 4, those to the logit
+    G   z -> 200 ReLU units, y -> 1000; joined -> 1200 -> sample
+    D   x -> 240 maxout units of 5 pieces, y -> 50 of 5; joined -> 240 of 4 -> logit
 
-y is one-hot, and z is uniform in the unit hypercube. In the paper both players drop out half of their hidden units.
-Batch normalisation in G instead gives better results: coverage 0.52 against 0.04 and intra-FID 7.2 against 11.3
+y is one-hot, and z is uniform in the unit hypercube. The paper applies dropout of 0.5 to the hidden units of both
+players. Batch normalisation in G gives better results: coverage 0.52 instead of 0.04 and intra-FID 7.2 instead of 11.3
 (digits-16-cond-v1, half its budget, R1, one seed).
 """
 
@@ -27,11 +27,11 @@ from ganbench_baselines.arch.conditional import ConditionalGAN, refuse_unlabelle
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user may change. The paper has no batch normalisation, and a dropout of 0.5.
+    """User settings. The paper uses no batch normalisation, and a dropout rate of 0.5.
 
     Args:
         batch_norm: whether G has batch normalisation.
-        dropout: its rate for the hidden units of both players.
+        dropout: dropout rate for the hidden units of both players.
     """
 
     batch_norm: bool = True
@@ -54,7 +54,7 @@ class Maxout(nn.Module):
 
 
 class Generator(nn.Module):
-    """``z[B, Z], labels[B] -> x[B, *shape]``; tanh at the end where the data lie in [-1, 1]."""
+    """``z[B, Z], labels[B] -> x[B, *shape]``; ends in tanh if the data lie in [-1, 1]."""
 
     def __init__(self, data: DataSpec, z_dim: int, settings: Settings) -> None:
         super().__init__()
@@ -72,12 +72,12 @@ class Generator(nn.Module):
 
 
 def one_hot(labels: Tensor, classes: int, dtype: torch.dtype) -> Tensor:
-    """``labels[B] -> [B, classes]``; torch's own waits for the device to check the range of the labels."""
+    """``labels[B] -> [B, classes]``; torch's own version waits for the device to check the labels."""
     return (labels[:, None] == torch.arange(classes, device=labels.device)).to(dtype)
 
 
 def relu_units(features: int, units: int, settings: Settings) -> nn.Module:
-    """One hidden layer, ``x[B, features] -> [B, units]``: linear, batch norm if it is set, ReLU, dropout."""
+    """One hidden layer, ``x[B, features] -> [B, units]``: linear, optional batch norm, ReLU, dropout."""
     norm = [nn.BatchNorm1d(units)] if settings.batch_norm else []
     linear = nn.Linear(features, units, bias=not norm)
     return nn.Sequential(linear, *norm, nn.ReLU(inplace=True), nn.Dropout(settings.dropout))
@@ -96,14 +96,14 @@ class Discriminator(nn.Module):
         self.last = weighted(nn.Linear(240, 1), norm)
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
-        """The logit of each sample as one of its class: ``x[B, *shape], labels[B] -> logit[B]``."""
+        """The logit of each sample, given its class: ``x[B, *shape], labels[B] -> logit[B]``."""
         y = one_hot(labels, self.classes, x.dtype)
         h = self.dropout(torch.cat([self.of_x(x.flatten(1)), self.of_label(y)], dim=1))
         return self.last(self.dropout(self.joint(h))).flatten()
 
 
 class UniformLatent(ConditionalGAN):
-    """z is uniform in [0, 1)^Z."""
+    """Conditional GAN whose z is uniform in [0, 1)^Z."""
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
         """``z[n, Z]``, uniform in [0, 1), on the generator's device."""
@@ -115,8 +115,7 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, z_dim: int, settings: Mapp
     """Build the fully connected players, for labelled data of any shape.
 
     Raises:
-        Unsupported: the data have fewer than two classes, or the loss asks for a normalisation of D that it cannot
-            have.
+        Unsupported: the data have fewer than two classes, or the loss requires a normalisation that D does not support.
     """
     refuse_unlabelled(data)
     chosen, norm = settings_of(Settings, settings), check_norm(d_norm, "none")

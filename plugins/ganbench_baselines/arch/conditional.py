@@ -1,4 +1,4 @@
-"""Parts that conditional GANs share: G gets the label next to the latent, and matches bind the label to D."""
+"""Parts shared by conditional GANs: G takes the label next to the latent, and matches bind the label to D."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def refuse_unlabelled(data: DataSpec) -> None:
 
 
 class ConditionalGAN(GAN):
-    """G makes a sample of a given class; D sees that class too: ``x[B, *shape], labels[B] -> logit[B]``."""
+    """G makes samples of a given class, and D sees that class too: ``x[B, *shape], labels[B] -> logit[B]``."""
 
     conditional = True
 

@@ -1,13 +1,13 @@
-"""CycleGAN (Zhu, Park, Isola and Efros 2017): two translators, G there and F back, that invert each other.
+"""CycleGAN (Zhu, Park, Isola and Efros 2017): unpaired translation by two generators, G there and F back.
 
     G, F:  min  L(D_X, G) + L(D_S, F) + λ (E |F(G(s)) - s| + E |G(F(x)) - x|)         (equation 3)
                 + μ (E |G(x) - x| + E |F(s) - s|)                                     (section 5.2)
     D:     min  half of its L, with about half of the fakes from a pool of earlier ones       (section 4)
 
-λ and μ have the paper's balance, whose L is E (D - 1)². Least squares with a ½ in front are half of that, so under
-`lsgan` both count half: a loss states its scale, and the weights follow it.
+λ and μ are relative to the paper's L, E (D - 1)². `lsgan` has a factor of ½, so it halves both weights: a loss states
+its ``scale``, by which they are multiplied.
 
-Any loss can be L; it applies in both domains. D is a PatchGAN: it ends in a map of logits, one per patch, and returns
+L can be any loss; it applies in both domains. D is a PatchGAN: it ends in a map of logits, one per patch, and returns
 their mean, because losses and gradient penalties take one logit per sample. If the loss is linear in the logit
 (Wasserstein), this is the paper's game. Otherwise it differs slightly. With least squares, for example, the loss of the
 mean is less than the mean of the losses by the variance of the logits within an image, so errors on different patches
@@ -32,7 +32,7 @@ POOL = 50  # earlier fakes of each domain
 
 
 class Plan(NamedTuple):
-    """For one size of images: how often G halves them, the residual blocks of G, and how often D halves them."""
+    """Networks for one image size: how often G halves the image, G's residual blocks, and how often D halves it."""
 
     halvings: int
     blocks: int
@@ -45,7 +45,7 @@ PLANS = {256: Plan(2, 9, 3), 128: Plan(2, 6, 3), 64: Plan(2, 4, 3), 32: Plan(1, 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user may change.
+    """User settings.
 
     Args:
         cycle: λ, 0 for none.
@@ -61,7 +61,7 @@ class Settings:
 class CycleGAN(GAN):
     """Generators ``there: s[B, *source] -> x[B, *shape]`` and ``back``; discriminators of ``x`` and of ``source``."""
 
-    conditional = True  # on the source: a translation has the label of its source
+    conditional = True  # on the source; a translation has the label of its source
     generator: nn.ModuleDict
     discriminator: nn.ModuleDict
     settings: Settings
@@ -79,7 +79,7 @@ class CycleGAN(GAN):
         return list(self.generator.values())
 
     def discriminators(self) -> list[nn.Module]:
-        """Both, so that a trick for a single D can see that there are two."""
+        """Both discriminators, so that a trick for a single D can tell that there are two."""
         return list(self.discriminator.values())
 
     def fake(self, batch: Batch) -> dict[str, Tensor]:
@@ -103,7 +103,7 @@ class CycleGAN(GAN):
         return [Match(self.discriminator[domain], real[domain], fake[domain]) for domain in real]
 
     def fakes_for_d(self, fake: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Half of the fakes from the pools."""
+        """Replace about half of the fakes by earlier ones from the pools."""
         return {domain: pool(fake[domain]) for domain, pool in self.pools.items()}
 
     def d_objective(self, loss: Loss, batch: Batch, fake: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -113,7 +113,7 @@ class CycleGAN(GAN):
         return {"d_loss": played / 2}
 
     def g_objective(self, loss: Loss, batch: Batch, fake: Mapping[str, Tensor]) -> Terms:
-        """λ and μ weigh the terms against the paper's E (D - 1)²; a loss of another scale gets them in its own."""
+        """G's terms, with cycle and identity multiplied by the loss's ``scale``, because λ and μ assume E (D - 1)²."""
         scale = LossTraits(loss).scale
         terms = dict(super().g_objective(loss, batch, fake))
         played = terms.pop("g_loss")
@@ -138,10 +138,10 @@ def apart(one: Tensor, other: Tensor) -> Tensor:
 
 
 class ImagePool(nn.Module):
-    """Fakes of earlier iterations, shown to D in place of new ones (Shrivastava et al. 2017, section 2.3).
+    """Pool of fakes from earlier iterations, shown to D in place of new ones (Shrivastava et al. 2017, section 2.3).
 
-    The first ``size`` fakes are stored and shown as they are. After that, each new fake has an even chance: either it
-    is shown, or it replaces a stored one, which is shown instead.
+    The first ``size`` fakes are stored and shown unchanged. After that, each new fake is, with equal probability,
+    either shown or swapped with a stored one, which is shown instead.
     """
 
     images: Tensor
@@ -153,10 +153,9 @@ class ImagePool(nn.Module):
         self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
 
     def forward(self, fresh: Tensor) -> Tensor:
-        """``x[B, *shape] -> x[B, *shape]``; the part of a batch that exceeds the pool is shown as it is.
+        """``x[B, *shape] -> x[B, *shape]``; the part of a batch that exceeds the pool is shown unchanged.
 
-        Nothing is read off the device. No slot is drawn twice, because the order of two writes would not be
-        deterministic.
+        Copies no value to the host. Draws no slot twice, because the order of two writes would not be deterministic.
         """
         size = len(self.images)
         fakes, rest = fresh[:size], fresh[size:]
@@ -190,9 +189,9 @@ class ResidualBlock(nn.Module):
 
 
 class Reflection(nn.Module):
-    """``x[B, C, H, W] -> [B, C, H + 2 reach, W + 2 reach]``, mirrored at the rim.
+    """``x[B, C, H, W] -> [B, C, H + 2 reach, W + 2 reach]``, by reflection at the border.
 
-    The gradient of ``nn.ReflectionPad2d`` is not deterministic on a GPU.
+    Used because the gradient of ``nn.ReflectionPad2d`` is not deterministic on a GPU.
     """
 
     def __init__(self, reach: int) -> None:
@@ -216,7 +215,7 @@ class MeanOfPatches(nn.Module):
 
 
 def convolution(before: int, after: int, side: int) -> list[nn.Module]:
-    """A convolution that keeps the map's size, by reflection at the rim, and instance normalisation."""
+    """A convolution with reflection padding that keeps the map's size, followed by instance normalisation."""
     return [Reflection(side // 2), nn.Conv2d(before, after, side), nn.InstanceNorm2d(after)]
 
 
@@ -283,7 +282,7 @@ def settings_for(data: DataSpec, plan: Plan, given: Mapping[str, Any]) -> Settin
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, settings: Mapping[str, Any]) -> GAN:
-    """Build two translators and two patch discriminators, one of each for either domain.
+    """Build two translators and two patch discriminators, one of each per domain.
 
     Raises:
         Unsupported: the data have one domain only, their sides do not suit the layers, or the settings do not fit them.

@@ -1,4 +1,4 @@
-"""DCGAN (Radford, Metz and Chintala 2015): transposed 4x4 convolutions up, strided convolutions down."""
+"""DCGAN (Radford, Metz and Chintala 2015): G of transposed 4x4 convolutions, D of strided convolutions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ganbench_baselines.arch.blocks import grown, init_dcgan, strided_discrimina
 
 
 def doubled(before: int, after: int, bias: bool) -> list[nn.Module]:
-    """Transposed convolution 4x4 s2."""
+    """A transposed 4x4 convolution of stride 2."""
     return [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)]
 
 
@@ -18,8 +18,8 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) ->
     """Build DCGAN's players with transposed convolutions in G; labels are not used.
 
     Raises:
-        Unsupported: the data are not images whose sides can be halved down to 4-7 pixels, or the loss asks for a
-            normalisation of D that it cannot have.
+        Unsupported: the data are not images whose sides can be halved down to 4-7 pixels, or the loss requires a
+            normalisation that D does not support.
     """
     return GAN(
         generator=init_dcgan(grown(data, width, z_dim, doubled)),

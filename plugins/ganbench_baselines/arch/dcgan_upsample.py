@@ -1,4 +1,4 @@
-"""DCGAN with nearest-neighbour upsampling and 3x3 convolutions in G (Odena et al. 2016: no checkerboard)."""
+"""DCGAN with nearest-neighbour upsampling and 3x3 convolutions in G, to avoid checkerboards (Odena et al. 2016)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ganbench_baselines.arch.blocks import grown, init_dcgan, strided_discrimina
 
 
 def doubled(before: int, after: int, bias: bool) -> list[nn.Module]:
-    """Nearest neighbour x2, then convolution 3x3."""
+    """Nearest-neighbour upsampling by 2, then a 3x3 convolution."""
     return [nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(before, after, 3, 1, 1, bias=bias)]
 
 
@@ -18,8 +18,8 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) ->
     """Build DCGAN's players with nearest-neighbour upsampling in G; labels are not used.
 
     Raises:
-        Unsupported: the data are not images whose sides can be halved down to 4-7 pixels, or the loss asks for a
-            normalisation of D that it cannot have.
+        Unsupported: the data are not images whose sides can be halved down to 4-7 pixels, or the loss requires a
+            normalisation that D does not support.
     """
     return GAN(
         generator=init_dcgan(grown(data, width, z_dim, doubled)),

@@ -14,7 +14,7 @@ IMAGE_HIDDEN = (256, 512, 1024)
 
 
 def generator(data: DataSpec, hidden: tuple[int, ...], z_dim: int, batch_norm: bool) -> nn.Module:
-    """``z[B, Z] -> x[B, *shape]`` through ReLU layers; tanh at the end where the data lie in [-1, 1]."""
+    """``z[B, Z] -> x[B, *shape]`` through ReLU layers; ends in tanh if the data lie in [-1, 1]."""
     layers: list[nn.Module] = []
     for before, after in pairwise((z_dim, *hidden)):
         layers.append(nn.Linear(before, after, bias=not batch_norm))
@@ -39,14 +39,14 @@ def discriminator(data: DataSpec, hidden: tuple[int, ...], norm: str, dropout: f
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) -> GAN:
-    """Build three layers of ``width`` units for points; for images 256-512-1024 units in G, and the reverse in D.
+    """Build three layers of ``width`` units for points; for images, 256-512-1024 units in G and the reverse in D.
 
-    For images D has dropout 0.3, and G has batch norm. Without it, G learns only their mean (non-saturating on
-    digits-16-v1: FID 31 and no class covered).
+    For images, D has dropout 0.3 and G has batch norm. Without batch norm, G learns only the mean image (non-saturating
+    on digits-16-v1: FID 31 and no class covered).
 
     Raises:
-        Unsupported: the data are neither points nor images, or the loss asks for a normalisation of D that it cannot
-            have.
+        Unsupported: the data are neither points nor images, or the loss requires a normalisation that D does not
+            support.
     """
     norm = check_norm(d_norm, "none")
     if len(data.shape) == 1:
@@ -54,5 +54,5 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int) ->
         return GAN(generator(data, hidden, z_dim, False), discriminator(data, hidden, norm, 0.0), z_dim)
     if len(data.shape) == 3:
         g, d = generator(data, IMAGE_HIDDEN, z_dim, True), discriminator(data, IMAGE_HIDDEN[::-1], norm, 0.3)
-        return GAN(g, d, z_dim, recipe={"lr": 2e-4})  # DCGAN tolerates ten times that; these layers do not
+        return GAN(g, d, z_dim, recipe={"lr": 2e-4})  # DCGAN tolerates ten times this rate; these layers do not
     raise Unsupported(f"needs points or images, not {data}")

@@ -38,11 +38,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Plan:
-    """What G and D have in common.
+    """The layout that G and D share.
 
     Args:
-        channels: of each resolution, the finest first.
-        sides: of each resolution, the finest first.
+        channels: at each resolution, finest first.
+        sides: (height, width) at each resolution, finest first.
         blocks: the number of residual blocks at each resolution.
         colours: the image's number of channels.
     """
@@ -61,8 +61,8 @@ class Plan:
 def planned(data: DataSpec, width: int, blocks: int) -> Plan:
     """A quarter of ``width`` channels at the finest resolution, doubled with each halving up to ``WIDEST``.
 
-    It is a quarter because a resolution has six convolutions here and one in DCGAN. The paper's 96 channels at 256 px
-    are width 384, its 384 at 64 px are width 1536, and its 768 at 32 px are width 3072.
+    It is a quarter because each resolution has six convolutions here and one in DCGAN. The paper's 96 channels at 256
+    px correspond to width 384, its 384 at 64 px to width 1536, and its 768 at 32 px to width 3072.
 
     Raises:
         Unsupported: the data are not images, or their sides cannot be halved.
@@ -124,7 +124,7 @@ def pointwise(before: int, after: int) -> nn.Module:
 def halving(n: int) -> Tensor:
     """``[n/2, n]``: the filter [1, 3, 3, 1]/8 at every second pixel.
 
-    Beyond the border there are zeros, as in the authors' code.
+    Uses zero padding, as in the authors' code.
     """
     return doubling(n // 2).T / 2
 
@@ -132,7 +132,7 @@ def halving(n: int) -> Tensor:
 def doubling(n: int) -> Tensor:
     """``[2n, n]``: every pixel twice, then the filter [1, 2, 1]/4, which is bilinear interpolation.
 
-    Beyond the border there are zeros.
+    Uses zero padding.
     """
     twice, beyond = torch.eye(n).repeat_interleave(2, dim=0), torch.zeros(1, n)
     before, after = torch.cat([beyond, twice[:-1]]), torch.cat([twice[1:], beyond])
@@ -140,10 +140,10 @@ def doubling(n: int) -> Tensor:
 
 
 class Resampled(nn.Module):
-    """``x[B, C, H, W] -> rows x columnsᵀ``, for each channel; it has no parameters.
+    """``x[B, C, H, W] -> rows x columnsᵀ``, for each channel; has no parameters.
 
-    It uses two matrix products because PyTorch's interpolation takes about twice as long under a gradient penalty,
-    which differentiates it twice, and its gradient is not deterministic on a GPU.
+    Uses two matrix products because PyTorch's interpolation takes about twice as long under a gradient penalty, which
+    differentiates it twice, and because its gradient is not deterministic on a GPU.
 
     Args:
         rows, columns: ``[H', H]`` and ``[W', W]``.
@@ -216,9 +216,9 @@ def discriminator(plan: Plan) -> nn.Module:
 
 
 class R3GAN(GAN):
-    """The output of G is not bounded; samples are clipped to [-1, 1]."""
+    """R3GAN, whose G has an unbounded output; samples are clipped to [-1, 1]."""
 
-    own_init = True  # fix-up initialisation stands in for normalisation
+    own_init = True  # Fixup initialisation replaces normalisation
 
     def sample(self, batch: Batch) -> Tensor:
         """``x[B, *shape]``, the output of G clipped to [-1, 1]."""
@@ -230,7 +230,7 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, se
     """Build the players for images whose sides can be halved down to 4-7 pixels; labels are not used.
 
     Raises:
-        Unsupported: the data are not such images, a resolution would have no block, or the loss asks for a
+        Unsupported: the data are not such images, a resolution would have no block, or the loss requires a
             normalisation of D, which has none.
     """
     if d_norm not in {None, "none"}:

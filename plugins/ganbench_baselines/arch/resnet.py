@@ -1,4 +1,4 @@
-"""Parts that ResNet GANs share: residual blocks (Miyato et al. 2018, B.4) and projection (Miyato and Koyama 2018)."""
+"""Parts shared by ResNet GANs: residual blocks (Miyato et al. 2018, B.4) and projection (Miyato and Koyama 2018)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ConditionalBatchNorm(nn.Module):
 
     Args:
         channels: C.
-        project: makes a layer, condition -> ``[B, C]``; called for the gain minus 1, and for the bias.
+        project: makes a layer, condition -> ``[B, C]``; called once for the gain minus 1, and once for the bias.
     """
 
     def __init__(self, channels: int, project: Callable[[int], nn.Module]) -> None:
@@ -59,9 +59,9 @@ class ConditionalBatchNorm(nn.Module):
 
 
 class DoublingConv(nn.Conv2d):
-    """``x[B, C, S, S] -> [B, C', 2S, 2S]``: nearest neighbour x2, then a 3x3 convolution.
+    """``x[B, C, S, S] -> [B, C', 2S, 2S]``: nearest-neighbour upsampling by 2, then a 3x3 convolution.
 
-    Computed as one transposed 4x4 convolution of stride 2: the same map with 16 products per pixel instead of 36.
+    Computed as one transposed 4x4 convolution of stride 2: the same result with 16 products per pixel instead of 36.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ class DoublingConv(nn.Conv2d):
 
 
 class HalvingConv(nn.Conv2d):
-    """``x[B, C, S, S] -> [B, C', S/2, S/2]``: a 3x3 convolution, then the mean over 2x2, as one 4x4 one of stride 2."""
+    """``x[B, C, S, S] -> [B, C', S/2, S/2]``: a 3x3 convolution and a 2x2 mean, as one strided 4x4 convolution."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and halve the sides: ``x[B, C, S, S] -> [B, C', S/2, S/2]``."""
@@ -84,9 +84,9 @@ def doubled(x: Tensor) -> Tensor:
 
 
 class UpBlock(nn.Module):
-    """``x[B, C, S, S] -> [B, C', 2S, 2S]``: norm, ReLU, x2, convolution, norm, ReLU, convolution.
+    """``x[B, C, S, S] -> [B, C', 2S, 2S]``: norm, ReLU, upsampling by 2, convolution, norm, ReLU, convolution.
 
-    The shortcut is x2 and a 1x1 convolution.
+    The shortcut is upsampling and a 1x1 convolution.
     """
 
     def __init__(self, before: int, after: int, conv: Conv, norm: Norm) -> None:
@@ -96,22 +96,22 @@ class UpBlock(nn.Module):
         self.shortcut = conv(nn.Conv2d, before, after, 1)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Both ways added, ``x[B, C, S, S] -> [B, C', 2S, 2S]``; the norms may depend on the condition."""
+        """Main path plus shortcut, ``x[B, C, S, S] -> [B, C', 2S, 2S]``; the norms may depend on the condition."""
         h = self.conv1(relu(self.norm1(x, condition), inplace=True))
         h = self.conv2(relu(self.norm2(h, condition), inplace=True))
-        return h + doubled(self.shortcut(x))  # the other order gives the same for four times the work
+        return h + doubled(self.shortcut(x))  # the other order gives the same result at four times the cost
 
 
 class DownBlock(nn.Module):
     """``x[B, C, S, S] -> [B, C', S/2, S/2]``: ReLU, convolution, ReLU, convolution, mean over 2x2.
 
-    The shortcut is the mean and a 1x1 convolution.
+    The shortcut is a 2x2 mean and a 1x1 convolution.
 
     Args:
         before, between, after: channels of the input, between the convolutions, and of the output.
         conv: makes the convolutions.
-        down: False keeps the size; then the shortcut has a convolution only where the channels change.
-        first: the input is an image, so the first ReLU is left out.
+        down: False keeps the size; the shortcut then has a convolution only if the number of channels changes.
+        first: True for a block whose input is an image, and which has no first ReLU.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class DownBlock(nn.Module):
         self.shortcut = conv(nn.Conv2d, before, after, 1) if down or before != after else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Both ways added: ``x[B, C, S, S] -> [B, C', S/2, S/2]``."""
+        """Main path plus shortcut: ``x[B, C, S, S] -> [B, C', S/2, S/2]``."""
         h = self.conv2(relu(self.conv1(x if self.first else relu(x)), inplace=True))
         return h + self.shortcut(avg_pool2d(x, 2) if self.down else x)
 
@@ -141,7 +141,7 @@ class Generator(nn.Module):
         self.norm, self.last = BatchNorm(last.in_channels), last
 
     def forward(self, z: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Make images, of the given classes if there are any: ``z[B, Z], labels[B] -> x[B, C, S, S]`` in [-1, 1]."""
+        """Make images, of the given classes if any: ``z[B, Z], labels[B] -> x[B, C, S, S]`` in [-1, 1]."""
         h = self.dense(z).view(len(z), -1, 4, 4)
         for block in self.blocks:
             h = block(h, labels)
@@ -160,7 +160,7 @@ class Discriminator(nn.Module):
         self.blocks, self.head, self.embedding = blocks, head, embedding
 
     def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:
-        """The logit of each image, as one of its class if D projects: ``x[B, C, S, S], labels[B] -> logit[B]``."""
+        """The logit of each image, given its class if D projects: ``x[B, C, S, S], labels[B] -> logit[B]``."""
         h = relu(self.blocks(x)).sum(dim=(2, 3))
         logit = self.head(h).flatten()
         return logit if self.embedding is None else logit + (self.embedding(labels) * h).sum(1)

@@ -24,22 +24,22 @@ from ganbench_baselines.arch.resnet import (
     square_plan,
 )
 
-SMALL = 3  # doublings: up to 32 px the networks are those for CIFAR-10, above that those for ImageNet
+SMALL = 3  # doublings: up to 32 px, the networks are the CIFAR-10 ones, above that the ImageNet ones
 WIDEST = 16
 
 
 @dataclass(frozen=True)
 class Settings:
-    """``spectral``: False leaves spectral normalisation out of D, for losses that do not ask for it."""
+    """``spectral``: False leaves spectral normalisation out of D, for losses that do not require it."""
 
     spectral: bool = True
 
 
 def spectral_or_none(d_norm: str | None, wanted: bool) -> str:
-    """The normalisation of D: what the loss asks for, or else spectral normalisation if ``wanted``.
+    """The normalisation of D: the one that the loss requires, or else spectral normalisation if ``wanted``.
 
     Raises:
-        Unsupported: the loss asks for spectral normalisation, which the user has switched off.
+        Unsupported: the loss requires spectral normalisation, which the user has switched off.
     """
     if d_norm == "spectral" and not wanted:
         raise Unsupported(
@@ -66,7 +66,7 @@ def generator(data: DataSpec, width: int, z_dim: int, norm: Norm = BatchNorm) ->
 
 
 def discriminator(data: DataSpec, width: int, norm: str, classes: int = 0) -> Discriminator:
-    """``x[B, C, S, S] -> logit[B]``; with ``classes`` also a function of labels[B], by projection.
+    """``x[B, C, S, S] -> logit[B]``; with ``classes``, D also takes labels[B], by projection.
 
     For CIFAR-10 there are four blocks of 128 channels, of which the last two keep the map at 8x8; at 16 px the last
     three do. For ImageNet the blocks have 64, 128, 256, 512, 1024 and 1024 channels, and the last one keeps the map at
@@ -86,7 +86,7 @@ def discriminator(data: DataSpec, width: int, norm: str, classes: int = 0) -> Di
 
 
 def convolution(kind: type[nn.Conv2d], before: int, after: int, side: int, d_norm: str = "none") -> nn.Module:
-    """A padded convolution: only ``kind`` changes the map's size. Shortcuts (1x1) have no ReLU, so their gain is 1."""
+    """A padded convolution; only ``kind`` changes the map's size. Shortcuts (1x1) have no ReLU, so their gain is 1."""
     conv = kind(before, after, side, padding=side // 2)
     return weighted(initialised(conv, math.sqrt(2) if side > 1 else 1.0), d_norm)
 
@@ -104,7 +104,7 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, se
     """Build the ResNets for square images with a side of 16, 32, 64 or 128 pixels; labels are not used.
 
     Raises:
-        Unsupported: the data have another shape, or the loss asks for a normalisation of D that it cannot have.
+        Unsupported: the data have another shape, or the loss requires a normalisation that D does not support.
     """
     chosen = settings_of(Settings, settings)
     norm = spectral_or_none(d_norm, chosen.spectral)

@@ -17,11 +17,11 @@ from ganbench_baselines.arch.sngan import discriminator, generator, spectral_or_
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user may change.
+    """User settings.
 
     Args:
         projection: False hides the label from D, so that only G sees it.
-        spectral: False leaves spectral normalisation out of D, for losses that do not ask for it.
+        spectral: False leaves spectral normalisation out of D, for losses that do not require it.
     """
 
     projection: bool = True
@@ -29,7 +29,7 @@ class Settings:
 
 
 class SNGANProjection(ConditionalGAN):
-    """G's classes begin alike, which other initial weights would undo."""
+    """SNGAN with projection. All classes of G start out equal, which other initial weights would undo."""
 
     own_init = True
 
@@ -39,8 +39,8 @@ def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, se
     """Build SNGAN's players with conditional batch normalisation in G and projection in D.
 
     Raises:
-        Unsupported: the data have fewer than two classes or a shape that ``sngan`` does not take, or the loss asks for
-            a normalisation of D that it cannot have.
+        Unsupported: the data have fewer than two classes or a shape that ``sngan`` does not take, or the loss requires
+            a normalisation that D does not support.
     """
     refuse_unlabelled(data)
     chosen = settings_of(Settings, settings)

@@ -18,7 +18,7 @@ ACTIVATED = math.sqrt(2)
 
 
 def activate(u: Tensor) -> Tensor:
-    """LeakyReLU, in place; the factor √2 is in ``u`` already."""
+    """LeakyReLU, in place; ``u`` already contains the factor √2."""
     return leaky_relu(u, 0.2, inplace=True)
 
 
@@ -34,7 +34,7 @@ class Equalised(nn.Module):
         shape: of the weight; all but the first axis are the fan-in.
         bias: its initial value, or None for no bias.
         scale: multiplies the layer's output, its bias included.
-        lr_multiplier: weights and bias learn this many times as fast (Karras et al. 2019, appendix C).
+        lr_multiplier: factor on the learning rate of weights and bias (Karras et al. 2019, appendix C).
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class EqualisedConv(Equalised):
         weight, bias = self.scaled()
         if self.filter is None:
             return conv2d(x, weight, bias, padding=self.padding)
-        if self.padding == 0:  # a 1x1 convolution does not need the pixels that its stride would drop
+        if self.padding == 0:  # a 1x1 convolution needs none of the pixels that its stride would drop
             return conv2d(self.filter.down(x), weight, bias)
         return conv2d(self.filter.blur(x, 2), weight, bias, stride=2)
 
@@ -88,7 +88,7 @@ class EqualisedConv(Equalised):
 
 
 class Filter(nn.Module):
-    """The binomial filter [1, 3, 3, 1] in both directions, for each channel; it has no parameters."""
+    """The binomial filter [1, 3, 3, 1] in both directions, for each channel; has no parameters."""
 
     kernel: Tensor
 
@@ -130,7 +130,7 @@ def modulated_conv(
         w'_oik = s_i w_oik                                (equation 1; k: positions in the kernel)
         w''_oik = w'_oik / √(Σ_ik w'_oik² + ε)            (equation 3)
 
-    Convolution is linear, so the weights of each sample need not be built: scale the input's channels by s, convolve
+    Convolution is linear, so no weights are built per sample: scale the input's channels by s, convolve
     all samples with the same w, and scale the output's channels by d_o = 1/√(Σ_i s_i² Σ_k w_oik² + ε).
 
     Args:
@@ -139,7 +139,7 @@ def modulated_conv(
         style: s, for each sample.
         demodulate: whether to apply equation 3.
         scale: multiplies the output.
-        upsample: if given, the sides are doubled by a transposed convolution and then this filter.
+        upsample: if given, a transposed convolution followed by this filter doubles the sides.
     """
     x = x * style[:, :, None, None]
     kernel = weight if demodulate else weight * scale

@@ -27,8 +27,8 @@ GROUP = 4
 def channels_by_side(data: DataSpec, width: int) -> dict[int, int]:
     """Side of each map, from 4 on -> its number of channels.
 
-    It is ``width`` at half the image's side, as in DCGAN, and twice as many at every halving, up to 512. The paper's
-    networks for 1024 px have width 64.
+    There are ``width`` channels at half the image's side, as in DCGAN, and twice as many at each halving, up to 512.
+    The paper's networks for 1024 px have width 64.
 
     Raises:
         Unsupported: the data are not square images with a side of 8, 16, ... or 1024 pixels.
@@ -105,8 +105,8 @@ class Generator(nn.Module):
     """``z[B, Z] -> x[B, C, S, S]``, not bounded: the layers that make the image are linear.
 
     Args:
-        mixing: the share of samples made from two latents in train mode (style mixing, Karras et al. 2019, section
-            3.1). From a random layer on, a second latent, drawn from torch's default generator, replaces the first.
+        mixing: share of samples made from two latents in train mode (style mixing, Karras et al. 2019, section 3.1).
+            From a random layer on, a second latent, drawn from torch's default generator, replaces the first.
     """
 
     def __init__(self, mapping: Mapping, synthesis: Synthesis, mixing: float) -> None:
@@ -147,17 +147,17 @@ class Residual(nn.Module):
 
 
 class MinibatchStd(nn.Module):
-    """``x[B, C, H, W] -> [B, C + 1, H, W]``: one more channel, which says how much the samples of a group differ.
+    """``x[B, C, H, W] -> [B, C + 1, H, W]``: adds a channel with the spread of the samples in a group.
 
-    It is the mean over all features of the standard deviation within a group of 4 samples, or of the whole batch where
-    4 does not divide it (Karras et al. 2018, section 3).
+    The value is the mean over all features of the standard deviation within a group of 4 samples, or within the whole
+    batch if 4 does not divide its size (Karras et al. 2018, section 3).
     """
 
     def forward(self, x: Tensor) -> Tensor:
         """Append the channel: ``x[B, C, H, W] -> [B, C + 1, H, W]``."""
         size = GROUP if len(x) % GROUP == 0 else len(x)
         groups = x.reshape(size, -1, *x.shape[1:])  # sample i is in group i modulo B/size
-        centred = groups - groups.mean(0)  # var(0) takes many times as long on a CPU
+        centred = groups - groups.mean(0)  # var(0) is many times slower on a CPU
         spread = (centred.square().mean(0) + 1e-8).sqrt().mean((1, 2, 3))
         return torch.cat([x, spread.repeat(size)[:, None, None, None].expand(-1, 1, *x.shape[2:])], 1)
 
@@ -169,7 +169,7 @@ class Discriminator(nn.Module):
         channels: side of each map -> its number of channels.
         shape: of a sample, ``(C, S, S)``.
         minibatch_std: whether D sees how much the samples of a group differ.
-        norm: ``"spectral"``, or else layers are equalised instead.
+        norm: ``"spectral"``; for any other value, layers are equalised instead.
     """
 
     def __init__(self, channels: dict[int, int], shape: tuple[int, ...], *, minibatch_std: bool, norm: str | None):
@@ -196,7 +196,7 @@ class Discriminator(nn.Module):
 
 
 def normed(layer: EqualisedConv | EqualisedLinear, norm: str | None) -> nn.Module:
-    """The layer, spectrally normalised if ``norm`` says so; its scale then comes from the norm, not the fan-in."""
+    """The layer; under spectral normalisation, its scale comes from the norm instead of the fan-in."""
     if norm == "spectral":
         layer.gain = layer.bias_gain
     return weighted(layer, norm)

@@ -1,4 +1,4 @@
-"""StyleGAN2 (Karras et al. 2020): styles that modulate convolutions, noise, skips in G, residuals in D, lazy penalties.
+"""StyleGAN2 (Karras et al. 2020): modulated convolutions, noise and skips in G, a residual D, lazy regularisation.
 
 The mapping network and style mixing are from Karras et al. 2019, equalised layers and minibatch standard deviation from
 Karras et al. 2018. Small images use the CIFAR-10 settings of StyleGAN2-ADA (Karras et al. 2020b), without ADA.
@@ -25,13 +25,13 @@ SMALLEST, LARGE = 32, 128  # pixels: there are published settings for sides of 3
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user may change. The defaults are those for small images; ``usual`` gives them for every size.
+    """User settings. The defaults are those for small images; ``usual`` gives those for every size.
 
     Args:
-        demodulation: whether the outputs of modulated convolutions are brought back to unit variance.
+        demodulation: whether the outputs of modulated convolutions are rescaled to unit variance.
         noise: whether every layer of G adds noise.
         mapping_layers: depth of the mapping network.
-        mixing: the share of training samples made from two latents.
+        mixing: share of training samples made from two latents.
         path_length: weight of the path length term, 0 for none.
         r1_gamma: γ of R1, 0 for none.
         minibatch_std: whether D sees how much the samples of a group differ.
@@ -47,11 +47,11 @@ class Settings:
 
 
 class StyleGAN2(GAN):
-    """Noise in, images out, with two lazy terms.
+    """StyleGAN2 with its two lazily evaluated regularisation terms.
 
     A lazy term is added to the loss of every k-th iteration, within the same optimiser step. The official release takes
     a separate step for it, so k + 1 steps in k iterations, and slows Adam down by k/(k + 1) to compensate (appendix B).
-    Here there is nothing to compensate for.
+    No compensation is needed here.
     """
 
     own_init = True  # equalised layers draw N(0, 1) and scale it when they are used
@@ -69,7 +69,7 @@ class StyleGAN2(GAN):
 
     def sample(self, batch: Batch) -> Tensor:
         """``x[B, *shape]``, the output of G clipped to [-1, 1]."""
-        return self.fake(batch).clamp(-1, 1)  # G ends in a linear layer; its images are clipped when they are stored
+        return self.fake(batch).clamp(-1, 1)  # G ends in a linear layer, so its images are clipped
 
     def d_extra(self, batch: Batch, fake: Any) -> Terms:
         """R1 with weight γ/2, every 16th iteration; none at γ = 0."""
@@ -83,7 +83,7 @@ class StyleGAN2(GAN):
         return {"path_length": term} if weight else {}
 
     def slope(self, batch: Batch, fake: Any) -> Tensor:
-        """E ‖∇D(x)‖² (Mescheder et al. 2018, equation 9) of D as the tricks show it the reals: augmented, packed."""
+        """E ‖∇D(x)‖² (Mescheder et al. 2018, equation 9) at real samples as the tricks show them to D."""
         seen = batch.view(Match(self.discriminator, batch.real, fake))
         x = seen.real.detach().requires_grad_(True)
         (gradient,) = torch.autograd.grad(seen.D(x).sum(), x, create_graph=True)
@@ -105,14 +105,14 @@ class StyleGAN2(GAN):
 
 
 def usual(side: int, d_norm: str | None) -> Settings:
-    """The settings published for images of this size, without what the loss already provides.
+    """The published settings for images of this size, without the terms that the loss already has.
 
     γ = 10 (side/1024)² gives both published values, 10 at 1024 px and 0.01 for CIFAR-10, and grows with the number of
-    pixels like the rule of thumb of Karras et al. 2020b. Images smaller than those come in small numbers and with small
-    budgets, for which that penalty is too weak and the published rate too slow (digits-16-v1, non-saturating, seed 0:
+    pixels, like the rule of thumb of Karras et al. 2020b. Smaller images come in small data sets with small budgets,
+    for which that penalty is too weak and the published learning rate too low (digits-16-v1, non-saturating, seed 0:
     FID 2.4 with the rule and the published rate, 1.0 with the settings here).
     """
-    alone = d_norm == "none"  # the loss has its own penalty, for which D must judge each sample by itself
+    alone = d_norm == "none"  # the loss has its own penalty, which needs a D that judges each sample independently
     gamma = 10 * (side / 1024) ** 2 if side >= SMALLEST else 0.1
     own = Settings(r1_gamma=0.0 if alone else gamma, minibatch_std=not alone)
     return replace(own, mapping_layers=8, mixing=0.9, path_length=2.0) if side >= LARGE else own
@@ -122,7 +122,7 @@ def settings_for(data: DataSpec, d_norm: str | None, given: Map[str, Any]) -> Se
     """The usual settings, except where the user chose others.
 
     Raises:
-        Unsupported: D would compare samples under a loss that requires it to judge each by itself.
+        Unsupported: D would compare samples under a loss that needs each one judged independently.
     """
     read = settings_of(Settings, given)
     chosen = replace(usual(data.shape[-1], d_norm), **{name: getattr(read, name) for name in given})
@@ -133,7 +133,7 @@ def settings_for(data: DataSpec, d_norm: str | None, given: Map[str, Any]) -> Se
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Map[str, Any]) -> GAN:
-    """Build G and D for square images with sides of a power of two, and the lazy terms that the settings ask for.
+    """Build G and D for square images whose side is a power of two, and the lazy terms that the settings select.
 
     Raises:
         Unsupported: the data have another shape, or D would compare samples under a loss that forbids it.

@@ -1,10 +1,10 @@
-"""Parts that video GANs share: two streams and a mask (Vondrick, Pirsiavash and Torralba 2016, section 3), a 3-D D.
+"""Parts shared by video GANs: a two-stream G and a 3-D D (Vondrick, Pirsiavash and Torralba 2016, section 3).
 
 The paper's clips have 32 frames of 64x64. Four transposed convolutions, 4x4x4 with stride 2, make them from a map of
-2x4x4 and 512 channels, and D mirrors them. Other clips take as many steps as a frame's side needs to grow from 4
-pixels, and their first map has as many frames as that leaves.
+2x4x4 with 512 channels, and D mirrors them. For other clips, the number of steps follows from the side of a frame,
+which grows from about 4 pixels; the frames of the first map follow from the number of steps.
 
-Biases under batch norm, which cancels them, are left out; the paper's code has them.
+Biases before batch norm, which would cancel them, are left out; the paper's code has them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ganbench_baselines.arch.dcgan import doubled
 
 
 class Parts(NamedTuple):
-    """A clip and its parts; with a single stream the last two are None.
+    """A clip and its parts; with a single stream, the last two are None.
 
     Args:
         x: the clip, ``[B, C, T, H, W]`` in [-1, 1].
@@ -51,7 +51,8 @@ def clip_plan(data: DataSpec) -> tuple[int, tuple[int, int, int], int]:
     """(channels, (frames, height, width) of the coarsest map, number of doublings).
 
     Raises:
-        Unsupported: the data are not clips, or sides cannot be halved down to about 4, or frames not as often.
+        Unsupported: the data are not clips, the sides cannot be halved down to about 4, or the number of frames cannot
+            be halved as often.
     """
     channels, (height, width), stages = image_plan(frame_spec(data))
     frames = data.shape[1]
@@ -64,7 +65,7 @@ def clip_plan(data: DataSpec) -> tuple[int, tuple[int, int, int], int]:
 
 
 class OneStream(nn.Module):
-    """``z[B, Z] -> x[B, C, T, H, W]`` in [-1, 1]: 3-D transposed convolutions alone (section 3.1)."""
+    """``z[B, Z] -> x[B, C, T, H, W]`` in [-1, 1]: 3-D transposed convolutions only (section 3.1)."""
 
     def __init__(self, data: DataSpec, width: int, z_dim: int, masks: int = 0) -> None:
         super().__init__()
@@ -85,7 +86,7 @@ class OneStream(nn.Module):
 class TwoStream(OneStream):
     """``x = m f + (1 - m) b`` (equation 2): a foreground f with its mask m, and a background b that cannot move.
 
-    f and m are channels of one layer, which is the same as two layers but takes half the time.
+    f and m are channels of one layer, which is equivalent to two layers and takes half the time.
     """
 
     def __init__(self, data: DataSpec, width: int, z_dim: int) -> None:
@@ -124,7 +125,7 @@ def trunk(data: DataSpec, width: int, z_dim: int) -> nn.Module:
 def clip_critic(data: DataSpec, width: int, d_norm: str | None) -> nn.Module:
     """``x[B, C, T, H, W] -> logit[B]`` (section 3.3): 3-D convolutions 4x4x4 of stride 2, each with LeakyReLU 0.2.
 
-    All but the first have batch norm, unless the loss asks for another normalisation. The last layer covers the whole
+    All but the first have batch norm, unless the loss requires another normalisation. The last layer covers the whole
     remaining map.
     """
     before, coarsest, stages = clip_plan(data)

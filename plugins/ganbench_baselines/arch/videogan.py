@@ -1,4 +1,4 @@
-"""VideoGAN (Vondrick, Pirsiavash and Torralba 2016): a moving foreground over a still background, and a 3-D D.
+"""VideoGAN (Vondrick, Pirsiavash and Torralba 2016): moving foreground over a still background, 3-D convolutions in D.
 
     G(z) = m(z) f(z) + (1 - m(z)) b(z)          (equation 2)
 
@@ -20,7 +20,7 @@ from ganbench_baselines.arch.video_layers import OneStream, Parts, TwoStream, cl
 
 @dataclass(frozen=True)
 class Settings:
-    """What a user may change.
+    """User settings.
 
     Args:
         background: a mask and a background stream; False gives the paper's one-stream model.
@@ -32,7 +32,7 @@ class Settings:
 
 
 class VideoGAN(GAN):
-    """Fakes are ``Parts``: the clip, and the streams and the mask it was made from."""
+    """VideoGAN, whose fakes are ``Parts``: the clip, and the streams and the mask that it was made from."""
 
     generator: OneStream
     settings: Settings
@@ -50,12 +50,12 @@ class VideoGAN(GAN):
         return [Match(self.discriminator, batch.real, fake.x)]
 
     def g_extra(self, batch: Batch, fake: Parts) -> Terms:
-        """Keeps the mask small, so that everything still is left to the background."""
+        """The L1 term on the mask, which leaves everything that does not move to the background."""
         return {} if fake.mask is None else {"mask": self.settings.sparsity * fake.mask.mean()}
 
 
 def built_generator(data: DataSpec, width: int, z_dim: int, settings: Settings) -> OneStream:
-    """G with two streams, or one, initialised."""
+    """An initialised G with two streams, or with one."""
     built = (TwoStream if settings.background else OneStream)(data, width, z_dim)
     init_video(built)
     return built
@@ -63,7 +63,7 @@ def built_generator(data: DataSpec, width: int, z_dim: int, settings: Settings) 
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
-    """Build G with the streams that the settings ask for, and a D of whole clips.
+    """Build G with the streams that the settings select, and a D that judges whole clips.
 
     Raises:
         Unsupported: the data are not clips whose sides and frames can be halved equally often.

@@ -18,7 +18,7 @@ from ganbench_baselines.arch.videogan import Settings, VideoGAN, built_generator
 
 
 class TwoCriticVideoGAN(VideoGAN):
-    """``discriminator`` holds both critics, named ``"frame"`` and ``"clip"``."""
+    """VideoGAN with two critics; ``discriminator`` holds them, named ``"frame"`` and ``"clip"``."""
 
     discriminator: nn.ModuleDict
 

@@ -1,8 +1,8 @@
 """WaveGAN (Donahue, McAuley and Puckette 2019): DCGAN on raw audio, with convolutions of length 25 and stride 4.
 
 The layers are those of tables 2 and 3 for 16,384 samples, with one fewer for 4,096 and one more for 65,536. Transposed
-convolutions leave artifacts at fixed frequencies and in a fixed phase, which would give fakes away whatever they sound
-like. Phase shuffle (section 3.3) hides that phase from D.
+convolutions leave artifacts at fixed frequencies and in a fixed phase, by which D could recognise fakes regardless of
+how they sound. Phase shuffle (section 3.3) hides that phase from D.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ Layer = nn.Conv1d | nn.ConvTranspose1d | nn.Linear
 
 @dataclass(frozen=True)
 class Settings:
-    """``phase_shuffle``: the largest shift of a map in D, in samples to either side; 0 for none."""
+    """``phase_shuffle``: the largest shift of a map in D, in samples in either direction; 0 for none."""
 
     phase_shuffle: int = 2
 
 
 class PhaseShuffle(nn.Module):
-    """``x[B, C, T] -> [B, C, T]``: each sample is shifted by its own -n to n places, with reflection at the ends.
+    """``x[B, C, T] -> [B, C, T]``: shifts each sample by a random -n to n places, with reflection at the ends.
 
-    In eval mode nothing is shifted.
+    Does nothing in eval mode.
     """
 
     def __init__(self, reach: int) -> None:
@@ -50,7 +50,7 @@ class PhaseShuffle(nn.Module):
 
 
 class WaveGAN(GAN):
-    """Latents are uniform in [-1, 1]."""
+    """WaveGAN, whose latents are uniform in [-1, 1]."""
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
         """``z[n, Z]``, uniform in [-1, 1), on the generator's device."""
@@ -58,7 +58,7 @@ class WaveGAN(GAN):
 
 
 def stages_of(data: DataSpec) -> int:
-    """How many layers, each lengthening the map fourfold, lead from 16 places to the length of the data.
+    """The number of layers, each lengthening the map fourfold, between 16 places and the length of the data.
 
     Raises:
         Unsupported: the data are not audio, or their length is not 16 x 4^k, at least 1,024.
@@ -74,7 +74,7 @@ def stages_of(data: DataSpec) -> int:
 
 
 def glorot(layer: Layer) -> nn.Module:
-    """Weights uniform after Glorot and Bengio (2010), biases 0, the default of the authors' framework."""
+    """Uniform weights (Glorot and Bengio 2010) and zero biases, the default of the authors' framework."""
     nn.init.xavier_uniform_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -98,7 +98,7 @@ def generator(data: DataSpec, width: int, z_dim: int) -> nn.Module:
 
 
 def discriminator(data: DataSpec, width: int, norm: str, phase_shuffle: int) -> nn.Module:
-    """``x[B, C, T] -> logit[B]`` (table 3): the phase is shuffled after every convolution but the last."""
+    """``x[B, C, T] -> logit[B]`` (table 3): phase shuffle follows every convolution but the last."""
     stages = stages_of(data)
     before, layers = data.shape[0], list[nn.Module]()
     for stage in range(stages):
@@ -113,7 +113,7 @@ def discriminator(data: DataSpec, width: int, norm: str, phase_shuffle: int) -> 
 
 @hookimpl
 def ganbench_arch(data: DataSpec, d_norm: str | None, width: int, z_dim: int, settings: Mapping[str, Any]) -> GAN:
-    """Build the players for sounds of 16 x 4^k samples; ``width`` is the paper's model size d, which is 64 there.
+    """Build the players for sounds of 16 x 4^k samples; ``width`` is the paper's model size d (64 there).
 
     Raises:
         Unsupported: the data are not such sounds, or the phase would be shuffled by 16 places or more.

@@ -1,1 +1,1 @@
-"""Datasets: a module for each, and modules of parts that several share."""
+"""Datasets, one module each, and modules for the parts they share."""

@@ -15,7 +15,7 @@ CLASSES = 10
 CLASS_NAMES = tuple("0123456789")
 NATIVE = 8
 TEST_SHARE = 0.2
-SPLIT_SEED = 0  # the split belongs to the dataset: no protocol and no run may draw another
+SPLIT_SEED = 0  # the split is part of the dataset: it is the same for all protocols and runs
 
 
 def load(resolution: int = 16) -> tuple[Split, Split]:
@@ -33,14 +33,14 @@ def load(resolution: int = 16) -> tuple[Split, Split]:
     x = raw[:, :-1].float().view(-1, 1, NATIVE, NATIVE) * (255 / 16)  # ink is stored as 0..16
     if resolution != NATIVE:
         x = interpolate(x, size=(resolution, resolution), mode="bilinear", align_corners=False)
-    whole = Split(x.round().clamp(0, 255).to(torch.uint8), raw[:, -1].long())  # the only rounding
+    whole = Split(x.round().clamp(0, 255).to(torch.uint8), raw[:, -1].long())  # the only rounding step
     assert whole.labels is not None
     train, test = stratified_split(whole.labels, TEST_SHARE, SPLIT_SEED)
     return whole[train], whole[test]
 
 
 def _file() -> Path:
-    """The file that ``sklearn.datasets.load_digits`` reads, found without importing scikit-learn, which is slow."""
+    """The file that ``sklearn.datasets.load_digits`` reads, located without the slow import of scikit-learn."""
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise DataError("scikit-learn, which the digits come with, is not installed", "pip install scikit-learn")

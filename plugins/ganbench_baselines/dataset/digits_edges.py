@@ -1,9 +1,9 @@
-"""Unpaired digits and edges: one half of the digits, and the Sobel gradient (Duda and Hart 1973) of the other half.
+"""Unpaired digits and edges: half of the digits, and the Sobel gradients (Duda and Hart 1973) of the rest.
 
-A translator makes digits (``x``) from edges (``source``). No training digit is in both domains, so nothing shows which
-edges belong to which digit. For held-out digits both are known, so translations can be checked. Edges nearly determine
-their digit: a small ResNet trained on 630 pairs comes within 0.043 of it, as a mean over pixels in [-1, 1]. Yet they do
-not look like digits: they are bright where ink begins and dark within it.
+A translator makes digits (``x``) from edges (``source``). No training digit is in both domains, so the training data
+contain no pairs. For held-out digits both are known, so translations can be checked. Edges nearly determine their
+digit: a small ResNet trained on 630 pairs has a mean error of 0.043 per pixel in [-1, 1]. Yet they do not look like
+digits: they are bright where ink begins and dark within it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from ganbench_baselines.dataset.digits import CLASS_NAMES, CLASSES, NATIVE, clas
 from ganbench_baselines.dataset.two_domains import yardsticks
 
 SELECTION_SHARE = 1 / 8  # of the training digits, for evaluations during training
-SELECTION_SEED, HALVES_SEED = 1, 2  # the split belongs to the dataset: no protocol and no run may draw another
+SELECTION_SEED, HALVES_SEED = 1, 2  # the split is part of the dataset: it is the same for all protocols and runs
 
 
 def edges(x: Tensor) -> Tensor:
     """``x[N, 1, R, R]`` in uint8 -> the magnitude of its gradient, ``[N, 1, R, R]`` in uint8.
 
-    It comes from the two Sobel filters, with the rim repeated outwards, in grey levels per pixel of the original 8x8
-    images. Edges are thus equally bright at every resolution.
+    Computed with the two Sobel filters and replicated borders, in grey levels per pixel of the original 8x8 images, so
+    edges are equally bright at every resolution.
     """
     across = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]]) / 8
     slopes = conv2d(pad(x.float(), (1, 1, 1, 1), mode="replicate"), torch.stack([across, across.T])[:, None])

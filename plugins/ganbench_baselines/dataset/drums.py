@@ -8,7 +8,7 @@
     clap        four bursts of noise around 0.9-1.5 kHz, 8-13 ms apart, and a tail
 
 Pitch, decay, mixture and level are drawn for every sound, so each class is a distribution. Sounds start at the first
-sample, and a fade over the last hundredth of a second ends those that still sound.
+sample, and a fade over the last hundredth of a second ends those that have not died away.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from ganbench import DataError, Dataset, DataSpec, Oracle, Split, Unsupported, h
 CLASSES = ("kick", "snare", "closed hat", "open hat", "tom", "clap")
 PER_CLASS = 400
 TEST_SHARE = 0.25
-SEED = 0  # the sounds belong to the dataset: no protocol and no run may draw others
+SEED = 0  # the sounds are part of the dataset: they are the same for all protocols and runs
 SAMPLES, LEAST, MOST = 4096, 1024, 65_536
 LOW_RATE, HIGH_RATE = 8000, 16_000
-SHORT = 8192  # samples: sounds up to this length have the low rate by default
+SHORT = 8192  # samples; sounds up to this length have the low rate by default
 GRID = 2**15  # amplitudes are rounded to 16-bit PCM, because the last bits of sin and exp differ between machines
 FADE = 0.01  # seconds
 
 
 class Drummer:
-    """Makes ``n`` sounds of each class, ``[n, T]`` in float64 at any level, all drawn from one generator."""
+    """Makes ``n`` sounds of a class, ``[n, T]`` in float64 at any level, drawn from one random generator."""
 
     def __init__(self, n: int, samples: int, rate: int, rng: torch.Generator) -> None:
         self.n, self.samples, self.rate, self.rng = n, samples, rate, rng
@@ -53,7 +53,7 @@ class Drummer:
         return self.between(0.5, 1.0) * head * self.fading(self.between(0.03, 0.07)) + 0.6 * wires
 
     def closed_hat(self) -> Tensor:
-        """High noise that dies away at once, ``[n, T]``."""
+        """High noise that dies away quickly, ``[n, T]``."""
         return self.noise(self.between(2000, 2800)) * self.fading(self.between(0.005, 0.012))
 
     def open_hat(self) -> Tensor:
@@ -110,7 +110,7 @@ def drums(samples: int, rate: int, seed: int = SEED) -> Split:
 
 
 def spectral_noise(train: Split) -> Callable[[Split, int], Split]:
-    """A yardstick: steady noise, right in its mean magnitude spectrum (the training sounds') and in nothing else.
+    """A yardstick: stationary noise that matches only the mean magnitude spectrum of the training sounds.
 
     A Gaussian fitted to whole sounds would need a covariance as large as the data.
     """
@@ -126,7 +126,7 @@ def spectral_noise(train: Split) -> Callable[[Split, int], Split]:
 
 
 def parse(argument: str) -> tuple[int, int]:
-    """(samples, samples a second) of ``drums:SAMPLES,RATE``.
+    """(samples, samples per second) of ``drums:SAMPLES,RATE``.
 
     The default is 4,096 samples. The default rate is 8 kHz, or 16 kHz for more than 8,192 samples.
 
@@ -147,7 +147,7 @@ def parse(argument: str) -> tuple[int, int]:
 
 @hookimpl
 def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
-    """1,800 sounds to train on and 600 held out, equally many of each class."""
+    """1,800 sounds to train on and 600 held out, the same number of each class."""
     if resolution is not None:
         raise Unsupported("drums are sounds and have no resolution", "leave it out, and write drums:SAMPLES,RATE")
     samples, rate = parse(argument)

@@ -1,10 +1,10 @@
 """Your own images: `folder:PATH`, one folder of images, or one sub-folder per class.
 
-All formats that the installed Pillow reads are read; files that are left out are counted. Every image is turned upright
-according to its EXIF data, laid on white or black where it is transparent, converted to 8-bit RGB (a folder of
-grayscale images alone keeps one channel), cropped to the largest central square, and resized with Pillow's Lanczos
-filter. Without a resolution, the images must be squares of one size and are not resized. Images of more than 8 bits a
-channel, and files of several frames or pages, are refused.
+It reads every format that the installed Pillow reads, and counts the files that it leaves out. Each image is rotated
+according to its EXIF data, placed on white or black where it is transparent, converted to 8-bit RGB (one channel if
+all images in the folder are grayscale), cropped to the largest central square, and resized with Pillow's Lanczos
+filter. Without a resolution, the images must be squares of one size and are not resized. Images with more than 8 bits
+per channel, and files with several frames or pages, are refused.
 """
 
 from __future__ import annotations

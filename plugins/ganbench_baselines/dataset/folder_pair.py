@@ -1,9 +1,9 @@
 """Your own images of two domains: `folder-pair:A,B` translates images like those in folder A to images like those in B.
 
-Files are listed, decoded, cropped and resized as by `folder`; classes are ignored. Files with the same name in both
-folders are pairs, whatever their suffixes and the Unicode form of their names. Some of them are held out, so that
-translations can be checked, and some more are for selection. All other images are drawn from each domain independently,
-as are all images of folders that share no names. If one domain is in colour, both are.
+Files are listed, decoded, cropped and resized as in `folder`; classes are ignored. Files with the same name in both
+folders are pairs, regardless of suffix and Unicode normalisation. Some pairs are held out, so that translations can be
+checked, and some are used for selection. All other images are drawn from each domain independently, as are all images
+if the folders share no names. If one domain is in colour, both are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ganbench_baselines.dataset.image_pixels import read_images
 from ganbench_baselines.dataset.listing import counted, first, path_of, require_folder, shown
 from ganbench_baselines.dataset.two_domains import yardsticks
 
-TEST_SHARE, SELECTION_SHARE = 1 / 5, 1 / 8  # of all, and of the rest
+TEST_SHARE, SELECTION_SHARE = 1 / 5, 1 / 8  # of all pairs, and of the rest
 TEST_SEED, SELECTION_SEED = 0, 1
 FEWEST = 2  # images in a split
 
@@ -31,7 +31,7 @@ FEWEST = 2  # images in a split
 class Domain(NamedTuple):
     """The images of a folder, ``[N, C, R, R]`` in uint8, and their names, in the same order on every file system.
 
-    ``notes`` are sentences on what was left out or converted.
+    ``notes`` are sentences about what was left out or converted.
     """
 
     folder: Path
@@ -46,7 +46,7 @@ class Domain(NamedTuple):
 
 
 class Parts(NamedTuple):
-    """Three splits, the last two of pairs where there are enough of them."""
+    """Three splits; the last two consist of pairs if there are enough of them."""
 
     train: Split
     selection: Split | None
@@ -55,11 +55,11 @@ class Parts(NamedTuple):
 
 @hookimpl
 def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
-    """The images of ``folder-pair:A,B``: A's are ``source``, B's are ``x``.
+    """The images of ``folder-pair:A,B``: those of A are ``source``, those of B are ``x``.
 
     Raises:
-        DataError: these are not two folders of images, sizes differ and no resolution is given, or a name has several
-            partners.
+        DataError: the argument does not name two folders of images, sizes differ and no resolution is given, or a name
+            has several partners.
     """
     one, other = _alike(*(_read(folder, resolution) for folder in _folders(argument)))
     pairs = partners(one, other)
@@ -83,7 +83,7 @@ def _name(domain: Domain) -> str:
 
 
 def _folders(argument: str) -> list[Path]:
-    """Split at a comma. If there are several, the paths hold some: then two folders must be there on one reading."""
+    """Split at the comma. If there are several, exactly one way of splitting must give two existing folders."""
     texts = argument.split(",")
     readings = [(",".join(texts[:i]).strip(), ",".join(texts[i:]).strip()) for i in range(1, len(texts))]
     folders = [[path_of(part) for part in reading] for reading in readings if all(reading)]
@@ -112,7 +112,7 @@ def _read(folder: Path, resolution: int | None) -> Domain:
 
 
 def partners(one: Domain, other: Domain) -> dict[str, str]:
-    """Name in ``one`` -> name in ``other``, in the order of ``one``: the same name, or else all but the suffix.
+    """Name in ``one`` -> name in ``other``, in the order of ``one``; names match in full, or else without the suffix.
 
     Raises:
         DataError: a name has several partners.
@@ -134,12 +134,12 @@ def partners(one: Domain, other: Domain) -> dict[str, str]:
 
 
 def _key(name: str) -> str:
-    """A path without its suffix, in one Unicode form: disks of Macs hold decomposed letters."""
+    """A path without its suffix, in one Unicode form, because macOS stores decomposed letters."""
     return unicodedata.normalize("NFC", str(PurePath(name).with_suffix("")))
 
 
 def _how_paired(one: Domain, other: Domain, partner: dict[str, str], held_out: bool) -> str:
-    """Said even of folders where every name has a partner: nobody else counts the pairs."""
+    """A sentence on how many images are paired, given even if all are, because nothing else reports the number."""
     taken = set(partner.values())
     alone = [name for name in one.names if name not in partner] + [name for name in other.names if name not in taken]
     pairs = counted(len(partner), "pair") if partner else "no pairs"
@@ -150,7 +150,7 @@ def _how_paired(one: Domain, other: Domain, partner: dict[str, str], held_out: b
 
 
 def _alike(one: Domain, other: Domain) -> tuple[Domain, Domain]:
-    """Both in colour if one is. A DataError if their sizes differ."""
+    """The two domains, both in colour if one is; DataError if their sizes differ."""
     sides = [domain.images.shape[-1] for domain in (one, other)]
     if sides[0] != sides[1]:
         raise DataError(
@@ -165,7 +165,7 @@ def _alike(one: Domain, other: Domain) -> tuple[Domain, Domain]:
 
 
 def _paired_splits(one: Domain, other: Domain, partner: dict[str, str]) -> Parts | None:
-    """The last two of pairs; None where there are too few of them."""
+    """Splits of which the last two consist of pairs; None if there are too few pairs."""
     left, test = _parted(list(partner), TEST_SHARE, TEST_SEED)
     left, selection = _parted(left, SELECTION_SHARE, SELECTION_SEED)
     if len(test) < FEWEST:
@@ -184,7 +184,7 @@ def _paired_splits(one: Domain, other: Domain, partner: dict[str, str]) -> Parts
 
 
 def _unpaired_splits(one: Domain, other: Domain) -> Parts:
-    """Each domain split on its own."""
+    """Splits in which each domain is split independently."""
     parts = [_parted(domain.names, TEST_SHARE, TEST_SEED) for domain in (one, other)]
     for domain, (_, test) in zip((one, other), parts, strict=True):
         if len(test) < FEWEST:
@@ -197,7 +197,7 @@ def _unpaired_splits(one: Domain, other: Domain) -> Parts:
 
 
 def _parted(names: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Two parts of the names: the others, and a seeded random share."""
+    """Two parts of the names: the rest, and a seeded random share."""
     if not names:
         return [], []
     others, chosen = stratified_split(torch.zeros(len(names), dtype=torch.int64), share, seed)

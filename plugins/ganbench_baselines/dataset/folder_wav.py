@@ -1,10 +1,10 @@
 """Your own sounds: `folder-wav:PATH`, one folder of WAV files, or one sub-folder per class.
 
 ``folder-wav:PATH,SAMPLES,RATE`` sets the length and the rate. The default is 16,384 samples at 16 kHz, as in Donahue et
-al. (2019). PCM of 8, 16, 24 or 32 bits and floats are read. Channels are mixed down to one, and other rates are
-resampled with scipy's polyphase filter. Longer sounds are cut, and shorter ones are followed by silence. Amplitudes
-stay as recorded, but floats beyond full scale are clipped. The notes say how many sounds were changed, and how.
-Refused are sounds on another scale, channels that cancel, and silence alone.
+al. (2019). It reads PCM of 8, 16, 24 or 32 bits, and floats. Channels are mixed down to one, and other rates are
+resampled with scipy's polyphase filter. Longer sounds are cut, and shorter ones are padded with silence. Amplitudes
+stay as recorded, but floats beyond full scale are clipped. The notes say how many sounds were changed, and how. Sounds
+on another scale, channels that cancel, and folders of nothing but silence are refused.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from ganbench_baselines.dataset.wav import Header, Unplayable, read_frames, read
 SAMPLES, RATE = 16_384, 16_000
 LEAST_SAMPLES, LEAST_RATE = 16, 100
 USAGE = "write folder-wav:PATH or folder-wav:PATH,SAMPLES,RATE, for example folder-wav:my-sounds,16384,16000"
-BEYOND = 100  # samples kept after the cut for the resampling filter, which reaches 10
+BEYOND = 100  # samples kept beyond the cut for the resampling filter, which reaches 10
 LONGEST_FILTER = 1_000_000  # the filter has 20 times as many coefficients as the larger side of the ratio of rates
-OTHER_SCALE = 8.0  # 18 dB beyond full scale: no mix gets there
-CANCELS, FADES = 0.05, 0.5  # the level of a mix, where 1 is that of channels that know nothing of each other
+OTHER_SCALE = 8.0  # 18 dB beyond full scale, which no mix reaches
+CANCELS, FADES = 0.05, 0.5  # the level of a mix, where 1 is that of uncorrelated channels
 SILENT = 2.0**-15  # one step of 16 bits
 QUIET = 2.0**-8  # where 24-bit values in 32 bits end, or 8-bit values in 16
 
 
 class Wanted(NamedTuple):
-    """What follows the colon."""
+    """The parsed argument."""
 
     folder: Path
     samples: int
@@ -63,7 +63,7 @@ def parse(argument: str) -> Wanted:
 
 
 class Fault(NamedTuple):
-    """Why sounds are refused: the words before and after how many of them, and the next step."""
+    """Why sounds are refused: the text before and after their number, and the next step."""
 
     before: str
     after: str
@@ -77,7 +77,7 @@ CANCELLED = Fault("the channels of ", "cancel each other when mixed to one", "ke
 
 
 class Refused(Exception):
-    """A fault of one sound and its details."""
+    """One sound is refused, with the fault and its details."""
 
     def __init__(self, fault: Fault, detail: str) -> None:
         super().__init__(detail)
@@ -88,10 +88,10 @@ Say = Callable[[str, str], None]
 
 
 def read_sound(file: Path, samples: int, rate: int, say: Say = lambda change, detail: None) -> np.ndarray:
-    """``x[samples]`` in [-1, 1] as float32. ``say(change, detail)`` hears of whatever is not as it was recorded.
+    """``x[samples]`` in [-1, 1] as float32. ``say(change, detail)`` is called for each change to the recording.
 
     Raises:
-        Refused: the file cannot be read, or holds what cannot be meant.
+        Refused: the file cannot be read, or its content is implausible.
     """
     try:
         with file.open("rb") as stream:
@@ -100,7 +100,7 @@ def read_sound(file: Path, samples: int, rate: int, say: Say = lambda change, de
             if max(up, down) > LONGEST_FILTER:
                 raise Unplayable(f"its header says {header.rate} samples a second, too odd to resample")
             raw = read_frames(stream, header, ceil((samples + BEYOND) * down / up))
-            if _shifted(raw) and _shifted(read_frames(stream, header, header.frames)):  # no quiet beginning
+            if _shifted(raw) and _shifted(read_frames(stream, header, header.frames)):  # not just a quiet beginning
                 raise Refused(SHIFTED, f"peak {np.abs(raw).max()} of {2**31}")
     except OSError as error:
         raise Refused(BROKEN, f"{error.strerror}") from error
@@ -118,7 +118,7 @@ def read_sound(file: Path, samples: int, rate: int, say: Say = lambda change, de
 
 
 def _shifted(raw: np.ndarray) -> bool:
-    """Whether 32 bits hold no more than 16: also not the upper 24, of which the lowest byte is 0."""
+    """Whether 32-bit values hold only 16 bits, and are not 24-bit values, whose lowest byte is 0."""
     if raw.dtype.kind != "i" or raw.dtype.itemsize != 4:
         return False
     lowest, highest = int(raw.min()), int(raw.max())
@@ -152,7 +152,7 @@ def _full_scale(raw: np.ndarray) -> np.ndarray:
 
 
 def say_length(header: Header, has: int, samples: int, rate: int, say: Say) -> None:
-    """Of a sound that has so many samples at ``rate``: what becomes of its length."""
+    """Report changes to the rate and the length of a sound that ``has`` so many samples at ``rate``."""
     if header.rate != rate:
         say(f"are resampled to {rate} a second", f"{header.rate} a second")
     if header.streamed:
@@ -170,7 +170,7 @@ SINGULAR = {"are": "is", "have": "has", "end": "ends", "lose": "loses", "stay": 
 
 
 def say_level(x: np.ndarray, say: Say) -> None:
-    """Of the samples that are used: whether they are too loud or too quiet."""
+    """Report whether the samples in use are too loud or too quiet."""
     peak, swing = np.abs(x).max(), x.max() - x.min()
     if peak > 1:
         say("are clipped at full scale", f"peak {peak:.4g}, {(np.abs(x) > 1).mean():.2g} of its samples")
@@ -181,7 +181,7 @@ def say_level(x: np.ndarray, say: Say) -> None:
 
 
 class Sounds(NamedTuple):
-    """``x[N, 1, samples]`` in float32. ``notes`` is a sentence on what was changed, if anything was."""
+    """``x[N, 1, samples]`` in float32. ``notes`` holds a sentence on what was changed, if anything."""
 
     x: torch.Tensor
     notes: tuple[str, ...]
@@ -191,7 +191,7 @@ def read_sounds(listing: Listing, samples: int, rate: int) -> Sounds:
     """The samples of all files.
 
     Raises:
-        DataError: some files cannot be used; the message names them. Or all of them are silent.
+        DataError: some files cannot be used (the message names them), or all of them are silent.
     """
     files, where = listing.files, f"in '{shown(listing.folder)}'"
     x = np.empty((len(files), 1, samples), dtype=np.float32)

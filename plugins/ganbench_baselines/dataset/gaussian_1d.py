@@ -1,4 +1,4 @@
-"""One Gaussian on a line, N(4, 1.25): the data of the much-copied "GANs in 50 lines" (Nag 2017)."""
+"""One-dimensional Gaussian, N(4, 1.25): the data of the tutorial "GANs in 50 lines" (Nag 2017)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 from ganbench import Dataset, DataSpec, Split, Unsupported, hookimpl
 
-MEAN, STD = 4.0, 1.25  # the tutorial's values; one mode only, so there is nothing for an oracle to tell apart
+MEAN, STD = 4.0, 1.25  # the tutorial's values; there is only one mode, so no oracle is needed
 SAMPLES = 50_000
 SEED = 0
 

@@ -12,7 +12,7 @@ from ganbench import Dataset, DataSpec, Oracle, Split, Unsupported
 
 SAMPLES = 50_000
 SEED = 0
-RADIUS = 3.0  # in standard deviations: farther from every centre, a sample is of low quality
+RADIUS = 3.0  # in standard deviations; a sample farther from every centre is of low quality
 CEILING = 1 - math.exp(-(RADIUS**2) / 2)  # P(|N(0, I_2)| <= 3) = 0.98889, in two dimensions
 
 
@@ -24,10 +24,10 @@ def sample(centres: Tensor, std: float, n: int, rng: torch.Generator) -> Split:
 
 
 def nearest_mode(centres: Tensor, std: float) -> Callable[[Tensor], Tensor]:
-    """``x[N, 2] -> mode[N]``: the nearest centre, or -1 beyond three standard deviations of it."""
+    """``x[N, 2] -> mode[N]``: the nearest centre, or -1 if it is more than three standard deviations away."""
 
     def assign(x: Tensor) -> Tensor:
-        # differences in float64: cdist expands the square and loses the third digit of a std of 0.01
+        # differences in float64, because cdist expands the square and loses the third digit of a std of 0.01
         distance = (x.double().unsqueeze(1) - centres.to(x.device)).norm(dim=2)
         nearest, mode = distance.min(dim=1)
         return torch.where(nearest <= RADIUS * std, mode, -1)  # a NaN has no mode either
@@ -36,7 +36,7 @@ def nearest_mode(centres: Tensor, std: float) -> Callable[[Tensor], Tensor]:
 
 
 def mixture(name: str, centres: Tensor, std: float, resolution: int | None) -> Dataset:
-    """A dataset around ``centres[K, 2]`` in float64, all equally likely."""
+    """A dataset of Gaussians around ``centres[K, 2]`` in float64, all equally likely."""
     if resolution is not None:
         raise Unsupported(f"the {name} is made of points and has no resolution", "leave the resolution out")
     rng = torch.Generator().manual_seed(SEED)

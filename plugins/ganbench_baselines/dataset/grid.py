@@ -1,4 +1,4 @@
-"""Grid of 25 Gaussians (settings of PacGAN, Lin et al. 2018): {-4, -2, 0, 2, 4} squared, std 0.05."""
+"""Grid of 25 Gaussians (settings of PacGAN, Lin et al. 2018), centred on {-4, -2, 0, 2, 4} squared, std 0.05."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ STD = 0.05
 
 
 def centres() -> torch.Tensor:
-    """``[25, 2]``, row by row."""
+    """The centres of the modes, ``[25, 2]``, row by row."""
     axis = torch.tensor([-4.0, -2.0, 0.0, 2.0, 4.0], dtype=torch.float64)
     return torch.cartesian_prod(axis, axis)
 

@@ -1,6 +1,6 @@
-"""Which files are images, and what is said of the others: shared by `folder` and `folder-pair`.
+"""Finds the image files of a folder, and describes the files left out; shared by `folder` and `folder-pair`.
 
-Read are the formats that the installed Pillow opens by itself, by suffix.
+Formats are recognised by suffix: those that the installed Pillow opens by itself.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from PIL import Image
 
 from ganbench_baselines.dataset.listing import Kind, Listing, first, list_files, reasons, require_folder, shown
 
-# Pillow only recognises these, leaves them to another program, or writes them
+# Pillow only recognises these, needs another program for them, or can only write them
 NOT_READ = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF", "WMF"}
-# Images by name, whether Pillow was built with support for them or not
+# Suffixes of images, whether or not Pillow was built with support for them
 OTHERS = """.ai .apng .arw .avif .bpg .cin .cr2 .cr3 .crw .dcm .djvu .dng .dpx .emf .eps .exr .hdr .heic .heics .heif
 .hif .j2k .jfif .jp2 .jpx .jxl .jxr .kra .mpo .nef .nrw .orf .pef .psb .raf .raw .rw2 .sr2 .srw .svg .svgz .tga .tif
 .tiff .wdp .webp .wmf .x3f .xcf"""
@@ -39,7 +39,7 @@ def find_images(folder: Path) -> Listing:
 
 
 def left_out(listing: Listing) -> tuple[str, ...]:
-    """A sentence on files, one on classes."""
+    """Sentences on what was left out: one on files, one on classes."""
     name, used, unread, notes = f"the folder {listing.name}", len(listing.files), listing.unread, []
     if unread:
         notes.append(

@@ -1,9 +1,9 @@
-"""Pixels of image files, and what reading them costs: shared by `folder` and `folder-pair`.
+"""Reads the pixels of image files, and reports what the conversion loses; shared by `folder` and `folder-pair`.
 
-Every image is turned upright according to its EXIF data, converted to 8-bit RGB (a folder of grayscale images alone
-keeps one channel), cropped to the largest central square, and resized with Pillow's Lanczos filter. Without a
-resolution, the images must be squares of one size and are not resized. Transparent images are laid on white, or on
-black if what they show is bright on average: the whole drawing of an icon may be in its transparency.
+Each image is rotated according to its EXIF data, converted to 8-bit RGB (one channel if all images in the folder are
+grayscale), cropped to the largest central square, and resized with Pillow's Lanczos filter. Without a resolution, the
+images must be squares of one size and are not resized. Transparent images are placed on white, or on black if their
+visible part is bright on average, because the drawing of an icon may be entirely in its transparency.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from ganbench import DataError
 from ganbench_baselines.dataset.listing import counted, first, shown
 
 GRAY_MODES = {"1", "L", "LA"}
-RGB_MODES = {"RGB", "RGBA", "RGBX", "RGBa", "La", "P", "PA", "YCbCr", *GRAY_MODES}  # converted without a profile's help
+RGB_MODES = {"RGB", "RGBA", "RGBX", "RGBa", "La", "P", "PA", "YCbCr", *GRAY_MODES}  # needs no colour profile
 DEEP_MODES = ("I", "F")  # Pillow clips 16-bit and float pixels to 0..255 instead of scaling them
-DEEP_RAW = re.compile(r"^(?!BGR).*;16|BC6H")  # of such raw pixels it keeps the high byte; BGR;16 has 5 or 6 bits
+DEEP_RAW = re.compile(r"^(?!BGR).*;16|BC6H")  # Pillow keeps their high byte only; BGR;16 has 5 or 6 bits
 BITS_PER_SAMPLE = 258  # a TIFF tag
 SEE_THROUGH = {"RGBA", "LA", "PA"}
-HEAD = 1 << 16  # bytes of a file that its header is looked for in
+HEAD = 1 << 16  # bytes of a file in which to look for its header
 
 REMARKS = {
     "views": "came with further pictures, which are left out",
@@ -49,7 +49,7 @@ REMARKS = {
 class Pictures(NamedTuple):
     """``x[N, 3, R, R]``, or ``x[N, 1, R, R]`` where every file is grayscale; uint8.
 
-    ``notes`` are sentences on what was cut off or converted.
+    ``notes`` are sentences about what was cut off or converted.
     """
 
     x: torch.Tensor
@@ -58,9 +58,9 @@ class Pictures(NamedTuple):
 
 @dataclass
 class Reading:
-    """What became of one file: remarks by kind, and why it cannot be used.
+    """The result of reading one file: remarks by kind, and why it cannot be used.
 
-    ``light`` is the mean brightness of what a transparent image shows, from 0 to 255.
+    ``light`` is the mean brightness of the visible part of a transparent image, from 0 to 255.
     """
 
     gray: bool = False
@@ -75,10 +75,10 @@ def read_images(folder: Path, files: list[Path], resolution: int | None) -> Pict
     """The pixels of all files.
 
     Raises:
-        DataError: some files cannot be read, have more than 8 bits a channel, or hold several frames; or sizes differ
+        DataError: some files cannot be read, have more than 8 bits per channel, or hold several frames; or sizes differ
             and no resolution is given.
     """
-    with ThreadPoolExecutor(os.cpu_count()) as pool, _heard() as heard:  # Pillow decodes without holding the GIL
+    with ThreadPoolExecutor(os.cpu_count()) as pool, _heard() as heard:  # Pillow releases the GIL while it decodes
         size = common_size(folder, files, pool) if resolution is None else resolution
         pixels = np.empty((len(files), 3, size, size), dtype=np.uint8)
 
@@ -106,7 +106,7 @@ def read_images(folder: Path, files: list[Path], resolution: int | None) -> Pict
 
 @contextmanager
 def _heard() -> Iterator[threading.local]:
-    """Pillow's warnings name no file. Keep them in ``said``, which each thread has for itself."""
+    """Collect Pillow's warnings, which name no file, in the thread-local ``said``."""
     heard = threading.local()
 
     def keep(message: Warning | str, *place: object, **named: object) -> None:
@@ -120,7 +120,7 @@ def _heard() -> Iterator[threading.local]:
 
 
 def _upright_size(file: Path) -> tuple[int, int] | None:
-    """(width, height) from the header alone; None where it cannot be read (decoding will say why)."""
+    """(width, height) from the header alone; None if it cannot be read (decoding will report why)."""
     try:
         with Image.open(file) as image:
             width, height = image.size
@@ -134,13 +134,13 @@ def common_size(folder: Path, files: list[Path], pool: ThreadPoolExecutor) -> in
     """The resolution of images that are all squares of one size.
 
     Raises:
-        DataError: they are not.
+        DataError: they are not squares, or not of one size.
     """
     sizes = {size for size in pool.map(_upright_size, files) if size is not None}
     squares = {width for width, height in sizes if width == height}
     if len(sizes) == len(squares) == 1:
         return squares.pop()
-    if not sizes:  # no header is readable, so decoding will fail too, with a message that names the files
+    if not sizes:  # no header is readable; decoding will fail too, with a message that names the files
         return 1
     shapes = [f"{width}x{height}" for width, height in sorted(sizes)]
     raise DataError(
@@ -150,7 +150,7 @@ def common_size(folder: Path, files: list[Path], pool: ThreadPoolExecutor) -> in
 
 
 def _decode(file: Path, resolution: int, reading: Reading, ground: str) -> np.ndarray | None:
-    """Pixels ``[R, R, 3]``, or None and the reason in ``reading``; ``ground`` is what shows through."""
+    """Pixels ``[R, R, 3]``, or None and the reason in ``reading``; ``ground`` is the colour behind transparency."""
     try:
         with Image.open(file) as opened:
             reading.gray = opened.mode in GRAY_MODES
@@ -159,8 +159,8 @@ def _decode(file: Path, resolution: int, reading: Reading, ground: str) -> np.nd
                 return None
             image = ImageOps.exif_transpose(opened)
             if "transparency" in image.info:
-                image = image.convert("RGBA")  # this way, a palette with transparency becomes RGB without a warning
-            # gray goes through RGB too: three equal channels, so every image is filtered by the same arithmetic
+                image = image.convert("RGBA")  # converts a palette with transparency to RGB without a warning
+            # gray also becomes RGB, with three equal channels, so that the same arithmetic filters every image
             rgb = (_laid_on(ground, image, reading) if image.mode in SEE_THROUGH else image).convert("RGB")
             reading.paged = _paged(opened, reading)
             _remark(image, opened.mode, resolution, reading)
@@ -171,7 +171,7 @@ def _decode(file: Path, resolution: int, reading: Reading, ground: str) -> np.nd
 
 
 def _laid_on(ground: str, image: Image.Image, reading: Reading) -> Image.Image:
-    """The image with ``ground`` where it is transparent; how bright the rest is, ``reading`` learns."""
+    """The image on ``ground``; stores the brightness of its visible part in ``reading``."""
     image = image.convert("RGBA")
     alpha = image.getchannel("A")
     if alpha.getextrema()[0] == 255:
@@ -186,7 +186,7 @@ def _laid_on(ground: str, image: Image.Image, reading: Reading) -> Image.Image:
 
 
 def _why(file: Path, error: Exception) -> str:
-    """Why an image cannot be read, in the words of somebody who looks for the file."""
+    """Why an image cannot be read, in words for a user."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     if file.stat().st_size == 0:
@@ -201,7 +201,7 @@ def _why(file: Path, error: Exception) -> str:
 
 
 def _deep(file: Path, image: Image.Image) -> str:
-    """How many bits a channel has, if more than 8; Pillow's modes and headers do not say so alike."""
+    """The number of bits per channel, if more than 8; where Pillow states it depends on the format."""
     if image.mode.startswith(DEEP_MODES):
         return f"mode {image.mode}"
     if image.format == "TIFF":
@@ -222,7 +222,7 @@ def _deep(file: Path, image: Image.Image) -> str:
 
 
 def _bits_of_jpeg2000(head: bytes) -> int:
-    """The most of any component, from the codestream's header."""
+    """The bits of the deepest component, from the codestream's header."""
     start = head.find(b"\xff\x4f\xff\x51")
     if start < 0:
         return 0
@@ -231,15 +231,15 @@ def _bits_of_jpeg2000(head: bytes) -> int:
 
 
 def _bits_of_avif(head: bytes) -> int:
-    """8, or 10 where it is 10 or 12, from the first box av1C."""
+    """8, or 10 for both 10 and 12 bits, from the first box av1C."""
     start = head.find(b"av1C")
     return 10 if 0 <= start < len(head) - 6 and head[start + 6] & 0x40 else 8
 
 
 def _paged(image: Image.Image, reading: Reading) -> str:
-    """How many frames or pages there are, if several.
+    """The number of frames or pages, if there are several.
 
-    A photograph's further views are only remarked on, and a document's layers are what its picture is made of.
+    Additional views of a photograph only give a remark. The layers of a PSD document make up one picture.
     """
     if image.format == "PSD" or not getattr(image, "is_animated", False):
         return ""
@@ -250,7 +250,7 @@ def _paged(image: Image.Image, reading: Reading) -> str:
 
 
 def _remark(image: Image.Image, mode: str, resolution: int, reading: Reading) -> None:
-    """Note what the conversion of an upright image to a square of RGB costs."""
+    """Note what converting an upright image to a square RGB one loses."""
     if mode not in RGB_MODES:
         reading.remarks["colours"] = mode
     if image.width != image.height:
@@ -260,7 +260,7 @@ def _remark(image: Image.Image, mode: str, resolution: int, reading: Reading) ->
 
 
 def _square(image: Image.Image) -> Image.Image:
-    """The largest central square, cropped before resizing: unlike with ImageOps.fit, nothing outside it bleeds in."""
+    """The largest central square, cropped before resizing so that, unlike ImageOps.fit, nothing outside bleeds in."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.crop((left, top, left + side, top + side))
@@ -296,7 +296,7 @@ def _refuse(folder: Path, names: Sequence[str], readings: Sequence[Reading]) -> 
 
 
 def _notes(folder: Path, names: Sequence[str], readings: Sequence[Reading]) -> tuple[str, ...]:
-    """A sentence for each kind of remark. The folder is named as the dataset is: paths do not belong into records."""
+    """A sentence for each kind of remark. It names the folder as the dataset does, to keep paths out of records."""
     notes = []
     for kind, text in REMARKS.items():
         found = [i for i, reading in enumerate(readings) if kind in reading.remarks]

@@ -1,7 +1,7 @@
-"""Which files of a folder, or of one sub-folder per class, are read, and what is left out: shared by images and sounds.
+"""Lists the files to read in a folder, or in one sub-folder per class, and those left out; for images and sounds.
 
-Files of other formats are counted. Those that would be lost with the structure of the folder are refused: links that
-lead nowhere, pipes, and a third level of folders.
+Files of other formats are counted. Broken links, pipes, and a third level of folders are refused, because their samples
+would silently be lost.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ TEXT_SUFFIXES = frozenset(TEXTS.split())
 TEXT_NAMES = {"AUTHORS", "CHANGELOG", "CITATION", "COPYING", "LICENCE", "LICENSE", "NOTICE", "README"}
 NOT_CLASSES = {"__MACOSX", "__pycache__"}
 HIDDEN = "hidden"
-NAMED = 5  # the most names that a message lists
+NAMED = 5  # the largest number of names in a message
 LEVELS = {2: "two", 3: "three", 4: "four", 5: "five"}
 TEST_SHARE = 0.2
 SPLIT_SEED = 0
@@ -32,12 +32,11 @@ SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class Kind:
-    """What is looked for, and the words for it.
+    """A kind of file to look for, and the words for it.
 
     ``read`` are the suffixes of formats that are read, ``others`` those of further formats of this kind.
-    ``recognised(file)`` tells by the content of a file with any other suffix whether it is of the kind as well.
-    ``usual`` are the formats to put into a folder, ``target`` is the one to convert others to. ``bare`` is what a file
-    without a suffix is called.
+    ``recognised(file)`` checks the content of a file with any other suffix. ``usual`` names the formats to put into a
+    folder, ``target`` the one to convert others to. ``bare`` describes a file without a suffix.
     """
 
     name: str
@@ -50,7 +49,7 @@ class Kind:
 
 
 class Unread(NamedTuple):
-    """A file that is left out, and the reason in a word. ``meant``: it is of the kind, in a format that is not read."""
+    """A file that is left out, and the reason in a word. ``meant``: it is of this kind, in an unsupported format."""
 
     path: Path
     reason: str
@@ -61,8 +60,8 @@ class Unread(NamedTuple):
 class Listing:
     """The files that are read, in the same order on every file system, and the class of each (all 0 in a flat folder).
 
-    ``classes`` are the names of the class folders, none in a flat folder. ``empty`` are sub-folders without any file
-    that is read, with what else is in them.
+    ``classes`` are the names of the class folders, none in a flat folder. ``empty`` are sub-folders without a readable
+    file, with the other files in them.
     """
 
     folder: Path
@@ -75,13 +74,13 @@ class Listing:
 
     @property
     def name(self) -> str:
-        """The folder is named as its dataset is: paths do not belong into records."""
+        """The folder's name without its path, which does not belong in records."""
         return shown(self.folder.resolve().name)
 
 
 @dataclass
 class Contents:
-    """The entries of one folder, by what they are and then by name. ``special`` are pipes and devices."""
+    """The entries of one folder, by type and then by name. ``special`` are pipes and devices."""
 
     files: list[Path] = field(default_factory=list)
     unread: list[Unread] = field(default_factory=list)
@@ -91,7 +90,7 @@ class Contents:
 
 
 def shown(name: object) -> str:
-    """A file's name that can be printed on one line: what is not UTF-8, and what cannot be printed, is escaped."""
+    """A file's name as one printable line; bytes that are not UTF-8 and unprintable characters are escaped."""
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in str(name))
 
 
@@ -116,7 +115,7 @@ def path_of(text: str) -> Path:
     """A path as users write it, with ``~``.
 
     Raises:
-        DataError: it begins with the home folder of nobody.
+        DataError: it begins with the home folder of an unknown user.
     """
     try:
         return Path(text).expanduser()
@@ -143,7 +142,7 @@ def copies(listing: Listing, x: torch.Tensor) -> tuple[str, ...]:
 
 
 def require_folder(folder: Path, name: str, hint: str) -> None:
-    """Raise DataError if a folder, called ``name`` in the message, is not there."""
+    """Raise DataError if a folder, called ``name`` in the message, does not exist."""
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise DataError(f"the {name} '{shown(folder)}' {what}", hint)
@@ -170,8 +169,7 @@ def list_files(folder: Path, kind: Kind) -> Listing:
     """The files of a flat folder, or of its class sub-folders.
 
     Raises:
-        DataError: the folder is empty, mixed, deeper than one level of classes, cannot be listed, or has links that
-            lead nowhere.
+        DataError: the folder is empty, mixed, deeper than one level of classes, cannot be listed, or has broken links.
     """
     top = _look_into(folder, kind)
     below = {path.name: _look_into(path, kind) for path in top.folders}
@@ -190,7 +188,7 @@ def list_files(folder: Path, kind: Kind) -> Listing:
 
 
 def _look_into(folder: Path, kind: Kind) -> Contents:
-    """What a folder holds, without what lies in its sub-folders."""
+    """The entries of a folder, without those of its sub-folders."""
     found = Contents()
     try:
         with os.scandir(folder) as entries:
@@ -204,7 +202,7 @@ def _look_into(folder: Path, kind: Kind) -> Contents:
 
 
 def _put(found: Contents, entry: os.DirEntry[str], kind: Kind) -> None:
-    """Hidden entries are left out: archives made on a Mac, and tools that keep previews, are full of them."""
+    """Sort an entry in. Hidden ones are left out, because macOS archives and preview tools create many of them."""
     path, hidden, linked = Path(entry.path), entry.name.startswith("."), entry.is_symlink()
     if os.path.isdir(path) if linked else entry.is_dir():
         found.folders += [] if hidden else [path]
@@ -230,7 +228,7 @@ def _put_file(found: Contents, file: Path, hidden: bool, kind: Kind) -> None:
 
 
 def _refuse_what_structure_loses(folder: Path, kind: Kind, top: Contents, below: dict[str, Contents]) -> None:
-    """Raise DataError for dead links and pipes, for files beside class folders, and for files further down."""
+    """Raise DataError for broken links and pipes, for files beside class folders, and for files in deeper folders."""
     inner = [(sub, (folder, sub.parent)) for found in below.values() for sub in found.folders]
     further = [found for sub, above in inner for found in _walk(sub, kind, above)]
     everywhere = (top, *below.values(), *further)
@@ -258,7 +256,7 @@ def _refuse_what_structure_loses(folder: Path, kind: Kind, top: Contents, below:
 
 
 def _walk(folder: Path, kind: Kind, above: tuple[Path, ...]) -> Iterator[Contents]:
-    """A folder and all below it; links back to a folder above are not followed."""
+    """The contents of a folder and of all folders below it; links back to a folder above are not followed."""
     if any(os.path.samefile(folder, other) for other in above):
         return
     found = _look_into(folder, kind)

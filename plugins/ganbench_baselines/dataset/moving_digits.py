@@ -1,13 +1,13 @@
-"""Moving digits, after Moving MNIST (Srivastava, Mansimov and Salakhutdinov 2015): one digit per clip, which bounces.
+"""Moving digits, after Moving MNIST (Srivastava, Mansimov and Salakhutdinov 2015): clips of one bouncing digit.
 
 The digit drifts over a dim, still background and bounces off the borders. ``moving-digits`` has clips of 8 frames,
-``moving-digits:16`` of 16. A digit of 3/4 of the frame's side (12 of 16 pixels) starts anywhere, in any direction, and
-keeps its speed. Its position on each axis is the triangular wave
+``moving-digits:16`` of 16. The digit's side is 3/4 of the frame's (12 of 16 pixels). It starts anywhere, in any
+direction, and keeps its speed. Its position on each axis is the triangular wave
 
     p(t) = L - |(p(0) + v t  mod  2 L) - L|,    L = side of the frame - side of the digit.
 
 Ink covers the background: x = 255 a + (1 - a) b, with a in [0, 1] the digit's ink and b < 64 of 255. A two-stream
-generator composes clips in the same way, so its mask has something to find.
+generator composes clips in the same way, so its mask can learn the ink.
 
 Positions are multiples of 1/64 pixel, so all sums are exact at 16, 32 and 64 pixels, and the arrays are the same on
 every machine.
@@ -28,15 +28,16 @@ FRAMES, RESOLUTION, RATE = 8, 16, 8.0
 DIGIT = 3 / 4  # of the frame's side
 SLOWEST, FASTEST = 0.02, 0.04  # of the frame's side per frame: 0.32 to 0.64 pixels of 16
 DIM, PATCHES = 64, 4  # grey levels of the background, of 255, and its patches along a side
-MOST, MOST_PIXELS = 12_000, 2**27  # limits on training clips and on their bytes; a quarter as many to test
-SEED = 0  # the clips belong to the dataset, like the split of the digits they show
-CHUNK = 64  # clips whose weights stay in the processor's cache
+MOST, MOST_PIXELS = 12_000, 2**27  # limits on training clips and on their bytes; a quarter of each for test clips
+SEED = 0  # the clips are part of the dataset, like the split of the digits they show
+CHUNK = 64  # clips whose weights fit into the processor's cache
 
 
 def paths(n: int, frames: int, resolution: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Paths of ``n`` digits: ``place[n, T, 2]`` and ``velocity[n, 2]``, in float32.
 
-    A place is that of the upper left corner, (y, x) in pixels; the velocity is that at the start, in pixels per frame.
+    ``place`` is the position of the upper left corner, (y, x) in pixels; ``velocity`` is the initial one, in pixels per
+    frame.
     """
     span = resolution - _side(resolution)
     angle, speed, y, x = torch.rand(4, n, generator=rng, dtype=torch.float64)
@@ -73,7 +74,7 @@ def filmed(ink: Tensor, place: Tensor, background: Tensor) -> Tensor:
 def clips(source: Split, n: int, frames: int, resolution: int, rng: torch.Generator, changing: bool = False) -> Split:
     """``n`` clips of random digits of ``source``: ``x[n, 1, T, R, R]``, labelled by their (first) digit.
 
-    ``changing``: each frame shows another digit, on the same path.
+    If ``changing``, each frame shows a different digit, on the same path.
     """
     assert source.labels is not None
     index = torch.randint(len(source), (n, frames if changing else 1), generator=rng)
@@ -97,7 +98,7 @@ def shuffled_frames(train: Split, like: Split, seed: int) -> Split:
 
 
 def changing_digit(shown: Split, like: Split, seed: int) -> Split:
-    """A yardstick without identity: each frame shows another training digit, on a perfect path."""
+    """A yardstick without identity: each frame shows a different training digit, on a perfect path."""
     rng = torch.Generator().manual_seed(seed)
     return clips(shown, len(like), like.x.shape[2], like.x.shape[-1], rng, changing=True)
 
@@ -122,10 +123,10 @@ def _frames(argument: str) -> int:
 
 @hookimpl
 def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
-    """Clips of ``argument`` frames (8 by default), 8 a second, with ``resolution`` pixels a side (16 by default).
+    """Clips of ``argument`` frames (8 by default), at 8 per second and ``resolution`` pixels a side (16 by default).
 
-    Training clips show training digits, test clips held-out ones. There are 12,000 and 3,000, or as many as fit into
-    128 and 32 MiB.
+    Training clips show training digits, test clips show held-out ones. There are 12,000 and 3,000 clips, or as many as
+    fit into 128 and 32 MiB.
 
     Raises:
         Unsupported: the number of frames is not 2 to 64, or the resolution is below 16.

@@ -1,8 +1,8 @@
-"""Your own points: `points:FILE.npy` or `points:FILE.csv`, one row of numbers a sample.
+"""Your own points: `points:FILE.npy` or `points:FILE.csv`, one row of numbers per sample.
 
-An array of NumPy has the shape ``[N, F]`` or ``[N]``. A CSV file has commas, and may begin with a line of names. Every
-column is shifted and scaled to mean 0 and spread 1 over the training rows, as networks learn nothing else well; the
-notes give the two numbers of each. What is not a finite number is refused.
+A NumPy array has the shape ``[N, F]`` or ``[N]``. A CSV file is separated by commas, and may begin with a header line.
+Each column is standardised to mean 0 and standard deviation 1 over the training rows, because networks train poorly
+otherwise; the notes give both numbers for each column. Values that are not finite numbers are refused.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ganbench_baselines.dataset.listing import SPLIT_SEED, TEST_SHARE, counted, 
 USAGE = "write points:FILE.npy or points:FILE.csv, with one row of numbers a sample"
 FEWEST = 10
 WIDEST = 4096
-NAMED = 8  # the most columns whose numbers a note gives
+NAMED = 8  # the largest number of columns whose numbers a note gives
 
 
 def read_points(file: Path) -> np.ndarray:
     """``[N, F]`` in float64.
 
     Raises:
-        DataError: the file cannot be read, or holds something else.
+        DataError: the file cannot be read, or holds anything but such points.
     """
     if not file.is_file():
         what = "is not a file" if file.exists() else "does not exist"
@@ -69,7 +69,7 @@ def _from_csv(file: Path) -> np.ndarray:
     with file.open(encoding="utf-8-sig", newline="") as stream:
         first = next(csv.reader(stream), [])
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that there are no rows, which is said elsewhere
+        warnings.simplefilter("ignore")  # the warning about missing rows, which are reported elsewhere
         return np.loadtxt(file, delimiter=",", skiprows=0 if _are_numbers(first) else 1, ndmin=2, encoding="utf-8-sig")
 
 

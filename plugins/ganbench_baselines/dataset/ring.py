@@ -14,7 +14,7 @@ STD = 0.01
 
 
 def centres() -> torch.Tensor:
-    """``[8, 2]``. Steps of 2 pi / 8: ``linspace(0, 2 pi, 8)`` ends where it starts and has seven modes."""
+    """``[8, 2]``, in steps of 2 pi / 8, as ``linspace(0, 2 pi, 8)`` ends where it starts and has only seven modes."""
     angle = 2 * math.pi / MODES * torch.arange(MODES, dtype=torch.float64)
     return torch.stack([angle.cos(), angle.sin()], dim=1)
 

@@ -1,4 +1,4 @@
-"""Which files are sounds, and what is said of those that `folder-wav` does not read."""
+"""Finds the sound files of a folder, and describes those that `folder-wav` does not read."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def find_sounds(folder: Path) -> Listing:
 
 
 def left_out(listing: Listing) -> tuple[str, ...]:
-    """One sentence, if anything is."""
+    """One sentence if files were left out, else none."""
     empty = list(listing.empty)
     hidden = [file for file in listing.unread if file.reason == HIDDEN]
     others = [file for file in listing.unread if file.reason != HIDDEN]
@@ -53,7 +53,7 @@ def left_out(listing: Listing) -> tuple[str, ...]:
 
 
 def _summed_up(folder: Path, unread: list[Unread]) -> str:
-    """How many files of which kind: ``3 files (2 .flac, 1 .mp3; the first is a/x.flac)``."""
+    """The number of files of each kind: ``3 files (2 .flac, 1 .mp3; the first is a/x.flac)``."""
     name, kinds = shown(unread[0].path.relative_to(folder)), {file.reason for file in unread}
     if len(kinds) > 1:
         return f"{len(unread)} files ({reasons(unread)}; the first is {name})"

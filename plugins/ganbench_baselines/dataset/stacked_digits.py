@@ -1,4 +1,4 @@
-"""Three random digits as red, green and blue, 1,000 modes: a small stacked MNIST (Metz et al. 2017)."""
+"""Three random digits as red, green and blue, with 1,000 modes: a small Stacked MNIST (Metz et al. 2017)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ganbench import Dataset, DataSpec, Oracle, Split, hookimpl
 from ganbench_baselines.dataset import digits
 
 TRAIN, TEST = 50_000, 26_000
-SEED = 0  # the triples belong to the dataset, like the split of the digits they are made of
+SEED = 0  # the triples are part of the dataset, like the split of the digits in them
 
 
 def stack(split: Split, n: int, rng: torch.Generator) -> Split:

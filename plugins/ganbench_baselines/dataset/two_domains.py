@@ -1,4 +1,4 @@
-"""Yardsticks for translators of images: one that does nothing, and one that ignores its input."""
+"""Yardsticks for image translators: one that does nothing, and one that ignores its input."""
 
 from __future__ import annotations
 

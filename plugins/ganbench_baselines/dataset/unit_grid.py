@@ -1,4 +1,4 @@
-"""The grid of 25 Gaussians, scaled to unit spread (the toy problem of Gulrajani et al. 2017)."""
+"""Grid of 25 Gaussians, scaled to unit standard deviation (a toy problem of Gulrajani et al. 2017)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ring of eight Gaussians, scaled to unit spread (the toy problem of Gulrajani et al. 2017)."""
+"""Ring of eight Gaussians, scaled to unit standard deviation (a toy problem of Gulrajani et al. 2017)."""
 
 from __future__ import annotations
 

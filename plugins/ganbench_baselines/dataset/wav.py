@@ -1,11 +1,11 @@
-"""WAV files: the header, read as players read it, and the samples as stored.
+"""Reads WAV files: the header, as tolerantly as audio players do, and the samples as stored.
 
-RIFF, RIFX, RF64 and BW64 with PCM of up to 64 bits, or floats of 32 or 64. The size of the whole is not trusted, for
-many programs get it wrong. The size of the samples is, unless the file was streamed, and so written before anybody
-knew it. Whatever is not played has a reason that a user can read.
+It supports RIFF, RIFX, RF64 and BW64 with PCM of up to 64 bits, or floats of 32 or 64. The size of the whole file is
+not trusted, because many programs get it wrong. The size of the samples is, unless the file was streamed, and so
+written before the size was known. A file that cannot be read gets a reason for the user.
 
-Neither soundfile 0.14 nor scipy 1.17 would do. A file that was cut off is played by both, with a warning of scipy's at
-best; a length left at 0 and a chunk without its padding stop both, and scipy lets its own UnboundLocalErrors out.
+Neither soundfile 0.14 nor scipy 1.17 is suitable. Both read a truncated file, with at most a warning by scipy. Both
+fail on a length left at 0 and on a chunk without its padding, and scipy raises UnboundLocalErrors of its own.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ GUID_TAIL = {"<": bytes.fromhex("000010008000 00aa00389b71"), ">": bytes.fromhex
 
 
 class Unplayable(Exception):
-    """Why a file is not played, in words that follow its name."""
+    """A file cannot be read; the message is a clause that follows the file's name."""
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a WAV file says about its samples, and where they are.
+    """How a WAV file stores its samples, and where they are.
 
-    ``width`` is in bytes. ``streamed``: no length was written, so the samples go on to the end of the file.
+    ``width`` is in bytes. ``streamed``: the header has no length, so the samples extend to the end of the file.
     ``ragged``: they end within a frame.
     """
 
@@ -80,7 +80,7 @@ class _Format:
 
 
 def is_wav(file: Path) -> bool:
-    """Whether a file, whatever its name, begins like a WAV file. One that may not be read does not."""
+    """Whether a file begins like a WAV file, whatever its name; False if it cannot be read."""
     try:
         with file.open("rb") as stream:
             head = stream.read(12)
@@ -93,12 +93,12 @@ def read_header(stream: BinaryIO) -> Header:
     """The header of a WAV file.
 
     Raises:
-        Unplayable: this is no WAV file, its samples are compressed, or some of them are missing.
+        Unplayable: this is not a WAV file, its samples are compressed, or some of them are missing.
     """
     order, riff = _riff(stream)
     form: _Format | None = None
     header: Header | None = None
-    long: int | None = None  # the size of the samples in files that may be longer than 4 GB
+    long: int | None = None  # the size of the samples in formats for files over 4 GB
     for name, start, size in _chunks(stream, order):
         if name == b"ds64":
             long = _long_size(stream, start)
@@ -118,7 +118,7 @@ def read_header(stream: BinaryIO) -> Header:
 
 
 def read_frames(stream: BinaryIO, header: Header, frames: int) -> np.ndarray:
-    """The first samples as stored, ``[n, channels]``, in the upper bytes where no type has their width."""
+    """The first samples as stored, ``[n, channels]``, in the upper bytes of a wider type if none has their width."""
     n = min(frames, header.frames)
     stream.seek(header.start)
     content = np.frombuffer(stream.read(n * header.channels * header.width), dtype=np.uint8)
@@ -137,7 +137,7 @@ def _size(stream: BinaryIO) -> int:
 
 
 def _riff(stream: BinaryIO) -> tuple[str, int]:
-    """(byte order, size of the whole as written)."""
+    """(byte order, size of the whole file according to its header)."""
     head = stream.read(12)
     if not head:
         raise Unplayable("it is empty")
@@ -163,7 +163,7 @@ def _chunks(stream: BinaryIO, order: str) -> Iterator[tuple[bytes, int, int]]:
         size = struct.unpack(f"{order}I", head[4:])[0]
         yield head[:4], at + 8, size
         at += 8 + size
-        if size % 2:  # a byte of padding follows, which some programs forget
+        if size % 2:  # a byte of padding follows, which some programs omit
             stream.seek(at)
             at += stream.read(4) not in CORE
 
@@ -206,5 +206,5 @@ def _header(form: _Format, riff: int, start: int, size: int, end: int) -> Header
 
 
 def _unknown(size: int) -> bool:
-    """Whether this is one of the sizes that programs write before they know better (about 2 or 4 GB)."""
+    """Whether this is a placeholder size (about 2 or 4 GB) that programs write before they know the real one."""
     return size >= 0xFFFFF000 or 0x7FFFF000 <= size <= 0x80001000

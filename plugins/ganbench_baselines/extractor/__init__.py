@@ -1,1 +1,1 @@
-"""Feature extractors, and the scripts that trained those whose weights ship with the package."""
+"""Feature extractors, and the scripts that trained the ones whose weights ship with the package."""

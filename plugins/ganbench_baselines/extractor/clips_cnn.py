@@ -1,11 +1,11 @@
-"""A small classifier of moving digits, trained on training digits only: 48 standardised features and ten classes.
+"""Small CNN for moving digits, trained on training digits only: 48 standardised features and ten classes.
 
 It classifies all 359 held-out digits correctly, in one clip each. Its gate (a confidence of at least 0.95) passes 98 %
-of them, 20 % of clips of two digits at once, 0.1 % of blurred clips, and none with another digit in every frame, with
-noise, or with only a background. Its features also encode motion: the Fréchet distance from 2,000 held-out clips is
-0.40 for training clips, 4.8 if they stand still, 87 if their frames are shuffled, and 292 with another digit in every
-frame. They give the direction to within 22.5 degrees in every clip without a bounce.
-``train_clips_cnn.py`` trained it and measured this; ``clips_cnn.json`` has all the numbers and the confusion matrix.
+of them, 20 % of clips of two digits at once, 0.1 % of blurred clips, and none with a different digit in each frame,
+with noise, or with only a background. Its features also encode motion: the Fréchet distance from 2,000 held-out clips
+is 0.40 for training clips, 4.8 if they stand still, 87 if their frames are shuffled, and 292 with a different digit in
+each frame. They give the direction to within 22.5 degrees in every clip without a bounce. ``train_clips_cnn.py``
+trained it and measured this; ``clips_cnn.json`` has all the numbers and the confusion matrix.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ FEWEST = 4  # frames
 class Network(nn.Module):
     """``x[B, 1, T, 16, 16]`` in [-1, 1] -> (``features[B, 48]``, ``logits[B, 10]``, ``motion[B, 7]``).
 
-    Convolutions span 7 frames, and their output is averaged over time. The first 32 features encode the digit, the
-    others its motion: its position, how far it goes down, right, up and left per frame, and how sharply it turns.
+    Convolutions span 7 frames, and their output is averaged over time. The first 32 features encode the digit, and the
+    others its motion: its position, its steps down, right, up and left per frame, and how sharply it turns.
     """
 
     def __init__(self, width: int = 16) -> None:
@@ -39,7 +39,7 @@ class Network(nn.Module):
             *_block(1, width, 3, stride=2),
             *_block(width, 3 * width // 2, 3),
             *_block(3 * width // 2, 2 * width, 3, stride=2),
-            nn.Conv3d(2 * width, FEATURES, (1, SIDE // 4, SIDE // 4), bias=False),  # it keeps the position in the frame
+            nn.Conv3d(2 * width, FEATURES, (1, SIDE // 4, SIDE // 4), bias=False),  # keeps the position in the frame
             nn.BatchNorm3d(FEATURES),
             nn.ReLU(),
         )
@@ -63,13 +63,13 @@ class ClipsCNN(Shipped):
     """``x[B, C, T, S, S]`` in uint8 -> (``features[B, 48]``, ``logits[B, 10]``).
 
     Colour channels are averaged. Frames of other sizes are resized to 16x16 (bilinear, antialiased when shrinking).
-    Clips need at least 4 frames; features are means over time.
+    Clips need at least 4 frames. Features are means over time.
     """
 
     name, version = "clips-cnn", "1"
     trained_on = ("moving-digits",)
     class_names = tuple("0123456789")
-    gate = 0.95  # chosen by train_clips_cnn.py; another gate is another version
+    gate = 0.95  # chosen by train_clips_cnn.py; a different gate needs a new version
 
     def __init__(self) -> None:
         super().__init__(Network(), FEATURES, CLASSES)
@@ -87,7 +87,7 @@ class ClipsCNN(Shipped):
 
 
 def load(file: Path = WEIGHTS) -> ClipsCNN:
-    """The extractor with the weights that ship with it.
+    """The extractor with its shipped weights.
 
     Raises:
         DataError: the weights are missing or damaged.
@@ -97,5 +97,5 @@ def load(file: Path = WEIGHTS) -> ClipsCNN:
 
 @hookimpl
 def ganbench_extractor() -> Extractor:
-    """The weights ship with the package, so there is nothing to fetch."""
+    """Load the extractor; its weights ship with the package, so nothing is downloaded."""
     return load()

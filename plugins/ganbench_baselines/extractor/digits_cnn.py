@@ -1,8 +1,8 @@
-"""A small digit classifier, trained on the training digits only: 32 standardised features and ten classes.
+"""Small CNN for digits, trained on training digits only: 32 standardised features and ten classes.
 
 It classifies 99.7 % of the 359 held-out digits correctly. Its gate (a confidence of at least 0.9) passes 97.8 % of
 digits that a network was not trained on, 15 % of a Gaussian fitted to the pixels, 2 % of even blends of two digits, and
-no noise, negatives or output of an untrained generator. ``train_digits_cnn.py`` trained it and measured this;
+no noise, negatives or samples of an untrained generator. ``train_digits_cnn.py`` trained it and measured this;
 ``digits_cnn.json`` has all the numbers and the confusion matrix.
 """
 
@@ -54,13 +54,13 @@ class DigitsCNN(Shipped):
     Stacked digits ``x[B, 3, S, S]`` are read channel by channel: ``features[B, 96]``, ``logits[B, 3, 10]``.
     Other sizes are resized to 16x16 (bilinear, antialiased when shrinking).
 
-    Batch size and device change the last bits of features in float32.
+    The last bits of the float32 features depend on batch size and device.
     """
 
     name, version = "digits-cnn", "1"
     trained_on = ("digits", "stacked-digits", "digits-edges")
     class_names = tuple("0123456789")
-    gate = 0.9  # chosen by train_digits_cnn.py; another gate is another version
+    gate = 0.9  # chosen by train_digits_cnn.py; a different gate needs a new version
 
     def __init__(self) -> None:
         super().__init__(Network(), FEATURES, CLASSES)
@@ -79,7 +79,7 @@ class DigitsCNN(Shipped):
 
 
 def load(file: Path = WEIGHTS) -> DigitsCNN:
-    """The extractor with the weights that ship with it.
+    """The extractor with its shipped weights.
 
     Raises:
         DataError: the weights are missing or damaged.
@@ -89,5 +89,5 @@ def load(file: Path = WEIGHTS) -> DigitsCNN:
 
 @hookimpl
 def ganbench_extractor() -> Extractor:
-    """The weights ship with the package, so there is nothing to fetch."""
+    """Load the extractor; its weights ship with the package, so nothing is downloaded."""
     return load()

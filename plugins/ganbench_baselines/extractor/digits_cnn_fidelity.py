@@ -22,7 +22,7 @@ class DigitsCNNForFidelity(FeatureExtractorBase):
         self.extractor = load()
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """What ``features_list`` names, in its order; ``Unsupported`` for the logits of stacked digits."""
+        """The outputs in ``features_list``, in its order; ``Unsupported`` for the logits of stacked digits."""
         features, logits = self.extractor(x)
         if logits.ndim != 2 and "logits" in self.features_list:
             raise Unsupported("the Inception score of stacked digits has no single set of classes")
@@ -31,7 +31,7 @@ class DigitsCNNForFidelity(FeatureExtractorBase):
 
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:
-        """What ``features_list`` may name."""
+        """The names that ``features_list`` may contain."""
         return "features", "logits"
 
     @staticmethod
@@ -41,7 +41,7 @@ class DigitsCNNForFidelity(FeatureExtractorBase):
 
     @staticmethod
     def can_be_compiled() -> bool:
-        """It holds nothing that torch.compile would refuse."""
+        """Whether torch.compile can compile the network."""
         return True
 
     @staticmethod
@@ -50,5 +50,5 @@ class DigitsCNNForFidelity(FeatureExtractorBase):
         return torch.zeros(1, 1, SIDE, SIDE, dtype=torch.uint8)
 
 
-if DigitsCNN.name not in FEATURE_EXTRACTORS_REGISTRY:  # a module imported twice must not fail
+if DigitsCNN.name not in FEATURE_EXTRACTORS_REGISTRY:  # importing the module twice must not fail
     register_feature_extractor(DigitsCNN.name, DigitsCNNForFidelity)

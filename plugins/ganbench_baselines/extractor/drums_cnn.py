@@ -1,12 +1,12 @@
-"""A small classifier of drums from log-mel spectrograms: 32 standardised features and six classes.
+"""Small CNN for drum sounds, on log-mel spectrograms: 32 standardised features and six classes.
 
-It takes at most 1.024 s, at 8,000 samples a second (``drums-cnn``) or at 16,000 (``drums-cnn:16000``). Its spectrograms
+It takes at most 1.024 s, at 8,000 samples per second (``drums-cnn``) or 16,000 (``drums-cnn:16000``). Its spectrograms
 have frames of 32 ms every 8 ms and 32 bands up to 8 kHz, down to 60 dB below full scale. One network serves both rates;
-each rate has its own standardisation of features and its own confusion matrix.
+each rate has its own feature standardisation and its own confusion matrix.
 
-It classifies all 600 held-out drums correctly, and all 2,400 of another seed. Its gate (a confidence of at least 0.9)
+It classifies all 600 held-out drums correctly, and all 2,400 from another seed. Its gate (a confidence of at least 0.9)
 passes 99.8 % of the held-out drums at 8 kHz and 99.2 % at 16 kHz, 8 % and 4 % of even blends of two classes, and no
-white or spectral noise, silence, drums played backwards or output of an untrained generator. ``train_drums_cnn.py``
+white or spectral noise, silence, reversed drums or samples of an untrained generator. ``train_drums_cnn.py``
 trained it and measured this; ``drums_cnn.json`` has all the numbers and the confusion matrices.
 """
 
@@ -28,7 +28,7 @@ CLASSES, FEATURES = 6, 32
 BANDS, FRAMES = 32, 128
 FRAME, HOP = 0.032, 0.008  # seconds
 TOP = 8000.0  # Hz
-FLOOR = 1e-6  # of the power of a full-scale sine: -60 dB
+FLOOR = 1e-6  # relative to the power of a full-scale sine: -60 dB
 
 
 def mel_bands(rate: int, size: int) -> Tensor:
@@ -45,7 +45,7 @@ def mel_bands(rate: int, size: int) -> Tensor:
 
 
 class LogMel(nn.Module):
-    """``x[B, T]`` in [-1, 1] -> ``[B, 1, 32, 128]``, from -1 (60 dB below full scale, and after the end) to about 1."""
+    """``x[B, T]`` in [-1, 1] -> ``[B, 1, 32, 128]``, from -1 (60 dB below full scale, or after the end) to about 1."""
 
     window: Tensor
     bands: Tensor
@@ -94,14 +94,14 @@ def _halved(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
 class DrumsCNN(Shipped):
     """``x[B, 1, T]`` in float32 [-1, 1] (or uint8), at most 1.024 s -> (``features[B, 32]``, ``logits[B, 6]``).
 
-    Shorter sounds are followed by silence. The rate is part of the weights' hash, so scores at 8 kHz and at 16 kHz
+    Shorter sounds are padded with silence. The hash of the weights includes the rate, so scores at 8 kHz and at 16 kHz
     have different names.
     """
 
     name, version = "drums-cnn", "1"
     trained_on = ("drums",)
     class_names = ("kick", "snare", "closed hat", "open hat", "tom", "clap")
-    gate = 0.9  # chosen by train_drums_cnn.py; another gate is another version
+    gate = 0.9  # chosen by train_drums_cnn.py; a different gate needs a new version
 
     rate: Tensor
 
@@ -130,7 +130,7 @@ OWN = ("mean", "std", "confusion_counts")
 
 
 def load(rate: int = RATES[0], file: Path = WEIGHTS) -> DrumsCNN:
-    """The extractor with the weights that ship with it.
+    """The extractor with its shipped weights.
 
     Raises:
         DataError: the weights are missing or damaged.
@@ -146,7 +146,7 @@ def load(rate: int = RATES[0], file: Path = WEIGHTS) -> DrumsCNN:
 
 @hookimpl
 def ganbench_extractor(argument: str) -> Extractor:
-    """The weights ship with the package, so there is nothing to fetch."""
+    """Load the extractor; its weights ship with the package, so nothing is downloaded."""
     if argument not in ("", *map(str, RATES)):
         raise DataError(
             f"drums-cnn judges sounds at {' or '.join(map(str, RATES))} samples a second, not '{argument}'",

@@ -1,10 +1,10 @@
-"""Inception v3 (Szegedy et al. 2016) with the TensorFlow weights that most papers use for FID, through torch-fidelity.
+"""Inception v3 (Szegedy et al. 2016) with the TensorFlow weights that most papers use for FID, by torch-fidelity.
 
 It has 2,048 features and the unbiased logits of 1,008 classes. Images are resized to 299x299 as in TensorFlow 1
 (bilinear, no antialiasing), and a single channel is repeated to three.
 
-The weights are a file of 96 MB: the one named in ``inception:PATH``, else the one in the environment variable
-GANBENCH_INCEPTION, else the official one in torch hub's cache. If that is missing, it is downloaded, unless
+The weights are a 96 MB file: the one given as ``inception:PATH``, else the one in the environment variable
+GANBENCH_INCEPTION, else the official one in torch hub's cache. If the cache lacks it, it is downloaded, unless
 GANBENCH_OFFLINE is set.
 """
 
@@ -27,20 +27,20 @@ OFFLINE = "GANBENCH_OFFLINE"
 HINT = f"download {URL_INCEPTION_V3} to {{target}}, or name a copy: inception:PATH or {VARIABLE}=PATH"
 FILE = URL_INCEPTION_V3.rpartition("/")[2]
 SHA256_START = "6726825d"
-MINI_BATCH = 32  # at 299x299 a batch of 500 needs more than 5 GB of activations
+MINI_BATCH = 32  # at 299x299, a batch of 500 needs more than 5 GB of activations
 
 
 class Inception(Extractor):
     """``x[B, 1 or 3, H, W]`` in uint8 -> (``features[B, 2048]``, ``logits[B, 1008]``).
 
-    Any weights for this network will do: their hash is in the name of every score.
+    Accepts any weights for this network; their hash is part of every score's name.
     """
 
     name, version = "inception", "1"
 
     def __init__(self, state: dict[str, Tensor]) -> None:
         super().__init__()
-        # torch-fidelity unpickles whatever it gets, so it gets a copy of what was already checked
+        # torch-fidelity unpickles any file, so it gets a copy of the tensors that were already checked
         copy = BytesIO()
         torch.save(state, copy)
         copy.seek(0)
@@ -59,10 +59,10 @@ class Inception(Extractor):
 
 
 def find_weights(argument: str) -> tuple[Path, bool]:
-    """(file, whether it must be the official one).
+    """(weights file, whether it must be the official one).
 
     Raises:
-        DataError: there is no such file, or the official one cannot be fetched.
+        DataError: the file does not exist, or the official one cannot be downloaded.
     """
     for path, named_in in ((argument, "inception:PATH"), (os.environ.get(VARIABLE, ""), VARIABLE)):
         if path:
@@ -82,7 +82,7 @@ def _download(target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(URL_INCEPTION_V3, str(target), SHA256_START, sys.stderr.isatty())
-    except (OSError, RuntimeError) as error:  # no network, no disk; a wrong hash is a RuntimeError
+    except (OSError, RuntimeError) as error:  # no network or no disk space; a wrong hash is a RuntimeError
         raise DataError(
             f"the Inception weights {FILE} are not on this machine and cannot be downloaded ({error})",
             HINT.format(target=target),
@@ -90,10 +90,10 @@ def _download(target: Path) -> None:
 
 
 def read_weights(file: Path, official: bool) -> dict[str, Tensor]:
-    """Tensors and nothing else (``weights_only``), on the CPU wherever they were saved.
+    """Load tensors and nothing else (``weights_only``), on the CPU regardless of where they were saved.
 
     Raises:
-        DataError: the file is damaged, or is not the official one where it has to be.
+        DataError: the file is damaged, or is not the official one although it has to be.
     """
     content = file.read_bytes()
     found = hashlib.sha256(content).hexdigest()
@@ -113,12 +113,12 @@ def read_weights(file: Path, official: bool) -> dict[str, Tensor]:
 
 @hookimpl
 def ganbench_extractor(argument: str) -> Extractor:
-    """Inception with the weights that are found; the module's docstring says where."""
+    """Inception with its weights; the module's docstring says where they are looked for."""
     file, official = find_weights(argument)
     state = read_weights(file, official)
     try:
         return Inception(state)
-    except Exception as error:  # not a dictionary, or not this network's
+    except Exception as error:  # not a dictionary, or not for this network
         raise DataError(
             f"'{file}' holds weights of another network ({str(error).splitlines()[0]})",
             f"use Inception v3 with torch-fidelity's layer names: {URL_INCEPTION_V3}",

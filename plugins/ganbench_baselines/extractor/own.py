@@ -1,22 +1,22 @@
-"""A judge of your own data, trained on their training split in seconds: `own:FILE`; at most 64 features.
+"""Extractor for your own data, fitted to their training split in seconds: `own:FILE`; at most 64 features.
 
-It suits images and sounds for which no network was trained, and sets of a few hundred, where Inception's 2,048 features
-would leave a Fréchet distance nothing but bias. No network is trained either. What it looks at is
+It suits images and sounds for which no network was trained, and data sets of a few hundred samples, for which a Fréchet
+distance between Inception's 2,048 features would be mostly bias. It trains no network either. It computes
 
-* 5x5 patches of the two finest resolutions up to 64 pixels, through filters that are learnt from patches (spherical
-  k-means on whitened patches, Coates and Ng 2012) or random (in the same whitened space, so that rare fine structure
-  counts like the rest): the mean absolute response in each quarter of the image, as a logarithm;
+* the responses of 5x5 filters at the two finest resolutions up to 64 pixels, as the logarithm of the mean absolute
+  response in each quarter of the image. Some filters are learnt from patches (spherical k-means on whitened patches,
+  Coates and Ng 2012), others are random (in the same whitened space, so that rare fine structure has equal weight);
 * the energy of each band of a Laplacian pyramid, from the full resolution down;
 * a thumbnail, and the mean, spread and balance of the colours.
 
-These are standardised, projected on principal directions, and whitened. One more feature is how unusual a sample is
-(the logarithm of its mean squared deviation), as faults may lie beside all directions in which real samples vary. There
-is one feature for each eight training samples, all in all. If the data have classes, and a logistic regression on these
-features finds those of held-out samples well enough, its probabilities take the place of the last directions, and it is
-the classifier. A sound is looked at as the image that its spectrogram is.
+These values are standardised, projected on principal directions, and whitened. Another feature is how unusual a sample
+is (the logarithm of its mean squared deviation), because faults may lie outside all directions in which real samples
+vary. In total, there is one feature per eight training samples. If the data have classes, and a logistic regression on
+these features predicts those of held-out samples well enough, it becomes the classifier, and its probabilities replace
+the last directions. Sounds are treated as images of their spectrograms.
 
-``ganbench new-protocol`` trains it and writes the file (safetensors: nothing is unpickled). The same data give the same
-file on one machine.
+``ganbench new-protocol`` fits it and writes the file (safetensors, so nothing is unpickled). On one machine, the same
+data give the same file.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ from ganbench_baselines.metric.guessing import doubts_of_guessing
 SEED = 0
 MOST_FEATURES, PER_FEATURE = 64, 8  # training samples
 FEWEST = 2 * PER_FEATURE
-MOST_SAMPLES = 4000  # looked at while it is trained: enough for 64 features
+MOST_SAMPLES = 4000  # used for fitting: enough for 64 features
 PATCH, PATCHES, LEARNT, RANDOM, ROUNDS = 5, 10_000, 24, 16, 8
-SIDES, SCALES = (8, 64), 2  # pixels that filters see, and at how many resolutions
-WINDOW, PICTURE = 256, 64  # samples of a spectrogram's window, and the most frames and bands of the picture
-CLASS_SPREAD = 0.5  # of a class's probability, where other features have 1: they are noisier, and count for less
-STRENGTH = 1e-2  # of the classifier's weight decay, per sample
+SIDES, SCALES = (8, 64), 2  # smallest and largest side for filters, and the number of resolutions
+WINDOW, PICTURE = 256, 64  # samples in a spectrogram's window, and the largest number of frames and bands
+CLASS_SPREAD = 0.5  # of a class probability; other features have 1, since probabilities are noisier
+STRENGTH = 1e-2  # the classifier's weight decay, per sample
 FOLDS = 5
 LARGEST_FILE = 64 << 20
 HINT = "`ganbench new-protocol mine.toml --images FOLDER` trains one and names its file"
 
 
 class Own(TrainedExtractor):
-    """``x[B, *shape]``, images or sounds as stored, -> (``features[B, d]``, ``logits[B, K]`` or None)."""
+    """Images or sounds as stored, ``x[B, *shape]`` -> (``features[B, d]``, ``logits[B, K]`` or None)."""
 
     name, version = "own", "1"
 
@@ -66,7 +66,7 @@ class Own(TrainedExtractor):
 
         Raises:
             Unsupported: the data are neither images of at least 8x8 pixels nor sounds of at least 256 samples.
-            DataError: there are fewer than 16 of them, or they do not vary.
+            DataError: there are fewer than 16 training samples, or they do not vary.
         """
         _refuse_shape(dataset.spec.shape)
         with _one_thread(), torch.no_grad():
@@ -102,14 +102,14 @@ class Own(TrainedExtractor):
         return torch.cat([features[:, : features.shape[1] - len(mean)], probabilities], dim=1), logits
 
     def to_bytes(self) -> bytes:
-        """Its tensors as safetensors."""
+        """The extractor's tensors as safetensors."""
         return save({name: value.contiguous() for name, value in self.state_dict().items()}, {"format": "own 1"})
 
     def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Take the tensors of a file.
+        """Load the tensors of a file.
 
         Raises:
-            ValueError, RuntimeError, KeyError: they are not those of a judge.
+            ValueError, RuntimeError, KeyError: they do not make up such an extractor.
         """
         shape = tuple(state["shape"].tolist())
         _refuse_shape(shape)
@@ -129,10 +129,10 @@ class Own(TrainedExtractor):
         self.trained = "directions" in state
 
     def _looks(self, x: Tensor) -> Tensor:
-        return torch.cat([self._look(part) for part in x.split(100)])  # larger images take a GB at 500
+        return torch.cat([self._look(part) for part in x.split(100)])  # a batch of 500 large images would take a GB
 
     def _look(self, x: Tensor) -> Tensor:
-        """``x[B, *shape] -> looks[B, D]`` in float64: everything that is looked at."""
+        """``x[B, *shape] -> looks[B, D]`` in float64: all the values listed above."""
         picture = _picture(x)
         levels = _pyramid(picture)
         seen = [
@@ -142,18 +142,18 @@ class Own(TrainedExtractor):
         return torch.cat([*seen, *_bands(levels), *_colours(picture)], dim=1).double()
 
     def _projected(self, x: Tensor) -> Tensor:
-        """How unusual each sample is, and its place along the principal directions: ``[B, d]``."""
+        """How unusual each sample is, and its coordinates along the principal directions: ``[B, d]``."""
         deviations = (self._looks(x) - self.get_buffer("mean")) / self.get_buffer("std")
         energy = (deviations.square().mean(dim=1, keepdim=True) + 1e-6).log()
         mean, std = self.get_buffer("energy")
         return torch.cat([(energy - mean) / std, deviations @ self.get_buffer("directions")], dim=1)
 
 
-# -- what is looked at -------------------------------------------------------------------------------------------------
+# -- the values computed from a sample ---------------------------------------------------------------------------------
 
 
 def _refuse_shape(shape: tuple[int, ...]) -> None:
-    """Raise Unsupported for anything but images and sounds of some size."""
+    """Raise Unsupported for anything but images and sounds above a minimum size."""
     image = len(shape) == 3 and shape[0] in (1, 3) and min(shape[1:]) >= SIDES[0]
     if not image and not (len(shape) == 2 and shape[1] >= WINDOW):
         raise Unsupported(
@@ -177,7 +177,7 @@ def _picture(x: Tensor) -> Tensor:
 
 
 def _pyramid(picture: Tensor) -> list[Tensor]:
-    """The picture, and its halves down to a side of 4 to 7."""
+    """The picture, and its successive halvings down to a side of 4 to 7."""
     levels = [picture]
     while min(levels[-1].shape[-2:]) >= SIDES[0]:
         levels.append(avg_pool2d(levels[-1], 2))
@@ -185,13 +185,13 @@ def _pyramid(picture: Tensor) -> list[Tensor]:
 
 
 def _seen_by_filters(levels: list[Tensor]) -> list[Tensor]:
-    """The finest that are not too large."""
+    """The finest levels of a size that filters are applied to."""
     low, high = SIDES
     return [level for level in levels if low <= min(level.shape[-2:]) and max(level.shape[-2:]) <= high][:SCALES]
 
 
 def _bands(levels: list[Tensor]) -> Iterator[Tensor]:
-    """Of each channel, the logarithm of the energy that each halving loses, ``[B, C]``."""
+    """The logarithm of the energy that each halving removes from each channel, ``[B, C]``."""
     for fine, coarse in pairwise(levels):
         height, width = (2 * side for side in coarse.shape[-2:])
         lost = fine[..., :height, :width] - interpolate(coarse, scale_factor=2.0)
@@ -211,7 +211,7 @@ def _colours(picture: Tensor) -> Iterator[Tensor]:
 
 
 def filters(level: Tensor, rng: torch.Generator) -> Tensor:
-    """``level[N, C, H, W] -> [F, C, 5, 5]``: learnt from its patches, then random ones, both in whitened space."""
+    """``level[N, C, H, W] -> [F, C, 5, 5]``: filters learnt from its patches, then random ones, in whitened space."""
     places = level.unfold(2, PATCH, 1).unfold(3, PATCH, 1)  # a view: [N, C, h, w, 5, 5]
     number, channels, height, width = places.shape[:4]
     index = [torch.randint(side, (PATCHES,), generator=rng) for side in (number, height, width)]
@@ -225,7 +225,7 @@ def filters(level: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _centres(patches: Tensor, rng: torch.Generator) -> Tensor:
-    """Spherical k-means, in which a patch and its negative are the same: ``patches[N, p] -> [24, p]``."""
+    """Spherical k-means that treats a patch and its negative as equal: ``patches[N, p] -> [24, p]``."""
     centres = patches[torch.randperm(len(patches), generator=rng)[:LEARNT]]
     for _ in range(ROUNDS):
         likeness = patches @ centres.T
@@ -251,21 +251,21 @@ def _directions(looks: Tensor) -> dict[str, Tensor]:
 
 
 class _Learnt(NamedTuple):
-    """The weights of a linear classifier, ``[d + 1, K]``, and its confusion ``[K, K]`` on held-out samples."""
+    """The weights of a linear classifier, ``[d + 1, K]``, and its confusion matrix ``[K, K]`` on held-out samples."""
 
     weights: Tensor
     confusion: Tensor
 
 
 def _classifier(features: Tensor, train: Split, dataset: Dataset) -> dict[str, Tensor]:
-    """What is kept of the classifier; nothing where there is none that is good enough."""
+    """The tensors of the classifier to store; none if it is not good enough."""
     learnt = None if train.labels is None else _learnt(features, train.labels, dataset.spec.classes)
     if learnt is None:
         return {}
     probabilities = _logits(features, learnt.weights).softmax(dim=1)
-    places = learnt.weights.shape[1] - 1  # the last is what the others leave
+    places = learnt.weights.shape[1] - 1  # the last probability follows from the others
     if 2 * places > features.shape[1]:
-        places = 0  # the looks are worth more than that many classes
+        places = 0  # with that many classes, the directions are worth more
     names = json.dumps(dataset.class_names).encode()
     return {
         "weights": learnt.weights,
@@ -277,7 +277,7 @@ def _classifier(features: Tensor, train: Split, dataset: Dataset) -> dict[str, T
 
 
 def _learnt(features: Tensor, labels: Tensor, classes: int) -> _Learnt | None:
-    """A logistic regression, if it tells all classes apart much better than by guessing."""
+    """A logistic regression, if it is much better than guessing."""
     from sklearn.linear_model import LogisticRegression  # takes a second to import
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -303,7 +303,7 @@ def _logits(features: Tensor, weights: Tensor) -> Tensor:
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """More threads add up in another order, and would give other last bits."""
+    """Use one thread: more threads add up in a different order, which changes the last bits."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -316,10 +316,10 @@ def _one_thread() -> Iterator[None]:
 
 
 def read(file: Path) -> Own:
-    """The judge in a file.
+    """Load an extractor from a file.
 
     Raises:
-        DataError: there is none, or it is damaged.
+        DataError: the file does not exist, or is damaged.
     """
     if not file.is_file():
         raise DataError(f"the judge '{file}' does not exist", f"check the path after 'own:'; {HINT}")
@@ -336,5 +336,5 @@ def read(file: Path) -> Own:
 
 @hookimpl
 def ganbench_extractor(argument: str) -> TrainedExtractor:
-    """The judge in the file ``argument``; without one, one to be trained."""
+    """The extractor in the file ``argument``; without an argument, one that is still to be fitted."""
     return read(Path(argument).expanduser()) if argument else Own()

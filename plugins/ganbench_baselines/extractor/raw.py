@@ -1,4 +1,4 @@
-"""The data themselves as features, flattened: for points, which are best judged in their own space."""
+"""The flattened data themselves as features, for points, which are best judged in their own space."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ class Raw(Extractor):
 
 @hookimpl
 def ganbench_extractor() -> Extractor:
-    """No weights, so there is nothing to load."""
+    """Build the extractor, which has no weights."""
     return Raw()

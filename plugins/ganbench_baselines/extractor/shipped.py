@@ -1,4 +1,4 @@
-"""A classifier whose weights ship with the package: loaded from safetensors beside its module."""
+"""A classifier whose weights ship with the package, as a safetensors file next to its module."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ganbench import DataError, Extractor
 
 
 class Shipped(Extractor):
-    """An extractor that keeps a confusion matrix, and the statistics of its features, with its weights.
+    """An extractor that stores a confusion matrix and the statistics of its features with its weights.
 
-    By the mean and standard deviation on the real training data, features are standardised: KID is cubic in their norm.
+    It standardises features by their mean and standard deviation on the training data, as KID is cubic in their norm.
     """
 
     mean: Tensor
@@ -39,7 +39,7 @@ S = TypeVar("S", bound=Shipped)
 def with_weights(
     extractor: S, file: Path, state: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = lambda tensors: tensors
 ) -> S:
-    """The extractor with the tensors of a file, of which ``state`` makes its state.
+    """The extractor with the tensors of a file, which ``state`` converts to its state.
 
     Raises:
         DataError: the weights are missing or damaged.

@@ -1,12 +1,12 @@
-"""How the weights of `clips-cnn` were made: ``python -m ganbench_baselines.extractor.train_clips_cnn``.
+"""Trains the weights of `clips-cnn`: ``python -m ganbench_baselines.extractor.train_clips_cnn``.
 
-Writes ``clips_cnn.safetensors`` and ``clips_cnn.json`` (what was measured) into the working directory, in about five
-minutes on one core. Training uses only clips of training digits; confusion and gate are measured on held-out digits,
-each in one clip.
+It writes ``clips_cnn.safetensors`` and ``clips_cnn.json`` (the measurements) into the working directory, in about five
+minutes on one core. Training uses only clips of training digits; the confusion matrix and the gate are measured on
+held-out digits, each in one clip.
 
-The network learns both digit and motion, from clips in order, shuffled and still, so that its features have to encode
-both. As for digits-cnn, there are also blends of two digits, to be divided between both classes, and clips of no digit
-or of several, to be spread over all classes.
+The network learns both digit and motion, from ordered, shuffled and still clips, so its features have to encode both.
+As for digits-cnn, there are also blends of two digits, whose target is divided between both classes, and clips of no
+digit or of several, whose target is spread over all classes.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Recipe(Optimisation):
     """Settings of the training."""
 
     steps: int = 3000
-    plain: int = 48  # clips of a batch: one digit, in order
+    plain: int = 48  # clips per batch: one digit, in order
     broken: int = 16  # one digit, half of them shuffled, half of them still
-    odd: int = 32  # half blends of two digits, a quarter without a digit, a quarter with another one in every frame
+    odd: int = 32  # half blends of two digits, a quarter without a digit, a quarter with a different one in each frame
     odd_weight: float = 0.5
     motion_weight: float = 1.5
 
@@ -93,7 +93,7 @@ def lesson(shown: Split, recipe: Recipe, rng: torch.Generator) -> Lesson:
 def drawn(shown: Split, n: int, frames: int, recipe: Recipe, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """(``ink[n, T, d, d]``, ``classes[n, 10]``) of slightly turned, scaled and noisy digits.
 
-    The last ``recipe.odd`` of them are blends of two.
+    The last ``recipe.odd`` of them are blends of two digits.
     """
     assert shown.labels is not None
     index = torch.randint(len(shown), (n,), generator=rng)
@@ -107,7 +107,7 @@ def drawn(shown: Split, n: int, frames: int, recipe: Recipe, rng: torch.Generato
 
 
 def odd(shown: Split, n: int, frames: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """(``ink[n, T, d, d]``, ``classes[n, 10]``, all equal): half no digit, half another one in every frame."""
+    """(``ink[n, T, d, d]``, ``classes[n, 10]``, all equal): half no digit, half a different one in each frame."""
     side, half = shown.x.shape[-1], n // 2
     large = interpolate(shown.x.float(), size=(SIDE, SIDE), mode="bilinear").to(torch.uint8)
     none = interpolate(outliers(large, half, rng), size=(side, side), mode="bilinear", antialias=True)
@@ -117,7 +117,7 @@ def odd(shown: Split, n: int, frames: int, rng: torch.Generator) -> tuple[Tensor
 
 
 def loss(network: Network, batch: Lesson, recipe: Recipe) -> Tensor:
-    """Cross-entropy on the digits, and the smooth L1 distance of the motion, in units of half a pixel."""
+    """Cross-entropy on the digits, plus the smooth L1 distance of the motion, in units of half a pixel."""
     _, logits, motion = network(batch.x)
     surprise = -(batch.classes * logits.log_softmax(dim=1)).sum(dim=1)
     weight = torch.ones(len(surprise))
@@ -126,7 +126,7 @@ def loss(network: Network, batch: Lesson, recipe: Recipe) -> Tensor:
 
 
 def train(shown: Split, recipe: Recipe, seed: int) -> Network:
-    """The averaged network after all steps, in eval mode."""
+    """Train a network, and return its averaged weights in eval mode."""
     return trained(
         Network, lambda network, rng: loss(network, lesson(shown, recipe, rng), recipe), recipe.steps, recipe, seed
     )
@@ -142,7 +142,7 @@ def once(held_out: Split, seed: int = 0) -> tuple[Split, Tensor, Tensor]:
 
 @torch.inference_mode()
 def told_directions(extractor: ClipsCNN, clips: Split, place: Tensor, velocity: Tensor) -> Tensor:
-    """Whether the direction is found to within 22.5 degrees, for each clip in which the digit does not bounce."""
+    """For each clip without a bounce, whether the direction is recovered to within 22.5 degrees."""
     straight = (place[:, -1] - place[:, 0] - (place.shape[1] - 1) * velocity).abs().amax(dim=1) < 1e-3
     _, _, motion = extractor.network(to_signal(clips.x[straight]))
     found, true = motion[:, 2:4] - motion[:, 4:6], velocity[straight]
@@ -150,7 +150,7 @@ def told_directions(extractor: ClipsCNN, clips: Split, place: Tensor, velocity: 
 
 
 def strangers(data: Dataset, n: int) -> dict[str, Tensor]:
-    """Clips that are not real, ``x[n, 1, T, 16, 16]``: the dataset's yardsticks, and some others."""
+    """Clips that are not real, ``x[n, 1, T, 16, 16]``: the dataset's yardsticks, and others."""
     rng = torch.Generator().manual_seed(0)
     like, x = data.test[torch.arange(n)], to_signal(data.train.x[:n])
     other = torch.randperm(n, generator=rng)
@@ -167,7 +167,7 @@ def strangers(data: Dataset, n: int) -> dict[str, Tensor]:
 
 
 def published(extractor: ClipsCNN, held_out: Split) -> dict[str, Any]:
-    """The numbers published with the weights; sets the extractor's confusion counts."""
+    """The measurements published with the weights; also sets the extractor's confusion counts."""
     data = moving_digits.ganbench_dataset(argument="", resolution=SIDE)
     clips, place, velocity = once(held_out)
     told, odd_ones = answers(extractor, clips), strangers(data, COMPARED)
@@ -185,7 +185,7 @@ def published(extractor: ClipsCNN, held_out: Split) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Train, measure, write."""
+    """Train the network, measure it, and write both files."""
     torch.set_num_threads(1)
     recipe = Recipe()
     shown, held_out = digits.load(round(moving_digits.DIGIT * SIDE))

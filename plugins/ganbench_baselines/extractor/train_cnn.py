@@ -1,4 +1,4 @@
-"""What the scripts ``train_digits_cnn``, ``train_clips_cnn`` and ``train_drums_cnn`` share.
+"""Code shared by the scripts ``train_digits_cnn``, ``train_clips_cnn`` and ``train_drums_cnn``.
 
 No plugin imports this module, so no result depends on it.
 """
@@ -32,12 +32,12 @@ class Optimisation:
 
     peak_lr: float = 3e-3
     weight_decay: float = 1e-2
-    average: float = 0.99  # of the weights, exponentially
+    average: float = 0.99  # decay of the exponential moving average of the weights
 
 
 @dataclass(frozen=True)
 class Mixing(Optimisation):
-    """The same, and what blends and outliers count in the loss, relative to samples."""
+    """Settings of the optimiser, and the weights of blends and outliers in the loss, relative to samples."""
 
     blend_weight: float = 0.25
     outlier_weight: float = 0.5
@@ -47,7 +47,7 @@ class Mixing(Optimisation):
 
 
 class Mixture(NamedTuple):
-    """A batch of ``B`` samples with labels ``y``, then ``H`` blends of two of them, then outliers.
+    """A batch: ``B`` samples with labels ``y``, then ``H`` blends of two of them, then outliers.
 
     Blends have the labels ``y`` and ``other``, with shares ``lam`` and ``1 - lam``.
     """
@@ -59,7 +59,7 @@ class Mixture(NamedTuple):
 
 
 def mixture(x: Tensor, y: Tensor, outliers: Callable[[int], Tensor], rng: torch.Generator) -> Mixture:
-    """Add half as many blends (mixup) to samples, and as many of ``outliers`` (outlier exposure)."""
+    """Add half as many blends (mixup) to the samples, and as many ``outliers`` (outlier exposure)."""
     half = len(x) // 2
     other = torch.randperm(len(x), generator=rng)[:half]
     lam = 0.3 + 0.4 * torch.rand(half, generator=rng)
@@ -69,7 +69,7 @@ def mixture(x: Tensor, y: Tensor, outliers: Callable[[int], Tensor], rng: torch.
 
 
 def mixture_loss(logits: Tensor, given: Mixture, recipe: Mixing) -> Tensor:
-    """Cross-entropy on samples, on blends with both labels, and on outliers with all labels equally."""
+    """Cross-entropy on samples, on blends with both labels, and on outliers with uniform labels."""
     samples, half = len(given.y), len(given.lam)
     on_sample, on_blend, on_outlier = logits.log_softmax(dim=1).tensor_split([samples, samples + half])
     one, two = (on_blend.gather(1, y.unsqueeze(1)).squeeze(1) for y in (given.y[:half], given.other))
@@ -87,14 +87,14 @@ def trained(
     recipe: Optimisation,
     seed: int,
 ) -> N:
-    """Return the averaged network after all steps, in eval mode.
+    """Train a network, and return its averaged weights in eval mode.
 
     Args:
         build: makes the network; its weights are drawn from torch's default generator.
         loss: what the network minimises, on a batch drawn with the given generator.
         steps: updates of the network.
         recipe: settings of the optimiser.
-        seed: of the weights and of the batches.
+        seed: seed of the weights and of the batches.
     """
     torch.manual_seed(seed)
     rng = torch.Generator().manual_seed(seed)
@@ -117,7 +117,7 @@ def trained(
 
 
 def standardised(extractor: S, network: nn.Module, real: Tensor) -> S:
-    """Put a network into its extractor, and standardise the features on samples ``real``."""
+    """Put a network into its extractor, and standardise the features on the samples ``real``."""
     extractor.network.load_state_dict(network.state_dict())
     features, _ = extract(extractor, real, CPU)
     extractor.mean.copy_(features.mean(dim=0))
@@ -129,14 +129,14 @@ def standardised(extractor: S, network: nn.Module, real: Tensor) -> S:
 
 
 class Answers(NamedTuple):
-    """The ``true`` classes of samples, those that a classifier ``assigned``, and its ``confidence``: each ``[N]``."""
+    """The ``true`` classes of samples, the ``assigned`` ones, and the classifier's ``confidence``, each ``[N]``."""
 
     true: Tensor
     confidence: Tensor
     assigned: Tensor
 
     def scores(self, name: str, gate: float) -> dict[str, float]:
-        """How many samples there are, and the shares that are right and that pass the gate, as published."""
+        """The number of samples, and the shares that are correct and that pass the gate, as published."""
         return {
             f"{name}_n": len(self.true),
             f"{name}_accuracy": share(self.assigned == self.true),
@@ -153,13 +153,13 @@ def judged(extractor: Extractor, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def answers(extractor: Extractor, split: Split) -> Answers:
-    """What the classifier of an extractor says about samples with labels."""
+    """The answers of an extractor's classifier for labelled samples."""
     assert split.labels is not None
     return Answers(split.labels, *judged(extractor, split.x))
 
 
 def choose_gate(confidence: Tensor) -> float:
-    """The strictest of a few round numbers that 97.5 % of the samples pass."""
+    """The strictest of a few round thresholds that 97.5 % of the samples pass."""
     return max(gate for gate in GATES if (confidence >= gate).double().mean() >= 0.975)
 
 
@@ -171,7 +171,7 @@ def confusion(classes: int, gate: float, *given: Answers) -> Tensor:
 
 
 def share(condition: Tensor) -> float:
-    """Share of true entries, to four digits."""
+    """The share of true entries, to four digits."""
     return round(condition.double().mean().item(), 4)
 
 
@@ -181,13 +181,13 @@ def shares_passed(extractor: Extractor, kinds: Mapping[str, Tensor], gate: float
 
 
 def measured(extractor: Shipped, gate: float, kinds: Mapping[str, Tensor], **given: Answers) -> dict[str, Any]:
-    """What is published with the weights; sets the extractor's confusion counts.
+    """The measurements published with the weights; also sets the extractor's confusion counts.
 
     Args:
-        extractor: with a trained network in it.
-        gate: the least confidence at which a sample counts.
+        extractor: an extractor with a trained network.
+        gate: the lowest confidence that passes.
         kinds: samples that are not real, by name.
-        **given: answers about samples that the network was not trained on, by what they are called in public.
+        **given: answers for samples that the network was not trained on, by their published name.
     """
     extractor.confusion_counts.copy_(confusion(len(extractor.confusion_counts), gate, *given.values()))
     scores = {key: value for name, said in given.items() for key, value in said.scores(name, gate).items()}
@@ -203,7 +203,7 @@ def measured(extractor: Shipped, gate: float, kinds: Mapping[str, Tensor], **giv
 def write(name: str, state: Mapping[str, Tensor], report: Mapping[str, Any], recipe: Optimisation) -> None:
     """Write ``NAME.safetensors`` and ``NAME.json`` into the working directory, and print the report."""
     text = json.dumps({**report, "recipe": asdict(recipe), "torch": torch.__version__}, indent=2)
-    text = re.sub(r"\[\s+([\d,\s]+?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", text)  # a row, a line
+    text = re.sub(r"\[\s+([\d,\s]+?)\s+\]", lambda row: f"[{' '.join(row[1].split())}]", text)  # one line per row
     save_file(dict(state), f"{name}.safetensors")
     Path(f"{name}.json").write_text(text + "\n")
     print(text)

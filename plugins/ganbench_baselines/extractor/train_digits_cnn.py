@@ -1,12 +1,12 @@
-"""How the weights of `digits-cnn` were made: ``python -m ganbench_baselines.extractor.train_digits_cnn``.
+"""Trains the weights of `digits-cnn`: ``python -m ganbench_baselines.extractor.train_digits_cnn``.
 
-Writes ``digits_cnn.safetensors`` and ``digits_cnn.json`` (what was measured) into the working directory, in
-about ten minutes on one core. Training and all choices use training digits only; the test digits are used once, at
-the end. Confusion and gate come from ten further networks, each trained without a tenth of the training digits.
+It writes ``digits_cnn.safetensors`` and ``digits_cnn.json`` (the measurements) into the working directory, in about ten
+minutes on one core. Training and all choices use training digits only; the test digits are used once, at the end. The
+confusion matrix and the gate come from ten further networks, each trained without a tenth of the training digits.
 
-Besides digits, the network sees blends of two (mixup, Zhang et al. 2018), to be divided between both classes, and
-images that are not digits (outlier exposure, Hendrycks et al. 2019), to be spread over all classes. Without these, a
-quarter of all blends would pass for digits of high quality.
+Besides digits, the network sees blends of two (mixup, Zhang et al. 2018), whose target is divided between both classes,
+and images that are not digits (outlier exposure, Hendrycks et al. 2019), whose target is spread over all classes.
+Without these, a quarter of all blends would pass as digits of high quality.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ FOLDS = 10
 
 @dataclass(frozen=True)
 class Recipe(Mixing):
-    """Settings of one training, the same for the shipped network and for the ten that judge it."""
+    """Training settings, the same for the shipped network and for the ten that evaluate it."""
 
     epochs: int = 120
-    batch: int = 128  # digits; half as many blends and half as many outliers come on top
+    batch: int = 128  # digits; half as many blends and half as many outliers are added
     rotate: float = 10.0  # degrees
     scale: float = 0.1
     shift: float = 0.8  # pixels
@@ -58,7 +58,7 @@ def augment(x: Tensor, recipe: Recipe, rng: torch.Generator) -> Tensor:
     top = torch.stack([scale * angle.cos(), -scale * angle.sin(), dx], dim=1)
     bottom = torch.stack([scale * angle.sin(), scale * angle.cos(), dy], dim=1)
     grid = affine_grid(torch.stack([top, bottom], dim=1), list(x.shape), align_corners=False)
-    moved = grid_sample(x + 1, grid, align_corners=False) - 1  # beyond the edge: paper, not gray
+    moved = grid_sample(x + 1, grid, align_corners=False) - 1  # beyond the edge: background, not gray
     std = recipe.noise * torch.rand(len(x), 1, 1, 1, generator=rng)
     return (moved + std * torch.randn(x.shape, generator=rng)).clamp(-1, 1)
 
@@ -82,7 +82,7 @@ def outliers(real: Tensor, n: int, rng: torch.Generator) -> Tensor:
 
 
 def loss(network: Network, split: Split, recipe: Recipe, rng: torch.Generator) -> Tensor:
-    """What the network minimises, on a batch of digits, blends and outliers."""
+    """The training loss on a batch of digits, blends and outliers."""
     assert split.labels is not None
     index = torch.randint(len(split), (recipe.batch,), generator=rng)
     x, y = augment(to_signal(split.x[index]), recipe, rng), split.labels[index]
@@ -91,13 +91,13 @@ def loss(network: Network, split: Split, recipe: Recipe, rng: torch.Generator) -
 
 
 def train(split: Split, recipe: Recipe, seed: int) -> Network:
-    """The averaged network after all epochs, in eval mode."""
+    """Train a network, and return its averaged weights in eval mode."""
     steps = recipe.epochs * (len(split) // recipe.batch)
     return trained(Network, lambda network, rng: loss(network, split, recipe, rng), steps, recipe, seed)
 
 
 def out_of_fold(split: Split, recipe: Recipe) -> Answers:
-    """The answers for all training digits, each by a network that was trained without it."""
+    """The answers for all training digits, each by a network trained without it."""
     assert split.labels is not None
     everyone = torch.arange(len(split))
     folds = [everyone[k::FOLDS] for k in range(FOLDS)]  # the split is already shuffled
@@ -113,7 +113,7 @@ def out_of_fold(split: Split, recipe: Recipe) -> Answers:
 
 
 def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
-    """Samples that are not digits, stored like ``split``. Only noise, blends and blanks were also trained on."""
+    """Samples that are not digits, stored like ``split``. Of these, training uses only noise, blends and blanks."""
     rng = torch.Generator().manual_seed(seed)
     assert split.labels is not None
     x, n = to_signal(split.x), len(split)
@@ -147,13 +147,13 @@ def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
 
 
 def main() -> None:
-    """Train, measure, write."""
+    """Train the networks, measure them, and write both files."""
     torch.set_num_threads(1)
     recipe = Recipe()
     real, held_out = digits.load(SIDE)
     extractor = standardised(DigitsCNN(), train(real, recipe, seed=0), real.x)
     test, unseen = answers(extractor, held_out), out_of_fold(real, recipe)
-    gate = choose_gate(unseen.confidence)  # three stacked digits then still pass together nine times in ten
+    gate = choose_gate(unseen.confidence)  # all three digits of a stack then still pass nine times in ten
     report = measured(extractor, gate, strangers(held_out), held_out=test, out_of_fold=unseen)
     write("digits_cnn", extractor.state_dict(), report, recipe)
 

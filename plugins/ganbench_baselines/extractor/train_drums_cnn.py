@@ -1,11 +1,11 @@
-"""How the weights of `drums-cnn` were made: ``python -m ganbench_baselines.extractor.train_drums_cnn``.
+"""Trains the weights of `drums-cnn`: ``python -m ganbench_baselines.extractor.train_drums_cnn``.
 
-Writes ``drums_cnn.safetensors`` and ``drums_cnn.json`` (what was measured) into the working directory, in some five
+It writes ``drums_cnn.safetensors`` and ``drums_cnn.json`` (the measurements) into the working directory, in about five
 minutes on one core. Training uses only training drums. Drums are synthetic, so any number of new ones can be drawn:
-2,400 of them give the gate and the confusion. The held-out drums are used once, at the end.
+2,400 of them give the gate and the confusion matrix. The held-out drums are used once, at the end.
 
-Besides drums, the network hears blends of two (mixup, Zhang et al. 2018), to be divided between both classes, and
-sounds that are not drums (outlier exposure, Hendrycks et al. 2019), to be spread over all classes.
+Besides drums, the network hears blends of two (mixup, Zhang et al. 2018), whose target is divided between both classes,
+and sounds that are not drums (outlier exposure, Hendrycks et al. 2019), whose target is spread over all classes.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class Recipe(Mixing):
     """Settings of the training."""
 
     steps: int = 650
-    batch: int = 64  # drums of each rate; half as many blends and half as many outliers come on top
+    batch: int = 64  # drums of each rate; half as many blends and half as many outliers are added
     gain: float = 12.0  # dB, down
     shift: float = 0.004  # seconds
     noise: float = 0.01  # largest std
 
 
 def augment(x: Tensor, rate: int, recipe: Recipe, rng: torch.Generator) -> Tensor:
-    """Drums ``x[B, T]`` a little later, at another level, in a little noise."""
+    """Drums ``x[B, T]`` with a small delay, at a different level, in a little noise."""
     gain = 10 ** (-recipe.gain / 20 * torch.rand(len(x), 1, generator=rng))
     late = torch.randint(round(recipe.shift * rate) + 1, (len(x), 1), generator=rng)
     place = torch.arange(x.shape[1]) - late
@@ -61,7 +61,7 @@ def augment(x: Tensor, rate: int, recipe: Recipe, rng: torch.Generator) -> Tenso
 
 
 def outliers(real: Tensor, n: int, rate: int, rng: torch.Generator) -> Tensor:
-    """``[n, T]``, a quarter each: white noise, steady tones, drums played backwards, drums in shuffled parts."""
+    """``[n, T]``, a quarter each: white noise, steady tones, reversed drums, drums in shuffled parts."""
     k, samples = n // 4, real.shape[1]
     level = 10 ** (-2 * torch.rand(2, k, 1, generator=rng))
     white = level[0] * (2 * torch.rand(k, samples, generator=rng) - 1)
@@ -83,12 +83,12 @@ def lesson(heard: LogMel, split: Split, rate: int, recipe: Recipe, rng: torch.Ge
 
 
 def train(splits: dict[int, Split], recipe: Recipe, seed: int = 0) -> Network:
-    """The averaged network after all steps, in eval mode; a batch of each rate at every step."""
+    """Train a network on a batch of each rate per step, and return its averaged weights in eval mode."""
     heard = {rate: LogMel(rate) for rate in splits}
 
     def loss(network: Network, rng: torch.Generator) -> Tensor:
         lessons = [lesson(heard[rate], split, rate, recipe, rng) for rate, split in splits.items()]
-        logits = network(torch.cat([each.x for each in lessons]))[1]  # together, so that batch norm sees both rates
+        logits = network(torch.cat([each.x for each in lessons]))[1]  # one pass, so that batch norm sees both rates
         parts = zip(logits.chunk(len(lessons)), lessons, strict=True)
         return torch.stack([mixture_loss(part, each, recipe) for part, each in parts]).sum()
 
@@ -98,7 +98,7 @@ def train(splits: dict[int, Split], recipe: Recipe, seed: int = 0) -> Network:
 def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
     """Samples that are not drums, stored like ``split``.
 
-    Spectral noise, silence and the output of an untrained generator were never trained on.
+    Training uses no spectral noise, silence or samples of an untrained generator.
     """
     rng = torch.Generator().manual_seed(seed)
     assert split.labels is not None
@@ -120,7 +120,7 @@ def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
 
 
 def main() -> None:
-    """Train, measure, write."""
+    """Train the network, measure it, and write both files."""
     torch.set_num_threads(1)
     recipe = Recipe()
     data = {rate: drums.ganbench_dataset(argument=argument, resolution=None) for rate, argument in ARGUMENT.items()}

@@ -1,1 +1,1 @@
-"""Losses: a module for each, and one of gradient penalties that several share."""
+"""GAN losses, one module each, and a module for the gradient penalties they share."""

@@ -4,12 +4,12 @@
     G:  min  -E log σ(D(G(z)))                         (the penalty: equation 1)
 
 The paper's last version draws δ ~ N(0, c I), with c about 10, on the scale of its pixels. The δ here is that of the
-authors' code (kodalinaveen3/DRAGAN), which is scaled by the data and so suits any data:
+authors' code (kodalinaveen3/DRAGAN), which scales with the data and so suits any data:
 
     δ = α · ½ std(x) · u,  u ~ U[0, 1] for every element,  α ~ U[0, 1] for every sample
 
-with std over the whole batch. α comes from their interpolation between x and the perturbed x. As published, δ is never
-negative, and x + δ may leave [-1, 1].
+with std over the whole batch. α comes from their interpolation between x and the perturbed x. As in the authors' code,
+δ is never negative, and x + δ may leave [-1, 1].
 
 The authors' code uses Adam at 1e-4 with (0.5, 0.9). The momenta here are DCGAN's, so that this loss differs from the
 non-saturating one only in the penalty and the normalisation of D that it needs.
@@ -31,7 +31,7 @@ from ganbench_baselines.loss.penalties import one_centred, uniform_per_sample
 
 @dataclass(frozen=True)
 class Dragan:
-    """What a user may change.
+    """User settings.
 
     Args:
         weight: λ, the strength of the penalty.

@@ -20,7 +20,7 @@ from ganbench import Critic, Loss, hookimpl
 
 
 class Hinge:
-    """A sample beyond the margin of 1 teaches D nothing more."""
+    """Hinge loss; samples beyond the margin of 1 give D no gradient."""
 
     d_norm: ClassVar[str] = "spectral"
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.5, 0.999)}

@@ -20,7 +20,7 @@ from ganbench import Critic, Loss, hookimpl
 
 @dataclass(frozen=True)
 class LeastSquares:
-    """What a user may change.
+    """User settings.
 
     Args:
         a: D's target for fakes.

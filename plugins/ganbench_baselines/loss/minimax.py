@@ -3,8 +3,8 @@
     min_G max_D  E log σ(D(x)) + E log(1 - σ(D(G(z))))    (equation 1, D as a logit)
 
 Written with softplus: ``log σ(t) = -softplus(-t)`` and ``log(1 - σ(t)) = -softplus(t)`` are exact and never
-take the log of 0. G minimises the very term that D maximises, so its gradient vanishes where D is confident.
-That is the game, not a defect.
+take the log of 0. G minimises the term that D maximises, so its gradient vanishes where D is confident. This is a
+property of the game, not a defect of the code.
 
 The paper names no learning rate; the momenta are DCGAN's (Radford et al., 2015: Adam at 2e-4).
 """
@@ -21,7 +21,7 @@ from ganbench import Critic, Loss, hookimpl
 
 
 class Minimax:
-    """G minimises what D maximises."""
+    """The minimax game: G minimises what D maximises."""
 
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.5, 0.999)}
 

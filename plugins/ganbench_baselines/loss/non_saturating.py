@@ -4,7 +4,7 @@
     G:  min  -E log σ(D(G(z)))                         (end of section 3)
 
 Written with softplus: ``log σ(t) = -softplus(-t)`` is exact and never takes the log of 0, so G keeps
-its full gradient where D is sure that a sample is fake. (``-log(σ(t) + 1e-8)`` would saturate there again.)
+its full gradient where D is sure that a sample is fake. (``-log(σ(t) + 1e-8)`` would saturate there.)
 
 The paper names no learning rate; the momenta are DCGAN's (Radford et al., 2015: Adam at 2e-4).
 """
@@ -21,7 +21,7 @@ from ganbench import Critic, Loss, hookimpl
 
 
 class NonSaturating:
-    """D as in the minimax game, with another objective for G."""
+    """The non-saturating game: D as in the minimax game, with a different objective for G."""
 
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.5, 0.999)}
 

@@ -4,7 +4,7 @@
     G:  min  -E log σ(D(G(z)))                         (the penalty: equation 9)
 
 D(x) is computed once, for both the game and the penalty. γ is 10 in the authors' image experiments; 1 suits small
-images. They use RMSprop at 1e-4 with decay 0.99, which is Adam with the momenta (0, 0.99) except for the bias
+images. They use RMSprop at 1e-4 with decay 0.99, which equals Adam with the momenta (0, 0.99) except for the bias
 correction.
 """
 

@@ -1,10 +1,10 @@
-"""The relativistic pairing loss with R1 alone: R3GAN's loss (Huang et al., 2024) without its penalty on fakes.
+"""Relativistic pairing loss with R1 only: R3GAN's loss (Huang et al., 2024) without its penalty on fakes.
 
     D:  min  E softplus(-(D(x) - D(G(z)))) + γ/2 E ‖∇D(x)‖²
     G:  min  E softplus(-(D(G(z)) - D(x)))
 
-Section 2 of the paper finds that this game may diverge where ``rpgan-r1-r2`` converges: the penalty constrains D at
-real data, and nothing constrains it where there are only fakes. The loss is included for comparison with that one.
+Section 2 of the paper finds that this game may diverge where ``rpgan-r1-r2`` converges: the penalty constrains D on
+real data, and nothing constrains it on fakes. The loss is included for comparison.
 """
 
 from __future__ import annotations

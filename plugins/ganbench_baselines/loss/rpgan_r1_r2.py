@@ -3,7 +3,7 @@
     D:  min  E softplus(-(D(x) - D(G(z)))) + γ/2 E ‖∇D(x)‖² + γ/2 E ‖∇D(G(z))‖²
     G:  min  E softplus(-(D(G(z)) - D(x)))             (section 2)
 
-Sample i is compared with fake i: D is asked which of the two is real, not whether each one is. The game is from
+Real sample i is paired with fake i: D learns which of the two is real, not whether each one is. The game is from
 Jolicoeur-Martineau (2018), the penalties from Mescheder et al. (2018). D(x) and D(G(z)) are computed once each, for
 both the game and the penalties.
 

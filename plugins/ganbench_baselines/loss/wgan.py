@@ -3,8 +3,8 @@
     D:  max  E D(x) - E D(G(z)),  then  w <- clip(w, -c, c)
     G:  max  E D(G(z))                                     (algorithm 1)
 
-Five D updates per G update, and RMSprop (the paper: at 5e-5) because momentum made the critic unstable.
-Every parameter of the critic is clipped, biases included. The authors' code also trains the critic 100
+There are five D updates per G update, and the optimiser is RMSprop (at 5e-5 in the paper), because momentum made the
+critic unstable. Every parameter of the critic is clipped, biases included. The authors' code also trains the critic 100
 times before some of the G updates; algorithm 1 does not, and neither does this loss.
 """
 

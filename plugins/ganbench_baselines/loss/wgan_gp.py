@@ -3,8 +3,8 @@
     D:  min  E D(x̃) - E D(x) + λ E (‖∇D(x̂)‖ - 1)²,  x̂ = ε x + (1 - ε) x̃,  ε ~ U[0, 1]
     G:  min  -E D(x̃)                                   (equation 3, algorithm 1)
 
-Every sample has its own ε and its own norm, so D has no batch normalisation. There are five D updates per G update;
-the paper uses Adam at 1e-4 with the momenta (0, 0.9).
+Each sample has its own ε and its own gradient norm, so D has no batch normalisation. There are five D updates per G
+update; the paper uses Adam at 1e-4 with the momenta (0, 0.9).
 """
 
 from __future__ import annotations

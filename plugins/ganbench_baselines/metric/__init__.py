@@ -1,1 +1,1 @@
-"""Metrics: a module for each, and modules of parts that several share."""
+"""Metrics, one module each, and modules for the parts they share."""

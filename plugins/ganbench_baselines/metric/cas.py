@@ -1,15 +1,15 @@
 """Classification accuracy score (CAS): train a classifier on fakes, test it on real data (Ravuri and Vinyals 2019).
 
-Accuracy on the dataset's test part, which no GAN was trained on, of a classifier
+The columns are accuracies on the dataset's test part, which no GAN was trained on:
 
-    cas         trained on the fakes, with the labels they were requested for
-    cas_real    trained on as many real training samples
-    cas_both    trained on both together: do the fakes add anything?
-    cas_gain    cas_both - cas_real
+    cas         accuracy on test data of a classifier trained on the fakes, with the requested labels
+    cas_real    accuracy on test data of a classifier trained on as many real training samples
+    cas_both    accuracy on test data of a classifier trained on both together
+    cas_gain    cas_both - cas_real, which shows whether the fakes add anything
 
-All classifiers see the same number of batches. The paper trains a ResNet-50 for ImageNet. Here it is a small network,
-so scores are comparable within one dataset only. If the fakes are the test part itself (the yardstick "real data" of a
-protocol that refers to the training part), the classifier learns the answers.
+All classifiers see the same number of batches. The paper trains a ResNet-50 on ImageNet. Here the classifier is a small
+network, so scores are comparable only within one dataset. If the fakes are the test part itself (the yardstick "real
+data" of a protocol whose reference is the training part), the classifier is trained on the test data.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from ganbench import (
 from ganbench_baselines.metric.guessing import doubts_of_guessing
 
 EPOCHS, BATCH, RATE, WIDTH, SMALLEST = 16, 64, 5e-3, 16, 8
-TRAININGS = 3  # averaged: all rows share one cas_real, and its noise would be in every cas_gain
+TRAININGS = 3  # averaged, because all rows share one cas_real, whose noise enters every cas_gain
 KNOWN = Memo()
 """Results that depend on the real data alone, computed once per process."""
 
 
 class CAS:
-    """On the samples themselves; the protocol's extractor is not used."""
+    """CAS on the samples themselves; the protocol's extractor is not used."""
 
     columns: Mapping[str, Goal] = {"cas": "max", "cas_real": "info", "cas_both": "info", "cas_gain": "info"}
     version = 1
@@ -56,7 +56,7 @@ class CAS:
     needs = ("labels",)
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """Accuracies on the real test part, and the difference of two of them."""
+        """The accuracies on the real test part, and the difference of two of them."""
         dataset = _labelled(evaluation.dataset)
         if evaluation.fake_labels is None:
             raise Unsupported("needs the labels of the fakes")
@@ -65,7 +65,7 @@ class CAS:
         learn = partial(accuracy, dataset=dataset, updates=EPOCHS * -(-len(fake) // BATCH), device=evaluation.device)
 
         def of_real() -> Results:
-            rng = torch.Generator().manual_seed(0)  # fixed: only the number of the fakes matters here
+            rng = torch.Generator().manual_seed(0)  # fixed, because only the number of fakes matters here
             return {"accuracy": torch.tensor([learn(real, rng=rng) for _ in range(TRAININGS)], dtype=torch.float64)}
 
         known = KNOWN.once(dataset.fingerprint, f"{len(fake)} samples on {evaluation.device}", of_real)
@@ -86,7 +86,7 @@ def _labelled(dataset: Dataset | None) -> Dataset:
 
 
 def some_of(split: Split, n: int) -> Split:
-    """``n`` of the samples, always the same ones; all of them if there are no more."""
+    """``n`` of the samples, always the same ones; all if there are no more than ``n``."""
     return split[torch.randperm(len(split), generator=torch.Generator().manual_seed(0))[:n]]
 
 
@@ -97,7 +97,7 @@ def _joined(one: Split, other: Split) -> Split:
 
 
 def accuracy(split: Split, dataset: Dataset, updates: int, device: torch.device, rng: torch.Generator) -> float:
-    """The share of the test part that a classifier recognises after ``updates`` batches of ``split``."""
+    """The test accuracy of a classifier after ``updates`` batches of ``split``."""
     network = trained(split, dataset.spec.shape, dataset.spec.classes, updates, device, rng).eval()
     test = dataset.test
     assert test.labels is not None
@@ -109,7 +109,7 @@ def accuracy(split: Split, dataset: Dataset, updates: int, device: torch.device,
 def trained(
     split: Split, shape: tuple[int, ...], classes: int, updates: int, device: torch.device, rng: torch.Generator
 ) -> nn.Module:
-    """A classifier after ``updates`` batches, drawn with replacement; Adam, with a rate falling linearly to 0."""
+    """A classifier after ``updates`` batches, drawn with replacement; Adam, with a linear decay to 0."""
     assert split.labels is not None
     with preserved_rng(device):
         torch.manual_seed(int(torch.randint(2**62, (1,), generator=rng)))

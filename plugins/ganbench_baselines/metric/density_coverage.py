@@ -1,12 +1,12 @@
-"""Density and coverage: how many fakes lie near the reals, and how many reals have one nearby (Naeem et al. 2020).
+"""Density and coverage: how densely real samples surround fakes, and how many have one nearby (Naeem et al. 2020).
 
-The neighbourhood of a real reaches to its fifth nearest real.
+The neighbourhood of a real sample extends to its fifth nearest real neighbour.
 
-    density     mean number of neighbourhoods a fake falls into, divided by five
-    coverage    share of the reals whose neighbourhood holds a fake
+    density     mean number of neighbourhoods that a fake falls into, divided by five
+    coverage    share of real samples whose neighbourhood contains a fake
 
-Density is about 1 for equal distributions, and more where fakes crowd the densest reals. Outlying fakes cannot raise
-coverage.
+Density is about 1 for equal distributions, and higher if fakes crowd where real samples are densest. Outlying fakes
+cannot raise coverage.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NEIGHBOURS = 5
 
 
 class DensityCoverage:
-    """On the protocol's features."""
+    """Density and coverage on the protocol's features."""
 
     columns: Mapping[str, Goal] = {"density": "max", "coverage": "max"}
     version = 2
@@ -40,10 +40,10 @@ class DensityCoverage:
 
 
 def fakes_held(real: Samples, radius: Tensor, fake: Samples) -> Tensor:
-    """The number of fakes in the neighbourhood of each real, ``[N]``; ``radius[N]`` is squared.
+    """The number of fakes in the neighbourhood of each real sample, ``[N]``; ``radius[N]`` is squared.
 
-    The edge of a neighbourhood is left out. One without extent, around a real with five or more copies, holds the fakes
-    that are copies, too.
+    The edge does not belong to a neighbourhood. A neighbourhood of radius 0, around a real sample with five or more
+    copies, also contains the fakes that are copies.
     """
     slack = real.rounding(radius)
     within = torch.where(radius <= slack, slack, radius - slack)

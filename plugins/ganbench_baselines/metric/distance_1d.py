@@ -1,14 +1,14 @@
-"""Distances between numbers: Wasserstein-1 and Kolmogorov-Smirnov (both in Ramdas, García Trillos and Cuturi 2017).
+"""Distances in one dimension: Wasserstein-1 and Kolmogorov-Smirnov (Ramdas, García Trillos and Cuturi 2017).
 
-Between the reals' and the fakes' empirical distribution functions F and F':
+F and F' are the empirical distribution functions of real and fake samples:
 
-    w1      ∫ |F - F'|: how far probability has to move, on average, in the unit of the data
+    w1      ∫ |F - F'|: how far probability mass has to move, on average, in the units of the data
     ks      max |F - F'|: the largest error of any P(x ≤ t)
     mean    the mean of the fakes
     std     the standard deviation of the fakes
 
-On a line both are exact, unlike in higher dimensions. For finite samples neither is 0, even if the distributions are
-equal; the yardstick "real data" shows how much remains.
+In one dimension both are exact, unlike in higher dimensions. For finite samples neither is 0, even if the distributions
+are equal; the yardstick "real data" shows how much remains.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
 
 
 class Distance1D:
-    """On the samples as they are, without an extractor."""
+    """Both distances on the samples themselves, without an extractor."""
 
     columns: Mapping[str, Goal] = {"w1": "min", "ks": "min", "mean": "info", "std": "info"}
     version = 1

@@ -1,9 +1,9 @@
-"""Fréchet audio distance: between Gaussians fitted to features of real and fake sounds (Kilgour et al. 2019).
+"""Fréchet audio distance between Gaussians fitted to features of real and fake sounds (Kilgour et al. 2019).
 
     |μ_r - μ_f|² + tr(Σ_r + Σ_f - 2 (Σ_r Σ_f)^½)
 
 The paper uses VGGish features of music. Here the features are those of the protocol's extractor, whose name and hash
-are part of the score's name. Otherwise it is FID: in float64, and comparable only at equal numbers of sounds.
+are part of the score's name. Otherwise it is FID, computed in float64 and comparable only at equal numbers of sounds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ganbench_baselines.metric.fid import FID
 
 
 class FAD:
-    """On the protocol's features."""
+    """FAD on the protocol's features."""
 
     columns: Mapping[str, Goal] = {"fad": "min"}
     version = 1

@@ -2,8 +2,8 @@
 
     |μ_r - μ_f|² + tr(Σ_r + Σ_f - 2 (Σ_r Σ_f)^½)
 
-In float64. Its expectation falls with n, so rows are comparable only at equal n; with fewer samples than features it is
-mostly that bias.
+Computed in float64. Its bias falls with the number of samples n, so rows are comparable only at equal n. With fewer
+samples than features, the score is mostly bias.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ganbench_baselines.metric.frechet import distance, moments
 
 
 class FID:
-    """On the protocol's features."""
+    """FID on the protocol's features."""
 
     columns: Mapping[str, Goal] = {"fid": "min"}
     version = 1
@@ -26,11 +26,11 @@ class FID:
         real = evaluation.of_reals("frechet moments", lambda: moments(evaluation.blocks("real")))
         fake = real if evaluation.fake is evaluation.real else moments(evaluation.blocks("fake"))
         evaluation.doubts += doubts_of_bias(min(int(real["n"]), int(fake["n"])), len(real["mean"]))
-        return {"fid": max(distance(real, fake), 0.0)}  # equal moments round to just below 0; this keeps a NaN
+        return {"fid": max(distance(real, fake), 0.0)}  # equal moments may round to below 0; this order keeps a NaN
 
 
 def doubts_of_bias(n: int, d: int, where: str = "") -> list[str]:
-    """A sentence if ``n`` samples, in one class if ``where`` says so, are no more than the ``d`` features."""
+    """A sentence if ``n`` samples, in the class that ``where`` names, if any, do not outnumber the ``d`` features."""
     if n > d:
         return []
     return [

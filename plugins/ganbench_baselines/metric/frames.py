@@ -1,17 +1,17 @@
 """Frames of clips as images: Fréchet distance (Heusel et al. 2017), modes, and whether the digit stays the same.
 
-digits-cnn was trained on digits that fill the image, so the digit is cut out of every frame, real or fake. Ink is what
-is brighter than a dim background (see ``motion``). Its middle in each direction lies midway between the 5th and 95th
-percentiles. A window around it, 3/4 of the side wide, is resized to 16x16. On held-out moving digits, digits-cnn then
-classifies 99.6 % of the frames correctly, and 96 % pass its gate.
+digits-cnn was trained on digits that fill the image, so the digit is cut out of every frame, real or fake. Ink is
+everything brighter than a dim background (see ``motion``). Its middle in each direction is midway between the 5th and
+95th percentiles. A window around it, 3/4 of the side wide, is resized to 16x16. On held-out moving digits, digits-cnn
+then classifies 99.6 % of the frames correctly, and 96 % pass its gate.
 
     frame_fid     Fréchet distance between the features of all frames
-    frame_modes   digits covered, as in metric ``modes``, by one frame per clip: frame i mod T of clip i
+    frame_modes   digits covered (see ``modes_covered``) by one frame per clip: frame i mod T of clip i
     frame_hq      share of frames that pass the gate
     identity      share of clips that show one digit: at least half of the frames pass the gate, and all of these agree
 
-The two shares are relative to those of the reals, and at most 1. A generator is thus not charged for what digits-cnn
-fails to recognise in real clips.
+The two shares are relative to those of real clips, and at most 1, so a generator is not penalised for frames in which
+digits-cnn would also fail on real clips.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from ganbench_baselines.metric.fid import FID
 from ganbench_baselines.metric.motion import check_clips, ink
 
 WINDOW = 3 / 4  # of the frame's side, as for the digits of moving-digits
-TAIL = 0.05  # of the ink, on either side
+TAIL = 0.05  # share of the ink, on either side
 SIDE = digits_cnn.SIDE
 FEWEST = 0.1  # share of the real frames, or clips, that must be recognised
 CHUNK = 250
 
 
 class Frames:
-    """Judged by digits-cnn, whatever the protocol's extractor is."""
+    """The scores of frames by digits-cnn, regardless of the protocol's extractor."""
 
     columns: Mapping[str, Goal] = {"frame_fid": "min", "frame_modes": "max", "frame_hq": "max", "identity": "max"}
     version = 1
@@ -95,7 +95,7 @@ def _judge(device: torch.device) -> Extractor:
 
 
 def keeps_identity(digit: Tensor) -> Tensor:
-    """``digit[N, T]``, -1 where the judge is not sure -> whether each clip shows one digit, ``[N]``."""
+    """``digit[N, T]``, -1 where the classifier is unsure -> whether each clip shows one digit, ``[N]``."""
     sure = digit >= 0
     lowest = digit.where(sure, digits_cnn.CLASSES).amin(dim=1)
     return (2 * sure.sum(dim=1) >= digit.shape[1]) & (lowest == digit.amax(dim=1))
@@ -119,7 +119,7 @@ def _cut_out(x: Tensor) -> Tensor:
 def middles(a: Tensor, dim: int) -> Tensor:
     """``ink[N, T, H, W]`` -> its middles ``[N, T]`` along dimension 2 or 3, as shares of the side.
 
-    A middle is midway between the 5th and 95th percentiles of the ink; the frame's own if there is no ink.
+    A middle is midway between the 5th and 95th percentiles of the ink, or the middle of the frame if there is no ink.
     """
     profile = a.sum(dim=5 - dim)
     side, below = profile.shape[-1], profile.cumsum(dim=-1)

@@ -19,7 +19,7 @@ from functools import cache
 import numpy as np
 import torch
 from scipy import linalg
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # it has no stubs
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]  # has no stubs
 from torch import Tensor
 
 from ganbench import Unsupported
@@ -34,10 +34,10 @@ Moments = Mapping[str, Tensor]
 
 @contextmanager
 def as_many_threads_as_torch() -> Iterator[None]:
-    """Hold scipy's LAPACK to as many threads as torch has; it would otherwise use every core.
+    """Limit scipy's LAPACK, which would otherwise use every core, to torch's number of threads.
 
-    It would wait for threads that other runs keep busy (five times as long at d = 32), and the last bits would depend
-    on the number of cores.
+    With more threads, it would wait for cores that other runs keep busy (five times as long at d = 32), and the last
+    bits would depend on the number of cores.
     """
     with _pools().limit(limits=torch.get_num_threads(), user_api="blas"):
         yield
@@ -85,7 +85,7 @@ def moments(blocks: Iterable[Tensor]) -> Moments:
 
 @as_many_threads_as_torch()
 def distance(one: Moments, other: Moments) -> float:
-    """The distance between the Gaussians of two sets. It is not clipped: for equal sets, rounding may leave it below 0.
+    """The distance between the Gaussians of two sets, not clipped: for equal sets, rounding may make it negative.
 
     Raises:
         ValueError: a moment is not finite.
@@ -129,7 +129,7 @@ def by_singular_values(one: np.ndarray, other: np.ndarray) -> float:
 def root(of: Moments) -> np.ndarray:
     """``A[rank, d]`` with A^T A = Σ: the samples themselves, or a pivoted Cholesky factor.
 
-    The factor stops where only rounding errors are left of Σ (Higham 1990).
+    The factorisation stops when only rounding errors are left of Σ (Higham 1990).
     """
     if "root" in of:
         return of["root"].numpy()

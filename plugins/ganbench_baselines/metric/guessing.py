@@ -1,4 +1,4 @@
-"""A doubt that several metrics share: a classifier that only guesses the labels of real data."""
+"""A doubt shared by several metrics: the classifier only guesses the labels of real data."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ MARGIN = 0.25
 
 
 def doubts_of_guessing(accuracy: float, labels: Tensor, who: str) -> list[str]:
-    """A sentence if a classifier hardly does better than by always naming the most frequent label.
+    """A sentence if a classifier is hardly better than always choosing the most frequent label.
 
     Args:
-        accuracy: the share of real samples whose label it finds.
-        labels: of the real samples, ``[N]``.
-        who: the classifier, as the sentence calls it.
+        accuracy: its accuracy on real samples.
+        labels: those of the real samples, ``[N]``.
+        who: the name of the classifier in the sentence.
     """
     guess = float(bincount(labels).max()) / len(labels)
     if accuracy > guess + MARGIN * (1 - guess):

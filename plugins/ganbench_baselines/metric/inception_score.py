@@ -1,8 +1,8 @@
 """Inception score: exp of the mean KL(p(y|x) || p(y)) under the extractor's classes (Salimans et al. 2016).
 
-Computed by torch-fidelity with its default shuffling seed, in 10 splits from 5,000 samples on and otherwise in one,
-because each split has to estimate p(y). It looks at fakes only. A classifier other than Inception gives another score,
-and its name says which classifier it was.
+Computed by torch-fidelity with its default shuffling seed, in 10 splits for 5,000 samples or more and otherwise in one,
+because each split has to estimate p(y). It uses fakes only. Classifiers other than Inception give a different score,
+whose name contains the classifier.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SHUFFLE_SEED = 2020
 
 
 class InceptionScore:
-    """On the protocol's logits."""
+    """The Inception score on the logits of the protocol's extractor."""
 
     columns: Mapping[str, Goal] = {"is": "max"}
     version = 1
@@ -36,11 +36,11 @@ class InceptionScore:
             raise Unsupported("needs two samples or more: the score of a single one is always 1")
         if not logits.isfinite().all():
             raise ValueError("logits are not finite")
-        # If no sample comes near a class, p(y) = 0 and torch-fidelity computes 0 log 0; e^-500 is as good as 0
+        # If no sample comes near a class, p(y) = 0 and torch-fidelity computes 0 log 0; e^-500 avoids that
         logits = torch.maximum(logits, logits.amax(dim=1, keepdim=True) - 500)
         splits = 10 if len(logits) >= 5000 else 1
         score = judge.isc_features_to_metric(logits, splits, shuffle=True, rng_seed=SHUFFLE_SEED)
-        return {"is": max(score[judge.KEY_METRIC_ISC_MEAN], 1.0)}  # equal samples round to below 1; this keeps a NaN
+        return {"is": max(score[judge.KEY_METRIC_ISC_MEAN], 1.0)}  # equal samples may round to below 1; keeps a NaN
 
 
 @hookimpl

@@ -1,10 +1,10 @@
-"""Intra-FID: the Fréchet distance within each class, and its mean over classes (Miyato and Koyama 2018).
+"""Intra-FID: the Fréchet distance within each class, averaged over classes (Miyato and Koyama 2018).
 
-The reals of a class are compared with the fakes that were requested for it. A generator that ignores the label can have
-a small FID but has a large intra-FID; so does one that mixes up classes.
+The real samples of a class are compared with the fakes requested for it. A generator that ignores the label, or mixes
+up classes, can have a small FID but has a large intra-FID.
 
-    intra_fid          mean over the classes
-    intra_fid_worst    of the class that fares worst
+    intra_fid          mean of the FIDs within each class
+    intra_fid_worst    FID within the worst class
 
 With ten classes, each has a tenth of the samples, so FID's bias at small n is ten times as large here.
 """
@@ -20,7 +20,7 @@ from ganbench_baselines.metric.frechet import distance, moments
 
 
 class IntraFID:
-    """On the protocol's features, over all classes of the reals."""
+    """Intra-FID on the protocol's features, over all classes of the real samples."""
 
     columns: Mapping[str, Goal] = {"intra_fid": "min", "intra_fid_worst": "min"}
     version = 2
@@ -28,9 +28,9 @@ class IntraFID:
     needs = ("labels",)
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float | Absent]:
-        """{"intra_fid": mean over classes, "intra_fid_worst": of the class that came out worst}, cut off at 0.
+        """{"intra_fid": mean over classes, "intra_fid_worst": that of the worst class}, clipped at 0.
 
-        Both are absent where a class has fewer than two samples of either kind.
+        Both are absent if a class has fewer than two real or two fake samples.
         """
         real_labels, fake_labels = evaluation.real_labels, evaluation.fake_labels
         if real_labels is None or fake_labels is None:

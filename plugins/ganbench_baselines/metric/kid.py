@@ -1,10 +1,10 @@
 """Kernel distance: unbiased MMD² of the features under k(x, y) = (x·y/d + 1)³ (Bińkowski et al. 2018).
 
-Computed over the full sample in float64, instead of as a mean over random subsets: the same estimand with less noise
-and no seed. It is unbiased, so for equal distributions it is close to zero and may be negative.
+Computed over the full sample in float64, instead of as a mean over random subsets, which estimates the same value with
+less noise and no seed. The estimate is unbiased, so for equal distributions it is close to zero and may be negative.
 
     kid       squared kernel distance between real and fake features
-    kid_se    its standard error, from ten disjoint blocks
+    kid_se    standard error of kid, from ten disjoint blocks
 
 Because blocks are smaller than the sample, the standard error is too large near zero.
 """
@@ -20,12 +20,12 @@ from torch import Tensor
 
 from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
 
-ROWS = 512  # and columns of the kernel matrix at a time: 2 MB stay in the cache, however many samples there are
+ROWS = 512  # and columns of the kernel matrix at a time; its 2 MB stay in the cache for any number of samples
 BLOCKS = 10
 
 
 class KID:
-    """On the protocol's features."""
+    """KID on the protocol's features."""
 
     columns: Mapping[str, Goal] = {"kid": "min", "kid_se": "info"}
     version = 1
@@ -48,7 +48,7 @@ class KID:
 def mmd2(x: Tensor, y: Tensor, within_x: float | None = None) -> float:
     """``x[M, d], y[N, d]`` -> mean of k over distinct pairs within x, plus within y, minus twice across.
 
-    ``within_x`` is ``distinct_sum(x)``, if it is known.
+    ``within_x`` is ``distinct_sum(x)``, if already known.
     """
     m, n = len(x), len(y)
     sum_x = distinct_sum(x) if within_x is None else within_x
@@ -69,10 +69,10 @@ def distinct_sum(x: Tensor) -> float:
 
 
 def _sum(a: Tensor, b: Tensor) -> float:
-    """Sum of k over all pairs of two small parts.
+    """Sum of k over all pairs of two small parts, as a number.
 
-    It is a number because a tensor that stays, however small, may sit in the gap that k leaves in memory, where the
-    next k then does not fit (18 GB at 50,000 samples, with larger parts).
+    A tensor that is kept, however small, may occupy the gap that k leaves in memory, where the next k then does not fit
+    (18 GB at 50,000 samples, with larger parts).
     """
     k = torch.addmm(a.new_ones(()), a, b.T, alpha=1 / a.shape[1]).flatten()
     return k.square().dot(k).item()

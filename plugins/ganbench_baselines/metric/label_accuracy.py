@@ -1,10 +1,10 @@
-"""Label accuracy: how often a classifier of real data finds the requested class in a fake (Odena et al. 2017).
+"""Label accuracy: how often a classifier of real data assigns a fake to its requested class (Odena et al. 2017).
 
-    label_accuracy         share of the fakes in which the classifier finds the requested class
-    label_accuracy_real    the same of real data: how many of the errors are the classifier's own
+    label_accuracy         share of fakes that the classifier assigns to their requested class
+    label_accuracy_real    the classifier's accuracy on real data, which shows how many of the errors are its own
 
-The classifier is the protocol's extractor, whose classes are matched with the dataset's by name. Only
-classes count: a generator with one sample per class can reach 1.
+The classifier is the protocol's extractor, whose classes are matched with the dataset's by name. The score ignores
+variety: a generator with one sample per class can reach 1.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ganbench_baselines.metric.guessing import doubts_of_guessing
 
 
 class LabelAccuracy:
-    """On the logits of the protocol's extractor."""
+    """Label accuracy on the logits of the protocol's extractor."""
 
     columns: Mapping[str, Goal] = {"label_accuracy": "max", "label_accuracy_real": "info"}
     version = 1
@@ -26,7 +26,7 @@ class LabelAccuracy:
     needs = ("labels", "classes")
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """{"label_accuracy": share of fakes, "label_accuracy_real": share of reals whose label is recognised}."""
+        """{"label_accuracy": share of fakes, "label_accuracy_real": share of real samples recognised}."""
         if evaluation.real_labels is None or evaluation.fake_labels is None:
             raise Unsupported("needs the labels of reals and of fakes")
         order = evaluation.class_order()

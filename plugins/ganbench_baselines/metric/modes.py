@@ -1,32 +1,36 @@
 """Mode coverage: modes hit, modes shown to be covered, and their balance (Srivastava et al. 2017; Lin et al. 2018).
 
-Samples of high quality are selected first: those the oracle assigns to a mode (within three standard deviations of a
-centre), or those the classifier is sure of (its gate). Then, with c_k of them in mode k of K,
+Samples of high quality are selected first: those that the oracle assigns to a mode (within three standard deviations of
+a centre), or those whose confidence passes the classifier's gate. With c_k of them in mode k of K, the columns are
 
-    modes_hit        modes with c_k >= 1: the number usually reported, easy to reach at large n
-    modes_covered    modes with c_k >= m_k, a count that is reached with probability below α/K (α = .05) if G gives
-                     mode k less than a tenth (τ = .1) of its real share π_k
-    modes_effective  exp(entropy) of the shares of c_k: as many modes of equal shares would have it
-    mode_kl          KL(p || π) minus its bias, (K-1)/2n for n of high quality; p: shares corrected for confusion
-    hq_fraction      share of samples of high quality; hq_ceiling: what a perfect sampler, or real data, reaches
+    modes_hit        modes with at least one sample of high quality: the usual count, easy to reach at large n
+    modes_covered    modes with enough samples of high quality (c_k >= m_k) to show at least a tenth of the real share
+    modes_effective  exp(entropy) of the shares c_k: the number of equally frequent modes with the same entropy
+    mode_kl          KL(p || π) minus its bias (K-1)/2n, where p are the shares of modes, corrected for confusion
+    hq_fraction      share of samples of high quality
+    hq_ceiling       hq_fraction of a perfect sampler, or of real data
+
+π_k is the real share of mode k. The bias counts n samples of high quality. The threshold m_k is reached with
+probability below α/K (α = .05) if G gives mode k less than a tenth (τ = .1) of π_k.
 
 Let C_jk be the rate at which the classifier takes j for k. Under the null, each of n samples falls into mode k with
 probability q0_k = hq Σ_{j≠k} p_j C_jk + τ π_k C_kk, where hq is the share of high quality. An oracle makes no mistakes:
 C = 1 and m_k = binom.isf(α/K, n, q0_k) + 1.
 
 A classifier's C is estimated from so few images (180 per class) that most kinds of mistake were never seen. A binomial
-null treats whatever number stands in for them as exact. If it is too small, a generator of one mode is credited with
-the neighbouring ones; if it is large enough, a perfect generator loses modes. So each row gets half an image, spread
-evenly (a Dirichlet posterior), and q0 keeps the posterior's variance, which makes the null negative-binomial.
+null treats any rate assumed for them as exact. If that rate is too small, a generator of one mode is credited with the
+neighbouring ones; if it is large enough, a perfect generator loses modes. So each row of the confusion matrix gets half
+an image, spread evenly (a Dirichlet posterior), and q0 keeps the posterior's variance, which makes the null
+negative-binomial.
 
-The table is from a simulation with three channels, n = 26,000 and 200 classifiers of 99.25 % accuracy, whose mistakes
-are spread evenly | clustered. It shows the modes covered when one mode is generated (and how often more than one), and
-when 1000 are. When 200 are generated, 200 were covered in every run.
+The table comes from a simulation with three channels, n = 26,000 and 200 classifiers of 99.25 % accuracy, whose
+mistakes are spread evenly | clustered. It shows the number of modes covered when one mode is generated (and how often
+that is more than one), and when 1000 are. When 200 were generated, 200 were covered in every run.
 
-    C known exactly, binomial           1.00 (.00)   998.3   |   1.00 (.00)   998.1
-    half an image a cell, binomial      1.00 (.00)   982.5   |   1.39 (.33)   982.3
-    half an image a row, binomial       6.41 (.99)   997.3   |   6.09 (.99)   997.2
-    half an image a row, with variance  1.00 (.00)   996.5   |   1.00 (.00)   996.4   (998.4 at 99.75 % accuracy)
+    C known exactly, binomial             1.00 (.00)   998.3   |   1.00 (.00)   998.1
+    half an image per cell, binomial      1.00 (.00)   982.5   |   1.39 (.33)   982.3
+    half an image per row, binomial       6.41 (.99)   997.3   |   6.09 (.99)   997.2
+    half an image per row, with variance  1.00 (.00)   996.5   |   1.00 (.00)   996.4   (998.4 at 99.75 % accuracy)
 """
 
 from __future__ import annotations
@@ -52,7 +56,7 @@ PSEUDO = 0.5  # images added to each row of the confusion matrix
 
 
 class Modes:
-    """Modes are assigned by the dataset's oracle if it can, or else by the extractor's classifier."""
+    """Mode coverage; modes are assigned by the dataset's oracle, or else by the extractor's classifier."""
 
     columns: Mapping[str, Goal] = {
         "modes_hit": "max",
@@ -74,7 +78,7 @@ class Modes:
     }
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float | Absent]:
-        """Every column; ``mode_kl`` is absent where hardly any sample is of high quality."""
+        """All columns; ``mode_kl`` is absent if hardly any sample is of high quality."""
         oracle = evaluation.oracle
         if oracle is None:
             raise Unsupported("the modes of this dataset are not known")
@@ -90,9 +94,9 @@ class Modes:
         return {**score(seen.mode, pi, seen.mistakes, seen.ceiling), "hq_ceiling": seen.ceiling}
 
     def collapsed_at(self, evaluation: Evaluation) -> dict[str, float]:
-        """One mode of a few, or 20 of a thousand.
+        """The limit of collapse: one mode of a few, or 20 of a thousand.
 
-        ``modes_covered`` would not do: in a short training of a thousand modes, good generators hit hundreds and cover
+        ``modes_covered`` is unsuitable: in a short training on a thousand modes, good generators hit hundreds and cover
         none.
         """
         modes = len(evaluation.oracle.probabilities) if evaluation.oracle is not None else 0
@@ -100,7 +104,7 @@ class Modes:
 
 
 class Assigned(NamedTuple):
-    """``mode[n]``, -1 where quality is low; the ceiling of hq; the classifier's mistakes, or None."""
+    """``mode[n]``, -1 where quality is low; the ceiling of ``hq_fraction``; the classifier's mistakes, or None."""
 
     mode: Tensor
     ceiling: float
@@ -108,7 +112,7 @@ class Assigned(NamedTuple):
 
 
 def by_classifier(evaluation: Evaluation, modes: int) -> Assigned:
-    """The modes of the fakes according to the extractor; the ceiling is the share of reals that pass its gate."""
+    """The modes of the fakes according to the extractor; the ceiling is the share of real ones that pass its gate."""
     _, _, real, fake = evaluation.features()
     extractor = evaluation.extractor
     if extractor is None or extractor.confusion is None or real is None or fake is None:
@@ -126,7 +130,7 @@ def by_classifier(evaluation: Evaluation, modes: int) -> Assigned:
 
 
 def _doubt_guessing(evaluation: Evaluation, real: Tensor, modes: int) -> None:
-    """Where the modes are the classes, say so if the classifier does not find the labels of the reals."""
+    """If modes are classes, a sentence if the classifier does not recognise the labels of real samples."""
     data, labels = evaluation.dataset, evaluation.real_labels
     if data is not None and labels is not None and data.spec.classes == modes:
         found = (judge(real, gate=0.0) == labels).double().mean().item()
@@ -168,10 +172,10 @@ def score(mode: Tensor, pi: Tensor, mistakes: Mistakes | None, ceiling: float) -
 
 
 def too_few(good: int, n: int, modes: int, ceiling: float) -> str:
-    """Why ``good`` samples of high quality among n tell nothing of the balance of modes; empty where they do.
+    """Why ``good`` samples of high quality out of n say nothing about the balance of modes; empty if they do.
 
-    They are the exceptions of a generator that makes something else, or they are fewer than the modes: the bias
-    (K-1)/2n of their KL is known for n above K only.
+    Either they are rare exceptions of a generator that makes something else, or there are fewer of them than modes: the
+    bias (K-1)/2n of the KL is known only for n above K.
     """
     if not good:
         return "no sample is of high quality"
@@ -181,7 +185,7 @@ def too_few(good: int, n: int, modes: int, ceiling: float) -> str:
 
 
 def needed(n: int, hq: float, p: Tensor, pi: Tensor, mistakes: Mistakes | None) -> Tensor:
-    """The counts m_k, ``[K]``, from which on modes are covered."""
+    """The counts m_k, ``[K]``, at which modes count as covered."""
     from scipy.stats import binom, nbinom  # takes a second to import
 
     level = ALPHA / len(pi)
@@ -209,7 +213,7 @@ class Mistakes:
         self.shape = [len(confusion)] * groups
         self.rate = images / total
         self.variance = self.rate * (1 - self.rate) / (total + 1)  # of a Dirichlet distribution
-        self.variance.fill_diagonal_(0)  # the diagonal is no mistake
+        self.variance.fill_diagonal_(0)  # the diagonal holds no mistakes
 
     def undo(self, q: Tensor) -> Tensor:
         """Shares assigned -> shares generated: C^T p = q, clipped at 0 and normalised."""

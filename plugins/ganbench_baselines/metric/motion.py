@@ -1,22 +1,22 @@
-"""Temporal consistency: three statistics of a clip, and the Wasserstein-1 distance of each from the reals'.
+"""Temporal consistency: Wasserstein-1 distances between real and fake clips in three statistics of motion.
 
-For clips of one bright object on a dim, still background. The ink of a pixel is how much brighter it is than any
-background, a = max(0, x - 64) / 191 of 255 levels (channels averaged). c_t is the centre of mass of the ink of frame t,
-in percent of the frame's side (the frame's centre if there is no ink).
+It applies to clips of one bright object on a dim, still background. The ink of a pixel is how much brighter it is than
+any background, a = max(0, x - 64) / 191 of 255 levels (channels averaged). c_t is the centre of mass of the ink of
+frame t, in percent of the frame's side (the frame's centre if there is no ink).
 
     speed      mean of |c_t+2 - c_t| / 2, which ignores jitter, in percent of the side per frame
-    residual   root mean square of |c_t - ĉ_t|, where ĉ is steady motion that may bounce: per axis the nearest
+    residual   root mean square of |c_t - ĉ_t|, where ĉ is the closest steady motion that may bounce: on each axis,
                m + s tri(t), a triangular wave with at least 4 frames between turns, or a straight line
     flicker    mean of |x_t+1 - x_t| where neither frame has ink within an eighth of the side, in levels of 255
 
-Each of these is compared over clips, ∫ |F_real(s) - F_fake(s)| ds:
+The columns compare their distributions over clips, ∫ |F_real(s) - F_fake(s)| ds:
 
     speed_w1       distance between the speeds of real and fake objects
-    residual_w1    distance between their deviations from steady motion
-    flicker_w1     distance between the flickers of their backgrounds
+    residual_w1    distance between the deviations of real and fake objects from steady motion
+    flicker_w1     distance between the background flicker of real and fake clips
 
-A clip that stands still has a smaller residual than any real one, but a speed that no real one has. So distributions
-are compared, and a copy of the reals scores 0.
+A still clip has a smaller residual than any real one, but a speed that no real one has. Comparing distributions catches
+both, and a copy of the real clips scores 0.
 """
 
 from __future__ import annotations
@@ -31,31 +31,31 @@ from torch.nn.functional import max_pool2d
 from ganbench import Evaluation, Goal, Metric, Unsupported, hookimpl
 
 DIM, FULL = 64, 255
-FEWEST = 3  # frames: in two, any motion is steady
+FEWEST = 3  # frames; in two, any motion is steady
 SHORTEST = 4.0  # frames between turns
-STEP = 0.25  # frames: how finely turns are tried
+STEP = 0.25  # frames; the step in which turning points are tried
 CHUNK = 250
 
 
 class Motion:
-    """On clips as stored; the protocol's extractor is not used."""
+    """Temporal consistency of clips as stored; the protocol's extractor is not used."""
 
     columns: Mapping[str, Goal] = {"speed_w1": "min", "residual_w1": "min", "flicker_w1": "min"}
     version = 1
     ranges: Mapping[str, tuple[float | None, float | None]] = dict.fromkeys(columns, (0, None))
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """One distance for every statistic; 0 is best."""
+        """One distance per statistic; 0 is best."""
         check_clips(evaluation.real, FEWEST)
         real, fake = statistics(evaluation.real), statistics(evaluation.fake)
         return {f"{name}_w1": wasserstein(real[name], fake[name]) for name in real}
 
 
 def check_clips(x: Tensor, fewest: int) -> None:
-    """Check that ``x`` is made of clips of ``fewest`` or more frames, ``[N, C, T, H, W]`` as uint8.
+    """Check that ``x`` consists of clips of ``fewest`` or more frames, ``[N, C, T, H, W]`` as uint8.
 
     Raises:
-        Unsupported: it is not.
+        Unsupported: it does not.
     """
     if x.ndim != 5 or x.shape[2] < fewest or x.dtype != torch.uint8:
         raise Unsupported(f"needs clips of {fewest} or more frames, stored as uint8")
@@ -79,7 +79,7 @@ def _statistics(x: Tensor) -> dict[str, Tensor]:
 
 
 def ink(signal: Tensor) -> Tensor:
-    """``signal[N, T, H, W]`` from 0 to 255 -> what is brighter than the dim background, 0 to 1."""
+    """``signal[N, T, H, W]`` from 0 to 255 -> how much brighter it is than the dim background, 0 to 1."""
     return (signal - DIM).clamp(min=0) / (FULL - DIM)
 
 
@@ -93,7 +93,7 @@ def centres(a: Tensor) -> Tensor:
 
 
 def residuals(place: Tensor) -> Tensor:
-    """``place[N, T, 2]`` -> ``[N]``: root mean squared distance from the nearest steady motion that may bounce."""
+    """``place[N, T, 2]`` -> ``[N]``: root mean square distance from the closest steady motion that may bounce."""
     waves = steady(place.shape[1])
     y = place.transpose(1, 2)
     y = y - y.mean(dim=2, keepdim=True)
@@ -116,7 +116,7 @@ def steady(frames: int) -> Tensor:
 
 
 def flickers(signal: Tensor, a: Tensor) -> Tensor:
-    """``[N]``: mean change of the background from frame to frame; of the whole frame if ink leaves no background."""
+    """``[N]``: mean change of the background from frame to frame; of the whole frame if no background is left."""
     reach = 2 * max(1, round(signal.shape[-1] / 8)) + 1
     near = max_pool2d((a > 0).double(), reach, stride=1, padding=reach // 2) > 0
     ground = (~(near[:, 1:] | near[:, :-1])).double()

@@ -1,8 +1,8 @@
-"""Parts that nearest-neighbour metrics share: accurate distances, one tile of their matrix at a time.
+"""Parts shared by nearest-neighbour metrics: accurate distances, one tile of their matrix at a time.
 
-|a - b|² = |a|² + |b|² - 2 a·b in float64, around the mean of the reals. Otherwise an offset that all features share
-would cost the expansion its precision. Only one tile of 16 MB is ever held; it stays in the cache, so searching it
-costs little next to the product.
+|a - b|² = |a|² + |b|² - 2 a·b in float64, around the mean of the real samples. Otherwise, an offset shared by all
+features would cost the expansion its precision. Only one tile of 16 MB is held at a time; it stays in the cache, so
+searching it costs little compared with the product.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch import Tensor
 from ganbench import Evaluation, Unsupported
 
 ROWS, COLUMNS = 512, 4096  # of a tile
-ROUNDING = 1e-13  # of |a|² + |b|²: ten times the error observed for products of a thousand terms
-NEAREST = (3, 5)  # the neighbours that precision and recall use, and density and coverage
+ROUNDING = 1e-13  # relative to |a|² + |b|²: ten times the error observed for products of a thousand terms
+NEAREST = (3, 5)  # the neighbours used by precision and recall, and by density and coverage
 
 
 class Samples(NamedTuple):
@@ -31,13 +31,13 @@ class Samples(NamedTuple):
         return len(self.x)
 
     def part(self, place: slice) -> Tensor:
-        """Some of the samples, around the centre: ``[B, d]``."""
+        """Some of the samples, relative to the centre: ``[B, d]``."""
         return self.x[place] - self.centre
 
     def rounding(self, radius: Tensor) -> Tensor:
-        """By how much rounding may move a squared distance that equals the squared radius ``[N]``.
+        """How much rounding may change a squared distance that equals the squared radius ``[N]``.
 
-        That is the case for copies of the neighbour that defines the radius.
+        This happens for copies of the neighbour that defines the radius.
         """
         return ROUNDING * (self.square + radius)
 
@@ -51,10 +51,10 @@ class Tile(NamedTuple):
 
 
 def seen_from_centre(evaluation: Evaluation, neighbours: int) -> tuple[Samples, Samples]:
-    """Reals and fakes in the protocol's features, around the mean of the reals.
+    """Real and fake samples in the protocol's features, relative to the mean of the real ones.
 
     Raises:
-        Unsupported: there are too few reals or fakes for that many neighbours.
+        Unsupported: there are too few real or fake samples for that many neighbours.
         ValueError: a feature is not finite; distances to NaN would silently score 0.
     """
     real, fake = evaluation.features()[:2]
@@ -63,7 +63,7 @@ def seen_from_centre(evaluation: Evaluation, neighbours: int) -> tuple[Samples, 
         raise Unsupported(f"{neighbours} neighbours need {neighbours + 1} samples of each kind, not {n}")
     centre = real.double().mean(dim=0)
     samples = _samples(real.double(), centre), _samples(fake.double(), centre)
-    if not all(one.square.isfinite().all() for one in samples):  # checking the features takes as much memory again
+    if not all(one.square.isfinite().all() for one in samples):  # checking the features would double the memory
         raise ValueError("features are not finite")
     return samples
 
@@ -75,7 +75,7 @@ def _samples(x: Tensor, centre: Tensor) -> Samples:
 def tiles(a: Samples, b: Samples) -> Iterator[Tile]:
     """Every tile of the matrix of squared distances, row by row.
 
-    Each tile overwrites the one before; rounding may leave a distance of 0 slightly negative.
+    Each tile overwrites the previous one. Rounding may make a distance of 0 slightly negative.
     """
     space = a.x.new_empty(ROWS * COLUMNS)
     for top in range(0, len(a), ROWS):
@@ -91,7 +91,7 @@ def tiles(a: Samples, b: Samples) -> Iterator[Tile]:
 
 def radii(x: Samples, neighbours: Sequence[int] = NEAREST) -> Tensor:
     """Squared distance of each sample to its k-th nearest other, ``[N, len(neighbours)]``; inf where there is none."""
-    most = max(neighbours) + 1  # one more, because the nearest of all is the sample itself
+    most = max(neighbours) + 1  # one more, because the nearest sample is the sample itself
     nearest = x.x.new_full((len(x), most), torch.inf)
     for rows, _, d2 in tiles(x, x):
         few = d2.topk(min(most, d2.shape[1]), dim=1, largest=False).values
@@ -100,5 +100,5 @@ def radii(x: Samples, neighbours: Sequence[int] = NEAREST) -> Tensor:
 
 
 def radii_of_reals(evaluation: Evaluation, real: Samples) -> Tensor:
-    """``radii``, computed once for all metrics and evaluations that have these reals."""
+    """``radii``, computed once for all metrics and evaluations with these real samples."""
     return evaluation.of_reals(f"squared distance to neighbours {NEAREST}", lambda: {"radii": radii(real)})["radii"]

@@ -1,11 +1,11 @@
-"""Improved precision and recall: fakes among the reals, reals among the fakes (Kynkäänniemi et al. 2019).
+"""Improved precision and recall: overlap of the real and fake manifolds (Kynkäänniemi et al. 2019).
 
-A sample is among a set if it is no farther from some member than that member's third nearest neighbour in the set.
+The manifold of a set holds all samples no farther from some member than that member's third nearest neighbour in it.
 
-    precision    share of the fakes that are among the reals
-    recall       share of the reals that are among the fakes
+    precision    share of fakes in the manifold of the real samples
+    recall       share of real samples in the manifold of the fakes
 
-In float64. Recall depends on n, so rows are comparable only at equal n.
+Computed in float64. Recall depends on the number of samples, so rows are comparable only at equal numbers.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ NEIGHBOURS = 3
 
 
 class PrecisionRecall:
-    """On the protocol's features."""
+    """Precision and recall on the protocol's features."""
 
     columns: Mapping[str, Goal] = {"precision": "max", "recall": "max"}
     version = 1
     ranges: Mapping[str, tuple[float | None, float | None]] = {"precision": (0, 1), "recall": (0, 1)}
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float]:
-        """{"precision": share of fakes among the reals, "recall": share of reals among the fakes}."""
+        """{"precision": share of fakes in the real manifold, "recall": share of real samples in the fake manifold}."""
         real, fake = seen_from_centre(evaluation, NEIGHBOURS)
         of_real = radii_of_reals(evaluation, real)[:, NEAREST.index(NEIGHBOURS)]
         fakes_among_reals, reals_among_fakes = among(real, of_real, fake, radii(fake, [NEIGHBOURS])[:, 0])
@@ -40,9 +40,9 @@ class PrecisionRecall:
 
 
 def among(real: Samples, of_real: Tensor, fake: Samples, of_fake: Tensor) -> tuple[Tensor, Tensor]:
-    """Whether each fake is among the reals, ``[M]``, and each real among the fakes, ``[N]``.
+    """Whether each fake is in the real manifold, ``[M]``, and each real sample in the fake manifold, ``[N]``.
 
-    Radii are squared, and the edges of neighbourhoods are included.
+    Radii are squared, and the edges belong to the neighbourhoods.
     """
     of_real, of_fake = of_real + real.rounding(of_real), of_fake + fake.rounding(of_fake)
     fakes, reals = torch.zeros(len(fake), dtype=torch.bool), torch.zeros(len(real), dtype=torch.bool)

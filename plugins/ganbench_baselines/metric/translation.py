@@ -1,13 +1,14 @@
-"""Mean absolute error of translations with a known truth, there and back, and the cycle error (Zhu et al. 2017).
+"""Translation errors: mean absolute error on held-out pairs, in both directions, and the cycle error (Zhu et al. 2017).
 
-For pairs (s, x) and translators G(s) and F(x), per pixel in [-1, 1]:
+The errors are per pixel in [-1, 1], for pairs (s, x) and translators G(s) and F(x):
 
-    paired_error        E |G(s) - x|
-    paired_error_back   E |F(x) - s|
-    cycle_error         half of E |G(F(x)) - x| + E |F(G(s)) - s|
+    paired_error        E |G(s) - x|: mean absolute error of translations
+    paired_error_back   E |F(x) - s|: mean absolute error of translations back
+    cycle_error         half of E |G(F(x)) - x| + E |F(G(s)) - s|: error after translating both ways
 
-The cycle error is what the cycle term minimises (equation 2). It says nothing about the translation: it is 0 if G does
-nothing, and for any mapping between the domains, however wrong, that F inverts. So it has no direction and cannot rank.
+CycleGAN's cycle term minimises the cycle error (equation 2). It says nothing about the quality of translations: it is 0
+if G and F do nothing, and for any mapping between the domains, however wrong, that F inverts. So it has no direction
+and cannot rank.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ganbench import Absent, Evaluation, Goal, Metric, Split, Unsupported, hooki
 
 
 class Translation:
-    """On the images themselves; the cycle error translates the translations back."""
+    """Errors on the images themselves; the cycle error translates the translations back."""
 
     columns: Mapping[str, Goal] = {"paired_error": "min", "paired_error_back": "min", "cycle_error": "info"}
     version = 2
@@ -28,7 +29,7 @@ class Translation:
     needs = ("back",)
 
     def __call__(self, evaluation: Evaluation) -> dict[str, float | Absent]:
-        """Every column, in the units of data that lie in [-1, 1]."""
+        """All columns, in the units of data in [-1, 1]."""
         source, made = evaluation.real_source, evaluation.fake_source
         if source is None:
             raise Unsupported("needs data of two domains, but these have only one")
@@ -53,11 +54,11 @@ def _unpaired(evaluation: Evaluation) -> str:
 
 
 def cycle_error(evaluation: Evaluation, source: Tensor, made: Tensor) -> float | Absent:
-    """Of both cycles; absent where nothing translates, as in samples from a file."""
+    """The mean error of both cycles; absent without a translator, as for samples from a file."""
     if evaluation.remake is None:
         return Absent("nothing translates these samples back")
     again = evaluation.remake(Split(evaluation.fake, evaluation.fake_labels, made, paired=True))
-    assert again.source is not None  # what translated back once does so again
+    assert again.source is not None  # a GAN that translated back once does so again
     return (error(again.x, evaluation.real) + error(again.source, source)) / 2
 
 

@@ -1,1 +1,1 @@
-"""Protocols: a module for each, whose rules never change under a name."""
+"""Protocols, one module each; the rules under a name never change."""

@@ -1,4 +1,4 @@
-"""Labelled digits at 16x16: does G make the requested class, in all its variety?"""
+"""Labelled digits at 16x16: does G produce the requested class, with all its variety?"""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PROTOCOL = Protocol(
     training=UNCONDITIONAL.training,
     evaluation=Evaluating(
         samples=1438,
-        reference="train",  # the test part is kept for the classification accuracy score
+        reference="train",  # the test part is reserved for the classification accuracy score
         draws=3,
         extractor="digits-cnn",
         metrics=("fid", "intra-fid", "label-accuracy", "cas", "is", "density-coverage", "modes"),

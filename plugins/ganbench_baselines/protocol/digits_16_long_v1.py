@@ -1,4 +1,4 @@
-"""digits-16-v1 with ten times the budget: which GAN wins given enough time?"""
+"""digits-16-v1 with ten times the budget: which GAN is best given enough training?"""
 
 from __future__ import annotations
 

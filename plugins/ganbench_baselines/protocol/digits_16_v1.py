@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits at 16x16 with five D updates per G update for WGAN-GP; digits-16-v2 has one."""
+"""scikit-learn's handwritten digits at 16x16, with five D updates per G update for WGAN-GP (digits-16-v2 has one)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROTOCOL = Protocol(
         metrics=("fid", "is", "kid", "precision-recall", "density-coverage", "modes"),
         headline="fid",
         shown=("is", "coverage", "modes_effective", "hq_fraction"),  # every other row covers all ten modes
-        target=2.0,  # half of what a Gaussian fitted to the pixels scores
+        target=2.0,  # half the score of a Gaussian fitted to the pixels
     ),
 )
 

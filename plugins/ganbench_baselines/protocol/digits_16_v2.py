@@ -1,4 +1,4 @@
-"""The default: scikit-learn's handwritten digits at 16x16, about half a minute a run on one CPU core."""
+"""The default: scikit-learn's handwritten digits at 16x16; a run takes about half a minute on one CPU core."""
 
 from __future__ import annotations
 

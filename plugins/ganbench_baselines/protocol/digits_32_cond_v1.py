@@ -1,4 +1,4 @@
-"""Conditional digits at 32x32 with networks as wide as the papers' and 50,000 updates: for a GPU."""
+"""Labelled digits at 32x32, with networks as wide as in the papers and 50,000 updates, for a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Digits at 64x64 with networks as wide as the papers' and 50,000 updates: for a GPU."""
+"""Digits at 64x64, with networks as wide as in the papers and 50,000 updates, for a GPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ganbench_baselines.protocol.digits_16_v1 import PROTOCOL
 
 @hookimpl
 def ganbench_protocol() -> Protocol:
-    """Build the rules of digits-16-v1 for 64x64, with another training."""
+    """Build the rules of digits-16-v1 for 64x64, with different training settings."""
     return replace(
         PROTOCOL,
         name="digits-64-v1",

@@ -1,4 +1,4 @@
-"""Edges to digits and back, 64x64, unpaired: for a GPU."""
+"""Unpaired translation from edges to digits and back at 64x64, for a GPU."""
 
 from __future__ import annotations
 

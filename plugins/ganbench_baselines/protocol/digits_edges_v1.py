@@ -1,4 +1,4 @@
-"""Edges to digits and back, 16x16, unpaired: about a minute a run on one CPU core."""
+"""Unpaired translation from edges to digits and back at 16x16; a run takes about a minute on one CPU core."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def ganbench_protocol() -> Protocol:
             metrics=("translation", "label-accuracy", "fid"),
             headline="paired_error",
             shown=("paired_error_back", "label_accuracy", "fid", "cycle_error"),
-            target=0.15,  # half of what the mean image scores
+            target=0.15,  # half the score of the mean image
             yardsticks=("identity", "mean image"),
         ),
     )

@@ -1,4 +1,4 @@
-"""digits-edges-v1 with five seeds."""
+"""Unpaired translation from edges to digits and back at 16x16: digits-edges-v1 with five seeds."""
 
 from __future__ import annotations
 

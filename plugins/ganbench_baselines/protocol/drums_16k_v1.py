@@ -1,4 +1,4 @@
-"""One second of drums at 16 kHz, with WaveGAN at the paper's size (Donahue et al. 2019, table 6): for a GPU."""
+"""One second of drums at 16 kHz, with WaveGAN at the paper's size (Donahue et al. 2019, table 6), for a GPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Half a second of drums at 8 kHz, six classes: 5,000 D updates of a small WaveGAN, seven minutes on one CPU core."""
+"""Half a second of drums at 8 kHz in six classes: 5,000 D updates of a small WaveGAN, seven minutes on one CPU core."""
 
 from __future__ import annotations
 

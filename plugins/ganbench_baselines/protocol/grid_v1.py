@@ -1,4 +1,4 @@
-"""Twenty-five Gaussians on a grid: modes are easy to hit by accident and hard to cover."""
+"""25 Gaussians on a grid, whose modes are easy to hit by chance and hard to cover."""
 
 from __future__ import annotations
 

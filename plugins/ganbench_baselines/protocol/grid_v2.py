@@ -1,4 +1,4 @@
-"""grid-v1 at unit spread, with a budget after which the order of the losses stays, and WGAN-GP at its toy settings."""
+"""grid-v1 at unit variance, with a budget after which the order of the losses is stable, and WGAN-GP's toy settings."""
 
 from __future__ import annotations
 

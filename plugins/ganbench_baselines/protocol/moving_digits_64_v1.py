@@ -1,4 +1,4 @@
-"""Video on a GPU: 16 frames of 64x64, half as many as in Vondrick et al. 2016, for networks as wide as theirs."""
+"""Video on a GPU: 16 frames at 64x64, half as many as in Vondrick et al. 2016, with networks as wide as theirs."""
 
 from __future__ import annotations
 

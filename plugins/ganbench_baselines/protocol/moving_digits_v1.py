@@ -1,4 +1,4 @@
-"""Video on a CPU: 8 frames of 16x16 in which a digit moves steadily and bounces, a few minutes a run on one core."""
+"""Video on a CPU: clips of a bouncing digit, 8 frames at 16x16; a run takes a few minutes on one core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Eight Gaussians on a circle: does G find all modes, and does it stay on them?"""
+"""Eight Gaussians on a circle: does G find all modes, and are its samples close to them?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole pipeline in seconds, to see that everything runs. Its scores mean nothing."""
+"""Runs the whole pipeline in seconds, to check that everything works; its scores mean nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""1,000 modes: three random digits as the channels of one image; how many of the triples does G produce?"""
+"""Three random digits as the channels of one image: how many of the 1,000 triples does G produce?"""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def ganbench_protocol() -> Protocol:
             extractor="digits-cnn",
             metrics=("modes", "fid"),
             headline="modes_hit",
-            shown=("fid", "modes_effective", "hq_fraction"),  # in so short a training, hardly any is covered
+            shown=("fid", "modes_effective", "hq_fraction"),  # such a short training covers hardly any mode
             checks=1,
         ),
     )

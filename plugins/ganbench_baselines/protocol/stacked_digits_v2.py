@@ -1,4 +1,4 @@
-"""stacked-digits-v1 with five seeds."""
+"""Three random digits as the channels of one image, 1,000 modes: stacked-digits-v1 with five seeds."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Tricks: a module for each, and modules of parts that several share."""
+"""Training tricks, one module each, and modules for the parts they share."""

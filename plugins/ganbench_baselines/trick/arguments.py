@@ -1,4 +1,4 @@
-"""Reads what follows the colon of a trick: ``pacgan:2``, ``instance-noise:0.1``."""
+"""Parses the argument after the colon of a trick, as in ``pacgan:2`` or ``instance-noise:0.1``."""
 
 from __future__ import annotations
 

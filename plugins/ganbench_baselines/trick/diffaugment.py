@@ -1,4 +1,4 @@
-"""DiffAugment: random colour, shift and cutout of all that D sees, differentiable for G (Zhao et al. 2020)."""
+"""DiffAugment: differentiable random colour, shift and cutout on all of D's inputs (Zhao et al. 2020)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def color(x: Tensor) -> Tensor:
 
 
 def translation(x: Tensor) -> Tensor:
-    """``x[B, C, H, W]`` shifted by up to an eighth of the side in each direction, and filled up with 0."""
+    """``x[B, C, H, W]`` shifted by up to an eighth of the side in each direction, padded with 0."""
     rows, columns = (
         (torch.arange(side, device=x.device) + shifts(side, share)[:, None] + 1).clamp(0, side + 1)
         for side, share in zip(x.shape[-2:], torch.rand(2, len(x), device=x.device), strict=True)
@@ -37,7 +37,7 @@ def shifts(side: int, share: Tensor) -> Tensor:
 
 
 def cutout(x: Tensor) -> Tensor:
-    """``x[B, C, H, W]`` with a box of half the side, rounded up, anywhere, set to 0."""
+    """``x[B, C, H, W]`` with a randomly placed box of half the side, rounded up, set to 0."""
     inside = []
     for dim, side in zip((-2, -1), x.shape[-2:], strict=True):
         half = int(side * 0.5 + 0.5)
@@ -62,7 +62,7 @@ class DiffAugment(Trick):
         self.chosen = chosen
 
     def players(self, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:
-        """The players as they are.
+        """The players, unchanged.
 
         Raises:
             Unsupported: the data are not 2-D images.
@@ -72,7 +72,7 @@ class DiffAugment(Trick):
         return build(data)
 
     def match(self, match: Match, turn: Turn) -> Match:
-        """D sees augmented samples, reals and fakes alike, in both players' turns."""
+        """Augment real and fake samples alike, in the turns of both players."""
 
         def seen(x: Tensor) -> Tensor:
             for name in self.chosen:
@@ -84,7 +84,7 @@ class DiffAugment(Trick):
 
 @hookimpl
 def ganbench_trick(argument: str) -> Trick:
-    """Build the trick; the argument names augmentations joined by +, all three by default."""
+    """Build the trick; the argument lists augmentations joined by +, all three by default."""
     chosen = tuple(argument.split("+")) if argument else tuple(AUGMENTATIONS)
     for name in chosen:
         if name not in AUGMENTATIONS:

@@ -1,4 +1,4 @@
-"""The decay of the averaged generator (Yazici et al. 2019); 0 means that G is judged without averaging."""
+"""Exponential moving average of G's weights (Yazici et al. 2019): sets the decay; 0 evaluates G without averaging."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ganbench_baselines.trick.arguments import number
 
 
 class EMA(Trick):
-    """``decay``: per G update."""
+    """``decay``: decay of the average per G update."""
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
 
     def recipe(self, recipe: Recipe) -> Mapping[str, Any]:
-        """The decay, in place of the one in the recipe."""
+        """The decay, which replaces the one in the recipe."""
         return {"ema": self.decay}
 
 

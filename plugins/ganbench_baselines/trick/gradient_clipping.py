@@ -1,4 +1,4 @@
-"""Gradient clipping: both players' gradients are scaled down to a norm of at most 1 (Pascanu et al. 2013)."""
+"""Gradient clipping: scales each player's gradient down to a norm of at most 1 (Pascanu et al. 2013)."""
 
 from __future__ import annotations
 

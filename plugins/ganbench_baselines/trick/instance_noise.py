@@ -1,4 +1,4 @@
-"""Instance noise: Gaussian noise on all samples that D sees, fading with time (Sønderby et al. 2017)."""
+"""Instance noise: Gaussian noise on all of D's inputs, which decays to 0 over training (Sønderby et al. 2017)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class InstanceNoise(Trick):
         self.sigma = sigma
 
     def match(self, match: Match, turn: Turn) -> Match:
-        """D sees samples with noise of the present standard deviation, drawn anew for each call."""
+        """Add noise of the current standard deviation to D's inputs, drawn anew for each call."""
         sigma = self.sigma * (1 - turn.progress)
 
         def noisy_d(x: Tensor) -> Tensor:

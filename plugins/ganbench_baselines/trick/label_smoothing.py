@@ -2,8 +2,8 @@
 
 For the sigmoid cross-entropy, target s instead of 1 adds (1 - s) E D(x) to the loss, since softplus(t) - softplus(-t)
 = t; for least squares with targets 0 and 1 it adds the same plus a constant. So that term *is* the trick, for any loss
-that has a target for D's logit. A loss that only compares logits (Wasserstein, relativistic) has no target to smooth:
-the term would drive all logits to minus infinity.
+that has a target for D's logit. A loss that only compares logits (Wasserstein, relativistic) has no target to smooth;
+the term would drive all its logits to minus infinity.
 """
 
 from __future__ import annotations

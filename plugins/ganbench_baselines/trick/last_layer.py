@@ -1,4 +1,4 @@
-"""Inserts a layer before the last one of D, to add statistics of the minibatch to the features of each sample."""
+"""Inserts a layer before D's last one, which adds minibatch statistics to the features of each sample."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MakeLayer = Callable[[int], tuple[nn.Module, int]]
 
 
 def refuse_per_sample(loss: Loss) -> None:
-    """Refuse a loss that penalises D's gradient at each sample: a D that compares samples has none of its own there.
+    """Refuse a loss that penalises D's per-sample gradient, which a D that compares samples does not have.
 
     Raises:
         Unsupported: the loss is of that kind.

@@ -15,7 +15,7 @@ KERNEL_DIM = 5
 
 
 class Closeness(nn.Module):
-    """``f[B, F] -> [B, F + K]``: o_k(x_i) = sum over j of exp(-‖M_ik - M_jk‖₁), M_i = f(x_i) T, without j = i."""
+    """``f[B, F] -> [B, F + K]``: o_k(x_i) = sum over j of exp(-‖M_ik - M_jk‖₁), M_i = f(x_i) T, excluding j = i."""
 
     def __init__(self, features: int, kernels: int) -> None:
         super().__init__()
@@ -35,10 +35,10 @@ class MinibatchDiscrimination(Trick):
         self.kernels = kernels
 
     def loss(self, loss: Loss) -> Loss:
-        """The loss as it is.
+        """The loss, unchanged.
 
         Raises:
-            Unsupported: it penalises D's gradient at each sample.
+            Unsupported: it penalises D's per-sample gradient.
         """
         refuse_per_sample(loss)
         return loss

@@ -15,7 +15,7 @@ from ganbench_baselines.trick.last_layer import refuse_per_sample, widen
 class StandardDeviation(nn.Module):
     """``f[B, F] -> [B, F + 1]``: the mean over features of the standard deviation within a group of ``group`` samples.
 
-    The group is the whole batch where ``group`` does not divide it.
+    If ``group`` does not divide the batch size, the group is the whole batch.
     """
 
     def __init__(self, group: int) -> None:
@@ -31,16 +31,16 @@ class StandardDeviation(nn.Module):
 
 
 class MinibatchStddev(Trick):
-    """``group``: the number of samples that are compared."""
+    """``group``: the number of samples that are compared with each other."""
 
     def __init__(self, group: int) -> None:
         self.group = group
 
     def loss(self, loss: Loss) -> Loss:
-        """The loss as it is.
+        """The loss, unchanged.
 
         Raises:
-            Unsupported: it penalises D's gradient at each sample.
+            Unsupported: it penalises D's per-sample gradient.
         """
         refuse_per_sample(loss)
         return loss

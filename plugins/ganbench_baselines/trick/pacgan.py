@@ -1,4 +1,4 @@
-"""PacGAN: D judges m samples at once, stacked as channels, and so sees if they are all alike (Lin et al. 2018)."""
+"""PacGAN: D judges m samples at once, stacked as channels, so it can detect a lack of variety (Lin et al. 2018)."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ class PacGAN(Trick):
         return gan
 
     def match(self, match: Match, turn: Turn) -> Match:
-        """Reals and fakes in packs of m."""
+        """Pack real and fake samples in groups of m."""
         return Match(match.D, self.packed(match.real), self.packed(match.fake))
 
     def packed(self, x: Tensor) -> Tensor:
-        """Stack m samples each as channels: ``x[B, C, ...] -> [B/m, mC, ...]``.
+        """Stack each m samples as channels: ``x[B, C, ...] -> [B/m, mC, ...]``.
 
         Raises:
             Unsupported: m does not divide B.

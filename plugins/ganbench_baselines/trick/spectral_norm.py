@@ -1,4 +1,4 @@
-"""Spectral normalisation of every layer of D, instead of D's own normalisation (Miyato et al. 2018)."""
+"""Spectral normalisation of every layer of D, in place of D's own normalisation (Miyato et al. 2018)."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from ganbench_baselines.trick.arguments import number
 
 
 class TTUR(Trick):
-    """``ratio``: D's learning rate over G's. G's is left as it is."""
+    """``ratio``: D's learning rate divided by G's, which stays unchanged."""
 
     def __init__(self, ratio: float) -> None:
         self.ratio = ratio

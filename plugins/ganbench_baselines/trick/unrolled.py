@@ -1,4 +1,4 @@
-"""Unrolled GAN: G plays against D as it will be k updates later, and learns through them (Metz et al. 2017, eq. 10)."""
+"""Unrolled GAN: G trains against D as it will be k updates later, through those updates (Metz et al. 2017, eq. 10)."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Unrolled(Trick):
         self.k = k
 
     def g_objective(self, objective: Callable[[], Terms], turn: Turn) -> Terms:
-        """G's terms against D as it will be after k more updates; gradients flow through these."""
+        """G's terms against D as it will be after k more updates; gradients flow through those updates."""
         arena = Arena(turn.gan)
         real = arena.weights_of(turn.optimizer_d)
         ahead = {name: p.detach().clone().requires_grad_().clone() for name, p in real.items()}
         optimizer = differentiable_copy(turn.optimizer_d, {real[name]: p for name, p in ahead.items()})
-        buffers = {name: buffer.clone() for name, buffer in arena.named_buffers()}  # so that those of the GAN stay
+        buffers = {name: buffer.clone() for name, buffer in arena.named_buffers()}  # the GAN's own stay as they are
         for _ in range(self.k):
             now = {name: p.clone() for name, p in ahead.items()}  # the step below changes `ahead` in place
             loss = functional_call(arena, {**now, **buffers}, (turn.d_objective,))
@@ -41,14 +41,14 @@ class Unrolled(Trick):
 
 
 class Arena(nn.Module):
-    """Where something is evaluated with other weights in D, or other buffers anywhere."""
+    """A module in which a function is evaluated with other weights in D, or other buffers anywhere."""
 
     def __init__(self, gan: GAN) -> None:
         super().__init__()
         self.gan = gan
 
     def weights_of(self, optimizer: Optimizer) -> dict[str, Tensor]:
-        """Name -> parameter, of those that the optimiser owns."""
+        """Name -> parameter, for the parameters that the optimiser owns."""
         owned = {id(p) for group in optimizer.param_groups for p in group["params"]}
         return {name: p for name, p in self.named_parameters() if id(p) in owned}
 
@@ -58,7 +58,7 @@ class Arena(nn.Module):
 
 
 def with_a_derivative(gradient: Tensor, state: Mapping[str, Any]) -> Tensor:
-    """The gradient, as a constant where it leaves Adam's or RMSprop's second moment v at 0.
+    """The gradient, detached where it leaves Adam's or RMSprop's second moment v at 0.
 
     The step divides by √v, which has no derivative there. Such a weight does not move, and contributes nothing.
     """
@@ -68,7 +68,7 @@ def with_a_derivative(gradient: Tensor, state: Mapping[str, Any]) -> Tensor:
 
 
 def clip(arena: Arena, ahead: Mapping[str, Tensor], after_d_step: Callable[[Sequence[nn.Module]], None]) -> None:
-    """What the loss does to D's weights after an update, done to ``ahead``: a weight that it sets is a constant."""
+    """Apply the loss's ``after_d_step`` to ``ahead``; a weight that it sets becomes a constant."""
     held = {name: p.detach().clone() for name, p in ahead.items()}
     functional_call(arena, held, (lambda: after_d_step(arena.gan.discriminators()),))
     for name, p in ahead.items():
