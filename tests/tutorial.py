@@ -38,11 +38,14 @@ def read_book() -> Any:
 
 
 def executed(book: Any, folder: Path) -> Any:
-    """The same notebook with the outputs that a kernel gives in this folder; without times, which differ each time."""
+    """The same notebook with the outputs of a kernel in this folder, without times and without second forms of pictures."""
     from nbclient import NotebookClient
 
     place = {"metadata": {"path": str(folder)}}
     NotebookClient(book, timeout=1800, kernel_name="python3", resources=place, record_timing=False).execute()
+    for cell in code_of(book):
+        for output in cell.outputs:
+            output.get("data", {}).pop("image/jpeg", None)
     return book
 
 
