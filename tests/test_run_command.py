@@ -191,7 +191,7 @@ BAD_INPUT = {
         "cuda:7",
     ),
     "no such device": (["run", "--arch", "dcgan", "--loss", "hinge", "--device", "cuda:x"], "no device 'cuda:x'"),
-    "an empty name": (["run", "--arch", "", "--loss", "hinge"], "no --arch given"),
+    "an empty name": (["run", "--arch", "", "--loss", "hinge"], "the value of --arch is empty"),
     "all and a typo": (["run", "--arch", "all,dcgann", "--loss", "hinge"], "did you mean 'dcgan'"),
     "a setting beyond numbers": (["run", "--arch", "mlp", "--loss", "hinge", "--set", "lr=inf"], "a finite number"),
     "a setting that is no number": (
