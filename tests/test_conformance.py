@@ -22,6 +22,7 @@ import torch
 from marks import slow
 from PIL import Image
 from planted import assert_found
+from standard_files import write_all
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
@@ -122,8 +123,14 @@ def test_every_installed_metric_keeps_the_contract(source) -> None:
     check_metric(source.name)
 
 
+@pytest.fixture(scope="session")
+def standard_data(tmp_path_factory) -> Path:
+    return write_all(tmp_path_factory.mktemp("standard"))
+
+
 @installed("dataset")
-def test_every_installed_dataset_keeps_the_contract(source) -> None:
+def test_every_installed_dataset_keeps_the_contract(source, standard_data, monkeypatch) -> None:
+    monkeypatch.setenv("GANBENCH_DATA", str(standard_data))
     check_dataset(source.name)
 
 

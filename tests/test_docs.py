@@ -58,6 +58,7 @@ def test_every_published_leaderboard_is_complete_and_has_its_yardsticks(folder: 
     ("page", "least"),
     [
         ("README.md", 12),
+        ("docs/datasets.md", 1),
         ("docs/index.md", 2),
         ("docs/running.md", 20),
         ("docs/own-data.md", 3),
@@ -91,6 +92,16 @@ def test_the_page_of_architectures_lists_the_built_in_ones_with_their_sources() 
     built_in = [source.name for source in plugins.of_kind("arch") if source.package == "ganbench"]
     assert len(built_in) >= 15
     assert sorted(listed) == sorted((name, name.replace("-", "_")) for name in built_in)
+
+
+def test_the_page_of_datasets_lists_the_built_in_ones() -> None:
+    page = (ROOT / "docs" / "datasets.md").read_text("utf-8")
+    listed = [
+        name for line in re.findall(r"^\| (`[^|]+`) \|", page, re.MULTILINE) for name in re.findall(r"`([\w-]+)", line)
+    ]
+    built_in = [source.name for source in plugins.of_kind("dataset") if source.package == "ganbench"]
+    assert len(built_in) >= 20
+    assert sorted(listed) == sorted(built_in)
 
 
 def test_the_readmes_two_commands_stand_on_lines_of_their_own() -> None:

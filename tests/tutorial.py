@@ -38,7 +38,7 @@ def read_book() -> Any:
 
 
 def executed(book: Any, folder: Path) -> Any:
-    """The same notebook with the outputs of a kernel in this folder, without times and without second forms of pictures."""
+    """The same notebook with a kernel's outputs in this folder, without times, and with one form of each picture."""
     from nbclient import NotebookClient
 
     place = {"metadata": {"path": str(folder)}}

@@ -1,0 +1,46 @@
+"""STL-10 (Coates, Lee and Ng 2011): 100,000 unlabelled and 8,000 test photographs, 96x96, RGB.
+
+GANs are trained on the unlabelled part, as in Miyato et al. (2018), who resize it to 48x48. So there are no classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ganbench import DataError, Dataset, hookimpl
+from ganbench_baselines.dataset.listing import shown
+from ganbench_baselines.dataset.standard import Arrays, Standard, dataset_of
+
+SIDE = 96
+
+
+def _images(path: Path) -> Arrays:
+    if not path.stat().st_size or path.stat().st_size % (3 * SIDE * SIDE):
+        raise DataError(f"'{shown(path)}' does not hold whole 96x96 images", "get this file again")
+    stored = np.memmap(path, np.uint8, "r").reshape(-1, 3, SIDE, SIDE)  # columns before rows
+    return stored.transpose(0, 3, 2, 1), np.zeros(0)
+
+
+def read(files: Sequence[Path]) -> tuple[Arrays, Arrays]:
+    """(unlabelled, test)."""
+    train, test = map(_images, files)
+    return train, test
+
+
+STANDARD = Standard(
+    "stl10",
+    ("stl10_binary", "stl10"),
+    ("unlabeled_X.bin", "test_X.bin"),
+    read,
+    (),
+    "https://cs.stanford.edu/~acoates/stl10",
+)
+
+
+@hookimpl
+def ganbench_dataset(resolution: int | None) -> Dataset:
+    """STL-10's unlabelled images, and its test images as the held-out split."""
+    return dataset_of(STANDARD, resolution)
