@@ -283,6 +283,7 @@ BAD_COMMANDS: dict[tuple[str, ...], str] = {
     ("run", "--jobs"): "option '--jobs' requires an argument",
     ("run", "--quiet=3"): "option '--quiet' does not take a value",
     ("leaderboard", "--format", "xml"): "'--format': 'xml' is not one of 'terminal'",
+    ("leaderboard", "--out", "mine"): "--out is where --write publishes to\nto read the runs there: --runs mine",
     ("latent", "interpolate", "x", "--mode", "sler"): "'sler' is not one of",
     ("latent", "maximise", "x", "--layer", "l", "--player", "E"): "'E' is not one of",
     # numbers

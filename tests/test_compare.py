@@ -325,7 +325,7 @@ def test_folders_of_runs_are_compared_and_the_report_says_everything(home, ganbe
     for word in ("geometric mean", "sd of one evaluation", "seed 4", "test", "Welch's t-test"):
         assert word in done.stdout
     plain = " ".join(done.stdout.split())
-    assert re.search(r"probability that A is better 1.00 \[0.64, 1.00\]", plain)
+    assert re.search(r"chance that a run of A beats one of B 1.00 \[0.64, 1.00\]", plain)
     assert "seeds still needed, each none: it is settled" in plain
     assert "runs/digits-16-v1/dcgan+r1 has the lower fid: 0.800 against 1.59" in plain
 

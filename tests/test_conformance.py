@@ -724,6 +724,19 @@ def test_every_check_finds_what_it_is_there_for_and_says_how_to_mend_it(kind: st
     assert_found(kind, check, findings_of(broken[check]))
 
 
+def test_a_loss_that_is_nan_is_not_told_to_take_a_mean() -> None:
+    class Nan:
+        def d_loss(self, D, real, fake):
+            return (D(real) - D(fake)).mean() * float("nan")
+
+        def g_loss(self, D, real, fake):
+            return -D(fake).mean()
+
+    (finding, *_) = loss_findings(Nan())
+    assert "nan" in finding.seen
+    assert finding.mend == "look for a logarithm or a root of 0, or a division by 0"
+
+
 def test_every_check_is_planted_against_in_one_of_these_files() -> None:
     elsewhere = {"plugin": "health", **dict.fromkeys(("trick", "protocol", "extractor"), "conformance_")}
     texts = {path.stem: path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py")}

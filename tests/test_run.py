@@ -361,6 +361,13 @@ def test_settings_of_the_user_reach_the_loss_and_the_recipe_and_mark_the_row(tmp
     assert record.digest == load_protocol("smoke-v1").digest
 
 
+def test_an_arch_without_the_normalisation_of_the_loss_names_the_loss(tmp_path) -> None:
+    with pytest.raises(Unsupported) as caught:
+        carry_out(only_run(tmp_path, "r3gan", "hinge", seeds=[0]))
+    assert "r3gan has no D with the normalisation 'spectral' that hinge needs: " in caught.value.message
+    assert caught.value.hint == "choose another --arch or --loss"
+
+
 def test_what_does_not_fit_is_declined_with_the_reason(tmp_path) -> None:
     job = only_run(tmp_path, "dcgan", "wgan-gp", "ring-v1", seeds=[0])
     with pytest.raises(

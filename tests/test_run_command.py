@@ -176,6 +176,31 @@ def test_a_worker_that_dies_gives_exit_code_1_and_the_name_of_its_run(ganbench_c
     assert "lsgan" in done.stdout, "the other run went on"
 
 
+DIVERGING = CRASHING.replace('raise KeyError("lost")', "return D(real).mean() * float('nan')")
+
+
+def test_after_a_run_that_diverged_no_samples_of_it_are_offered(ganbench_command, install, quick) -> None:
+    install("third-party", "loss", "diverging", DIVERGING)
+    done = ganbench_command("run", "--arch", "mlp", "--loss", "diverging", "--protocol", quick)
+    assert done.returncode == 0, "a result"
+    assert "diverged" in done.stdout
+    assert "next: ganbench leaderboard" in done.stdout
+    assert "ganbench sample" not in done.stdout
+
+
+def test_a_seed_that_tables_leave_out_is_noted(ganbench_command, quick) -> None:
+    done = ganbench_command("run", "--arch", "mlp", "--loss", "lsgan", "--protocol", quick, "--seed", "7", "--dry-run")
+    assert done.returncode == 0
+    assert "note: tables of quick-v1 leave out seed 7; its own seeds are 0" in done.stdout
+
+
+def test_protocols_without_a_command_lists_them(ganbench_command) -> None:
+    bare = ganbench_command("protocols")
+    assert bare.returncode == 0
+    assert bare.stdout == ganbench_command("protocols", "list").stdout
+    assert "digits-16-v2" in bare.stdout
+
+
 BAD_INPUT = {
     "unknown arch": (["run", "--arch", "dcgann", "--loss", "hinge"], "did you mean 'dcgan'"),
     "unknown loss": (["run", "--arch", "dcgan", "--loss", "hing"], "did you mean 'hinge'"),

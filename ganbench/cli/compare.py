@@ -222,7 +222,9 @@ def _answers(found: Comparison) -> RichTable:
         table.add_row("p of this pair alone", bare(apart.p))
     if found.in_table:
         table.add_row(f"p adjusted for {found.in_table.family}", bare(found.in_table.adjusted))
-    table.add_row("probability that A is better", f"{chance.estimate:.2f} [{chance.low:.2f}, {chance.high:.2f}]")
+    table.add_row(
+        "chance that a run of A beats one of B", f"{chance.estimate:.2f} [{chance.low:.2f}, {chance.high:.2f}]"
+    )
     if apart is not None:
         more = {0: "none: it is settled", None: f"more than {MOST_SEEDS}: call it a tie"}.get(found.more_seeds)
         effect = (

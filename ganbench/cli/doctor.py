@@ -106,8 +106,11 @@ def _plugins(found: list[dict[str, Any]]) -> list[str]:
     ]
 
 
+PLAIN_STATUS = {"declined": "without the argument or the data that they need"}
+
+
 def _counted(count: Counter[str]) -> str:
-    return ", ".join(f"{n} {what}" for what, n in count.items())
+    return ", ".join(f"{n} {PLAIN_STATUS.get(what, what)}" for what, n in count.items())
 
 
 def _weights(found: list[dict[str, Any]]) -> list[str]:

@@ -73,7 +73,10 @@ def leaderboard(
     write: Annotated[
         bool, typer.Option("--write", help="Publish your runs: write the table and records to leaderboards/PROTOCOL/.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="The folder that --write publishes to.")] = Path("leaderboards"),
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The folder that --write publishes to; default: leaderboards.", show_default=False),
+    ] = None,
     open_page: Annotated[
         bool,
         typer.Option(
@@ -83,9 +86,11 @@ def leaderboard(
 ) -> None:
     """Print the table of a protocol: your runs among the published ones, with intervals, ranks and yardsticks."""
     shown = [part.strip() for text in metric or [] for part in text.split(",")]
+    if out and not write:
+        raise GanbenchError("--out is where --write publishes to", f"to read the runs there: --runs {out}")
     with _no_collection():
         if write:
-            folder = _publish(protocol, runs, out)
+            folder = _publish(protocol, runs, out or Path("leaderboards"))
             if open_page:
                 _browse(folder / "index.html")
         elif open_page:

@@ -28,7 +28,7 @@ from ganbench.plugins.source import Source
 if TYPE_CHECKING:
     from ganbench.testing.health import Health
 
-protocols = typer.Typer(no_args_is_help=True, help="List or print protocols, the rules under which runs are compared.")
+protocols = typer.Typer(help="List or print protocols, the rules under which runs are compared.")
 app.add_typer(
     protocols,
     name="protocols",
@@ -275,6 +275,13 @@ def _print_checks(kind: Kind | None) -> None:
 
 
 # -- protocols ---------------------------------------------------------------------------------------------------------
+
+
+@protocols.callback(invoke_without_command=True)
+def protocols_without_command(ctx: typer.Context) -> None:
+    """List or print protocols, the rules under which runs are compared."""
+    if ctx.invoked_subcommand is None:
+        list_protocols()
 
 
 @protocols.command("list")

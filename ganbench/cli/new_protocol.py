@@ -320,8 +320,8 @@ def _unmeasured(proposal: Proposal) -> Iterator[str]:
 def _floor(proposal: Proposal) -> str:
     """The score of real data. For pairs, these are images that belong to other sources, so it is not a goal."""
     paired = proposal.protocol.evaluation.reference == "test"
-    what = "real images of other sources" if paired else "real data, which no generator can be expected to beat,"
-    return f"{what} score {proposal.floor:.4g}"
+    what = "real images of other sources" if paired else "real data"
+    return f"{what} score {proposal.floor:.4g}" + ("" if paired else "; do not expect a generator to do better")
 
 
 def _row(proposal: Proposal) -> str:

@@ -92,6 +92,7 @@ def run(
         by_seed=_names_all([*(arch or []), *(loss or [])]),
     )
     terminal, silent = console(stderr=as_json), quiet or as_json
+    _note_seeds(plan, terminal)
     workers = max(1, min(jobs or _workers(device), len(plan.todo)))
     if dry_run:
         _only_look(plan, workers, terminal, out if new else None)
@@ -102,6 +103,15 @@ def run(
     _report(plan, outcome, terminal, as_json)
     if not (quiet or as_json):
         _where_next(plan, protocol, terminal, out)
+
+
+def _note_seeds(plan: Plan, terminal: Console) -> None:
+    """Print that tables leave out runs with seeds that the protocol does not have."""
+    rules = plan.protocol
+    if others := sorted({job.seed for job in plan.runs} - {*rules.seeds}):
+        seeds, own = ", ".join(map(str, others)), ", ".join(map(str, rules.seeds))
+        said = f" tables of {rules.name} leave out seed {seeds}; its own seeds are {own}"
+        terminal.print(Text.assemble(("note:", "yellow"), said))
 
 
 def _only_look(plan: Plan, workers: int, terminal: Console, made: Path | None) -> None:
@@ -179,8 +189,8 @@ def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None
         lines.append(Text.assemble(whose, (str(samples[-1]), "bold")))
     what = "shows this among the published rows" if among else "prints this table again"
     lines.append(Text.assemble("next: ", (command, "bold"), f" {what}"))
-    if trained:
-        drawing = shlex.join(["ganbench", "sample", str(trained[0]), "-n", "64", "--out", "grid.png"])
+    if whole := [folder for folder in trained if read(folder / "record.json").status == "ok"]:
+        drawing = shlex.join(["ganbench", "sample", str(whole[0]), "-n", "64", "--out", "grid.png"])
         lines.append(Text.assemble("      ", (drawing, "bold"), " draws new samples"))
     for line in lines:
         terminal.print(line, soft_wrap=True)

@@ -87,12 +87,36 @@ def _build_arch(source: Source, job: TrainingJob, d_norm: str | None, data: Data
         if job.protocol.dataset_ref.parts
         else "choose another --protocol (see `ganbench plugins protocol`), or another --arch"
     )
-    with _naming(f"{source.name} cannot play on {job.protocol.dataset}", elsewhere):
-        gan: GAN = plugins.build(
-            source, data=data, d_norm=d_norm, width=asked.width, z_dim=asked.z_dim, settings=job.arch_changes
-        )
+    arguments = {"data": data, "width": asked.width, "z_dim": asked.z_dim, "settings": job.arch_changes}
+    try:
+        with _naming(f"{source.name} cannot play on {job.protocol.dataset}", elsewhere):
+            gan: GAN = plugins.build(source, d_norm=d_norm, **arguments)
+    except Unsupported as error:
+        if d_norm is None or not _builds(source, arguments):
+            raise
+        cause = error.__cause__
+        why = cause.message if isinstance(cause, Unsupported) else error.message
+        raise _Named(
+            f"{source.name} has no D with the normalisation '{d_norm}' that {_who_wants_it(job)} needs: {why}",
+            "choose another --arch or --loss",
+        ) from error
     refuse_unheard(source.name, gan.settings, job.arch_changes)
     return gan
+
+
+def _builds(source: Source, arguments: Mapping[str, Any]) -> bool:
+    """Whether an arch can be built if it may choose the normalisation of D."""
+    try:
+        plugins.build(source, d_norm=None, **arguments)
+    except Unsupported:
+        return False
+    return True
+
+
+def _who_wants_it(job: TrainingJob) -> str:
+    """The tricks that choose the normalisation of D, or else the loss."""
+    _, loss, *tricks = job.players
+    return " and ".join(trick.text for trick in tricks if build_trick(trick.text).d_norm) or loss.name
 
 
 def _act(title: str, trick: Trick, build: Callable[[DataSpec], GAN], data: DataSpec) -> GAN:

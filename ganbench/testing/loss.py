@@ -69,11 +69,14 @@ def loss_plays_on_every_kind_of_data(case: LossCase) -> Iterator[Finding]:
         for name, play in (("d_loss", case.loss.d_loss), ("g_loss", case.loss.g_loss)):
             value = play(critic, real, fake)
             if not isinstance(value, Tensor) or value.shape != () or not value.isfinite():
+                single = isinstance(value, Tensor) and value.shape == ()
                 seen = f"shape {tuple(value.shape)}" if isinstance(value, Tensor) and value.shape else repr(value)
                 yield Finding(
                     seen=f"{name} returned {seen} for {kind}",
                     expected="a tensor with a single finite number",
-                    mend="end the objective in .mean() over the samples",
+                    mend="look for a logarithm or a root of 0, or a division by 0"
+                    if single
+                    else "end the objective in .mean() over the samples",
                     where=kind,
                 )
                 return

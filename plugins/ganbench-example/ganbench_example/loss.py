@@ -16,7 +16,7 @@ class WassersteinLP:
 
     weight: float = 10.0
 
-    d_steps: ClassVar[int] = 5
+    d_steps: ClassVar[int] = 5  # as in the paper; the budget counts what D sees, so G gets a fifth of the updates
     d_norm: ClassVar[str] = "none"  # a per-sample penalty: D must not mix samples
     recipe: ClassVar[Mapping[str, Any]] = {"betas": (0.0, 0.9)}
 
