@@ -1,7 +1,7 @@
 "use strict";
-// Sorting, filtering and opening the rows of a leaderboard. The page is complete without it: this only moves, hides and
-// shows what is there. Plain script, because a table of a few hundred rows needs no more, and any library would be larger
-// than the whole page.
+// Sort, filter and expand the rows of a leaderboard. The page is complete without this script, which only moves, hides
+// and shows what is there. It uses no library: a table of a few hundred rows needs none, and any would be larger than
+// the whole page.
 (() => {
   const root = document.documentElement;
   root.classList.add("scripted");
@@ -34,7 +34,7 @@
   // -- copying a command ------------------------------------------------------------------------------------------
   const copied = async (text) => {
     if (navigator.clipboard && window.isSecureContext) {
-      try { await navigator.clipboard.writeText(text); return true; } catch { /* the other way, below */ }
+      try { await navigator.clipboard.writeText(text); return true; } catch { /* fall back to the way below */ }
     }
     const area = document.createElement("textarea");
     area.value = text;
@@ -55,7 +55,7 @@
   }
   if (!board) return;
 
-  // -- pictures that move, for those whom that disturbs: a still of each takes its place -------------------------------
+  // -- stopping animated pictures: a still frame takes the place of each ---------------------------------------------
   const still = document.querySelector(".still");
   const stopped = () => still.getAttribute("aria-pressed") === "true";
   const freeze = (image) => {
@@ -107,8 +107,8 @@
     if (button) button.addEventListener("click", () => open(one, !one.more.classList.contains("shown")));
   }
 
-  // Laying out 500 rows takes a browser a tenth of a second. So after a sort the first hundred come at once, and the rest
-  // hundred by hundred, as soon as the browser has nothing else to do.
+  // Laying out 500 rows takes a browser a tenth of a second. So after a sort, the first hundred are shown at once, and
+  // the rest a hundred at a time whenever the browser is idle.
   const AT_ONCE = 100;
   const whenIdle = window.requestIdleCallback ?? ((then) => setTimeout(then, 20));
   let later = [];
@@ -181,7 +181,7 @@
     root.classList.toggle("all-columns", fields.rare.checked);
   };
 
-  // -- what is asked for stands in the address, so that it can be linked to -----------------------------------------
+  // -- the URL holds the filters and the sort order, so that people can link to them ----------------------------------
   const names = ["search", "arch", "loss", "package", "device", "size"];
   const remember = () => {
     const asked = new URLSearchParams();
@@ -205,7 +205,7 @@
     const column = sorts.findIndex((head) => head.querySelector(".sort")?.textContent === text);
     if (column >= 0) sortBy(column, direction);
   };
-  // A link to a row, from outside or from a plot, shows the row and what belongs to it.
+  // A link to a row, from outside or from a plot, scrolls to the row and opens its details.
   const visit = () => {
     const one = all.find(({ row }) => row.id === decodeURIComponent(location.hash.slice(1)));
     if (!one) return;
