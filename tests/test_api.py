@@ -179,7 +179,10 @@ def test_modules_keep_the_weights_that_they_come_with(tmp_path):
 
 def test_modules_under_several_seeds_are_warned_of(tmp_path):
     pair = players(load_spec(), 8, 64)
-    with pytest.warns(UserWarning, match="every seed starts from the same"), pytest.raises(GanbenchError):
+    with (
+        pytest.warns(UserWarning, match="every seed starts from the weights of these modules"),
+        pytest.raises(GanbenchError),
+    ):
         ganbench.run(pair, "r1", "digits-16-v1", seeds=[0, 1], settings={"nonsense": 1}, out=tmp_path)
 
 
@@ -328,8 +331,8 @@ def test_evaluate_takes_floats_and_arrays_for_what_they_stand_for(named):
 @pytest.mark.parametrize(
     ("samples", "sentence"),
     [
-        (torch.zeros(500, 3, 16, 16), "the samples have shape (500, 3, 16, 16), smoke-v1 needs (500, 1, 16, 16)"),
-        (torch.zeros(499, 1, 16, 16), "499 samples were given, but smoke-v1 compares 500"),
+        (torch.zeros(500, 3, 16, 16), "the samples have shape (500, 3, 16, 16), but smoke-v1 needs (500, 1, 16, 16)"),
+        (torch.zeros(499, 1, 16, 16), "499 samples were given, but smoke-v1 needs 500"),
         (torch.full((500, 1, 16, 16), 255.0), "images must be uint8 from 0 to 255, or floats from -1 to 1"),
         (torch.zeros(500, 1, 16, 16, dtype=torch.int64), "images must be uint8 from 0 to 255, or floats from -1 to 1"),
         (torch.full((500, 1, 16, 16), torch.nan), "images must be uint8 from 0 to 255, or floats from -1 to 1"),

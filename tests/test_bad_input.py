@@ -172,7 +172,7 @@ def test_a_rule_that_cannot_be_is_named_with_what_it_may_be(line: str, ganbench_
         (toy.QUICK.replace("[training]", "[[training]]"), "`training` must be a section"),
         ("", "is missing"),
         ("[" * 15_000, "is not valid TOML"),
-        ("# " + LONG * 30, f"more than {LARGEST_FILE:,}"),
+        ("# " + LONG * 30, f"more than the limit of {LARGEST_FILE:,}"),
         ("\0", "is not valid TOML"),
     ],
 )

@@ -213,7 +213,9 @@ class Silent(Same):
         return x, None
 
 
-@pytest.mark.parametrize(("extractor", "reason"), [(Parts(), "2 parts"), (Silent(), "does not classify")])
+@pytest.mark.parametrize(
+    ("extractor", "reason"), [(Parts(), "the extractor assigns 2"), (Silent(), "does not classify")]
+)
 def test_a_classifier_that_cannot_say_is_named(extractor, reason):
     with pytest.raises(Unsupported, match=reason):
         score_clouds(clouds(2), clouds(1), "label-accuracy", extractor)

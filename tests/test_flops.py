@@ -418,7 +418,7 @@ def test_show_tells_the_arithmetic_the_rate_and_the_energy_of_a_run(ganbench_her
     for said in (
         "median of 4 windows (too few to trust), IQR 80",
         "by CPU time 4,100 samples/CPU s 24.4 CPU s",
-        "company load 1.25 3.1% of CPU time stolen, 5.2% of the time a task waited for a CPU",
+        "machine load 1.25 3.1% of CPU time stolen, 5.2% of the time a task waited for a CPU",
         "eager: [a plugin]",
         "12.3 MFLOP per sample D 8.1 MFLOP, G 4.2 MFLOP",
         "49.2 GFLOP/s 52.3% of the 94 GFLOP/s that a float32 matrix product reached here, 1 thread",
@@ -431,7 +431,7 @@ def test_show_leaves_out_what_a_record_does_not_hold(ganbench_here, tmp_path) ->
     write(make(), tmp_path / "uncounted.json")
     plain = ganbench_here("show", "uncounted.json").stdout
     assert "samples/CPU s" in plain
-    for word in ("FLOP", "energy", "company"):
+    for word in ("FLOP", "energy", "machine load"):
         assert word not in plain
 
 

@@ -204,7 +204,7 @@ def _cpu_rows(record: TrainingRecord) -> list[Detail]:
             f"{speed.train_cpu:,.0f} samples/CPU s" if speed.train_cpu else "",
             f"{cost.train_cpu_seconds:.1f} CPU s",
         ),
-        Detail("machine", f"load {company.load:.2f}" if company.load else "", beside),
+        Detail("machine load", f"{company.load:.2f}" if company.load else "", beside),
     ]
 
 
