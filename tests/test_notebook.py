@@ -156,8 +156,8 @@ def test_the_links_of_the_notebook_lead_somewhere() -> None:
 
 
 def shown(cell: Any, kind: str) -> str:
-    """What the only output of a cell is as text, HTML or a picture."""
-    (output,) = [output for output in cell.outputs if "data" in output]
+    """What the only output of a cell of this kind holds: text, HTML or a picture."""
+    (output,) = [output for output in cell.outputs if kind in output.get("data", {})]
     return output.data[kind]
 
 
