@@ -124,7 +124,8 @@ def save(shots: list[Shot], path: Path) -> None:
         LAST if end is None else round((end - shot.seconds) / FASTER * 1000)
         for shot, end in zip(kept, ends, strict=True)
     ]
-    first, *others = (shot.image.quantize(32, dither=Image.Dither.NONE) for shot in kept)
+    colours = kept[len(kept) // 2].image.quantize(64)  # the same in all pictures, so that what stays costs nothing
+    first, *others = (shot.image.quantize(palette=colours, dither=Image.Dither.NONE) for shot in kept)
     first.save(
         path, save_all=True, append_images=others, duration=[max(20, ms) for ms in lengths], loop=0, optimize=True
     )

@@ -131,7 +131,7 @@ def test_the_notebook_becomes_a_page_with_its_code_and_outputs() -> None:
     cells = [{"cell_type": "markdown", "id": "top", "source": ["# Title"]}, code | {"id": "one", "outputs": outputs}]
     page = site_notebook.as_markdown({"cells": cells})
     assert page.startswith(f"# Title\n\n{site_notebook.DOWNLOAD}\n\n```python\na = 1\na\n```\n\n```text\nprinted\n```")
-    assert '<div class="output">\n<b>\n1</b>\n</div>' in page
+    assert '<div class="output" tabindex="0">\n<b>\n1</b>\n</div>' in page
     assert page.endswith("![output of the cell above](pictures/first-gan-one.png)\n")
     assert site_notebook.pictures({"cells": cells}) == {"pictures/first-gan-one.png": b"hi"}
 

@@ -64,7 +64,7 @@ def _shown(output: dict[str, Any], name: str) -> str:
         return f"![output of the cell above]({_place(name)})"
     if "text/html" in data:
         html = re.sub(r"\n\s*\n", "\n", _text(data["text/html"]))
-        return f'<div class="output">\n{html}\n</div>'
+        return f'<div class="output" tabindex="0">\n{html}\n</div>'  # it may scroll, also by keyboard
     return f"```text\n{_text(data.get('text/plain', output.get('text', ''))).rstrip()}\n```"
 
 
