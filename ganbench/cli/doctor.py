@@ -12,6 +12,8 @@ from rich.status import Status
 
 from ganbench.cli.base import command, console, echo
 
+PLAIN_STATUS = {"declined": "without the argument or the data that they need"}
+
 
 @command("doctor")
 def doctor(
@@ -104,9 +106,6 @@ def _plugins(found: list[dict[str, Any]]) -> list[str]:
         "from " + ", ".join(f"{package} ({n})" for package, n in packages.items()),
         *(_declined(plugin) for plugin in found if plugin["status"] == "declined" and plugin["kind"] != "extractor"),
     ]
-
-
-PLAIN_STATUS = {"declined": "without the argument or the data that they need"}
 
 
 def _counted(count: Counter[str]) -> str:

@@ -98,7 +98,8 @@ def dataset_of(standard: Standard, resolution: int | None) -> Dataset:
 
 def _split(arrays: Arrays, classes: int, resolution: int | None) -> Split:
     images, labels = arrays
-    images = images if resolution in (None, images.shape[1]) else _resized(images, resolution or 0)
+    if resolution is not None and resolution != images.shape[1]:
+        images = _resized(images, resolution)
     x = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
     return Split(torch.from_numpy(x.copy()), torch.from_numpy(labels.astype(np.int64)) if classes else None)
 
