@@ -1,15 +1,19 @@
 from .api import Run, Runs, evaluate, leaderboard, load_run, run
 from .contracts.arch import GAN, Lazy, Terms
 from .contracts.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, stratified_split, to_signal
+from .contracts.download import Download, RemoteFile
 from .contracts.evaluation import Evaluation
 from .contracts.extractor import Extractor, Features, TrainedExtractor, extract
 from .contracts.loss import Critic, Loss, LossTraits, Match
 from .contracts.memo import Memo, Results
 from .contracts.metric import Absent, Goal, Metric
+from .contracts.origin import Origin
 from .contracts.protocol import Evaluating, LossRules, Protocol, Recipe, Training
 from .contracts.scores import Scores
 from .contracts.settings import settings_of
 from .contracts.trick import LossAround, Player, Trick, Turn
+from .data.folder import data_folder
+from .data.prepared import Prepared, Row, prepared
 from .device.untouched import preserved_rng
 from .errors import DataError, GanbenchError, GanbenchWarning, Unsupported
 from .plugins.hookspecs import hookimpl
@@ -24,6 +28,7 @@ __all__ = [
     "DataError",
     "DataSpec",
     "Dataset",
+    "Download",
     "Evaluating",
     "Evaluation",
     "Extractor",
@@ -40,10 +45,14 @@ __all__ = [
     "Memo",
     "Metric",
     "Oracle",
+    "Origin",
     "Player",
+    "Prepared",
     "Protocol",
     "Recipe",
+    "RemoteFile",
     "Results",
+    "Row",
     "Run",
     "Runs",
     "Scores",
@@ -55,11 +64,13 @@ __all__ = [
     "Turn",
     "Unsupported",
     "__version__",
+    "data_folder",
     "evaluate",
     "extract",
     "hookimpl",
     "leaderboard",
     "load_run",
+    "prepared",
     "preserved_rng",
     "quantise",
     "run",

@@ -11,7 +11,7 @@ runs=$1
 shift
 losses=minimax,non-saturating,lsgan,wgan,wgan-gp,dragan,hinge,r1,rpgan-r1-r2
 
-# row ARCHS LOSSES [--set NAME=VALUE ...]: runs of the protocol at hand
+# row ARCHS LOSSES [--set NAME=VALUE ...] [--trick NAME]: runs of the protocol at hand
 row() {
     ganbench run --protocol "$protocol" --out "$runs" --quiet --arch "$1" --loss "$2" "${@:3}" </dev/null
 }
@@ -27,12 +27,24 @@ rows() {
         row stylegan2 non-saturating
         row stylegan2 non-saturating --set arch.demodulation=false
         ;;
+    mnist-10k-28-v*)
+        row dcgan,dcgan-upsample,mlp non-saturating,wgan-gp,hinge,r1,rpgan-r1-r2
+        row r3gan rpgan-r1-r2
+        row cgan r1
+        ;;
     digits-16-cond-v*)
         row biggan-small,sngan-projection,cgan,acgan,cgan-mlp r1
         row biggan-small r1 --set arch.attention=false
         row sngan-projection r1 --set arch.projection=false
         row acgan r1 --set arch.auxiliary=0
         ;;
+    emoji-32-v*)
+        row dcgan,dcgan-upsample non-saturating,wgan-gp,r1,rpgan-r1-r2
+        row r3gan rpgan-r1-r2
+        row stylegan2 non-saturating
+        row dcgan r1 --trick diffaugment
+        ;;
+    emoji-32-cond-v*) row biggan-small,sngan-projection,cgan,acgan r1 ;;
     stacked-digits-v*) row dcgan,dcgan-upsample,mlp "$losses" ;;
     gaussian-1d-v* | ring-v* | grid-v*) row mlp "$losses" ;;
     digits-edges-v*)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.io
+from PIL import Image
 
 SETS = ("mnist", "mnist-10k", "fashion-mnist", "kmnist", "cifar10", "cifar100", "svhn", "stl10")
 TRAIN, TEST = 60, 40
@@ -99,4 +100,22 @@ def write_all(root: Path) -> Path:
     write_cifar100(root / "cifar-100-python")
     write_svhn(root / "svhn")
     write_stl10(root / "stl10_binary")
+    return root
+
+
+def write_faces(root: Path) -> Path:
+    """CelebA and FFHQ, of which few images are here: training, selection and test, or training and test."""
+    rng = np.random.default_rng(0)
+
+    def write(path: Path, *shape: int) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (*shape, 3), dtype=np.uint8)).save(path)
+
+    parts = "0" * 20 + "1" * 5 + "2" * 10
+    for number in range(1, len(parts) + 1):
+        write(root / "celeba" / "img_align_celeba" / f"{number:06}.jpg", 218, 178)
+    lines = [f"{number:06}.jpg {part}\n" for number, part in enumerate(parts, 1)]
+    (root / "celeba" / "list_eval_partition.txt").write_text("".join(lines))
+    for number in (*range(20), *range(60_000, 60_010)):
+        write(root / "ffhq" / f"{number // 1000:02}000" / f"{number:05}.png", 32, 32)
     return root

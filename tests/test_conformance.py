@@ -22,7 +22,7 @@ import torch
 from marks import slow
 from PIL import Image
 from planted import assert_found
-from standard_files import write_all
+from standard_files import write_all, write_faces
 from torch import Tensor, nn
 from torch.nn.functional import relu, softplus
 
@@ -80,8 +80,12 @@ SLOW = {
 """What is checked for long, and another of whose sort is checked in every run."""
 
 
+NEEDING = "folder|points|own$|lsun$|hf$|imagenet$"
+"""What is built only with an argument or a resolution; other tests check it."""
+
+
 def installed(kind: str) -> pytest.MarkDecorator:
-    sources = [source for source in plugins.of_kind(kind) if not re.match("folder|points|own$", source.name)]
+    sources = [source for source in plugins.of_kind(kind) if not re.match(NEEDING, source.name)]
     values = [slow(source) if source.name in SLOW else source for source in sources]
     return pytest.mark.parametrize("source", values, ids=lambda source: source.name)
 
@@ -125,7 +129,7 @@ def test_every_installed_metric_keeps_the_contract(source) -> None:
 
 @pytest.fixture(scope="session")
 def standard_data(tmp_path_factory) -> Path:
-    return write_all(tmp_path_factory.mktemp("standard"))
+    return write_faces(write_all(tmp_path_factory.mktemp("standard")))
 
 
 @installed("dataset")

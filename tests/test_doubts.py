@@ -341,7 +341,7 @@ def test_no_published_protocol_has_a_doubtful_extractor() -> None:
     for source in plugins.of_kind("protocol"):
         rules = plugins.build(source)
         rules = rules if isinstance(rules, Protocol) else Protocol(**rules)
-        if rules.evaluation.extractor:
+        if rules.evaluation.extractor not in (None, "inception"):  # which judges any image, and may not be here
             extractor = plugins.build(plugins.find("extractor", rules.evaluation.extractor), argument="")
             assert not extractor.trained_on or rules.dataset_ref.name in extractor.trained_on, rules.name
 

@@ -231,7 +231,7 @@ def test_no_digit_is_judged_by_a_network_that_was_trained_on_it(monkeypatch, dat
         assert seen.isdisjoint(row.numpy().tobytes() for row in x)
         return x.flatten(1).double().mean(dim=1), x.flatten(1).long().sum(dim=1)
 
-    monkeypatch.setattr(train_digits_cnn, "train", lambda split, recipe, seed: None)
+    monkeypatch.setattr(train_digits_cnn, "train", lambda split, recipe, seed, build: None)
     monkeypatch.setattr(train_digits_cnn, "standardised", remember)
     monkeypatch.setattr(train_digits_cnn, "judged", look_up)
     given = train_digits_cnn.out_of_fold(data.train, train_digits_cnn.Recipe())

@@ -207,7 +207,7 @@ def watched(tmp_path_factory) -> Watched:
     states = []
 
     def state(trained: Trainer) -> tuple:
-        random = [torch.get_rng_state(), trained.stream.rng.get_state(), trained.latents.get_state()]
+        random = [torch.get_rng_state(), trained.stream.state(), trained.latents.get_state()]
         return trained.fingerprint(), [rng.numpy().tobytes() for rng in random]
 
     def watching(trained: Trainer, again) -> Account | None:

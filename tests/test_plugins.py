@@ -51,6 +51,16 @@ API = {
         "ganbench_protocol": (),
         "ganbench_extractor": ("argument",),
     },
+    4: {
+        "ganbench_arch": ("data", "d_norm", "width", "z_dim", "settings"),
+        "ganbench_loss": (),
+        "ganbench_trick": ("argument",),
+        "ganbench_metric": (),
+        "ganbench_dataset": ("argument", "resolution"),
+        "ganbench_protocol": (),
+        "ganbench_extractor": ("argument",),
+        "ganbench_download": (),
+    },
 }
 """Every plugin API there has been: hook -> its arguments. A new one is added below, with a higher ``API_VERSION``."""
 

@@ -142,6 +142,7 @@ def test_missing_files_are_named_with_the_folder_and_the_next_step(name, tmp_pat
         load(name)
     assert f"'{name}' is not on this machine" in caught.value.message
     assert str(tmp_path) in caught.value.message
+    assert f"`ganbench download {name}` fetches it" in caught.value.hint
     assert "GANBENCH_DATA" in caught.value.hint
     assert "http" in caught.value.hint
 

@@ -16,6 +16,7 @@ import typer
 
 from ganbench import plugins
 from ganbench.contracts.kind import Kind
+from ganbench.data.folder import prepared_folders
 from ganbench.leaderboards.published import published_files, published_folder
 from ganbench.plain import plain_line
 from ganbench.plugins.hookspecs import KINDS
@@ -74,6 +75,11 @@ def columns(ctx: typer.Context, incomplete: str) -> list[Offer]:
     return []
 
 
+def arrays(incomplete: str) -> list[Offer]:
+    """For ``data verify`` and ``data remove``: the folders of prepared arrays."""
+    return _starting(incomplete, [(folder.name, "") for place in prepared_folders() for folder in _folders(place)])
+
+
 def kinds(incomplete: str) -> list[Offer]:
     """For ``plugins``: the kinds of plugins."""
     return _starting(incomplete, [(kind, "") for kind in KINDS])
@@ -82,6 +88,13 @@ def kinds(incomplete: str) -> list[Offer]:
 def components(incomplete: str) -> list[Offer]:
     """Names of installed components, whatever their kind."""
     return _starting(incomplete, [offer for kind in KINDS for offer in _components(kind)])
+
+
+def downloads(incomplete: str) -> list[Offer]:
+    """For ``download``: what can be fetched."""
+    from ganbench.plugins.downloads import offering
+
+    return _starting(incomplete, [(source.name, source.summary) for source in offering()])
 
 
 def devices(incomplete: str) -> list[Offer]:

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ganbench.cli import completion
 from ganbench.cli.numbers import whole
+from ganbench.data.folder import VARIABLE
 
 LARGEST_SEED = 2**31 - 1
+
+
+def _use(folder: Path | None) -> Path | None:
+    """Name the data folder in the environment, which the processes that a command starts inherit."""
+    if folder is not None:
+        os.environ[VARIABLE] = str(folder.absolute())
+    return folder
+
 
 Archs = Annotated[
     list[str] | None,
@@ -31,3 +42,13 @@ Tricks = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.", autocompletion=completion.devices)]
 LatentSeed = Annotated[int, typer.Option(parser=whole(0, LARGEST_SEED), metavar="SEED", help="Seed of the latents.")]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option(
+        "--data-root",
+        callback=_use,
+        help="The folder of data sets; default: GANBENCH_DATA, or the system's folder for application data.",
+        show_default=False,
+    ),
+]
+"""Takes effect by itself: the command needs only to declare it."""

@@ -14,7 +14,7 @@ from rich.text import Text
 from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import command, console
-from ganbench.cli.options import Device
+from ganbench.cli.options import DataRoot, Device
 from ganbench.cli.runs import run_folders
 from ganbench.contracts.executor import Job, Refused
 from ganbench.contracts.protocol import Protocol
@@ -42,6 +42,7 @@ def reproduce(
     ] = "",
     device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Keep the repetition here; by default it is deleted.")] = None,
+    data_root: DataRoot = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only what changed and the outcome.")] = False,
 ) -> None:
     """Repeat a record's run and compare the result with the record, bit by bit.

@@ -19,7 +19,7 @@ from ganbench.cli import completion
 from ganbench.cli.base import Invocation, command, console, echo
 from ganbench.cli.leaderboard import show_table
 from ganbench.cli.numbers import digits, whole
-from ganbench.cli.options import LARGEST_SEED, Archs, Device, Losses, Tricks
+from ganbench.cli.options import LARGEST_SEED, Archs, DataRoot, Device, Losses, Tricks
 from ganbench.cli.preview import preview
 from ganbench.contracts.executor import TrainingJob, runs_among
 from ganbench.errors import GanbenchError, ProtocolError
@@ -67,6 +67,7 @@ def run(
         typer.Option("--set", help="Change a setting, e.g. lr=1e-4 or loss.weight=1; the row is then custom."),
     ] = None,
     out: Annotated[Path, typer.Option(help="The folder for runs.")] = Path("runs"),
+    data_root: DataRoot = None,
     force: Annotated[bool, typer.Option("--force", help="Repeat runs that already have a record.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only print what would run, how long it would take, and what cannot run.")

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ganbench.cli.base import command, console
 from ganbench.cli.numbers import whole
-from ganbench.cli.options import LatentSeed
+from ganbench.cli.options import DataRoot, LatentSeed
 from ganbench.cli.runs import run_folders
 from ganbench.errors import GanbenchError, Unsupported
 
@@ -72,6 +72,7 @@ def sample(
         str,
         typer.Option(help="Name of the class to generate, for a GAN that takes labels.", show_default=False),
     ] = "",
+    data_root: DataRoot = None,
 ) -> None:
     """Draw new samples from a trained generator and write them to a file, translations beside their sources."""
     refuse_unknown_format(out)

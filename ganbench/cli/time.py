@@ -17,7 +17,7 @@ from ganbench import plugins
 from ganbench.cli import completion
 from ganbench.cli.base import command, complain, console, echo
 from ganbench.cli.numbers import whole
-from ganbench.cli.options import Archs, Device, Losses, Tricks
+from ganbench.cli.options import Archs, DataRoot, Device, Losses, Tricks
 from ganbench.cli.run import tricks_of
 from ganbench.cli.runs import in_units
 from ganbench.contracts.executor import TrainingJob, runs_among
@@ -48,6 +48,7 @@ def time(
         int, typer.Option(parser=whole(2, 1000), metavar="2..1000", help="Number of good rounds that each row needs.")
     ] = ROUNDS,
     runs: Annotated[Path, typer.Option(help="The folder for runs; timings are stored beside them.")] = Path("runs"),
+    data_root: DataRoot = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print only the table.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the timings as JSON on standard output.")] = False,
 ) -> None:

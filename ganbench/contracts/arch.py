@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from ganbench.contracts.latents import LAWS
 from ganbench.contracts.loss import Match
 from ganbench.errors import PluginError
 
@@ -51,6 +52,9 @@ class GAN(nn.Module):
     """Whether ``batch.labels``, or a ``batch.source`` with that label, determines what ``sample`` returns. If so,
     metrics see these labels as those of the fakes."""
 
+    latent = "normal"
+    """The law of z, as the recipe states it."""
+
     def __init__(
         self,
         generator: nn.Module,
@@ -87,8 +91,8 @@ class GAN(nn.Module):
     # -- how a fake is made ------------------------------------------------------------------------------------------
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
-        """Draw ``z[n, Z]`` from the prior, on the device of ``rng``: standard normal unless overridden."""
-        return torch.randn(n, self.z_dim, generator=rng, device=rng.device)
+        """Draw ``z[n, Z]`` from the prior, on the device of ``rng``: by the law ``latent`` unless overridden."""
+        return LAWS[self.latent](n, self.z_dim, rng)
 
     def fake(self, batch: Batch) -> Any:
         """Make the fakes of one update: ``x[B, *shape]``, or whatever ``matches`` accepts."""

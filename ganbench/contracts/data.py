@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ganbench.contracts.arrays import LARGE, joined, sha256_of, update
+from ganbench.contracts.origin import Origin
 from ganbench.errors import DataError
 
 if TYPE_CHECKING:
@@ -107,6 +109,7 @@ class Dataset:
         notes: sentences about what was skipped, cropped or converted. GANBench shows each as a warning before training,
             in records and below tables.
         class_names: ``[K]`` distinct class names in label order; empty if the classes have no names.
+        origin: who made the data, under which terms, and how samples were made from their files.
     """
 
     name: str
@@ -118,10 +121,14 @@ class Dataset:
     yardsticks: Mapping[str, Callable[[Split, int], Split]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     class_names: tuple[str, ...] = ()
+    origin: Origin = field(default_factory=Origin)
 
     @cached_property
     def fingerprint(self) -> str:
-        """The first 16 hexadecimal digits of the sha256 over every array with its shape and dtype."""
+        """The first 16 hexadecimal digits of the sha256 over every array with its shape and dtype.
+
+        A large array counts by its own sha256, which is kept where the array was prepared on disk.
+        """
         digest = hashlib.sha256(repr(self.spec).encode())
         if self.spec.rate is not None:
             digest.update(f"rate{float(self.spec.rate)}".encode())
@@ -129,7 +136,10 @@ class Dataset:
             digest.update(b"paired" if split.paired else b"")
             for name, array in split.arrays.items():
                 digest.update(f"{name}{tuple(array.shape)}{array.dtype}".encode())
-                digest.update(array.contiguous().cpu().numpy().tobytes())
+                if array.nbytes < LARGE:
+                    update(digest, array)
+                else:
+                    digest.update(sha256_of(array).encode())
         return digest.hexdigest()[:16]
 
     def class_called(self, name: str) -> int:
@@ -162,11 +172,11 @@ class Dataset:
         paired = one.paired and other.paired
         if paired:
             source = _joined(one.source, other.source)
-        return Split(torch.cat([one.x, other.x]), labels, source, paired)
+        return Split(joined(one.x, other.x), labels, source, paired)
 
 
 def _joined(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    return None if one is None or other is None else torch.cat([one, other])
+    return None if one is None or other is None else joined(one, other)
 
 
 @dataclass(frozen=True)

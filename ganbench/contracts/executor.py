@@ -159,6 +159,17 @@ class Waiting(Struct, frozen=True):
     key: str
 
 
+class Preparing(Struct, frozen=True):
+    """Data are being prepared on disk, once for all jobs: ``what`` is done, and ``share`` (0..1) of it.
+
+    Sent before training, about a hundred times, only if it takes long.
+    """
+
+    key: str
+    what: str
+    share: float
+
+
 class Progress(Struct, frozen=True):
     """A window of training has ended, and its line is in the history.
 
@@ -245,7 +256,7 @@ class Warned(Struct, frozen=True):
 
 Ending = Done | Fits | Refused
 """Every job that starts ends with one of these."""
-Event = Started | Resumed | Waiting | Progress | Picture | Looked | Judging | Ending | Stopping
+Event = Started | Resumed | Waiting | Preparing | Progress | Picture | Looked | Judging | Ending | Stopping
 """What an executor yields. ``key`` is the job's."""
 Message = Event | Warned
 """What a worker sends to its executor: events and warnings."""

@@ -43,6 +43,14 @@ Rate = Annotated[float, Meta(gt=0, le=LARGEST_RATE)]
 Share = Annotated[float, Meta(ge=0, lt=1)]
 Width = Annotated[int, Meta(ge=1, le=LARGEST_WIDTH)]
 Seed = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Latent = Literal["normal", "uniform", "sphere", "bernoulli", "censored-normal", "own"]
+Augmentation = Annotated[
+    str,
+    Meta(
+        pattern=r"^(flip|flip-vertical|rotate|shift:[1-9][0-9]{0,2})\Z",
+        title="flip, flip-vertical, rotate, or shift:PIXELS",
+    ),
+]
 Precision = Literal["float32", "tf32", "bf16"]
 Layout = Literal["contiguous", "channels-last"]
 Name = Annotated[
@@ -66,7 +74,8 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     ``lr`` is the learning rate of G and D, ``d_lr`` that of D where it differs. ``ema`` is the decay per G update of
     the averaged generator, warmed up as min(ema, (1+t)/(10+t)); 0 turns averaging off. ``width`` is the base number of
-    channels. ``lr_decay`` is the last share of the budget, over which the learning rate falls linearly to 0.
+    channels. ``lr_decay`` is the last share of the budget, over which the learning rate falls linearly to 0. ``latent``
+    is the law of z (``contracts/latents.py``); an arch that draws z by a law of its own has ``"own"``.
     """
 
     optimizer: Literal["adam", "rmsprop", "sgd"] = "adam"
@@ -79,6 +88,7 @@ class Recipe(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     d_steps: Annotated[int, Meta(ge=1, le=MOST_STEPS)] = 1
     width: Width = 32
     z_dim: Width = 64
+    latent: Latent = "normal"
 
 
 class Training(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -87,7 +97,8 @@ class Training(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ``budget_kimg``: thousands of real samples shown to D. ``batch``: real samples per D update. ``timeout``: seconds
     after which a run ends as ``timeout`` (0: never). ``precision``: the lowest precision that matrix products and
     convolutions may use in training; weights, optimiser moments, samples and scores are float32. ``layout``: the memory
-    layout of images in convolutions; it affects speed, and the last bits of results.
+    layout of images in convolutions; it affects speed, and the last bits of results. ``augment``: random changes of the
+    real images that D sees, in this order; those that fakes are compared with stay as they are.
     """
 
     budget_kimg: Annotated[float, Meta(gt=0, le=LARGEST_BUDGET)]
@@ -95,6 +106,7 @@ class Training(Recipe, frozen=True, forbid_unknown_fields=True, kw_only=True):
     timeout: Annotated[float, Meta(ge=0, le=LONGEST)] = 0.0
     precision: Precision = "float32"
     layout: Layout = "contiguous"
+    augment: Annotated[tuple[Augmentation, ...], Meta(max_length=MOST_LISTED)] = ()
 
     @property
     def d_updates(self) -> int:
@@ -310,10 +322,10 @@ def _reject_repeated(protocol: Protocol, origin: str) -> None:
     """Refuse repeated entries, which would be trained, scored or shown twice."""
     if len(set(protocol.seeds)) < len(protocol.seeds):
         raise ProtocolError(f"{origin}: `seeds` lists the same seed twice", "list each seed once")
-    for name in ("metrics", "yardsticks", "shown"):
-        listed = getattr(protocol.evaluation, name)
+    lists = {f"evaluation.{name}": getattr(protocol.evaluation, name) for name in ("metrics", "yardsticks", "shown")}
+    for name, listed in {**lists, "training.augment": protocol.training.augment}.items():
         if twice := [one for one in listed if listed.count(one) > 1]:
-            raise ProtocolError(f"{origin}: `evaluation.{name}` lists {twice[0]!r} twice", "list each name once")
+            raise ProtocolError(f"{origin}: `{name}` lists {twice[0]!r} twice", "list each name once")
 
 
 def _choices(error: Exception) -> str:

@@ -32,9 +32,11 @@ MEANINGS: Mapping[type[msgspec.Struct], Mapping[str, str]] = {
         "d_steps": "D updates per G update; a loss may ask for more",
         "width": "channels of the first layer",
         "z_dim": "dimensions of the latent",
+        "latent": "law of the latent: normal, uniform, sphere, bernoulli or censored-normal",
         "timeout": "seconds after which a run is stopped; 0: never",
         "precision": "float32, tf32 or bf16: the lowest precision that training may use",
         "layout": "contiguous or channels-last: memory layout of images in convolutions",
+        "augment": "random changes of the reals that D sees: flip, flip-vertical, rotate, shift:PIXELS",
     },
     Evaluating: {
         "samples": "fakes per evaluation, compared with as many reals",

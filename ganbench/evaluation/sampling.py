@@ -28,6 +28,8 @@ def draw_reference(dataset: Dataset, part: str, samples: int, seed: int) -> Spli
             + (f" in its {part} part" if part != "all" else ""),
             "lower `samples` in the protocol" + (', or use reference = "all"' if part != "all" and not pairs else ""),
         )
+    if len(split) == samples:
+        return split
     order = torch.randperm(len(split), generator=torch.Generator().manual_seed(seed))
     return split[order[:samples].sort().values]
 

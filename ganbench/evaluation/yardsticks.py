@@ -23,6 +23,10 @@ LARGEST = 3072
 """The largest number of features for which a Gaussian has a full covariance: 32 x 32 pixels in colour."""
 RANK, SPARE, ROUNDS, ROWS = 256, 16, 4, 500
 """With more features: the number of principal directions kept, and how they are found (Halko et al. 2011)."""
+AT_ONCE = 1 << 26
+"""Numbers. Data with more are read a few hundred rows at a time, because they may be larger than memory."""
+FITTED = 50_000
+"""Samples. With more, a Gaussian is fitted to a random choice of so many, which takes minutes instead of hours."""
 
 
 def real(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
@@ -47,8 +51,11 @@ def real(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
 
 
 def gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
-    """A full-covariance Gaussian fitted to the raw training data, which matches only the first two moments."""
-    return reference, _stored(_normal_like(dataset.train.x, len(reference), _rng(seed)), reference)
+    """A full-covariance Gaussian fitted to the raw training data, which matches only the first two moments.
+
+    It is fitted to at most 50,000 samples, as are the other Gaussians.
+    """
+    return reference, _gaussian(_Rows(dataset.train.x), reference, _rng(seed))
 
 
 def low_rank_gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
@@ -56,7 +63,7 @@ def low_rank_gaussian(dataset: Dataset, reference: Split, part: str, seed: int) 
 
     Its memory is linear in the number of features, while that of a full covariance is quadratic.
     """
-    return reference, _low_rank(dataset.train.x, reference, _rng(seed))
+    return reference, _low_rank(_Rows(dataset.train.x), reference, _rng(seed))
 
 
 def class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
@@ -65,11 +72,7 @@ def class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) ->
     Raises:
         Unsupported: the data have no classes.
     """
-
-    def fitted(x: Tensor, like: Split, rng: torch.Generator) -> Split:
-        return _stored(_normal_like(x, len(like), rng), like)
-
-    return reference, _by_class(dataset, reference, fitted, seed)
+    return reference, _by_class(dataset, reference, _gaussian, seed)
 
 
 def low_rank_class_gaussians(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
@@ -82,14 +85,15 @@ def low_rank_class_gaussians(dataset: Dataset, reference: Split, part: str, seed
 
 
 def _by_class(
-    dataset: Dataset, reference: Split, fit: Callable[[Tensor, Split, torch.Generator], Split], seed: int
+    dataset: Dataset, reference: Split, fit: Callable[[_Rows, Split, torch.Generator], Split], seed: int
 ) -> Split:
     if reference.labels is None or dataset.train.labels is None:
         raise Unsupported("'class gaussians' needs labelled data", "leave it out of the protocol's yardsticks")
     rng, x = _rng(seed), torch.empty_like(reference.x)
     for label in reference.labels.unique():
         wanted = reference.labels == label
-        x[wanted] = fit(dataset.train.x[dataset.train.labels == label], reference[wanted.nonzero().flatten()], rng).x
+        members = _Rows(dataset.train.x, (dataset.train.labels == label).nonzero().flatten())
+        x[wanted] = fit(members, reference[wanted.nonzero().flatten()], rng).x
     return Split(x, reference.labels)
 
 
@@ -113,9 +117,9 @@ def one_class(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawi
 
 def noise(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
     """Uniform noise over the range of every coordinate of the training data."""
-    x = to_signal(dataset.train.x).flatten(1)
-    low, high = x.amin().double(), x.amax().double()
-    uniform = torch.rand(len(reference), x.shape[1], generator=_rng(seed), dtype=torch.float64)
+    x = dataset.train.x
+    low, high = to_signal(x.amin()).double(), to_signal(x.amax()).double()
+    uniform = torch.rand(len(reference), x[0].numel(), generator=_rng(seed), dtype=torch.float64)
     return reference, _stored(low + (high - low) * uniform, reference)
 
 
@@ -193,21 +197,54 @@ def _pick(split: Split, n: int, seed: int) -> Split:
     return split[torch.randperm(len(split), generator=_rng(seed))[:n]]
 
 
-def _normal_like(x: Tensor, n: int, rng: torch.Generator) -> Tensor:
-    """``[n, F]`` in float64 with the mean and covariance of ``x[N, *shape]``."""
-    x = to_signal(x).flatten(1).double()
-    values, vectors = _eigen(torch.cov(x.T).reshape(x.shape[1], x.shape[1]))
-    noise = torch.randn(n, x.shape[1], generator=rng, dtype=torch.float64)
-    return x.mean(0) + (noise * values.clamp(min=0).sqrt()) @ vectors.T
+class _Rows:
+    """Samples of ``x[N, *shape]``, all or those at ``index``, a few hundred rows at a time: ``[B, F]`` in float64."""
+
+    def __init__(self, x: Tensor, index: Tensor | None = None) -> None:
+        if len(x if index is None else index) > FITTED:
+            index = torch.arange(len(x)) if index is None else index
+            index = index[torch.randperm(len(index), generator=_rng(0))[:FITTED].sort().values]
+        self.x, self.index = x, index
+
+    def __len__(self) -> int:
+        return len(self.x if self.index is None else self.index)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        parts = self.x.split(ROWS) if self.index is None else (self.x[part] for part in self.index.split(ROWS))
+        return (to_signal(part).flatten(1).double() for part in parts)
+
+    def whole(self) -> Tensor | None:
+        """All rows in one array; None if they are too many."""
+        if len(self) * self.x[0].numel() > AT_ONCE:
+            return None
+        return to_signal(self.x if self.index is None else self.x[self.index]).flatten(1).double()
 
 
-def _low_rank(x: Tensor, like: Split, rng: torch.Generator) -> Split:
-    """As many samples as ``like`` has from N(mean, L Lᵀ + ψ), fitted to ``x[N, *shape]``.
+def _gaussian(rows: _Rows, like: Split, rng: torch.Generator) -> Split:
+    """As many samples as ``like`` has from a Gaussian with the mean and covariance of the rows."""
+    mean, covariance = _mean_and_covariance(rows)
+    values, vectors = _eigen(covariance)
+    noise = torch.randn(len(like), len(mean), generator=rng, dtype=torch.float64)
+    return _stored(mean + (noise * values.clamp(min=0).sqrt()) @ vectors.T, like)
+
+
+def _mean_and_covariance(rows: _Rows) -> tuple[Tensor, Tensor]:
+    """``[F]`` and ``[F, F]``."""
+    whole = rows.whole()
+    if whole is not None:
+        return whole.mean(0), torch.cov(whole.T).reshape(whole.shape[1], whole.shape[1])
+    mean, _ = _moments(rows)
+    products = sum((part - mean).T @ (part - mean) for part in rows)
+    return mean, torch.as_tensor(products) / max(1, len(rows) - 1)
+
+
+def _low_rank(rows: _Rows, like: Split, rng: torch.Generator) -> Split:
+    """As many samples as ``like`` has from N(mean, L Lᵀ + ψ), fitted to the rows.
 
     L holds the leading principal directions, and ψ the remaining variance of each feature.
     """
-    mean, variance = _moments(x)
-    loadings = _principal(x, mean, rng)
+    mean, variance = _moments(rows)
+    loadings = _principal(rows, mean, rng)
     rest = (variance - loadings.square().sum(1)).clamp(min=0).sqrt()
     parts = []
     for part in like.x.split(ROWS):
@@ -218,29 +255,24 @@ def _low_rank(x: Tensor, like: Split, rng: torch.Generator) -> Split:
     return Split(torch.cat(parts), like.labels)
 
 
-def _rows(x: Tensor) -> Iterator[Tensor]:
-    """``x[N, *shape]`` a few hundred rows at a time, ``[B, F]`` in float64."""
-    return (to_signal(part).flatten(1).double() for part in x.split(ROWS))
-
-
-def _moments(x: Tensor) -> tuple[Tensor, Tensor]:
+def _moments(rows: _Rows) -> tuple[Tensor, Tensor]:
     """Mean and variance of every feature, ``[F]`` each."""
-    mean = sum(rows.sum(0) for rows in _rows(x)) / len(x)
-    squares = sum((rows - mean).square().sum(0) for rows in _rows(x))
-    return torch.as_tensor(mean), torch.as_tensor(squares) / max(1, len(x) - 1)
+    mean = sum(part.sum(0) for part in rows) / len(rows)
+    squares = sum((part - mean).square().sum(0) for part in rows)
+    return torch.as_tensor(mean), torch.as_tensor(squares) / max(1, len(rows) - 1)
 
 
-def _principal(x: Tensor, mean: Tensor, rng: torch.Generator) -> Tensor:
+def _principal(rows: _Rows, mean: Tensor, rng: torch.Generator) -> Tensor:
     """``L[F, k]``: the leading k eigenvectors of the covariance times the roots of their eigenvalues.
 
     They come from subspace iteration, without the covariance.
     """
 
     def covariance_times(directions: Tensor) -> Tensor:
-        parts = ((rows - mean).T @ ((rows - mean) @ directions) for rows in _rows(x))
-        return torch.as_tensor(sum(parts)) / max(1, len(x) - 1)
+        parts = ((part - mean).T @ ((part - mean) @ directions) for part in rows)
+        return torch.as_tensor(sum(parts)) / max(1, len(rows) - 1)
 
-    rank = min(RANK, len(x) - 1, len(mean))
+    rank = min(RANK, len(rows) - 1, len(mean))
     basis = torch.randn(len(mean), min(rank + SPARE, len(mean)), generator=rng, dtype=torch.float64)
     for _ in range(ROUNDS):
         basis = torch.linalg.qr(covariance_times(basis)).Q

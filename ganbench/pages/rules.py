@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ganbench.contracts.origin import Origin
 from ganbench.contracts.protocol import LossRules
 from ganbench.leaderboards.entries import YardstickEntry
 from ganbench.leaderboards.table import Table
@@ -30,17 +31,32 @@ def rules_in_words(table: Table) -> list[Rule]:
                 str(protocol.dataset_ref.without_folders()),
                 f"at {protocol.resolution} px" if protocol.resolution else "",
             ),
+            *_origins(table),
             Rule(
                 "budget",
                 "",
                 f"{training.budget_kimg:g} thousand real samples shown to D, in batches of {training.batch}",
             ),
+            *([Rule("augmentation", "", ", ".join(training.augment))] if training.augment else []),
             Rule("judged", "", samples),
             *([Rule("features", str(judge.without_folders()))] if (judge := protocol.extractor_ref) else []),
             *(Rule(f"loss {loss}", _asked(asked)) for loss, asked in protocol.losses.items()),
         ]
     found.append(Rule("headline", table.headline))
     return [*found, Rule("seeds", "", ", ".join(map(str, table.seeds))), Rule("digest", table.digest)]
+
+
+def _origins(table: Table) -> list[Rule]:
+    """Who made the data and under which terms, and how samples were made from their files, as records say."""
+    found = dict.fromkeys(record.origin for row in table.rows for record in row.records)
+    cited = dict.fromkeys(filter(None, (_cited(origin) for origin in found)))
+    made = dict.fromkeys(origin.conversion for origin in found if origin.conversion)
+    return [*(Rule("data by", "", text) for text in cited), *(Rule("samples", "", text) for text in made)]
+
+
+def _cited(origin: Origin) -> str:
+    terms = f"licence: {origin.licence}" if origin.licence else ""
+    return "; ".join(filter(None, (origin.citation, terms)))
 
 
 def _asked(asked: LossRules) -> str:

@@ -1,8 +1,8 @@
 """The hooks that a plugin module can implement.
 
 Each component has one entry point (the group is ``ganbench.<kind>``, the name is the component's name, the value is
-its module), and each module has one hook. A hook *builds* an object, which training and evaluation then call directly.
-A hook implementation may omit any argument it does not need; arguments are only ever added.
+its module), and each module has one hook of its kind. A hook *builds* an object, which training and evaluation then
+call directly. A hook implementation may omit any argument it does not need; arguments are only ever added.
 """
 
 # mypy: disable-error-code="empty-body"
@@ -20,6 +20,7 @@ from ganbench.contracts.kind import Kind
 if TYPE_CHECKING:
     from ganbench.contracts.arch import GAN
     from ganbench.contracts.data import Dataset, DataSpec
+    from ganbench.contracts.download import Download
     from ganbench.contracts.extractor import Extractor
     from ganbench.contracts.loss import Loss
     from ganbench.contracts.metric import Metric
@@ -28,10 +29,10 @@ if TYPE_CHECKING:
 
 hookspec = pluggy.HookspecMarker("ganbench")
 hookimpl = pluggy.HookimplMarker("ganbench")
-"""Decorator that marks the one hook in a plugin module."""
+"""Decorator that marks the hooks in a plugin module."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-API_VERSION = 3
+API_VERSION = 4
 """Version of the plugin API, raised whenever a hook gains an argument or a contract gains a member."""
 
 
@@ -231,4 +232,34 @@ def ganbench_extractor(argument: str) -> Extractor:
         @hookimpl
         def ganbench_extractor():
             return Raw()
+    """
+
+
+@hookspec
+def ganbench_download() -> Download:
+    """Say what ``ganbench download NAME`` fetches, or what to fetch by hand. Optional, for datasets and extractors.
+
+    The hook stands in the same module as ``ganbench_dataset`` or ``ganbench_extractor``, which finds the files below
+    ``ganbench.data_folder()``.
+
+    Example::
+
+        from ganbench import Download, RemoteFile, hookimpl
+
+
+        @hookimpl
+        def ganbench_download():
+            return Download(
+                homepage="https://example.org/blobs",
+                licence="CC BY 4.0",
+                citation="A. Author (2024), Ten thousand blobs",
+                files=(
+                    RemoteFile(
+                        urls=("https://example.org/blobs.npy",),
+                        checksum="sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+                        path="blobs/blobs.npy",
+                    ),
+                ),
+                size=12_000_000,
+            )
     """

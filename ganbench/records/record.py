@@ -11,6 +11,7 @@ from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.executor import Status, entry_name
 from ganbench.contracts.kind import Kind
 from ganbench.contracts.metric import Goal
+from ganbench.contracts.origin import Origin
 from ganbench.contracts.protocol import Name, Seed
 from ganbench.errors import plural
 
@@ -292,6 +293,7 @@ class RecordBase(Struct, frozen=True, kw_only=True):
     dataset_hash: NonEmpty
     class_names: tuple[str, ...] = ()
     """Names of the data's classes, in the order of their labels; empty if they are known only by number."""
+    origin: Origin = Origin()
     extractor: str = ""
     metrics: dict[str, Component] = field(default_factory=dict)
     parts: dict[str, Component] = field(default_factory=dict)

@@ -33,8 +33,8 @@ ROUNDING = 1e-6
 _FIELDS = (
     "format", "status", "reason", "protocol", "digest", "seed", "arch", "loss", "tricks", "yardstick", "changes",
     "recipe", "recipe_from", "d_norm", "parameters", "headline", "scores", "draws", "columns", "absent", "doubts",
-    "dataset", "dataset_hash", "class_names", "extractor", "metrics", "parts", "bits", "best", "curve", "self_checks",
-    "speed", "company", "cost", "environment", "started",
+    "dataset", "dataset_hash", "class_names", "origin", "extractor", "metrics", "parts", "bits", "best", "curve",
+    "self_checks", "speed", "company", "cost", "environment", "started",
 )  # fmt: skip
 """The fields of a file in order, the same for runs and yardsticks."""
 _ABSENT: Mapping[str, Any] = {

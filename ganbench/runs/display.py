@@ -16,6 +16,7 @@ from ganbench.contracts.executor import (
     Judging,
     Looked,
     Picture,
+    Preparing,
     Progress,
     Refused,
     Resumed,
@@ -61,6 +62,7 @@ class PlainDisplay(Display):
         others = [name for name in evaluation.shown if name != evaluation.headline]
         self.console, self.columns = console, (evaluation.headline, *others[:MORE_SCORES])
         self.quarter: dict[str, int] = {}
+        self.prepared: dict[str, int] = {}
         self.began: dict[str, float] = {}
         self.todo = {job.key: job for job in runs_among(plan.todo)}
         self.estimate, self.workers, self.expected = Estimate(), 1, False
@@ -80,6 +82,8 @@ class PlainDisplay(Display):
                 self.say(f"{event.key}: resumes at {event.kimg:g} of {event.budget:g} kimg")
             case Waiting():
                 self.say(f"{event.key}: another process is working on this run; waiting for it")
+            case Preparing():
+                self.prepare(event)
             case Progress():
                 self._learn(event)
                 self.tick(event)
@@ -112,6 +116,13 @@ class PlainDisplay(Display):
             if whole is None:  # other rows are assumed to take the mean of the known ones
                 whole = (seconds_left(jobs, self.estimate, {}, ()) or 0.0) / self.workers
             self.say(f"{duration(whole)} in total, judging by the first iterations")
+
+    def prepare(self, event: Preparing) -> None:
+        """Show how far the preparation of data is."""
+        tenth = int(event.share * 10)
+        if tenth > self.prepared.get(event.what, -1):
+            self.prepared[event.what] = tenth
+            self.say(f"{event.what}: {tenth * 10} %")
 
     def tick(self, event: Progress) -> None:
         """Show the progress of a run."""

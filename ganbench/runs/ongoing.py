@@ -15,6 +15,7 @@ from ganbench.contracts.executor import (
     Judging,
     Looked,
     Picture,
+    Preparing,
     Progress,
     Refused,
     Resumed,
@@ -90,7 +91,7 @@ class OngoingDisplay(PlainDisplay):
                 self._drop(event.key)
             case Resumed():
                 self.shares[event.key] = event.kimg / event.budget
-            case Waiting() | Progress() | Fits() | Stopping():
+            case Waiting() | Preparing() | Progress() | Fits() | Stopping():
                 pass
             case _:
                 assert_never(event)
@@ -101,6 +102,10 @@ class OngoingDisplay(PlainDisplay):
             shown.pop(key, None)
         if key not in self.yardsticks:
             self.over.add(key)
+
+    def prepare(self, event: Preparing) -> None:
+        """Show how far the preparation of data is, beside the run that waits for them."""
+        self.facts[event.key] = f"{event.what}: {event.share:.0%}"
 
     def tick(self, event: Progress) -> None:
         """Update the progress bar of a run."""

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 import torch
 
 from ganbench import plugins
 from ganbench.contracts.arch import GAN, normalisation
 from ganbench.contracts.data import Batch, Dataset, DataSpec, to_signal
 from ganbench.contracts.executor import TrainingJob
+from ganbench.contracts.latents import LAWS
 from ganbench.contracts.loss import Loss, LossTraits
 from ganbench.contracts.metric import NEEDS, Metric
 from ganbench.contracts.protocol import Recipe, RecipeLayer, Resolved, resolve_recipe
@@ -23,6 +25,9 @@ from ganbench.contracts.trick import Trick
 from ganbench.device.untouched import in_eval_mode, preserved_rng
 from ganbench.errors import PluginError, ProtocolError, UnknownSetting, Unsupported, blaming, listed
 from ganbench.plugins.source import Source
+
+OWN = "own"
+"""The law of z of an arch that overrides ``sample_latent``."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,7 @@ def build_players(job: TrainingJob, dataset: Dataset) -> Players:
         with _naming(f"the {title} has no meaning for {objective.name}"):
             played = trick.loss(played)
     gan = _build_gan(job, dataset, LossTraits(played).d_norm, tricks)
-    resolved = _resolve(job, gan, LossTraits(played), tricks)
+    resolved = _with_law(gan, job.players[0].name, _resolve(job, gan, LossTraits(played), tricks))
     return Players(gan, loss, played, tuple(tricks.values()), resolved.recipe, resolved.origins)
 
 
@@ -134,6 +139,24 @@ def _resolve(job: TrainingJob, gan: GAN, traits: LossTraits, tricks: Mapping[str
     for title, trick in tricks.items():
         layers.append(RecipeLayer(title, trick.recipe(resolve_recipe(training, layers).recipe)))
     return resolve_recipe(training, [*layers, RecipeLayer("--set", job.recipe_changes)])
+
+
+def _with_law(gan: GAN, arch: str, resolved: Resolved) -> Resolved:
+    """Give the GAN the recipe's law of z; for one with a law of its own, say so in the recipe.
+
+    Raises:
+        Unsupported: the recipe asks for a law that the arch does not follow.
+    """
+    law, origin = resolved.recipe.latent, resolved.origins["latent"]
+    if type(gan).sample_latent is GAN.sample_latent:
+        if law == OWN:
+            raise Unsupported(f"{arch} has no law of its own for z", f"choose one of: {', '.join(LAWS)}")
+        gan.latent = law
+        return resolved
+    if origin != "protocol" and law != OWN:
+        raise Unsupported(f"{arch} draws z by a law of its own, so latent={law} has no effect", "leave it out")
+    recipe = msgspec.structs.replace(resolved.recipe, latent=OWN)
+    return Resolved(recipe, {**resolved.origins, "latent": f"arch {arch}"})
 
 
 class _Named(Unsupported):

@@ -174,6 +174,7 @@ def protocol_fields(
         "dataset": bench.dataset.name,
         "dataset_hash": bench.dataset.fingerprint,
         "class_names": bench.dataset.class_names,
+        "origin": bench.dataset.origin,
         "extractor": bench.judge.tag,
         "metrics": bench.components,
         "parts": bench.parts,

@@ -10,6 +10,7 @@ from ganbench.contracts.data import Split
 from ganbench.contracts.executor import TrainingJob
 from ganbench.runs.players import Players, build_players
 from ganbench.runs.setup import Bench
+from ganbench.training.augment import build
 from ganbench.training.batches import Stream
 from ganbench.training.flops import Account, account
 from ganbench.training.observer import Observer
@@ -48,6 +49,7 @@ def build_trainer(
             seed(job.seed, "data"),
             bench.device,
             MEMORY_FORMATS[rules.layout],
+            build(rules.augment, bench.dataset.spec),
         ),
         players.recipe,
         rules.d_updates if d_updates is None else d_updates,

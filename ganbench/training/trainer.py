@@ -110,7 +110,7 @@ class Trainer:
         with preserved_rng(self.device):
             torch.manual_seed(noise_seed)
             self.noise = default_rng_states(self.device)
-        self.recorder = recorder or recorder_for(self.device, [self.stream.rng, self.latents])
+        self.recorder = recorder or recorder_for(self.device, [self.latents])
         self._replayed = Replayed(self, self.recorder) if self.recorder is not None else None
         recorded = self.recorder is not None
         build = partial(build_optimizer, recipe=recipe, device=self.device, recorded=recorded)
@@ -181,11 +181,17 @@ class Trainer:
         """
         kind = self.kind()
         self._dial()
-        if self._replayed and self.d_done + self.recipe.d_steps <= self.d_updates:
+        self.stream.fill(self._d_steps)
+        if self._replayed and self._d_steps == self.recipe.d_steps:
             self._replayed()
         else:
             self.play()
         return self._terms[kind]
+
+    @property
+    def _d_steps(self) -> int:
+        """The number of D updates of the next iteration."""
+        return min(self.recipe.d_steps, self.d_updates - self.d_done)
 
     def _zero_sums(self) -> None:
         for total in self._sums.values():
@@ -211,7 +217,8 @@ class Trainer:
         """
         kind, self._hidden = self.kind(), hidden
         try:
-            for _ in range(min(self.recipe.d_steps, self.d_updates - self.d_done)):
+            self.stream.rewind()
+            for _ in range(self._d_steps):
                 with self._observed("D"):
                     batch = self._batch()
                     d_terms = self._update_d(batch)
@@ -269,7 +276,7 @@ class Trainer:
 
     def generators(self) -> list[torch.Generator]:
         """Every generator that an iteration may draw from."""
-        own = [self.stream.rng, self.latents, torch.default_generator]
+        own = [self.latents, torch.default_generator]
         return [*own, torch.cuda.default_generators[self.device.index or 0]] if self.device.type == "cuda" else own
 
     def _update_d(self, batch: Batch) -> dict[str, Tensor]:
@@ -378,7 +385,7 @@ class Trainer:
             "averaged": self.average.state(),
             "optim_d": self.optim_d.state_dict(),
             "optim_g": self.optim_g.state_dict(),
-            "data": self.stream.rng.get_state(),
+            "data": self.stream.state(),
             "latents": self.latents.get_state(),
             "noise": self.noise,
             "d_done": self.d_done,
@@ -391,7 +398,7 @@ class Trainer:
         self.average.restore(state["averaged"])
         restore(self.optim_d, state["optim_d"])
         restore(self.optim_g, state["optim_g"])
-        self.stream.rng.set_state(state["data"])
+        self.stream.restore(state["data"])
         self.latents.set_state(state["latents"])
         self.noise = state["noise"]
         self.d_done, self.step = state["d_done"], state["step"]

@@ -9,7 +9,8 @@ from contextlib import chdir
 
 import msgspec
 
-from ganbench.contracts.executor import Done, Ending, Event, Fits, Job, Refused, TrainingJob
+from ganbench.contracts.executor import Done, Ending, Event, Fits, Job, Preparing, Refused, TrainingJob
+from ganbench.data.progress import shown_by
 from ganbench.errors import GanbenchError, PluginError, Unsupported, told, traced
 from ganbench.records.forks import only_this_process
 
@@ -19,9 +20,13 @@ def outcome_of(job: Job, say: Callable[[Event], None], should_stop: Callable[[],
 
     A plugin that changes the working directory affects neither this run's files nor the next job.
     """
+
+    def preparing(what: str, done: int, pieces: int) -> None:
+        say(Preparing(job.key, what, done / pieces))
+
     here = msgspec.structs.replace(job, folder=os.path.abspath(job.folder))
     try:
-        with chdir("."), only_this_process():
+        with chdir("."), only_this_process(), shown_by(preparing):
             return _ended(here, say, should_stop)
     except GanbenchError as error:
         broken = isinstance(error, PluginError) and fails_alone(job)

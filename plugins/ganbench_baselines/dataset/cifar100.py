@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ganbench import Dataset, hookimpl
+from ganbench import Dataset, Download, RemoteFile, hookimpl
 from ganbench_baselines.dataset.python_batches import images_and_labels
 from ganbench_baselines.dataset.standard import Arrays, Standard, dataset_of
 
@@ -36,7 +36,30 @@ STANDARD = Standard(
 )
 
 
+ARCHIVE = RemoteFile(
+    ("https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",),
+    "md5:eb9058c3a382ffc7106e4002c42a8d85",
+    "cifar-100-python.tar.gz",
+    unpack={
+        "cifar-100-python/train": "md5:16019d7e3df5f24257cddd939b257f8d",
+        "cifar-100-python/test": "md5:f0ef6b0ae62326f3e7ffdfab6717acfc",
+    },
+)
+
+
 @hookimpl
 def ganbench_dataset(resolution: int | None) -> Dataset:
     """CIFAR-100 with its official split, from the Python batches."""
     return dataset_of(STANDARD, resolution)
+
+
+@hookimpl
+def ganbench_download() -> Download:
+    """The archive of the set, of which only the files that are read are kept."""
+    return Download(
+        STANDARD.homepage,
+        "none stated",
+        "Krizhevsky (2009), Learning multiple layers of features from tiny images",
+        (ARCHIVE,),
+        169_000_000,
+    )

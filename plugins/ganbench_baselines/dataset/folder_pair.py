@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ganbench import DataError, Dataset, DataSpec, Split, hookimpl, stratified_split
 from ganbench_baselines.dataset.image_files import find_images, left_out
-from ganbench_baselines.dataset.image_pixels import read_images
+from ganbench_baselines.dataset.image_pixels import in_folder, read_images
 from ganbench_baselines.dataset.listing import counted, first, path_of, require_folder, shown
 from ganbench_baselines.dataset.two_domains import yardsticks
 
@@ -107,8 +107,9 @@ def _folders(argument: str) -> list[Path]:
 
 def _read(folder: Path, resolution: int | None) -> Domain:
     listing = find_images(folder)
-    images, notes = read_images(folder, listing.files, resolution)
-    return Domain(folder, [str(file.relative_to(folder)) for file in listing.files], images, left_out(listing) + notes)
+    images = in_folder(folder, listing.files, [range(len(listing.files))])
+    (x,), notes, _ = read_images(images, resolution, on_disk=False)  # pairs are picked from all of them
+    return Domain(folder, [images.name_of(file) for file in listing.files], x, left_out(listing) + notes)
 
 
 def partners(one: Domain, other: Domain) -> dict[str, str]:

@@ -187,7 +187,7 @@ class Sounds(NamedTuple):
     notes: tuple[str, ...]
 
 
-def read_sounds(listing: Listing, samples: int, rate: int) -> Sounds:
+def read_sounds(listing: Listing[Path], samples: int, rate: int) -> Sounds:
     """The samples of all files.
 
     Raises:
@@ -218,7 +218,7 @@ def read_sounds(listing: Listing, samples: int, rate: int) -> Sounds:
     return Sounds(torch.from_numpy(x), _changed(listing, changes))
 
 
-def _changed(listing: Listing, changes: dict[str, list[str]]) -> tuple[str, ...]:
+def _changed(listing: Listing[Path], changes: dict[str, list[str]]) -> tuple[str, ...]:
     total, clauses = len(listing.files), []
     for change, names in changes.items():
         if len(names) == 1:

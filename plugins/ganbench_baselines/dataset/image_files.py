@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from ganbench_baselines.dataset.listing import Kind, Listing, first, list_files, reasons, require_folder, shown
+from ganbench_baselines.dataset.members import Place
 
 # Pillow only recognises these, needs another program for them, or can only write them
 NOT_READ = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF", "WMF"}
@@ -27,18 +28,19 @@ def readable() -> frozenset[str]:
     return frozenset(suffix for suffix, name in formats.items() if name in Image.OPEN and name not in NOT_READ)
 
 
-def find_images(folder: Path) -> Listing:
-    """The images of a flat folder, or of its class sub-folders.
+def find_images(folder: Place) -> Listing[Place]:
+    """The images of a flat folder, or of its class sub-folders, on disk or in an archive.
 
     Raises:
         DataError: the folder is missing, or ``list_files`` refuses it.
     """
-    require_folder(folder, "image folder", "check the path after 'folder:'")
+    if isinstance(folder, Path):
+        require_folder(folder, "image folder", "check the path after 'folder:'")
     kind = Kind("image", readable(), frozenset(OTHERS.split()), usual=".png, .jpg or .webp", target=".png")
     return list_files(folder, kind)
 
 
-def left_out(listing: Listing) -> tuple[str, ...]:
+def left_out(listing: Listing[Place]) -> tuple[str, ...]:
     """Sentences on what was left out: one on files, one on classes."""
     name, used, unread, notes = f"the folder {listing.name}", len(listing.files), listing.unread, []
     if unread:

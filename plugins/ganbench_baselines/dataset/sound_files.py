@@ -21,7 +21,7 @@ SOUNDS = Kind(
 )
 
 
-def find_sounds(folder: Path) -> Listing:
+def find_sounds(folder: Path) -> Listing[Path]:
     """The WAV files of a flat folder, or of its class sub-folders.
 
     Raises:
@@ -39,7 +39,7 @@ def find_sounds(folder: Path) -> Listing:
     return listing
 
 
-def left_out(listing: Listing) -> tuple[str, ...]:
+def left_out(listing: Listing[Path]) -> tuple[str, ...]:
     """One sentence if files were left out, else none."""
     empty = list(listing.empty)
     hidden = [file for file in listing.unread if file.reason == HIDDEN]
@@ -52,7 +52,7 @@ def left_out(listing: Listing) -> tuple[str, ...]:
     return (f"'{listing.name}' gives {used}; left out {are} {' and '.join(parts)}",) if parts else ()
 
 
-def _summed_up(folder: Path, unread: list[Unread]) -> str:
+def _summed_up(folder: Path, unread: list[Unread[Path]]) -> str:
     """The number of files of each kind: ``3 files (2 .flac, 1 .mp3; the first is a/x.flac)``."""
     name, kinds = shown(unread[0].path.relative_to(folder)), {file.reason for file in unread}
     if len(kinds) > 1:

@@ -1,7 +1,8 @@
 """Well-known sets of images, found where torchvision or a browser left them; shared by `mnist`, `cifar10` and others.
 
-Nothing is downloaded. A set is looked for in the folder that the environment variable GANBENCH_DATA names, or else in
-the user's data folder (``~/.local/share/ganbench`` on Linux). Its official split is kept.
+Nothing is downloaded here; ``ganbench download`` does that. A set is looked for in the folder that the environment
+variable GANBENCH_DATA names, or else in the user's data folder (``~/.local/share/ganbench`` on Linux). Its official
+split is kept.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from platformdirs import user_data_path
 
-from ganbench import DataError, Dataset, DataSpec, Oracle, Split
+from ganbench import DataError, Dataset, DataSpec, Download, Oracle, Split, data_folder
+from ganbench_baselines.dataset.archives import open_archive
 from ganbench_baselines.dataset.listing import shown
+from ganbench_baselines.dataset.members import Member
 
 VARIABLE = "GANBENCH_DATA"
 Arrays = tuple[np.ndarray, np.ndarray]
@@ -46,12 +48,6 @@ class Standard:
     homepage: str
 
 
-def data_folder() -> Path:
-    """The folder that GANBENCH_DATA names, or the user's data folder."""
-    named = os.environ.get(VARIABLE)
-    return Path(named).expanduser() if named else user_data_path("ganbench")
-
-
 def found(standard: Standard) -> list[Path]:
     """The files of a set.
 
@@ -69,7 +65,32 @@ def found(standard: Standard) -> list[Path]:
     places = " or ".join(f"'{shown(root / folder)}'" for folder in standard.folders)
     raise DataError(
         f"'{standard.name}' is not on this machine: there is no {missing[0]} in {places}",
-        f"get it from {standard.homepage}, or set {VARIABLE} to the folder that holds it",
+        f"`ganbench download {standard.name}` fetches it; or get {', '.join(standard.files)} from "
+        f"{standard.homepage}, put them into {shown(root / standard.folders[0])}, or set {VARIABLE} to the folder that "
+        "holds them",
+    )
+
+
+def place_of(name: str, download: Download, candidates: Sequence[str]) -> Path | Member:
+    """The first folder, or archive, that exists below the data folder.
+
+    Raises:
+        DataError: none does, or an archive cannot be read.
+    """
+    root = data_folder()
+    for path in (root / candidate for candidate in candidates):
+        if path.is_dir():
+            return path
+        if path.is_file():
+            return open_archive(path)
+    raise missing(name, download, f"no {' or '.join(candidates)}")
+
+
+def missing(name: str, download: Download, what: str) -> DataError:
+    """The error for a set that has to be fetched by hand, where there is ``what`` in the data folder."""
+    return DataError(
+        f"'{name}' is not on this machine: there is {what} in '{shown(data_folder())}'",
+        f"{download.by_hand}; or set {VARIABLE} to another data folder",
     )
 
 
@@ -99,7 +120,7 @@ def dataset_of(standard: Standard, resolution: int | None) -> Dataset:
 def _split(arrays: Arrays, classes: int, resolution: int | None) -> Split:
     images, labels = arrays
     if resolution is not None and resolution != images.shape[1]:
-        images = _resized(images, resolution)
+        images = resized(images, resolution)
     x = images[:, None] if images.ndim == 3 else images.transpose(0, 3, 1, 2)
     return Split(torch.from_numpy(x.copy()), torch.from_numpy(labels.astype(np.int64)) if classes else None)
 
@@ -111,7 +132,9 @@ def _oracle(train: Split, classes: int) -> Oracle | None:
     return Oracle(torch.bincount(train.labels, minlength=classes).double() / len(train))
 
 
-def _resized(images: np.ndarray, side: int) -> np.ndarray:
+def resized(images: np.ndarray, side: int) -> np.ndarray:
+    """``images[N, H, W]`` or ``[N, H, W, 3]`` as uint8, resized to ``side`` with Pillow's Lanczos filter."""
+
     def one(image: np.ndarray) -> np.ndarray:
         return np.asarray(Image.fromarray(image).resize((side, side), Image.Resampling.LANCZOS))
 

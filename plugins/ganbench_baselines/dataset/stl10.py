@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganbench import DataError, Dataset, hookimpl
+from ganbench import DataError, Dataset, Download, RemoteFile, hookimpl
 from ganbench_baselines.dataset.listing import shown
 from ganbench_baselines.dataset.standard import Arrays, Standard, dataset_of
 
@@ -40,7 +40,30 @@ STANDARD = Standard(
 )
 
 
+ARCHIVE = RemoteFile(
+    ("http://ai.stanford.edu/~acoates/stl10/stl10_binary.tar.gz",),
+    "md5:91f7769df0f17e558f3565bffb0c7dfb",
+    "stl10_binary.tar.gz",
+    unpack={
+        "stl10_binary/unlabeled_X.bin": "md5:5242ba1fed5e4be9e1e742405eb56ca4",
+        "stl10_binary/test_X.bin": "md5:7f263ba9f9e0b06b93213547f721ac82",
+    },
+)
+
+
 @hookimpl
 def ganbench_dataset(resolution: int | None) -> Dataset:
     """STL-10's unlabelled images, and its test images as the held-out split."""
     return dataset_of(STANDARD, resolution)
+
+
+@hookimpl
+def ganbench_download() -> Download:
+    """The archive of the set, of which only the files that are read are kept."""
+    return Download(
+        STANDARD.homepage,
+        "none stated",
+        "Coates, Lee and Ng (2011), An analysis of single-layer networks in unsupervised feature learning",
+        (ARCHIVE,),
+        2_640_000_000,
+    )

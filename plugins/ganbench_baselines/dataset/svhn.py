@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganbench import DataError, Dataset, hookimpl
+from ganbench import DataError, Dataset, Download, RemoteFile, hookimpl
 from ganbench_baselines.dataset.listing import shown
 from ganbench_baselines.dataset.standard import Arrays, Standard, dataset_of
 
@@ -41,7 +41,26 @@ STANDARD = Standard(
 )
 
 
+MD5 = ("e26dedcc434d2e4c54c9b2d4a06d8373", "eb5a983be6a315427106f1b164d9cef3")
+
+
 @hookimpl
 def ganbench_dataset(resolution: int | None) -> Dataset:
     """SVHN with its official split, from the cropped digits in MATLAB's format."""
     return dataset_of(STANDARD, resolution)
+
+
+@hookimpl
+def ganbench_download() -> Download:
+    """The two files of cropped digits."""
+    files = (
+        RemoteFile((f"{STANDARD.homepage}/{file}",), f"md5:{digits}", f"{STANDARD.folders[0]}/{file}")
+        for file, digits in zip(STANDARD.files, MD5, strict=True)
+    )
+    return Download(
+        STANDARD.homepage,
+        "non-commercial use only",
+        "Netzer et al. (2011), Reading digits in natural images with unsupervised feature learning",
+        tuple(files),
+        246_000_000,
+    )

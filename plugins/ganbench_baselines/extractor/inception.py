@@ -4,8 +4,8 @@ It has 2,048 features and the unbiased logits of 1,008 classes. Images are resiz
 (bilinear, no antialiasing), and a single channel is repeated to three.
 
 The weights are a 96 MB file: the one given as ``inception:PATH``, else the one in the environment variable
-GANBENCH_INCEPTION, else the official one in torch hub's cache. If the cache lacks it, it is downloaded, unless
-GANBENCH_OFFLINE is set.
+GANBENCH_INCEPTION, else the official one in the data folder, where ``ganbench download inception`` puts it, or in torch
+hub's cache. If both lack it, it is downloaded to the cache, unless GANBENCH_OFFLINE is set.
 """
 
 from __future__ import annotations
@@ -20,12 +20,17 @@ import torch
 from torch import Tensor
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 
-from ganbench import DataError, Extractor, Unsupported, hookimpl
+from ganbench import DataError, Download, Extractor, RemoteFile, Unsupported, data_folder, hookimpl
 
 VARIABLE = "GANBENCH_INCEPTION"
 OFFLINE = "GANBENCH_OFFLINE"
-HINT = f"download {URL_INCEPTION_V3} to {{target}}, or name a copy: inception:PATH or {VARIABLE}=PATH"
+HINT = (
+    "`ganbench download inception` fetches them; "
+    f"or download {URL_INCEPTION_V3} to {{target}}, or name a copy: inception:PATH or {VARIABLE}=PATH"
+)
 FILE = URL_INCEPTION_V3.rpartition("/")[2]
+MIRROR = "https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/pt_inception-2015-12-05-6726825d.pth"
+FOLDER = "inception"
 SHA256_START = "6726825d"
 MINI_BATCH = 32  # at 299x299, a batch of 500 needs more than 5 GB of activations
 
@@ -70,6 +75,8 @@ def find_weights(argument: str) -> tuple[Path, bool]:
             if not file.is_file():
                 raise DataError(f"the Inception weights '{file}' do not exist", f"check the path in {named_in}")
             return file, False
+    if (fetched := data_folder() / FOLDER / FILE).is_file():
+        return fetched, True
     cached = Path(torch.hub.get_dir()) / "checkpoints" / FILE
     if not cached.is_file() and os.environ.get(OFFLINE):
         raise DataError(f"the Inception weights {FILE} are not on this machine", HINT.format(target=cached))
@@ -123,3 +130,15 @@ def ganbench_extractor(argument: str) -> Extractor:
             f"'{file}' holds weights of another network ({str(error).splitlines()[0]})",
             f"use Inception v3 with torch-fidelity's layer names: {URL_INCEPTION_V3}",
         ) from error
+
+
+@hookimpl
+def ganbench_download() -> Download:
+    """The official weights, from torch-fidelity, or else the same file from pytorch-fid."""
+    return Download(
+        "https://github.com/toshas/torch-fidelity",
+        "Apache 2.0",
+        "Szegedy et al. (2016), Rethinking the Inception architecture for computer vision",
+        (RemoteFile((URL_INCEPTION_V3, MIRROR), f"sha256:{SHA256_START}", f"{FOLDER}/{FILE}"),),
+        96_000_000,
+    )

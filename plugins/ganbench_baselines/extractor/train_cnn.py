@@ -1,4 +1,4 @@
-"""Code shared by the scripts ``train_digits_cnn``, ``train_clips_cnn`` and ``train_drums_cnn``.
+"""Code shared by the scripts that train the classifiers of this package.
 
 No plugin imports this module, so no result depends on it.
 """

@@ -12,6 +12,7 @@ Without these, a quarter of all blends would pass as digits of high quality.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -21,6 +22,7 @@ from torch.nn.functional import affine_grid, grid_sample, interpolate
 from ganbench import Split, quantise, to_signal
 from ganbench_baselines.dataset import digits
 from ganbench_baselines.extractor.digits_cnn import SIDE, DigitsCNN, Network
+from ganbench_baselines.extractor.shipped import Shipped
 from ganbench_baselines.extractor.train_cnn import (
     Answers,
     Mixing,
@@ -51,10 +53,10 @@ class Recipe(Mixing):
 
 
 def augment(x: Tensor, recipe: Recipe, rng: torch.Generator) -> Tensor:
-    """Slightly turned, scaled, shifted and noisy digits ``x[B, 1, 16, 16]``."""
+    """Slightly turned, scaled, shifted and noisy digits ``x[B, 1, S, S]``."""
     angle, scale, dx, dy = torch.rand(4, len(x), generator=rng) * 2 - 1
     angle, scale = angle * math.radians(recipe.rotate), 1 + scale * recipe.scale
-    dx, dy = (d * recipe.shift * 2 / SIDE for d in (dx, dy))
+    dx, dy = (d * recipe.shift * 2 / x.shape[-1] for d in (dx, dy))
     top = torch.stack([scale * angle.cos(), -scale * angle.sin(), dx], dim=1)
     bottom = torch.stack([scale * angle.sin(), scale * angle.cos(), dy], dim=1)
     grid = affine_grid(torch.stack([top, bottom], dim=1), list(x.shape), align_corners=False)
@@ -64,24 +66,25 @@ def augment(x: Tensor, recipe: Recipe, rng: torch.Generator) -> Tensor:
 
 
 def outliers(real: Tensor, n: int, rng: torch.Generator) -> Tensor:
-    """``[n, 1, 16, 16]``, a quarter each: uniform noise, clouds, noisy gray, digits in shuffled tiles."""
+    """``[n, 1, S, S]``, a quarter each: uniform noise, clouds, noisy gray, digits in shuffled tiles of 4x4."""
+    side, across = real.shape[-1], real.shape[-1] // 4
 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=rng) * 2 - 1
 
     k = n // 4
     coarse = int(torch.randint(2, 9, (), generator=rng))
-    clouds = interpolate(uniform(k, 1, coarse, coarse), size=(SIDE, SIDE), mode="bilinear")
+    clouds = interpolate(uniform(k, 1, coarse, coarse), size=(side, side), mode="bilinear")
     clouds = uniform(k, 1, 1, 1) + (1 + uniform(k, 1, 1, 1)) * clouds
-    gray = uniform(k, 1, 1, 1) + uniform(k, 1, 1, 1) * torch.randn(k, 1, SIDE, SIDE, generator=rng)
+    gray = uniform(k, 1, 1, 1) + uniform(k, 1, 1, 1) * torch.randn(k, 1, side, side, generator=rng)
     some = to_signal(real[torch.randint(len(real), (k,), generator=rng)])
-    tiles = some.unfold(2, 4, 4).unfold(3, 4, 4).reshape(k, 16, 4, 4)
-    order = uniform(k, 16).argsort(dim=1)
-    shuffled = tiles[torch.arange(k).unsqueeze(1), order].reshape(k, 4, 4, 4, 4).transpose(2, 3)
-    return torch.cat([uniform(k, 1, SIDE, SIDE), clouds, gray, shuffled.reshape(k, 1, SIDE, SIDE)]).clamp(-1, 1)
+    tiles = some.unfold(2, 4, 4).unfold(3, 4, 4).reshape(k, across**2, 4, 4)
+    order = uniform(k, across**2).argsort(dim=1)
+    shuffled = tiles[torch.arange(k).unsqueeze(1), order].reshape(k, across, across, 4, 4).transpose(2, 3)
+    return torch.cat([uniform(k, 1, side, side), clouds, gray, shuffled.reshape(k, 1, side, side)]).clamp(-1, 1)
 
 
-def loss(network: Network, split: Split, recipe: Recipe, rng: torch.Generator) -> Tensor:
+def loss(network: nn.Module, split: Split, recipe: Recipe, rng: torch.Generator) -> Tensor:
     """The training loss on a batch of digits, blends and outliers."""
     assert split.labels is not None
     index = torch.randint(len(split), (recipe.batch,), generator=rng)
@@ -90,23 +93,29 @@ def loss(network: Network, split: Split, recipe: Recipe, rng: torch.Generator) -
     return mixture_loss(network(given.x)[1], given, recipe)
 
 
-def train(split: Split, recipe: Recipe, seed: int) -> Network:
+def train(split: Split, recipe: Recipe, seed: int, build: Callable[[], nn.Module] = Network) -> nn.Module:
     """Train a network, and return its averaged weights in eval mode."""
     steps = recipe.epochs * (len(split) // recipe.batch)
-    return trained(Network, lambda network, rng: loss(network, split, recipe, rng), steps, recipe, seed)
+    return trained(build, lambda network, rng: loss(network, split, recipe, rng), steps, recipe, seed)
 
 
-def out_of_fold(split: Split, recipe: Recipe) -> Answers:
+def out_of_fold(
+    split: Split,
+    recipe: Recipe,
+    build: Callable[[], nn.Module] = Network,
+    extractor: Callable[[], Shipped] = DigitsCNN,
+    number: int = FOLDS,
+) -> Answers:
     """The answers for all training digits, each by a network trained without it."""
     assert split.labels is not None
     everyone = torch.arange(len(split))
-    folds = [everyone[k::FOLDS] for k in range(FOLDS)]  # the split is already shuffled
+    folds = [everyone[k::number] for k in range(number)]  # the split is already shuffled
     parts = []
     for k, fold in enumerate(folds):
-        rest = split[everyone[everyone % FOLDS != k]]
-        extractor = standardised(DigitsCNN(), train(rest, recipe, seed=1 + k), rest.x)
-        parts.append(judged(extractor, split.x[fold]))
-        print(f"fold {k + 1} of {FOLDS}", flush=True)
+        rest = split[everyone[everyone % number != k]]
+        judge = standardised(extractor(), train(rest, recipe, 1 + k, build), rest.x)
+        parts.append(judged(judge, split.x[fold]))
+        print(f"fold {k + 1} of {number}", flush=True)
     back = torch.cat(folds).argsort()
     confidence, assigned = (torch.cat(part)[back] for part in zip(*parts, strict=True))
     return Answers(split.labels, confidence, assigned)
@@ -116,16 +125,16 @@ def strangers(split: Split, seed: int = 0) -> dict[str, Tensor]:
     """Samples that are not digits, stored like ``split``. Of these, training uses only noise, blends and blanks."""
     rng = torch.Generator().manual_seed(seed)
     assert split.labels is not None
-    x, n = to_signal(split.x), len(split)
+    x, n, quarter = to_signal(split.x), len(split), split.x.shape[-1] // 4
     other = torch.randperm(n, generator=rng)
     unlike = split.labels != split.labels[other]
     flat = x.flatten(1).double()
     eigen = torch.linalg.eigh(flat.T.cov())
-    normal = torch.randn(n, SIDE**2, generator=rng, dtype=torch.float64) * eigen.eigenvalues.clamp(min=0).sqrt()
+    normal = torch.randn(n, flat.shape[1], generator=rng, dtype=torch.float64) * eigen.eigenvalues.clamp(min=0).sqrt()
     torch.manual_seed(seed)
     untrained = nn.Sequential(
-        nn.Linear(64, 64 * 16),
-        nn.Unflatten(1, (64, 4, 4)),
+        nn.Linear(64, 64 * quarter**2),
+        nn.Unflatten(1, (64, quarter, quarter)),
         nn.BatchNorm2d(64),
         nn.ReLU(),
         nn.ConvTranspose2d(64, 32, 4, 2, 1),

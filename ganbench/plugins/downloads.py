@@ -1,0 +1,70 @@
+"""Which installed datasets and extractors say where their files can be fetched.
+
+They are found by reading their sources. Only those that a command names, or lists, are imported.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
+
+from ganbench.contracts.component_ref import ComponentRef
+from ganbench.contracts.download import Download
+from ganbench.errors import GanbenchError, PluginError, blaming, meant
+from ganbench.plugins.loading import load
+from ganbench.plugins.metadata import installed
+from ganbench.plugins.source import Source
+from ganbench.plugins.syntax import parsed
+
+HOOK = "ganbench_download"
+
+
+@cache
+def offering() -> tuple[Source, ...]:
+    """The installed components whose module defines the hook, without importing them."""
+    return tuple(source for source in installed() if source.kind in {"dataset", "extractor"} and _defines(source))
+
+
+def _defines(source: Source) -> bool:
+    tree = None
+    with suppress(OSError):
+        tree = parsed(source.file.read_bytes()) if source.file else None
+    return tree is not None and any(isinstance(node, ast.FunctionDef) and node.name == HOOK for node in tree.body)
+
+
+def find_offers(names: Sequence[str]) -> list[Source]:
+    """The components of these names, ``mnist`` or ``package:mnist``; an argument is ignored.
+
+    Raises:
+        PluginError: one is unknown, has nothing to fetch, or is provided by several packages.
+    """
+    return list(dict.fromkeys(_find(name) for name in names))
+
+
+def _find(name: str) -> Source:
+    known, head = offering(), ComponentRef.of(name).name
+    found = [source for source in known if source.reference == name] or [s for s in known if s.name == head]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise PluginError(f"several packages provide '{name}'", f"choose one: {', '.join(s.reference for s in found)}")
+    listing = f"these can be fetched: {', '.join(source.name for source in known)}"
+    if any(source.name == head for source in installed()):
+        raise PluginError(f"'{head}' has nothing to fetch", listing)
+    raise PluginError(f"nothing called '{head}' can be fetched{meant(head, [s.name for s in known])}", listing)
+
+
+def download_of(source: Source) -> Download:
+    """What a component says can be fetched.
+
+    Raises:
+        PluginError: its module cannot be imported, or the hook fails or returns something else.
+    """
+    hook = getattr(load(source).hook, HOOK)
+    with blaming(f"{source} cannot say what to fetch", "tell its author", passing=GanbenchError):
+        results = hook()
+    if not results or not isinstance(results[0], Download):
+        raise PluginError(f"{source} did not return a ganbench.Download from {HOOK}", "tell its author")
+    return results[0]
