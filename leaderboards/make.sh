@@ -28,9 +28,7 @@ rows() {
         row stylegan2 non-saturating --set arch.demodulation=false
         ;;
     mnist-10k-28-v*)
-        row dcgan,dcgan-upsample,mlp non-saturating,wgan-gp,hinge,r1,rpgan-r1-r2
-        row r3gan rpgan-r1-r2
-        row cgan r1
+        row dcgan,dcgan-upsample,mlp,cgan,acgan non-saturating,wgan-gp,hinge,r1,rpgan-r1-r2
         ;;
     digits-16-cond-v*)
         row biggan-small,sngan-projection,cgan,acgan,cgan-mlp r1

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from PIL import Image
 
 from ganbench import GAN, Dataset, Evaluating, Evaluation, Oracle, Protocol, Split, Training, Trick, plugins
 from ganbench.cli.main import app
@@ -212,7 +213,7 @@ def test_the_guide_has_a_page_for_each_hook_with_its_signature() -> None:
 
 @pytest.mark.parametrize("kind", hookspecs.KINDS)
 def test_the_guides_example_of_a_hook_is_that_of_the_hookspec(kind: str) -> None:
-    (shown,) = re.findall(r"```python\n(.*?)```", GUIDE[kind], re.DOTALL)
+    (shown,) = re.findall(r"## Example\n\n```python\n(.*?)```", GUIDE[kind], re.DOTALL)
     documented = getattr(hookspecs, f"ganbench_{kind}").__doc__.split("Example::")[1]
     assert shown.strip() == textwrap.dedent(documented).strip()
 
@@ -253,6 +254,18 @@ def test_the_guides_tutorial_is_what_the_scaffold_says(ganbench_command) -> None
 def block(page: str, start: str) -> str:
     """The first block of Python that starts with this text."""
     return next(text for text in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if text.startswith(start))
+
+
+def test_the_guides_example_of_a_large_set_runs_as_it_stands(tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("GANBENCH_DATA", str(tmp_path))
+    (tmp_path / "photos").mkdir()
+    for number in range(103):
+        Image.new("RGB", (9, 7), (number, 0, 255)).save(tmp_path / "photos" / f"{number:03}.jpg")
+    names: dict = {}
+    exec(block(GUIDE["dataset"], "import numpy"), names)
+    made = names["ganbench_dataset"](8)
+    assert (tuple(made.train.x.shape), tuple(made.test.x.shape)) == ((3, 3, 8, 8), (100, 3, 8, 8))
+    assert made.test.x[50, 0].float().mean().item() == pytest.approx(50, abs=3)
 
 
 def test_the_python_of_the_page_about_python_runs_as_it_stands(tmp_path, monkeypatch) -> None:

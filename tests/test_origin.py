@@ -13,9 +13,11 @@ from toy import TOY, make
 from ganbench import Origin, plugins
 from ganbench.leaderboards.table import build
 from ganbench.pages.rules import rules_in_words
+from ganbench.plugins.downloads import offered_by
 from ganbench.plugins.source import Source
 from ganbench.records.store import read, write
 from ganbench.runs import setup
+from ganbench_baselines.dataset import digits
 
 ORIGIN = Origin(
     citation="A. Author (2024), Ten <b>thousand</b> blobs",
@@ -71,3 +73,18 @@ def test_show_prints_the_origin(tmp_path, ganbench_here) -> None:
     said = ganbench_here("show", "record.json", "--all").stdout
     for text in ("A. Author (2024), Ten <b>thousand</b> blobs", "CC BY 4.0", "central square, Lanczos filter, 8 bits"):
         assert text in said
+
+
+def test_who_made_the_data_is_what_their_plugin_says_about_the_download() -> None:
+    made = dataclasses.replace(digits.ganbench_dataset(16), origin=Origin(conversion="as stored"))
+    known = setup._with_origin(made, plugins.find("dataset", "mnist-10k")).origin
+    assert known.citation == "LeCun, Cortes and Burges (1998), The MNIST database of handwritten digits"
+    assert (known.licence, known.conversion) == ("CC BY-SA 3.0", "as stored")
+    own = dataclasses.replace(made, origin=ORIGIN)
+    assert setup._with_origin(own, plugins.find("dataset", "mnist-10k")).origin == ORIGIN
+    assert setup._with_origin(made, plugins.find("dataset", "digits")).origin == made.origin
+
+
+def test_what_a_set_offers_is_found_whatever_its_argument() -> None:
+    assert offered_by(plugins.find("dataset", "lsun:bedroom")).citation.startswith("Yu")
+    assert offered_by(plugins.find("dataset", "digits")) is None

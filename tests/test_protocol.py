@@ -46,7 +46,7 @@ PINNED = {
     "digits-16-v2": "0e865e70b459",
     "emoji-32-v1": "6230dcf5e5a9",
     "emoji-32-cond-v1": "bb8179d39a70",
-    "mnist-10k-28-v1": "05ea55a4a6dc",
+    "mnist-10k-28-v1": "67646af7d579",
     "mnist-28-v1": "edede2dcf0a0",
     "fashion-28-v1": "98405b314086",
     "cifar10-32-v1": "1d1214335533",

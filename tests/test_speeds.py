@@ -71,6 +71,15 @@ def test_timings_of_one_machine_that_cover_the_rows_make_the_speed_columns(mixed
     assert by_speed[:3] == ["mlp+hinge", "dcgan+hinge", "dcgan+wgan-gp"]
 
 
+def test_a_table_timed_with_another_training_loop_than_that_of_its_runs_says_so(mixed):
+    newer = msgspec.structs.replace(CPU, core="c1")
+    told = "timed alone on Some CPU, 1 thread, with another version of the training loop than the runs"
+    table = build(mixed, TOY, timings=[timing(entry, rate, environment=newer) for entry, rate in ALL_THREE])
+    assert table.timed_on == "Some CPU, 1 thread"
+    assert told in to_markdown(table)
+    assert told not in to_markdown(build(mixed, TOY, timings=[timing(entry, rate) for entry, rate in ALL_THREE]))
+
+
 @pytest.mark.parametrize(
     "stale",
     [

@@ -57,6 +57,6 @@ def test_the_triples_are_the_same_on_every_call_and_are_resized_with_their_digit
     assert torch.equal(larger.train.labels, stacked.train.labels)
 
 
-def test_the_judge_of_mnist_was_made_for_it_as_that_of_digits_was_for_stacked_digits(stacked) -> None:
+def test_the_judge_of_mnist_was_made_for_it(stacked) -> None:
     assert stacked.name in mnist_cnn.MnistCNN.trained_on
     assert stacked_mnist.SEED == stacked_digits.SEED

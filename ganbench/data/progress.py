@@ -1,4 +1,4 @@
-"""How far a long preparation is, for whoever shows it."""
+"""How far long work such as a preparation or a download is, for the display."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ RANK, SPARE, ROUNDS, ROWS = 256, 16, 4, 500
 """With more features: the number of principal directions kept, and how they are found (Halko et al. 2011)."""
 AT_ONCE = 1 << 26
 """Numbers. Data with more are read a few hundred rows at a time, because they may be larger than memory."""
-FITTED = 50_000
+FITTED = 20_000
 """Samples. With more, a Gaussian is fitted to a random choice of so many, which takes minutes instead of hours."""
 
 
@@ -53,7 +53,7 @@ def real(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
 def gaussian(dataset: Dataset, reference: Split, part: str, seed: int) -> Drawing:
     """A full-covariance Gaussian fitted to the raw training data, which matches only the first two moments.
 
-    It is fitted to at most 50,000 samples, as are the other Gaussians.
+    It is fitted to at most 20,000 samples, as are the other Gaussians, each class's to as many.
     """
     return reference, _gaussian(_Rows(dataset.train.x), reference, _rng(seed))
 

@@ -94,6 +94,15 @@ def _speeds_missing(table: Table) -> bool:
     return len(_by_own_clock(table)) + sum(bool(row.timing) for row in trained) < len(trained)
 
 
+def _same_core(table: Table) -> bool:
+    return all(
+        record.environment.core == row.timing.environment.core
+        for row in table.rows
+        if row.timing
+        for record in row.records
+    )
+
+
 def _clock(own: Sequence[Row]) -> str:
     elsewhere = all(record.environment.cuda for row in own for record in row.records)
     return "wall-clock time, alone on its device" if elsewhere else "the run's own CPU time"
@@ -104,7 +113,10 @@ def _about_speed(table: Table) -> list[str]:
     if table.timed_on:
         sessions = len({row.timing.started for row in table.rows if row.timing})
         apart = f", in {sessions} sessions; speeds compare less well across sessions" if sessions > 1 else ""
-        notes.append(f"samples/s: real samples shown to D per second, each row timed alone on {table.timed_on}{apart}")
+        newer = "" if _same_core(table) else ", with another version of the training loop than the runs"
+        notes.append(
+            f"samples/s: real samples shown to D per second, each row timed alone on {table.timed_on}{newer}{apart}"
+        )
     if own:
         where = f", on {table.machines[0]}" if len(table.machines) == 1 else "; never compare it across machines"
         notes.append(f"{OWN}: measured in {_clock(own)}; samples/s: real samples shown to D per second{where}")

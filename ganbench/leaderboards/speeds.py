@@ -12,19 +12,19 @@ from ganbench.records.timing import Timing
 
 
 def with_timings(rows: Sequence[Row], timings: Iterable[Timing], digest: str) -> list[Row]:
-    """The rows with their timings, if one machine has timed every entry that has all its seeds.
+    """The rows with their timings, if one machine and one core of GANBench timed every entry that has all its seeds.
 
-    Of several such machines, the one used last is chosen. Timings under other rules, or of other code than the
-    records', are ignored.
+    Of several such machines and cores, those used last are chosen. Timings under other rules, or of other players than
+    the records', are ignored. The core may be a newer one than that of the records, because it trains every row.
     """
     places: dict[Entry, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
         places[row.entry].append(place)
-    of_machine: dict[str, dict[int, Timing]] = defaultdict(dict)
+    of_machine: dict[tuple[str, str], dict[int, Timing]] = defaultdict(dict)
     for timing in sorted(timings, key=lambda timing: timing.started):
         for place in places.get(RunEntry.of(timing.arch, timing.loss, timing.tricks), ()):
             if timing.digest == digest and _is_fresh(timing, rows[place]):
-                of_machine[timing.environment.machine][place] = timing
+                of_machine[timing.environment.machine, timing.environment.core][place] = timing
     needed = {place for place, row in enumerate(rows) if row.kind == "entry" and not row.missing}
     covering = {machine: found for machine, found in of_machine.items() if needed and needed <= found.keys()}
     if not covering:
@@ -38,12 +38,9 @@ def _latest(timings: Mapping[int, Timing]) -> str:
 
 
 def _is_fresh(timing: Timing, row: Row) -> bool:
-    """Whether the timed code, including the core, is that of the row's records."""
+    """Whether the timed arch, loss and tricks are those of the row's records."""
     timed = [part.source for part in (timing.arch, timing.loss, *timing.tricks)]
-    return bool(row.records) and all(
-        [part.source for _, part in record.players] == timed and record.environment.core == timing.environment.core
-        for record in row.records
-    )
+    return bool(row.records) and all([part.source for _, part in record.players] == timed for record in row.records)
 
 
 def _timed(row: Row, timing: Timing) -> Row:

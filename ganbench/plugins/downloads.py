@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cache
 
 from ganbench.contracts.component_ref import ComponentRef
@@ -60,11 +61,19 @@ def download_of(source: Source) -> Download:
     """What a component says can be fetched.
 
     Raises:
-        PluginError: its module cannot be imported, or the hook fails or returns something else.
+        PluginError: its module cannot be imported, or the hook is missing, fails or returns something else.
     """
-    hook = getattr(load(source).hook, HOOK)
+    found = offered_by(source)
+    if found is None:
+        raise PluginError(f"{source} did not return a ganbench.Download from {HOOK}", "tell its author")
+    return found
+
+
+def offered_by(source: Source) -> Download | None:
+    """``download_of``, or None if the module has no such hook."""
+    hook = getattr(load(replace(source, argument="")).hook, HOOK)
     with blaming(f"{source} cannot say what to fetch", "tell its author", passing=GanbenchError):
         results = hook()
-    if not results or not isinstance(results[0], Download):
+    if results and not isinstance(results[0], Download):
         raise PluginError(f"{source} did not return a ganbench.Download from {HOOK}", "tell its author")
-    return results[0]
+    return results[0] if results else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +43,7 @@ from ganbench.evaluation.judge import Judge, metric_of_column
 from ganbench.evaluation.sampling import draw_reference
 from ganbench.evaluation.selfcheck import SelfCheck
 from ganbench.evaluation.yardsticks import refuse_unknown
+from ganbench.plugins.downloads import offered_by
 from ganbench.plugins.source import Source
 from ganbench.records.record import Component
 
@@ -150,6 +152,7 @@ def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str],
     metric_sources = {name: plugins.find_for(protocol.name, "metric", name) for name in rules.metrics}
     dataset_source = plugins.find_for(protocol.name, "dataset", protocol.dataset)
     dataset: Dataset = plugins.build(dataset_source, argument=dataset_source.argument, resolution=protocol.resolution)
+    dataset = _with_origin(dataset, dataset_source)
     refuse_constant(dataset)
     parts = {"dataset": _part_of(dataset_source)}
     metrics = {name: plugins.build(source) for name, source in metric_sources.items()}
@@ -175,6 +178,15 @@ def _prepare(encoded: bytes, device_name: str, variables: tuple[tuple[str, str],
     for doubt in doubts:
         warnings.warn(Doubt(doubt), stacklevel=2)
     return Bench(protocol, device, dataset, judge, selector, components, parts, tuple(doubts))
+
+
+def _with_origin(dataset: Dataset, source: Source) -> Dataset:
+    """The data with what their plugin says about downloads: who made them, and under which terms."""
+    offer = None if dataset.origin.citation else offered_by(source)
+    if offer is None:
+        return dataset
+    known = replace(dataset.origin, citation=offer.citation, licence=offer.licence, homepage=offer.homepage)
+    return dataclasses.replace(dataset, origin=known)
 
 
 def refuse_constant(dataset: Dataset) -> None:

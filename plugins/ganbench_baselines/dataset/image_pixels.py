@@ -28,7 +28,7 @@ import PIL
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ganbench import DataError, Dataset, DataSpec, GanbenchWarning, Row, Split
+from ganbench import DataError, Dataset, DataSpec, GanbenchWarning, Origin, Row, Split
 from ganbench_baselines.dataset.archives import stamps
 from ganbench_baselines.dataset.listing import counted, first, shown
 from ganbench_baselines.dataset.members import Member
@@ -177,6 +177,7 @@ def dataset_of(
         selection=selection[0] if selection else None,
         notes=pictures.notes,
         class_names=class_names,
+        origin=Origin(conversion=f"largest central square, Lanczos filter (Pillow {PIL.__version__}), 8 bits"),
     )
 
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import PIL
 import torch
 from PIL import Image
 
-from ganbench import DataError, Dataset, DataSpec, Download, Oracle, Split, data_folder
+from ganbench import DataError, Dataset, DataSpec, Download, Oracle, Origin, Split, data_folder
 from ganbench_baselines.dataset.archives import open_archive
 from ganbench_baselines.dataset.listing import shown
 from ganbench_baselines.dataset.members import Member
@@ -106,6 +107,7 @@ def dataset_of(standard: Standard, resolution: int | None) -> Dataset:
         DataError: its files are missing or damaged.
     """
     classes = len(standard.class_names)
+    how = "as stored" if resolution is None else f"Lanczos filter (Pillow {PIL.__version__}) unless of that size"
     train, test = (_split(arrays, classes, resolution) for arrays in standard.read(found(standard)))
     return Dataset(
         name=standard.name,
@@ -114,6 +116,7 @@ def dataset_of(standard: Standard, resolution: int | None) -> Dataset:
         test=test,
         oracle=_oracle(train, classes),
         class_names=standard.class_names,
+        origin=Origin(conversion=how),
     )
 
 

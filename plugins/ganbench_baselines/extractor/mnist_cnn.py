@@ -1,10 +1,10 @@
 """Small CNN for MNIST, trained on 8,000 of its test images only: 32 standardised features and ten classes.
 
 It classifies 99.45 % of the other 2,000 test images correctly. Its gate (a confidence of at least 0.8) passes 97.9 % of
-digits that a network was not trained on, 4 % of a Gaussian fitted to the pixels, 19 % of even blends of two digits, 0.3 %
-of negatives, and no noise or samples of an untrained generator. It is digits-cnn for larger images, whose training it
-shares. ``train_mnist_cnn.py`` trained it and measured this; ``mnist_cnn.json`` has all the numbers and the confusion
-matrix.
+digits that a network was not trained on, 4 % of a Gaussian fitted to the pixels, 19 % of even blends of two digits,
+0.3 % of negatives, and no noise or samples of an untrained generator. It is digits-cnn for larger images, whose
+training it shares. ``train_mnist_cnn.py`` trained it and measured this; ``mnist_cnn.json`` has all the numbers and the
+confusion matrix.
 """
 
 from __future__ import annotations
