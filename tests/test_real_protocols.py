@@ -70,7 +70,7 @@ def data_of(files, monkeypatch):
         ("cifar10-32-v1", 500_000, 50_000, "train"),
         ("celeba-64-v1", 500_000, 50_000, "train"),
         ("ffhq-64-v1", 390_625, 50_000, "all"),
-        (SMALL, 2_000, 10_000, "all"),
+        (SMALL, 1_500, 10_000, "all"),
     ],
 )
 def test_updates_and_samples_are_those_of_the_paper(name, updates, samples, part) -> None:
