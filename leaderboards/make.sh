@@ -37,9 +37,7 @@ rows() {
         row acgan r1 --set arch.auxiliary=0
         ;;
     emoji-32-v*)
-        row dcgan,dcgan-upsample non-saturating,wgan-gp,r1,rpgan-r1-r2
-        row r3gan rpgan-r1-r2
-        row stylegan2 non-saturating
+        row dcgan,dcgan-upsample,mlp,stylegan2 non-saturating,wgan-gp,r1,rpgan-r1-r2
         row dcgan r1 --trick diffaugment
         ;;
     emoji-32-cond-v*) row biggan-small,sngan-projection,cgan,acgan r1 ;;
