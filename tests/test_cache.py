@@ -481,9 +481,11 @@ def test_of_many_sets_of_samples_the_latest_are_remembered_and_what_is_used_stay
 
 def test_an_array_is_hashed_once_and_another_at_its_place_anew(monkeypatch) -> None:
     hashed: list[float] = []
+    held = []  # fills the places of earlier arrays, one more in each attempt
     monkeypatch.setattr(memo, "fingerprint", lambda x: hashed.append(x.sum().item()) or f"{x.sum():g}")
     for _ in range(100):  # the place of an array that went is free for the next one, unless a thread was faster
         hashed.clear()
+        held.append(torch.ones(3))
         kept, x = Memo(), torch.ones(3)
         assert [kept.fingerprint(x), kept.fingerprint(x)] == ["3", "3"]
         address = id(x)

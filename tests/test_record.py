@@ -29,8 +29,8 @@ PUBLISHED = Path(__file__).parents[1] / "leaderboards"
 FILE_FIELDS = [
     "format", "status", "reason", "protocol", "digest", "seed", "arch", "loss", "tricks", "yardstick", "changes",
     "recipe", "recipe_from", "d_norm", "parameters", "headline", "scores", "draws", "columns", "absent", "doubts",
-    "dataset", "dataset_hash", "class_names", "extractor", "metrics", "parts", "bits", "best", "curve", "self_checks",
-    "speed", "company", "cost", "environment", "started", "seal",
+    "dataset", "dataset_hash", "class_names", "origin", "extractor", "metrics", "parts", "bits", "best", "curve",
+    "self_checks", "speed", "company", "cost", "environment", "started", "seal",
 ]  # fmt: skip
 
 

@@ -23,9 +23,16 @@ from ganbench_baselines.dataset.members import Archive, Held, Member, What
 
 LARGEST_COMPRESSED = 1 << 31
 """Bytes that a compressed tar may hold once it is uncompressed."""
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 ENCRYPTED = 1
 """A bit among the flags of a member of a zip."""
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, NotImplementedError)
+
+
+def is_archive(path: Path) -> bool:
+    """Whether a file is an archive by its name or its content. A damaged one is one by its name."""
+    named = path.name.lower().endswith(SUFFIXES)
+    return path.is_file() and (named or zipfile.is_zipfile(path) or _compressed(path) or tarfile.is_tarfile(path))
 
 
 def open_archive(path: Path) -> Member:

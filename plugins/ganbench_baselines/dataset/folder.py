@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ganbench import DataError, Dataset, hookimpl
-from ganbench_baselines.dataset.archives import open_archive
+from ganbench_baselines.dataset.archives import is_archive, open_archive
 from ganbench_baselines.dataset.image_files import find_images, left_out
 from ganbench_baselines.dataset.image_pixels import dataset_of, in_folder, read_images
 from ganbench_baselines.dataset.listing import Listing, copies_among, hold_out, path_of
@@ -26,7 +26,7 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     if not argument:
         raise DataError("the dataset 'folder' needs a path", "write folder:PATH")
     path = path_of(argument)
-    if path.is_file():
+    if is_archive(path):
         return _dataset(find_images(open_archive(path)), resolution)
     return _dataset(find_images(path), resolution)
 
