@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import tarfile
 import zipfile
@@ -179,6 +180,24 @@ def test_other_files_and_archives_that_are_cut_off_are_refused(pack, images, tmp
     path = pack(images)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert "is no zip or tar archive, or is damaged" in refusal(path).message
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tar.gz", ".tar.bz2", ".tar.xz"])
+def test_no_cut_of_a_tar_loses_images_in_silence(suffix, tmp_path) -> None:
+    path = tmp_path / f"some{suffix}"
+    with tarfile.open(path, f"w:{suffix[5:]}" if suffix != ".tar" else "w") as tar:
+        for number in range(5):
+            content = os.urandom(700)
+            info = tarfile.TarInfo(f"{number}.png")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    whole = path.read_bytes()
+    assert len(archives.open_archive(path).archive.held) == 5
+    step, members = (512, 5 * 1536) if suffix == ".tar" else (41, len(whole) - 300)  # a member takes three blocks
+    for end in range(step, members, step):
+        path.write_bytes(whole[:end])
+        with pytest.raises(DataError, match="or is damaged"):
+            archives.open_archive(path)
 
 
 def test_a_member_of_a_zip_whose_content_changed_is_named(images, tmp_path) -> None:

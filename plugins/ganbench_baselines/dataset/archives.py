@@ -5,6 +5,8 @@ A compressed tar can only be read from its beginning to its end. So it is read o
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import lzma
 import os
 import stat
@@ -16,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
 
 from ganbench import DataError
 from ganbench_baselines.dataset.listing import NOT_CLASSES, TEXT_NAMES, TEXT_SUFFIXES, shown
@@ -24,6 +27,10 @@ from ganbench_baselines.dataset.members import Archive, Held, Member, What
 LARGEST_COMPRESSED = 1 << 31
 """Bytes that a compressed tar may hold once it is uncompressed."""
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
+MAGIC: dict[bytes, Any] = {b"\x1f\x8b": gzip, b"BZh": bz2, b"\xfd7zXZ\0": lzma}
+"""The first bytes of a compressed file, and the module that opens it."""
+BLOCK = 512
+"""Bytes of a tar's header; one of zeros follows the last member."""
 ENCRYPTED = 1
 """A bit among the flags of a member of a zip."""
 DAMAGED = (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, NotImplementedError)
@@ -105,7 +112,14 @@ def _read_zipped(opened: zipfile.ZipFile, info: zipfile.ZipInfo, lock: threading
 
 def _compressed(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(6).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0"))
+        return file.read(6).startswith(tuple(MAGIC))
+
+
+def _uncompressed(path: Path) -> IO[bytes]:
+    with path.open("rb") as file:
+        start = file.read(6)
+    module = next(module for magic, module in MAGIC.items() if start.startswith(magic))
+    return cast("IO[bytes]", module.open(path))
 
 
 def _in_tar(path: Path) -> Iterator[tuple[str, Held]]:
@@ -116,6 +130,8 @@ def _in_tar(path: Path) -> Iterator[tuple[str, Held]]:
             if member.isreg() and member.offset_data + member.size > size:
                 raise tarfile.ReadError("unexpected end of data")
             yield from _put(found, member, partial(_read_part, path, member.offset_data, member.size))
+        if _read_part(path, tar.offset, BLOCK) != bytes(BLOCK):  # tarfile takes a cut between members for the end
+            raise tarfile.ReadError("unexpected end of data")
 
 
 def _read_part(path: Path, start: int, size: int) -> bytes:
@@ -127,7 +143,8 @@ def _read_part(path: Path, start: int, size: int) -> bytes:
 def _in_compressed_tar(path: Path) -> Iterator[tuple[str, Held]]:
     """Every member of a compressed tar, with its content in memory."""
     left, found = LARGEST_COMPRESSED, dict[str, Held]()
-    with tarfile.open(path, "r|*") as tar:
+    # tarfile's own decompression takes a cut between members for the end
+    with _uncompressed(path) as file, tarfile.open(fileobj=file, mode="r|") as tar:
         for member in tar:
             left -= member.size
             if left < 0:
