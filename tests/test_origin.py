@@ -10,10 +10,11 @@ import pytest
 from running import carry_out, job_in
 from toy import TOY, make
 
-from ganbench import Origin, plugins
+from ganbench import Download, Origin, plugins
 from ganbench.leaderboards.table import build
 from ganbench.pages.rules import rules_in_words
 from ganbench.plugins.downloads import offered_by
+from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.source import Source
 from ganbench.records.store import read, write
 from ganbench.runs import setup
@@ -83,6 +84,14 @@ def test_who_made_the_data_is_what_their_plugin_says_about_the_download() -> Non
     own = dataclasses.replace(made, origin=ORIGIN)
     assert setup._with_origin(own, plugins.find("dataset", "mnist-10k")).origin == ORIGIN
     assert setup._with_origin(made, plugins.find("dataset", "digits")).origin == made.origin
+
+
+def test_a_run_takes_the_origin_from_what_the_plugin_offers(monkeypatch) -> None:
+    monkeypatch.setattr(setup, "offered_by", lambda source: Download("https://example.org", "CC0", "B. Author (2025)"))
+    setup.forget()
+    found = setup.prepare(load_protocol("smoke-v1"), "cpu").dataset.origin
+    setup.forget()
+    assert (found.citation, found.licence) == ("B. Author (2025)", "CC0")
 
 
 def test_what_a_set_offers_is_found_whatever_its_argument() -> None:

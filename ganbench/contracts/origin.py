@@ -8,11 +8,9 @@ from msgspec import Struct
 class Origin(Struct, frozen=True):
     """Where data come from, and how samples were made from files. Records keep it, and pages show it.
 
-    Args:
-        citation: who made the data: authors, year and title.
-        licence: the terms of use, or that none are stated.
-        homepage: where the data and their terms are described.
-        conversion: how files became samples, for example "central square, Lanczos filter (Pillow 12.0), 8 bits".
+    ``citation`` says who made the data: authors, year and title. ``licence`` states the terms of use, or that there are
+    none. ``homepage`` is where both are described. ``conversion`` says how files became samples, for example "central
+    square, Lanczos filter (Pillow 12.0), 8 bits".
     """
 
     citation: str = ""
