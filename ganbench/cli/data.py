@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +13,7 @@ from ganbench.cli import completion
 from ganbench.cli.base import app, console, echo, with_example
 from ganbench.cli.guide import GUIDES
 from ganbench.cli.options import DataRoot
-from ganbench.data.progress import shown_by
+from ganbench.cli.progress import progress_on
 from ganbench.errors import DataError, plural
 from ganbench.plain import plain_line
 
@@ -94,7 +91,7 @@ def verify(names: Names = None, data_root: DataRoot = None) -> None:
 
     wrong = 0
     for one in chosen(names) if names else stored():
-        with _progress():
+        with progress_on(console(stderr=True)):
             good = one.about is not None and intact(one.folder, one.about)
         wrong += not good
         said = "intact" if good else "not complete" if one.about is None else "changed since it was made"
@@ -120,15 +117,3 @@ def remove_arrays(
         remove(one)
         freed += size
     console().print(f"removed {plural(len(found), 'array')}, {freed / 2**20:,.0f} MiB")
-
-
-@contextmanager
-def _progress() -> Iterator[None]:
-    """Show the progress of long work on a terminal."""
-    columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, visible=False)
-        with shown_by(
-            lambda what, done, total: bar.update(task, description=what, completed=done, total=total, visible=True)
-        ):
-            yield

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.progress import DownloadColumn
 from rich.table import Table
 from rich.text import Text
 
 from ganbench.cli import completion
 from ganbench.cli.base import command, complain, console
 from ganbench.cli.options import DataRoot
+from ganbench.cli.progress import progress_on
 from ganbench.data.folder import data_folder
 from ganbench.errors import DataError, GanbenchError, plural
 from ganbench.plain import plain_line
@@ -66,7 +66,7 @@ def _fetch(source: Source, wanted: Download, root: Path, terminal: Console) -> N
     if not wanted.files:
         how = f"{wanted.by_hand}; the data folder is {root}"
         raise DataError(f"'{source.name}' cannot be fetched by a program ({wanted.licence})", how)
-    with _progress(terminal):
+    with progress_on(terminal, DownloadColumn()):
         new = fetch(wanted.files, root)
     if not new:
         terminal.print(Text.assemble((source.name, "bold"), f" is here already, in {plain_line(str(root))}"))
@@ -75,26 +75,6 @@ def _fetch(source: Source, wanted: Download, root: Path, terminal: Console) -> N
     terminal.print(Text.assemble((source.name, "bold"), told), soft_wrap=True)
     terminal.print(f"licence: {plain_line(wanted.licence)}", soft_wrap=True)
     terminal.print(f"cite: {plain_line(wanted.citation)} ({wanted.homepage})", soft_wrap=True)
-
-
-@contextmanager
-def _progress(terminal: Console) -> Iterator[None]:
-    """Show a bar for each file, or nothing if the output is no terminal."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-
-    from ganbench.data.progress import shown_by
-
-    bars: dict[str, TaskID] = {}
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=terminal, disable=not terminal.is_terminal, transient=True) as progress:
-
-        def show(what: str, done: int, pieces: int) -> None:
-            if what not in bars:
-                bars[what] = progress.add_task(plain_line(what))
-            progress.update(bars[what], completed=done, total=pieces or None)
-
-        with shown_by(show):
-            yield
 
 
 def _table(found: list[tuple[Source, Download]], root: Path) -> Table:

@@ -60,7 +60,7 @@ def will_need(x: Tensor, rows: Iterable[int]) -> None:
     array = file_behind(x)
     if array is None or not hasattr(mmap.mmap, "madvise"):
         return
-    pages: mmap.mmap = array._mmap  # type: ignore[attr-defined]
+    pages: mmap.mmap = array._mmap  # type: ignore[attr-defined]  # numpy's stub leaves it out
     size = x[0].numel()
     for row in rows:
         start = int(x.storage_offset()) + row * size

@@ -68,11 +68,8 @@ def finished_blocks(file: Path) -> list[Block]:
     """Return the finished blocks of an array that is not complete. A line that a kill cut off ends the list."""
     found: list[Block] = []
     with suppress(OSError, msgspec.DecodeError):
-        for line in file.read_bytes().splitlines(keepends=True):
-            block = msgspec.json.decode(line, type=Block)
-            if not line.endswith(b"\n"):
-                break
-            found.append(block)
+        for line in file.read_bytes().splitlines():
+            found.append(msgspec.json.decode(line, type=Block))
     return found
 
 

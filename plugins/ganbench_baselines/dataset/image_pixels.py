@@ -234,7 +234,7 @@ def _heard() -> Iterator[threading.local]:
 
     def keep(message: Warning | str, category: type[Warning], *place: object, **named: object) -> None:
         if issubclass(category, GanbenchWarning):  # of the core, about the preparation
-            usual(message, category, *place, **named)  # type: ignore[arg-type]
+            usual(message, category, *place, **named)  # type: ignore[arg-type]  # passed on as they came
         getattr(heard, "said", []).append(" ".join(str(message).split()).rstrip("."))
 
     with warnings.catch_warnings():
