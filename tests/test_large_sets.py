@@ -13,6 +13,9 @@ import torch
 from painted import load, paint, paint_many
 from painted import pixels as random_pixels
 from PIL import Image
+from standard_files import TEST as TEST_IMAGES
+from standard_files import TRAIN, write_stl10
+from standard_files import pixels as standard_pixels
 
 import ganbench
 from ganbench import DataError, Dataset, GanbenchWarning, Unsupported
@@ -111,6 +114,43 @@ def test_gray_images_have_one_channel(anywhere, tmp_path) -> None:
     assert load(tmp_path / "images").spec.shape == (1, 8, 8)
     paint(tmp_path / "images" / "x.png", 9)
     assert load(tmp_path / "images").spec.shape == (3, 8, 8)
+
+
+def pairs(one: Path, other: Path) -> Dataset:
+    return named("folder_pair", argument=f"{one},{other}")
+
+
+def test_both_ways_give_the_same_pairs_in_colour_if_one_domain_is(tmp_path, monkeypatch) -> None:
+    paint_many(tmp_path / "gray", 30, mode="L")
+    paint_many(tmp_path / "colour", 34)
+    small = pairs(tmp_path / "gray", tmp_path / "colour")
+    monkeypatch.setattr(pixels, "LARGEST_IN_MEMORY", 0)
+    large = pairs(tmp_path / "gray", tmp_path / "colour")
+    assert large.fingerprint == small.fingerprint
+    assert large.spec.shape == large.spec.source == (3, 8, 8)
+    assert large.test.paired
+    assert large.selection is not None
+
+
+def test_a_renamed_partner_moves_images_of_a_large_set_between_splits(tmp_path, monkeypatch) -> None:
+    for folder in ("one", "other"):
+        paint_many(tmp_path / folder, 30)
+    monkeypatch.setattr(pixels, "LARGEST_IN_MEMORY", 0)
+    before = pairs(tmp_path / "one", tmp_path / "other")
+    (tmp_path / "other" / "00.png").rename(tmp_path / "other" / "alone.png")
+    after = pairs(tmp_path / "one", tmp_path / "other")
+    assert len(after.test) == len(before.test)
+    monkeypatch.setattr(pixels, "LARGEST_IN_MEMORY", 1 << 28)
+    assert after.fingerprint == pairs(tmp_path / "one", tmp_path / "other").fingerprint != before.fingerprint
+
+
+def test_stl10_is_the_same_from_disk(anywhere, root) -> None:
+    write_stl10(root / "stl10_binary")
+    found = named("stl10", 48)
+    stored = standard_pixels(TRAIN, 96, 96, 3)[3]
+    small = np.asarray(Image.fromarray(stored).resize((48, 48), Image.Resampling.LANCZOS))
+    assert np.array_equal(found.train.x[3].numpy(), small.transpose(2, 0, 1))
+    assert (len(found.train), len(found.test)) == (TRAIN, TEST_IMAGES)
 
 
 def test_dark_icons_are_laid_on_white(anywhere, tmp_path) -> None:

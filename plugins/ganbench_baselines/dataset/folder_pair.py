@@ -11,15 +11,15 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from ganbench import DataError, Dataset, DataSpec, Split, hookimpl, stratified_split
 from ganbench_baselines.dataset.image_files import find_images, left_out
-from ganbench_baselines.dataset.image_pixels import in_folder, read_images
+from ganbench_baselines.dataset.image_pixels import ImageSet, Pictures, in_folder, read_images
 from ganbench_baselines.dataset.listing import counted, first, path_of, require_folder, shown
 from ganbench_baselines.dataset.two_domains import yardsticks
 
@@ -29,28 +29,31 @@ FEWEST = 2  # images in a split
 
 
 class Domain(NamedTuple):
-    """The images of a folder, ``[N, C, R, R]`` in uint8, and their names, in the same order on every file system.
+    """The image files of a folder, and their names, in the same order on every file system.
 
-    ``notes`` are sentences about what was left out or converted.
+    ``notes`` are sentences about what was left out.
     """
 
     folder: Path
+    files: Sequence[Path]
     names: list[str]
-    images: Tensor
     notes: tuple[str, ...] = ()
 
-    def of(self, names: Sequence[str]) -> Tensor:
-        """The images with these names, in this order."""
+    def images(self, parts: Sequence[Sequence[str]]) -> ImageSet:
+        """The images with the names of each part."""
         place = {name: index for index, name in enumerate(self.names)}
-        return self.images[[place[name] for name in names]]
+        return in_folder(self.folder, self.files, [[place[name] for name in part] for part in parts])
 
 
 class Parts(NamedTuple):
-    """Three splits; the last two consist of pairs if there are enough of them."""
+    """The names of each split's images in both domains, in the order training, test, selection.
 
-    train: Split
-    selection: Split | None
-    test: Split
+    The last two consist of pairs if ``paired``, and only then there is a selection.
+    """
+
+    source: list[list[str]]
+    x: list[list[str]]
+    paired: bool
 
 
 @hookimpl
@@ -61,20 +64,27 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
         DataError: the argument does not name two folders of images, sizes differ and no resolution is given, or a name
             has several partners.
     """
-    one, other = _alike(*(_read(folder, resolution) for folder in _folders(argument)))
+    one, other = (_listed(folder) for folder in _folders(argument))
     pairs = partners(one, other)
-    parts = _paired_splits(one, other, pairs)
-    said = _how_paired(one, other, pairs, held_out=parts is not None)
-    train, selection, test = parts or _unpaired_splits(one, other)
+    parts = _paired_splits(one, other, pairs) or _unpaired_splits(one, other)
+    sources, targets = _alike(one.images(parts.source), other.images(parts.x), resolution)
+    train, test, *selection = (
+        Split(x, source=source, paired=parts.paired and number > 0)
+        for number, (x, source) in enumerate(zip(targets.arrays, sources.arrays, strict=True))
+    )
     shape = tuple(train.x.shape[1:])
     return Dataset(
         name=f"folder-pair:{_name(one)},{_name(other)}",
         spec=DataSpec(shape, source=shape),
         train=train,
         test=test,
-        selection=selection,
+        selection=selection[0] if selection else None,
         yardsticks=yardsticks(train),
-        notes=(said, *one.notes, *other.notes),
+        notes=(
+            _how_paired(one, other, pairs, held_out=parts.paired),
+            *(*one.notes, *sources.notes),
+            *(*other.notes, *targets.notes),
+        ),
     )
 
 
@@ -105,11 +115,10 @@ def _folders(argument: str) -> list[Path]:
     return pair
 
 
-def _read(folder: Path, resolution: int | None) -> Domain:
+def _listed(folder: Path) -> Domain:
     listing = find_images(folder)
-    images = in_folder(folder, listing.files, [range(len(listing.files))])
-    (x,), notes, _ = read_images(images, resolution, on_disk=False)  # pairs are picked from all of them
-    return Domain(folder, [images.name_of(file) for file in listing.files], x, left_out(listing) + notes)
+    names = [str(file.relative_to(folder)) for file in listing.files]
+    return Domain(folder, listing.files, names, left_out(listing))
 
 
 def partners(one: Domain, other: Domain) -> dict[str, str]:
@@ -150,19 +159,24 @@ def _how_paired(one: Domain, other: Domain, partner: dict[str, str], held_out: b
     return f"the folders {_name(one)} and {_name(other)} have {pairs}, {said}{few}"
 
 
-def _alike(one: Domain, other: Domain) -> tuple[Domain, Domain]:
-    """The two domains, both in colour if one is; DataError if their sizes differ."""
-    sides = [domain.images.shape[-1] for domain in (one, other)]
-    if sides[0] != sides[1]:
+def _alike(one: ImageSet, other: ImageSet, resolution: int | None) -> tuple[Pictures, Pictures]:
+    """The pixels of both domains, both in colour if one is.
+
+    Raises:
+        DataError: their sizes differ.
+    """
+    sources, targets = read_images(one, resolution), read_images(other, resolution)
+    (channels, side, _), (other_channels, other_side, _) = (found.arrays[0].shape[1:] for found in (sources, targets))
+    if side != other_side:
         raise DataError(
-            f"the images in '{shown(one.folder)}' have {sides[0]} pixels a side, "
-            f"those in '{shown(other.folder)}' {sides[1]}",
+            f"the images in '{shown(one.path)}' have {side} pixels a side, those in '{shown(other.path)}' {other_side}",
             "name the resolution to resize them to",
         )
-    if one.images.shape[1] == other.images.shape[1]:
-        return one, other
-    one, other = (domain._replace(images=domain.images.expand(-1, 3, -1, -1).clone()) for domain in (one, other))
-    return one, other
+    if channels < other_channels:
+        sources = read_images(replace(one, always_colour=True), resolution)
+    if other_channels < channels:
+        targets = read_images(replace(other, always_colour=True), resolution)
+    return sources, targets
 
 
 def _paired_splits(one: Domain, other: Domain, partner: dict[str, str]) -> Parts | None:
@@ -171,17 +185,14 @@ def _paired_splits(one: Domain, other: Domain, partner: dict[str, str]) -> Parts
     left, selection = _parted(left, SELECTION_SHARE, SELECTION_SEED)
     if len(test) < FEWEST:
         return None
-    if len(selection) < FEWEST:
-        selection = []
-    held = {*test, *selection}
-    source = one.of([name for name in one.names if name not in held])
+    pairs = [test, selection] if len(selection) >= FEWEST else [test]
+    held = {name for part in pairs for name in part}
     taken = {partner[name] for name in held}
-    x = other.of([name for name in other.names if name not in taken])
-    pairs = [
-        Split(other.of([partner[name] for name in names]), source=one.of(names), paired=True)
-        for names in (selection, test)
-    ]
-    return Parts(Split(x, source=source), pairs[0] if selection else None, pairs[1])
+    return Parts(
+        [[name for name in one.names if name not in held], *pairs],
+        [[name for name in other.names if name not in taken], *([partner[name] for name in part] for part in pairs)],
+        paired=True,
+    )
 
 
 def _unpaired_splits(one: Domain, other: Domain) -> Parts:
@@ -193,8 +204,8 @@ def _unpaired_splits(one: Domain, other: Domain) -> Parts:
                 f"too few of the {len(domain.names)} images in '{shown(domain.folder)}' can be held out",
                 "put at least 8 images into each folder",
             )
-    (source, source_test), (x, x_test) = parts
-    return Parts(Split(other.of(x), source=one.of(source)), None, Split(other.of(x_test), source=one.of(source_test)))
+    sources, targets = ([*part] for part in parts)
+    return Parts(sources, targets, paired=False)
 
 
 def _parted(names: Sequence[str], share: float, seed: int) -> tuple[list[str], list[str]]:

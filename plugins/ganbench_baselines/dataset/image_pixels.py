@@ -32,7 +32,7 @@ from ganbench import DataError, Dataset, DataSpec, GanbenchWarning, Origin, Row,
 from ganbench_baselines.dataset.archives import stamps
 from ganbench_baselines.dataset.listing import counted, first, shown
 from ganbench_baselines.dataset.members import Member
-from ganbench_baselines.dataset.pixels import arrays_of, in_memory, is_large
+from ganbench_baselines.dataset.pixels import arrays_of, is_large
 
 GRAY_MODES = {"1", "L", "LA"}
 RGB_MODES = {"RGB", "RGBA", "RGBX", "RGBa", "La", "P", "PA", "YCbCr", *GRAY_MODES}  # needs no colour profile
@@ -129,8 +129,8 @@ def in_folder(folder: Path | Member, files: Sequence[Path | Member], parts: Sequ
     )
 
 
-def read_images(images: ImageSet, resolution: int | None, *, on_disk: bool = True) -> Pictures:
-    """The pixels of all images; prepared on disk if they are large and that is allowed.
+def read_images(images: ImageSet, resolution: int | None) -> Pictures:
+    """The pixels of all images; prepared on disk if they are large.
 
     Raises:
         DataError: some files cannot be read, have more than 8 bits per channel, or hold several frames; or sizes differ
@@ -142,9 +142,9 @@ def read_images(images: ImageSet, resolution: int | None, *, on_disk: bool = Tru
             channels = 1 if not images.always_colour and _all_gray(images.files, pool) else 3
         parts = [[images.files[index] for index in part] for part in images.parts]
         shape = (channels, size, size)
-        read = Reader(images, shape, heard, strict=on_disk and is_large(len(images.files), shape))
+        read = Reader(images, shape, heard, strict=is_large(len(images.files), shape))
         made = partial(_made_from, images, shape)
-        found = arrays_of(images.name, made, parts, read, shape) if on_disk else in_memory(parts, read, shape)
+        found = arrays_of(images.name, made, parts, read, shape)
     order = [index for part in images.parts for index in part]
     readings = [Reading()] * len(images.files)
     for index, said in zip(order, found.said, strict=True):
@@ -183,6 +183,7 @@ def dataset_of(
 
 def _made_from(images: ImageSet, shape: tuple[int, ...]) -> Iterable[str]:
     yield f"{RULE}, {shape}, {'hashed' if images.hashed else ''}"
+    yield str([list(part) for part in images.parts])
     yield from images.stamps()
 
 

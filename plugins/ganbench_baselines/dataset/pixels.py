@@ -44,11 +44,10 @@ def arrays_of(
     """
     if is_large(sum(map(len, parts)), shape):
         return prepared(name, made_from(), parts, read, shape)
-    return in_memory(parts, read, shape)
+    return _in_memory(parts, read, shape)
 
 
-def in_memory(parts: Sequence[Sequence[T]], read: Callable[[T], Row], shape: tuple[int, ...]) -> Prepared:
-    """``arrays_of`` in memory, however large."""
+def _in_memory(parts: Sequence[Sequence[T]], read: Callable[[T], Row], shape: tuple[int, ...]) -> Prepared:
     arrays, said = [], list[str]()
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the GIL while it decodes
         for part in parts:

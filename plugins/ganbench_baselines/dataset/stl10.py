@@ -5,16 +5,28 @@ GANs are trained on the unlabelled part, as in Miyato et al. (2018), who resize 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import PIL
+from PIL import Image
 
-from ganbench import DataError, Dataset, Download, RemoteFile, hookimpl
+from ganbench import DataError, Dataset, DataSpec, Download, Origin, RemoteFile, Row, Split, hookimpl
+from ganbench_baselines.dataset.archives import stamps
 from ganbench_baselines.dataset.listing import shown
-from ganbench_baselines.dataset.standard import Arrays, Standard, dataset_of
+from ganbench_baselines.dataset.pixels import arrays_of
+from ganbench_baselines.dataset.standard import Arrays, Standard, found
 
 SIDE = 96
+
+
+class Photograph(NamedTuple):
+    """One image of a file that is mapped into memory, ``images[N, 96, 96, 3]``."""
+
+    images: np.ndarray
+    number: int
 
 
 def _images(path: Path) -> Arrays:
@@ -53,8 +65,34 @@ ARCHIVE = RemoteFile(
 
 @hookimpl
 def ganbench_dataset(resolution: int | None) -> Dataset:
-    """STL-10's unlabelled images, and its test images as the held-out split."""
-    return dataset_of(STANDARD, resolution)
+    """STL-10's unlabelled images, and its test images as the held-out split.
+
+    Raises:
+        DataError: the files are missing or damaged.
+    """
+    files = found(STANDARD)
+    parts = [[Photograph(images, number) for number in range(len(images))] for images, _ in read(files)]
+    shape = (3, resolution or SIDE, resolution or SIDE)
+
+    def pixels(photograph: Photograph) -> Row:
+        image = photograph.images[photograph.number]
+        if shape[-1] != SIDE:
+            image = np.asarray(Image.fromarray(image).resize(shape[1:], Image.Resampling.LANCZOS))
+        return Row(image.transpose(2, 0, 1))
+
+    def made_from() -> Iterable[str]:
+        yield f"Lanczos, Pillow {PIL.__version__}, {shape}"
+        yield from stamps(files)
+
+    train, test = arrays_of(STANDARD.name, made_from, parts, pixels, shape).arrays
+    how = "as stored" if resolution is None else f"Lanczos filter (Pillow {PIL.__version__}) unless of that size"
+    return Dataset(
+        name=STANDARD.name,
+        spec=DataSpec(shape),
+        train=Split(train),
+        test=Split(test),
+        origin=Origin(conversion=how),
+    )
 
 
 @hookimpl
