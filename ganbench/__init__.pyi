@@ -9,6 +9,7 @@ from .contracts.memo import Memo, Results
 from .contracts.metric import Absent, Goal, Metric
 from .contracts.origin import Origin
 from .contracts.protocol import Evaluating, LossRules, Protocol, Recipe, Training
+from .contracts.samples import Samples
 from .contracts.scores import Scores
 from .contracts.settings import settings_of
 from .contracts.trick import LossAround, Player, Trick, Turn
@@ -55,6 +56,7 @@ __all__ = [
     "Row",
     "Run",
     "Runs",
+    "Samples",
     "Scores",
     "Split",
     "Terms",

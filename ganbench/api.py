@@ -23,7 +23,6 @@ from ganbench.contracts.scores import Scores
 from ganbench.device.determinism import configured
 from ganbench.errors import Doubt, GanbenchError, GanbenchWarning, ProtocolError, RecordError, plural
 from ganbench.evaluation.given import split_of
-from ganbench.evaluation.judge import Verdict
 from ganbench.leaderboards.brief import to_brief_frame
 from ganbench.leaderboards.entries import Entry, entry_of
 from ganbench.leaderboards.export import to_frame
@@ -43,10 +42,13 @@ from ganbench.runs.changes import parse_changes
 from ganbench.runs.estimate import estimate_of
 from ganbench.runs.executors.inline import InlineExecutor
 from ganbench.runs.executors.local import LocalExecutor
+from ganbench.runs.external import judge_samples, samples_of
 from ganbench.runs.live import make_display
 from ganbench.runs.plan import DEFAULT_PROTOCOL, Plan, make_plan
 from ganbench.runs.session import carry_out
 from ganbench.runs.setup import prepare
+from ganbench.samples.asked import Asked
+from ganbench.samples.faults import faults_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -277,33 +279,37 @@ def _carried_out(plan: Plan, jobs: int, progress: bool) -> Runs:
 
 
 def evaluate(
-    samples: Tensor | np.ndarray,
+    samples: Any,
     protocol: str | Path | Protocol = DEFAULT_PROTOCOL,
     *,
     labels: Tensor | np.ndarray | None = None,
     range: tuple[float, float] | None = None,
     seed: int = 0,
     device: str = "auto",
+    trust: bool = False,
 ) -> Scores:
     """Score samples from any source under a protocol.
 
     Args:
-        samples: ``x[N, *shape]`` with the protocol's N and the shape of its data, channels first. Images and video are
-            uint8 0..255 or floats in [-1, 1], sounds are floats in [-1, 1], points are any finite numbers. Floats of
-            any precision are rounded once, to uint8 or float32. Colour channels have the order of the data: red, green,
-            blue. Another order, such as OpenCV's BGR, goes undetected.
+        samples: an array ``x[N, *shape]`` with the protocol's N and the shape of its data, channels first. Images and
+            video are uint8 0..255 or floats in [-1, 1], sounds are floats in [-1, 1], points are any finite numbers.
+            Floats of any precision are rounded once, to uint8 or float32. Or else a path, as ``ganbench evaluate``
+            takes it; a loader or an iterator of batches, with or without labels; a function with the arguments ``n``,
+            ``seed`` and ``labels`` or some of them, which returns an array or yields batches; or a ``GAN``, whose
+            averaged generator makes them. From these, as many samples are taken as the protocol compares.
         protocol: a name, a TOML file, or a ``Protocol``.
         labels: ``[N]``, the classes that the samples were generated for: class names, or integers from 0. Metrics for
             conditional models use them.
         range: the values in ``samples`` that stand for the minimum and the maximum (black and white), if they are not
             the usual ones: ``(0, 1)`` for ``to_tensor``, a sigmoid or a mask. If samples are refused because they all
             lie in 0..1, pass the usual values to confirm them: ``(-1, 1)`` for floats, ``(0, 255)`` for uint8.
-        seed: the seed of the metrics' random numbers.
+        seed: the seed of the metrics' random numbers, of latents, and of the choice among too many samples.
         device: the device that computes features.
+        trust: whether a path may name a program, which is then run.
 
     Returns:
         Column -> score, as in ``evaluate(samples)["fid"]``, or by full name. Its ``absent`` holds every column without
-        a score.
+        a score, and ``assumed`` says how the samples were understood.
 
     Raises:
         DataError: the samples have the wrong shape, number, type or range, or the labels have the wrong number, type or
@@ -311,21 +317,31 @@ def evaluate(
         GanbenchError: the protocol's data, metrics or extractor cannot be loaded.
 
     Warns:
-        Doubt: the samples may be on another scale, labels are missing or not needed, the headline has no score, or
-            scores may be misleading.
+        Doubt: the samples may be on another scale, or look damaged or copied; labels are missing or not needed; the
+            headline has no score; or scores may be misleading.
     """
     rules = _rules(protocol)
     bench = prepare(rules, device)
+    if not isinstance(samples, Tensor | np.ndarray | list | tuple):
+        found = samples_of(samples, bench, Asked(1, seed=seed, trusted=trust), labels)
+        record = judge_samples(found, bench, "samples", span=range, seed=seed)
+        _warn([*record.external.found, *record.doubts, *_without(record.absent, rules.evaluation.headline)])
+        return Scores(record.scores, record.absent, assumed=(record.external.read, *record.external.assumed))
     fake, doubts = split_of(samples, labels, bench.judge, rules.name, range)
     with configured(1):
         verdict = bench.judge.score(fake, seed)
-    for doubt in (*doubts, *verdict.doubts, *_without_headline(verdict, rules.evaluation.headline)):
-        warnings.warn(Doubt(doubt), stacklevel=2)
+        faults = faults_of(fake, bench.dataset, bench.judge.classes_of(fake))
+    _warn([*doubts, *faults, *verdict.doubts, *_without(verdict.absent, rules.evaluation.headline)])
     return Scores(verdict.scores, verdict.absent)
 
 
-def _without_headline(verdict: Verdict, headline: str) -> list[str]:
-    return [f"there is no {headline}: {verdict.absent[headline]}"] if headline in verdict.absent else []
+def _warn(doubts: Iterable[str]) -> None:
+    for doubt in doubts:
+        warnings.warn(Doubt(doubt), stacklevel=3)
+
+
+def _without(absent: Mapping[str, str], headline: str) -> list[str]:
+    return [f"there is no {headline}: {absent[headline]}"] if headline in absent else []
 
 
 def leaderboard(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from urllib.error import URLError
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 import torch_fidelity
 from fidelity_images import Images
+from PIL import Image
 from random_inception import random_inception_weights
 from torch import Tensor
 from torch_fidelity import metric_fid, metric_isc, metric_kid, metric_prc
@@ -18,10 +20,12 @@ from torch_fidelity.utils import create_feature_extractor
 from ganbench.contracts.data import Dataset, DataSpec, Split, stratified_split
 from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import extract, stream
+from ganbench.device.determinism import configured
 from ganbench.errors import DataError, Unsupported
-from ganbench_baselines.dataset import digits, stacked_digits
+from ganbench_baselines.dataset import cifar10, digits, stacked_digits
+from ganbench_baselines.dataset import folder as folder_of_images
 from ganbench_baselines.extractor import digits_cnn, digits_cnn_fidelity, inception, raw, train_cnn, train_digits_cnn
-from ganbench_baselines.metric import fid
+from ganbench_baselines.metric import fid, inception_score, kid, precision_recall
 from ganbench_baselines.metric.frechet import distance, moments
 
 CPU = torch.device("cpu")
@@ -312,15 +316,63 @@ def test_inception_gives_the_features_and_unbiased_logits_of_torch_fidelity(netw
         assert torch.allclose(ours, theirs, rtol=0, atol=1e-4 * theirs.std().item())
 
 
-def test_fid_under_inception_is_that_of_calculate_metrics(network, random_inception):
-    real, fake = photos(4), photos(8)[4:] // 2  # fewer samples than features
+@pytest.fixture(scope="module")
+def judged(network, random_inception, tmp_path_factory) -> tuple[Evaluation, dict[str, float]]:
+    """Two folders of PNG files as we read and evaluate them, and torch-fidelity's scores of them; few, for speed."""
+    usual, bright, dark = photos(18).split(6)
+    real, fake = torch.cat([usual, 255 - bright // 4]), torch.cat([usual.clamp(4, 251) - 3, dark // 4])
+    read = []
+    for name, x in (("real", real), ("fake", fake)):
+        folder = tmp_path_factory.mktemp(name)
+        for number, image in enumerate(x):
+            Image.fromarray(image.permute(1, 2, 0).numpy()).save(folder / f"{number:02}.png")
+        read.append(
+            (str(folder), folder_of_images.ganbench_dataset(argument=str(folder), resolution=None).part("all").x)
+        )
+    (reals, real), (fakes, fake) = read
     found = torch_fidelity.calculate_metrics(
-        input1=Images(fake), input2=Images(real), feature_extractor="inception-v3-compat", fid=True, cuda=False,
-        feature_extractor_weights_path=str(random_inception), cache=False, save_cpu_ram=True, verbose=False,
-    )["frechet_inception_distance"]  # fmt: skip
-    given = Evaluation(real, fake, DataSpec((3, 12, 12)), torch.Generator(), extractor=network)
-    assert fid.ganbench_metric()(given)["fid"] == pytest.approx(found, rel=1e-6)
-    assert found > 1e-3
+        input1=fakes, input2=reals, feature_extractor="inception-v3-compat", cuda=False, cache=False,
+        feature_extractor_weights_path=str(random_inception), save_cpu_ram=True, verbose=False,
+        fid=True, isc=True, kid=True, prc=True, isc_splits=1, kid_subsets=1, kid_subset_size=12,
+    )  # fmt: skip
+    return Evaluation(real, fake, DataSpec((3, 12, 12)), torch.Generator(), extractor=network), found
+
+
+@pytest.mark.parametrize(
+    ("metric", "column", "theirs"),
+    [
+        (fid, "fid", "frechet_inception_distance"),
+        (inception_score, "is", "inception_score_mean"),
+        (kid, "kid", "kernel_inception_distance_mean"),
+        (precision_recall, "precision", "precision"),
+        (precision_recall, "recall", "recall"),
+    ],
+)
+def test_scores_of_png_files_under_inception_are_torch_fidelitys(judged, metric, column, theirs):
+    given, found = judged
+    rounding = 1e-6 if column == "kid" else 0  # torch-fidelity adds up the values of the kernel, about 1, in float32
+    assert metric.ganbench_metric()(given)[column] == pytest.approx(found[theirs], rel=1e-6, abs=rounding)
+    assert found[theirs] > 1e-3
+    assert column not in ("precision", "recall") or found[theirs] < 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(0)
+@pytest.mark.skipif("GANBENCH_INCEPTION" not in os.environ, reason="GANBENCH_INCEPTION names no official weights")
+def test_the_inception_score_of_cifar_10_is_the_one_that_torch_fidelity_publishes():
+    weights, _ = inception.find_weights("")
+    network = inception.Inception(inception.read_weights(weights, official=True))
+    try:
+        train = cifar10.ganbench_dataset(resolution=None).train.x
+    except DataError as error:
+        pytest.skip(f"CIFAR-10 is not here: {error}")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    with configured(torch.get_num_threads()):
+        given = Evaluation(
+            train, train, DataSpec((3, 32, 32)), torch.Generator(), extractor=network.to(device), device=device
+        )
+        found = inception_score.ganbench_metric()(given)["is"]
+    assert found == pytest.approx(11.23678, rel=1e-4)
 
 
 def test_fid_of_the_first_64_features_of_inception_is_torch_fidelitys(random_inception):

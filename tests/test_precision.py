@@ -24,6 +24,7 @@ from ganbench.training.batches import Stream
 from ganbench.training.precision import MEMORY_FORMATS, lay_out, tensor_cores
 from ganbench.training.trainer import Trainer
 from ganbench_baselines.arch import dcgan
+from ganbench_baselines.extractor.digits_cnn import DigitsCNN
 from ganbench_baselines.loss.hinge import Hinge
 
 CPU = torch.device("cpu")
@@ -189,6 +190,28 @@ def test_a_record_says_in_what_its_run_was_computed(records) -> None:
     }
     assert {record.speed.mode for record in records.values()} == {"eager"}
     assert {record.status for record in records.values()} == {"ok"}
+
+
+@pytest.mark.parametrize("precision", ["tf32", "bf16"])
+def test_whatever_trains_features_are_computed_in_float32(precision, monkeypatch, tmp_path) -> None:
+    seen, forward = set(), DigitsCNN.forward
+
+    def look(self, x):
+        tf32 = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+        features, logits = forward(self, x)
+        seen.add((*tf32, torch.is_autocast_enabled(x.device.type), features.dtype, logits.dtype))
+        return features, logits
+
+    monkeypatch.setattr(DigitsCNN, "forward", look)
+    smoke = load_protocol("smoke-v1")
+    training = msgspec.structs.replace(smoke.training, precision=precision, budget_kimg=0.192)
+    judging = msgspec.structs.replace(smoke.evaluation, samples=100, checks=1, target=None)
+    protocol = msgspec.structs.replace(smoke, training=training, evaluation=judging)
+    names = {"arch": "ganbench:dcgan", "loss": "ganbench:hinge"}
+    job = TrainingJob(protocol=protocol, digest=protocol.digest, seed=0, folder=str(tmp_path), **names)
+    with configured(1):
+        assert execute(job, lambda _: None, lambda: False).status == "ok"
+    assert seen == {(False, False, False, torch.float32, torch.float32)}
 
 
 def test_a_run_is_trained_in_what_its_protocol_says(records, folder) -> None:

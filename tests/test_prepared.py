@@ -20,11 +20,11 @@ import pytest
 import torch
 
 from ganbench import DataError, Prepared, Row, prepared
+from ganbench.contracts import progress
 from ganbench.contracts.arrays import file_behind
+from ganbench.contracts.progress import shown_by
 from ganbench.data import prepared as module
-from ganbench.data import progress
 from ganbench.data.about import ABOUT, ARRAY, PROGRESS
-from ganbench.data.progress import shown_by
 from ganbench.errors import GanbenchWarning
 
 SHAPE = (3, 4, 4)

@@ -44,14 +44,14 @@ PINNED = {
     "grid-v2": "0d70864ffc8d",
     "ring-v2": "5568aa831f6d",
     "digits-16-v2": "0e865e70b459",
-    "emoji-32-v1": "3c3eafe4386f",
-    "emoji-32-cond-v1": "562c2482306a",
+    "emoji-32-v1": "0248f7ff86fe",
+    "emoji-32-cond-v1": "7c8bf851f002",
     "mnist-10k-28-v1": "67646af7d579",
-    "mnist-28-v1": "edede2dcf0a0",
-    "fashion-28-v1": "98405b314086",
-    "cifar10-32-v1": "1d1214335533",
-    "celeba-64-v1": "acfaf3622c1c",
-    "ffhq-64-v1": "3466edd08900",
+    "mnist-28-v1": "2d49e006bd62",
+    "fashion-28-v1": "d3357ed64dc6",
+    "cifar10-32-v1": "236d8cd4a897",
+    "celeba-64-v1": "0df10687bc5f",
+    "ffhq-64-v1": "7d8585ed8ee1",
 }
 
 PINNED_DATASETS = {

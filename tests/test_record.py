@@ -18,7 +18,15 @@ from ganbench import Run, plugins
 from ganbench.errors import RecordError
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.history import read_history
-from ganbench.records.record import FORMAT, Component, Cost, Fingerprints, TrainingRecord, YardstickRecord
+from ganbench.records.record import (
+    FORMAT,
+    Component,
+    Cost,
+    ExternalRecord,
+    Fingerprints,
+    TrainingRecord,
+    YardstickRecord,
+)
 from ganbench.records.sealing import as_text, sealed
 from ganbench.records.store import facts_of, read, write
 from ganbench.records.timing import read_timing
@@ -27,10 +35,10 @@ OLD = Path(__file__).parent / "data" / "record-format-1.json"
 EARLIER = OLD.with_name("record-format-2.json")
 PUBLISHED = Path(__file__).parents[1] / "leaderboards"
 FILE_FIELDS = [
-    "format", "status", "reason", "protocol", "digest", "seed", "arch", "loss", "tricks", "yardstick", "changes",
-    "recipe", "recipe_from", "d_norm", "parameters", "headline", "scores", "draws", "columns", "absent", "doubts",
-    "dataset", "dataset_hash", "class_names", "origin", "extractor", "metrics", "parts", "bits", "best", "curve",
-    "self_checks", "speed", "company", "cost", "environment", "started", "seal",
+    "format", "status", "reason", "protocol", "digest", "seed", "arch", "loss", "tricks", "yardstick", "external",
+    "changes", "recipe", "recipe_from", "d_norm", "parameters", "headline", "scores", "draws", "columns", "absent",
+    "doubts", "dataset", "dataset_hash", "class_names", "origin", "extractor", "metrics", "parts", "bits", "best",
+    "curve", "self_checks", "speed", "company", "cost", "environment", "started", "seal",
 ]  # fmt: skip
 
 
@@ -72,7 +80,8 @@ def test_published_records_say_the_same_when_they_are_written_again(folder, tmp_
 
 
 def test_a_file_has_a_place_for_every_field_of_runs_and_of_yardsticks(record) -> None:
-    fields = {*TrainingRecord.__struct_fields__, *YardstickRecord.__struct_fields__}
+    kinds = (TrainingRecord, YardstickRecord, ExternalRecord)
+    fields = {name for kind in kinds for name in kind.__struct_fields__}
     assert {*facts_of(record)} == fields
     assert {*FILE_FIELDS} == {*fields, "seal"}
 

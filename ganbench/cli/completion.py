@@ -41,6 +41,11 @@ def tricks(incomplete: str) -> list[Offer]:
     return _listed(incomplete, _components("trick"))
 
 
+def metrics(incomplete: str) -> list[Offer]:
+    """The installed metrics."""
+    return _listed(incomplete, _components("metric"))
+
+
 def protocols(incomplete: str) -> list[Offer]:
     """For ``--protocol`` and ``protocols show``."""
     return _starting(incomplete, _components("protocol"))

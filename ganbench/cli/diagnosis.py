@@ -22,6 +22,7 @@ from typing import Any
 
 from ganbench import plugins
 from ganbench._version import __version__
+from ganbench.device.cores import usable_cores
 from ganbench.plugins.hookspecs import API_VERSION
 from ganbench.plugins.metadata import ALLOW_LIST
 from ganbench.plugins.safepath import safe_path
@@ -169,8 +170,7 @@ def tell() -> None:
 
 
 def _cpu() -> dict[str, Any]:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    facts: dict[str, Any] = {"cores": os.cpu_count(), "usable": usable}
+    facts: dict[str, Any] = {"cores": os.cpu_count(), "usable": usable_cores()}
     flags = re.search(r"^flags\s*:(.*)$", _text("/proc/cpuinfo"), re.MULTILINE)
     facts["matrix units"] = sorted(flag for flag in (flags[1] if flags else "").split() if flag.startswith("amx"))
     for name, key in (("GB", "MemTotal"), ("GB free", "MemAvailable")):

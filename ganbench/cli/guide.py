@@ -21,6 +21,11 @@ GUIDES = {
     "compare": Guide(
         TRAIN, "Say which of two rows is better, and how certain that is.", "compare dcgan+r1 dcgan+wgan-gp"
     ),
+    "evaluate": Guide(
+        TRAIN,
+        "Score anybody's samples, or compare two sets.",
+        "evaluate samples.zip --protocol digits-16-v2",
+    ),
     "download": Guide(TRAIN, "Fetch data sets and weights ahead of time.", "download mnist cifar10"),
     "data": Guide(TRAIN, "List, check or remove arrays prepared from large data sets.", "data list"),
     "show": Guide(LOOK, "Print everything about a run, or sum up a row's seeds.", "show runs/digits-16-v2/dcgan+r1"),

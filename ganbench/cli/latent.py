@@ -14,7 +14,7 @@ from rich.text import Text
 from ganbench.cli.base import app, console, with_example
 from ganbench.cli.guide import GUIDES
 from ganbench.cli.numbers import digits, whole
-from ganbench.cli.options import LARGEST_SEED, LatentSeed
+from ganbench.cli.options import LARGEST_SEED, DataRoot, LatentSeed
 from ganbench.cli.runs import run_folders
 from ganbench.cli.sample import refuse_unfit_format, refuse_unknown_format, write
 from ganbench.errors import GanbenchError, plural
@@ -64,6 +64,7 @@ def interpolate(
         Path,
         typer.Option(help="File to write: .png (a row per path), .npy, .gif or .webp (images, clips), .wav (sounds)."),
     ] = Path("interpolation.png"),
+    data_root: DataRoot = None,
 ) -> None:
     """Draw samples along paths from one latent to another. If the GAN takes labels, each path keeps one label."""
     refuse_unknown_format(out)
@@ -86,7 +87,7 @@ def interpolate(
 
 
 @latent.command()
-def layers(run: RunFolder) -> None:
+def layers(run: RunFolder, data_root: DataRoot = None) -> None:
     """List the layers of G and D: their names, kinds, and output shapes for one sample (units first)."""
     _, gan, dataset = _players(run)
     from ganbench.report.activation import Probe
@@ -119,6 +120,7 @@ def maximise(
     out: Annotated[
         Path, typer.Option(help="File to write, one sample per unit: .png, .npy, .wav (sounds), .gif or .webp (clips).")
     ] = Path("maximised.png"),
+    data_root: DataRoot = None,
 ) -> None:
     """Find the samples that activate units of a layer most, by gradient ascent.
 

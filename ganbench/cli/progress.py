@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 
-from ganbench.data.progress import shown_by
+from ganbench.contracts.progress import shown_by
 from ganbench.plain import plain_line
 
 

@@ -22,6 +22,7 @@ from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, Archs, DataRoot, Device, Losses, Tricks
 from ganbench.cli.preview import preview
 from ganbench.contracts.executor import TrainingJob, runs_among
+from ganbench.device.cores import usable_cores
 from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.leaderboards.published import published_files, published_folder
 from ganbench.plugins.names import refuse_without
@@ -250,4 +251,4 @@ def _workers(device: str) -> int:
             return torch.cuda.device_count()
         if torch.backends.mps.is_available():
             return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return usable_cores()

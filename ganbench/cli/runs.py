@@ -13,7 +13,7 @@ from rich.text import Text
 from ganbench.cli.base import command, complain, console, echo
 from ganbench.errors import RecordError, plural
 from ganbench.records.collapse import collapses_of
-from ganbench.records.record import Cost, Record, SelfChecks, TrainingRecord, YardstickRecord
+from ganbench.records.record import Cost, External, ExternalRecord, Record, SelfChecks, TrainingRecord, YardstickRecord
 from ganbench.records.store import read
 
 EXAMPLE = "give a folder like runs/digits-16-v2/dcgan+wgan-gp/seed0"
@@ -100,6 +100,7 @@ def _describe(record: Record, path: Path) -> None:
     sections = {
         "scores": _score_rows(record),
         **(_training_sections(record) if isinstance(record, TrainingRecord) else {}),
+        **({"samples": _external_rows(record.external)} if isinstance(record, ExternalRecord) else {}),
         "self-checks": _check_rows(record),
         "speed": _speed_rows(record) if isinstance(record, TrainingRecord) else [],
         "provenance": _provenance_rows(record),
@@ -124,6 +125,16 @@ def _training_sections(record: TrainingRecord) -> dict[str, list[Detail]]:
         ],
         "during training": _way_rows(record),
     }
+
+
+def _external_rows(external: External) -> list[Detail]:
+    """What is known of samples from elsewhere."""
+    return [
+        Detail("stated", str(external.declared), "not checked"),
+        Detail("read", external.read),
+        Detail("assumed", "; ".join(external.assumed)),
+        Detail("found", "; ".join(external.found)),
+    ]
 
 
 def _score_rows(record: Record) -> list[Detail]:

@@ -160,9 +160,9 @@ class Waiting(Struct, frozen=True):
 
 
 class Preparing(Struct, frozen=True):
-    """Data are being prepared on disk, once for all jobs: ``what`` is done, and ``share`` (0..1) of it.
+    """Data are prepared on disk, or a network looks at many samples: ``what`` is done, and ``share`` (0..1) of it.
 
-    Sent before training, about a hundred times, only if it takes long.
+    Sent before or after training, once a second, only if it takes long.
     """
 
     key: str

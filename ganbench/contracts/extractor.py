@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from random import SystemRandom
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from ganbench.contracts.progress import telling
 
 if TYPE_CHECKING:
     from ganbench.contracts.data import Dataset
@@ -95,6 +99,8 @@ class TrainedExtractor(Extractor, ABC):
         """Return the content of the file, from which the hook rebuilds the same extractor without unpickling."""
 
 
+LONG = 10_000
+"""Samples. Extractions of more report their progress."""
 BATCH = 500
 """Batch size of extraction. The last bits of features depend on it, so it is the same everywhere."""
 
@@ -108,12 +114,16 @@ def stream(
     Raises:
         ValueError: a feature is not finite.
     """
-    for part in x.split(batch):
-        features, logits = extractor(part.to(device))
-        features = features.cpu().double()
-        if not features.isfinite().all():
-            raise ValueError(f"extractor '{extractor.name}' returned features that are not finite")
-        yield features, None if logits is None else logits.cpu().double()
+    # 10,000 samples take the small extractors of the tables a few seconds, of which nobody needs to be told
+    with telling(f"{extractor.name} looks at {len(x):,} samples", len(x)) if len(x) > LONG else nullcontext() as tick:
+        for part in x.split(batch):
+            features, logits = extractor(part.to(device))
+            features = features.cpu().double()
+            if not features.isfinite().all():
+                raise ValueError(f"extractor '{extractor.name}' returned features that are not finite")
+            yield features, None if logits is None else logits.cpu().double()
+            if tick is not None:
+                tick(len(part))
 
 
 LOOKED_AT = 8
@@ -143,6 +153,23 @@ def is_of(
     return True
 
 
+Stream = Callable[[Extractor, Tensor, torch.device], Iterator[tuple[Tensor, Tensor | None]]]
+_streamed_by: ContextVar[Stream | None] = ContextVar("streamed_by", default=None)
+
+
+@contextmanager
+def streamed_by(how: Stream) -> Iterator[None]:
+    """Let ``how`` replace ``stream`` in ``extract``, for instance by several processes.
+
+    It must yield the same batches of ``BATCH`` samples, bit by bit.
+    """
+    token = _streamed_by.set(how)
+    try:
+        yield
+    finally:
+        _streamed_by.reset(token)
+
+
 @torch.inference_mode()
 def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = BATCH) -> tuple[Tensor, Tensor | None]:
     """Return ``features[N, d]`` in float64 and logits or None, on the CPU. Batches are written into one array each.
@@ -152,7 +179,8 @@ def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = 
     """
     features: Tensor | None = None
     logits: Tensor | None = None
-    for i, (f, g) in enumerate(stream(extractor, x, device, batch)):
+    how = _streamed_by.get() if batch == BATCH else None
+    for i, (f, g) in enumerate(how(extractor, x, device) if how else stream(extractor, x, device, batch)):
         if features is None:
             features = f.new_empty(len(x), *f.shape[1:])
             logits = None if g is None else g.new_empty(len(x), *g.shape[1:])

@@ -14,7 +14,8 @@ from ganbench.contracts.memo import Memo, Results
 from ganbench.errors import Unsupported
 
 MANY = 10_000
-"""Above this number of samples, ``blocks`` does not keep features that only one metric uses."""
+"""Above this number of samples, ``blocks`` does not keep features that only one metric uses, and features that are kept
+on disk are kept in parts of this size, so that an extraction that was killed continues."""
 
 
 class FeatureStore:
@@ -27,6 +28,7 @@ class FeatureStore:
         device: the device that runs the extractor.
         memo: known results for the reals. Stores with the same extractor on the same device share it.
         sole: whether only one metric uses the features, so that ``blocks`` need not keep those of many samples.
+        lasting: whether the fakes will be scored again, so that their features are kept like those of the reals.
 
     Attributes:
         known: the features, once a metric has asked for all of them; None until then.
@@ -41,8 +43,10 @@ class FeatureStore:
         memo: Memo | None = None,
         *,
         sole: bool = False,
+        lasting: bool = False,
     ) -> None:
         self.real, self.fake, self.extractor, self.device, self.sole = real, fake, extractor, device, sole
+        self.lasting = lasting
         self.memo = Memo() if memo is None else memo
         self.known: Features | None = None
 
@@ -90,19 +94,33 @@ class FeatureStore:
     def _extracted(self) -> Features:
         if self.extractor is None:
             raise Unsupported("needs a feature extractor, but the protocol names none")
-        real, real_logits = self._extracted_reals(self.extractor)
+        real, real_logits = self._kept(self.extractor, self.real)
         if self.fake is self.real:
             return Features(real, real, real_logits, real_logits)
-        fake, fake_logits = extract(self.extractor, self.fake, self.device)
+        if self.lasting:
+            fake, fake_logits = self._kept(self.extractor, self.fake)
+        else:
+            fake, fake_logits = extract(self.extractor, self.fake, self.device)
         return Features(real, fake, real_logits, fake_logits)
 
-    def _extracted_reals(self, extractor: Extractor) -> tuple[Tensor, Tensor | None]:
+    def _kept(self, extractor: Extractor, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Features and logits of ``x``, from the memo if it has them."""
+        key = self.memo.fingerprint(x)
+        found = self.memo.known(key, "features") or self._in_parts(extractor, x)
+        self.memo.remember(key, "features", found)
+        return found["features"], found.get("logits")
+
+    def _in_parts(self, extractor: Extractor, x: Tensor) -> Results:
+        """Features and logits of ``x``, each part from the memo's files if they have it."""
+        parts = [self._part(extractor, part) for part in x.split(MANY)]
+        return parts[0] if len(parts) == 1 else {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+    def _part(self, extractor: Extractor, x: Tensor) -> Results:
         def compute() -> Results:
-            features, logits = extract(extractor, self.real, self.device)
+            features, logits = extract(extractor, x, self.device)
             return {"features": features} if logits is None else {"features": features, "logits": logits}
 
         def holds(found: Results) -> bool:
-            return is_of(extractor, self.real, self.device, found.get("features"), found.get("logits"))
+            return is_of(extractor, x, self.device, found.get("features"), found.get("logits"))
 
-        found = self.memo.once(self._fingerprint, "features", compute, holds)
-        return found["features"], found.get("logits")
+        return self.memo.found(self.memo.fingerprint(x), "features", compute, holds)

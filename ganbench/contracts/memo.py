@@ -58,10 +58,14 @@ class Memo:
         results = self.known(samples, name)
         if results is None:
             results = self.found(samples, name, compute, holds)
+        self.remember(samples, name, results)
+        return results
+
+    def remember(self, samples: str, name: str, results: Results) -> None:
+        """Keep results in memory, as those of the most recently used samples."""
         self._memory[samples] = {**self._memory.pop(samples, {}), name: results}
         for forgotten in list(self._memory)[:-SETS]:
             del self._memory[forgotten]
-        return results
 
     def found(self, samples: str, name: str, compute: Callable[[], Results], holds: Holds | None = None) -> Results:
         """Compute results that are not in memory. A subclass may look elsewhere first."""

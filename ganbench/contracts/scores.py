@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ganbench.contracts.score_name import short_name, short_names
@@ -19,11 +19,18 @@ class Scores(dict[str, float]):
         scores: full name -> score.
         absent: short name -> why it has no score.
         silence: why there are no scores at all; "" if there are any.
+        assumed: sentences on how the samples were understood.
     """
 
-    def __init__(self, scores: Mapping[str, float], absent: Mapping[str, str] | None = None, silence: str = "") -> None:
+    def __init__(
+        self,
+        scores: Mapping[str, float],
+        absent: Mapping[str, str] | None = None,
+        silence: str = "",
+        assumed: Sequence[str] = (),
+    ) -> None:
         super().__init__(scores)
-        self.absent = dict(absent or {})
+        self.absent, self.assumed = dict(absent or {}), tuple(assumed)
         self._silence = silence
 
     def __missing__(self, name: str) -> float:

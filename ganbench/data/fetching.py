@@ -17,8 +17,8 @@ from filelock import FileLock
 
 from ganbench._version import __version__
 from ganbench.contracts.download import RemoteFile
+from ganbench.contracts.progress import telling
 from ganbench.data.folder import VARIABLE
-from ganbench.data.progress import telling
 from ganbench.errors import DataError, listed
 from ganbench.records.files import reason_of
 

@@ -25,9 +25,10 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from ganbench.contracts.arrays import map_array, remember_hash, update
+from ganbench.contracts.progress import Tick, telling
 from ganbench.data.about import ARRAY, PROGRESS, About, Block, about, finished_blocks, write_about
 from ganbench.data.folder import VARIABLE, prepared_folders, writable
-from ganbench.data.progress import Tick, telling
+from ganbench.device.cores import usable_cores
 from ganbench.errors import DataError, GanbenchWarning, RecordError
 from ganbench.records.files import fitting, reason_of
 
@@ -218,7 +219,7 @@ def _blocks(
         return found
 
     length = max(1, BLOCK // prod(shape))
-    with ThreadPoolExecutor(_cores()) as pool:  # Pillow releases the GIL while it decodes and resizes
+    with ThreadPoolExecutor(usable_cores()) as pool:  # Pillow releases the GIL while it decodes and resizes
         for first in range(start, len(rows), length):
             block = np.empty((min(length, len(rows) - first), *shape), np.uint8)
             said = dict[int, str]()
@@ -227,11 +228,6 @@ def _blocks(
                 said |= {first + number: row.said} if row.said else {}
                 tick()
             yield _Written(block.tobytes(), first + len(block), said)
-
-
-def _cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _opened(file: Path, size: int) -> BinaryIO:

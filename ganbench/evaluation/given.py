@@ -38,7 +38,7 @@ def split_of(samples: Any, labels: Any, judge: Judge, name: str, span: Span | No
             have = "has" if len(needing) == 1 else "have"
             doubts.append(f"no labels were given, so {listed(needing)} {have} no score: pass labels=")
         return Split(stored), doubts
-    wanted = _as_labels(labels, len(stored), judge.dataset, name)
+    wanted = labels_of(labels, len(stored), judge.dataset, name)
     if not needing:
         doubts.append(f"labels were given, but no metric of {name} needs them")
     return Split(stored, wanted), doubts
@@ -90,7 +90,7 @@ def _described(given: Any) -> str:
 # -- labels ------------------------------------------------------------------------------------------------------------
 
 
-def _as_labels(given: Any, n: int, data: Dataset, name: str) -> Tensor:
+def labels_of(given: Any, n: int, data: Dataset, name: str) -> Tensor:
     """Labels ``[n]`` as int64, from numbers or class names.
 
     Raises:

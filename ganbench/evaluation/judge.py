@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from ganbench.contracts.arch import GAN
+from ganbench.contracts.classes import class_places
 from ganbench.contracts.data import Dataset, Split, to_signal
 from ganbench.contracts.evaluation import Evaluation
 from ganbench.contracts.extractor import Extractor, extract
@@ -73,6 +74,7 @@ class Judge:
         self.extractor = extractor.to(device).eval() if extractor is not None else None
         self.kept = kept or Memo()
         self._signals = WeakTensorKeyDictionary()  # fakes -> the features of the first few
+        self._classes = WeakTensorKeyDictionary()  # fakes -> the class that the extractor gives each
 
     @cached_property
     def tag(self) -> str:
@@ -88,6 +90,7 @@ class Judge:
         generator: GAN | None = None,
         remake: Callable[[Split], Split] | None = None,
         only: Sequence[str] | None = None,
+        lasting: bool = False,
     ) -> Verdict:
         """Score fakes against the reference.
 
@@ -98,6 +101,7 @@ class Judge:
             generator: the averaged GAN that made them, in eval mode.
             remake: makes fakes in the same way for other conditions; by default, uses ``generator``.
             only: names of the metrics to use; by default, all.
+            lasting: whether these fakes may be scored again, so that their features are kept on disk.
 
         Raises:
             PluginError: a metric fails, returns columns that it does not declare, or a value that is not finite.
@@ -105,7 +109,11 @@ class Judge:
         asked = {name: metric for name, metric in self.metrics.items() if only is None or name in only}
         if generator is not None:
             remake = partial(sample, generator, seed=seed, device=self.device)
-        whole = self._evaluation(fake, real or self.reference, generator, remake, sole=len(asked) == 1)
+        of = real or self.reference
+        store = FeatureStore(
+            of.x, fake.x, self.extractor, self.device, self.kept, sole=len(asked) == 1, lasting=lasting
+        )
+        whole = self._evaluation(fake, of, generator, remake, store)
         verdict, doubts = Verdict(), list[str]()
         for name, metric in asked.items():
             evaluation = whole.for_metric(_stream_of(seed, name))
@@ -115,11 +123,18 @@ class Judge:
             doubts += evaluation.doubts
         if (features := whole.store.known) is not None:
             self._signals[fake.x] = features.fake[:FEW].clone()
+            if features.fake_logits is not None and features.fake_logits.ndim == 2:
+                self._classes[fake.x] = features.fake_logits.argmax(1)
         verdict.doubts.extend(dict.fromkeys(doubts))
         return verdict
 
     def _evaluation(
-        self, fake: Split, real: Split, generator: GAN | None, remake: Callable[[Split], Split] | None, *, sole: bool
+        self,
+        fake: Split,
+        real: Split,
+        generator: GAN | None,
+        remake: Callable[[Split], Split] | None,
+        store: FeatureStore,
     ) -> Evaluation:
         return Evaluation(
             real=real.x,
@@ -137,7 +152,7 @@ class Judge:
             paired=real.paired and fake.paired,
             dataset=self.dataset,
             remake=remake,
-            shared=FeatureStore(real.x, fake.x, self.extractor, self.device, self.kept, sole=sole),
+            shared=store,
         )
 
     def _note(
@@ -168,6 +183,22 @@ class Judge:
             return seen
         known = self.kept.known(self.kept.fingerprint(split.x), "features")
         return known["features"][:FEW] if known is not None else extract(self.extractor, split.x[:FEW], self.device)[0]
+
+    def classes_of(self, split: Split) -> Tensor | None:
+        """The class ``[N]`` that the extractor gives each of the samples it scored.
+
+        None if it does not tell the classes of the data apart, or no metric needed all features.
+        """
+        seen: Tensor | None = self._classes.get(split.x)
+        if seen is None or self.extractor is None or not self.dataset.spec.classes:
+            return None
+        try:
+            places = class_places(self.extractor, self.dataset.spec.classes, self.dataset)
+        except Unsupported:
+            return None
+        of_place = torch.full((int(max(places)) + 1,), -1)
+        of_place[torch.tensor(places)] = torch.arange(len(places))
+        return of_place[seen] if int(seen.max()) < len(of_place) else None
 
     @staticmethod
     def _apply(name: str, metric: Metric, evaluation: Evaluation) -> dict[str, float | Absent]:

@@ -11,10 +11,10 @@ import msgspec
 from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.score_name import is_called
 from ganbench.errors import listed, plural
-from ganbench.leaderboards.entries import RunEntry, RunKey, YardstickEntry, run_key
+from ganbench.leaderboards.entries import RunEntry, RunKey, run_key
 from ganbench.leaderboards.notes import one_line
 from ganbench.leaderboards.rows import Row
-from ganbench.records.record import FINISHED, Record, YardstickRecord
+from ganbench.records.record import FINISHED, Record, TrainingRecord
 from ganbench.records.store import facts_of
 
 
@@ -51,7 +51,7 @@ def admit(found: Iterable[Found], protocol: Protocol | None) -> tuple[list[Found
     left_out += _bared(fitting)
     if protocol:
         seeds = set(protocol.seeds)
-        inside = (f for f in found if isinstance(f.record, YardstickRecord) or f.record.seed in seeds)
+        inside = (f for f in found if not isinstance(f.record, TrainingRecord) or f.record.seed in seeds)
         found = keep(inside, len(found), "with a seed that the protocol does not have")
     skipped = {
         f"{f.record.entry} was skipped: {one_line(f.record.reason)}" for f in found if f.record.status == "skipped"
@@ -153,8 +153,8 @@ def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
     """Merge local rows with published ones.
 
     A local row replaces the published one if it is complete and of the same code. Otherwise the published row stays,
-    and the local one is shown beside it without a rank. Of two rows of a yardstick, only the fuller one is shown.
-    Returns the rows, and a sentence on each local row shown beside a published one because seeds are missing.
+    and the local one is shown beside it without a rank. Of two rows that were not trained, only the fuller one
+    is shown. Returns the rows, and a sentence on each local row shown beside a published one because seeds are missing.
     """
     rows = list(rows)
     twins = {row.key: row for row in rows}
@@ -172,7 +172,7 @@ def merge(rows: Iterable[Row]) -> tuple[list[Row], list[str]]:
 
 
 def _replaces(ours: Row, published: Row) -> bool:
-    if isinstance(ours.entry, YardstickEntry):
+    if not isinstance(ours.entry, RunEntry):
         scored, known = ({name for record in row.records for name in record.columns} for row in (ours, published))
         return len(ours.records) >= len(published.records) and known <= scored
     return not ours.missing and not ours.edits

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ganbench.leaderboards.entries import RunEntry, YardstickEntry
+from ganbench.leaderboards.entries import ExternalEntry, RunEntry, YardstickEntry
 from ganbench.leaderboards.ranking import centre_of
 from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.table import Table
@@ -54,6 +54,8 @@ def _unused(table: Table) -> list[str]:
 def _about(table: Table, row: Row) -> dict[str, Any]:
     if isinstance(row.entry, YardstickEntry):
         texts, verdict = ["", row.entry.name, row.kind, "", ""], str(row.ok)
+    elif isinstance(row.entry, ExternalEntry):
+        texts, verdict = [row.kind, row.entry.model, row.kind, "", ""], row.verdict
     else:
         verdict = row.verdict
         arch, loss, *tricks = map(table.component, row.entry.players)

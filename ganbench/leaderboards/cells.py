@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from ganbench.leaderboards.entries import YardstickEntry
+from ganbench.leaderboards.entries import ExternalEntry, YardstickEntry
 from ganbench.leaderboards.ranking import centre_of
 from ganbench.leaderboards.rows import Part, Row
 from ganbench.leaderboards.statistics import LOW_N, NOTHING, Summary
@@ -77,7 +77,7 @@ def headings_of(table: Table, part: Part, *, noises: bool = True) -> dict[Key, s
     """Column -> its heading in one part of the table; ``noises`` adds the noise between seeds and evaluations."""
     scores: dict[Key, str] = {ScoreOf(name): table.label(name) for name in table.shown}
     device = ["device"] if len(table.machines) > 1 else []
-    rank = [] if part in ("custom", "edited") else ["rank"]
+    rank = [] if part in ("custom", "edited", "external") else ["rank"]
     sds = [SEED_SD, EVALUATION_SD] if noises else []
     before, after = [*rank, "arch", "loss"], [*sds, *table.extras, "samples/s", "params G/D", "D norm", "ok", *device]
     return {**{key: key for key in before}, **scores, **{key: key for key in after}}
@@ -95,6 +95,8 @@ def cells_of(table: Table, row: Row, *, intervals: bool = True) -> dict[Key, str
     noises = _noises(table, row)
     if isinstance(row.entry, YardstickEntry):
         return {"arch": row.entry.name, "loss": "yardstick", **scores, **noises, "ok": str(row.ok)}
+    if isinstance(row.entry, ExternalEntry):
+        return {"rank": DASH, "arch": row.entry.model, "loss": "external", **scores, **noises, "ok": row.verdict}
     low_n = "†" if 0 < row.ok < LOW_N else ""
     arch, loss, *tricks = map(table.component, row.entry.players)
     more = [*(f"+{trick}" for trick in tricks), *(f"{name}={value}" for name, value in row.entry.changes)]

@@ -1,4 +1,4 @@
-"""What a row of a leaderboard stands for: a combination of components with the user's changes, or a yardstick."""
+"""What a row stands for: components with the user's changes, a yardstick, or samples from elsewhere."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ganbench.contracts.executor import UNPACKAGED, entry_name
 from ganbench.contracts.kind import Kind
-from ganbench.records.record import Component, Record, YardstickRecord
+from ganbench.records.record import Component, ExternalRecord, Record, YardstickRecord
 
 
 class ChangedSetting(NamedTuple):
@@ -90,7 +90,23 @@ class YardstickEntry(NamedTuple):
         return self.name, "", "", "", "", (), ()
 
 
-Entry = RunEntry | YardstickEntry
+class ExternalEntry(NamedTuple):
+    """Samples that GANBench did not make."""
+
+    model: str
+
+    @property
+    def name(self) -> str:
+        """The row's name, which no yardstick has: ``external NAME``."""
+        return f"external {self.model}"
+
+    @property
+    def order(self) -> tuple[Any, ...]:
+        """Sort key with as many parts as that of a run."""
+        return self.name, "", "", "", "", (), ()
+
+
+Entry = RunEntry | YardstickEntry | ExternalEntry
 """What the records of one row have in common."""
 
 
@@ -98,6 +114,8 @@ def entry_of(record: Record) -> Entry:
     """The row a record belongs to."""
     if isinstance(record, YardstickRecord):
         return YardstickEntry(record.yardstick)
+    if isinstance(record, ExternalRecord):
+        return ExternalEntry(record.external.name)
     return RunEntry.of(record.arch, record.loss, record.tricks, record.changes)
 
 

@@ -13,12 +13,12 @@ import msgspec
 
 from ganbench.contracts.kind import Kind
 from ganbench.contracts.score_name import ScoreName
-from ganbench.leaderboards.entries import RunEntry, YardstickEntry
+from ganbench.leaderboards.entries import ExternalEntry, RunEntry, YardstickEntry
 from ganbench.leaderboards.rows import COSTS, Row
 from ganbench.leaderboards.statistics import Summary
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 from ganbench.plain import plain, plain_line
-from ganbench.records.record import runs_in
+from ganbench.records.record import ExternalRecord, runs_in
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,11 +65,13 @@ _COUNTS = ("rank", "rank worst", "ok", "seeds", "missing", "reached target", "co
 
 
 def _entry_columns(row: Row) -> dict[str, str]:
-    """Columns that identify a row; those that a yardstick lacks are empty."""
-    names = ("arch", "arch package", "loss", "loss package", "tricks", "yardstick", "changes")
+    """Columns that identify a row; those that do not apply to it are empty."""
+    names = ("arch", "arch package", "loss", "loss package", "tricks", "yardstick", "external", "changes")
     entry, parts = row.entry, dict.fromkeys(names, "")
     if isinstance(entry, YardstickEntry):
         return parts | {"yardstick": entry.name}
+    if isinstance(entry, ExternalEntry):
+        return parts | {"external": entry.model}
     return parts | {
         "arch": entry.arch.name,
         "arch package": _provenance(row, "arch"),
@@ -211,6 +213,7 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
         "loss": msgspec.to_builtins(first.loss) if first else None,
         "tricks": msgspec.to_builtins(first.tricks) if first else [],
         "yardstick": row.entry.name if isinstance(row.entry, YardstickEntry) else "",
+        "external": _external(row),
         "changes": dict(row.entry.changes) if isinstance(row.entry, RunEntry) else {},
         "ok": row.ok,
         "seeds": row.seeds,
@@ -230,6 +233,12 @@ def _tree(table: Table, row: Row) -> dict[str, Any]:
         "devices": row.machines,
         "here": row.here,
     }
+
+
+def _external(row: Row) -> dict[str, Any] | None:
+    """What a row of samples from elsewhere says about them."""
+    record = next((record for record in row.records if isinstance(record, ExternalRecord)), None)
+    return None if record is None else msgspec.to_builtins(record.external)
 
 
 def _best(table: Table, row: Row) -> dict[str, Any] | None:

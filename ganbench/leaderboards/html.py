@@ -18,6 +18,7 @@ TITLES: dict[Part, str] = {
     "incomplete": "Rows with missing seeds: not ranked yet",
     "custom": "Custom runs: changed settings, never ranked",
     "edited": "Edited runs: code that differs from the known code of its version, never ranked",
+    "external": "Samples from elsewhere: not trained under these rules, never ranked",
 }
 STYLE = """
 .ganbench table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .5em 0 1.5em; }

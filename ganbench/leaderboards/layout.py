@@ -15,7 +15,7 @@ from typing import NamedTuple
 from rich.cells import cell_len, chop_cells
 
 from ganbench.leaderboards.cells import EVALUATION_SD, HERE, NOT_BEATEN, SEED_SD, Key, ScoreOf, cells_of, headings_of
-from ganbench.leaderboards.entries import YardstickEntry
+from ganbench.leaderboards.entries import RunEntry
 from ganbench.leaderboards.rows import Row, RowKey
 from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 from ganbench.plain import plain_line
@@ -146,7 +146,7 @@ class _Room:
     def _texts(self, row: Row, shape: Shape) -> dict[Key, str]:
         texts = cells_of(self.table, row, intervals=shape.intervals)
         mark = f"{HERE} " if self.table.mixed and row.here else ""
-        if shape.joined and not isinstance(row.entry, YardstickEntry):
+        if shape.joined and isinstance(row.entry, RunEntry):
             arch, (loss, *more) = texts["arch"], texts["loss"].split(" ")
             name, beaten = arch.removesuffix(NOT_BEATEN), NOT_BEATEN if arch.endswith(NOT_BEATEN) else ""
             texts["arch"] = " ".join([f"{name}+{loss}{beaten}", *more])

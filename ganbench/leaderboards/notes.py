@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ganbench.errors import listed, plural
 from ganbench.leaderboards.rows import Edit, Row
-from ganbench.records.record import Environment, runs_in
+from ganbench.records.record import Environment, ExternalRecord, runs_in
 
 TABLE_CONDITIONS: Mapping[str, Callable[[Environment], str]] = {
     "torch": lambda environment: environment.torch,
@@ -22,7 +22,14 @@ TABLE_CONDITIONS: Mapping[str, Callable[[Environment], str]] = {
 def notes_on(rows: Iterable[Row]) -> list[str]:
     """Caveats about the rows, one sentence each."""
     rows = list(rows)
-    return [*_surroundings(rows), *_versions(rows), *_edited(rows), *_doubts(rows), *_absences(rows)]
+    return [
+        *_surroundings(rows),
+        *_versions(rows),
+        *_edited(rows),
+        *_external(rows),
+        *_doubts(rows),
+        *_absences(rows),
+    ]
 
 
 def _surroundings(rows: Sequence[Row]) -> list[str]:
@@ -72,6 +79,15 @@ def _edited(rows: Sequence[Row]) -> list[str]:
         "version, or run these rows again"
         for e, names in sorted(where.items())
     ]
+
+
+def _external(rows: Sequence[Row]) -> list[str]:
+    """What is stated about samples from elsewhere, how they were read, and what may be wrong with them."""
+    notes = []
+    for record in (record for row in rows for record in row.records if isinstance(record, ExternalRecord)):
+        it = record.external
+        notes.append(f"{it.name}: {'. '.join([f'{it.declared}; {it.read}', *it.assumed, *it.found])}")
+    return notes
 
 
 def _doubts(rows: Sequence[Row]) -> list[str]:

@@ -12,15 +12,15 @@ from typing import Any, Literal, NamedTuple
 
 from ganbench.contracts.kind import Kind
 from ganbench.contracts.metric import Goal
-from ganbench.leaderboards.entries import Entry, RunEntry, YardstickEntry
+from ganbench.leaderboards.entries import Entry, ExternalEntry, RunEntry, YardstickEntry
 from ganbench.leaderboards.statistics import RankRange, Summary, pooled_sd, summarise
 from ganbench.records.collapse import Collapse, collapses_of
 from ganbench.records.record import FINISHED, Column, Look, Record, TrainingRecord, runs_in
 from ganbench.records.timing import Timing
 
-RowKind = Literal["entry", "custom", "edited", "yardstick"]
-Part = Literal["ranked", "unstable", "incomplete", "custom", "edited"]
-PARTS: tuple[Part, ...] = ("ranked", "unstable", "incomplete", "custom", "edited")
+RowKind = Literal["entry", "custom", "edited", "yardstick", "external"]
+Part = Literal["ranked", "unstable", "incomplete", "custom", "edited", "external"]
+PARTS: tuple[Part, ...] = ("ranked", "unstable", "incomplete", "custom", "edited", "external")
 """The parts of a table, in their order. Yardsticks are listed among the ranked rows, without a rank."""
 
 
@@ -83,7 +83,7 @@ class AgainstTrivial(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """One entry, custom run or yardstick over its seeds.
+    """One entry, custom run, yardstick or set of samples from elsewhere, over its seeds.
 
     ``records`` are the finished ones, one per seed; ``missing`` are the protocol's seeds without one. ``scores``
     summarises the successful runs. ``costs`` are medians over seeds, without timings if the seeds ran on several
@@ -110,9 +110,11 @@ class Row:
 
     @property
     def kind(self) -> RowKind:
-        """An entry, a custom or edited run, or a yardstick; only entries are ranked."""
+        """An entry, a custom or edited run, a yardstick, or samples from elsewhere; only entries are ranked."""
         if isinstance(self.entry, YardstickEntry):
             return "yardstick"
+        if isinstance(self.entry, ExternalEntry):
+            return "external"
         return "custom" if self.entry.custom else "edited" if self.edits else "entry"
 
     @property
@@ -172,8 +174,8 @@ class Row:
     @property
     def part(self) -> Part:
         """The part of the table that the row belongs to."""
-        if self.kind in {"custom", "edited"}:
-            return "custom" if self.kind == "custom" else "edited"
+        if self.kind not in ("entry", "yardstick"):
+            return self.kind
         return "incomplete" if self.missing else "unstable" if self.trouble and self.kind == "entry" else "ranked"
 
     @property

@@ -21,7 +21,7 @@ from ganbench.contracts.score_name import is_called, short_name, short_names
 from ganbench.errors import GanbenchError, meant, plural
 from ganbench.leaderboards.admission import Found, admit, merge
 from ganbench.leaderboards.edits import Installed, KnownSources, edits_of, known_sources
-from ganbench.leaderboards.entries import PlayerUsed, RunEntry, YardstickEntry, entry_of
+from ganbench.leaderboards.entries import PlayerUsed, RunEntry, entry_of
 from ganbench.leaderboards.notes import notes_on, one_line
 from ganbench.leaderboards.ranking import Standing, centre_of, judged, log_columns, sign_of, standing_of
 from ganbench.leaderboards.rows import (
@@ -169,7 +169,7 @@ class Table:
 
     def title(self, row: Row) -> str:
         """A row's name in a sentence."""
-        if isinstance(row.entry, YardstickEntry):
+        if not isinstance(row.entry, RunEntry):
             return row.entry.name
         return entry_name(map(self.component, row.entry.players), dict(row.entry.changes))
 
@@ -327,7 +327,7 @@ def _sort_value(table: Table, by: str) -> Callable[[Row], tuple[Any, ...] | None
 
 
 def _name_of(row: Row, kind: str) -> tuple[str] | None:
-    """The name of a row's arch or loss; None for a yardstick."""
+    """The name of a row's arch or loss; None for a row that was not trained."""
     players = row.entry.players if isinstance(row.entry, RunEntry) else ()
     return next(((player.component.name,) for player in players if player.kind == kind), None)
 

@@ -39,6 +39,11 @@ SECTIONS: dict[Part, Section] = {
         "Edited runs",
         "Run with code that differs from the known code of its version (see the notes), and never ranked.",
     ),
+    "external": Section(
+        "Samples from elsewhere",
+        "Made by models that were not trained under these rules, and never ranked. The notes say what is stated about "
+        "them, which nobody checked.",
+    ),
 }
 """The parts below the ranking."""
 PICTURES = "pictures"

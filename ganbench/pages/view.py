@@ -23,7 +23,7 @@ from ganbench.pages.charts.curve import curve
 from ganbench.pages.commands import command_of
 from ganbench.pages.glossary import about_column
 from ganbench.pages.places import Places, code_of
-from ganbench.records.record import Component, runs_in
+from ganbench.records.record import Component, External, ExternalRecord, runs_in
 
 TITLES: dict[Part, str] = {
     "ranked": "Complete rows, by the mean over seeds",
@@ -31,6 +31,7 @@ TITLES: dict[Part, str] = {
     "incomplete": "Rows with missing seeds: not ranked yet",
     "custom": "Custom runs, with changed settings: never ranked",
     "edited": "Edited runs, with code that differs from the known code of its version: never ranked",
+    "external": "Samples from elsewhere, not trained under these rules: never ranked",
 }
 RARE = (SEED_SD, EVALUATION_SD, KIMG_TO_TARGET, SECONDS_TO_TARGET, "D norm", "device")
 """Columns that a page shows only on request, beside the best score during training."""
@@ -86,8 +87,10 @@ class Line:
 
     @property
     def kind(self) -> str:
-        """``yardstick``, ``trouble`` or ``entry``, which sets its style."""
-        return "yardstick" if self.row.kind == "yardstick" else "trouble" if self.row.trouble else "entry"
+        """``yardstick``, ``external``, ``trouble`` or ``entry``, which sets its style."""
+        if self.row.kind in ("yardstick", "external"):
+            return self.row.kind
+        return "trouble" if self.row.trouble else "entry"
 
     @property
     def packages(self) -> str:
@@ -117,6 +120,11 @@ class Line:
         failed = [f"seed {record.seed}: {record.status}, {record.reason}" for record in self.row.failures]
         ways = {seed: "; ".join(way.told for way in found) for seed, found in self.row.collapses.items()}
         return [*failed, *(f"seed {seed} collapsed: {told}" for seed, told in ways.items())]
+
+    @property
+    def external(self) -> External | None:
+        """What is known of samples from elsewhere; None for other rows."""
+        return next((r.external for r in self.row.records if isinstance(r, ExternalRecord)), None)
 
 
 class Tier(NamedTuple):
@@ -188,12 +196,12 @@ class View:
         ]
 
     def arch(self, line: Line) -> str:
-        """The name of a row's arch; "" for a yardstick."""
+        """The name of a row's arch; "" for a row that was not trained."""
         entry = line.row.entry
         return self.table.component(entry.players[0]) if isinstance(entry, RunEntry) else ""
 
     def loss(self, line: Line) -> str:
-        """The name of a row's loss; "" for a yardstick."""
+        """The name of a row's loss; "" for a row that was not trained."""
         entry = line.row.entry
         return self.table.component(entry.players[1]) if isinstance(entry, RunEntry) else ""
 

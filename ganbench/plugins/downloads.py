@@ -5,34 +5,23 @@ They are found by reading their sources. Only those that a command names, or lis
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 
 from ganbench.contracts.component_ref import ComponentRef
 from ganbench.contracts.download import Download
 from ganbench.errors import GanbenchError, PluginError, blaming, meant
 from ganbench.plugins.loading import load
 from ganbench.plugins.metadata import installed
+from ganbench.plugins.optional import defining
 from ganbench.plugins.source import Source
-from ganbench.plugins.syntax import parsed
 
 HOOK = "ganbench_download"
 
 
-@cache
 def offering() -> tuple[Source, ...]:
     """The installed components whose module defines the hook, without importing them."""
-    return tuple(source for source in installed() if source.kind in {"dataset", "extractor"} and _defines(source))
-
-
-def _defines(source: Source) -> bool:
-    tree = None
-    with suppress(OSError):
-        tree = parsed(source.file.read_bytes()) if source.file else None
-    return tree is not None and any(isinstance(node, ast.FunctionDef) and node.name == HOOK for node in tree.body)
+    return defining(HOOK, "dataset", "extractor")
 
 
 def find_offers(names: Sequence[str]) -> list[Source]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ganbench.contracts.loss import Loss
     from ganbench.contracts.metric import Metric
     from ganbench.contracts.protocol import Protocol
+    from ganbench.contracts.samples import Samples
     from ganbench.contracts.trick import Trick
 
 hookspec = pluggy.HookspecMarker("ganbench")
@@ -32,7 +33,7 @@ hookimpl = pluggy.HookimplMarker("ganbench")
 """Decorator that marks the hooks in a plugin module."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-API_VERSION = 4
+API_VERSION = 5
 """Version of the plugin API, raised whenever a hook gains an argument or a contract gains a member."""
 
 
@@ -262,4 +263,40 @@ def ganbench_download() -> Download:
                 ),
                 size=12_000_000,
             )
+    """
+
+
+@hookspec
+def ganbench_samples(path: str, data: DataSpec | None) -> Samples | None:
+    """Read somebody's samples from a folder or an archive, as they are. Optional, for datasets of files.
+
+    The hook stands in the same module as ``ganbench_dataset``. ``ganbench evaluate PATH`` asks each dataset that has it
+    until one returns samples. Do not crop or resize: that would change scores.
+
+    Args:
+        path: of a folder or a file that exists.
+        data: the format of the protocol's samples, or None where two sets are compared without a protocol.
+
+    Returns:
+        The samples, or None if the path holds no files of this kind, or ``data`` are of another kind.
+
+    Raises:
+        DataError: the files are of this kind, but cannot be read.
+
+    Example::
+
+        from pathlib import Path
+
+        import numpy as np
+        import torch
+        from ganbench import Samples, hookimpl
+
+
+        @hookimpl
+        def ganbench_samples(path, data):
+            files = sorted(Path(path).glob("*.xyz"))
+            if not files:
+                return None
+            points = np.stack([np.loadtxt(file) for file in files])
+            return Samples(torch.from_numpy(points), f"{len(files)} points in {Path(path).name}")
     """

@@ -364,7 +364,61 @@ class YardstickRecord(RecordBase, frozen=True, kw_only=True):
         return self.yardstick
 
 
-Record = TrainingRecord | YardstickRecord
+class Declared(Struct, frozen=True):
+    """What somebody states about the model behind samples that GANBench did not make. Nothing of it was checked.
+
+    Args:
+        by: who states it.
+        link: where the model is described.
+        parameters: of the generator; 0: not stated.
+        cost: what its training took, in words: ``"8 V100 for 4 days"``.
+    """
+
+    by: str = ""
+    link: str = ""
+    parameters: Annotated[int, Meta(ge=0)] = 0
+    cost: str = ""
+
+    def __str__(self) -> str:
+        size = f"{self.parameters:,} parameters" if self.parameters else ""
+        stated = ", ".join(filter(None, [size, self.cost, self.link]))
+        if not stated:
+            return "nothing is stated about it"
+        return f"{self.by} states {stated}" if self.by else f"somebody states {stated}"
+
+
+class External(Struct, frozen=True, kw_only=True):
+    """Samples from elsewhere: what they were called, what is stated about them, and how they were read.
+
+    Args:
+        name: of the model, as the user gave it.
+        declared: what is stated about it.
+        read: what was read: ``"10,000 images in samples.zip"``.
+        given: the number of samples that were handed in.
+        assumed: sentences on how they were understood.
+        found: sentences on what may be wrong with them.
+    """
+
+    name: NonEmpty
+    declared: Declared = Declared()
+    read: NonEmpty
+    given: Annotated[int, Meta(ge=1)]
+    assumed: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
+
+
+class ExternalRecord(RecordBase, frozen=True, kw_only=True):
+    """Samples that GANBench did not make, scored once. Such a row is never ranked."""
+
+    external: External
+
+    @property
+    def entry(self) -> str:
+        """``external NAME``."""
+        return f"external {self.external.name}"
+
+
+Record = TrainingRecord | YardstickRecord | ExternalRecord
 """Tables are computed from records and nothing else."""
 
 

@@ -17,6 +17,7 @@ from ganbench.records.record import (
     FORMATS,
     Column,
     Company,
+    ExternalRecord,
     Look,
     Record,
     RecordBase,
@@ -31,18 +32,18 @@ LARGEST = 1e70
 ROUNDING = 1e-6
 """By how much a score may lie outside its range."""
 _FIELDS = (
-    "format", "status", "reason", "protocol", "digest", "seed", "arch", "loss", "tricks", "yardstick", "changes",
-    "recipe", "recipe_from", "d_norm", "parameters", "headline", "scores", "draws", "columns", "absent", "doubts",
-    "dataset", "dataset_hash", "class_names", "origin", "extractor", "metrics", "parts", "bits", "best", "curve",
-    "self_checks", "speed", "company", "cost", "environment", "started",
+    "format", "status", "reason", "protocol", "digest", "seed", "arch", "loss", "tricks", "yardstick", "external",
+    "changes", "recipe", "recipe_from", "d_norm", "parameters", "headline", "scores", "draws", "columns", "absent",
+    "doubts", "dataset", "dataset_hash", "class_names", "origin", "extractor", "metrics", "parts", "bits", "best",
+    "curve", "self_checks", "speed", "company", "cost", "environment", "started",
 )  # fmt: skip
-"""The fields of a file in order, the same for runs and yardsticks."""
+"""The fields of a file in order, the same for every kind of record."""
 _ABSENT: Mapping[str, Any] = {
-    "arch": None, "loss": None, "tricks": [], "yardstick": "", "changes": {}, "recipe": {}, "recipe_from": {},
-    "d_norm": "", "parameters": {}, "best": None, "curve": [], "speed": msgspec.to_builtins(Speed()),
+    "arch": None, "loss": None, "tricks": [], "yardstick": "", "external": None, "changes": {}, "recipe": {},
+    "recipe_from": {}, "d_norm": "", "parameters": {}, "best": None, "curve": [], "speed": msgspec.to_builtins(Speed()),
     "company": msgspec.to_builtins(Company()),
 }  # fmt: skip
-"""The values in a file of fields that only the other kind of record has."""
+"""The values in a file of fields that only other kinds of records have."""
 
 
 def write(record: Record, path: Path) -> None:
@@ -64,6 +65,8 @@ def facts_of(record: RecordBase) -> dict[str, Any]:
 
 def _kind_of(facts: Mapping[str, Any]) -> type[Record]:
     """The type of a record, from its file's values."""
+    if facts.get("external") is not None:
+        return ExternalRecord
     return TrainingRecord if facts.get("yardstick", "") == "" else YardstickRecord
 
 

@@ -16,7 +16,7 @@ import msgspec
 import torch
 
 from ganbench.contracts.arch import count_parameters, normalisation
-from ganbench.contracts.executor import Job, TrainingJob
+from ganbench.contracts.executor import JobBase, TrainingJob
 from ganbench.contracts.kind import Kind
 from ganbench.contracts.score_name import is_called
 from ganbench.device import memory
@@ -161,7 +161,7 @@ class Recording:
 
 
 def protocol_fields(
-    bench: Bench, job: Job, doubts: tuple[str, ...] = (), nondeterministic: tuple[str, ...] = ()
+    bench: Bench, job: JobBase, doubts: tuple[str, ...] = (), nondeterministic: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """The fields that the protocol fixes, and where the job runs."""
     protocol = bench.protocol

@@ -15,7 +15,15 @@ from ganbench.contracts.protocol import Protocol
 from ganbench.errors import PluginError, ProtocolError, RecordError, listed
 from ganbench.evaluation.yardsticks import IN_PLACE_OF
 from ganbench.plugins.source import Source
-from ganbench.records.record import Best, Component, Fingerprints, Record, TrainingRecord, YardstickRecord
+from ganbench.records.record import (
+    Best,
+    Component,
+    ExternalRecord,
+    Fingerprints,
+    Record,
+    TrainingRecord,
+    YardstickRecord,
+)
 from ganbench.runs.changes import parse_changes
 from ganbench.runs.conditions import Change
 from ganbench.runs.noise import Judged, judge_scores
@@ -71,6 +79,11 @@ def job_of(record: Record, protocol: Protocol, folder: Path, device: str) -> Job
     if record.status in ("skipped", "interrupted"):
         raise RecordError(
             f"the record says '{record.status}': there is nothing to compare with", "finish the run first"
+        )
+    if isinstance(record, ExternalRecord):
+        raise RecordError(
+            f"the samples of '{record.external.name}' were made elsewhere, so they cannot be made again here",
+            "judge them again with `ganbench evaluate`",
         )
     plan = partial(make_plan, protocol=protocol, seeds=[record.seed], out=folder, device=device)
     if isinstance(record, YardstickRecord):

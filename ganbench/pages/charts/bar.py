@@ -32,7 +32,7 @@ def bars(table: Table, column: str) -> dict[RowKey, Markup]:
     for key, (row, summary) in scored.items():
         low, high = _ends(row, summary)
         centre, middle = centre_of(row, summary), HEIGHT / 2
-        kind = "yardstick" if row.kind == "yardstick" else "trouble" if row.trouble else "entry"
+        kind = "yardstick" if row.kind in ("yardstick", "external") else "trouble" if row.trouble else "entry"
         beyond = "beyond" if not scale.low <= centre <= scale.high else "within"
         parts = [
             line(scale.at(low), middle, scale.at(high), middle, "whisker", kind),

@@ -6,7 +6,8 @@ import multiprocessing as mp
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnContext
 from multiprocessing.process import BaseProcess
@@ -43,13 +44,20 @@ def start(process: BaseProcess, threads: int) -> None:
         GanbenchError: the system does not allow it.
     """
     try:
-        with _ThreadsInEnvironment(threads), main_left_out(), nothing_from_here():
+        with surroundings_of_a_worker(threads):
             process.start()
     except OSError as error:
         raise GanbenchError(
             f"cannot start a worker process: {error.strerror or error}",
             "run fewer at a time (--jobs), or raise the limit that `ulimit -a` shows",
         ) from error
+
+
+@contextmanager
+def surroundings_of_a_worker(threads: int) -> Iterator[None]:
+    """Processes that start in this block use so many threads, and import neither this main module nor this folder."""
+    with _ThreadsInEnvironment(threads), main_left_out(), nothing_from_here():
+        yield
 
 
 def leave_signals_to_the_parent() -> None:

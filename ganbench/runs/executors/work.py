@@ -10,7 +10,7 @@ from contextlib import chdir
 import msgspec
 
 from ganbench.contracts.executor import Done, Ending, Event, Fits, Job, Preparing, Refused, TrainingJob
-from ganbench.data.progress import shown_by
+from ganbench.contracts.progress import shown_by
 from ganbench.errors import GanbenchError, PluginError, Unsupported, told, traced
 from ganbench.records.forks import only_this_process
 

@@ -11,13 +11,17 @@ pages, are refused. More than 256 MiB of pixels are prepared on disk once instea
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-from ganbench import DataError, Dataset, hookimpl
+from ganbench import DataError, Dataset, DataSpec, Samples, hookimpl
 from ganbench_baselines.dataset.archives import is_archive, open_archive
-from ganbench_baselines.dataset.image_files import find_images, left_out
+from ganbench_baselines.dataset.clip_files import read_clips
+from ganbench_baselines.dataset.image_files import find_images, has_images, left_out
 from ganbench_baselines.dataset.image_pixels import dataset_of, in_folder, read_images
-from ganbench_baselines.dataset.listing import Listing, copies_among, hold_out, path_of
-from ganbench_baselines.dataset.members import Place
+from ganbench_baselines.dataset.listing import Listing, copies_among, counted, hold_out, path_of
+from ganbench_baselines.dataset.members import Member, Place
+
+LOSSY = {".jpg", ".jpeg", ".jfif"}
 
 
 @hookimpl
@@ -29,6 +33,56 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
     if is_archive(path):
         return _dataset(find_images(open_archive(path)), resolution)
     return _dataset(find_images(path), resolution)
+
+
+@hookimpl
+def ganbench_samples(path: str, data: DataSpec | None) -> Samples | None:
+    """The images of a folder or an archive, as they are: squares of one size, neither cropped nor resized.
+
+    For data of clips, each file is an animation. Sub-folders are the classes that samples were made for.
+    """
+    there = Path(path)
+    if not there.is_dir() and not is_archive(there):
+        return None
+    return _read(there if there.is_dir() else open_archive(there), data)
+
+
+def _read(place: Path | Member, data: DataSpec | None) -> Samples | None:
+    if not has_images(place) or (data is not None and len(data.shape) not in (3, 4)):
+        return None
+    listing: Listing[Path] | Listing[Member] = find_images(place)
+    return _images(listing) if data is None or len(data.shape) == 3 else _clips(listing, data)
+
+
+def _clips(listing: Listing[Place], data: DataSpec) -> Samples:
+    """Animations, one per clip."""
+    x = read_clips(listing.files, data.shape[0])
+    told = (
+        f"{counted(len(x), 'animation')} in the folder {listing.name}, {x.shape[2]} frames of {x.shape[4]}x{x.shape[3]}"
+    )
+    return Samples(x, told, listing.labels if listing.classes else None, listing.classes, found=left_out(listing))
+
+
+def _images(listing: Listing[Place]) -> Samples:
+    images = in_folder(listing.folder, listing.files, [range(len(listing.files))])
+    images = replace(images, hashed=False)
+    pictures = read_images(images, None)
+    (x,), name = pictures.arrays, f"the folder {listing.name}"
+    found = left_out(listing) + pictures.notes
+    lossy = [file for file in listing.files if file.suffix.lower() in LOSSY]
+    if lossy:
+        found += (
+            f"{counted(len(lossy), 'image')} in {name} {'is' if len(lossy) == 1 else 'are'} JPEG, whose "
+            "artefacts change scores: store samples as PNG",
+        )
+    size = f"{x.shape[-1]}x{x.shape[-1]}, {'gray' if x.shape[1] == 1 else 'RGB'}"
+    return Samples(
+        x,
+        f"{counted(len(x), 'image')} in {name}, {size}",
+        listing.labels if listing.classes else None,
+        listing.classes,
+        found=found,
+    )
 
 
 def _dataset(listing: Listing[Place], resolution: int | None) -> Dataset:

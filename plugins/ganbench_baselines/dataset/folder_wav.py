@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from ganbench import DataError, Dataset, DataSpec, Split, Unsupported, hookimpl
+from ganbench import DataError, Dataset, DataSpec, Samples, Split, Unsupported, hookimpl
 from ganbench_baselines.dataset.drums import spectral_noise
 from ganbench_baselines.dataset.listing import Listing, copies, counted, first, hold_out, path_of, require_folder, shown
 from ganbench_baselines.dataset.sound_files import find_sounds, left_out
@@ -248,4 +248,24 @@ def ganbench_dataset(argument: str, resolution: int | None) -> Dataset:
         yardsticks={"spectral noise": spectral_noise(whole[train])},
         notes=left_out(listing) + notes + copies(listing, x),
         class_names=listing.classes,
+    )
+
+
+@hookimpl
+def ganbench_samples(path: str, data: DataSpec | None) -> Samples | None:
+    """The sounds of a folder, cut or padded to the length of the data; without data, to the default length."""
+    folder = Path(path)
+    if (data is not None and len(data.shape) != 2) or not folder.is_dir():
+        return None
+    if not any(file.suffix.lower() == ".wav" for file in folder.rglob("*")):
+        return None
+    listing = find_sounds(folder)
+    samples, rate = (SAMPLES, RATE) if data is None else (data.shape[-1], round(data.rate or RATE))
+    x, notes = read_sounds(listing, samples, rate)
+    return Samples(
+        x,
+        f"{counted(len(x), 'sound')} in the folder {listing.name}, of {samples} samples at {rate} a second",
+        listing.labels if listing.classes else None,
+        listing.classes,
+        found=left_out(listing) + notes,
     )

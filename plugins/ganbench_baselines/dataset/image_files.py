@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from ganbench_baselines.dataset.listing import Kind, Listing, first, list_files, reasons, require_folder, shown
-from ganbench_baselines.dataset.members import Place
+from ganbench_baselines.dataset.members import Place, files_below
 
 # Pillow only recognises these, needs another program for them, or can only write them
 NOT_READ = {"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "PDF", "WMF"}
@@ -38,6 +38,11 @@ def find_images(folder: Place) -> Listing[Place]:
         require_folder(folder, "image folder", "check the path after 'folder:'")
     kind = Kind("image", readable(), frozenset(OTHERS.split()), usual=".png, .jpg or .webp", target=".png")
     return list_files(folder, kind)
+
+
+def has_images(place: Place) -> bool:
+    """Whether a folder, or one below it, holds a file that looks like an image."""
+    return any(file.suffix.lower() in readable() for file in files_below(place))
 
 
 def left_out(listing: Listing[Place]) -> tuple[str, ...]:

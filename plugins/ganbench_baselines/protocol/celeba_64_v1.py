@@ -27,7 +27,7 @@ PROTOCOL = replace(
     training=replace(LIKE.training, width=64),
     evaluation=replace(
         LIKE.evaluation,
-        metrics=("fid", "kid", "precision-recall", "density-coverage"),
+        metrics=("fid", "kid", "precision-recall", "density-coverage", "memorisation"),
         shown=("kid", "precision", "recall", "coverage"),
     ),
 )

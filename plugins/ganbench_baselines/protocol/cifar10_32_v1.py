@@ -35,7 +35,7 @@ PROTOCOL = Protocol(
         samples=50_000,
         reference="train",
         extractor="inception",
-        metrics=("fid", "is", "kid", "precision-recall", "density-coverage"),
+        metrics=("fid", "is", "kid", "precision-recall", "density-coverage", "memorisation"),
         headline="fid",
         shown=("is", "kid", "precision", "recall"),
     ),

@@ -33,7 +33,7 @@ PROTOCOL = Protocol(
         samples=10_000,
         reference="test",
         extractor="inception",
-        metrics=("fid", "kid", "precision-recall", "density-coverage"),
+        metrics=("fid", "kid", "precision-recall", "density-coverage", "memorisation"),
         headline="fid",
         shown=("kid", "precision", "recall", "coverage"),
     ),

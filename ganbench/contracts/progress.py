@@ -1,4 +1,4 @@
-"""How far long work such as a preparation or a download is, for the display."""
+"""How far long work such as a preparation, a download or an extraction is, for the display."""
 
 from __future__ import annotations
 
