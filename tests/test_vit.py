@@ -197,7 +197,9 @@ def test_weights_come_from_a_path_or_the_data_folder(of_dinov2, tmp_path, monkey
     (tmp_path / "dinov2").mkdir()
     torch.save(of_dinov2, tmp_path / dinov2.DOWNLOAD.files[0].path)
     save_file({name: value.clone() for name, value in of_dinov2.items()}, tmp_path / "w.safetensors")
-    tags = {vit.build(Small, argument, dinov2.DOWNLOAD).tag for argument in ("", str(tmp_path / "w.safetensors"))}
+    tags = {
+        vit.build(Small, "small", argument, dinov2.DOWNLOAD).tag for argument in ("", str(tmp_path / "w.safetensors"))
+    }
     assert len(tags) == 1
 
 

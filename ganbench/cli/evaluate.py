@@ -31,7 +31,7 @@ SAMPLES_HELP = "A folder, .zip or .tar of images, a folder of WAVs, .npy, .npz, 
 
 
 class Request(NamedTuple):
-    """What is to be scored, by which metrics beyond the usual ones, and how."""
+    """The samples to score, the metrics beyond the usual ones, and how to read and score them."""
 
     samples: str
     asked: Asked

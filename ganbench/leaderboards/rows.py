@@ -174,8 +174,9 @@ class Row:
     @property
     def part(self) -> Part:
         """The part of the table that the row belongs to."""
-        if self.kind not in ("entry", "yardstick"):
-            return self.kind
+        match self.kind:
+            case "custom" | "edited" | "external" as apart:
+                return apart
         return "incomplete" if self.missing else "unstable" if self.trouble and self.kind == "entry" else "ranked"
 
     @property

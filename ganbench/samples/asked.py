@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Asked:
-    """The wishes of a user, and what programs that make samples are told.
+    """The wishes of a user, and the arguments of programs that make samples.
 
     Args:
         count: how many samples a program is to make.

@@ -186,7 +186,7 @@ def _small_share(light: Tensor) -> float:
 def _cosines() -> Tensor:
     """The orthonormal discrete cosine transform of 8 values, ``[8, 8]``."""
     k, n = torch.arange(BLOCK)[:, None], torch.arange(BLOCK)
-    basis = torch.cos(math.pi * (2 * n + 1) * k / (2 * BLOCK)) * (2 / BLOCK) ** 0.5
+    basis: Tensor = torch.cos(math.pi * (2 * n + 1) * k / (2 * BLOCK)) * (2 / BLOCK) ** 0.5
     basis[0] /= 2**0.5
     return basis
 

@@ -19,7 +19,7 @@ from ganbench_baselines.dataset.clip_files import read_clips
 from ganbench_baselines.dataset.image_files import find_images, has_images, left_out
 from ganbench_baselines.dataset.image_pixels import dataset_of, in_folder, read_images
 from ganbench_baselines.dataset.listing import Listing, copies_among, counted, hold_out, path_of
-from ganbench_baselines.dataset.members import Member, Place
+from ganbench_baselines.dataset.members import Place
 
 LOSSY = {".jpg", ".jpeg", ".jfif"}
 
@@ -44,13 +44,13 @@ def ganbench_samples(path: str, data: DataSpec | None) -> Samples | None:
     there = Path(path)
     if not there.is_dir() and not is_archive(there):
         return None
-    return _read(there if there.is_dir() else open_archive(there), data)
+    return _read(there, data) if there.is_dir() else _read(open_archive(there), data)
 
 
-def _read(place: Path | Member, data: DataSpec | None) -> Samples | None:
+def _read(place: Place, data: DataSpec | None) -> Samples | None:
     if not has_images(place) or (data is not None and len(data.shape) not in (3, 4)):
         return None
-    listing: Listing[Path] | Listing[Member] = find_images(place)
+    listing = find_images(place)
     return _images(listing) if data is None or len(data.shape) == 3 else _clips(listing, data)
 
 

@@ -89,7 +89,7 @@ def in_timms_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 @hookimpl
 def ganbench_extractor(argument: str) -> Extractor:
     """CLIP with its weights; the module's docstring says where they are looked for."""
-    return build(CLIP, argument, DOWNLOAD)
+    return build(CLIP, "clip", argument, DOWNLOAD)
 
 
 @hookimpl

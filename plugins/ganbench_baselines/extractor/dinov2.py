@@ -66,7 +66,7 @@ def positions(embedded: Tensor) -> Tensor:
 @hookimpl
 def ganbench_extractor(argument: str) -> Extractor:
     """DINOv2 with its weights; the module's docstring says where they are looked for."""
-    return build(DINOv2, argument, DOWNLOAD)
+    return build(DINOv2, "dinov2", argument, DOWNLOAD)
 
 
 @hookimpl

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors.torch import load_file
@@ -46,7 +46,7 @@ class VisionTransformer(Extractor):
         side: int,
         mean: Sequence[float],
         std: Sequence[float],
-        **architecture: int,
+        **architecture: Any,
     ) -> None:
         super().__init__()
         try:
@@ -78,16 +78,16 @@ class VisionTransformer(Extractor):
 V = TypeVar("V", bound=VisionTransformer)
 
 
-def build(kind: type[V], argument: str, download: Download) -> V:
+def build(kind: Callable[[Mapping[str, Tensor]], V], name: str, argument: str, download: Download) -> V:
     """An extractor with the weights that its argument names, or else those in the data folder; nothing is downloaded.
 
     Raises:
         DataError: timm or the weights are missing, or they are damaged or those of another network.
     """
-    how = f"`ganbench download {kind.name}` fetches them; or name a copy: {kind.name}:PATH"
+    how = f"`ganbench download {name}` fetches them; or name a copy: {name}:PATH"
     path = Path(argument).expanduser() if argument else data_folder() / download.files[0].path
     if not path.is_file():
-        raise DataError(f"the weights of '{kind.name}' are not in '{path}'", how)
+        raise DataError(f"the weights of '{name}' are not in '{path}'", how)
     state = read_weights(path, how)
     try:
         return kind(state)
