@@ -19,7 +19,7 @@ from ganbench import DataError, Download, RemoteFile
 from ganbench.contracts.progress import shown_by
 from ganbench.data import fetching
 from ganbench.data.fetching import fetch
-from ganbench.plugins import downloads
+from ganbench.plugins import optional
 from ganbench.plugins.downloads import download_of, find_offers, offering
 
 CONTENT = bytes(range(256)) * 4000
@@ -337,11 +337,11 @@ def test_a_hook_that_returns_something_else_is_blamed_on_its_package(install_her
         """,
         module="odd_set",
     )
-    downloads.offering.cache_clear()
+    optional.defining.cache_clear()
     (source,) = find_offers(["odd-set"])
     with pytest.raises(Exception, match=r"odd-set \(ganbench-odd 1.0\) did not return a ganbench.Download"):
         download_of(source)
-    downloads.offering.cache_clear()
+    optional.defining.cache_clear()
 
 
 def test_the_data_root_of_a_run_is_the_data_folder_of_its_workers(ganbench_command, tmp_path) -> None:

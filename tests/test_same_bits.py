@@ -55,9 +55,9 @@ def test_together_the_jobs_use_every_component_of_the_package() -> None:
         for point in distribution("ganbench").entry_points
         if (kind := point.group.removeprefix("ganbench.")) in KINDS
     }
-    judges = {("extractor", name) for name in ("own", "emoji-cnn", "mnist-cnn")}
+    judges = {("extractor", name) for name in ("own", "emoji-cnn", "mnist-cnn", "inception-clean", "dinov2", "clip")}
     metrics = {("metric", name) for name in ("fid-infinity", "fid-splits", "vendi", "sliced-wasserstein", "ms-ssim")}
-    metrics |= {("metric", "ndb"), ("metric", "memorisation")}
+    metrics |= {("metric", name) for name in ("ndb", "memorisation", "cmmd")}
     later = judges | metrics | {("dataset", "points"), ("dataset", "emoji")}  # no earlier tree has them
     elsewhere = {"celeba", "ffhq", "hf", "imagenet", "lsun", "stacked-mnist", *SETS}  # need files of the user's
     unused = announced - set().union(*(job.components for job in JOBS))
