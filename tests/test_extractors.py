@@ -351,7 +351,9 @@ def judged(network, random_inception, tmp_path_factory) -> tuple[Evaluation, dic
 def test_scores_of_png_files_under_inception_are_torch_fidelitys(judged, metric, column, theirs):
     given, found = judged
     rounding = 1e-6 if column == "kid" else 0  # torch-fidelity adds up the values of the kernel, about 1, in float32
-    assert metric.ganbench_metric()(given)[column] == pytest.approx(found[theirs], rel=1e-6, abs=rounding)
+    # of 2,048 eigenvalues, 12 images leave 2,037 at 0, and torch-fidelity adds up the roots of their rounding errors
+    share = 1e-5 if column == "fid" else 1e-6
+    assert metric.ganbench_metric()(given)[column] == pytest.approx(found[theirs], rel=share, abs=rounding)
     assert found[theirs] > 1e-3
     assert column not in ("precision", "recall") or found[theirs] < 1
 
