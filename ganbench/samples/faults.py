@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d
 
 from ganbench.contracts.data import Dataset, Split, to_signal
-from ganbench.errors import listed, plural
+from ganbench.errors import listed
 
 COPIES = 0.002
 """A share of copies up to this is not worth a sentence, unless the real data have fewer."""
@@ -71,14 +71,14 @@ def _duplicates(fake: Tensor, real: Tensor) -> list[str]:
     if not repeated or repeated / len(fake) <= max(COPIES, 2 * usual / len(real)):
         return []
     own = f" ({usual:,} of {len(real):,} in the training data)" if usual else ""
-    return [f"{repeated:,} of {plural(len(fake), 'sample')} repeat another one exactly{own}"]
+    return [f"{repeated:,} of {len(fake):,} samples repeat another one exactly{own}"]
 
 
 def _copies(copied: Tensor) -> list[str]:
     copies = int(copied.sum())
     if copies / len(copied) <= COPIES:
         return []
-    return [f"{copies:,} of {plural(len(copied), 'sample')} are exact copies of training samples"]
+    return [f"{copies:,} of {len(copied):,} samples are exact copies of training samples"]
 
 
 def _near_copies(fake: Tensor, data: Dataset) -> list[str]:
