@@ -152,8 +152,8 @@ def _compressed(fake: Tensor, real: Tensor) -> list[str]:
     if made - max(true, 0.0) <= SMOOTHED:
         return []
     return [
-        "the samples look as if they had been stored as JPEG: in its blocks of 8 x 8 pixels, high frequencies are "
-        f"missing {made:.0%} more often than in shifted ones ({true:.0%} in the training data)"
+        "the samples look as if they had been stored as JPEG: the share of high frequencies that vanish is "
+        f"{made:.2f} larger in its blocks of 8 x 8 pixels than in shifted ones ({true:.2f} in the training data)"
     ]
 
 
