@@ -30,6 +30,30 @@ if TYPE_CHECKING:
 SAMPLES_HELP = "A folder, .zip or .tar of images, a folder of WAVs, .npy, .npz, .pt, .onnx, or file.py:function."
 
 
+Protocol = Annotated[str, typer.Option(help="Name of a protocol, or a TOML file.", autocompletion=completion.protocols)]
+LabelsFile = Annotated[
+    Path | None, typer.Option(help="The classes that the samples were made for: one number per line, or .npy.")
+]
+Range = Annotated[
+    str, typer.Option("--range", metavar="LOW,HIGH", help="What stands for black and white, such as 0,1.")
+]
+Metrics = Annotated[
+    list[str] | None,
+    typer.Option(help="Further metrics; with --against, the only ones.", autocompletion=completion.metrics),
+]
+Parameters = Annotated[int, typer.Option(parser=whole(0, 10**15), metavar="N", help="Parameters of the generator.")]
+Latents = Annotated[
+    int, typer.Option(parser=whole(0, 16_384), metavar="N", help="Latents of a generator that does not say.")
+]
+Seed = Annotated[
+    int, typer.Option(parser=whole(0, LARGEST_SEED), metavar="SEED", help="Of latents, choices and metrics.")
+]
+Workers = Annotated[
+    int,
+    typer.Option(parser=whole(0, 1024), metavar="N", help="Processes that compute features on a CPU; 0: one a core."),
+]
+
+
 class Request(NamedTuple):
     """The samples to score, the metrics beyond the usual ones, and how to read and score them."""
 
@@ -62,42 +86,22 @@ def _plain_name(name: str) -> str:
 @command("evaluate")
 def evaluate(
     samples: Annotated[str, typer.Argument(help=SAMPLES_HELP)],
-    protocol: Annotated[
-        str, typer.Option(help="Name of a protocol, or a TOML file.", autocompletion=completion.protocols)
-    ] = "",
+    protocol: Protocol = "",
     against: Annotated[str, typer.Option(help="Another set, to compare with instead of a protocol's data.")] = "",
-    labels: Annotated[
-        Path | None, typer.Option(help="The classes that the samples were made for: one number per line, or .npy.")
-    ] = None,
-    range_: Annotated[
-        str, typer.Option("--range", metavar="LOW,HIGH", help="What stands for black and white, such as 0,1.")
-    ] = "",
-    metric: Annotated[
-        list[str] | None,
-        typer.Option(help="Further metrics; with --against, the only ones.", autocompletion=completion.metrics),
-    ] = None,
+    labels: LabelsFile = None,
+    range_: Range = "",
+    metric: Metrics = None,
     extractor: Annotated[str, typer.Option(help="With --against: the network whose features are compared.")] = "",
     name: Annotated[str, typer.Option(help="Name of the model that made them.", show_default="the file's")] = "",
     by: Annotated[str, typer.Option(help="Who states what follows; it is recorded, but not checked.")] = "",
     link: Annotated[str, typer.Option(help="Where the model is described.")] = "",
-    parameters: Annotated[
-        int, typer.Option(parser=whole(0, 10**15), metavar="N", help="Parameters of the generator.")
-    ] = 0,
+    parameters: Parameters = 0,
     cost: Annotated[str, typer.Option(help="What its training took, in words.")] = "",
     trust: Annotated[bool, typer.Option("--trust", help="Run the program that makes the samples.")] = False,
-    z_dim: Annotated[
-        int, typer.Option(parser=whole(0, 16_384), metavar="N", help="Latents of a generator that does not say.")
-    ] = 0,
-    seed: Annotated[
-        int, typer.Option(parser=whole(0, LARGEST_SEED), metavar="SEED", help="Of latents, choices and metrics.")
-    ] = 0,
+    z_dim: Latents = 0,
+    seed: Seed = 0,
     device: Device = "auto",
-    workers: Annotated[
-        int,
-        typer.Option(
-            parser=whole(0, 1024), metavar="N", help="Processes that compute features on a CPU; 0: one a core."
-        ),
-    ] = 0,
+    workers: Workers = 0,
     out: Annotated[Path, typer.Option(help="Folder of runs, for the record.")] = Path("runs"),
     force: Annotated[bool, typer.Option("--force", help="Replace the result of other samples of that name.")] = False,
     data_root: DataRoot = None,

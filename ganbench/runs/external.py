@@ -39,15 +39,11 @@ from ganbench.samples.reading import read_samples
 def asked_by(bench: Bench, asked: Asked) -> Asked:
     """``asked``, with the number of samples that the protocol compares, and the labels of the real ones."""
     reference = bench.judge.reference
-    return Asked(
+    return replace_fields(
+        asked,
         count=len(reference) * bench.protocol.evaluation.draws if reference.labels is None else len(reference),
         labels=reference.labels,
-        seed=asked.seed,
-        trusted=asked.trusted,
-        z_dim=asked.z_dim,
-        labels_file=asked.labels_file,
         device=bench.device,
-        batch=asked.batch,
     )
 
 
@@ -134,22 +130,26 @@ def judge_samples(
     draws, told = _draws(len(fit), len(bench.judge.reference), protocol.evaluation.draws, seed, protocol.name)
     with preserved_rng(bench.device), configured(1), naming_row(f"'{name}'"):
         fakes, doubts = _stored(fit, draws, bench, span)
+        hashes = tuple(hash_of_samples(one.x) for one in fakes)
+        if out is not None and not replacing:
+            _refuse_others(name, hashes, out / "record.json")  # before the features, which may take hours
         verdicts = tuple(bench.judge.score(one, seed + number, lasting=True) for number, one in enumerate(fakes))
         checks = bench.self_check(fakes[0])
         found = faults_of(fakes[0], bench.dataset, bench.judge.classes_of(fakes[0]))
-    judgement = Judgement(verdicts, tuple(hash_of_samples(one.x) for one in fakes), checks=checks)
+    judgement = Judgement(verdicts, hashes, checks=checks)
     job = JobBase(protocol=protocol, digest=(rules or protocol).digest, seed=0, folder=str(out or ""))
+    external = External(
+        name=name,
+        declared=declared or Declared(),
+        read=f"{samples.read} ({samples.format})",
+        given=len(samples),
+        assumed=(*fit.assumed, *told),
+        found=(*samples.found, *doubts, *found),
+    )
     record = ExternalRecord(
         **protocol_fields(bench, job, judgement.doubts),
         status="ok",
-        external=External(
-            name=name,
-            declared=declared or Declared(),
-            read=f"{samples.read} ({samples.format})",
-            given=len(samples),
-            assumed=(*fit.assumed, *told),
-            found=(*samples.found, *doubts, *found),
-        ),
+        external=external,
         **judgement.fields(),
         bits=Fingerprints(samples=judgement.samples),
         self_checks=checks,
@@ -157,8 +157,6 @@ def judge_samples(
         started=started,
     )
     if out is not None:
-        if not replacing:
-            _refuse_others(record, out / "record.json")
         _keep(record, fakes[0], bench, out)
     return record
 
@@ -198,11 +196,11 @@ def _stored(
     return fakes, list(dict.fromkeys(doubts))
 
 
-def _refuse_others(record: ExternalRecord, file: Path) -> None:
+def _refuse_others(name: str, hashes: tuple[str, ...], file: Path) -> None:
     """Raise RecordError if the file holds the result of other samples."""
-    if file.exists() and read(file).bits.samples != record.bits.samples:
+    if file.exists() and read(file).bits.samples != hashes:
         raise RecordError(
-            f"{file.parent} holds the result of other samples called '{record.external.name}'",
+            f"{file.parent} holds the result of other samples called '{name}'",
             "give these another name with --name, or replace that result with --force",
         )
 
