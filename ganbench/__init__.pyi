@@ -3,6 +3,7 @@ from .contracts.arch import GAN, Lazy, Terms
 from .contracts.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, stratified_split, to_signal
 from .contracts.download import Download, RemoteFile
 from .contracts.evaluation import Evaluation
+from .contracts.executor import Done, Ending, Event, Executor, Job, Message, Places, Started, Stopping, Warned, lost
 from .contracts.extractor import Extractor, Features, TrainedExtractor, extract
 from .contracts.loss import Critic, Loss, LossTraits, Match
 from .contracts.memo import Memo, Results
@@ -18,6 +19,8 @@ from .data.prepared import Prepared, Row, prepared
 from .device.untouched import preserved_rng
 from .errors import DataError, GanbenchError, GanbenchWarning, Unsupported
 from .plugins.hookspecs import hookimpl
+from .runs.executors.local import LocalExecutor
+from .runs.executors.work import perform
 
 __version__: str
 
@@ -29,24 +32,32 @@ __all__ = [
     "DataError",
     "DataSpec",
     "Dataset",
+    "Done",
     "Download",
+    "Ending",
     "Evaluating",
     "Evaluation",
+    "Event",
+    "Executor",
     "Extractor",
     "Features",
     "GanbenchError",
     "GanbenchWarning",
     "Goal",
+    "Job",
     "Lazy",
+    "LocalExecutor",
     "Loss",
     "LossAround",
     "LossRules",
     "LossTraits",
     "Match",
     "Memo",
+    "Message",
     "Metric",
     "Oracle",
     "Origin",
+    "Places",
     "Player",
     "Prepared",
     "Protocol",
@@ -59,12 +70,15 @@ __all__ = [
     "Samples",
     "Scores",
     "Split",
+    "Started",
+    "Stopping",
     "Terms",
     "TrainedExtractor",
     "Training",
     "Trick",
     "Turn",
     "Unsupported",
+    "Warned",
     "__version__",
     "data_folder",
     "evaluate",
@@ -72,6 +86,8 @@ __all__ = [
     "hookimpl",
     "leaderboard",
     "load_run",
+    "lost",
+    "perform",
     "prepared",
     "preserved_rng",
     "quantise",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-import tomlkit
 from torch import Tensor, nn
 
-from ganbench.contracts.allowed import shortened
 from ganbench.contracts.executor import UNPACKAGED, TrainingJob
 from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.score_name import short_names
 from ganbench.contracts.scores import Scores
 from ganbench.device.determinism import configured
-from ganbench.errors import Doubt, GanbenchError, GanbenchWarning, ProtocolError, RecordError, plural
+from ganbench.errors import Doubt, GanbenchError, GanbenchWarning, RecordError, plural
 from ganbench.evaluation.given import split_of
 from ganbench.leaderboards.brief import to_brief_frame
 from ganbench.leaderboards.entries import Entry, entry_of
@@ -38,7 +35,7 @@ from ganbench.records.store import read
 from ganbench.report.card import card_of, headline_curves, strip_address
 from ganbench.report.inline import picture_file
 from ganbench.runs import checkpoint
-from ganbench.runs.changes import parse_changes
+from ganbench.runs.changes import parse_changes, written
 from ganbench.runs.estimate import estimate_of
 from ganbench.runs.executors.inline import InlineExecutor
 from ganbench.runs.executors.local import LocalExecutor
@@ -249,7 +246,7 @@ def run(
         rules,
         tricks=chosen,
         seeds=seeds,
-        changes=parse_changes([_written(name, value) for name, value in (settings or {}).items()]),
+        changes=parse_changes([written(name, value) for name, value in (settings or {}).items()]),
         out=Path(out),
         device=device,
         force=force,
@@ -287,6 +284,7 @@ def evaluate(
     seed: int = 0,
     device: str = "auto",
     trust: bool = False,
+    z_dim: int = 0,
 ) -> Scores:
     """Score samples from any source under a protocol.
 
@@ -294,9 +292,9 @@ def evaluate(
         samples: an array ``x[N, *shape]`` with the protocol's N and the shape of its data, channels first. Images and
             video are uint8 0..255 or floats in [-1, 1], sounds are floats in [-1, 1], points are any finite numbers.
             Floats of any precision are rounded once, to uint8 or float32. Or else a path, as ``ganbench evaluate``
-            takes it; a loader or an iterator of batches, with or without labels; a function with the arguments ``n``,
-            ``seed`` and ``labels`` or some of them, which returns an array or yields batches; or a ``GAN``, whose
-            averaged generator makes them. From these, as many samples are taken as the protocol compares.
+            takes it; a loader or an iterator of batches ``x`` or ``(x, labels)``; a function with the arguments ``n``,
+            ``seed`` and ``labels`` or some of them, which returns or yields such batches; or a ``GAN``, whose averaged
+            generator makes them. From these, as many samples are taken as the protocol compares.
         protocol: a name, a TOML file, or a ``Protocol``.
         labels: ``[N]``, the classes that the samples were generated for: class names, or integers from 0. Metrics for
             conditional models use them.
@@ -306,6 +304,7 @@ def evaluate(
         seed: the seed of the metrics' random numbers, of latents, and of the choice among too many samples.
         device: the device that computes features.
         trust: whether a path may name a program, which is then run.
+        z_dim: the number of latents of a generator in a file that does not state it.
 
     Returns:
         Column -> score, as in ``evaluate(samples)["fid"]``, or by full name. Its ``absent`` holds every column without
@@ -323,7 +322,7 @@ def evaluate(
     rules = _rules(protocol)
     bench = prepare(rules, device)
     if not isinstance(samples, Tensor | np.ndarray | list | tuple):
-        found = samples_of(samples, bench, Asked(1, seed=seed, trusted=trust), labels)
+        found = samples_of(samples, bench, Asked(1, seed=seed, trusted=trust, z_dim=z_dim), labels)
         record = judge_samples(found, bench, "samples", span=range, seed=seed)
         _warn([*record.external.found, *record.doubts, *_without(record.absent, rules.evaluation.headline)])
         return Scores(record.scores, record.absent, assumed=(record.external.read, *record.external.assumed))
@@ -410,16 +409,3 @@ def _listed(thing: Any) -> list[Any]:
 
 def _has_weights(arch: Any) -> bool:
     return isinstance(arch, (nn.Module, tuple))
-
-
-def _written(name: str, value: Any) -> str:
-    """Write a setting as ``--set`` takes it, with the value as TOML."""
-    if not _holds_mapping(value):  # a TOML table takes several lines
-        with suppress(ValueError):
-            return f"{name}={tomlkit.item(value).as_string()}"
-    hint = "a setting is a number, text, true or false, or a list of these"
-    raise ProtocolError(f"settings: {name} cannot be {shortened(value)}", hint)
-
-
-def _holds_mapping(value: Any) -> bool:
-    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_holds_mapping, value)))

@@ -106,8 +106,8 @@ def listed(names: Sequence[str]) -> str:
 
 
 def plural(number: int, noun: str) -> str:
-    """Return a number with its noun: ``1 record``, ``2 records``."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+    """Return a number with its noun: ``1 record``, ``2,000 records``."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def legible(text: object, longest: int = LONGEST_TEXT) -> str:

@@ -56,7 +56,26 @@ def test_of_records_judged_by_another_revision_only_that_metrics_columns_go():
     assert (mine.rank, mine.here) == ((1, 1), True)
     assert set(mine.scores) == {f"fid@{TAG}", f"is@{TAG}", f"coverage@{TAG}"}
     assert "hq_fraction" in row(table, "a+x").scores
-    assert table.left_out == ("left out the scores of m from 5 records judged by another revision of it",)
+    assert table.left_out == ("left out the scores of m from 5 records, which another revision computed",)
+
+
+def test_scores_that_other_records_lack_are_left_out_with_that_reason():
+    published = revised(seeds("a+x", 0.5) + seeds("c+x", 0.4))
+    fewer = [
+        replace(
+            record,
+            metrics={name: part for name, part in record.metrics.items() if name != "m"},
+            columns={name: column for name, column in record.columns.items() if column.metric != "m"},
+            scores={name: score for name, score in record.scores.items() if record.columns[name].metric != "m"},
+            draws=[
+                {name: score for name, score in draw.items() if record.columns[name].metric != "m"}
+                for draw in record.draws
+            ],
+        )
+        for record in published
+    ]
+    table = build(revised(seeds("b+x", 0.6)), TOY, published=fewer)
+    assert table.left_out == ("left out the scores of m from 5 records, because the others have none",)
 
 
 def test_records_whose_headline_is_of_another_revision_are_left_out_with_the_reason():

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 from ganbench import Evaluating, Protocol, Training, run
 from ganbench.cli.main import app
-from ganbench.cli.run import tricks_of
 from ganbench.contracts.protocol_file import LARGEST_FILE, read_toml
 from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.plugins.protocols import checked, load_protocol
+from ganbench.runs.plan import tricks_of
 
 LONG = "x" * 5000
 DEEP = "[" * 15_000

@@ -53,6 +53,8 @@ def tab(site: Path, tmp_path: Path) -> Tab:
         ("ganbench compare --protocol ri", ["ring-v1", "ring-v2"]),
         ("ganbench reproduce --protocol ri", ["ring-v1", "ring-v2"]),
         ("ganbench reproduce --device c", ["cpu", "cuda"]),
+        ("ganbench merge --protocol ri", ["ring-v1", "ring-v2"]),
+        ("ganbench verify --device c", ["cpu", "cuda"]),
         ("ganbench leaderboard --format m", ["md"]),
         ("ganbench leaderboard --sort modes_e", ["modes_effective"]),
         ("ganbench leaderboard ring-v2 --metric is,cov", ["is,coverage"]),

@@ -36,6 +36,7 @@ from ganbench.testing import (
     arch_findings,
     check_arch,
     check_dataset,
+    check_executor,
     check_extractor,
     check_loss,
     check_metric,
@@ -51,6 +52,7 @@ CHECK: dict[str, Callable[..., None]] = {
     "dataset": check_dataset,
     "trick": check_trick,
     "extractor": check_extractor,
+    "executor": check_executor,
 }
 
 FORM = {
@@ -742,7 +744,7 @@ def test_a_loss_that_is_nan_is_not_told_to_take_a_mean() -> None:
 
 
 def test_every_check_is_planted_against_in_one_of_these_files() -> None:
-    elsewhere = {"plugin": "health", **dict.fromkeys(("trick", "protocol", "extractor"), "conformance_")}
+    elsewhere = {"plugin": "health", **dict.fromkeys(("trick", "protocol", "extractor", "executor"), "conformance_")}
     texts = {path.stem: path.read_text("utf-8") for path in Path(__file__).parent.glob("test_*.py")}
     for kind in CHECKS.keys() - CASES.keys():
         stem = elsewhere[kind]

@@ -15,7 +15,7 @@ import pytest
 import typer
 from PIL import Image
 
-from ganbench import GAN, Dataset, Evaluating, Evaluation, Oracle, Protocol, Split, Training, Trick, plugins
+from ganbench import GAN, Dataset, Evaluating, Evaluation, Oracle, Places, Protocol, Split, Training, Trick, plugins
 from ganbench.cli.main import app
 from ganbench.contracts.loss import LossTraits
 from ganbench.pages.folder import check_folder
@@ -204,7 +204,7 @@ PYTHON = (ROOT / "docs" / "python.md").read_text("utf-8")
 def test_the_guide_has_a_page_for_each_hook_with_its_signature() -> None:
     assert {*GUIDE} == {"index", "packages", *hookspecs.KINDS}
     shown = {kind: re.findall(r"^## `(ganbench_.*)`$", GUIDE[kind], re.MULTILINE) for kind in hookspecs.KINDS}
-    assert len(shown) == 7
+    assert len(shown) == 8
     assert shown == {
         kind: [f"ganbench_{kind}({', '.join(inspect.signature(getattr(hookspecs, f'ganbench_{kind}')).parameters)})"]
         for kind in hookspecs.KINDS
@@ -231,6 +231,7 @@ NOT_FOR_AUTHORS = {"arch": {"averaged_copy"}, "protocol": {"optimizer", "d_lr", 
         ("metric", [*(field.name for field in fields(Evaluation) if field.init), "doubts"], 12),
         ("dataset", [field.name for cls in (Dataset, Split, Oracle) for field in fields(cls)], 12),
         ("protocol", [*Training.__struct_fields__, *Evaluating.__struct_fields__, *Protocol.__struct_fields__], 22),
+        ("executor", ["workers", "elsewhere", "run", "stop", *Places._fields], 9),
         ("extractor", ["forward", "name", "version", "confusion", "gate", "trained_on"], 6),
     ],
 )

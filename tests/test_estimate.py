@@ -173,7 +173,7 @@ def test_without_records_the_first_iterations_tell_the_time_once(plan: Plan) -> 
 
 
 def test_all_begins_with_one_seed_of_everything(tmp_path: Path) -> None:
-    grid = plan_of(tmp_path, "mlp", "r1,lsgan", RULES, by_seed=True)
+    grid = plan_of(tmp_path, "mlp", "r1,lsgan", RULES)
     assert [(job.entry, job.seed) for job in grid.runs] == [
         (entry, seed) for seed in SEEDS for entry in ("mlp+r1", "mlp+lsgan")
     ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import ClassVar
@@ -11,17 +14,24 @@ import numpy as np
 import pytest
 import torch
 from commands import Command
+from msgspec.structs import replace
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
+from torch.utils.data import DataLoader, TensorDataset
 
 import ganbench
-from ganbench import DataError, Dataset
+from ganbench import DataError, Dataset, Samples
+from ganbench.cli.evaluate import _standing
+from ganbench.cli.words import in_options
 from ganbench.errors import Doubt, RecordError
 from ganbench.leaderboards.gathering import gather, records_in
 from ganbench.pages.folder import write_folder
 from ganbench.plugins.protocols import load_protocol
 from ganbench.records.record import ExternalRecord
 from ganbench.records.store import read, read_all
+from ganbench.runs.external import judge_samples, samples_of
+from ganbench.runs.setup import Bench, prepare
+from ganbench.samples.asked import Asked
 from ganbench_baselines.dataset import digits
 
 PROTOCOL = "smoke-v1"
@@ -94,6 +104,7 @@ def test_the_row_stands_below_the_trained_ones_without_a_rank(ganbench_here: Com
     assert "mine" in done.stdout
     assert "external" in done.stdout
     assert "exact copies of training samples" in done.stdout
+    assert "mine§" in done.stdout
     flat = json.loads(ganbench_here("leaderboard", PROTOCOL, "--format", "json").stdout)
     assert [row["external"]["name"] for row in flat["rows"] if row["kind"] == "external"] == ["mine"]
 
@@ -105,6 +116,7 @@ def test_pages_show_the_row_with_what_is_known_of_it(ganbench_here: Command, sav
     page = (tmp_path / "site" / PROTOCOL / "index.html").read_text()
     assert "Samples from elsewhere" in page
     assert "external &lt;mine&gt;" in page
+    assert ">§</abbr>" in page
     assert "&lt;b&gt;much&lt;/b&gt;" in page
     assert "<b>much" not in page
     readme = (tmp_path / "site" / PROTOCOL / "README.md").read_text()
@@ -182,6 +194,100 @@ def test_either_a_protocol_or_another_set_is_named(ganbench_here: Command, save,
         assert "name either a protocol or another set" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--protocol", PROTOCOL, "--extractor", "raw"], "--extractor cannot be used here: a protocol has"),
+        (["--against", "y.npy", "--name", "a", "--cost", "1"], "--name and --cost cannot be used here: comparing two"),
+        (["--against", "y.npy", "--labels", "y.txt"], "--labels cannot be used here"),
+        (["--protocol", PROTOCOL, "--link", "notalink"], "'notalink' is no address of a page"),
+        (["--protocol", PROTOCOL, "--link", "javascript:alert(1)"], "is no address of a page"),
+    ],
+)
+def test_options_that_nothing_would_use_are_refused(words, says, ganbench_here: Command) -> None:
+    done = ganbench_here("evaluate", "x.npy", *words)
+    assert done.returncode == 2
+    assert says in done.stderr
+
+
+def test_contradicting_options_are_refused_before_torch_is_imported(tmp_path) -> None:
+    code = (
+        "import sys; from ganbench.cli.main import main; sys.argv = ['ganbench', 'evaluate', 'x.npy']\n"
+        "try: main()\n"
+        "except SystemExit as end: print(end.code, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["2", "False"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("labels", "says"),
+    [
+        ("3\n" * 100, "the labels have shape (100,), but 500 samples need (500,)"),
+        ("1\n10\n" * 250, "the labels go from 1 to 10, but those of smoke-v1 go from 0 to 9"),
+        ("1.5\n" * 500, "labels must be integers from 0 to 9"),
+        ("zero\n" * 500, "'digits' has no class 'zero'"),
+    ],
+)
+def test_wrong_labels_are_refused_even_where_no_metric_needs_them(
+    labels, says, ganbench_here: Command, save, data, tmp_path
+) -> None:
+    (tmp_path / "labels.txt").write_text(labels)
+    done = ganbench_here("evaluate", save(chosen(data)), "--protocol", PROTOCOL, "--labels", "labels.txt")
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert "give labels - 1" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_labels_that_no_metric_needs_are_mentioned(ganbench_here: Command, save, data, tmp_path) -> None:
+    (tmp_path / "labels.txt").write_text("".join(f"{k % 10}.0\n" for k in range(N)))
+    done = ganbench_here("evaluate", save(chosen(data)), "--protocol", PROTOCOL, "--labels", "labels.txt")
+    assert done.returncode == 0, done.stderr
+    assert "found: labels were given, but no metric of smoke-v1 needs them" in done.stdout
+
+
+def test_labels_in_the_samples_file_are_checked_too(ganbench_here: Command, data, tmp_path) -> None:
+    np.savez(tmp_path / "x.npz", samples=chosen(data).numpy(), labels=np.zeros(100, np.int64))
+    done = ganbench_here("evaluate", "x.npz", "--protocol", PROTOCOL)
+    assert done.returncode == 2
+    assert "the labels have shape (100,), but 500 samples need (500,)" in done.stderr
+
+
+def test_samples_of_two_functions_of_a_file_have_two_names(ganbench_here: Command, tmp_path) -> None:
+    (tmp_path / "gan.py").write_text(
+        "import torch\n"
+        "def one(n): return torch.randint(256, (n, 1, 16, 16), dtype=torch.uint8)\n"
+        "def other(n): return one(n)"
+    )
+    for name in ("one", "other"):
+        done = ganbench_here("evaluate", f"gan.py:{name}", "--protocol", PROTOCOL, "--trust")
+        assert done.returncode == 0, done.stderr
+        assert record_in(tmp_path, f"gan-{name}").external.name == f"gan-{name}"
+    told = ganbench_here("evaluate", "gan.py:one", "--protocol", PROTOCOL).stderr
+    assert "give --trust" in told
+    assert "trust=True" not in told
+
+
+def test_a_good_score_of_copies_is_said_to_mean_nothing(ganbench_here: Command, save, data, tmp_path) -> None:
+    ganbench_here("evaluate", save(chosen(data)), "--protocol", PROTOCOL)
+    record = replace(record_in(tmp_path), protocol="digits-16-v2")
+    copies = _standing(record, tmp_path)
+    assert copies.startswith("500 of 500 samples are exact copies of training samples: it means nothing that, of ")
+    honest = replace(record, external=replace(record.external, found=()))
+    assert _standing(honest, tmp_path) == copies.partition("nothing that, ")[2]
+    assert "score better by fid" in copies
+
+
+def test_a_comparison_says_which_set_a_note_is_about(ganbench_here: Command, save, data, tmp_path) -> None:
+    one, other = chosen(data, 300), chosen(data, 300, seed=1)
+    save(one, "one.npy")
+    save(other.permute(0, 2, 3, 1), "other.npy")
+    words = ["--against", "one.npy", "--extractor", "raw", "--metric", "fid", "--json"]
+    found = json.loads(ganbench_here("evaluate", "other.npy", *words).stdout)
+    assert found["assumed"] == ["the first set: channels come last: the samples have shape (300, 16, 16, 1)"]
+
+
 def test_two_sets_are_compared_without_a_protocol(ganbench_here: Command, save, data) -> None:
     one, other = save(chosen(data, 300)), save(chosen(data, 400, seed=1), "y.npy")
     done = ganbench_here("evaluate", one, "--against", other, "--extractor", "digits-cnn", "--json")
@@ -214,8 +320,9 @@ def judged(samples, **options):
 def test_paths_loaders_iterators_and_functions_give_the_scores_of_the_array(save, data, tmp_path) -> None:
     x = chosen(data)
     wanted = judged(x)
-    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(x, torch.zeros(N)), batch_size=64)
-    for samples in (tmp_path / save(x), loader, iter(x.split(100)), lambda n: x[:n]):
+    loader = DataLoader(TensorDataset(x, torch.zeros(N)), batch_size=64)
+    alone = DataLoader(TensorDataset(x), batch_size=64)
+    for samples in (tmp_path / save(x), loader, alone, iter(x.split(100)), lambda n: x[:n], lambda n: (x[:n], [0] * n)):
         assert judged(samples) == wanted
     assert judged(loader).assumed[0] == "500 samples from DataLoader (1x16x16, uint8 from 0 to 255)"
 
@@ -234,6 +341,69 @@ def test_a_function_is_told_the_number_the_seed_and_the_labels(data) -> None:
 def test_something_that_makes_no_samples_is_refused() -> None:
     with pytest.raises(DataError, match="samples cannot be taken from int"):
         judged(3)
+    with pytest.raises(DataError, match="does not say which arguments it takes"):
+        judged(torch.randn)
+
+
+@pytest.mark.parametrize("module", [torch.nn.Linear(2, 2), torch.nn.Sequential(torch.nn.Linear(2, 2))])
+def test_a_module_is_refused_with_the_function_to_give_instead(module) -> None:
+    with pytest.raises(DataError, match="is a torch module, which does not say what it takes") as caught:
+        judged(module)
+    assert "lambda n: G(torch.randn(n, z_dim))" in caught.value.hint
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    return prepare(load_protocol(PROTOCOL), "cpu")
+
+
+def test_labels_of_loaders_and_functions_are_kept(bench, data) -> None:
+    x, labels = chosen(data), torch.arange(N) % 10
+    loader = DataLoader(TensorDataset(x, labels), batch_size=64)
+    for source in (loader, zip(x.split(50), labels.split(50), strict=True), lambda n: (x[:n], labels[:n])):
+        assert torch.equal(samples_of(source, bench, Asked(1)).labels, labels)
+    offered = bench.judge.reference.labels
+    assert torch.equal(samples_of(lambda n, labels: x[:n], bench, Asked(1)).labels, offered)
+
+
+def test_labels_that_a_generator_had_to_be_given_are_no_reason_for_a_doubt(bench, data) -> None:
+    x = chosen(data)
+    made = samples_of(lambda n, labels: x[:n], bench, Asked(1))
+    assert not any("labels were given" in told for told in judge_samples(made, bench, "it").external.found)
+    with pytest.warns(Doubt) as caught:
+        ganbench.evaluate(lambda n: (x[:n], torch.arange(n) % 10), PROTOCOL)
+    assert any("labels were given, but no metric of smoke-v1 needs them" in str(one.message) for one in caught)
+
+
+def test_a_number_of_labels_that_is_not_that_of_the_samples_is_refused(bench, data) -> None:
+    x = chosen(data, 700)
+    wrong = samples_of(iter([x]), bench, Asked(1))
+    with pytest.raises(DataError, match=r"the labels have shape \(100,\), but 700 samples need \(700,\)"):
+        judge_samples(dataclasses.replace(wrong, labels=torch.zeros(100)), bench, "it")
+
+
+@pytest.mark.parametrize(
+    ("said", "typed"),
+    [
+        (
+            "pass range=(0, 1) if they are, or range=(-1, 1) if not",
+            "give --range 0,1 if they are, or --range -1,1 if not",
+        ),
+        ("range=(0.5, 1) was given", "--range 0.5,1 was given"),
+        ("leave out `range`", "leave out --range"),
+        ("read it first, then pass trust=True: it", "read it first, then give --trust: it"),
+        ("pass their number: z_dim=128", "give their number: --z-dim 128"),
+        ("they begin at 1: give labels - 1", "they begin at 1: store labels - 1"),
+        ("give labels[:, 0]", "store labels[:, 0]"),
+        ("the channel axis is missing: give samples[:, None]", "the channel axis is missing: store samples[:, None]"),
+        (
+            "give samples.clip(-1, 1); otherwise, pass their range",
+            "store samples.clip(-1, 1); otherwise, give their range",
+        ),
+    ],
+)
+def test_the_command_line_says_options_where_python_says_arguments(said, typed) -> None:
+    assert in_options(said) == typed
 
 
 def test_faults_are_warnings(data) -> None:
@@ -264,12 +434,7 @@ def test_foreign_models_stand_where_they_belong(data) -> None:
     assert judged(blurry)["fid"] > judged(held_out)["fid"]
 
 
-def test_a_record_needs_a_name(tmp_path, data) -> None:
-    from ganbench.contracts.samples import Samples
-    from ganbench.runs.external import judge_samples
-    from ganbench.runs.setup import prepare
-
-    bench = prepare(load_protocol(PROTOCOL), "cpu")
+def test_a_record_needs_a_name(tmp_path, data, bench) -> None:
     with pytest.raises(RecordError, match="cannot write a record"):
         judge_samples(Samples(chosen(data), "some"), bench, "", out=tmp_path)
 

@@ -35,7 +35,7 @@ def test_every_component_is_one_hook_on_one_screen(kind: str) -> None:
     text = (EXAMPLE / "ganbench_example" / f"{kind}.py").read_text("utf-8")
     assert text.count("@hookimpl") == 1
     assert f"def ganbench_{kind}(" in text
-    assert len(text.splitlines()) < 50
+    assert len(text.splitlines()) < 55
 
 
 def test_it_is_told_apart_from_what_it_is_copied_into_by_its_names_alone() -> None:

@@ -14,7 +14,7 @@ from typing import get_args
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from running import plan_of
+from running import job_in, plan_of
 
 from ganbench.contracts.executor import (
     Done,
@@ -60,6 +60,15 @@ MISBEHAVING = '''
 GARBAGE = (
     "[os.write(fd, b'no message' * 99) for fd in range(3, 99) if Path(f'/dev/fd/{fd}').is_socket()]; time.sleep(60)"
 )
+
+
+CHOOSY = '''
+    """A loss that cannot be used."""
+    from ganbench import Unsupported, hookimpl
+    @hookimpl
+    def ganbench_loss():
+        raise Unsupported("not today")
+'''
 
 
 @pytest.fixture
@@ -205,12 +214,26 @@ def test_a_plugin_that_turns_torchs_switches_fails_and_leaves_the_next_run_alone
     assert records["hinge"].environment.threads == 1
 
 
-def test_what_a_plugin_prints_does_not_stand_among_the_results(misbehaving, ganbench_command, quick) -> None:
+def test_what_a_plugin_prints_is_in_the_log_of_its_run_and_not_among_the_results(
+    misbehaving, ganbench_command, quick, tmp_path
+) -> None:
     misbehaving("print('hello from the loss', flush=True)")
     ran = ganbench_command("run", "--arch", "mlp", "--loss", "bad", "--protocol", quick, "--json")
     assert ran.returncode == 0, ran.stderr
     assert json.loads(ran.stdout)["rows"]
-    assert "hello from the loss" in ran.stderr
+    assert "hello from the loss" not in ran.stderr
+    log = (tmp_path / "runs/quick-v1/mlp+bad/seed0/log.txt").read_text()
+    assert "hello from the loss" in log
+    assert log.splitlines()[-1].endswith("ended: ok")
+
+
+def test_a_refused_run_leaves_no_folder_with_a_log(install_here, tmp_path) -> None:
+    install_here("third-party", "loss", "choosy", CHOOSY, module="choosy_loss")
+    job = job_in(tmp_path, "mlp", "choosy")
+    with LocalExecutor(1) as executor:
+        (refused,) = [event for event in executor.run([job]) if isinstance(event, Refused)]
+    assert "not today" in refused.message
+    assert not Path(job.folder).exists()
 
 
 ARCH = '''

@@ -156,7 +156,9 @@ def test_a_generator_that_collapsed_to_black_or_white_is_scored(reals, value):
 @pytest.mark.parametrize("value", [0.0, 0.25])
 def test_a_generator_that_collapsed_to_another_value_is_scored_with_a_doubt(reals, value):
     x = torch.full_like(signal(reals), value)
-    with pytest.warns(Doubt, match=f"every value of the images is {value:g}, read on the scale from -1 to 1; pass"):
+    with pytest.warns(
+        Doubt, match=f"every value of the images is {value:g}, read on the scale from -1 to 1; name the range"
+    ):
         scores = score(x)
     assert scores == score(x, range=(-1, 1))
 

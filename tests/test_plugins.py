@@ -72,6 +72,18 @@ API = {
         "ganbench_download": (),
         "ganbench_samples": ("path", "data"),
     },
+    6: {
+        "ganbench_arch": ("data", "d_norm", "width", "z_dim", "settings"),
+        "ganbench_loss": (),
+        "ganbench_trick": ("argument",),
+        "ganbench_metric": (),
+        "ganbench_dataset": ("argument", "resolution"),
+        "ganbench_protocol": (),
+        "ganbench_extractor": ("argument",),
+        "ganbench_executor": ("argument", "places"),
+        "ganbench_download": (),
+        "ganbench_samples": ("path", "data"),
+    },
 }
 """Every plugin API there has been: hook -> its arguments. A new one is added below, with a higher ``API_VERSION``."""
 

@@ -17,6 +17,7 @@ from ganbench import DataError, Dataset, DataSpec, Samples, Split
 from ganbench.errors import PluginError
 from ganbench.samples.asked import Asked
 from ganbench.samples.fitting import fitted
+from ganbench.samples.labels import read_labels
 from ganbench.samples.reading import read_samples
 
 PIXELS = torch.arange(20 * 3 * 8 * 8, dtype=torch.int64).remainder(251).to(torch.uint8).reshape(20, 3, 8, 8)
@@ -54,18 +55,24 @@ def test_the_archives_of_guided_diffusion_are_understood(tmp_path) -> None:
     assert found.assumed == ("channels come last: the samples have shape (20, 8, 8, 3)",)
 
 
-@pytest.mark.parametrize("suffix", [".npy", ".pt", ".pth", ".safetensors"])
-def test_a_single_array_needs_no_name(suffix, tmp_path) -> None:
-    path = tmp_path / f"x{suffix}"
-    if suffix == ".npy":
+def store(path: Path) -> Path:
+    """Write the pixels in the format that the suffix names."""
+    if path.suffix == ".npy":
         np.save(path, PIXELS.numpy())
-    elif suffix == ".safetensors":
+    elif path.suffix == ".npz":
+        np.savez(path, PIXELS.numpy())
+    elif path.suffix == ".safetensors":
         from safetensors.torch import save_file
 
         save_file({"anything": PIXELS}, path)
     else:
         torch.save(PIXELS, path)
-    assert torch.equal(read(path).x, PIXELS)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".pt", ".pth", ".safetensors"])
+def test_a_single_array_needs_no_name(suffix, tmp_path) -> None:
+    assert torch.equal(read(store(tmp_path / f"x{suffix}")).x, PIXELS)
 
 
 def test_an_array_of_another_byte_order_is_read(tmp_path) -> None:
@@ -96,17 +103,60 @@ def test_pickles_are_not_opened(suffix, tmp_path, capsys) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("x.npy", b"", "cannot be read"),
-        ("x.npz", b"PK\3\4", "cannot be read"),
-        ("x.pt", b"no", "cannot be read"),
-        ("x.safetensors", b"no", "cannot be read"),
-        ("x.txt", b"no", "no installed dataset can read"),
+        ("x.npy", b"", "is empty"),
+        ("x.npy", bytes(4000), "is damaged, or no .npy file"),
+        ("x.npy", b"garbage that is no array", "is damaged, or no .npy file"),
+        ("x.npz", b"PK\3\4", "is damaged, or no .npz file"),
+        ("x.npz", b"abc", "is damaged, or no .npz file"),
+        ("x.pt", b"no", "is damaged, or no .pt file"),
+        ("x.safetensors", b"no", "is damaged, or no .safetensors file"),
     ],
 )
 def test_a_damaged_file_is_named(name, content, says, tmp_path) -> None:
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(DataError, match=f"{name}.*{says}|{says}.*{name}"):
+    with pytest.raises(DataError, match=rf"{name}'.* {says}") as caught:
         read(tmp_path / name)
+    assert "pickle" not in str(caught.value)
+    assert "object" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".pt", ".safetensors"])
+def test_a_file_that_ends_too_early_is_damaged(suffix, tmp_path) -> None:
+    path = store(tmp_path / f"x{suffix}")
+    path.write_bytes(path.read_bytes()[:2000])
+    with pytest.raises(DataError, match=rf"x{suffix}' cannot be read: it is damaged"):
+        read(path)
+
+
+def test_objects_beside_the_samples_are_left_alone(tmp_path) -> None:
+    np.savez(tmp_path / "x.npz", samples=PIXELS.numpy(), about=np.array([None], dtype=object))
+    assert torch.equal(read(tmp_path / "x.npz").x, PIXELS)
+
+
+def test_two_tensors_in_a_list_are_samples_and_labels(tmp_path) -> None:
+    torch.save([PIXELS, LABELS], tmp_path / "x.pt")
+    found = read(tmp_path / "x.pt")
+    assert torch.equal(found.x, PIXELS)
+    assert torch.equal(found.labels, LABELS)
+    torch.save([*PIXELS[:2]], tmp_path / "x.pt")
+    assert torch.equal(read(tmp_path / "x.pt").x, PIXELS[:2])
+
+
+def test_a_pickled_module_is_named_with_what_to_do_instead(tmp_path) -> None:
+    torch.save(torch.nn.Linear(2, 2), tmp_path / "x.pt")
+    with pytest.raises(DataError, match=r"holds a pickled module \(torch.nn.modules.linear.Linear\)") as caught:
+        read(tmp_path / "x.pt")
+    assert "torch.jit.script" in caught.value.hint
+    assert "\x1b" not in str(caught.value)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_weights_are_not_taken_for_samples(nested, tmp_path) -> None:
+    weights = torch.nn.Linear(2, 2).state_dict()
+    torch.save({"generator": weights, "epoch": 3} if nested else weights, tmp_path / "x.pt")
+    with pytest.raises(DataError, match="looks like the weights of a network") as caught:
+        read(tmp_path / "x.pt")
+    assert "file.py:function" in caught.value.hint
 
 
 def test_several_arrays_without_a_known_name_are_listed(tmp_path) -> None:
@@ -121,6 +171,14 @@ def test_a_path_that_is_not_there_is_named() -> None:
     assert ".npz" in caught.value.hint
 
 
+def test_a_single_number_is_no_sample(program, tmp_path) -> None:
+    np.save(tmp_path / "x.npy", np.float32(3))
+    with pytest.raises(DataError, match="holds a single number"):
+        read(tmp_path / "x.npy")
+    with pytest.raises(DataError, match="returned Tensor, not an array of samples"):
+        read(f"{program}:number", TRUSTED)
+
+
 def test_an_empty_array_holds_no_samples(tmp_path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((0, 3, 8, 8), np.uint8))
     with pytest.raises(DataError, match="holds no samples"):
@@ -129,21 +187,94 @@ def test_an_empty_array_holds_no_samples(tmp_path) -> None:
 
 @pytest.mark.parametrize("name", ["labels.txt", "labels.npy", "labels.npz"])
 def test_labels_come_from_a_file_of_their_own(name, tmp_path) -> None:
-    np.save(tmp_path / "x.npy", PIXELS.numpy())
     if name == "labels.txt":
         (tmp_path / name).write_text("\n".join(map(str, LABELS.tolist())))
     elif name == "labels.npy":
         np.save(tmp_path / name, LABELS.numpy())
     else:
         np.savez(tmp_path / name, labels=LABELS.numpy())
-    assert torch.equal(read(tmp_path / "x.npy", Asked(6, labels_file=tmp_path / name)).labels, LABELS)
+    assert torch.equal(read_labels(tmp_path / name).long(), LABELS)
 
 
-def test_labels_that_are_no_numbers_are_refused(tmp_path) -> None:
-    np.save(tmp_path / "x.npy", PIXELS.numpy())
-    (tmp_path / "labels.txt").write_text("cat\ndog\n")
-    with pytest.raises(DataError, match=r"labels in '.*labels.txt' cannot be read"):
-        read(tmp_path / "x.npy", Asked(6, labels_file=tmp_path / "labels.txt"))
+def test_labels_may_be_written_as_floats_or_as_names(tmp_path) -> None:
+    file = tmp_path / "labels.txt"
+    np.savetxt(file, LABELS)
+    assert torch.equal(read_labels(file), LABELS.double())
+    file.write_text("1 2\n3")
+    assert read_labels(file).tolist() == [1, 2, 3]
+    file.write_text("red panda\n7\n\n")
+    assert read_labels(file) == ["red panda", "7"]
+    np.save(tmp_path / "labels.npy", np.array(["cat", "dog"]))
+    assert [*read_labels(tmp_path / "labels.npy")] == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(None, "labels.txt' does not exist"), (b"", "holds no labels"), (b"\xff\xfe\x00", "cannot be read as text")],
+)
+def test_labels_that_cannot_be_read_are_refused_with_what_to_give(content, says, tmp_path) -> None:
+    if content is not None:
+        (tmp_path / "labels.txt").write_bytes(content)
+    with pytest.raises(DataError, match=says) as caught:
+        read_labels(tmp_path / "labels.txt")
+    assert "one class per line" in caught.value.hint
+    assert "Errno" not in caught.value.message
+
+
+# -- what cannot be read -----------------------------------------------------------------------------------------------
+
+POINTS, SOUND = DataSpec((2,), bounded=False), DataSpec((1, 64), rate=8000)
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "says", "step"),
+    [
+        ("empty/", COLOUR, "the folder '.*empty' is empty", "a folder, .zip or .tar of images"),
+        ("texts/a.txt", COLOUR, "the folder '.*texts' holds no images, but 1 .txt", "an array [N, 3, 8, 8]"),
+        ("pictures/a.png", POINTS, "the folder '.*pictures' holds no points, but 1 .png", "a .csv with one point"),
+        ("pictures/a.png", SOUND, "the folder '.*pictures' holds no sounds, but 1 .png", "a folder of WAV files"),
+        ("one.png", COLOUR, "'.*one.png' is a single image", "a folder, .zip or .tar of images"),
+        ("one.wav", SOUND, "'.*one.wav' is a single sound", "a folder of WAV files"),
+        ("x.csv", COLOUR, "'.*x.csv' is text, which cannot hold images", "an array [N, 3, 8, 8]"),
+        ("x.pkl", COLOUR, "'.*x.pkl' is a pickle, which GANBench does not open", "an array [N, 3, 8, 8]"),
+        ("x.odd", None, "'.*x.odd' is no kind of file that samples can be read from", "path/file.py:function"),
+    ],
+)
+def test_what_cannot_be_read_is_said_with_what_to_give(name, spec, says, step, tmp_path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    if name.endswith("/"):
+        (tmp_path / name).mkdir()
+    else:
+        (tmp_path / name).write_bytes(b"no")
+    with pytest.raises(DataError, match=says) as caught:
+        read(tmp_path / name.partition("/")[0], spec=spec)
+    assert step in caught.value.hint
+
+
+def test_a_program_without_a_function_is_refused_with_the_names_of_its_functions(tmp_path) -> None:
+    (tmp_path / "gan.py").write_text("raise SystemExit\ndef make(n): ...\ndef _own(): ...\ndef other(): ...")
+    with pytest.raises(DataError, match="is a program, but which of its functions") as caught:
+        read(tmp_path / "gan.py")
+    assert caught.value.hint.endswith("gan.py:other")
+    assert "gan.py:make or " in caught.value.hint
+    (tmp_path / "gan.py").write_text("x = 3")
+    with pytest.raises(DataError, match="has no function"):
+        read(tmp_path / "gan.py")
+
+
+@pytest.mark.parametrize("text", ["1,2\n3,4.5\n", "x;y\n1;2\n3;4.5", "# made\n1 2\n3 4.5", "1\t2\n3\t4.5"])
+def test_points_may_be_written_as_text(text, tmp_path) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    found = read(tmp_path / "x.csv", spec=POINTS)
+    assert found.x.tolist() == [[1, 2], [3, 4.5]]
+    assert found.assumed == (("the first line of x.csv names the columns",) if "y" in text else ())
+
+
+@pytest.mark.parametrize("line", ["5", "5,6,7", "five,6"])
+def test_a_line_that_is_no_point_is_named(line, tmp_path) -> None:
+    (tmp_path / "x.csv").write_text(f"1,2\n{line}\n3,4")
+    with pytest.raises(DataError, match=r"line 2 of '.*x.csv'"):
+        read(tmp_path / "x.csv", spec=POINTS)
 
 
 # -- folders -----------------------------------------------------------------------------------------------------------
@@ -152,7 +283,7 @@ def test_labels_that_are_no_numbers_are_refused(tmp_path) -> None:
 def test_images_are_read_as_they_are_in_the_order_of_their_names(tmp_path) -> None:
     files = paint_many(tmp_path / "made")
     found = read(tmp_path / "made")
-    assert found.read == "10 images in the folder made, 8x8, RGB"
+    assert found.read == "10 images in 'made', 8x8, RGB"
     assert np.array_equal(found.x[3].permute(1, 2, 0).numpy(), np.asarray(Image.open(files[3])))
     assert found.labels is None
 
@@ -178,13 +309,20 @@ def test_sub_folders_with_other_names_are_no_classes(tmp_path) -> None:
 
 def test_jpeg_files_are_mentioned(tmp_path) -> None:
     paint_many(tmp_path, suffix=".jpg")
-    assert any("10 images" in told and "JPEG" in told for told in read(tmp_path).found)
+    assert any("10 of 10 images" in told and "JPEG" in told for told in read(tmp_path).found)
 
 
 def test_images_of_several_sizes_are_refused_rather_than_resized(tmp_path) -> None:
-    paint_many(tmp_path / "made", 5)
-    paint_many(tmp_path / "made" / "large", 5, size=(12, 12))
-    with pytest.raises(DataError):
+    files = paint_many(tmp_path / "made", 5)
+    Image.open(files[3]).resize((12, 12)).save(files[3])
+    with pytest.raises(DataError, match=r"1 of 5 images in '.*made' are not 8x8 like the others: 03.png") as caught:
+        read(tmp_path / "made")
+    assert "name the resolution" not in caught.value.hint
+
+
+def test_images_that_are_no_squares_are_not_cut(tmp_path) -> None:
+    paint_many(tmp_path / "made", 5, size=(12, 8))
+    with pytest.raises(DataError, match=r"'.*made' are 12x8, not squares"):
         read(tmp_path / "made")
 
 
@@ -201,8 +339,29 @@ def test_clips_of_several_lengths_are_refused(tmp_path) -> None:
     for i, count in enumerate((3, 4)):
         frames = [Image.fromarray(np.full((8, 8), 60 * t, np.uint8)) for t in range(count)]
         frames[0].save(tmp_path / f"{i}.gif", save_all=True, append_images=frames[1:], duration=100, loop=0)
-    with pytest.raises(DataError, match="not of one length and size, but 3 frames of 8x8, 4 frames of 8x8"):
+    with pytest.raises(DataError, match=r"1 of 2 clips have not [34] frames of 8x8 like the others: \d.gif"):
         read(tmp_path, spec=DataSpec((1, 4, 8, 8)))
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+@pytest.mark.parametrize("known", [True, False])
+def test_frames_that_were_merged_are_repeated(suffix, known, tmp_path) -> None:
+    levels = [[0, 60, 60, 120], [0, 0, 0, 60], [0, 60, 120, 180]]
+    for i, clip in enumerate(levels):
+        frames = [Image.fromarray(np.full((8, 8, 3), level, np.uint8)) for level in clip]
+        more = {"lossless": True} if suffix == ".webp" else {}
+        frames[0].save(tmp_path / f"{i}{suffix}", save_all=True, append_images=frames[1:], duration=100, **more)
+    found = read(tmp_path, spec=DataSpec((3, 4 if known else 0, 8, 8)))
+    assert found.x[:, 1, :, 3, 3].tolist() == levels
+    assert found.assumed == ("frames of 2 of 3 animations are repeated, because they are shown for longer",)
+
+
+def test_a_clip_of_the_right_length_is_left_alone_however_long_a_frame_is_shown(tmp_path) -> None:
+    frames = [Image.fromarray(np.full((8, 8), 60 * t, np.uint8)) for t in range(4)]
+    frames[0].save(tmp_path / "0.gif", save_all=True, append_images=frames[1:], duration=[100, 100, 100, 900])
+    found = read(tmp_path, spec=DataSpec((1, 4, 8, 8)))
+    assert found.x.shape == (1, 1, 4, 8, 8)
+    assert not found.assumed
 
 
 def test_sounds_have_the_length_of_the_data(tmp_path) -> None:
@@ -212,7 +371,7 @@ def test_sounds_have_the_length_of_the_data(tmp_path) -> None:
         wavfile.write(tmp_path / f"{i}.wav", 8000, (np.sin(np.arange(64) + i) * 20_000).astype(np.int16))
     found = read(tmp_path, spec=DataSpec((1, 64), rate=8000))
     assert found.x.shape == (3, 1, 64)
-    assert found.read.startswith("3 sounds in the folder")
+    assert found.read == f"3 sounds in '{tmp_path.name}', of 64 samples at 8,000 a second"
 
 
 # -- programs ----------------------------------------------------------------------------------------------------------
@@ -231,6 +390,36 @@ def batches(labels=None):
 def conditional(labels, temperature=1.0):
     return labels[:, None, None, None].expand(-1, 3, SIZE, SIZE).to(torch.uint8)
 
+def both(n):
+    return torch.zeros(n, 3, SIZE, SIZE), torch.arange(n)
+
+def pairs():
+    for start in (0, 4):
+        yield torch.zeros(4, 3, SIZE, SIZE), range(start, start + 4)
+
+def named():
+    yield {"images": np.zeros((6, 3, SIZE, SIZE)), "y": [0, 1, 2, 3, 0, 1]}
+
+def alone():
+    yield [torch.zeros(6, 3, SIZE, SIZE)]
+
+def few(labels):
+    return torch.zeros(2, 3, SIZE, SIZE)
+
+def odd():
+    yield torch.zeros(2, 3), torch.zeros(3)
+
+def uneven():
+    yield torch.zeros(1, 3)
+    yield torch.zeros(1, 4)
+
+def triple(): return torch.zeros(2, 3), torch.zeros(2), torch.zeros(2, 1)
+def nameless(): yield {"a": torch.zeros(2)}
+
+def number(): return torch.tensor(3.0)
+
+module = torch.nn.Linear(2, 2)
+
 def greedy(n, weights): ...
 def broken(n): return 1 / 0
 def nothing(): return "samples"
@@ -248,7 +437,7 @@ def test_a_program_is_not_run_unless_it_is_trusted(program) -> None:
     (program.parent / "beside.py").write_text("raise SystemExit('it ran')")
     with pytest.raises(DataError, match=r"'gan\.py:make' is a program") as caught:
         read(f"{program}:make")
-    assert "--trust" in caught.value.hint
+    assert "trust=True" in caught.value.hint
 
 
 def test_a_function_gets_the_arguments_that_it_asks_for(program) -> None:
@@ -260,8 +449,31 @@ def test_a_function_gets_the_arguments_that_it_asks_for(program) -> None:
 
 def test_batches_are_collected_and_repeat_with_the_seed(program) -> None:
     found = read(f"{program}:batches", TRUSTED)
-    assert len(found) == 8
+    assert len(found) == 6  # one for each label
     assert torch.equal(found.x, read(f"{program}:batches", TRUSTED).x)
+
+
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("both", [0, 1, 2, 3, 4, 5]),
+        ("pairs", [0, 1, 2, 3, 4, 5, 6, 7]),
+        ("named", [0, 1, 2, 3, 0, 1]),
+        ("conditional", LABELS[:6].tolist()),
+    ],
+)
+def test_the_labels_of_a_function_are_kept(name, labels, program) -> None:
+    found = read(f"{program}:{name}", TRUSTED)
+    assert found.labels.tolist() == labels
+    assert found.x.shape[1:] == (3, 8, 8)
+    given = "it made one sample for each label that it was given, in their order"
+    assert (given in found.assumed) == (name == "conditional")
+
+
+def test_a_batch_may_be_a_list_of_one(program) -> None:
+    found = read(f"{program}:alone", TRUSTED)
+    assert found.x.shape == (6, 3, 8, 8)
+    assert found.labels is None
 
 
 @pytest.mark.parametrize(
@@ -270,6 +482,12 @@ def test_batches_are_collected_and_repeat_with_the_seed(program) -> None:
         ("greedy", DataError, "asks for 'weights'"),
         ("broken", PluginError, "'gan.py:broken' failed: ZeroDivisionError"),
         ("nothing", DataError, "returned str, not an array"),
+        ("few", DataError, "was given 6 labels, but made 2 samples"),
+        ("odd", DataError, r"labels of a batch of 2 samples are of shape \(3,\)"),
+        ("uneven", DataError, r"batches hold samples of shape \(3,\) and \(4,\)"),
+        ("triple", DataError, "returned tuple of 3, not an array"),
+        ("nameless", DataError, "a batch holds a, and nothing called samples"),
+        ("module", DataError, "Linear is a torch module"),
         ("missing", DataError, "has no function 'missing'"),
     ],
 )
@@ -291,9 +509,7 @@ class Generator(torch.nn.Module):
 @pytest.fixture
 def script(tmp_path) -> Path:
     torch.manual_seed(0)
-    with pytest.warns(FutureWarning, match="torch.jit"):
-        torch.jit.save(torch.jit.script(Generator()), tmp_path / "g.pt")
-    return tmp_path / "g.pt"
+    return scripted(Generator(), tmp_path / "g.pt")
 
 
 def test_torchscript_is_a_program_too(script) -> None:
@@ -309,16 +525,68 @@ def test_torchscript_makes_samples_from_normal_latents(script) -> None:
     assert found.assumed == ("its 4 latents are normal, with seed 5",)
 
 
-def onnx_generator(path: Path, size: int | str, *, labelled: bool = False) -> None:
+class Deconvolving(torch.nn.Module):
+    """A generator of latents [B, 4, 1, 1], with noise of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.ConvTranspose2d(4, 3, 8)
+
+    def forward(self, z):
+        return self.layer(z).tanh() + 0.001 * torch.randn(1)
+
+
+def scripted(generator: torch.nn.Module, path: Path) -> Path:
+    with pytest.warns(FutureWarning, match="torch.jit"):
+        torch.jit.save(torch.jit.script(generator), path)
+    return path
+
+
+def test_torchscript_of_convolutions_gets_latents_with_two_more_axes(tmp_path) -> None:
+    path, asked = scripted(Deconvolving(), tmp_path / "g.pt"), Asked(6, seed=5, trusted=True, z_dim=4)
+    found = read(path, asked)
+    assert found.x.shape == (6, 3, 8, 8)
+    assert found.assumed == ("its 4 latents are normal and have the shape [N, 4, 1, 1], with seed 5",)
+    assert torch.equal(found.x, read(path, asked).x)
+
+
+def test_a_generator_that_takes_no_latents_of_this_number_says_why(tmp_path) -> None:
+    path = scripted(Deconvolving(), tmp_path / "g.pt")
+    with pytest.raises(PluginError, match=r"fails on latents of shape \[N, 5\] and \[N, 5, 1, 1\]: ") as caught:
+        read(path, Asked(6, trusted=True, z_dim=5))
+    assert "\n" not in caught.value.message
+    assert "Traceback" not in caught.value.message
+    assert "path/file.py:function" in caught.value.hint
+
+
+def test_a_number_of_latents_other_than_the_files_is_refused(script, tmp_path) -> None:
+    onnx_generator(tmp_path / "g.onnx", 4)
+    for path in (script, tmp_path / "g.onnx"):
+        with pytest.raises(DataError, match="takes 4 latents, but z_dim=128 was given"):
+            read(path, Asked(6, trusted=True, z_dim=128))
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+def test_onnx_of_a_fixed_batch_gets_batches_of_that_size(labelled, tmp_path) -> None:
+    onnx_generator(tmp_path / "g.onnx", 4, labelled=labelled, batch=4)
+    found = read(tmp_path / "g.onnx", TRUSTED)
+    z = torch.cat(
+        [torch.randn(4, 4, generator=(rng := torch.Generator().manual_seed(5))), torch.randn(4, 4, generator=rng)]
+    )
+    assert torch.allclose(found.x[:, 0, 0, 0], 0.1 * z.sum(1)[:6], atol=1e-6)
+    assert len(found) == 6
+
+
+def onnx_generator(path: Path, size: int | str, *, labelled: bool = False, batch: int | str = "b") -> None:
     """z [B, 4] -> tanh(z W), with W = 0.1; labels are added where there are any."""
     weights = helper.make_tensor("w", TensorProto.FLOAT, [4, 192], [0.1] * 768)
     shape = helper.make_tensor("s", TensorProto.INT64, [4], [-1, 3, 8, 8])
-    inputs = [helper.make_tensor_value_info("z", TensorProto.FLOAT, ["b", size])]
+    inputs = [helper.make_tensor_value_info("z", TensorProto.FLOAT, [batch, size])]
     nodes = [helper.make_node("MatMul", ["z", "w"], ["m"]), helper.make_node("Reshape", ["m", "s"], ["x"])]
     if labelled:
-        inputs.append(helper.make_tensor_value_info("y", TensorProto.INT64, ["b"]))
+        inputs.append(helper.make_tensor_value_info("y", TensorProto.INT64, [batch]))
         nodes.append(helper.make_node("Identity", ["y"], ["unused"]))
-    outputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["b", 3, 8, 8])]
+    outputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 8, 8])]
     graph = helper.make_graph(nodes, "g", inputs, outputs, [weights, shape])
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
 
@@ -340,7 +608,7 @@ def test_a_generator_of_unknown_latents_needs_their_number(tmp_path) -> None:
     onnx_generator(tmp_path / "g.onnx", "z")
     with pytest.raises(DataError, match="does not say how many latents") as caught:
         read(tmp_path / "g.onnx", TRUSTED)
-    assert "--z-dim" in caught.value.hint
+    assert "z_dim=128" in caught.value.hint
     assert len(read(tmp_path / "g.onnx", Asked(6, trusted=True, z_dim=4))) == 6
 
 

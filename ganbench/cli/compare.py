@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ganbench.cli import completion
 from ganbench.cli.base import command, complain, console, echo
+from ganbench.cli.options import Runs
 from ganbench.errors import GanbenchError, PluginError, RecordError, meant
 from ganbench.leaderboards.published import installed_source, rules_of
 from ganbench.records.record import Record
@@ -43,7 +44,7 @@ def compare(
         ),
     ] = "",
     metric: Annotated[str, typer.Option(help="The column to compare by. Default: the headline.")] = "",
-    runs: Annotated[Path, typer.Option(help="The folder given to `ganbench run --out`.")] = Path("runs"),
+    runs: Runs = Path("runs"),
     published: Annotated[bool, typer.Option(help="Search published rows too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print every number as JSON.")] = False,
 ) -> None:

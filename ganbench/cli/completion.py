@@ -46,6 +46,11 @@ def metrics(incomplete: str) -> list[Offer]:
     return _listed(incomplete, _components("metric"))
 
 
+def executors(incomplete: str) -> list[Offer]:
+    """For ``--executor``."""
+    return _starting(incomplete, _components("executor"))
+
+
 def protocols(incomplete: str) -> list[Offer]:
     """For ``--protocol`` and ``protocols show``."""
     return _starting(incomplete, _components("protocol"))

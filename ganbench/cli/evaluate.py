@@ -18,9 +18,11 @@ from ganbench.cli.base import command, console, echo
 from ganbench.cli.numbers import whole
 from ganbench.cli.options import LARGEST_SEED, DataRoot, Device
 from ganbench.cli.progress import progress_on
+from ganbench.cli.words import errors_in_options
 from ganbench.contracts.score_name import short_names
-from ganbench.errors import DataError, GanbenchError
+from ganbench.errors import GanbenchError, listed
 from ganbench.plain import plain_line
+from ganbench.runs.folders import external_folder, plain_name
 
 if TYPE_CHECKING:
     from ganbench.evaluation.scale import Span
@@ -28,18 +30,22 @@ if TYPE_CHECKING:
     from ganbench.samples.asked import Asked
 
 SAMPLES_HELP = "A folder, .zip or .tar of images, a folder of WAVs, .npy, .npz, .pt, .onnx, or file.py:function."
+USAGE = "ganbench evaluate SAMPLES --protocol digits-16-v2, or ganbench evaluate A --against B"
 
 
 Protocol = Annotated[str, typer.Option(help="Name of a protocol, or a TOML file.", autocompletion=completion.protocols)]
 LabelsFile = Annotated[
-    Path | None, typer.Option(help="The classes that the samples were made for: one number per line, or .npy.")
+    Path | None, typer.Option(help="The classes that the samples were made for: a number or a name per line, or .npy.")
 ]
 Range = Annotated[
     str, typer.Option("--range", metavar="LOW,HIGH", help="What stands for black and white, such as 0,1.")
 ]
 Metrics = Annotated[
     list[str] | None,
-    typer.Option(help="Further metrics; with --against, the only ones.", autocompletion=completion.metrics),
+    typer.Option(
+        help="Further metrics (repeat, or separate by commas); with --against, the only ones.",
+        autocompletion=completion.metrics,
+    ),
 ]
 Parameters = Annotated[int, typer.Option(parser=whole(0, 10**15), metavar="N", help="Parameters of the generator.")]
 Latents = Annotated[
@@ -59,6 +65,7 @@ class Request(NamedTuple):
 
     samples: str
     asked: Asked
+    labels: Path | None
     metrics: tuple[str, ...]
     span: Span | None
     device: str
@@ -74,13 +81,20 @@ def _span(text: str) -> tuple[float, float]:
 
 
 def _name_of(samples: str) -> str:
-    """A name for samples that were given none."""
-    return _plain_name(Path(samples.partition(":")[0]).stem)
+    """A name for samples that were given none: that of the file, and of the function in it."""
+    path, _, function = samples.rpartition(":") if ".py:" in samples else (samples, "", "")
+    return plain_name("-".join(filter(None, [Path(path).stem.removesuffix(".tar"), function])))
 
 
-def _plain_name(name: str) -> str:
-    """The name as a part of a folder's name."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "samples"
+def _refuse_unused(options: Mapping[str, object], why: str) -> None:
+    """Raise GanbenchError if one of the options was given a value, because nothing would use it."""
+    if given := [option for option, value in options.items() if value]:
+        raise GanbenchError(f"{listed(given)} cannot be used here: {why}", f"leave out {listed(given)}")
+
+
+def _checked_link(link: str) -> None:
+    if link and not re.fullmatch(r"https?://[^\s/]+\S*", link):
+        raise GanbenchError(f"'{link}' is no address of a page", "give --link https://...")
 
 
 @command("evaluate")
@@ -112,30 +126,32 @@ def evaluate(
     GANBench says how it understood the samples, and what may be wrong with them. The result is a record: `ganbench
     leaderboard` shows it below the trained rows, without a rank.
     """
-    from ganbench.device.cores import usable_cores
+    if bool(protocol) == bool(against):
+        raise GanbenchError("name either a protocol or another set of samples", USAGE)
+    if protocol:
+        _refuse_unused({"--extractor": extractor}, "a protocol has an extractor of its own")
+    else:
+        stated = {"--name": name, "--by": by, "--link": link, "--parameters": parameters, "--cost": cost}
+        _refuse_unused(stated | {"--labels": labels, "--force": force}, "comparing two sets leaves no record")
+    _checked_link(link)
+    span = _span(range_) if range_ else None
+
+    from ganbench.device.cores import usable_cores  # all of these import torch, which takes long
+    from ganbench.records.record import Declared
     from ganbench.runs.extraction import by_processes
     from ganbench.runs.setup import pick_device
     from ganbench.samples.asked import Asked
 
-    if bool(protocol) == bool(against):
-        raise GanbenchError(
-            "name either a protocol or another set of samples",
-            "ganbench evaluate SAMPLES --protocol digits-16-v2, or ganbench evaluate A --against B",
-        )
-    span = _span(range_) if range_ else None
-    asked = Asked(1, seed=seed, trusted=trust, z_dim=z_dim, labels_file=labels)
-    request = Request(samples, asked, tuple(metric or ()), span, device)
-    try:
-        with progress_on(console(stderr=True)), by_processes(workers or usable_cores(), pick_device(device)):
-            if against:
-                _against(request, against, extractor, as_json=as_json)
-                return
-            from ganbench.records.record import Declared
-
-            declared = Declared(by=by, link=link, parameters=parameters, cost=cost)
-            record, folder = _judged(request, protocol, name or _name_of(samples), declared, out, replacing=force)
-    except DataError as error:
-        raise DataError(error.message, _typed(error.hint)) from error
+    asked = Asked(1, seed=seed, trusted=trust, z_dim=z_dim)
+    metrics = tuple(name.strip() for text in metric or [] for name in text.split(",") if name.strip())
+    request = Request(samples, asked, labels, metrics, span, device)
+    working = by_processes(workers or usable_cores(), pick_device(device))
+    with errors_in_options(), progress_on(console(stderr=True)), working:
+        if against:
+            _against(request, against, extractor, as_json=as_json)
+            return
+        declared = Declared(by=by, link=link, parameters=parameters, cost=cost)
+        record, folder = _judged(request, protocol, name or _name_of(samples), declared, out, replacing=force)
     if as_json:
         echo((folder / "record.json").read_text("utf-8"), end="")
     else:
@@ -147,14 +163,15 @@ def _judged(
 ) -> tuple[ExternalRecord, Path]:
     """Read and score the samples; returns their record and its folder."""
     from ganbench.plugins.protocols import load_protocol
-    from ganbench.runs.external import asked_by, judge_samples, with_metrics
+    from ganbench.runs.external import judge_samples, samples_of, with_metrics
     from ganbench.runs.setup import prepare
-    from ganbench.samples.reading import read_samples
+    from ganbench.samples.labels import read_labels
 
     rules = load_protocol(protocol)
-    folder = out / rules.name / f"external~{_plain_name(name)}" / "seed0"
+    folder = out / rules.name / external_folder(name) / "seed0"
+    labels = None if request.labels is None else read_labels(request.labels)
     bench = prepare(with_metrics(rules, request.metrics), request.device)
-    found = read_samples(request.samples, bench.dataset.spec, asked_by(bench, request.asked))
+    found = samples_of(request.samples, bench, request.asked, labels)
     record = judge_samples(
         found,
         bench,
@@ -196,11 +213,6 @@ def _against(request: Request, other: str, extractor: str, *, as_json: bool) -> 
     terminal.print(_scores(found.verdict.scores, found.verdict.absent))
 
 
-def _typed(hint: str) -> str:
-    """The hint with what the user can type, where it names an argument of the Python function."""
-    return re.sub(r"range=\((-?[\d.]+), (-?[\d.]+)\)", r"--range \1,\2", hint).replace("`range`", "--range")
-
-
 def _sentences(terminal: Console, assumed: Sequence[str], found: Sequence[str]) -> None:
     for sentence in assumed:
         terminal.print(Text.assemble(("assumed: ", "dim"), plain_line(sentence)), soft_wrap=True)
@@ -210,9 +222,9 @@ def _sentences(terminal: Console, assumed: Sequence[str], found: Sequence[str]) 
 
 def _scores(scores: Mapping[str, float], absent: Mapping[str, str]) -> Table:
     table = Table("", Column(justify="right"), Column(style="dim"), box=None, show_header=False, pad_edge=False)
-    labels = short_names(scores)
+    titles = short_names(scores)
     for column, value in scores.items():
-        table.add_row(plain_line(labels[column]), f"{value:.4g}", plain_line(column.partition("@")[2]))
+        table.add_row(plain_line(titles[column]), f"{value:.4g}", plain_line(column.partition("@")[2]))
     for column, reason in absent.items():
         table.add_row(plain_line(column), "–", plain_line(reason))
     return table
@@ -226,7 +238,7 @@ def _show(record: ExternalRecord, folder: Path, runs: Path) -> None:
     _sentences(terminal, it.assumed, [*it.found, *record.doubts])
     terminal.print(_scores(record.scores, record.absent))
     if stands := _standing(record, runs):
-        terminal.print(stands, soft_wrap=True)
+        terminal.print(plain_line(stands), soft_wrap=True)
     terminal.print(
         f"written to {folder}; `ganbench leaderboard {record.protocol}` shows it below the trained rows",
         style="dim",
@@ -239,6 +251,7 @@ def _standing(record: ExternalRecord, runs: Path) -> str:
     from ganbench.contracts.score_name import is_called
     from ganbench.leaderboards.gathering import gather
     from ganbench.leaderboards.ranking import centre_of, sign_of
+    from ganbench.samples.faults import copying
 
     table, _ = gather(record.protocol, runs)
     name = next((name for name in record.scores if is_called(name, record.headline)), "")
@@ -249,4 +262,6 @@ def _standing(record: ExternalRecord, runs: Path) -> str:
     ahead = [row for row in trained if sign * centre_of(row, row.scores[name]) < sign * record.scores[name]]
     if not trained:
         return ""
-    return f"of {len(trained)} trained rows, {len(ahead) or 'none'} score better by {record.headline}"
+    stands = f"of {len(trained)} trained rows, {len(ahead) or 'none'} score better by {record.headline}"
+    copied = copying(record.external.found)
+    return f"{copied}: it means nothing that, {stands}" if copied else stands

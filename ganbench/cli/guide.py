@@ -21,6 +21,7 @@ GUIDES = {
     "compare": Guide(
         TRAIN, "Say which of two rows is better, and how certain that is.", "compare dcgan+r1 dcgan+wgan-gp"
     ),
+    "merge": Guide(TRAIN, "Bring the runs of many machines into one folder.", "merge machine-a machine-b --out runs"),
     "evaluate": Guide(
         TRAIN,
         "Score anybody's samples, or compare two sets.",
@@ -28,6 +29,7 @@ GUIDES = {
     ),
     "download": Guide(TRAIN, "Fetch data sets and weights ahead of time.", "download mnist cifar10"),
     "data": Guide(TRAIN, "List, check or remove arrays prepared from large data sets.", "data list"),
+    "status": Guide(LOOK, "Show how far the runs of another terminal are.", "status --watch"),
     "show": Guide(LOOK, "Print everything about a run, or sum up a row's seeds.", "show runs/digits-16-v2/dcgan+r1"),
     "sample": Guide(
         LOOK,
@@ -45,6 +47,7 @@ GUIDES = {
     "reproduce": Guide(
         TRUST, "Repeat a record's run and compare the two.", "reproduce runs/digits-16-v2/dcgan+r1/seed0"
     ),
+    "verify": Guide(TRUST, "Check a submitted record, its code and its run.", "verify runs/digits-16-v2/dcgan+r1"),
     "time": Guide(TRUST, "Measure the speed of rows on an idle machine.", "time digits-16-v2"),
     "doctor": Guide(TRUST, "Print what a bug report needs.", "doctor"),
     "protocols": Guide(EXTEND, "List the protocols, or print one in full.", "protocols show digits-16-v2 > mine.toml"),

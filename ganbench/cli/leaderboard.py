@@ -15,6 +15,7 @@ from rich.text import Text
 
 from ganbench.cli import completion
 from ganbench.cli.base import command, complain, console, echo
+from ganbench.cli.options import Runs
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, RecordError, plural
 from ganbench.leaderboards.published import installed_source, published_files, rules_of
@@ -55,7 +56,7 @@ def leaderboard(
             autocompletion=completion.tables,
         ),
     ] = DEFAULT_PROTOCOL,
-    runs: Annotated[Path, typer.Option(help="The folder given to `ganbench run --out`.")] = Path("runs"),
+    runs: Runs = Path("runs"),
     published: Annotated[bool, typer.Option(help="Show published rows beside your own.")] = True,
     sort: Annotated[
         str,

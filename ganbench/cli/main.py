@@ -21,13 +21,16 @@ from ganbench.cli import (
     latent,
     leaderboard,
     listing,
+    merge,
     new_plugin,
     new_protocol,
     reproduce,
     run,
     runs,
     sample,
+    status,
     time,
+    verify,
 )
 from ganbench.cli.base import Invocation, app, caution, complain, echo, said_by_the_system
 from ganbench.cli.usage import UsageError, as_error
@@ -45,13 +48,16 @@ __all__ = [
     "leaderboard",
     "listing",
     "main",
+    "merge",
     "new_plugin",
     "new_protocol",
     "reproduce",
     "run",
     "runs",
     "sample",
+    "status",
     "time",
+    "verify",
 ]
 
 

@@ -24,6 +24,7 @@ def new_plugin(
     extractor: Annotated[
         bool, typer.Option("--extractor", help="Include a feature extractor, and a protocol that uses it.")
     ] = False,
+    executor: Annotated[bool, typer.Option("--executor", help="Include an executor, which carries out runs.")] = False,
     out: Annotated[Path, typer.Option(help="The folder to create the package in.")] = Path(),
 ) -> None:
     """Create a plugin package: working components for you to change, their tests, and a CI file.
@@ -38,6 +39,7 @@ def new_plugin(
         "dataset": dataset,
         "protocol": protocol,
         "extractor": extractor,
+        "executor": executor,
     }
     chosen = scaffold.names(name)
     kinds = scaffold.with_company(kind for kind, wanted in asked.items() if wanted)

@@ -11,6 +11,7 @@ import typer
 from ganbench.cli import completion
 from ganbench.cli.numbers import whole
 from ganbench.data.folder import VARIABLE
+from ganbench.runs.storage import runs_folder
 
 LARGEST_SEED = 2**31 - 1
 
@@ -42,6 +43,15 @@ Tricks = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:i or mps.", autocompletion=completion.devices)]
 LatentSeed = Annotated[int, typer.Option(parser=whole(0, LARGEST_SEED), metavar="SEED", help="Seed of the latents.")]
+Runs = Annotated[
+    Path,
+    typer.Option(
+        "--runs",
+        parser=runs_folder,
+        metavar="PATH",
+        help="The folder given to `ganbench run --out`, or the address.",
+    ),
+]
 DataRoot = Annotated[
     Path | None,
     typer.Option(

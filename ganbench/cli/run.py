@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -21,23 +20,60 @@ from ganbench.cli.leaderboard import show_table
 from ganbench.cli.numbers import digits, whole
 from ganbench.cli.options import LARGEST_SEED, Archs, DataRoot, Device, Losses, Tricks
 from ganbench.cli.preview import preview
-from ganbench.contracts.executor import TrainingJob, runs_among
-from ganbench.device.cores import usable_cores
+from ganbench.contracts.executor import Executor, Places, TrainingJob, runs_among
 from ganbench.errors import GanbenchError, ProtocolError
 from ganbench.leaderboards.published import published_files, published_folder
 from ganbench.plugins.names import refuse_without
 from ganbench.plugins.protocols import load_protocol
-from ganbench.plugins.source import Source
 from ganbench.records.store import read, read_all
 from ganbench.runs.changes import parse_changes
 from ganbench.runs.estimate import estimate_of
-from ganbench.runs.executors.local import LocalExecutor
+from ganbench.runs.grid import Grid, read_grid
 from ganbench.runs.live import make_display
-from ganbench.runs.plan import DEFAULT_PROTOCOL, Plan, make_plan
-from ganbench.runs.session import Outcome, carry_out
+from ganbench.runs.plan import DEFAULT_PROTOCOL, Plan, Rows, make_grid, stored_at, tricks_of
+from ganbench.runs.session import Outcome, Patience, carry_out
+from ganbench.runs.storage import is_address, runs_folder
 
 MOST_WORKERS = 1024
 """Processes; larger machines run into other limits first."""
+
+
+Protocol = Annotated[
+    str, typer.Option(help="A protocol's name, or your own TOML file.", autocompletion=completion.protocols)
+]
+GridFile = Annotated[
+    Path | None, typer.Option("--grid", help="A TOML file that lists what to run, instead of --arch, --loss and so on.")
+]
+Seeds = Annotated[
+    list[str] | None,
+    typer.Option("--seed", help="Only these seeds (repeat, or separate by commas); default: the protocol's."),
+]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        parser=whole(0, MOST_WORKERS),
+        metavar="COUNT",
+        help="Runs at a time; default: one per core on a CPU, one per GPU.",
+        show_default=False,
+    ),
+]
+JobsPerGpu = Annotated[
+    int, typer.Option(parser=whole(1, 64), metavar="COUNT", help="Runs at a time on one GPU, for small networks.")
+]
+Threads = Annotated[
+    int, typer.Option(parser=whole(1, 256), metavar="COUNT", help="Threads of a run on a CPU, for large networks.")
+]
+ExecutorName = Annotated[
+    str,
+    typer.Option("--executor", help="Where runs are carried out.", autocompletion=completion.executors),
+]
+Retries = Annotated[
+    int, typer.Option(parser=whole(0, 100), metavar="COUNT", help="How often a run is resumed after its worker died.")
+]
+Timeout = Annotated[
+    float,
+    typer.Option(min=0, metavar="MINUTES", help="A run that takes longer saves a checkpoint and stops; 0: no limit."),
+]
 
 
 @command("run")
@@ -46,28 +82,25 @@ def run(
     arch: Archs = None,
     loss: Losses = None,
     trick: Tricks = None,
-    protocol: Annotated[
-        str, typer.Option(help="A protocol's name, or your own TOML file.", autocompletion=completion.protocols)
-    ] = DEFAULT_PROTOCOL,
-    seed: Annotated[
-        list[str] | None,
-        typer.Option(help="Only these seeds (repeat, or separate by commas); default: the protocol's."),
-    ] = None,
+    protocol: Protocol = DEFAULT_PROTOCOL,
+    grid: GridFile = None,
+    seed: Seeds = None,
     device: Device = "auto",
-    jobs: Annotated[
-        int,
-        typer.Option(
-            parser=whole(0, MOST_WORKERS),
-            metavar="COUNT",
-            help="Runs at a time; default: one per core on a CPU, one per GPU.",
-            show_default=False,
-        ),
-    ] = 0,
+    jobs: Jobs = 0,
+    jobs_per_gpu: JobsPerGpu = 1,
+    threads: Threads = 1,
+    executor: ExecutorName = "local",
+    address: Annotated[str, typer.Option(help="Of the cluster, for an executor that needs one.")] = "",
+    retries: Retries = 1,
+    timeout: Timeout = 0.0,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop everything when a run fails.")] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a setting, e.g. lr=1e-4 or loss.weight=1; the row is then custom."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The folder for runs.")] = Path("runs"),
+    out: Annotated[
+        str, typer.Option(metavar="PATH", help="The folder for runs, or an address such as s3://bucket/runs.")
+    ] = "runs",
     data_root: DataRoot = None,
     force: Annotated[bool, typer.Option("--force", help="Repeat runs that already have a record.")] = False,
     dry_run: Annotated[
@@ -77,34 +110,66 @@ def run(
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON on standard output.")] = False,
 ) -> None:
     """Train every --arch with every --loss and all --trick, with fixed seeds and budget, and print the table."""
-    refuse_without("arch", arch or [])
-    refuse_without("loss", loss or [])
-    archs, losses = plugins.find_many("arch", arch or []), plugins.find_many("loss", loss or [])
-    new = not os.path.exists(out)
-    plan = make_plan(
-        archs,
-        losses,
-        load_protocol(protocol),
-        tricks=tricks_of(trick or []),
-        seeds=_seeds(seed or []),
-        changes=parse_changes(settings or []),
-        out=out,
-        device=device,
-        force=force,
-        by_seed=_names_all([*(arch or []), *(loss or [])]),
-    )
+    asked = Asked(arch, loss, trick, settings)
+    wanted = _from_file(grid, asked, ctx) if grid else _from_options(asked, protocol, seed)
+    folder, address_of_runs = (runs_folder(out), out) if is_address(out) else (Path(out), "")
+    new = not os.path.exists(folder)
+    plan = make_grid(wanted.rows, wanted.protocol, seeds=wanted.seeds, out=folder, device=device, force=force)
+    where = plugins.find("executor", executor)
+    places = Places(jobs, max(1, len(plan.todo)), device, threads, jobs_per_gpu)
     terminal, silent = console(stderr=as_json), quiet or as_json
     _note_seeds(plan, terminal)
-    workers = max(1, min(jobs or _workers(device), len(plan.todo)))
-    if dry_run:
-        _only_look(plan, workers, terminal, out if new else None)
-        return
     estimate, debug = None if silent else estimate_of(plan), ctx.ensure_object(Invocation).debug
-    with LocalExecutor(workers) as executor, make_display(terminal, plan, quiet=silent) as display:
-        outcome = carry_out(plan, executor, display, estimate=estimate, tracebacks=debug)
-    _report(plan, outcome, terminal, as_json)
+    with plugins.build(where, argument=address or where.argument, places=places) as worker:
+        if dry_run:
+            _only_look(plan, worker, terminal, folder if new else None)
+            return
+        ready = stored_at(plan, address_of_runs, limit=60 * timeout, elsewhere=worker.elsewhere)
+        with make_display(terminal, ready, quiet=silent) as display:
+            patience = Patience(retries, fail_fast=fail_fast)
+            outcome = carry_out(ready, worker, display, estimate=estimate, tracebacks=debug, patience=patience)
+    _report(ready, outcome, terminal, as_json)
     if not (quiet or as_json):
-        _where_next(plan, protocol, terminal, out)
+        _where_next(ready, wanted.protocol_text, terminal, Path(out))
+
+
+class Asked(NamedTuple):
+    """The options that say what to run."""
+
+    arch: list[str] | None
+    loss: list[str] | None
+    trick: list[str] | None
+    settings: list[str] | None
+
+
+def _from_options(asked: Asked, protocol: str, seed: list[str] | None) -> Grid:
+    """What the options ask for: one block of rows."""
+    refuse_without("arch", asked.arch or [])
+    refuse_without("loss", asked.loss or [])
+    rows = Rows(
+        plugins.find_many("arch", asked.arch or []),
+        plugins.find_many("loss", asked.loss or []),
+        tricks_of(asked.trick or []),
+        parse_changes(asked.settings or []),
+    )
+    return Grid(load_protocol(protocol), protocol, [rows], _seeds(seed or []))
+
+
+def _from_file(file: Path, asked: Asked, ctx: typer.Context) -> Grid:
+    """What a file asks for.
+
+    Raises:
+        GanbenchError: an option asks for something, too.
+    """
+    given = [f"--{name}" for name, value in asked._asdict().items() if value]
+    given += [
+        f"--{name}"
+        for name in ("protocol", "seed")
+        if getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"
+    ]
+    if given:
+        raise GanbenchError(f"--grid and {given[0].replace('settings', 'set')} cannot be combined", f"put it in {file}")
+    return read_grid(file)
 
 
 def _note_seeds(plan: Plan, terminal: Console) -> None:
@@ -116,17 +181,12 @@ def _note_seeds(plan: Plan, terminal: Console) -> None:
         terminal.print(Text.assemble(("note:", "yellow"), said))
 
 
-def _only_look(plan: Plan, workers: int, terminal: Console, made: Path | None) -> None:
+def _only_look(plan: Plan, executor: Executor, terminal: Console, made: Path | None) -> None:
     """Do the dry run, then remove the folder for runs if it was ``made`` only to see that it can be written."""
-    with LocalExecutor(workers) as executor:
-        preview(plan, executor, estimate_of(plan), terminal)
+    preview(plan, executor, estimate_of(plan), terminal)
     if made is not None:
         with suppress(OSError):  # something else is in it by now
             made.rmdir()
-
-
-def _names_all(texts: Sequence[str]) -> bool:
-    return any(name.strip() == "all" for text in texts for name in text.split(","))
 
 
 def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> None:
@@ -143,14 +203,17 @@ def _report(plan: Plan, outcome: Outcome, terminal: Console, as_json: bool) -> N
         terminal.print(Text.assemble(("left out:", "yellow"), f" {message}"))
     for error in outcome.broken.values():
         terminal.print(Text.assemble(("left out:", "red"), f" {error.message}; {error.hint}"))
-    for line in outcome.lost:
+    for line in outcome.lost.values():
         terminal.print(Text.assemble(("lost:", "red"), f" {line}; {_how_to_go_on(plan)}"))
+    for line in outcome.late.values():
+        terminal.print(Text.assemble(("stopped:", "yellow"), f" {line}; {_how_to_go_on(plan)}"))
     if outcome.interrupted:
         terminal.print(Text.assemble(("interrupted:", "yellow"), f" {_how_to_go_on(plan)}"))
         raise typer.Exit(130)
     if (outcome.declined or outcome.broken) and not runs:
         raise list({**outcome.declined, **outcome.broken}.values())[-1]
-    if _say_errors(runs, terminal) or outcome.lost or outcome.broken:
+    failed = _say_errors(runs, terminal)
+    if failed or outcome.lost or outcome.late or outcome.broken or outcome.failed:
         raise typer.Exit(1)
 
 
@@ -209,23 +272,6 @@ def _are_among_published(plan: Plan) -> bool:
     return not isinstance(fitted_to(judged_by(published[0]), read(mine)), Unfit)
 
 
-def tricks_of(texts: list[str]) -> list[Source]:
-    """The tricks that ``--trick`` names.
-
-    Raises:
-        GanbenchError: a name is unknown or given twice, or is ``all``.
-    """
-    if "all" in (name.strip() for text in texts for name in text.split(",")):
-        raise GanbenchError(
-            "--trick all: tricks are applied together, but not all are compatible", "name the ones you want"
-        )
-    found = plugins.find_many("trick", texts)
-    names = [(trick.name, trick.package) for trick in found]
-    if twice := [trick.name for trick in found if names.count((trick.name, trick.package)) > 1]:
-        raise GanbenchError(f"--trick {twice[0]} is given twice, with two arguments", "a trick is applied once")
-    return found
-
-
 def _seeds(texts: list[str]) -> list[int]:
     seeds = []
     for text in (part.strip() for given in texts for part in given.split(",")):
@@ -236,19 +282,3 @@ def _seeds(texts: list[str]) -> list[int]:
             )
         seeds.append(seed)
     return list(dict.fromkeys(seeds))
-
-
-def _workers(device: str) -> int:
-    """One per GPU where GPUs are used, else one per core this process may use."""
-    kind = device.partition(":")[0]
-    may_have_gpu = any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
-    if (kind in {"auto", "cuda"} and may_have_gpu) or kind == "mps" or (kind == "auto" and sys.platform == "darwin"):
-        import torch
-
-        if ":" in device or kind == "mps":
-            return 1
-        if torch.cuda.is_available():
-            return torch.cuda.device_count()
-        if torch.backends.mps.is_available():
-            return 1
-    return usable_cores()

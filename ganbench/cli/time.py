@@ -18,7 +18,6 @@ from ganbench.cli import completion
 from ganbench.cli.base import command, complain, console, echo
 from ganbench.cli.numbers import whole
 from ganbench.cli.options import Archs, DataRoot, Device, Losses, Tricks
-from ganbench.cli.run import tricks_of
 from ganbench.cli.runs import in_units
 from ganbench.contracts.executor import TrainingJob, runs_among
 from ganbench.contracts.protocol import Protocol
@@ -27,7 +26,7 @@ from ganbench.plugins.names import refuse_without
 from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.source import Source
 from ganbench.records.timing import Timing
-from ganbench.runs.plan import DEFAULT_PROTOCOL, make_plan, refuse_unknown_device
+from ganbench.runs.plan import DEFAULT_PROTOCOL, make_plan, refuse_unknown_device, tricks_of
 from ganbench.runs.rounds import Unsteady
 from ganbench.runs.timing import ROUNDS, Lost, Timed, time_rows, write_all
 

@@ -1,12 +1,15 @@
-"""Arrays that may be larger than memory: mapped from files, hashed once, joined without a copy."""
+"""Arrays that may be larger than memory: in files, hashed once, joined without a copy."""
 
 from __future__ import annotations
 
 import hashlib
 import mmap
+import os
+import tempfile
 import warnings
 import weakref
 from collections.abc import Iterable
+from math import prod
 from pathlib import Path
 from typing import Protocol
 
@@ -46,6 +49,19 @@ def map_array(path: Path, shape: tuple[int, ...]) -> Tensor:
         mapped = torch.from_numpy(array)
     _mapped[mapped.untyped_storage().data_ptr()] = array
     return mapped
+
+
+def array_on_disk(shape: tuple[int, ...], folder: Path) -> Tensor:
+    """Return an array of float64 ``[*shape]`` to fill, whose pages lie in a file without a name.
+
+    The system writes them to disk when memory is short. The file ends with the array.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        os.posix_fallocate(file.fileno(), 0, 8 * prod(shape))  # a disk that is full later would crash the process
+        return torch.from_numpy(np.memmap(file, np.float64, "r+", shape=shape))
 
 
 def file_behind(x: Tensor) -> np.memmap | None:

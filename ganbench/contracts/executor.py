@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
-from typing import Protocol as Contract
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from msgspec import Struct, field
 
@@ -32,6 +33,8 @@ class Combination(NamedTuple):
 
     arch: str
     loss: str
+    tricks: tuple[str, ...] = ()
+    changes: tuple[tuple[str, str], ...] = ()
 
 
 class Reference(NamedTuple):
@@ -50,7 +53,10 @@ class JobBase(Struct, frozen=True, kw_only=True):
     """The fields that training jobs and yardstick jobs share.
 
     ``protocol`` includes the user's changes to budget and batch; ``digest`` is that of the published protocol. A
-    ``fresh`` job replaces a finished record. ``workers`` is the number of jobs at a time.
+    ``fresh`` job replaces a finished record. ``workers`` is the number of jobs at a time, and
+    ``rank`` tells them apart: it chooses among the GPUs of a machine. After ``limit`` seconds a run saves a checkpoint
+    and stops; 0 is no limit. ``store``, where it is not empty, is the address that the files of ``folder`` are fetched
+    from before the job and stored at during it: a shared folder, or what fsspec knows.
     """
 
     protocol: Protocol
@@ -60,6 +66,9 @@ class JobBase(Struct, frozen=True, kw_only=True):
     device: str = "auto"
     fresh: bool = False
     workers: int = 1
+    rank: int = 0
+    limit: float = 0.0
+    store: str = ""
 
     @property
     def players(self) -> tuple[Reference, ...]:
@@ -105,8 +114,8 @@ class TrainingJob(JobBase, frozen=True, kw_only=True):
 
     @property
     def combination(self) -> Combination:
-        """The arch and the loss."""
-        return Combination(self.arch, self.loss)
+        """The arch and the loss, with tricks and changes."""
+        return Combination(self.arch, self.loss, self.tricks, tuple(sorted(self.changes.items())))
 
     @property
     def players(self) -> tuple[Reference, ...]:
@@ -132,6 +141,7 @@ class YardstickJob(JobBase, frozen=True, kw_only=True):
 
 
 Job = TrainingJob | YardstickJob
+"""What an executor hands to a worker: one run, or one draw of a yardstick."""
 
 
 def runs_among(jobs: Iterable[Job]) -> list[TrainingJob]:
@@ -212,7 +222,8 @@ class Judging(Struct, frozen=True):
 class Done(Struct, frozen=True):
     """The job has ended. ``reason`` says why it failed, if it did. ``scores`` are those of the record.
 
-    ``lost`` means that the worker was killed. The same command resumes the job.
+    ``lost`` means that the worker was killed, and ``late`` that the job's time was over. The same command resumes the
+    job.
     """
 
     key: str
@@ -220,6 +231,7 @@ class Done(Struct, frozen=True):
     reason: str
     scores: dict[str, float] = field(default_factory=dict)
     lost: bool = False
+    late: bool = False
 
 
 class Fits(Struct, frozen=True):
@@ -249,7 +261,7 @@ class Stopping(Struct, frozen=True):
 
 
 class Warned(Struct, frozen=True):
-    """A warning from a worker. The executor issues it once for all workers instead of yielding it."""
+    """A warning from a worker. It is shown once, however many workers send it."""
 
     message: str
 
@@ -257,26 +269,61 @@ class Warned(Struct, frozen=True):
 Ending = Done | Fits | Refused
 """Every job that starts ends with one of these."""
 Event = Started | Resumed | Waiting | Preparing | Progress | Picture | Looked | Judging | Ending | Stopping
-"""What an executor yields. ``key`` is the job's."""
+"""What happens to a job. ``key`` is the job's."""
 Message = Event | Warned
-"""What a worker sends to its executor: events and warnings."""
+"""What an executor yields: events and warnings."""
 
 
-class Executor(Contract):
-    """Runs jobs, ``workers`` of them at a time, and yields their events."""
+class Places(NamedTuple):
+    """What the user asked for on the command line, for an executor to make the best of.
 
-    @property
-    def workers(self) -> int:
-        """The number of jobs that it runs at a time."""
-        ...
+    ``jobs`` runs go on at a time, or 0 for as many as there is room for; more than ``most`` are of no use. ``device``
+    is ``auto``, ``cpu``, ``cuda``, ``cuda:i`` or ``mps``. On a CPU a run has ``threads`` threads. A GPU takes
+    ``jobs_per_gpu`` runs at a time.
+    """
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    jobs: int = 0
+    most: int = 1024
+    device: str = "auto"
+    threads: int = 1
+    jobs_per_gpu: int = 1
+
+
+class Executor(ABC):
+    """Runs jobs, some of them at a time, and yields their events.
+
+    It hands each job to a worker process, which calls ``ganbench.perform``. It is a context manager; leaving it ends
+    the workers.
+
+    Attributes:
+        workers: the number of jobs that it runs at a time, at least 1.
+        elsewhere: whether workers may run on other machines. Each job then works in a folder of that machine, and
+            ``job.store`` names the shared folder, or the address, that its files are fetched from and stored at.
+    """
+
+    workers: int = 1
+    elsewhere: bool = False
+
+    @abstractmethod
+    def run(self, jobs: Sequence[Job]) -> Iterator[Message]:
         """Yield events until every job is done, refused, or abandoned after ``stop()``, which yields ``Stopping``.
 
-        Called once for the tryouts, if there are any, and again for the jobs themselves.
+        A job's events begin with ``Started`` and end with ``Done``, ``Fits`` or ``Refused``. If its worker dies, the
+        executor ends it with ``lost(job, reason)``. Called once for the tryouts, if there are any, again for the jobs
+        themselves, and again for those that are tried once more.
         """
-        ...
 
+    @abstractmethod
     def stop(self) -> None:
         """Ask every running job to save a checkpoint, and start no further job. Safe in a signal handler."""
-        ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        return None
+
+
+def lost(job: Job, reason: str) -> Done:
+    """The end of a job whose worker died, or can no longer be reached. The same command resumes it."""
+    return Done(job.key, "interrupted", reason, lost=True)

@@ -170,9 +170,21 @@ def streamed_by(how: Stream) -> Iterator[None]:
         _streamed_by.reset(token)
 
 
+Room = Callable[[tuple[int, ...]], Tensor]
+"""Returns an array of float64 of a shape, to fill."""
+
+
+def _in_memory(shape: tuple[int, ...]) -> Tensor:
+    return torch.empty(shape, dtype=torch.float64)
+
+
 @torch.inference_mode()
-def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = BATCH) -> tuple[Tensor, Tensor | None]:
-    """Return ``features[N, d]`` in float64 and logits or None, on the CPU. Batches are written into one array each.
+def extract(
+    extractor: Extractor, x: Tensor, device: torch.device, batch: int = BATCH, room: Room = _in_memory
+) -> tuple[Tensor, Tensor | None]:
+    """Return ``features[N, d]`` in float64 and logits or None, on the CPU.
+
+    Batches are written into one array each, which ``room`` provides.
 
     Raises:
         ValueError: a feature is not finite.
@@ -182,8 +194,8 @@ def extract(extractor: Extractor, x: Tensor, device: torch.device, batch: int = 
     how = _streamed_by.get() if batch == BATCH else None
     for i, (f, g) in enumerate(how(extractor, x, device) if how else stream(extractor, x, device, batch)):
         if features is None:
-            features = f.new_empty(len(x), *f.shape[1:])
-            logits = None if g is None else g.new_empty(len(x), *g.shape[1:])
+            features = room((len(x), *f.shape[1:]))
+            logits = None if g is None else room((len(x), *g.shape[1:]))
         here = slice(i * batch, i * batch + len(f))
         features[here] = f
         if logits is not None and g is not None:

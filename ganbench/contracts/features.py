@@ -100,7 +100,7 @@ class FeatureStore:
         if self.lasting:
             fake, fake_logits = self._kept(self.extractor, self.fake)
         else:
-            fake, fake_logits = extract(self.extractor, self.fake, self.device)
+            fake, fake_logits = extract(self.extractor, self.fake, self.device, room=self.memo.room)
         return Features(real, fake, real_logits, fake_logits)
 
     def _kept(self, extractor: Extractor, x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -112,8 +112,15 @@ class FeatureStore:
 
     def _in_parts(self, extractor: Extractor, x: Tensor) -> Results:
         """Features and logits of ``x``, each part from the memo's files if they have it."""
-        parts = [self._part(extractor, part) for part in x.split(MANY)]
-        return parts[0] if len(parts) == 1 else {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        if len(x) <= MANY:
+            return self._part(extractor, x)
+        whole = dict[str, Tensor]()
+        for start in range(0, len(x), MANY):
+            for name, found in self._part(extractor, x[start : start + MANY]).items():
+                if name not in whole:
+                    whole[name] = self.memo.room((len(x), *found.shape[1:]))
+                whole[name][start : start + MANY] = found
+        return whole
 
     def _part(self, extractor: Extractor, x: Tensor) -> Results:
         def compute() -> Results:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from typing import Literal
 
-Kind = Literal["arch", "loss", "trick", "metric", "dataset", "protocol", "extractor"]
+Kind = Literal["arch", "loss", "trick", "metric", "dataset", "protocol", "extractor", "executor"]

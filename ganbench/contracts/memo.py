@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -66,6 +67,10 @@ class Memo:
         self._memory[samples] = {**self._memory.pop(samples, {}), name: results}
         for forgotten in list(self._memory)[:-SETS]:
             del self._memory[forgotten]
+
+    def room(self, shape: tuple[int, ...]) -> Tensor:
+        """Return an array of float64 ``[*shape]`` to fill. A subclass may keep a large one out of memory."""
+        return torch.empty(shape, dtype=torch.float64)
 
     def found(self, samples: str, name: str, compute: Callable[[], Results], holds: Holds | None = None) -> Results:
         """Compute results that are not in memory. A subclass may look elsewhere first."""

@@ -13,7 +13,7 @@ class Samples:
 
     Args:
         x: ``[N, *shape]``, of any numeric type.
-        read: what was read: ``"10,000 images in the folder samples"``.
+        read: what was read: ``"10,000 images in 'samples'"``.
         labels: ``[N]``, the classes that they were made for; None if unknown.
         class_names: the names of these classes in the order of ``labels``; empty if ``labels`` are those of the data.
         assumed: sentences on how they were understood.
@@ -36,5 +36,6 @@ class Samples:
         kind = str(self.x.dtype).removeprefix("torch.")
         if self.x.is_complex() or not self.x.numel():
             return f"{'x'.join(map(str, self.x.shape[1:]))}, {kind}"
-        low, high = float(self.x.min()), float(self.x.max())
-        return f"{'x'.join(map(str, self.x.shape[1:]))}, {kind} from {low:.3g} to {high:.3g}"
+        low, high = self.x.min().item(), self.x.max().item()
+        span = f"{low:.3g} to {high:.3g}" if self.x.is_floating_point() else f"{int(low)} to {int(high)}"
+        return f"{'x'.join(map(str, self.x.shape[1:]))}, {kind} from {span}"

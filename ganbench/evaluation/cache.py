@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
+from math import prod
 from pathlib import Path
 
 import msgspec
@@ -21,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from ganbench.contracts.arrays import LARGE, array_on_disk
 from ganbench.contracts.memo import Holds, Memo, Results, fingerprint
 from ganbench.device.determinism import torch_settings
 from ganbench.errors import GanbenchWarning, RecordError
@@ -89,6 +91,14 @@ class Cache(Memo):
         super().__init__()
         self.basis = basis
         self.folder = folder().absolute()  # fixed now, because a plugin may change the working directory
+
+    def room(self, shape: tuple[int, ...]) -> Tensor:
+        """Return an array of float64 ``[*shape]`` to fill. A large one lies on disk, where the system can do that."""
+        if 8 * prod(shape) >= LARGE and hasattr(os, "posix_fallocate"):
+            with suppress(OSError):  # no space or no permission: it takes memory
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                return array_on_disk(shape, self.folder)
+        return super().room(shape)
 
     def found(self, samples: str, name: str, compute: Callable[[], Results], holds: Holds | None = None) -> Results:
         """Return the results from their file, or compute them and, if that took long, write the file."""

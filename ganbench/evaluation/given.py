@@ -36,7 +36,7 @@ def split_of(samples: Any, labels: Any, judge: Judge, name: str, span: Span | No
     if labels is None:
         if needing and judge.dataset.train.labels is not None:
             have = "has" if len(needing) == 1 else "have"
-            doubts.append(f"no labels were given, so {listed(needing)} {have} no score: pass labels=")
+            doubts.append(f"no labels were given, so {listed(needing)} {have} no score")
         return Split(stored), doubts
     wanted = labels_of(labels, len(stored), judge.dataset, name)
     if not needing:

@@ -131,7 +131,7 @@ def _of_another_scale(x: Tensor, like: Tensor, kind: str, name: str, *, bytes_ar
     if low == high:
         return [
             f"every value of the {kind} is {low:g}, read on the scale from {usual[0]} to {usual[1]}; "
-            "pass range=(0, 1) if it is on the scale from 0 to 1"
+            "name the range from 0 to 1 if that is meant"
         ]
     found = f"{_type(x)} {_found(x)}, and none goes {where}"
     raise DataError(
@@ -154,7 +154,7 @@ def _pale(x: Tensor, like: Tensor, kind: str, name: str) -> list[str]:
         return []
     return [
         f"on the scale -1..1, the {kind} go from {low:.2g} to {high:.2g}, but {reals} of {len(like)} real samples of "
-        f"{name} go below -0.5; if the generator's output is in 0..1, pass it as samples.clip(0, 1), with range=(0, 1)"
+        f"{name} go below -0.5; if the generator's output is in 0..1, clip it to that, and name the range from 0 to 1"
     ]
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ganbench.contracts.data import Dataset, Split, quantise, stratified_split, to_signal
 from ganbench.errors import ProtocolError, Unsupported, meant
+from ganbench.records.record import IN_PLACE_OF
 
 Drawing = tuple[Split, Split]
 """(reals, fakes)"""
@@ -133,8 +134,6 @@ YARDSTICKS: dict[str, Callable[[Dataset, Split, str, int], Drawing]] = {
     "low-rank gaussian fit": low_rank_gaussian,
     "low-rank class gaussians": low_rank_class_gaussians,
 }
-IN_PLACE_OF = {"gaussian fit": "low-rank gaussian fit", "class gaussians": "low-rank class gaussians"}
-"""Replacements, recorded under their own names, if samples have too many features for a full covariance."""
 Remake = Callable[[Split], Split]
 
 

@@ -48,7 +48,7 @@ def admit(found: Iterable[Found], protocol: Protocol | None) -> tuple[list[Found
         alone = " (`--no-published` shows them)" if all(f.here for f in gone) and len(gone) < len(found) else ""
         left_out.append(f"left out {plural(len(gone), 'record')} {unfit.why}{alone}")
     found = [f._replace(record=fit) for f, fit in fitting if isinstance(fit, Record)]
-    left_out += _bared(fitting)
+    left_out += _bared(fitting, usual)
     if protocol:
         seeds = set(protocol.seeds)
         inside = (f for f in found if not isinstance(f.record, TrainingRecord) or f.record.seed in seeds)
@@ -123,16 +123,22 @@ def fitted_to(judged: JudgedBy, record: Record) -> Record | Unfit:
     )
 
 
-def _bared(fitting: Iterable[tuple[Found, Record | Unfit]]) -> list[str]:
-    """Sentences on the columns that were dropped from records."""
-    bared: Counter[str] = Counter()
+def _bared(fitting: Iterable[tuple[Found, Record | Unfit]], usual: JudgedBy | None) -> list[str]:
+    """Sentences on the columns that were dropped from records: of other revisions, and of metrics that others lack."""
+    known = {metric.name for metric in usual.metrics} if usual else set[str]()
+    revised, further = Counter[str](), Counter[str]()
     for one, fit in fitting:
         if isinstance(fit, Record):
             gone = {column.metric for name, column in one.record.columns.items() if name not in fit.columns}
-            bared.update([listed(sorted(gone))] if gone else [])
-    return [
-        f"left out the scores of {which} from {plural(n, 'record')} judged by another revision of it"
-        for which, n in bared.items()
+            for names, counted in ((gone & known, revised), (gone - known, further)):
+                counted.update([listed(sorted(names))] if names else [])
+    left_out = [
+        f"left out the scores of {which} from {plural(n, 'record')}, which another revision computed"
+        for which, n in revised.items()
+    ]
+    return left_out + [
+        f"left out the scores of {which} from {plural(n, 'record')}, because the others have none"
+        for which, n in further.items()
     ]
 
 

@@ -13,7 +13,7 @@ from ganbench.leaderboards.table import KIMG_TO_TARGET, SECONDS_TO_TARGET, Table
 
 DASH = "–"
 SEED_SD, EVALUATION_SD = "seed sd", "eval sd"
-NOT_BEATEN, OWN, HERE = "‡", "~", "»"
+NOT_BEATEN, DOUBTED, OWN, HERE = "‡", "§", "~", "»"
 
 
 class ScoreOf(NamedTuple):
@@ -96,7 +96,8 @@ def cells_of(table: Table, row: Row, *, intervals: bool = True) -> dict[Key, str
     if isinstance(row.entry, YardstickEntry):
         return {"arch": row.entry.name, "loss": "yardstick", **scores, **noises, "ok": str(row.ok)}
     if isinstance(row.entry, ExternalEntry):
-        return {"rank": DASH, "arch": row.entry.model, "loss": "external", **scores, **noises, "ok": row.verdict}
+        model = row.entry.model + (DOUBTED if row.doubts else "")
+        return {"rank": DASH, "arch": model, "loss": "external", **scores, **noises, "ok": row.verdict}
     low_n = "†" if 0 < row.ok < LOW_N else ""
     arch, loss, *tricks = map(table.component, row.entry.players)
     more = [*(f"+{trick}" for trick in tricks), *(f"{name}={value}" for name, value in row.entry.changes)]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 from ganbench.contracts.score_name import ScoreName
 from ganbench.errors import plural
-from ganbench.leaderboards.cells import DASH, EVALUATION_SD, HERE, NOT_BEATEN, OWN, SEED_SD, Key
+from ganbench.leaderboards.cells import DASH, DOUBTED, EVALUATION_SD, HERE, NOT_BEATEN, OWN, SEED_SD, Key
 from ganbench.leaderboards.entries import RunEntry
 from ganbench.leaderboards.rows import Row
 from ganbench.leaderboards.statistics import LOW_N
@@ -147,6 +147,8 @@ def _about_rows(table: Table) -> list[str]:
             f"{NOT_BEATEN}: not significantly better than {name} (Welch's t-test, Holm correction over the rows, 5 %); "
             "if the row cannot be tested, its median is not better"
         )
+    if any(row.doubts for row in table.rows):
+        notes.append(f"{DOUBTED}: something may be wrong with these samples, such as copies of the training data")
     if any(row.trouble for row in table.rows):
         below = " They are listed below all complete rows by rule; no test has found them worse"
         notes.append(
@@ -163,6 +165,8 @@ def _about_rows(table: Table) -> list[str]:
 def _marks_in_short(table: Table) -> list[str]:
     notes = [f"{HERE}: run on this machine"] if table.mixed else []
     notes += [f"{NOT_BEATEN}: not better than {name}" for name in sorted({row.not_beaten for row in table.rows} - {""})]
+    if any(row.doubts for row in table.rows):
+        notes.append(f"{DOUBTED}: something may be wrong with these samples; a note below says what")
     if any(row.trouble for row in table.rows):
         notes.append("rows with a failed or collapsed seed: medians, not tested")
     if unfinished := sum(bool(row.missing) for row in table.rows):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +40,40 @@ def timings_in(folder: Path) -> list[Path]:
 def records_in(folder: Path) -> list[Path]:
     """Record files of a published leaderboard, ``records/*.json``, or of runs, ``*/seed*/record.json``."""
     return sorted([*folder.glob("records/*.json"), *folder.glob("*/seed*/record.json")])
+
+
+def records_below(path: Path) -> list[Path]:
+    """Record files anywhere below a folder, or that file alone, sorted.
+
+    They are ``record.json``, as runs leave it, and ``records/*.json``, as it is published. A folder without either is
+    taken for one of published records.
+
+    Raises:
+        RecordError: there are none.
+        OSError: a folder cannot be read.
+    """
+    if not path.is_dir():
+        if not path.exists():
+            raise RecordError(f"{path} does not exist", "give a folder of runs, or a record")
+        return [path]
+    found = list[Path]()
+    for folder, below, files in os.walk(path, onerror=_raise):
+        below[:] = [name for name in below if not name.startswith(".")]
+        everything = os.path.basename(os.path.abspath(folder)) == "records"
+        names = (name for name in files if name == "record.json" or (everything and _is_json(name)))
+        found += (Path(folder, name) for name in names)
+    found = found or [file for file in path.iterdir() if _is_json(file.name)]
+    if not found:
+        raise RecordError(f"{path} holds no records", "give a folder of runs, such as runs, or a record")
+    return sorted(found)
+
+
+def _is_json(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 class Gathered(NamedTuple):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ganbench.errors import listed, plural
 from ganbench.leaderboards.rows import Edit, Row
-from ganbench.records.record import Environment, ExternalRecord, runs_in
+from ganbench.records.record import Declared, Environment, ExternalRecord, runs_in
 
 TABLE_CONDITIONS: Mapping[str, Callable[[Environment], str]] = {
     "torch": lambda environment: environment.torch,
@@ -86,7 +86,8 @@ def _external(rows: Sequence[Row]) -> list[str]:
     notes = []
     for record in (record for row in rows for record in row.records if isinstance(record, ExternalRecord)):
         it = record.external
-        notes.append(f"{it.name}: {'. '.join([f'{it.declared}; {it.read}', *it.assumed, *it.found])}")
+        stated = [] if it.declared == Declared() else [str(it.declared)]
+        notes.append(f"{it.name}: {'. '.join([*stated, it.read, *it.assumed, *it.found])}")
     return notes
 
 
@@ -98,14 +99,28 @@ def _doubts(rows: Sequence[Row]) -> list[str]:
             for sentence in record.self_checks.failed if record.self_checks else ():
                 where[one_line(sentence)].append(row.entry.name)
     total = sum(len(row.records) for row in rows)
-    said = Counter(" ".join(doubt.split()) for row in rows for record in row.records for doubt in record.doubts)
+    said: dict[str, list[str]] = defaultdict(list)
+    for row in rows:
+        for record in row.records:
+            for doubt in record.doubts:
+                said[" ".join(doubt.split())].append(row.entry.name)
     return [
-        *(f"{doubt} ({number} of {plural(total, 'record')})" for doubt, number in said.items()),
+        *(f"{doubt} ({_whose(names, total)})" for doubt, names in said.items()),
     ] + [
         f"a self-check of the evaluation failed in {plural(len(names), 'record')} "
         f"({', '.join(dict.fromkeys(names))}): {sentence}"
         for sentence, names in where.items()
     ]
+
+
+FEW = 3
+"""Rows whose names a note lists."""
+
+
+def _whose(names: Sequence[str], total: int) -> str:
+    """How many records, of which rows, if these are few: ``2 of 20 records: dcgan+r1``."""
+    rows = list(dict.fromkeys(names))
+    return f"{len(names)} of {plural(total, 'record')}" + (f": {', '.join(rows)}" if len(rows) <= FEW else "")
 
 
 class _Gap(NamedTuple):

@@ -15,7 +15,7 @@ from ganbench.contracts.metric import Goal
 from ganbench.leaderboards.entries import Entry, ExternalEntry, RunEntry, YardstickEntry
 from ganbench.leaderboards.statistics import RankRange, Summary, pooled_sd, summarise
 from ganbench.records.collapse import Collapse, collapses_of
-from ganbench.records.record import FINISHED, Column, Look, Record, TrainingRecord, runs_in
+from ganbench.records.record import FINISHED, Column, ExternalRecord, Look, Record, TrainingRecord, runs_in
 from ganbench.records.timing import Timing
 
 RowKind = Literal["entry", "custom", "edited", "yardstick", "external"]
@@ -165,6 +165,13 @@ class Row:
     def not_beaten(self) -> str:
         """The trivial yardstick, if this row does not beat it."""
         return self.trivial.name if self.trivial and not self.trivial.beaten else ""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """What may be wrong with samples from elsewhere."""
+        return tuple(
+            said for record in self.records if isinstance(record, ExternalRecord) for said in record.external.found
+        )
 
     @property
     def trouble(self) -> int:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -16,6 +13,7 @@ from ganbench.leaderboards.admission import newest
 from ganbench.leaderboards.entries import run_key
 from ganbench.leaderboards.export import to_csv, to_flat_json
 from ganbench.leaderboards.gathering import remarks_in, timings_in
+from ganbench.leaderboards.naming import file_names
 from ganbench.leaderboards.strips import renew, strays
 from ganbench.leaderboards.table import build
 from ganbench.pages.charts.all import charts_of
@@ -27,7 +25,7 @@ from ganbench.pages.page import to_page
 from ganbench.pages.places import places_in
 from ganbench.pages.summary import summary_of, to_text
 from ganbench.pages.templating import linked
-from ganbench.records.files import cut, text_of, write_atomically
+from ganbench.records.files import text_of, write_atomically
 from ganbench.records.record import FINISHED, Record
 from ganbench.records.store import read, read_all, write
 from ganbench.records.timing import Timing, read_timing, read_timings, write_timing
@@ -106,19 +104,6 @@ def check_folder(folder: Path, protocol: Protocol) -> list[str]:
     wrong |= {path.relative_to(folder).as_posix() for path in _strange_pictures(folder, derived)}
     wrong |= {name for name, text in derived.items() if text_of(folder / name) != text}
     return sorted(wrong)
-
-
-def file_names(records: Iterable[Record]) -> dict[str, Record]:
-    """A file name for every record; names that would collide on some file system get a hash as well."""
-    records = list(records)
-    plain = [re.sub(r"[^\w.+=-]", "-", record.file_name) for record in records]
-    taken = Counter(name.lower() for name in plain)
-    names = {}
-    for name, record in zip(plain, records, strict=True):
-        identity = hashlib.sha256(msgspec.json.encode(run_key(record).order)).hexdigest()[:8]
-        clear = taken[name.lower()] == 1 and len(name.encode()) <= 150
-        names[name if clear else f"{cut(name.removesuffix('.json'), 120)}+{identity}.json"] = record
-    return names
 
 
 def _stored(record: Record) -> Record:

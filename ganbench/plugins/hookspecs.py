@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ganbench.contracts.arch import GAN
     from ganbench.contracts.data import Dataset, DataSpec
     from ganbench.contracts.download import Download
+    from ganbench.contracts.executor import Executor, Places
     from ganbench.contracts.extractor import Extractor
     from ganbench.contracts.loss import Loss
     from ganbench.contracts.metric import Metric
@@ -33,7 +34,7 @@ hookimpl = pluggy.HookimplMarker("ganbench")
 """Decorator that marks the hooks in a plugin module."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
-API_VERSION = 5
+API_VERSION = 6
 """Version of the plugin API, raised whenever a hook gains an argument or a contract gains a member."""
 
 
@@ -233,6 +234,66 @@ def ganbench_extractor(argument: str) -> Extractor:
         @hookimpl
         def ganbench_extractor():
             return Raw()
+    """
+
+
+@hookspec
+def ganbench_executor(argument: str, places: Places) -> Executor:
+    """Build an executor, which runs jobs somewhere: in processes of this machine, on a cluster, in a queue.
+
+    See :class:`ganbench.Executor`. ``ganbench run --executor NAME`` chooses one.
+
+    Args:
+        argument: the text after the colon, as in ``ray:10.0.0.1:6379``, or that of ``--address``; empty if there is
+            none.
+        places: how many jobs to run at a time, and on which device, as far as the user said.
+
+    Raises:
+        Unsupported: the argument is invalid, or the machines cannot be reached; the message says what to do.
+
+    Example::
+
+        import signal
+        from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
+        from contextlib import suppress
+        from multiprocessing import get_context
+        from queue import Empty
+
+        from ganbench import Executor, Stopping, hookimpl, lost, perform
+
+
+        class Pool(Executor):
+            def __init__(self, workers):
+                self.workers, self.asked = workers, False
+
+            def stop(self):
+                self.asked = True
+
+            def run(self, jobs):
+                with get_context("spawn").Manager() as manager, ThreadPoolExecutor(self.workers) as threads:
+                    said, halt = manager.Queue(), manager.Event()
+                    runs = [threads.submit(self.one, job, said, halt) for job in jobs]
+                    while not all(run.done() for run in runs) or not said.empty():
+                        if self.asked and not halt.is_set():
+                            halt.set()
+                            yield Stopping()
+                        with suppress(Empty):
+                            yield said.get(timeout=0.25)
+
+            def one(self, job, said, halt):
+                if self.asked:
+                    return
+                # a process for each run, so that one that dies costs no other; Ctrl-C is left to this one
+                process = ProcessPoolExecutor(1, get_context("spawn"), signal.signal, (signal.SIGINT, signal.SIG_IGN))
+                with process, suppress(BrokenExecutor):
+                    process.submit(perform, job, said.put, halt.is_set).result()
+                    return
+                said.put(lost(job, "its process died"))
+
+
+        @hookimpl
+        def ganbench_executor(places):
+            return Pool(places.jobs or 2)
     """
 
 

@@ -81,7 +81,7 @@ def check_free(chosen: Names, kinds: Collection[Kind]) -> None:
     mine = {(kind, component_name(kind, chosen)) for kind in kinds}
     for source in plugins.announced():
         if (source.kind, source.name) in mine:
-            article = "an" if source.kind in {"arch", "extractor"} else "a"
+            article = "an" if source.kind in {"arch", "extractor", "executor"} else "a"
             said = f"{article} {source.kind} called '{source.name}' is already installed, from {source.package}"
             raise PluginError(said, "choose another name")
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import shutil
 import stat
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from ganbench.errors import RecordError
 from ganbench.records.forks import end_if_forked
 
 LONGEST_NAME = 255
 """Bytes that a file's name may have, on all common file systems."""
+FLUSHING = 16
+"""Files that are flushed to disk at a time."""
 
 
 def fitting(name: str) -> str:
@@ -36,8 +42,7 @@ def write_atomically(path: Path, content: bytes) -> None:
         RecordError: the disk is full, or the folder cannot be written.
     """
     end_if_forked()
-    ending = f".{os.getpid()}.tmp"
-    temporary = path.with_name(f".{cut(path.name, LONGEST_NAME - len(ending) - 1)}{ending}")
+    temporary = _temporary(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
@@ -48,6 +53,85 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             temporary.unlink()
+        raise cannot_write(path, error) from error
+
+
+def _temporary(path: Path) -> Path:
+    """The name beside ``path`` that this process writes to first."""
+    ending = f".{os.getpid()}.tmp"
+    return path.with_name(f".{cut(path.name, LONGEST_NAME - len(ending) - 1)}{ending}")
+
+
+class Copy(NamedTuple):
+    """A file to copy, and the path of the copy."""
+
+    source: Path
+    target: Path
+
+
+def copy_together(copies: Sequence[Copy]) -> None:
+    """Copy files, each whole or not at all, and never over another. They appear in the given order.
+
+    They are flushed to disk together, in threads, because flushing one at a time takes milliseconds for each.
+
+    Raises:
+        RecordError: a file cannot be read or written, or a target exists. Copies before it stay.
+    """
+    end_if_forked()
+    try:
+        for copy in copies:
+            _copied(copy)
+        with ThreadPoolExecutor(FLUSHING) as threads:
+            for _ in threads.map(_flush, copies):
+                pass
+        for copy in copies:
+            _appear(copy.target)
+    finally:
+        for copy in copies:
+            with suppress(OSError):
+                _temporary(copy.target).unlink()
+
+
+def _copied(copy: Copy) -> None:
+    """Copy to the temporary name, with the time of the last change."""
+    temporary = _temporary(copy.target)
+    try:
+        source = copy.source.open("rb")
+    except OSError as error:
+        raise RecordError(f"cannot read {copy.source}: {reason_of(error)}") from error
+    try:
+        copy.target.parent.mkdir(parents=True, exist_ok=True)
+        with source, temporary.open("wb") as target:
+            shutil.copyfileobj(source, target)
+            changed = os.fstat(source.fileno())
+        os.utime(temporary, ns=(changed.st_atime_ns, changed.st_mtime_ns))
+    except OSError as error:
+        source.close()
+        raise cannot_write(copy.target, error) from error
+
+
+def _flush(copy: Copy) -> None:
+    try:
+        with _temporary(copy.target).open("rb+") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise cannot_write(copy.target, error) from error
+
+
+def _appear(path: Path) -> None:
+    """Give a temporary file its name, which no other file may have."""
+    try:
+        try:
+            os.link(_temporary(path), path)  # unlike a renamed file, a link never replaces another
+        except FileExistsError:
+            raise
+        except OSError:  # some file systems have no links
+            if path.exists():
+                raise FileExistsError from None
+            _temporary(path).rename(path)
+    except FileExistsError:
+        raise RecordError(f"{path} appeared meanwhile", "merge again when nothing else writes there") from None
+    except OSError as error:
         raise cannot_write(path, error) from error
 
 

@@ -27,6 +27,12 @@ FINISHED: tuple[Status, ...] = ("ok", "diverged", "error", "timeout")
 PARTS: tuple[Kind, ...] = ("dataset", "extractor")
 """Kinds of the components that ``parts`` holds."""
 
+IN_PLACE_OF = {"gaussian fit": "low-rank gaussian fit", "class gaussians": "low-rank class gaussians"}
+"""Yardsticks that are replaced if samples have too many features for a full covariance.
+
+The replacement is recorded under its own name, in the folder of the one that it replaces.
+"""
+
 
 # No score without provenance: a record that does not say where it comes from is neither written nor read.
 NonEmpty = Annotated[str, Meta(min_length=1)]

@@ -75,7 +75,20 @@ def compare_sets(
         judge = _judge(data, metrics, extractor or (IMAGES if real.x.dtype == torch.uint8 else OTHERS), place)
         verdict = judge.score(fake, seed, lasting=True)
     sizes = () if len(fake) == len(real) else (f"{len(fake):,} samples are compared with {len(real):,}",)
-    return Comparison(verdict, (*fit.assumed, *reals.assumed, *sizes), (*fit.found, *reals.found))
+    assumed, found = (_of_both(*told) for told in ((fit.assumed, reals.assumed), (fit.found, reals.found)))
+    return Comparison(verdict, (*assumed, *sizes), found)
+
+
+def _of_both(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
+    """Sentences on the first and on the second set, which say whose they are."""
+    both = [sentence for sentence in one if sentence in other]
+    parts = (("both sets", both), ("the first set", one), ("the second set", other))
+    return tuple(
+        f"{whose}: {sentence}"
+        for whose, sentences in parts
+        for sentence in sentences
+        if whose == "both sets" or sentence not in both
+    )
 
 
 def _split(samples: Samples, span: Span | None, what: str) -> Split:
@@ -96,7 +109,9 @@ def _split(samples: Samples, span: Span | None, what: str) -> Split:
             raise DataError(f"{what} goes beyond the range from {low:g} to {high:g}", "give the range of both sets")
         return Split(quantise(signal, torch.empty(0, dtype=torch.uint8)) if x.ndim >= 4 else signal.float())
     if x.ndim >= 4:
-        raise DataError(f"{what} holds images of {x.dtype}, whose range is unknown", "name it: --range 0,1 or -1,1")
+        raise DataError(
+            f"{what} holds images of {x.dtype}, whose range is unknown", "pass range=(0, 1) or range=(-1, 1)"
+        )
     return Split(x.float())
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import tomlkit
+
+from ganbench.contracts.allowed import shortened
 from ganbench.contracts.protocol import Recipe, Training
 from ganbench.errors import ProtocolError, legible, meant
 
@@ -74,3 +78,20 @@ def _numbers(value: Any) -> list[float]:
     """The numbers in a value, or in a list of them."""
     values = value if isinstance(value, list) else [value]
     return [one for one in values if isinstance(one, int | float)]
+
+
+def written(name: str, value: Any) -> str:
+    """Write a setting as ``--set`` takes it, with the value as TOML.
+
+    Raises:
+        ProtocolError: the value is no number, text or list of these.
+    """
+    if not _holds_mapping(value):  # a TOML table takes several lines
+        with suppress(ValueError):
+            return f"{name}={tomlkit.item(value).as_string()}"
+    hint = "a setting is a number, text, true or false, or a list of these"
+    raise ProtocolError(f"settings: {name} cannot be {shortened(value)}", hint)
+
+
+def _holds_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, list | tuple) and any(map(_holds_mapping, value)))

@@ -16,12 +16,18 @@ class Change:
     """Something that changed since the record: ``what``, and a sentence about it.
 
     ``source`` is true for the code of a plugin and for data: such a change may alter the result itself. Any other
-    change alters only rounding.
+    change alters only rounding. ``values`` are the old and the new one, joined by a comma; empty for a hash.
     """
 
     what: str
     sentence: str
     source: bool = False
+    values: str = ""
+
+    @property
+    def brief(self) -> str:
+        """``torch (2.10.0, 2.11.0)``."""
+        return f"{self.what} ({self.values})" if self.values else self.what
 
 
 def conditions(then: Record, now: Record) -> list[Change]:
@@ -76,7 +82,8 @@ def _data(then: Record, now: Record) -> Iterator[Change]:
 
 
 def _change(what: str, before: object, after: object, source: bool = False) -> Change:
-    return Change(what, f"{what}: {before} then, {after} now", source)
+    values = "" if source or what == "core" else f"{before}, {after}"
+    return Change(what, f"{what}: {before} then, {after} now", source, values)
 
 
 def _code(part: Component) -> str:

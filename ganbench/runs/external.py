@@ -30,9 +30,10 @@ from ganbench.runs.judging import Judgement, hash_of_samples
 from ganbench.runs.recording import now, protocol_fields
 from ganbench.runs.setup import Bench, naming_row
 from ganbench.samples.asked import Asked
+from ganbench.samples.batches import collected
 from ganbench.samples.faults import faults_of
 from ganbench.samples.fitting import fitted
-from ganbench.samples.program import collected, made_by
+from ganbench.samples.program import made_by, refuse_module
 from ganbench.samples.reading import read_samples
 
 
@@ -60,32 +61,27 @@ def samples_of(source: Any, bench: Bench, asked: Asked, labels: Any = None) -> S
         DataError: it is none of these, or it makes no samples.
         PluginError: a program fails.
     """
-    asked = asked_by(bench, asked)
+    found = _taken(source, bench, asked_by(bench, asked))
+    if labels is None:
+        return found
+    numbers = labels_of(labels, len(found), bench.dataset, bench.protocol.name)
+    return replace_fields(found, labels=numbers, class_names=())
+
+
+def _taken(source: Any, bench: Bench, asked: Asked) -> Samples:
+    """The samples of a source, with its own labels if it has any."""
     if isinstance(source, str | Path):
-        found = read_samples(str(source), bench.dataset.spec, asked)
-    elif isinstance(source, GAN):
+        return read_samples(str(source), bench.dataset.spec, asked)
+    if isinstance(source, GAN):
         made = sample(source, bench.judge.reference, asked.seed, bench.device)
-        found = Samples(made.x, f"{plural(len(made), 'sample')} of a GAN", made.labels)
-    elif isinstance(source, Iterable):
-        x = collected(iter(source), asked.count)
-        found = Samples(x, f"{plural(len(x), 'sample')} from {type(source).__name__}")
-    elif callable(source):
-        with preserved_rng(bench.device):
-            torch.manual_seed(asked.seed)
-            x = made_by(source, asked)
-        called = getattr(source, "__name__", type(source).__name__)
-        found = Samples(
-            x, f"{plural(len(x), 'sample')} from {called}", assumed=(f"it was called with seed {asked.seed}",)
-        )
-    else:
-        raise DataError(f"samples cannot be taken from {type(source).__name__}", "give an array, a path, or a function")
-    return (
-        found
-        if labels is None
-        else replace_fields(
-            found, labels=labels_of(labels, len(found), bench.dataset, bench.protocol.name), class_names=()
-        )
-    )
+        return Samples(made.x, f"{plural(len(made), 'sample')} of a GAN", made.labels)
+    refuse_module(source)
+    if isinstance(source, Iterable):
+        batch = collected(iter(source), asked.count)
+        return Samples(batch.x, f"{plural(len(batch.x), 'sample')} from {type(source).__name__}", batch.labels)
+    if callable(source):
+        return made_by(source, asked, getattr(source, "__name__", type(source).__name__))
+    raise DataError(f"samples cannot be taken from {type(source).__name__}", "give an array, a path, or a function")
 
 
 def with_metrics(protocol: Protocol, names: Sequence[str]) -> Protocol:
@@ -126,7 +122,7 @@ def judge_samples(
         PluginError: a metric fails.
     """
     started, began = now(), time.perf_counter()
-    protocol, fit = bench.protocol, fitted(samples, bench.dataset)
+    protocol, fit = bench.protocol, _labelled(fitted(samples, bench.dataset), bench)
     draws, told = _draws(len(fit), len(bench.judge.reference), protocol.evaluation.draws, seed, protocol.name)
     with preserved_rng(bench.device), configured(1), naming_row(f"'{name}'"):
         fakes, doubts = _stored(fit, draws, bench, span)
@@ -161,6 +157,21 @@ def judge_samples(
     return record
 
 
+def _labelled(samples: Samples, bench: Bench) -> Samples:
+    """The samples with labels as the data number them; without those of the real samples where nothing needs any.
+
+    Raises:
+        DataError: their number is not that of the samples, or they are no classes of the data.
+    """
+    labels, usual = samples.labels, bench.judge.reference.labels
+    if labels is None:
+        return samples
+    labels = labels_of(labels, len(samples), bench.dataset, bench.protocol.name)
+    needed = any("labels" in getattr(metric, "needs", ()) for metric in bench.judge.metrics.values())
+    offered = usual is not None and torch.equal(labels, usual)  # a generator had to be given some
+    return replace_fields(samples, labels=None if offered and not needed else labels)
+
+
 def _draws(given: int, needed: int, most: int, seed: int, protocol: str) -> tuple[list[Tensor | None], list[str]]:
     """The indices of the samples of each draw (None: all of them), and a sentence on how they were chosen.
 
@@ -169,8 +180,9 @@ def _draws(given: int, needed: int, most: int, seed: int, protocol: str) -> tupl
     """
     if given < needed:
         raise DataError(
-            f"{plural(given, 'sample')} were given, but {protocol} compares {needed:,}: scores depend on the number",
-            "make more; or compare two sets of any size without a protocol: ganbench evaluate A --against B",
+            f"{plural(given, 'sample')} {'was' if given == 1 else 'were'} given, but {protocol} compares {needed:,}: "
+            "scores depend on the number",
+            "make more; or compare two sets of any size without a protocol: `ganbench evaluate A --against B`",
         )
     if given == needed:
         return [None], []
@@ -185,12 +197,11 @@ def _stored(
     samples: Samples, draws: Sequence[Tensor | None], bench: Bench, span: Span | None
 ) -> tuple[list[Split], list[str]]:
     """The samples of each draw in the form of the data, and doubts about their scale."""
-    needing = any("labels" in getattr(metric, "needs", ()) for metric in bench.judge.metrics.values())
     fakes, doubts = list[Split](), list[str]()
     for index in draws:
         x = samples.x if index is None else samples.x[index]
         labels = samples.labels if index is None or samples.labels is None else samples.labels[index]
-        one, more = split_of(x, labels if needing else None, bench.judge, bench.protocol.name, span)
+        one, more = split_of(x, labels, bench.judge, bench.protocol.name, span)
         fakes.append(one)
         doubts += more
     return fakes, list(dict.fromkeys(doubts))

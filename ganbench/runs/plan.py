@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from ganbench import plugins
 from ganbench.contracts import protocol as protocols
-from ganbench.contracts.executor import UNPACKAGED, Combination, Job, TrainingJob, YardstickJob, runs_among
+from ganbench.contracts.executor import Combination, Job, TrainingJob, YardstickJob, runs_among
 from ganbench.contracts.kind import Kind
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import GanbenchError, PluginError, ProtocolError, RecordError
 from ganbench.plugins.source import Source
-from ganbench.records.files import fitting
 from ganbench.records.record import FINISHED, STATED, Record
 from ganbench.records.store import read
 from ganbench.runs.changes import Changes
+from ganbench.runs.folders import needs_package, row_folder, yardstick_folder
 from ganbench.runs.leftovers import left_by_other_rules
 from ganbench.runs.stale import Now
 
@@ -88,6 +90,15 @@ class Plan:
         return [first, *(job for job in todo if job is not first)]
 
 
+class Rows(NamedTuple):
+    """A block of rows: every arch with every loss, each with all the tricks and changes."""
+
+    archs: Sequence[Source]
+    losses: Sequence[Source]
+    tricks: Sequence[Source] = ()
+    changes: Changes = Changes()
+
+
 def make_plan(
     archs: Sequence[Source],
     losses: Sequence[Source],
@@ -99,54 +110,110 @@ def make_plan(
     out: Path = Path("runs"),
     device: str = "auto",
     force: bool = False,
-    by_seed: bool = False,
     where: str = "--out",
 ) -> Plan:
-    """Every (arch, loss, seed), with all the tricks, and the yardsticks of these seeds.
+    """Return the plan of a single block of rows; see ``make_grid``."""
+    rows = Rows(archs, losses, tricks, changes or Changes())
+    return make_grid([rows], protocol, seeds=seeds, out=out, device=device, force=force, where=where)
 
-    Jobs with a valid record of the same code, judged with the same extractor, are not repeated. Rows come one after
-    another; with ``by_seed``, every row gets its first seed before any gets its second. ``where`` is the option that
+
+def make_grid(
+    blocks: Sequence[Rows],
+    protocol: Protocol,
+    *,
+    seeds: Sequence[int] = (),
+    out: Path = Path("runs"),
+    device: str = "auto",
+    force: bool = False,
+    where: str = "--out",
+) -> Plan:
+    """Every (arch, loss, seed) of each block, with its tricks, and the yardsticks of these seeds.
+
+    Jobs with a valid record of the same code, judged with the same extractor, are not repeated. Every row gets its
+    first seed before any gets its second, so that a table of all rows is there early. ``where`` is the option that
     chose ``out``.
 
     Raises:
         GanbenchError: a name, a seed or a setting is wrong, or ``out`` cannot be written.
     """
     refuse_unknown_device(device)
-    changes = changes or Changes()
-    laid_over, seeds_in_order = _lay_over(protocol, changes), list(seeds or protocol.seeds)
+    laid_over, seeds_in_order = [_lay_over(protocol, rows.changes) for rows in blocks], list(seeds or protocol.seeds)
     _check_names(protocol)
     _refuse_seeds(seeds)
     check_writable(out, where)
-    home, tricks = out / protocol.name, sorted(tricks, key=lambda trick: (trick.label, trick.package))
+    home = out / protocol.name
     yardsticks: list[Job] = [*_yardsticks(protocol, home, device, seeds)]
-    jobs = list[Job]()
-    for arch in archs:
-        for loss in losses:
-            folder = _folder_name((arch, loss, *tricks), changes.raw)
-            jobs += [
-                TrainingJob(
-                    protocol=laid_over,
-                    digest=protocol.digest,
-                    seed=seed,
-                    label=folder.replace("~", ":"),
-                    arch=arch.reference,
-                    loss=loss.reference,
-                    tricks=tuple(trick.reference for trick in tricks),
-                    changes=changes.raw,
-                    recipe_changes=changes.recipe,
-                    loss_changes=changes.loss,
-                    arch_changes=changes.arch,
-                    device=device,
-                    fresh=force,
-                    folder=str(home / folder / f"seed{seed}"),
-                )
-                for seed in seeds_in_order
-            ]
-    if by_seed:
-        jobs.sort(key=lambda job: seeds_in_order.index(job.seed))
+    jobs = dict[str, Job]()  # by folder: the same row may be in two blocks
+    for seed in seeds_in_order:
+        for rows, rules in zip(blocks, laid_over, strict=True):
+            for arch in rows.archs:
+                for loss in rows.losses:
+                    sources = (arch, loss, *sorted(rows.tricks, key=lambda trick: (trick.label, trick.package)))
+                    job = _run_of(sources, rules, protocol.digest, rows.changes, home, seed)
+                    jobs.setdefault(job.folder, msgspec.structs.replace(job, device=device, fresh=force))
     # one draw of each yardstick comes first, so that a protocol that cannot be judged fails before any training
     once = len(protocol.evaluation.yardsticks)
-    return _sort(protocol, home, yardsticks[:once] + jobs + yardsticks[once:])
+    return _sort(protocol, home, [*yardsticks[:once], *jobs.values(), *yardsticks[once:]])
+
+
+def _run_of(
+    sources: Sequence[Source], rules: Protocol, digest: str, changes: Changes, home: Path, seed: int
+) -> TrainingJob:
+    """The run of an arch, a loss and tricks with one seed."""
+    arch, loss, *tricks = (source.reference for source in sources)
+    folder = _folder_name(sources, changes.raw)
+    return TrainingJob(
+        protocol=rules,
+        digest=digest,
+        seed=seed,
+        label=folder.replace("~", ":"),
+        arch=arch,
+        loss=loss,
+        tricks=tuple(tricks),
+        changes=changes.raw,
+        recipe_changes=changes.recipe,
+        loss_changes=changes.loss,
+        arch_changes=changes.arch,
+        folder=str(home / folder / f"seed{seed}"),
+    )
+
+
+def stored_at(plan: Plan, address: str, *, limit: float = 0.0, elsewhere: bool = False) -> Plan:
+    """Return the plan with what an executor must know of each job: where its files are kept, and how long it may take.
+
+    Args:
+        plan: the plan, whose folders are on this machine.
+        address: of the folder for runs, if it is not on this machine.
+        limit: seconds after which a run stops; 0 is no limit.
+        elsewhere: whether workers may be on other machines; without an address, they need to see this folder.
+    """
+
+    def told(job: Job) -> Job:
+        store = ""
+        if address:
+            store = "/".join([address.rstrip("/"), *Path(job.folder).parts[-3:]])
+        elif elsewhere:
+            store = os.path.abspath(job.folder)
+        return msgspec.structs.replace(job, limit=limit if isinstance(job, TrainingJob) else 0.0, store=store)
+
+    return replace(plan, todo=[told(job) for job in plan.todo])
+
+
+def tricks_of(texts: Sequence[str]) -> list[Source]:
+    """The tricks that ``--trick`` names.
+
+    Raises:
+        GanbenchError: a name is unknown or given twice, or is ``all``.
+    """
+    if "all" in (name.strip() for text in texts for name in text.split(",")):
+        raise GanbenchError(
+            "--trick all: tricks are applied together, but not all are compatible", "name the ones you want"
+        )
+    found = plugins.find_many("trick", texts)
+    names = [(trick.name, trick.package) for trick in found]
+    if twice := [trick.name for trick in found if names.count((trick.name, trick.package)) > 1]:
+        raise GanbenchError(f"--trick {twice[0]} is given twice, with two arguments", "a trick is applied once")
+    return found
 
 
 def _yardsticks(protocol: Protocol, home: Path, device: str, seeds: Sequence[int]) -> list[YardstickJob]:
@@ -159,7 +226,7 @@ def _yardsticks(protocol: Protocol, home: Path, device: str, seeds: Sequence[int
             seed=seed,
             yardstick=name,
             device=device,
-            folder=str(home / name.replace(" ", "-") / f"seed{seed}"),
+            folder=str(home / yardstick_folder(name) / f"seed{seed}"),
         )
         for seed in drawn
         for name in protocol.evaluation.yardsticks
@@ -249,14 +316,7 @@ def _check_names(protocol: Protocol) -> None:
 
 
 def _folder_name(sources: Sequence[Source], changes: Mapping[str, str]) -> str:
-    """``dcgan+wgan-gp+pacgan~2``, shortened with a hash if it is too long.
-
-    A name that several packages provide is prefixed with its package.
-    """
-    names = []
-    for source in sources:
-        shared = sum(other.name == source.name for other in plugins.of_kind(source.kind)) > 1
-        shared |= source.package == UNPACKAGED  # it may share the name of an installed one
-        names.append((source.reference if shared else source.label).replace(":", "~").replace("/", "~"))
-    tail = "".join(f"+{name}={value}" for name, value in sorted(changes.items()))
-    return fitting("+".join(names) + tail.replace("/", "~").replace(" ", ""))
+    """The name of a row's folder. A name that several packages provide is prefixed with its package."""
+    shared = [needs_package(source.kind, source.name, source.package) for source in sources]
+    names = [source.reference if needed else source.label for source, needed in zip(sources, shared, strict=True)]
+    return row_folder(names, changes)

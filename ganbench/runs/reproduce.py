@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,17 +13,16 @@ from ganbench.contracts.executor import Job
 from ganbench.contracts.kind import Kind
 from ganbench.contracts.protocol import Protocol
 from ganbench.errors import PluginError, ProtocolError, RecordError, listed
-from ganbench.evaluation.yardsticks import IN_PLACE_OF
 from ganbench.plugins.source import Source
 from ganbench.records.record import (
-    Best,
+    IN_PLACE_OF,
     Component,
     ExternalRecord,
     Fingerprints,
     Record,
-    TrainingRecord,
     YardstickRecord,
 )
+from ganbench.runs.bits import ended_alike, first_difference, shared
 from ganbench.runs.changes import parse_changes
 from ganbench.runs.conditions import Change
 from ganbench.runs.noise import Judged, judge_scores
@@ -122,8 +121,8 @@ def compare(
         others: finished records of the same row with other seeds (``siblings.other_seeds``).
         kimg: thousands of images at the end of each window of the repetition.
     """
-    first = _first_difference(then, now, kimg)
-    if not first and _ended_alike(then, now):
+    first = first_difference(then, now, kimg)
+    if not first and ended_alike(then, now):
         known = then.bits != Fingerprints()
         return Reproduction("identical bits" if known else "identical in everything recorded")
     why = _not_noise(then, now, changes)
@@ -140,7 +139,7 @@ def largest_difference(then: Record, now: Record) -> tuple[str, float]:
     """The column with a direction whose scores differ most, relative to the larger one; ("", 0) if none differ."""
     apart = {
         name: abs(then.scores[name] - now.scores[name]) / max(abs(then.scores[name]), abs(now.scores[name]))
-        for name in _shared(then.scores, now.scores)
+        for name in shared(then.scores, now.scores)
         if now.columns[name].goal != "info" and then.scores[name] != now.scores[name]
     }
     return max(apart.items(), key=lambda item: item[1], default=("", 0.0))
@@ -172,11 +171,6 @@ def _not_noise(then: Record, now: Record, changes: Sequence[Change]) -> tuple[st
     return ("machine, versions and sources are unchanged, so the bits should be identical",)
 
 
-def _ended_alike(then: Record, now: Record) -> bool:
-    """Whether both ended alike. The reason of a time-out holds seconds, which are never the same."""
-    return then.status == now.status and (then.status in ("ok", "timeout") or then.reason == now.reason)
-
-
 def _ends(then: Record, now: Record) -> str:
     ends = [f"{end.status} ({end.reason or 'to the end of the budget'})" for end in (then, now)]
     return f"then {ends[0]}, now {ends[1]}"
@@ -195,39 +189,3 @@ def _installed(kind: Kind, part: Component) -> Source:
             f"the record needs the {kind} '{part.name}' of {part.package} {part.version}, which is not installed",
             f"pip install {part.package}=={part.version}",
         ) from error
-
-
-def _first_difference(then: Record, now: Record, kimg: Sequence[float]) -> str:
-    """Where the two runs first differ in what both records hold."""
-    old, new = then.bits.trace.split(), now.bits.trace.split()
-    for window, (a, b) in enumerate(zip(old, new, strict=False)):
-        if a != b:
-            since = kimg[window - 1] if window else 0.0
-            return f"weights or losses differ between {since:g} and {kimg[window]:g} kimg (window {window + 1})"
-    if old and len(old) != len(new) and not then.status == now.status == "timeout":
-        return f"one ended after {len(old)} windows of training, the other after {len(new)}"
-    if then.bits.weights != now.bits.weights and then.bits.weights:
-        return "the final weights differ"
-    for draw, (a, b) in enumerate(zip(then.bits.samples, now.bits.samples, strict=False)):
-        if a != b:
-            so_far = "the weights are the same, but " if then.bits.weights else ""
-            return f"{so_far}the samples of evaluation draw {draw} differ"
-    if not _same_scores(then, now):
-        return "the samples are the same, but their scores differ" if then.bits.samples else "the scores differ"
-    return ""
-
-
-def _same_scores(then: Record, now: Record) -> bool:
-    """Whether all scores that both records have are equal, in every draw, of the final and of the best generator."""
-    pairs = [(then.scores, now.scores), *zip(then.draws, now.draws, strict=False)]
-    for best, again in zip(_bests(then), _bests(now), strict=False):
-        pairs += [(best.scores, again.scores), *zip(best.draws, again.draws, strict=False)]
-    return all(old[name] == new[name] for old, new in pairs for name in _shared(old, new))
-
-
-def _bests(record: Record) -> list[Best]:
-    return [record.best] if isinstance(record, TrainingRecord) and record.best else []
-
-
-def _shared(then: Mapping[str, float], now: Mapping[str, float]) -> list[str]:
-    return [name for name in then if name in now]

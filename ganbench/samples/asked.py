@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,7 +18,6 @@ class Asked:
         seed: of a program's random numbers.
         trusted: whether programs may be run.
         z_dim: the number of latents of a generator whose file does not state it; 0: not given.
-        labels_file: a file with the labels of the samples, or None.
         device: where a generator runs.
         batch: samples that a generator makes at a time.
     """
@@ -29,6 +27,5 @@ class Asked:
     seed: int = 0
     trusted: bool = False
     z_dim: int = 0
-    labels_file: Path | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     batch: int = 100

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from ganbench.contracts.data import DataSpec
 from ganbench.contracts.samples import Samples
 from ganbench.errors import DataError
 from ganbench.plugins.readers import read_files
-from ganbench.samples.arrays import SUFFIXES, read_arrays, read_labels
+from ganbench.samples import tables
+from ganbench.samples.arrays import SUFFIXES, read_arrays
 from ganbench.samples.asked import Asked
-from ganbench.samples.program import from_function, from_onnx, from_script, function_in, is_script
-
-FORMS = (
-    "give a folder, .zip or .tar of images, a folder of WAV files, an array (.npy, .npz, .pt, .safetensors), "
-    "a generator (.pt of TorchScript, .onnx), or path/file.py:function"
-)
+from ganbench.samples.generators import from_onnx, from_script, is_script
+from ganbench.samples.program import from_function, function_in
+from ganbench.samples.unreadable import FORMS, unreadable
 
 
 def read_samples(source: str, data: DataSpec | None, asked: Asked) -> Samples:
@@ -34,9 +31,7 @@ def read_samples(source: str, data: DataSpec | None, asked: Asked) -> Samples:
     found = _read(source, data, asked)
     if not len(found):
         raise DataError(f"'{source}' holds no samples", FORMS)
-    if asked.labels_file is None:
-        return found
-    return replace(found, labels=read_labels(asked.labels_file), class_names=())
+    return found
 
 
 def _read(source: str, data: DataSpec | None, asked: Asked) -> Samples:
@@ -45,13 +40,15 @@ def _read(source: str, data: DataSpec | None, asked: Asked) -> Samples:
     path = Path(source).expanduser()
     if not path.exists():
         raise DataError(f"'{source}' does not exist", FORMS)
-    suffix = path.suffix.lower()
+    suffix = path.suffix.lower() if path.is_file() else ""
     if suffix == ".onnx":
         return from_onnx(path, asked)
     if suffix in (".pt", ".pth") and is_script(path):
         return from_script(path, asked)
     if suffix in SUFFIXES:
         return read_arrays(path)
+    if suffix in tables.SUFFIXES and (data is None or len(data.shape) == 1):
+        return tables.read_points(path)
     if (samples := read_files(str(path), data)) is not None:
         return samples
-    raise DataError(f"no installed dataset can read samples from '{source}'", FORMS)
+    raise unreadable(path, data)

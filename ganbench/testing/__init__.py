@@ -6,8 +6,9 @@
         check_loss(MyLoss(), like="non-saturating")
 
 ``check_arch``, ``check_loss``, ``check_trick``, ``check_metric``, ``check_dataset``, ``check_protocol`` and
-``check_extractor`` take an object, the name of an installed component, a module with the hook, or the hook. They raise
-one ``ConformanceError`` that lists every breach: what was seen, what was expected, how to fix it and why it matters.
+``check_extractor`` take an object, the name of an installed component, a module with the hook, or the hook;
+``check_executor`` builds several, so it takes no object. They raise one ``ConformanceError`` that lists every breach:
+what was seen, what was expected, how to fix it and why it matters.
 ``loss_findings`` and its siblings return the same as a list. Skip a check that does not apply by its name, as in
 ``skip=("both-halves-are-of-one-game",)``. Checks are deterministic, use no network, and restore every global random
 generator and every process-wide setting.

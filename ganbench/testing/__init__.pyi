@@ -1,6 +1,7 @@
 from .arch import arch_findings, check_arch
 from .checks import CHECKS
 from .dataset import check_dataset, dataset_findings
+from .executor import check_executor, executor_findings
 from .extractor import check_extractor, extractor_findings
 from .finding import Finding
 from .findings import Checks, ConformanceError
@@ -17,12 +18,14 @@ __all__ = [
     "arch_findings",
     "check_arch",
     "check_dataset",
+    "check_executor",
     "check_extractor",
     "check_loss",
     "check_metric",
     "check_protocol",
     "check_trick",
     "dataset_findings",
+    "executor_findings",
     "extractor_findings",
     "loss_findings",
     "metric_findings",

@@ -6,6 +6,7 @@ from typing import Any
 
 from ganbench.testing.arch import CHECKS as ARCH_CHECKS
 from ganbench.testing.dataset import CHECKS as DATASET_CHECKS
+from ganbench.testing.executor import CHECKS as EXECUTOR_CHECKS
 from ganbench.testing.extractor import CHECKS as EXTRACTOR_CHECKS
 from ganbench.testing.findings import Checks
 from ganbench.testing.installed import CHECKS as PLUGIN_CHECKS
@@ -23,5 +24,6 @@ CHECKS: dict[str, Checks[Any]] = {
     "dataset": DATASET_CHECKS,
     "protocol": PROTOCOL_CHECKS,
     "extractor": EXTRACTOR_CHECKS,
+    "executor": EXECUTOR_CHECKS,
 }
 """Kind of plugin -> its checks; those under "plugin" apply to installed plugins of every kind."""

@@ -9,13 +9,14 @@ from types import ModuleType
 from typing import Any
 
 from ganbench import plugins
+from ganbench.contracts.executor import Places
 from ganbench.contracts.kind import Kind
 from ganbench.plugins.loading import load
 from ganbench.plugins.source import Source
 from ganbench.testing.randomness import seeded
 from ganbench.testing.switches import switches_kept
 
-ARGUMENTS: dict[str, Any] = {"argument": "", "resolution": None, "settings": {}}
+ARGUMENTS: dict[str, Any] = {"argument": "", "resolution": None, "settings": {}, "places": Places(jobs=1)}
 """Default arguments for hooks that take them."""
 
 

@@ -15,6 +15,7 @@ from ganbench.plugins.source import Source
 from ganbench.testing import arch, speed, switches
 from ganbench.testing.built import Built
 from ganbench.testing.dataset import dataset_findings
+from ganbench.testing.executor import executor_findings
 from ganbench.testing.extractor import extractor_findings
 from ganbench.testing.findings import Checks, Declined, Finding, announced_to
 from ganbench.testing.games import FORMS
@@ -118,6 +119,7 @@ FINDINGS: dict[str, Callable[[Source], list[Finding]]] = {
     "dataset": dataset_findings,
     "protocol": protocol_findings,
     "extractor": extractor_findings,
+    "executor": executor_findings,
 }
 """Kind -> its checks. A loss named after a textbook game is compared with it."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 from ganbench.contracts.protocol import Protocol
 from ganbench.contracts.protocol_file import to_toml
 from ganbench.plugins.protocols import load_protocol
-from ganbench.records.record import TrainingRecord
+from ganbench.records.record import Column, TrainingRecord
 from ganbench.records.store import read, write
 
 PUBLISHED = Path(__file__).parents[2] / "leaderboards" / "digits-16-v1" / "records"
@@ -32,7 +33,10 @@ def many_records(entries: int, protocol: Protocol) -> Iterator[TrainingRecord]:
         quality = rng.lognormvariate(0, 0.5)
         for seed in protocol.seeds:
             level = quality * rng.lognormvariate(0, 0.1)
-            draws = [{n: v * level * rng.lognormvariate(0, 0.01) for n, v in draw.items()} for draw in real.draws]
+            draws = [
+                {n: within(real.columns[n], v * level * rng.lognormvariate(0, 0.01)) for n, v in draw.items()}
+                for draw in real.draws
+            ]
             yield msgspec.structs.replace(
                 real,
                 protocol=protocol.name,
@@ -43,6 +47,12 @@ def many_records(entries: int, protocol: Protocol) -> Iterator[TrainingRecord]:
                 draws=draws,
                 scores={name: fmean(draw[name] for draw in draws) for name in real.scores},
             )
+
+
+def within(column: Column, value: float) -> float:
+    """The value, as far as the range of its column goes."""
+    low, high = (-math.inf if column.low is None else column.low), (math.inf if column.high is None else column.high)
+    return min(max(value, low), high)
 
 
 def write_runs(entries: int, seeds: int, out: Path) -> Path:

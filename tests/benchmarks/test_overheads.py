@@ -25,10 +25,14 @@ from ganbench import plugins
 from ganbench.contracts.executor import TrainingJob
 from ganbench.device.determinism import configured
 from ganbench.plugins.protocols import load_protocol
+from ganbench.records.store import read
 from ganbench.runs.changes import parse_changes
+from ganbench.runs.display import Display
+from ganbench.runs.executors.local import LocalExecutor
 from ganbench.runs.plan import make_plan
 from ganbench.runs.players import build_players
 from ganbench.runs.runner import execute
+from ganbench.runs.session import carry_out
 from ganbench.runs.setup import prepare
 from ganbench.training.batches import Stream
 from ganbench.training.trainer import Trainer
@@ -117,6 +121,35 @@ def test_history_pictures_and_checkpoints_beside_the_training(benchmark, protoco
         "share": round(statistics.median(beside) / training, 4),
     }
     print(f"\n{protocol}: {benchmark.extra_info}")
+
+
+# -- many runs -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("runs", [20])
+def test_orchestration_beside_runs_of_a_minute(benchmark, runs, tmp_path) -> None:
+    """Everything between two runs: handing out, events, logs, checkpoints, records, the board. At most 2 % is aimed at.
+
+    Runs of a second are carried out, and what they take beside training and judging is set against a minute.
+    """
+    rules = load_protocol("smoke-v1")
+    named = plugins.find_many("arch", ["mlp"]), plugins.find_many("loss", ["hinge"])
+
+    def grid(out: str, n: int) -> float:
+        """Seconds beside training and judging."""
+        plan = make_plan(*named, rules, out=tmp_path / out, device="cpu", seeds=range(n))
+        began = time.perf_counter()
+        with LocalExecutor(1) as executor:
+            carry_out(plan, executor, Display())
+        whole = time.perf_counter() - began
+        costs = [read(job.record_file).cost for job in plan.jobs]
+        return whole - sum(cost.train_seconds + cost.judge_seconds for cost in costs)
+
+    first = grid("warm", 1)  # also starts a process and imports torch
+    many = benchmark.pedantic(lambda: grid("many", 1 + runs), rounds=1)
+    each = (many - first) / runs
+    benchmark.extra_info |= {"beside_s_a_run": round(each, 3), "share_of_a_minute": round(each / 60, 4)}
+    print(f"\n{runs} runs: {benchmark.extra_info}")
 
 
 # -- the start -------------------------------------------------------------------------------------------------

@@ -7,10 +7,10 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 
-from ganbench.contracts.executor import Event, Job, Started, Stopping
+from ganbench.contracts.executor import Executor, Job, Message, Started, Stopping
 
 
-class InlineExecutor:
+class InlineExecutor(Executor):
     """Carries out jobs in a thread of this process and yields their events.
 
     Meanwhile torch's settings are those of a worker process, so the bits are the same; they are restored afterwards.
@@ -26,9 +26,9 @@ class InlineExecutor:
         """Ask the running job to write a checkpoint and an ``interrupted`` record; no further job starts."""
         self._stop = True
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    def run(self, jobs: Sequence[Job]) -> Iterator[Message]:
         """Yield events until every job is done, refused, or given up after ``stop()``."""
-        said: SimpleQueue[Event] = SimpleQueue()
+        said: SimpleQueue[Message] = SimpleQueue()
         thread = Thread(target=self._work, args=(jobs, said), daemon=True)
         thread.start()
         try:
@@ -37,7 +37,7 @@ class InlineExecutor:
             self._stop = True  # the caller stopped iterating early
             raise
 
-    def _listen(self, thread: Thread, said: SimpleQueue[Event]) -> Iterator[Event]:
+    def _listen(self, thread: Thread, said: SimpleQueue[Message]) -> Iterator[Message]:
         told = False
         while thread.is_alive() or not said.empty():
             if self._stop and not told:
@@ -46,7 +46,7 @@ class InlineExecutor:
             with suppress(Empty):
                 yield said.get(timeout=0.25)  # a time-out, so that signals are noticed
 
-    def _work(self, jobs: Sequence[Job], said: SimpleQueue[Event]) -> None:
+    def _work(self, jobs: Sequence[Job], said: SimpleQueue[Message]) -> None:
         from ganbench.device.determinism import configured
         from ganbench.runs.executors.work import outcome_of
         from ganbench.runs.setup import forget

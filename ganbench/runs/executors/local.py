@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import sys
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,17 +24,18 @@ import msgspec
 from ganbench.contracts.executor import (
     Done,
     Ending,
-    Event,
+    Executor,
     Job,
     Message,
     Picture,
+    Places,
     Progress,
     Started,
     Status,
     Stopping,
-    Warned,
 )
-from ganbench.errors import GanbenchWarning, RecordError, told_exit
+from ganbench.device.cores import usable_cores
+from ganbench.errors import RecordError, told_exit
 from ganbench.records.forks import end_if_forked
 from ganbench.records.record import FINISHED
 from ganbench.records.store import read, write
@@ -47,14 +49,14 @@ from ganbench.runs.executors.spawning import (
     parent_is_gone,
     start,
 )
-from ganbench.runs.executors.work import fails_alone, outcome_of, refusal
+from ganbench.runs.executors.work import fails_alone, perform, refusal
 
 GRACE_SECONDS = 30.0
 """Seconds beyond the protocol's time-out for which a run may be silent."""
 _KILLED = {int(signal.Signals[name]) for name in ("SIGKILL", "SIGTERM", "SIGINT") if name in signal.Signals.__members__}
 
 
-class LocalExecutor:
+class LocalExecutor(Executor):
     """Carries out jobs in ``workers`` processes and yields their events.
 
     Use as a context manager; leaving it ends the workers. ``stop()`` asks running jobs to save a checkpoint.
@@ -69,8 +71,13 @@ class LocalExecutor:
         self.workers = workers
         self._seats: list[_Seat] = [_Seat() for _ in range(workers)]
 
-    def __enter__(self) -> LocalExecutor:
-        return self
+    @classmethod
+    def on_this_machine(cls, places: Places) -> LocalExecutor:
+        """As many processes as this machine has room for, or as the user asked for."""
+        room = _room(places.device) * places.jobs_per_gpu
+        if room == 0:
+            room = max(1, usable_cores() // places.threads)
+        return cls(max(1, min(places.jobs or room, places.most)), places.threads)
 
     def __exit__(self, *_: object) -> None:
         for seat in self._seats:
@@ -80,7 +87,7 @@ class LocalExecutor:
         """Ask every running job to write a checkpoint and an ``interrupted`` record; no further job starts."""
         self._asked = True  # not the event: its lock may be held when a signal calls this
 
-    def run(self, jobs: Sequence[Job]) -> Iterator[Event]:
+    def run(self, jobs: Sequence[Job]) -> Iterator[Message]:
         """Yield events until every job is done, refused, or given up after ``stop()``."""
         waiting = list(jobs)
         for seat in self._seats if waiting else ():  # also those that tryouts leave idle, since starting takes seconds
@@ -103,8 +110,7 @@ class LocalExecutor:
             return
         if seat.process is None or not seat.process.is_alive():
             seat.pipe, theirs = self._context.Pipe()
-            rank = self._seats.index(seat)
-            arguments = (theirs, self._stop, self._threads, rank)
+            arguments = (theirs, self._stop, self._threads)
             process = self._context.Process(target=_work, args=arguments, daemon=True)
             start(process, self._threads)
             seat.process = process
@@ -112,19 +118,20 @@ class LocalExecutor:
 
     def _give(self, seat: _Seat, job: Job) -> None:
         self._start(seat)
-        seat.take(msgspec.structs.replace(job, workers=len(self._seats)))
+        seat.take(msgspec.structs.replace(job, workers=len(self._seats), rank=self._seats.index(seat)))
 
-    def _listen(self, busy: Sequence[_Seat]) -> Iterator[Event]:
+    def _listen(self, busy: Sequence[_Seat]) -> Iterator[Message]:
         wait([seat.pipe for seat in busy if seat.pipe], timeout=0.25)
         for seat in busy:
             said = seat.hear()
-            if isinstance(said, Warned):
-                warnings.warn(GanbenchWarning(said.message), stacklevel=1)  # shown once, however many workers send it
-            elif said is not None:
+            if said is not None:
                 yield said
             elif seat.hangs:
                 limit = seat.job.protocol.training.timeout if seat.job else 0
                 yield self._give_up(seat, "timeout", f"no sign of life for longer than the {limit:g} s allowed")
+            elif seat.is_overdue:
+                limit = seat.job.limit if seat.job else 0
+                yield self._give_up(seat, "interrupted", f"it did not stop when its {limit:g} s were over")
             elif seat.silent and seat.process:
                 ended_within(seat.process, CLOSING_SECONDS)
                 # If somebody killed it (or the system did, out of memory), the run can resume from its checkpoint.
@@ -150,6 +157,21 @@ class LocalExecutor:
         return Done(job.key, status, reason, lost=status == "interrupted")
 
 
+def _room(device: str) -> int:
+    """The number of GPUs that runs can use; 0 if they run on the CPU."""
+    kind = device.partition(":")[0]
+    may_have_gpu = any(Path(node).exists() for node in ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg"))
+    if (kind in {"auto", "cuda"} and may_have_gpu) or kind == "mps" or (kind == "auto" and sys.platform == "darwin"):
+        import torch
+
+        if ":" in device or kind == "mps":
+            return 1
+        if torch.cuda.is_available():
+            return torch.cuda.device_count()
+        return int(torch.backends.mps.is_available())
+    return 0
+
+
 class _Seat:
     """A place for one worker process, with its pipe and its current job."""
 
@@ -157,14 +179,15 @@ class _Seat:
         self.process: BaseProcess | None = None
         self.pipe: Any = None
         self.job: Job | None = None
-        self.heard = 0.0
+        self.heard = self.began = 0.0
         self.training = False
         self.silent = False
         """Whether no message can follow: a dead worker's were all received, or a plugin wrote into its pipe."""
 
     def take(self, job: Job) -> None:
         """Hand a job to the worker."""
-        self.job, self.heard, self.training, self.silent = job, time.monotonic(), False, False
+        self.job, self.training, self.silent = job, False, False
+        self.heard = self.began = time.monotonic()
         with suppress(OSError):  # `hear` notices a worker that has just died
             self.pipe.send(job)
 
@@ -180,6 +203,8 @@ class _Seat:
             return None
         if said is not None:
             self.heard, self.training = time.monotonic(), isinstance(said, Progress | Picture)
+            if isinstance(said, Started):  # starting a process takes seconds
+                self.began = self.heard
             if isinstance(said, Ending):
                 self.job = None
         return said
@@ -189,6 +214,12 @@ class _Seat:
         """Whether a single window of training takes longer than the protocol allows for all of them."""
         limit = self.job.protocol.training.timeout if self.job else 0
         return bool(limit and self.training and time.monotonic() - self.heard > limit + GRACE_SECONDS)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether training goes on although the job's time has long been over. What comes after it is not stopped."""
+        limit = self.job.limit if self.job else 0
+        return bool(limit and self.training and time.monotonic() - self.began > limit + GRACE_SECONDS)
 
     def end(self) -> None:
         """Drop the job and the process; kill it if it is alive."""
@@ -206,45 +237,22 @@ class _Seat:
         self.end()
 
 
-def _work(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
+def _work(pipe: Connection, stop: Any, threads: int) -> None:
     """The main function of a worker. An exception exits at once, since Python would wait for a plugin's threads."""
     try:
-        _serve(pipe, stop, threads, rank)
+        _serve(pipe, stop, threads)
     except BaseException:
         traceback.print_exc()
         os._exit(1)
 
 
-def _serve(pipe: Connection, stop: Any, threads: int, rank: int) -> None:
+def _serve(pipe: Connection, stop: Any, threads: int) -> None:
     """Carry out jobs until None arrives. Ctrl-C and SIGTERM are left to the parent, which asks for an orderly stop."""
     leave_signals_to_the_parent()
-    import torch
-
-    from ganbench.device.determinism import configure
-
-    os.dup2(2, 1)  # what a plugin prints must not mix with the results
-    warnings.showwarning = _warner(pipe)
+    os.dup2(2, 1)  # what a plugin prints between jobs must not mix with the results
     orphaned = parent_is_gone()
     while (job := _next_job(pipe, orphaned)) is not None:
-        if job.device in {"auto", "cuda"} and torch.cuda.is_available():
-            job = msgspec.structs.replace(job, device=f"cuda:{rank % torch.cuda.device_count()}")
-        configure(threads)  # again for each job, since plugins of the last one may have changed settings
-        say = _voice(pipe)
-        say(Started(job.key))
-        say(outcome_of(job, say, lambda: stop.is_set() or orphaned()))
-
-
-def _warner(pipe: Connection) -> Callable[..., None]:
-    """``warnings.showwarning`` of a worker: the parent shows warnings, once for all workers."""
-    show = warnings.showwarning
-
-    def warn(message: Warning | str, category: type[Warning], *place: Any, **named: Any) -> None:
-        if issubclass(category, GanbenchWarning):
-            _voice(pipe)(Warned(str(message)))
-        else:
-            show(message, category, *place, **named)
-
-    return warn
+        perform(job, _voice(pipe), lambda: stop.is_set() or orphaned(), threads)
 
 
 def _voice(pipe: Connection) -> Callable[[Message], None]:

@@ -17,8 +17,8 @@ from ganbench import DataError, Dataset, DataSpec, Samples, hookimpl
 from ganbench_baselines.dataset.archives import is_archive, open_archive
 from ganbench_baselines.dataset.clip_files import read_clips
 from ganbench_baselines.dataset.image_files import find_images, has_images, left_out
-from ganbench_baselines.dataset.image_pixels import dataset_of, in_folder, read_images
-from ganbench_baselines.dataset.listing import Listing, copies_among, counted, hold_out, path_of
+from ganbench_baselines.dataset.image_pixels import dataset_of, in_folder, read_images, refuse_odd_sizes
+from ganbench_baselines.dataset.listing import Listing, copies_among, hold_out, path_of
 from ganbench_baselines.dataset.members import Place
 
 LOSSY = {".jpg", ".jpeg", ".jfif"}
@@ -56,29 +56,36 @@ def _read(place: Place, data: DataSpec | None) -> Samples | None:
 
 def _clips(listing: Listing[Place], data: DataSpec) -> Samples:
     """Animations, one per clip."""
-    x = read_clips(listing.files, data.shape[0])
-    told = (
-        f"{counted(len(x), 'animation')} in the folder {listing.name}, {x.shape[2]} frames of {x.shape[4]}x{x.shape[3]}"
+    x, repeated = read_clips(listing.files, data.shape[0], data.shape[1])
+    told = f"{len(x):,} animations in '{listing.name}', {x.shape[2]} frames of {x.shape[4]}x{x.shape[3]}"
+    merged = f"frames of {repeated:,} of {len(x):,} animations are repeated, because they are shown for longer"
+    return Samples(
+        x,
+        told,
+        listing.labels if listing.classes else None,
+        listing.classes,
+        assumed=(merged,) if repeated else (),
+        found=left_out(listing),
     )
-    return Samples(x, told, listing.labels if listing.classes else None, listing.classes, found=left_out(listing))
 
 
 def _images(listing: Listing[Place]) -> Samples:
     images = in_folder(listing.folder, listing.files, [range(len(listing.files))])
     images = replace(images, hashed=False)
+    refuse_odd_sizes(images)
     pictures = read_images(images, None)
-    (x,), name = pictures.arrays, f"the folder {listing.name}"
+    (x,), name = pictures.arrays, f"'{listing.name}'"
     found = left_out(listing) + pictures.notes
     lossy = [file for file in listing.files if file.suffix.lower() in LOSSY]
     if lossy:
         found += (
-            f"{counted(len(lossy), 'image')} in {name} {'is' if len(lossy) == 1 else 'are'} JPEG, whose "
+            f"{len(lossy):,} of {len(x):,} images in {name} {'is' if len(lossy) == 1 else 'are'} JPEG, whose "
             "artefacts change scores: store samples as PNG",
         )
     size = f"{x.shape[-1]}x{x.shape[-1]}, {'gray' if x.shape[1] == 1 else 'RGB'}"
     return Samples(
         x,
-        f"{counted(len(x), 'image')} in {name}, {size}",
+        f"{len(x):,} image{'s' * (len(x) != 1)} in {name}, {size}",
         listing.labels if listing.classes else None,
         listing.classes,
         found=found,

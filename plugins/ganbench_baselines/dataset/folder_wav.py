@@ -264,7 +264,7 @@ def ganbench_samples(path: str, data: DataSpec | None) -> Samples | None:
     x, notes = read_sounds(listing, samples, rate)
     return Samples(
         x,
-        f"{counted(len(x), 'sound')} in the folder {listing.name}, of {samples} samples at {rate} a second",
+        f"{len(x):,} sound{'s' * (len(x) != 1)} in '{listing.name}', of {samples:,} samples at {rate:,} a second",
         listing.labels if listing.classes else None,
         listing.classes,
         found=left_out(listing) + notes,

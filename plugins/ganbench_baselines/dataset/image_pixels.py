@@ -14,6 +14,7 @@ import os
 import re
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -291,6 +292,30 @@ def common_size(images: ImageSet, pool: ThreadPoolExecutor) -> int:
         f"the images in '{shown(images.path)}' are not squares of one size but {first(shapes)}",
         "name the resolution to resize them to",
     )
+
+
+def refuse_odd_sizes(images: ImageSet) -> None:
+    """Refuse images that are not all squares of one size, as somebody's samples, which are never resized.
+
+    Raises:
+        DataError: they are not; the message names some that differ from most.
+    """
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = [*zip(images.files, pool.map(_upright_size, images.files), strict=True)]
+    sizes = Counter(size for _, size in found if size is not None)  # decoding will name files that cannot be read
+    usual = max(sizes, key=lambda size: (sizes[size], size), default=(1, 1))
+    odd = [f"{images.name_of(file)} ({size[0]}x{size[1]})" for file, size in found if size not in (usual, None)]
+    if odd:
+        raise DataError(
+            f"{len(odd):,} of {len(found):,} images in '{shown(images.path)}' are not {usual[0]}x{usual[1]} like the "
+            f"others: {first(odd)}",
+            "make all samples in one size, or remove these: resizing would change scores",
+        )
+    if usual[0] != usual[1]:
+        raise DataError(
+            f"the images in '{shown(images.path)}' are {usual[0]}x{usual[1]}, not squares",
+            "cut them in the same way as the data, or give them as an array",
+        )
 
 
 def _decode(file: Stored, resolution: int, reading: Reading, ground: Callable[[], str]) -> np.ndarray | None:
