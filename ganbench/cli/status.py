@@ -31,12 +31,6 @@ COLOURS: dict[State, str] = {
     "timeout": "yellow",
     "diverged": "yellow",
 }
-    "error": "red",
-    "lost": "red",
-    "refused": "yellow",
-    "timeout": "yellow",
-    "diverged": "yellow",
-}
 UNDER_WAY: tuple[State, ...] = ("running", "judging")
 
 
