@@ -6,7 +6,7 @@ import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -15,13 +15,12 @@ from rich.text import Text
 from ganbench.cli import completion
 from ganbench.cli.base import command, console
 from ganbench.errors import GanbenchError, plural
-from ganbench.leaderboards.gathering import records_below
 from ganbench.plain import plain_line
 from ganbench.plugins.protocols import load_protocol
-from ganbench.runs.checks import Rules
-from ganbench.runs.merging import Ending, How
-from ganbench.runs.merging import merge as merge_records
 from ganbench.runs.plan import check_writable
+
+if TYPE_CHECKING:
+    from ganbench.runs.merging import Ending
 
 SHOWN = 3
 """Refused records that are shown for each reason."""
@@ -51,6 +50,10 @@ def merge(
     (exit code 1). Nothing is overwritten, so you can repeat the command at any time. Timings and pictures are not
     copied.
     """
+    from ganbench.leaderboards.gathering import records_below
+    from ganbench.runs.checks import Rules
+    from ganbench.runs.merging import merge as merge_records
+
     rules = Rules(protocol or [])
     files = list(dict.fromkeys(file for folder in folders for file in records_below(folder)))
     if any(folder.resolve() == out.resolve() for folder in folders):
@@ -87,7 +90,7 @@ def _refusals(endings: Sequence[Ending]) -> Iterator[Text]:
 
 def _summary(endings: Sequence[Ending], out: Path, dry_run: bool) -> Text:
     """One line: how many records were merged, were there already, and were refused."""
-    number = Counter[How](ending.how for ending in endings)
+    number = Counter(ending.how for ending in endings)
     parts = [f"{plural(number['merged'], 'record')} {'would be ' if dry_run else ''}merged"]
     parts += [f"{number['there']} already there"] if number["there"] else []
     parts += [f"{number['same']} with the bits of one that is there"] if number["same"] else []

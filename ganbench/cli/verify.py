@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,12 +14,12 @@ from ganbench.cli.base import command, console
 from ganbench.cli.merge import Given
 from ganbench.cli.options import DataRoot, Device
 from ganbench.errors import plural
-from ganbench.leaderboards.entries import entry_of
-from ganbench.leaderboards.gathering import records_below
 from ganbench.plain import plain_line
-from ganbench.records.record import ExternalRecord, Record
-from ganbench.runs.checks import Check, Checked, Rules, check, check_code
 from ganbench.runs.plan import refuse_unknown_device
+
+if TYPE_CHECKING:
+    from ganbench.records.record import Record
+    from ganbench.runs.checks import Check, Checked, Rules
 
 
 @command("verify")
@@ -41,6 +41,9 @@ def verify(
     is 0 if everything agrees and 1 if anything does not. `ganbench reproduce` takes one record, which it only repeats
     and compares.
     """
+    from ganbench.leaderboards.gathering import records_below
+    from ganbench.runs.checks import Rules, check
+
     refuse_unknown_device(device)
     rules, terminal = Rules(protocol or []), console()
     first, *others = [records_below(path) for path in records]
@@ -62,6 +65,8 @@ def verify(
 
 
 def _with_code(checked: Checked) -> Checked:
+    from ganbench.runs.checks import check_code
+
     if checked.record is None:
         return checked
     return checked._replace(checks=(*checked.checks, *check_code(checked.file, checked.record)))
@@ -92,6 +97,9 @@ def _lines(one: Check, checked: Checked, *, named: bool) -> Iterator[Text]:
 
 def _chosen(checked: Sequence[Checked]) -> tuple[Path, Record]:
     """The record whose run is repeated: the lowest seed of the first row that was run here or elsewhere by GANBench."""
+    from ganbench.leaderboards.entries import entry_of
+    from ganbench.records.record import ExternalRecord
+
     readable = [(one.file, one.record) for one in checked if one.record]
     repeatable = [found for found in readable if not isinstance(found[1], ExternalRecord)] or readable
     row = entry_of(repeatable[0][1])
