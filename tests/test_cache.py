@@ -393,10 +393,10 @@ from ganbench.runs.setup import prepare
 
 times, extract = 0, features.extract
 
-def counting(*what):
+def counting(*what, **room):
     global times
     times += 1
-    return extract(*what)
+    return extract(*what, **room)
 
 cache.EXPENSIVE, features.extract = 0.0, counting
 judge = prepare(load_protocol("smoke-v1"), "cpu").judge

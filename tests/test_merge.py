@@ -286,11 +286,11 @@ def test_yardsticks_and_samples_from_elsewhere_have_their_usual_folders(machine,
 def test_a_merge_that_was_killed_is_completed_by_the_next_one(survivors, machine, rules, tmp_path, monkeypatch) -> None:
     runs, appear, left = machine("one", made(), made(seed=1)), files._appear, list(range(survivors))
 
-    def killed(path: Path) -> None:
+    def killed(half: object) -> None:
         if not left:
             raise KeyboardInterrupt
         left.pop()
-        appear(path)
+        appear(half)
 
     with monkeypatch.context() as patch:
         patch.setattr(files, "_appear", killed)

@@ -185,7 +185,7 @@ BROKEN = {
         "was built for a newer ganbench: it needs plugin API 99",
         "pip install -U ganbench",
     ),
-    "a plugin API that is no number": ("GANBENCH_API = '1'", "its GANBENCH_API is '1'", "GANBENCH_API = 5"),
+    "a plugin API that is no number": ("GANBENCH_API = '1'", "its GANBENCH_API is '1'", "GANBENCH_API = 6"),
     "a name that ganbench does not have": (
         "from ganbench import SomethingNew",
         "ImportError: cannot import name 'SomethingNew' from 'ganbench'",

@@ -121,7 +121,7 @@ def test_what_becomes_of_a_run_is_printed_as_it_is(ganbench_here, quick, monkeyp
         file, rules = plan.jobs[0].record_file, plan.protocol
         write(make(status="error", reason=NASTY, protocol=rules.name, digest=rules.digest), file)
         file.with_name("error.txt").touch()
-        return Outcome({"a": error, NASTY: error}, {"b": error}, None, [NASTY])
+        return Outcome({"a": error, NASTY: error}, {"b": error}, None, {"a": NASTY})
 
     monkeypatch.setattr(run, "carry_out", carried_out)
     ran = ganbench_here("run", "--arch", "mlp", "--loss", "hinge", "--protocol", quick, "--out", "[/]")

@@ -73,8 +73,8 @@ def test_records_of_an_earlier_version_are_rows_of_that_version_and_none_is_edit
         assert not table.block("edited"), name
 
 
-def rows_that_make_would_run(protocol: str, where: Path) -> Counter[tuple[str, str, str]]:
-    """(arch, loss, changes) of every row that ``leaderboards/make.sh`` asks for, with a stand-in for ganbench."""
+def rows_that_make_would_run(protocol: str, where: Path) -> Counter[tuple[str, str, str, str]]:
+    """(arch, loss, trick, changes) of every row that ``leaderboards/make.sh`` asks for, with a stand-in for ganbench."""
     command = where / "ganbench"
     command.write_text('#!/bin/sh\necho "$@"\n')
     command.chmod(0o755)
@@ -83,13 +83,13 @@ def rows_that_make_would_run(protocol: str, where: Path) -> Counter[tuple[str, s
     said = subprocess.run(script, env=surroundings, text=True, capture_output=True, check=True).stdout.splitlines()
     assert said[-1] == f"time {protocol} --runs runs --quiet"
     parser = argparse.ArgumentParser()
-    for option in ("--protocol", "--out", "--arch", "--loss"):
-        parser.add_argument(option)
+    for option in ("--protocol", "--out", "--arch", "--loss", "--trick"):
+        parser.add_argument(option, default="")
     parser.add_argument("--set", action="append", default=[])
     asked = [parser.parse_known_args(line.split())[0] for line in said[:-1]]
     assert {(one.protocol, one.out) for one in asked} == {(protocol, "runs")}
     return Counter(
-        (arch, loss, " ".join(sorted(one.set)))
+        (arch, loss, one.trick, " ".join(sorted(one.set)))
         for one in asked
         for arch in one.arch.split(",")
         for loss in one.loss.split(",")
@@ -100,7 +100,12 @@ def rows_that_make_would_run(protocol: str, where: Path) -> Counter[tuple[str, s
 @pytest.mark.parametrize("folder", sorted(FOLDER.glob("*-v*")), ids=lambda folder: folder.name)
 def test_the_script_that_makes_the_tables_runs_each_of_their_rows_once(folder, tmp_path, published) -> None:
     rows = {
-        (record.arch.name, record.loss.name, " ".join(sorted(f"{k}={v}" for k, v in record.changes.items())))
+        (
+            record.arch.name,
+            record.loss.name,
+            ",".join(trick.name for trick in record.tricks),
+            " ".join(sorted(f"{k}={v}" for k, v in record.changes.items())),
+        )
         for record in published
         if isinstance(record, TrainingRecord) and record.protocol == folder.name
     }

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from msgspec.structs import replace
 from running import QUICK, plan_of
 
 from ganbench.contracts.executor import (
@@ -142,8 +141,7 @@ def test_the_board_says_how_every_run_ended(plan: Plan, tmp_path: Path) -> None:
 
 
 def test_a_run_stops_with_a_checkpoint_when_its_time_is_over_and_resumes(tmp_path: Path) -> None:
-    rules = replace(QUICK, training=replace(QUICK.training, budget_kimg=20.0))
-    plan = plan_of(tmp_path, "mlp", "hinge", rules)
+    plan = plan_of(tmp_path, "mlp", "hinge", QUICK)
     (job,) = plan.runs
     short = stored_at(plan, "", limit=1e-3)
     with LocalExecutor(1) as executor:

@@ -37,7 +37,7 @@ Given = Annotated[
 @command("merge")
 def merge(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="DIR...", help="Folders of runs or of published records, or single records.")
+        list[Path], typer.Argument(metavar="DIR", help="Folders of runs or of published records, or single records.")
     ],
     out: Annotated[Path, typer.Option(help="The folder of runs to merge into.")] = Path("runs"),
     protocol: Given = None,
@@ -85,17 +85,17 @@ def _refusals(endings: Sequence[Ending]) -> Iterator[Text]:
             if error.hint:
                 yield Text(f"  {plain_line(error.hint)}", "dim")
         if len(errors) > SHOWN:
-            yield Text.assemble(("refused:", "red"), f" {len(errors) - SHOWN} more that lack {what}")
+            yield Text.assemble(("refused:", "red"), f" {len(errors) - SHOWN:,} more that lack {what}")
 
 
 def _summary(endings: Sequence[Ending], out: Path, dry_run: bool) -> Text:
     """One line: how many records were merged, were there already, and were refused."""
     number = Counter(ending.how for ending in endings)
     parts = [f"{plural(number['merged'], 'record')} {'would be ' if dry_run else ''}merged"]
-    parts += [f"{number['there']} already there"] if number["there"] else []
-    parts += [f"{number['same']} with the bits of one that is there"] if number["same"] else []
-    parts += [f"{number['left']} left out"] if number["left"] else []
-    parts += [f"{number['refused']} refused"] if number["refused"] else []
+    parts += [f"{number['there']:,} already there"] if number["there"] else []
+    parts += [f"{number['same']:,} with the bits of one that is there"] if number["same"] else []
+    parts += [f"{number['left']:,} left out"] if number["left"] else []
+    parts += [f"{number['refused']:,} refused"] if number["refused"] else []
     return Text.assemble((str(out), "bold"), f": {', '.join(parts)}")
 
 
@@ -103,7 +103,7 @@ def _left(endings: Sequence[Ending]) -> Iterator[Text]:
     """A sentence on the runs that are not over."""
     left = [ending.file for ending in endings if ending.how == "left"]
     if left:
-        more = f" and {len(left) - 1} more" if len(left) > 1 else ""
+        more = f" and {len(left) - 1:,} more" if len(left) > 1 else ""
         yield Text.assemble(
             ("left out:", "yellow"), f" {left[0].parent}{more}, not finished; the same `ganbench run` finishes a run"
         )

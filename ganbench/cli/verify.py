@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def verify(
     records: Annotated[
         list[Path],
-        typer.Argument(metavar="RECORD...", help="Records, folders of runs, or folders of published records."),
+        typer.Argument(metavar="RECORD", help="Records, folders of runs, or folders of published records."),
     ],
     protocol: Given = None,
     checks_only: Annotated[bool, typer.Option("--checks-only", help="Repeat no run.")] = False,

@@ -56,16 +56,16 @@ def records_below(path: Path) -> list[Path]:
         if not path.exists():
             raise RecordError(f"{path} does not exist", "give a folder of runs, or a record")
         return [path]
-    found = list[Path]()
+    found = list[str]()
     for folder, below, files in os.walk(path, onerror=_raise):
         below[:] = [name for name in below if not name.startswith(".")]
         everything = os.path.basename(os.path.abspath(folder)) == "records"
         names = (name for name in files if name == "record.json" or (everything and _is_json(name)))
-        found += (Path(folder, name) for name in names)
-    found = found or [file for file in path.iterdir() if _is_json(file.name)]
+        found += (os.path.join(folder, name) for name in names)
+    found = found or [str(file) for file in path.iterdir() if _is_json(file.name)]
     if not found:
         raise RecordError(f"{path} holds no records", "give a folder of runs, such as runs, or a record")
-    return sorted(found)
+    return [Path(file) for file in sorted(found)]
 
 
 def _is_json(name: str) -> bool:

@@ -78,61 +78,70 @@ def copy_together(copies: Sequence[Copy]) -> None:
         RecordError: a file cannot be read or written, or a target exists. Copies before it stay.
     """
     end_if_forked()
+    halves = [_Half(copy, _temporary(copy.target)) for copy in copies]
     try:
-        for copy in copies:
-            _copied(copy)
+        for half in halves:
+            _fill(half)
         with ThreadPoolExecutor(FLUSHING) as threads:
-            for _ in threads.map(_flush, copies):
+            for _ in threads.map(_flush, halves):
                 pass
-        for copy in copies:
-            _appear(copy.target)
+        for half in halves:
+            _appear(half)
     finally:
-        for copy in copies:
+        for half in halves:
             with suppress(OSError):
-                _temporary(copy.target).unlink()
+                half.temporary.unlink()
 
 
-def _copied(copy: Copy) -> None:
+class _Half(NamedTuple):
+    """A copy that still has a temporary name."""
+
+    copy: Copy
+    temporary: Path
+
+
+def _fill(half: _Half) -> None:
     """Copy to the temporary name, with the time of the last change."""
-    temporary = _temporary(copy.target)
+    source, target = half.copy
     try:
-        source = copy.source.open("rb")
+        reading = source.open("rb")
     except OSError as error:
-        raise RecordError(f"cannot read {copy.source}: {reason_of(error)}") from error
-    try:
-        copy.target.parent.mkdir(parents=True, exist_ok=True)
-        with source, temporary.open("wb") as target:
-            shutil.copyfileobj(source, target)
-            changed = os.fstat(source.fileno())
-        os.utime(temporary, ns=(changed.st_atime_ns, changed.st_mtime_ns))
-    except OSError as error:
-        source.close()
-        raise cannot_write(copy.target, error) from error
+        raise RecordError(f"cannot read {source}: {reason_of(error)}") from error
+    with reading:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with half.temporary.open("wb") as writing:
+                shutil.copyfileobj(reading, writing)
+            changed = os.fstat(reading.fileno())
+            os.utime(half.temporary, ns=(changed.st_atime_ns, changed.st_mtime_ns))
+        except OSError as error:
+            raise cannot_write(target, error) from error
 
 
-def _flush(copy: Copy) -> None:
+def _flush(half: _Half) -> None:
     try:
-        with _temporary(copy.target).open("rb+") as file:
+        with half.temporary.open("rb+") as file:
             os.fsync(file.fileno())
     except OSError as error:
-        raise cannot_write(copy.target, error) from error
+        raise cannot_write(half.copy.target, error) from error
 
 
-def _appear(path: Path) -> None:
+def _appear(half: _Half) -> None:
     """Give a temporary file its name, which no other file may have."""
+    target = half.copy.target
     try:
         try:
-            os.link(_temporary(path), path)  # unlike a renamed file, a link never replaces another
+            os.link(half.temporary, target)  # unlike a renamed file, a link never replaces another
         except FileExistsError:
             raise
         except OSError:  # some file systems have no links
-            if path.exists():
+            if target.exists():
                 raise FileExistsError from None
-            _temporary(path).rename(path)
+            half.temporary.rename(target)
     except FileExistsError:
-        raise RecordError(f"{path} appeared meanwhile", "merge again when nothing else writes there") from None
+        raise RecordError(f"{target} appeared meanwhile", "merge again when nothing else writes there") from None
     except OSError as error:
-        raise cannot_write(path, error) from error
+        raise cannot_write(target, error) from error
 
 
 def text_of(path: Path) -> str | None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -19,7 +20,7 @@ from ganbench.leaderboards.naming import possible_names
 from ganbench.plugins.metadata import canonical
 from ganbench.plugins.protocols import load_protocol
 from ganbench.plugins.source import Source
-from ganbench.records.record import FINISHED, Record, Role
+from ganbench.records.record import FINISHED, Record, Role, YardstickRecord
 from ganbench.records.store import read
 from ganbench.records.strips import NAMES, PICTURE, SOUND, read_strip
 from ganbench.runs.folders import rows_of
@@ -151,8 +152,9 @@ def _refuse_other_rules(file: Path, record: Record, rules: Rules) -> None:
 def _refuse_misplaced(file: Path, record: Record, rules: Rules) -> None:
     """Compare names in the path with what the record says. A file that was moved out of its folders has none."""
     home, row, seed = ("", "", *file.absolute().parts[:-1])[-3:]
-    if re.search(r"[/\\\0]|^\.*$", name := next(rows_of(record))):  # a yardstick's name is any text
-        raise RecordError(f"{file} belongs to a row that no folder can be named after, '{name}'", "run it again")
+    if isinstance(record, YardstickRecord) and re.search(r"[/\\\0]|^\.*$", record.yardstick):  # it may be any text
+        why = f"{file} is of a yardstick that no folder can be named after, '{record.yardstick}'"
+        raise RecordError(why, "run it again")
     says = f"{record.entry}, seed {record.seed}, of {record.protocol}"
     hint = "restore the file to the run that it belongs to"
     known = {*rules.names, record.protocol}
@@ -178,10 +180,10 @@ def _refuse_other_samples(file: Path, record: Record, rules: Rules) -> None:
 def strips_of(file: Path) -> list[Path]:
     """The strips that lie where those of a record would: beside it, or in ``strips/`` of a published folder."""
     if file.name == "record.json":
-        places = [file.with_name(name) for name in NAMES]
+        places = [os.path.join(file.parent, name) for name in NAMES]
     else:
-        places = [file.parent / ".." / "strips" / f"{file.stem}{suffix}" for suffix in (PICTURE, SOUND)]
-    return [path for path in places if path.is_file()]
+        places = [os.path.join(file.parent, "..", "strips", f"{file.stem}{suffix}") for suffix in (PICTURE, SOUND)]
+    return [Path(path) for path in places if os.path.isfile(path)]
 
 
 def check_code(file: Path, record: Record) -> Iterator[Check]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import os
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -69,7 +70,7 @@ class _Merging:
 
     def __init__(self, out: Path, rules: Rules) -> None:
         self.out, self.rules = out, rules
-        self._taken: dict[Path, Path] = {}
+        self._taken: dict[str, Path] = {}
         """A place in ``out`` -> the record that this merge copies there."""
 
     def decide(self, file: Path) -> tuple[Ending, list[Copy]]:
@@ -91,10 +92,10 @@ class _Merging:
         Raises:
             GanbenchError: another result is there, or something that is not a record.
         """
-        free, in_the_way = None, None
+        free, in_the_way = "", None
         for row in rows_of(record, self.rules.of(record).evaluation.yardsticks):
-            place = self.out / record.protocol / row / f"seed{record.seed}" / "record.json"
-            holder = self._taken.get(place) or (place if place.exists() else None)
+            place = os.path.join(self.out, record.protocol, row, f"seed{record.seed}", "record.json")
+            holder = self._taken.get(place) or (Path(place) if os.path.exists(place) else None)
             if holder is None:
                 free = free or place
                 continue
@@ -104,9 +105,9 @@ class _Merging:
             if run_key(other) == run_key(record):
                 return _compared(_Holder(holder, other), _Holder(file, record)), []
             in_the_way = holder
-        if free is None:
+        if not free:
             raise RecordError(f"{file} has no place, because {in_the_way} is of another row", "choose another --out")
-        copies = [*_copies(file, free.parent), Copy(file, free)]
+        copies = [*_copies(file, Path(free).parent), Copy(file, Path(free))]
         self._taken[free] = file
         return "merged", copies
 
@@ -119,7 +120,8 @@ def _copies(file: Path, folder: Path) -> Iterator[Copy]:
     """
     belonging = {f"strip{strip.suffix}": strip for strip in strips_of(file)}
     if file.name == "record.json":
-        belonging |= {name: path for name in BESIDE if (path := file.with_name(name)).is_file()}
+        beside = {name: os.path.join(file.parent, name) for name in BESIDE}
+        belonging |= {name: Path(path) for name, path in beside.items() if os.path.isfile(path)}
     for name, source in belonging.items():
         target = folder / name
         if not target.exists():

@@ -26,7 +26,7 @@ PROTOCOL = Protocol(
         extractor="emoji-cnn",
         metrics=("fid", "kid", "precision-recall", "density-coverage", "memorisation"),
         headline="fid",
-        shown=("kid", "recall", "coverage", "near_duplicates"),
+        shown=("kid", "precision", "recall", "coverage"),
     ),
     losses={"wgan-gp": WGAN_GP},
 )
