@@ -74,7 +74,7 @@ def test_records_of_an_earlier_version_are_rows_of_that_version_and_none_is_edit
 
 
 def rows_that_make_would_run(protocol: str, where: Path) -> Counter[tuple[str, str, str, str]]:
-    """(arch, loss, trick, changes) of every row that ``leaderboards/make.sh`` asks for, with a stand-in for ganbench."""
+    """(arch, loss, trick, changes) of every row that ``leaderboards/make.sh`` asks for; ganbench is a stand-in."""
     command = where / "ganbench"
     command.write_text('#!/bin/sh\necho "$@"\n')
     command.chmod(0o755)
