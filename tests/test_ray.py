@@ -96,7 +96,7 @@ def test_without_ray_the_message_says_what_to_install(monkeypatch) -> None:
     assert caught.value.hint == "pip install 'ganbench[ray]'"
 
 
-def test_workers_know_the_folders_of_data_and_plugins_and_import_nothing_from_their_own(monkeypatch, tmp_path) -> None:
+def test_workers_know_the_folders_of_data_and_import_nothing_from_their_own(monkeypatch, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     for name, value in {"GANBENCH_DATA": "data", "GANBENCH_PLUGINS": "a,b", "SECRET": "of the user"}.items():
         monkeypatch.setenv(name, value)
@@ -297,9 +297,7 @@ def test_a_run_that_goes_on_after_its_time_is_ended(scripted, jobs, monkeypatch)
     assert cluster.killed == cluster.actors
 
 
-def test_a_cluster_without_a_free_worker_is_waited_for_and_the_user_hears_of_it_once(
-    scripted, jobs, monkeypatch
-) -> None:
+def test_a_cluster_without_a_free_worker_is_waited_for_with_one_warning(scripted, jobs, monkeypatch) -> None:
     monkeypatch.setattr(ray, "LONGEST_START", 0)
     executor, cluster = scripted()
     cluster.late = True

@@ -83,7 +83,7 @@ def test_a_task_ends_once_the_stop_file_is_there(task) -> None:
 
 
 @with_submitit
-def test_a_task_whose_time_is_over_goes_back_into_the_queue_and_is_one_job_to_those_who_listen(task) -> None:
+def test_a_task_whose_time_is_over_is_queued_again_and_stays_one_job(task) -> None:
     again = []
 
     def time_is_over() -> None:
@@ -166,7 +166,7 @@ def note(job, array: str, number: str, cluster: str = "local") -> Path:
     return folder
 
 
-def test_a_job_that_still_runs_is_found_by_the_next_command_and_one_that_does_not_is_not(tmp_path) -> None:
+def test_only_a_job_that_still_runs_is_found_by_the_next_command(tmp_path) -> None:
     job, other, third = (small_job(tmp_path, seed, elsewhere=True) for seed in range(3))
     note(job, "1", str(os.getpid()))
     ended = note(other, "2", str(os.getpid()))

@@ -643,7 +643,7 @@ def reals_and_fakes_take_one_road(module: ModuleType) -> bool:
 def test_fakes_that_are_resized_on_their_own_are_found(copied: Copied) -> None:
     assert reals_and_fakes_take_one_road(copied("ganbench.contracts.features"))
     halved = "torch.nn.functional.interpolate(self.fake.float(), (16, 16), mode='nearest').to(torch.uint8)"
-    own_road = ("extract(self.extractor, self.fake, self.device)", f"extract(self.extractor, {halved}, self.device)")
+    own_road = ("extract(self.extractor, self.fake, self.device,", f"extract(self.extractor, {halved}, self.device,")
     assert not reals_and_fakes_take_one_road(copied("ganbench.contracts.features", own_road))
 
 
