@@ -21,7 +21,7 @@ from ganbench.records.store import read
 
 ARCH, LOSS, PROTOCOL = "mlp", "hinge", "ring-v1"
 """What jobs consist of, where it is installed; small, and its data need no download."""
-SHORT, LONG = 0.32, 320.0
+SHORT, LONG = 0.32, 32.0
 """Budgets in kimg: ten iterations, and more than a check waits for."""
 
 
