@@ -166,6 +166,7 @@ def note(job, array: str, number: str, cluster: str = "local") -> Path:
     return folder
 
 
+@pytest.mark.slurm
 def test_only_a_job_that_still_runs_is_found_by_the_next_command(tmp_path) -> None:
     job, other, third = (small_job(tmp_path, seed, elsewhere=True) for seed in range(3))
     note(job, "1", str(os.getpid()))
