@@ -112,7 +112,7 @@ def test_plugins_travel_with_the_metadata_that_announce_them(install_here, site)
     assert [str(site / name) for name in ("third_party.py", "third_party-1.0.dist-info")] == [
         path for path in ray_cluster.packages() if path.startswith(str(site))
     ]
-    own = str(distribution("ganbench")._path)  # type: ignore[attr-defined]
+    own = str(distribution("ganbench")._path)  # type: ignore[attr-defined]  # not in the interface
     assert own not in ray_cluster.packages()
 
 
@@ -179,6 +179,7 @@ class Cluster:
         return [machine(CPU=1.0), machine(CPU=1.0)]
 
     def remote(self, kind: type) -> Cluster:
+        # the actor class has no type here
         return SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self.hire))  # type: ignore[return-value]
 
     def hire(self, home: str, threads: int) -> Actor:

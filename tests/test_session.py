@@ -53,11 +53,11 @@ class Scripted(Executor):
                 yield Warned("be careful")
                 yield Done(job.key, "ok", "")
             else:
-                yield Done(job.key, end, "")  # type: ignore[arg-type]
+                yield Done(job.key, end, "")  # type: ignore[arg-type]  # the script names a status
 
 
 class Heard(Display):
-    """Keeps what it is told."""
+    """Keeps events and lines."""
 
     def __init__(self) -> None:
         self.events, self.lines = list[Message](), list[str]()

@@ -158,7 +158,7 @@ class RayExecutor(Executor):
             said = [line.strip() for line in str(error).splitlines() if line.strip()]
             raise Unsupported(
                 f"the workers of the Ray cluster die as they start: {said[-1] if said else type(error).__name__}",
-                "install the same ganbench[ray] on all machines; Ray's logs are in /tmp/ray/session_latest/logs there",
+                "install the same ganbench[ray] on all machines; Ray's logs on them say why",
             ) from error
 
     def _nobody_comes(self) -> Iterator[Warned]:
