@@ -325,7 +325,7 @@ def test_an_extractor_made_for_other_data_is_said_with_its_classes() -> None:
 
 def test_doubts_stand_under_the_table() -> None:
     table = build([make(seed=seed, doubts=("too few samples",)) for seed in range(5)], TOY)
-    assert "too few samples (5 of 5 records)" in table.notes
+    assert "too few samples (5 of 5 records: dcgan+hinge)" in table.notes
 
 
 def test_a_doubt_is_a_warning_of_one_line() -> None:

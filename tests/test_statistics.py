@@ -489,8 +489,9 @@ def _records_of(line: dict[str, str], records: list[dict]) -> list[dict]:
     for record in records:
         parts = [(record.get(kind) or {}).get("name", "") for kind in ("arch", "loss")]
         changes = " ".join(f"{name}={value}" for name, value in sorted(record.get("changes", {}).items()))
-        told = (*parts, record.get("yardstick", ""), changes)
-        if told == (line["arch"], line["loss"], line["yardstick"], line["changes"]):
+        tricks = " ".join(trick["name"] for trick in record.get("tricks", []))
+        told = (*parts, tricks, record.get("yardstick", ""), changes)
+        if told == (line["arch"], line["loss"], line["tricks"], line["yardstick"], line["changes"]):
             mine.append(record)
     return sorted(mine, key=lambda record: record["seed"])
 

@@ -50,8 +50,8 @@ class RayExecutor(Executor):
     elsewhere = True
 
     def __init__(self, address: str, places: Places) -> None:
-        imported()
         self._address, self._places = address or os.environ.get("RAY_ADDRESS", ""), places
+        imported(self._address)
         self._asked = self._announced = self._noted = False
         self._deaths = 0
         self._seats: list[_Seat] = []

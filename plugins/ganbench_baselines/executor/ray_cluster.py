@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import socket
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import chdir, contextmanager
 from importlib.metadata import Distribution, distributions
@@ -15,16 +17,21 @@ from ganbench import Places, Unsupported
 
 OBJECT_STORE = 128 * 2**20
 """In bytes. Progress and small pictures are all that travels."""
+LONGEST_KNOCK = 10.0
+"""Seconds in which the cluster must accept a connection."""
 PATHS = ("GANBENCH_DATA", "GANBENCH_CACHE")
 
 
-def imported() -> Any:
-    """Return the module ``ray``.
+def imported(address: str) -> Any:
+    """Return the module ``ray``, ready for a cluster at ``address``, or for one of its own if there is no address.
 
     Raises:
         Unsupported: it is not installed.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads it on import
+    if "ray" not in sys.modules:  # Ray reads these on import, and fails if they come later
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if not address:
+            os.environ.setdefault("RAY_AUTH_MODE", "token")  # others on the network must not use it
     try:
         import ray
     except ImportError as error:
@@ -42,25 +49,44 @@ def connected(address: str, threads: int) -> Iterator[Any]:
     Raises:
         Unsupported: Ray is not installed, or there is no such cluster.
     """
-    ray = imported()
+    ray = imported(address)
     if ray.is_initialized():
         raise Unsupported("this process is connected to a Ray cluster already", "call ray.shutdown() first")
     environment, options = _asked_of_ray(address, threads)
+    _refuse_unreachable(address)
     try:
         with chdir(Path.cwd().anchor):  # Ray lets workers import from the working directory
             ray.init(**options, log_to_driver=False, logging_level="ERROR", runtime_env=environment)
     except Exception as error:  # Ray raises what it likes, from ConnectionError to RuntimeError
         ray.shutdown()
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise Unsupported(
-            f"cannot connect to Ray at {address or 'this machine'}: {said}",
-            "is this machine part of the cluster? `ray start --address HOST:PORT` adds it, and `ray status` lists all",
-        ) from error
+        raise _unconnected(address, error) from error
     try:
         with _quiet(ray):
             yield ray
     finally:
         ray.shutdown()
+
+
+def _refuse_unreachable(address: str) -> None:
+    """Try the port first, because Ray goes on trying for minutes.
+
+    Raises:
+        Unsupported: nothing listens at ``HOST:PORT``.
+    """
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=LONGEST_KNOCK).close()
+        except (OSError, OverflowError) as error:
+            raise _unconnected(address, error) from error
+
+
+def _unconnected(address: str, error: Exception) -> Unsupported:
+    said = " ".join(str(error).split()) or type(error).__name__
+    return Unsupported(
+        f"cannot connect to Ray at {address or 'this machine'}: {said}",
+        "is this machine part of the cluster? `ray start --address HOST:PORT` adds it, and `ray status` lists all",
+    )
 
 
 def _asked_of_ray(address: str, threads: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -78,7 +104,6 @@ def _asked_of_ray(address: str, threads: int) -> tuple[dict[str, Any], dict[str,
     if address:
         sent = packages()
         return environment | ({"py_modules": sent} if sent else {}), {"address": address}
-    os.environ.setdefault("RAY_AUTH_MODE", "token")  # others on the network must not use it
     return environment, {"address": "local", "include_dashboard": False, "object_store_memory": OBJECT_STORE}
 
 
