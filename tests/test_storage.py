@@ -318,6 +318,33 @@ def test_a_run_that_is_stopped_on_one_machine_resumes_on_another_with_the_same_b
     assert not Path(job.folder).exists()
 
 
+def test_a_run_goes_on_where_workers_elsewhere_or_here_have_left_it(tmp_path) -> None:
+    """Both directions, in one folder: stopped elsewhere, gone on here, stopped here, gone on elsewhere."""
+    here = job_in(tmp_path / "shared", rules=QUICK)
+    elsewhere = replace(here, store=str(Path(here.folder).resolve()))
+    Path(here.folder).parents[2].mkdir(parents=True, exist_ok=True)
+    heard = list[Message]()
+
+    def went_on() -> bool:
+        return any(isinstance(said, Progress) for said in heard)
+
+    windows = 0
+    for attempt, job in enumerate((elsewhere, here, elsewhere, here)):
+        heard.clear()
+        assert ended(job, heard.append, went_on) == "interrupted"
+        assert any(isinstance(said, Resumed) for said in heard) == (attempt > 0)
+        windows += sum(isinstance(said, Progress) for said in heard)
+        assert Path(here.folder, "checkpoint.json").exists() == (job is elsewhere)
+        assert Path(here.folder, "checkpoints").exists() == (job is elsewhere)
+    heard.clear()
+    assert ended(elsewhere, heard.append) == "ok"
+    windows += sum(isinstance(said, Progress) for said in heard)
+    undisturbed = list[Message]()
+    alone = carry_out(job_in(tmp_path / "alone", rules=QUICK), undisturbed.append)
+    assert bits(read(here.record_file)) == bits(alone)
+    assert windows == sum(isinstance(said, Progress) for said in undisturbed), "nothing was done twice"
+
+
 def test_a_storage_that_fails_refuses_the_run_at_its_first_progress(tmp_path, monkeypatch) -> None:
     job = replace(job_in(tmp_path / "never", rules=QUICK), store=objects())
     heard = list[Message]()

@@ -18,6 +18,7 @@ from ganbench.runs.obstacles import move_aside
 from ganbench.runs.reuse import changed_data, still_good
 from ganbench.runs.run import Emit, Run
 from ganbench.runs.setup import prepare
+from ganbench.runs.storage import take_over
 from ganbench.runs.tryout import say_unmet, try_out
 from ganbench.runs.yardstick import judge_yardstick
 
@@ -48,6 +49,7 @@ def execute(job: Job, emit: Emit, should_stop: Callable[[], bool]) -> Record:
             return run.record("interrupted", "stopped while another process was working on this run")
         if waited and (record := still_good(job, bench)) is not None:
             return record
+        take_over(run.folder)
         return run.carry_out(should_stop)
 
 

@@ -11,6 +11,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import time
 import warnings
 from contextlib import suppress
@@ -124,7 +125,7 @@ class Storage:
             self._repeats = is_over(folder)
             for name in GOES_ON:
                 self._get(name, folder / name)
-            if not self._get_checkpoint(folder / CHECKPOINT) and self._replaces:
+            if not self.get_checkpoint(folder / CHECKPOINT) and self._replaces:
                 self._get(CHECKPOINT, folder / CHECKPOINT)
             self._seen = {file: _stamp(folder / file) for file in _files(folder)}
 
@@ -133,8 +134,8 @@ class Storage:
         if _is_a_folder(self.system) and not (runs := Path(self.root).parents[2]).is_dir():
             raise RecordError(f"the worker on {platform.node()} cannot see {runs}", SHARING)
 
-    def _get_checkpoint(self, file: Path) -> bool:
-        """Copy the checkpoint to resume from; returns whether there is one, whole."""
+    def get_checkpoint(self, file: Path) -> bool:
+        """Copy the latest checkpoint; returns whether there is one, whole."""
         try:
             name = msgspec.json.decode(self.system.cat_file(f"{self.root}/{LATEST}"), type=Latest).name
             content = self.system.cat_file(f"{self.root}/{CHECKPOINTS}/{name}") if _stays_inside(name) else b""
@@ -261,6 +262,21 @@ class Storage:
             return
         with suppress(FileExistsError):
             self.system.pipe_file(path, content, mode="create")
+
+
+def take_over(folder: Path) -> None:
+    """Make a checkpoint that workers elsewhere stored in this folder the one that a run in this folder resumes from.
+
+    Raises:
+        RecordError: the folder cannot be read or written.
+    """
+    if not (folder / LATEST).exists():
+        return
+    storage = Storage(str(folder))
+    with _storing(storage.address, "write to"):
+        storage.get_checkpoint(folder / CHECKPOINT)
+        (folder / LATEST).unlink()  # first, so that what is half removed is never read
+        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
 
 
 def collect(job: Job, *, over: bool) -> None:
