@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -124,10 +123,11 @@ def _both(note: Say, say: Say) -> Say:
 @contextmanager
 def _in_scratch(place: _Place) -> Iterator[_Place]:
     """Let a job work in a temporary folder, and keep its files in its storage."""
+    from ganbench.runs.scratch import scratch_folder
     from ganbench.runs.storage import Storage, is_over
 
     storage = Storage(place.job.store)
-    with tempfile.TemporaryDirectory(prefix="ganbench-", ignore_cleanup_errors=True) as scratch:
+    with scratch_folder() as scratch:
         folder = Path(scratch, *Path(place.job.folder).parts[-2:])
         storage.fetch(folder)
 
