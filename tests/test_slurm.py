@@ -198,6 +198,8 @@ def task_of(controller: int) -> int:
     raise AssertionError("it has no task")
 
 
+waits_for_none = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+"""Submitit's local jobs are not waited for, since real ones outlive the command, too."""
 needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds processes in /proc")
 
 
@@ -208,6 +210,7 @@ def numbers(folder: Path) -> list[int]:
 
 
 @with_submitit
+@waits_for_none
 @needs_proc
 def test_it_keeps_the_contract_of_executors() -> None:
     homes = []
@@ -224,6 +227,7 @@ def test_it_keeps_the_contract_of_executors() -> None:
 
 
 @with_submitit
+@waits_for_none
 @needs_proc
 def test_a_run_whose_time_is_over_is_continued_with_the_same_bits(tmp_path) -> None:
     job = small_job(tmp_path / "slurm", 0, 3.2, elsewhere=True)
