@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -20,7 +21,7 @@ from ganbench.cli.options import LARGEST_SEED, DataRoot, Device
 from ganbench.cli.progress import progress_on
 from ganbench.cli.words import errors_in_options
 from ganbench.contracts.score_name import short_names
-from ganbench.errors import GanbenchError, listed
+from ganbench.errors import GanbenchError, listed, plural
 from ganbench.plain import plain_line
 from ganbench.runs.folders import external_folder, plain_name
 
@@ -107,7 +108,7 @@ def evaluate(
     metric: Metrics = None,
     extractor: Annotated[str, typer.Option(help="With --against: the network whose features are compared.")] = "",
     name: Annotated[str, typer.Option(help="Name of the model that made them.", show_default="the file's")] = "",
-    by: Annotated[str, typer.Option(help="Who states what follows; it is recorded, but not checked.")] = "",
+    by: Annotated[str, typer.Option(help="Who states --link, --parameters and --cost. Recorded, not checked.")] = "",
     link: Annotated[str, typer.Option(help="Where the model is described.")] = "",
     parameters: Parameters = 0,
     cost: Annotated[str, typer.Option(help="What its training took, in words.")] = "",
@@ -155,7 +156,7 @@ def evaluate(
     if as_json:
         echo((folder / "record.json").read_text("utf-8"), end="")
     else:
-        _show(record, folder, out)
+        _show(record, folder, protocol, out)
 
 
 def _judged(
@@ -230,7 +231,7 @@ def _scores(scores: Mapping[str, float], absent: Mapping[str, str]) -> Table:
     return table
 
 
-def _show(record: ExternalRecord, folder: Path, runs: Path) -> None:
+def _show(record: ExternalRecord, folder: Path, protocol: str, runs: Path) -> None:
     """Print what was understood and found, the scores, and where they stand among the trained rows."""
     terminal, it = console(), record.external
     title = Text.assemble((plain_line(it.name), "bold"), f": {plain_line(it.read)}, under {record.protocol}")
@@ -239,8 +240,10 @@ def _show(record: ExternalRecord, folder: Path, runs: Path) -> None:
     terminal.print(_scores(record.scores, record.absent))
     if stands := _standing(record, runs):
         terminal.print(plain_line(stands), soft_wrap=True)
+    elsewhere = [] if runs == Path("runs") else ["--runs", str(runs)]
+    table = shlex.join(["ganbench", "leaderboard", protocol, *elsewhere])
     terminal.print(
-        f"written to {folder}; `ganbench leaderboard {record.protocol}` shows it below the trained rows",
+        f"written to {folder}; `{table}` shows it below the trained rows",
         style="dim",
         soft_wrap=True,
     )
@@ -262,6 +265,6 @@ def _standing(record: ExternalRecord, runs: Path) -> str:
     ahead = [row for row in trained if sign * centre_of(row, row.scores[name]) < sign * record.scores[name]]
     if not trained:
         return ""
-    stands = f"of {len(trained)} trained rows, {len(ahead) or 'none'} score better by {record.headline}"
+    stands = f"{len(ahead) or 'none'} of {plural(len(trained), 'trained row')} scored better by {record.headline}"
     copied = copying(record.external.found)
-    return f"{copied}: it means nothing that, {stands}" if copied else stands
+    return f"{stands}, but this means nothing: {copied}" if copied else stands

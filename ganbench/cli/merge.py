@@ -79,13 +79,13 @@ def _refusals(endings: Sequence[Ending]) -> Iterator[Text]:
     for ending in endings:
         if ending.how == "refused" and ending.problem and ending.problem.error:
             groups[ending.problem.what].append(ending.problem.error)
-    for what, errors in groups.items():
+    for errors in groups.values():
         for error in errors[:SHOWN]:
             yield Text.assemble(("refused:", "red"), f" {plain_line(error.message)}")
             if error.hint:
                 yield Text(f"  {plain_line(error.hint)}", "dim")
         if len(errors) > SHOWN:
-            yield Text.assemble(("refused:", "red"), f" {len(errors) - SHOWN:,} more that lack {what}")
+            yield Text.assemble(("refused:", "red"), f" {len(errors) - SHOWN:,} more that fail the same check")
 
 
 def _summary(endings: Sequence[Ending], out: Path, dry_run: bool) -> Text:

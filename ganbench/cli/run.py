@@ -65,7 +65,11 @@ Threads = Annotated[
 ]
 ExecutorName = Annotated[
     str,
-    typer.Option("--executor", help="Where runs are carried out.", autocompletion=completion.executors),
+    typer.Option(
+        "--executor",
+        help="Where to run: local, ray, slurm:KEY=VALUE,... or a plugin's name.",
+        autocompletion=completion.executors,
+    ),
 ]
 Retries = Annotated[
     int, typer.Option(parser=whole(0, 100), metavar="COUNT", help="How often a run is resumed after its worker died.")
@@ -90,7 +94,7 @@ def run(
     jobs_per_gpu: JobsPerGpu = 1,
     threads: Threads = 1,
     executor: ExecutorName = "local",
-    address: Annotated[str, typer.Option(help="Of the cluster, for an executor that needs one.")] = "",
+    address: Annotated[str, typer.Option(help="Address of the cluster, such as HOST:PORT for Ray.")] = "",
     retries: Retries = 1,
     timeout: Timeout = 0.0,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="Stop everything when a run fails.")] = False,
@@ -130,7 +134,7 @@ def run(
             outcome = carry_out(ready, worker, display, estimate=estimate, tracebacks=debug, patience=patience)
     _report(ready, outcome, terminal, as_json)
     if not (quiet or as_json):
-        _where_next(ready, wanted.protocol_text, terminal, Path(out))
+        _where_next(ready, wanted.protocol_text, terminal, out)
 
 
 class Asked(NamedTuple):
@@ -240,12 +244,12 @@ def _how_to_go_on(plan: Plan) -> str:
     return "the same command resumes from the last checkpoint"
 
 
-def _where_next(plan: Plan, protocol: str, terminal: Console, out: Path) -> None:
+def _where_next(plan: Plan, protocol: str, terminal: Console, out: str) -> None:
     """Print where the files are, and commands to try next, ready to copy."""
-    lines = [Text.assemble("\nrecords, histories and samples: ", (str(out / plan.protocol.name), "bold"))]
+    lines = [Text.assemble("\nrecords, histories and samples: ", (f"{out.rstrip('/')}/{plan.protocol.name}", "bold"))]
     trained = [Path(job.folder) for job in plan.runs if Path(job.folder, "checkpoint.pt").exists()]
     name = [] if protocol == DEFAULT_PROTOCOL else [protocol]
-    runs = [] if out == Path("runs") else ["--runs", str(out)]
+    runs = [] if Path(out) == Path("runs") else ["--runs", out]
     among = _are_among_published(plan)
     alone = ["--no-published"] if published_folder(plan.protocol.name) and not among else []
     command = shlex.join(["ganbench", "leaderboard", *name, *runs, *alone])

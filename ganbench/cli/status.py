@@ -37,10 +37,10 @@ UNDER_WAY: tuple[State, ...] = ("running", "judging")
 @command("status")
 def status(
     runs: Runs = Path("runs"),
-    watch: Annotated[bool, typer.Option("--watch", help="Show it until all runs have ended, or Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Keep updating until all runs have ended.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show what runs, how far it is, what has failed and why, and how long the rest will take."""
+    """Show which runs are in progress, how far they are, which failed and why, and how long the rest will take."""
     boards = boards_in(runs)
     if not boards:
         raise GanbenchError(

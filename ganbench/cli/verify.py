@@ -36,10 +36,10 @@ def verify(
 ) -> None:
     """Check submitted records, then repeat one of their runs as `ganbench reproduce` does.
 
-    The checks are those of `ganbench merge`, and that the code of every component is the installed one. If all records
-    pass, one run is repeated: that of the first record, or the lowest seed if the first path is a folder. The exit code
-    is 0 if everything agrees and 1 if anything does not. `ganbench reproduce` takes one record, which it only repeats
-    and compares.
+    This makes the checks of `ganbench merge`, and compares the code of every component with the installed plugins. If
+    all records pass, one run is repeated: that of the first record or, if the first path is a folder, the lowest seed
+    of its first row. The exit code is 0 if everything agrees, and 1 if not. To repeat and compare one record without
+    these checks, use `ganbench reproduce`.
     """
     from ganbench.leaderboards.gathering import records_below
     from ganbench.runs.checks import Rules, check
@@ -90,7 +90,7 @@ def _lines(one: Check, checked: Checked, *, named: bool) -> Iterator[Text]:
             yield Text(f"           {plain_line(one.error.hint)}", "dim")
     elif one.note:
         where = f"{checked.file}: " if named else ""
-        yield Text.assemble(("  unknown  ", "yellow"), f"{where}{one.what}, because {one.note}")
+        yield Text.assemble(("  skipped  ", "yellow"), f"{where}{one.what} was not checked: {one.note}")
     else:
         yield Text.assemble(("  ok       ", "green"), one.what)
 

@@ -143,8 +143,8 @@ def _near_copies(fake: Tensor, data: Dataset) -> list[str]:
         return []
     noun = "image" if data.train.x.ndim == 4 else "clip"
     return [
-        f"{100 * share:.0f} % of the samples are {NEARLY} {noun}: much closer to it than to others, as only 1 % of "
-        f"held-out {noun}s are"
+        f"{100 * share:.0f} % of the samples are {NEARLY} {noun}: much closer to it than to any other; this is true of "
+        f"only 1 % of held-out {noun}s"
     ]
 
 
@@ -201,7 +201,7 @@ def _compressed(fake: Tensor, real: Tensor) -> list[str]:
         return []
     return [
         "the samples look as if they had been stored as JPEG: the share of high frequencies that vanish is "
-        f"{made:.2f} larger in its blocks of 8 x 8 pixels than in shifted ones ({true:.2f} in the training data)"
+        f"{made:.2f} higher in JPEG's blocks of 8 x 8 pixels than in shifted ones ({true:.2f} in the training data)"
     ]
 
 

@@ -33,7 +33,7 @@ def function_in(source: str) -> tuple[Path, str] | None:
 def refuse_untrusted(what: str, asked: Asked) -> None:
     """Raise DataError for a program that the user has not said to trust."""
     if not asked.trusted:
-        raise DataError(f"{what} is a program, which GANBench does not run unasked", TRUST)
+        raise DataError(f"{what} is a program, which GANBench does not run without your permission", TRUST)
 
 
 def refuse_module(source: Any) -> None:

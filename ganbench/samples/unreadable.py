@@ -67,11 +67,11 @@ def _of_file(path: Path, kind: str) -> str:
 
 def _program(path: Path) -> DataError:
     """A Python file without the name of a function; it is not run, only parsed."""
-    told = f"'{path}' is a program, but which of its functions makes the samples is not said"
+    told = f"'{path}' is a program, but the function that makes the samples is not named"
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError):
-        return DataError(f"'{path}' is no Python that can be read", "run it alone to see why")
+        return DataError(f"'{path}' is not valid Python", f"`python -m py_compile {path}` says why")
     names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
     if not names:
         return DataError(f"'{path}' has no function", "write one that makes samples, and give path/file.py:function")
