@@ -3,7 +3,20 @@ from .contracts.arch import GAN, Lazy, Terms
 from .contracts.data import Batch, Dataset, DataSpec, Oracle, Split, quantise, stratified_split, to_signal
 from .contracts.download import Download, RemoteFile
 from .contracts.evaluation import Evaluation
-from .contracts.executor import Done, Ending, Event, Executor, Job, Message, Places, Started, Stopping, Warned, lost
+from .contracts.executor import (
+    Done,
+    Ending,
+    Event,
+    Executor,
+    Job,
+    Message,
+    Places,
+    Progress,
+    Started,
+    Stopping,
+    Warned,
+    lost,
+)
 from .contracts.extractor import Extractor, Features, TrainedExtractor, extract
 from .contracts.loss import Critic, Loss, LossTraits, Match
 from .contracts.memo import Memo, Results
@@ -60,6 +73,7 @@ __all__ = [
     "Places",
     "Player",
     "Prepared",
+    "Progress",
     "Protocol",
     "Recipe",
     "RemoteFile",

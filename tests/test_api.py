@@ -287,6 +287,7 @@ def test_a_run_of_objects_can_be_read_but_not_drawn_from_in_another_process(tmp_
     assert "custom" in board.stdout
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_script_writes_the_run_down_and_the_same_call_goes_on(patience, quick, tmp_path):
     script = """
         import signal, sys
@@ -408,6 +409,7 @@ def test_the_names_of_the_api_are_functions_even_after_everything_was_imported()
     assert all(json.loads(done.stdout))
 
 
+@pytest.mark.slow
 def test_a_script_that_calls_run_is_carried_out_once_and_not_again_by_its_workers(tmp_path, quick) -> None:
     script = tmp_path / "script.py"
     script.write_text(

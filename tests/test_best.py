@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from marks import slow
 from msgspec.structs import replace
 from running import carry_out, job_in
 from torch import nn
@@ -127,7 +128,7 @@ def test_nothing_is_chosen_by_what_is_reported() -> None:
     assert on_test.evaluation.selection == "train"
 
 
-@pytest.mark.parametrize("checks", [1, 30, 100])
+@pytest.mark.parametrize("checks", [1, 30, slow(100)])
 def test_looking_never_or_always_leaves_every_bit_of_the_result(checks, watched, tmp_path) -> None:
     record, history = watched
     other, rows = run_once(tmp_path, checks=checks)

@@ -405,6 +405,7 @@ print(json.dumps([times, scores]))
 """
 
 
+@pytest.mark.slow
 def test_a_second_process_scores_the_same_and_puts_no_reals_through_the_extractor(tmp_path) -> None:
     environment = {**os.environ, "GANBENCH_CACHE": str(tmp_path / "cache")}
     seen = []

@@ -170,7 +170,7 @@ def test_every_sketch_of_the_guide_keeps_the_contract(kind: str, guide) -> None:
     check_arch(lambda: module.players(kind, sketches)[0], DataSpec(shape, classes=10, source=shape))
 
 
-@pytest.mark.parametrize("kind", hookspecs.KINDS)
+@pytest.mark.parametrize("kind", [slow(kind) if kind == "executor" else kind for kind in hookspecs.KINDS])
 def test_the_example_of_every_hook_keeps_the_contract(kind: str) -> None:
     text = getattr(hookspecs, f"ganbench_{kind}").__doc__
     names: dict = {}

@@ -194,6 +194,7 @@ def kill_a_process(executor: Any) -> None:
     os.kill(seat.process.pid, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_the_built_in_executor_keeps_the_contract_also_if_a_worker_is_killed() -> None:
     check_executor("local", kill_a_process)
 

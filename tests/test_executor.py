@@ -127,6 +127,7 @@ class Clock:
         return time.monotonic() + self.ahead
 
 
+@pytest.mark.slow
 def test_a_run_that_hangs_ends_as_timeout(misbehaving, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(local, "time", Clock(tmp_path / "hangs"))
     misbehaving(f"open({str(tmp_path / 'hangs')!r}, 'w').write(str(os.getpid())); time.sleep(600)")
@@ -136,6 +137,7 @@ def test_a_run_that_hangs_ends_as_timeout(misbehaving, tmp_path, monkeypatch) ->
     assert records["hinge"].status == "ok"
 
 
+@pytest.mark.slow
 def test_two_commands_on_one_run_do_it_once(patience, quick) -> None:
     command = ("-m", "ganbench", "run", "--arch", "mlp", "--loss", "patient", "--protocol", quick)
     first = patience.start(*command)
@@ -150,6 +152,7 @@ def test_two_commands_on_one_run_do_it_once(patience, quick) -> None:
     assert "75 %" not in outputs[1], "it must not train once more"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", ["os.fork()", "os.fork() or time.sleep(60)"])
 def test_a_copy_that_a_plugin_forks_writes_nothing_and_hangs_nobody(act, misbehaving, tmp_path) -> None:
     misbehaving(act)
@@ -160,6 +163,7 @@ def test_a_copy_that_a_plugin_forks_writes_nothing_and_hangs_nobody(act, misbeha
     assert steps == sorted(set(steps))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("act", [GARBAGE, "os.closerange(3, 100); time.sleep(60)"])
 def test_a_plugin_that_breaks_the_connection_of_its_worker_costs_its_run_alone(act, misbehaving, tmp_path) -> None:
     misbehaving(act)
@@ -203,6 +207,7 @@ SETTINGS = """
 """
 
 
+@pytest.mark.slow
 def test_a_plugin_that_turns_torchs_switches_fails_and_leaves_the_next_run_alone(misbehaving, tmp_path) -> None:
     misbehaving("; ".join(line.strip() for line in SETTINGS.strip().splitlines()))
     records, _ = carry_out(tmp_path)
@@ -247,6 +252,7 @@ ARCH = '''
 '''
 
 
+@pytest.mark.slow
 def test_components_of_one_name_from_two_packages_run_side_by_side(install, ganbench_command, quick, tmp_path) -> None:
     install("one", "arch", "tiny", ARCH, module="one_tiny")
     install("other", "arch", "tiny", ARCH, module="other_tiny")

@@ -71,6 +71,8 @@ def test_combinations_that_differ_in_tricks_alone_are_tried_out_apart(tmp_path: 
         ('arch = "mlp"\nloss = "r1"\nlosses = "r1"', "unknown field `losses`"),
         ('arch = 3\nloss = "r1"', "is not a grid"),
         ("arch = [", "is not a grid"),
+        ('arch = "mlp"\nloss = "r1"\nprotocol = "a\\u0000.toml"', "a name that no file can have"),
+        ("arch = " + "[" * 5000 + "]" * 5000, "is not a grid"),
         ('arch = "mpl"\nloss = "r1"', "no arch called 'mpl' - did you mean 'mlp'"),
         ('arch = "mlp"\nloss = "r1"\nset = { lrr = 1 }', "no such setting"),
         ('arch = "mlp"\nloss = "r1"\nseeds = [-1]', "a seed is a whole number"),

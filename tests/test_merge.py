@@ -96,6 +96,26 @@ def test_runs_of_two_machines_and_published_ones_come_into_one_folder(machine, r
     assert (tmp_path / "out/toy-v1/dcgan+lsgan/seed0/record.json").read_bytes() == published.read_bytes()
 
 
+def test_a_file_that_cannot_be_read_concerns_its_record_alone(machine, rules, tmp_path, monkeypatch) -> None:
+    runs = machine("one", made(), made(seed=1))
+    real = Path.open
+
+    def guarded(self: Path, *arguments, **options):
+        if self.match("seed0/history.jsonl"):
+            raise PermissionError(13, "Permission denied", str(self))
+        return real(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", guarded)
+    assert sorted(ending.how for ending in merged(runs, rules)) == ["merged", "refused"]
+    assert (tmp_path / "out/toy-v1/dcgan+hinge/seed1/record.json").exists()
+
+
+def test_a_row_that_no_folder_can_be_named_after_is_refused(rules, tmp_path) -> None:
+    file = tmp_path / "mail/record.json"
+    write(made(changes={"a": "\0"}), file)
+    assert "no folder can be named after" in refusal(tmp_path / "mail", rules).message
+
+
 def test_the_same_records_again_change_nothing(machine, rules, tmp_path) -> None:
     runs = machine("one", made(), made(seed=1))
     merged(runs, rules)

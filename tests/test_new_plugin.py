@@ -69,12 +69,14 @@ def test_every_component_of_every_package_is_there_under_the_name_of_its_package
     assert {source for source in listed if source[0] in said} == whole | single | company
 
 
+@pytest.mark.slow
 def test_what_it_writes_passes_its_own_tests(said, run) -> None:
     folders = [f"zebra-{kind}" for kind in KINDS]
     printed = run("pytest", "-q", "-W", "error", "-p", "no:cacheprovider", "--import-mode=importlib", *folders)
     assert "passed" in printed
 
 
+@pytest.mark.slow
 def test_an_arch_a_loss_and_a_trick_of_three_packages_play_together(said, run) -> None:
     for kind, own in (("arch", "--arch zebra-arch"), ("loss", "--loss zebra-loss"), ("trick", "--trick zebra-trick")):
         (command,) = commands(said[f"zebra-{kind}"], "ganbench run ")
@@ -84,6 +86,7 @@ def test_an_arch_a_loss_and_a_trick_of_three_packages_play_together(said, run) -
     assert "zebra-arch" in run("ganbench", "run", *own, "--protocol", "smoke-v1", "--quiet")
 
 
+@pytest.mark.slow
 def test_the_last_command_it_prints_runs_on_its_own_data_under_its_own_rules(said, run) -> None:
     last = commands(said["zebra-gan"], "ganbench run ")[-1]
     assert last == "ganbench run --arch mlp --loss r1 --protocol zebra-gan-v1"

@@ -82,6 +82,7 @@ def test_rules_that_cannot_be_read_back_leave_every_file_as_it_was(data, ganbenc
 # -- from nothing to a table -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_three_commands_lead_from_a_folder_of_images_to_a_table(data, ganbench_here) -> None:
     made = ganbench_here("new-protocol", "mine.toml", "--images", "photos")
     assert made.returncode == 0, made.stderr
@@ -95,6 +96,7 @@ def test_three_commands_lead_from_a_folder_of_images_to_a_table(data, ganbench_h
     assert re.search(r"dcgan\S* +r1", shown)
 
 
+@pytest.mark.slow
 def test_no_record_or_table_tells_where_the_data_lie_and_runs_are_reproduced(data, ganbench_here) -> None:
     (data / "my scans").mkdir()
     (data / "scans").rename(data / "my scans" / "2024")

@@ -77,6 +77,7 @@ def simulated(shift: float, correlation: float, times: int = 600) -> float:
     return called / times
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("correlation", [0.0, 0.9])
 def test_noise_alone_is_called_different_at_most_once_in_twenty(correlation) -> None:
     assert simulated(0, correlation) <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / 600)

@@ -266,6 +266,7 @@ def test_debug_shows_where_in_the_plugin_a_worker_failed(shelf, ganbench, quick)
     assert "Traceback" in told
 
 
+@pytest.mark.slow
 def test_what_is_broken_or_crashes_in_a_grid_is_reported_and_the_others_run(shelf, ganbench):
     crash = "import ctypes\nctypes.string_at(0)"
     shelf.add("ganbench-broken", {"loss/broken": "broken_loss"}, {"broken_loss": "import apex"}, version="2.0")
@@ -361,6 +362,7 @@ def test_one_module_under_two_names_is_two_components(shelf, ganbench):
     assert {("ganbench-good", "one"), ("ganbench-good", "two")} < names(ganbench("plugins", "--json"))
 
 
+@pytest.mark.slow
 def test_a_protocol_runs_though_another_package_has_a_metric_of_the_same_name(shelf, ganbench):
     modules = {"rival": "import apex"}
     shelf.add("rival", {"metric/fid": "rival", "dataset/digits": "rival", "extractor/digits-cnn": "rival"}, modules)
@@ -568,6 +570,7 @@ def test_a_deprecated_hook_is_told_once_in_one_line_and_works(shelf, tmp_path):
     assert "ring" in result.stdout
 
 
+@pytest.mark.slow
 def test_what_a_workers_plugin_does_that_is_deprecated_is_told_once_by_the_command(shelf, tmp_path):
     code = """
         from ganbench import GAN, hookimpl

@@ -309,6 +309,7 @@ HOSTILE = '''
 '''
 
 
+@pytest.mark.slow
 def test_a_hostile_package_is_listed_checked_and_diagnosed_as_it_is(site, ganbench_command) -> None:
     info = site / "evil-1.dist-info"
     info.mkdir()

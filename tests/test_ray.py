@@ -30,6 +30,7 @@ from ganbench.contracts.executor import (
     Done,
     Executor,
     Job,
+    Judging,
     Message,
     Places,
     Progress,
@@ -159,6 +160,10 @@ class Stream:
             raise StopIteration
         said = self.said.pop(0)
         return Ref(said(self.job.key) if callable(said) else said)
+
+
+def training(key: str) -> Progress:
+    return Progress(key, 1, 0.1, 1.0, 0.5, 100.0, {})
 
 
 END = object()
@@ -292,10 +297,22 @@ def test_stop_halts_what_runs_and_starts_nothing(scripted, jobs) -> None:
 
 def test_a_run_that_goes_on_after_its_time_is_ended(scripted, jobs, monkeypatch) -> None:
     monkeypatch.setattr(ray, "GRACE_SECONDS", 0)
-    executor, cluster = scripted([Started, None])
+    executor, cluster = scripted([Started, training, None])
     job = replace(jobs[0], limit=1e-9)
-    assert said_of(executor, [job])[1:] == [lost(job, "it did not stop when its 1e-09 s were over")]
+    assert said_of(executor, [job])[2:] == [lost(job, "it did not stop when its 1e-09 s were over")]
     assert cluster.killed == cluster.actors
+
+
+def test_a_run_that_is_judged_after_its_time_is_let_finish(scripted, jobs, monkeypatch) -> None:
+    monkeypatch.setattr(ray, "GRACE_SECONDS", 0)
+    executor, cluster = scripted([Started, Judging, None, *DONE[1:]])
+    said = list[Message]()
+    with executor:
+        for message in executor.run([replace(jobs[0], limit=1e-9)]):
+            said.append(message)
+            if isinstance(message, Judging):
+                cluster.actors[0].said.pop(0)
+    assert [type(message) for message in said] == [Started, Judging, Done]
 
 
 def test_a_cluster_without_a_free_worker_is_waited_for_with_one_warning(scripted, jobs, monkeypatch) -> None:

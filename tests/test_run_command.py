@@ -78,6 +78,7 @@ def test_the_table_of_a_grid_is_published_with_its_records(grid) -> None:
     assert len(list((grid.folder / "leaderboards/smoke-v1/records").iterdir())) == 6
 
 
+@pytest.mark.slow
 def test_one_job_at_a_time_and_two_give_the_same_bits(ganbench_command, quick, tmp_path) -> None:
     arguments = ("run", "--arch", "dcgan", "--loss", "wgan-gp,r1", "--protocol", quick, "-q")
     for jobs, out in (("1", "one"), ("2", "two")):

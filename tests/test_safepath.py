@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 from installing import surroundings
+from marks import slow_but
 from toy import LOSS
 
 from ganbench.plugins import safepath
@@ -31,10 +33,14 @@ COMMANDS = {
     "new-plugin": ["new-plugin", "my-gan"],
     "help": ["--help"],
 }
+QUICK = [
+    *product(("plugins", "protocols", "leaderboard", "compare", "new-plugin", "help"), ("script", "module")),
+    *(("run", "module"), ("check", "script")),
+]
+"""Commands that take a few seconds, and each that starts workers in one of the two ways."""
 
 
-@pytest.mark.parametrize("way", ["script", "module"])
-@pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n == "time" else n for n in COMMANDS])
+@pytest.mark.parametrize(("name", "way"), slow_but(QUICK, product(COMMANDS, ("script", "module"))))
 def test_a_command_imports_nothing_from_the_folder_it_is_given_in(name, way, install, site, quick, tmp_path) -> None:
     install("third-party", "loss", "plain", LOSS)
     script = tmp_path / "bin" / "ganbench"

@@ -45,7 +45,7 @@ def test_the_folder_is_gone_after_the_job(tmp_path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs SIGKILL")
-def test_the_folder_of_a_killed_worker_is_removed_by_the_next_and_that_of_a_living_one_stays() -> None:
+def test_the_folder_of_a_killed_worker_is_removed_by_the_next_and_others_stay() -> None:
     workers = [subprocess.Popen([sys.executable, "-c", WORKER], stdout=subprocess.PIPE, text=True) for _ in range(2)]
     try:
         killed, living = (Path(worker.stdout.readline().strip()) for worker in workers)  # type: ignore[union-attr]  # a pipe

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import toy
+from msgspec.structs import replace
 from running import QUICK, plan_of
 
 from ganbench.contracts.executor import (
@@ -13,13 +16,15 @@ from ganbench.contracts.executor import (
     Executor,
     Job,
     Message,
+    Refused,
     Started,
     Stopping,
+    TrainingJob,
     Warned,
     lost,
 )
 from ganbench.errors import GanbenchWarning
-from ganbench.records.store import read
+from ganbench.records.store import read, write
 from ganbench.runs.board import boards_in
 from ganbench.runs.display import Display
 from ganbench.runs.executors.local import LocalExecutor
@@ -138,6 +143,28 @@ def test_the_board_says_how_every_run_ended(plan: Plan, tmp_path: Path) -> None:
     (board,) = boards_in(tmp_path)
     assert [run.state for run in board.runs] == ["error", "lost", "ok"]
     assert (board.protocol, board.ended, board.is_alive) == (QUICK.name, True, False)
+
+
+def test_the_board_shows_what_was_over_before_and_what_is_impossible(tmp_path: Path) -> None:
+    judged = replace(QUICK, evaluation=replace(QUICK.evaluation, yardsticks=("noise",)))
+    plan = plan_of(tmp_path, "mlp", "hinge,r1,lsgan", judged)
+    first, second, _ = plan.runs
+    write(toy.make("mlp+hinge", status="diverged"), first.record_file)
+    plan = dataclasses.replace(plan, finished=[first], todo=[job for job in plan.todo if job is not first])
+
+    class Refusing(Scripted):
+        def run(self, jobs: Sequence[Job]) -> Iterator[Message]:
+            for job in jobs:
+                if isinstance(job, TrainingJob) and job.combination == second.combination:
+                    assert job.tryout
+                    yield Refused(job.key, "it does not fit", "try another", broken=False, unsupported=True)
+                else:
+                    yield Done(job.key, "ok", "")
+
+    outcome = carry_out(plan, Refusing({}), Heard())
+    (board,) = boards_in(tmp_path)
+    assert [run.state for run in board.runs] == ["diverged", "refused", "ok"]
+    assert [*outcome.declined] == ["it does not fit"]
 
 
 def test_a_run_stops_with_a_checkpoint_when_its_time_is_over_and_resumes(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from ganbench.records.store import read
 from ganbench.runs.executors.inline import InlineExecutor
 from ganbench.testing import check_executor
 from ganbench.testing.jobs import LONG, hear, record_of, small_job
-from ganbench_baselines.executor import slurm_task
+from ganbench_baselines.executor import slurm, slurm_events, slurm_task
 from ganbench_baselines.executor.slurm import SlurmExecutor, settings_of
 from ganbench_baselines.executor.slurm_arrays import Entry, State, found, hash_of, home_of
 from ganbench_baselines.executor.slurm_events import Reader, Writer
@@ -175,7 +175,58 @@ def test_only_a_job_that_still_runs_is_found_by_the_next_command(tmp_path) -> No
     note(third, "3", str(2**22 + 1))
     assert [each.job for each in found([job, other, third], "local")] == [job]
     assert found([replace(job, tryout=True)], "local") == []
-    assert found([replace(job, fresh=True)], "local") == []
+    assert found([replace(job, fresh=True)], "local") == [], "it asks for a new result"
+
+
+@pytest.mark.slurm
+def test_a_job_is_found_however_its_folder_is_typed_and_without_force(tmp_path, monkeypatch) -> None:
+    job = small_job(tmp_path, 0, elsewhere=True)
+    note(replace(job, fresh=True), "1", str(os.getpid()))
+    monkeypatch.chdir(tmp_path)
+    typed = replace(job, folder=os.path.relpath(job.folder))
+    assert [each.job for each in found([typed], "local")] == [typed]
+    assert [each.job.fresh for each in found([replace(typed, fresh=True)], "local")] == [True]
+
+
+def test_a_damaged_message_hides_those_after_it_and_is_no_error(tmp_path) -> None:
+    file = tmp_path / "0.events"
+    Writer(file).write(Started("a"))
+    with file.open("ab") as half:
+        half.write(b"\3\0\0\0abc")
+    assert Reader(file).read() == [Started("a")]
+
+
+def test_a_message_that_cannot_be_written_is_left_out_unless_it_is_the_end(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(slurm_events, "PAUSES", (0.0, 0.0))
+    writer, real, failures = Writer(tmp_path / "0.events"), Writer._append, list[bytes]()
+
+    def failing(self: Writer, frame: bytes) -> None:
+        failures.append(frame)
+        if len(failures) in (1, 2):
+            raise OSError("stale file handle")
+        real(self, frame)
+
+    monkeypatch.setattr(Writer, "_append", failing)
+    writer.write(Warned("left out"))
+    writer.write(Done("a", "ok", ""))
+    assert Reader(tmp_path / "0.events").read() == [Done("a", "ok", "")]
+
+
+def test_a_part_of_a_message_is_removed_again(tmp_path) -> None:
+    file = tmp_path / "0.events"
+    writer = Writer(file)
+    writer.write(Started("a"))
+    resource = import_module("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + 3, before[1]))
+    try:
+        writer.write(Warned("the disk is full in the middle of this"))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    writer.write(Done("a", "ok", ""))
+    assert Reader(file).read() == [Started("a"), Done("a", "ok", "")]
 
 
 def test_an_array_that_was_removed_meanwhile_or_never_submitted_is_passed_over(tmp_path) -> None:
@@ -296,6 +347,15 @@ def test_an_array_is_submitted_continued_and_collected(cluster, tmp_path) -> Non
     script = (tmp_path / "slurm" / "1000.sh").read_text()
     for line in ("--partition=any", "--time=5", "--array=0-1%2", "--job-name=ganbench"):
         assert f"#SBATCH {line}" in script.replace("'", "")
+
+
+@with_submitit
+def test_more_jobs_than_an_array_may_have_are_several_arrays(cluster, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(slurm, "LARGEST_ARRAY", 1)
+    jobs = [small_job(tmp_path / "runs", seed, elsewhere=True) for seed in range(2)]
+    hear(cluster, jobs)
+    assert [record_of(job).status for job in jobs] == ["ok", "ok"]
+    assert sorted(file.name for file in (tmp_path / "slurm").glob("*.sh")) == ["1000.sh", "1001.sh"]
 
 
 @with_submitit

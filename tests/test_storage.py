@@ -11,14 +11,17 @@ import msgspec
 import pytest
 import toy
 from msgspec.structs import replace
-from running import QUICK, bits, carry_out, job_in, never, unheard
+from running import QUICK, bits, carry_out, job_in, never, plan_of, unheard
 
 from ganbench.contracts.executor import Done, Job, Message, Progress, Refused, Resumed
 from ganbench.errors import GanbenchError, GanbenchWarning, RecordError
 from ganbench.records.store import read, write
-from ganbench.runs import storage
+from ganbench.runs import session, storage
+from ganbench.runs.display import Display
+from ganbench.runs.executors.inline import InlineExecutor
 from ganbench.runs.executors.work import outcome_of
-from ganbench.runs.storage import Storage, collect, runs_folder
+from ganbench.runs.plan import stored_at
+from ganbench.runs.storage import Storage, Unshared, collect, runs_folder
 
 ROW = "quick-v1/mlp+hinge/seed0"
 numbers = itertools.count()
@@ -153,6 +156,26 @@ def test_a_finished_run_leaves_no_checkpoint_to_resume_from(address, here) -> No
     assert {*stored(address)} == {"record.json", "checkpoint.pt"}
 
 
+def test_checkpoints_of_a_row_with_brackets_in_its_name_are_removed(here) -> None:
+    address = f"memory://bucket-{next(numbers)}/quick-v1/mlp+hinge+betas=[0.5, 0.9]/seed0"
+    store = attempt(address, here)
+    (here / "checkpoint.pt").write_bytes(b"everything")
+    store.keep(here)
+    finished(here)
+    store.finish(here)
+    assert {*stored(address)} == {"record.json", "checkpoint.pt"}
+
+
+def test_a_result_that_was_set_aside_earlier_comes_along_and_so_keeps_its_name(address, here, tmp_path) -> None:
+    old = tmp_path / "old"
+    finished(old)
+    for name in ("record.old.json", "history.jsonl", "strip.webp"):
+        (old / name).write_text(name)
+    Storage(address).finish(old)
+    attempt(address, here)
+    assert {"record.old.json", "history.jsonl", "strip.webp", "record.json"} <= {file.name for file in here.iterdir()}
+
+
 def test_a_forced_run_keeps_the_old_record_until_it_is_over(address, here, tmp_path) -> None:
     old = finished(tmp_path / "old")
     Storage(address).finish(tmp_path / "old")
@@ -214,7 +237,7 @@ def test_the_log_of_an_earlier_attempt_goes_on(address, here, tmp_path) -> None:
 
 
 def test_a_worker_without_the_shared_folder_says_so(tmp_path, here) -> None:
-    with pytest.raises(RecordError, match=r"the worker on .* cannot see .*elsewhere\n") as caught:
+    with pytest.raises(Unshared, match=r"the worker on .* cannot see .*elsewhere\n") as caught:
         Storage(f"{tmp_path}/elsewhere/{ROW}").fetch(here)
     assert caught.value.hint == "give all machines a shared folder, or --out s3://BUCKET/FOLDER"
 
@@ -236,7 +259,7 @@ def test_a_run_whose_record_is_nowhere_is_an_error(tmp_path, monkeypatch) -> Non
     job = job_in(tmp_path / "runs", rules=QUICK)
     job = replace(job, store=job.folder)
     collect(job, over=False)
-    with pytest.raises(RecordError, match="mlp\\+hinge, seed 0 is over, but its record is not in"):
+    with pytest.raises(Unshared, match="mlp\\+hinge, seed 0 is over, but its record is not in"):
         collect(job, over=True)
 
 
@@ -343,6 +366,72 @@ def test_a_run_goes_on_where_workers_elsewhere_or_here_have_left_it(tmp_path) ->
     alone = carry_out(job_in(tmp_path / "alone", rules=QUICK), undisturbed.append)
     assert bits(read(here.record_file)) == bits(alone)
     assert windows == sum(isinstance(said, Progress) for said in undisturbed), "nothing was done twice"
+
+
+def test_a_forced_run_that_is_stopped_leaves_the_old_result_as_it_was(address, tmp_path) -> None:
+    job = replace(job_in(tmp_path / "never", rules=QUICK), store=address)
+    assert ended(job) == "ok"
+    before = stored(address)
+    heard = list[Message]()
+    stopped = ended(replace(job, fresh=True), heard.append, lambda: any(isinstance(said, Progress) for said in heard))
+    assert stopped == "interrupted"
+    after = stored(address)
+    assert {name: after[name] for name in ("record.json", "checkpoint.pt")} == {
+        name: before[name] for name in ("record.json", "checkpoint.pt")
+    }
+    heard.clear()
+    assert ended(replace(job, fresh=True), heard.append) == "ok"
+    assert any(isinstance(said, Resumed) for said in heard)
+    new = stored(address)
+    assert new["record.json"] != before["record.json"]
+    assert not [name for name in new if name.startswith("checkpoints/") or name == "checkpoint.json"]
+    (tmp_path / "new.json").write_bytes(new["record.json"])
+    (tmp_path / "old.json").write_bytes(before["record.json"])
+    assert bits(read(tmp_path / "new.json")) == bits(read(tmp_path / "old.json"))
+
+
+def test_without_force_a_stopped_forced_run_has_replaced_nothing(address, tmp_path) -> None:
+    job = replace(job_in(tmp_path / "never", rules=QUICK), store=address)
+    assert ended(job) == "ok"
+    before = stored(address)
+    heard = list[Message]()
+    ended(replace(job, fresh=True), heard.append, lambda: any(isinstance(said, Progress) for said in heard))
+    assert ended(job) == "ok"
+    assert stored(address)["record.json"] == before["record.json"]
+    assert stored(address)["checkpoint.pt"] == before["checkpoint.pt"]
+
+
+def test_a_storage_that_fails_later_costs_its_run_alone(tmp_path, monkeypatch) -> None:
+    jobs = plan_of(tmp_path / "never", "mlp", "hinge", QUICK, seeds=[0, 1]).runs
+    base = objects().removesuffix("/seed0")
+    first, second = (replace(job, store=f"{base}/seed{job.seed}") for job in jobs)
+    monkeypatch.setattr(storage, "PAUSES", (0, 0))
+    assert ended(first) == "ok"
+
+    def broken(*_: object) -> None:
+        raise OSError("no answer")
+
+    monkeypatch.setattr(Storage, "_get", broken)
+    outcome = outcome_of(second, unheard, never)
+    assert isinstance(outcome, Done)
+    assert outcome.lost
+    assert "no answer" in outcome.reason
+
+
+def test_results_that_cannot_come_home_now_are_fetched_later(tmp_path, monkeypatch) -> None:
+    plan = stored_at(plan_of(tmp_path / "home", "mlp", "hinge", QUICK), f"memory://bucket-{next(numbers)}/runs")
+    monkeypatch.setattr(storage, "PAUSES", (0,))
+    collect, failures = Storage.collect, iter(range(2))
+
+    def failing(self: Storage, folder: Path) -> None:
+        if next(failures, None) is not None:
+            raise RecordError("no answer")
+        collect(self, folder)
+
+    monkeypatch.setattr(Storage, "collect", failing)
+    outcome = session.carry_out(plan, InlineExecutor(), Display(), patience=session.Patience(retries=1))
+    assert outcome == session.Outcome()
+    assert read(plan.runs[0].record_file).status == "ok"
 
 
 def test_a_storage_that_fails_refuses_the_run_at_its_first_progress(tmp_path, monkeypatch) -> None:

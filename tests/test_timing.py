@@ -308,6 +308,7 @@ def test_timing_a_row_trains_nothing(both) -> None:
     assert not (both.folder / "runs" / "quick-v1" / "mlp+hinge").exists()
 
 
+@pytest.mark.slow
 def test_as_json_the_command_prints_what_it_writes(tolerant, ganbench_here, quick, tmp_path) -> None:
     ran = ganbench_here("time", quick, "--arch", "mlp", "--loss", "hinge", "--rounds", "2", "--device", "cpu", "--json")
     assert ran.returncode == 0, ran.stderr
@@ -316,6 +317,7 @@ def test_as_json_the_command_prints_what_it_writes(tolerant, ganbench_here, quic
     assert printed == {name: value for name, value in json.loads(file.read_text()).items() if name != "seal"}
 
 
+@pytest.mark.slow
 def test_a_row_that_does_not_fit_is_left_out_and_the_others_are_timed(tolerant, ganbench_here, quick, tmp_path) -> None:
     ran = ganbench_here("time", quick, "--arch", "mlp,wavegan", "--loss", "hinge", "--rounds", "2", "--device", "cpu")
     assert ran.returncode == 1
@@ -347,6 +349,7 @@ def test_a_process_that_dies_leaves_no_file(install_here, tmp_path) -> None:
         time_rows(jobs, 2, lambda line: None)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_processes_of_all_rows(patience, quick, tmp_path) -> None:
     process = patience.start("-m", "ganbench", "time", quick, "--arch", "mlp", "--loss", "hinge,patient")
     patience.begin(process)

@@ -19,7 +19,7 @@ from ganbench.cli.base import command, console, echo
 from ganbench.cli.options import Runs
 from ganbench.errors import GanbenchError, plural
 from ganbench.plain import plain_line
-from ganbench.runs.board import Board, RunState, State, boards_in
+from ganbench.runs.board import OVER, Board, RunState, State, boards_in
 from ganbench.runs.estimate import duration
 from ganbench.runs.executors.log import LOG
 
@@ -76,7 +76,9 @@ def _heading(board: Board) -> Text:
     line = Text.assemble((board.protocol, "bold"), f": {done} of {plural(len(board.runs), 'run')} done")
     line.append(f", {', '.join(others)}" if others else "")
     if not board.is_alive:
-        line.append("" if board.ended and done == len(board.runs) else _how_it_stopped(board), "yellow")
+        line.append(
+            "" if board.ended and all(run.state in OVER for run in board.runs) else _how_it_stopped(board), "yellow"
+        )
     elif board.left is not None:
         line.append(f"; {duration(board.left)} left, {board.workers} at a time")
     return line

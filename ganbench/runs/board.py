@@ -21,11 +21,13 @@ from ganbench.contracts.executor import (
     Refused,
     Resumed,
     Started,
+    TrainingJob,
     runs_among,
 )
 from ganbench.contracts.score_name import short_name
 from ganbench.errors import RecordError
 from ganbench.records.files import write_atomically
+from ganbench.records.store import read
 from ganbench.runs.estimate import Estimate, seconds_left
 from ganbench.runs.plan import Plan
 
@@ -85,8 +87,8 @@ class BoardKeeper:
     def __init__(self, plan: Plan, workers: int, estimate: Estimate | None) -> None:
         self.jobs = runs_among(plan.todo)
         self.estimate = estimate or Estimate()
-        done = {job.key for job in runs_among(plan.finished)}
-        runs = [RunState(job.key, job.folder, "ok" if job.key in done else "waiting") for job in plan.runs]
+        done = {job.key: _found(job) for job in runs_among(plan.finished)}
+        runs = [RunState(job.key, job.folder, done.get(job.key, "waiting")) for job in plan.runs]
         self.states = {run.key: run for run in runs}
         now = time.time()
         self.board = Board(
@@ -106,7 +108,7 @@ class BoardKeeper:
             case Resumed():
                 run.share = event.kimg / event.budget
             case Progress():
-                run.share = event.share
+                run.share, run.reason = event.share, ""
             case Preparing():
                 run.reason = f"{event.what}: {event.share:.0%}"
             case Looked():
@@ -136,6 +138,14 @@ class BoardKeeper:
         if self.file is not None:
             with suppress(RecordError):  # runs matter more than their display
                 write_atomically(self.file, msgspec.json.format(msgspec.json.encode(self.board), indent=1))
+
+
+def _found(job: TrainingJob) -> State:
+    """How a run ended that was over before."""
+    with suppress(RecordError):
+        record = read(job.record_file)
+        return "interrupted" if record.status == "skipped" else record.status
+    return "ok"
 
 
 def _state_of(event: Done) -> State:

@@ -155,6 +155,8 @@ def _refuse_misplaced(file: Path, record: Record, rules: Rules) -> None:
     if isinstance(record, YardstickRecord) and re.search(r"[/\\\0]|^\.*$", record.yardstick):  # it may be any text
         why = f"{file} is of a yardstick that no folder can be named after, '{record.yardstick}'"
         raise RecordError(why, "run it again")
+    if any("\0" in row for row in rows_of(record)):
+        raise RecordError(f"{file} is of a row that no folder can be named after", "run it again")
     says = f"{record.entry}, seed {record.seed}, of {record.protocol}"
     hint = "restore the file to the run that it belongs to"
     known = {*rules.names, record.protocol}

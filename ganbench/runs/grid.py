@@ -58,11 +58,13 @@ def read_grid(file: Path) -> Grid:
     """
     try:
         content = msgspec.toml.decode(file.read_bytes(), type=_File)
+        if "\0" in content.protocol:
+            raise ValueError("its protocol has a name that no file can have")
     except OSError as error:
         raise ProtocolError(
             f"cannot read {file}: {error.strerror or error}", f"write, for example, {EXAMPLE}"
         ) from error
-    except (msgspec.MsgspecError, ValueError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ProtocolError(f"{file} is not a grid: {told(error)}", f"write, for example, {EXAMPLE}") from error
     own = _Block(content.arch, content.loss, content.trick, content.set)
     blocks = [own, *content.rows] if own != _Block() or not content.rows else content.rows

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from ganbench.errors import GanbenchError, RecordError, listed
+from ganbench.errors import GanbenchError, RecordError, listed, told
 from ganbench.leaderboards.entries import run_key
 from ganbench.records.files import Copy, copy_together
 from ganbench.records.record import FINISHED, Record
@@ -84,6 +84,9 @@ class _Merging:
             how, copies = self._placed(file, record)
         except GanbenchError as error:
             return Ending(file, "refused", record.protocol, Check("a place of its own", error)), []
+        except OSError as error:  # a file beside it, or in its new folder, cannot be read
+            why = RecordError(f"{file} cannot be merged: {told(error)}", "make its files readable, and merge again")
+            return Ending(file, "refused", record.protocol, Check("readable files", why)), []
         return Ending(file, how, record.protocol), copies
 
     def _placed(self, file: Path, record: Record) -> tuple[How, list[Copy]]:
@@ -117,12 +120,14 @@ def _copies(file: Path, folder: Path) -> Iterator[Copy]:
 
     Raises:
         RecordError: other files of these names are there.
+        OSError: one of them cannot be read.
     """
     belonging = {f"strip{strip.suffix}": strip for strip in strips_of(file)}
     if file.name == "record.json":
         beside = {name: os.path.join(file.parent, name) for name in BESIDE}
         belonging |= {name: Path(path) for name, path in beside.items() if os.path.isfile(path)}
     for name, source in belonging.items():
+        source.open("rb").close()  # found out now, a file that cannot be read concerns its record alone
         target = folder / name
         if not target.exists():
             yield Copy(source, target)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +25,10 @@ from ganbench.contracts.executor import (
     Stopping,
     TrainingJob,
     Warned,
+    lost,
     runs_among,
 )
-from ganbench.errors import GanbenchError, GanbenchWarning
+from ganbench.errors import GanbenchError, GanbenchWarning, RecordError
 from ganbench.records.record import FINISHED
 from ganbench.runs.board import BoardKeeper
 from ganbench.runs.display import Display
@@ -121,6 +122,8 @@ class _Session:
         if estimate:
             self.display.expect(estimate, executor.workers)
         self.board = BoardKeeper(plan, executor.workers, estimate)
+        for refusal in _refusals(plan, refused):
+            self.board.note(refusal)
         queue = plan.queue(executor.workers, refused)
         for left in range(self.patience.retries, -1, -1):
             self.again = left
@@ -165,9 +168,20 @@ def listen(executor: Executor, jobs: Sequence[Job]) -> Iterator[Event]:
             warnings.warn(GanbenchWarning(said.message), stacklevel=2)
             continue
         job = by_key.get(getattr(said, "key", ""))
-        if isinstance(said, Done) and job and job.store:
-            collect(job, over=said.status in FINISHED)
-        yield said
+        yield _collected(said, job) if isinstance(said, Done) and job and job.store else said
+
+
+def _collected(end: Done, job: Job) -> Done:
+    """The end of a job once its files are here. If they cannot be fetched, it is tried again and finds them stored.
+
+    Raises:
+        Unshared: they are nowhere.
+    """
+    try:
+        collect(job, over=end.status in FINISHED)
+    except RecordError as error:
+        return lost(job, error.message)
+    return end
 
 
 def _is_failure(event: Event) -> TypeGuard[Done | Refused]:
@@ -203,7 +217,7 @@ def _tried_out(
     estimate: Estimate | None = None,
     *,
     tracebacks: bool = False,
-) -> Collection[Combination]:
+) -> Mapping[Combination, Refused]:
     """Try out the combinations of a plan; returns those that are impossible."""
     asked, refused = {job.key: job for job in tryouts}, outcome.refused
     for event in listen(executor, tryouts) if tryouts else ():
@@ -215,10 +229,16 @@ def _tried_out(
         refused[asked[event.key].combination] = event
         if tracebacks:
             display.say(event.traceback)
+    for event in _refusals(plan, refused):
+        display.show(event)
+    return refused
+
+
+def _refusals(plan: Plan, refused: Mapping[Combination, Refused]) -> Iterator[Refused]:
+    """The refusal of each run whose combination is impossible."""
     for job in runs_among(plan.todo):
         if job.combination in refused:
-            display.show(msgspec.structs.replace(refused[job.combination], key=job.key))
-    return refused
+            yield msgspec.structs.replace(refused[job.combination], key=job.key)
 
 
 def _take(event: Event, outcome: Outcome, grid: bool) -> None:

@@ -14,6 +14,7 @@ import re
 import shutil
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,9 +39,15 @@ GOES_ON = ("log.txt",)
 """Files that a new attempt adds to."""
 SHARING = "give all machines a shared folder, or --out s3://BUCKET/FOLDER"
 PAUSES = (1.0, 4.0, 15.0)
-"""Seconds between attempts to store a finished run, which would otherwise be lost."""
+"""Seconds between attempts at what would otherwise lose a run."""
+_WORKED = set[str]()
+"""Folders of runs in which this process has stored something."""
 SEEN_AFTER = 20
 """Seconds after which a network folder shows what another machine has written."""
+
+
+class Unshared(GanbenchError):
+    """A folder for runs is not the same folder on all machines, which would waste every run."""
 
 
 class Latest(msgspec.Struct, frozen=True):
@@ -61,14 +68,19 @@ def reached(address: str) -> tuple[AbstractFileSystem, str]:
         GanbenchError: the package that reaches such addresses is missing, or the address is wrong.
     """
     from fsspec.core import url_to_fs
+    from fsspec.implementations.local import LocalFileSystem
 
-    options = {"use_listings_cache": False} if is_address(address) else {}
+    if not is_address(address):
+        return LocalFileSystem(), os.path.abspath(address)
+    advice = "give a folder, or s3://BUCKET/FOLDER"
+    if "::" in address:
+        raise GanbenchError(f"cannot reach {address}: fsspec reads '::' as a chain of file systems", advice)
     try:
-        system, path = url_to_fs(address, **options)
+        system, path = url_to_fs(address, use_listings_cache=False)
     except ImportError as error:
         raise GanbenchError(f"cannot reach {address}: {error}", "install that package") from error
-    except (ValueError, OSError) as error:
-        raise GanbenchError(f"cannot reach {address}: {error}", "give a folder, or s3://BUCKET/FOLDER") from error
+    except Exception as error:  # every file system raises what it likes
+        raise GanbenchError(f"cannot reach {address}: {told(error)}", advice) from error
     return system, str(path).rstrip("/")
 
 
@@ -110,7 +122,13 @@ class Storage:
         self.address = address
         self.system, self.root = reached(address)
         self._seen: dict[str, tuple[int, int]] = {}
-        self._replaces = self._repeats = self._worked = False
+        self._replaces = self._repeats = self._is_begun = False
+        self._runs = self.root.rpartition("/")[0].rpartition("/")[0].rpartition("/")[0]
+
+    @property
+    def has_worked(self) -> bool:
+        """Whether this process has stored anything for this folder of runs. If so, a failure will pass."""
+        return self._runs in _WORKED
 
     def fetch(self, folder: Path) -> None:
         """Copy to ``folder`` what a new attempt needs: an earlier record, and the latest checkpoint.
@@ -118,21 +136,38 @@ class Storage:
         Raises:
             RecordError: the storage cannot be read, or is a folder that this machine does not share.
         """
+        self._refuse_unshared()
+        if self.has_worked:
+            _insisting(lambda: self._fetch(folder))
+        else:
+            self._fetch(folder)
+
+    def _fetch(self, folder: Path) -> None:
         with _storing(self.address, "read"):
-            self._refuse_unshared()
             folder.mkdir(parents=True, exist_ok=True)
             self._replaces = self._get(RECORD, folder / RECORD)
             self._repeats = is_over(folder)
-            for name in GOES_ON:
+            for name in self._small_files() if self._repeats else GOES_ON:  # nothing of the old result is overwritten
                 self._get(name, folder / name)
-            if not self.get_checkpoint(folder / CHECKPOINT) and self._replaces:
+            self._is_begun = self.get_checkpoint(folder / CHECKPOINT)
+            if not self._is_begun and self._replaces:
                 self._get(CHECKPOINT, folder / CHECKPOINT)
             self._seen = {file: _stamp(folder / file) for file in _files(folder)}
 
     def _refuse_unshared(self) -> None:
-        """Raise RecordError if the folder for runs, which the command has made, is not on this machine."""
+        """Raise Unshared if the folder for runs, which the command has made, is not on this machine."""
         if _is_a_folder(self.system) and not (runs := Path(self.root).parents[2]).is_dir():
-            raise RecordError(f"the worker on {platform.node()} cannot see {runs}", SHARING)
+            raise Unshared(f"the worker on {platform.node()} cannot see {runs}", SHARING)
+
+    def continues(self, folder: Path) -> bool:
+        """Whether an earlier attempt at a forced run was stopped. If so, the old record here is put out of its way.
+
+        The stored record stays until there is a new one.
+        """
+        if self._is_begun:
+            (folder / RECORD).unlink(missing_ok=True)
+            self._repeats = False
+        return self._is_begun
 
     def get_checkpoint(self, file: Path) -> bool:
         """Copy the latest checkpoint; returns whether there is one, whole."""
@@ -153,14 +188,13 @@ class Storage:
             RecordError: the storage cannot be read.
         """
         with _storing(self.address, "read"):
-            names = [name for name in self._names() if name not in (RECORD, CHECKPOINT) and _stays_inside(name)]
-            for name in [*names, RECORD]:
+            for name in [*self._small_files(), RECORD]:
                 self._get(name, folder / name)
 
     def keep(self, folder: Path) -> None:
         """Store what a run in progress has changed since the last call: samples, its history, its checkpoint.
 
-        Once this has worked, a failure is a warning, because the next call stores the same.
+        Once this process has stored something, a failure is a warning, because the next call stores the same.
 
         Raises:
             RecordError: the storage cannot be written.
@@ -168,10 +202,18 @@ class Storage:
         try:
             self._keep(folder)
         except RecordError as error:
-            if not self._worked:
+            if not self.has_worked:
                 raise
             warnings.warn(GanbenchWarning(f"{error.message}; this is tried again"), stacklevel=2)
-        self._worked = True
+        _WORKED.add(self._runs)
+
+    def leave(self, folder: Path) -> None:
+        """Store a run that was stopped, for the next attempt.
+
+        Raises:
+            RecordError: the storage cannot be written, not even after some time.
+        """
+        _insisting(lambda: self._keep(folder))
 
     def _keep(self, folder: Path) -> None:
         with _storing(self.address, "write to"):
@@ -191,11 +233,12 @@ class Storage:
         Raises:
             RecordError: the storage cannot be written, not even after some time.
         """
-        for seconds in PAUSES:
-            with suppress(RecordError):
-                return self._finish(folder)
-            time.sleep(seconds)
-        return self._finish(folder)
+        _insisting(lambda: self._finish(folder))
+        _WORKED.add(self._runs)
+
+    def is_new(self, folder: Path) -> bool:
+        """Whether the record in ``folder`` is of this attempt, not an earlier one that it should replace."""
+        return RECORD in self._changed(folder)
 
     def _finish(self, folder: Path) -> None:
         with _storing(self.address, "write to"):
@@ -204,15 +247,21 @@ class Storage:
                     self._put(folder / name, name)
                 self._seen[name] = stamp
             self._put_record(folder / RECORD)
-            with suppress(FileNotFoundError):
-                self.system.rm(f"{self.root}/{CHECKPOINTS}", recursive=True)
-            with suppress(FileNotFoundError):
-                self.system.rm_file(f"{self.root}/{LATEST}")
+            for path in [*self._checkpoints(), f"{self.root}/{LATEST}"]:
+                with suppress(FileNotFoundError):
+                    self.system.rm_file(path)  # `rm` would take [ in a row's name for a pattern
+            if _is_a_folder(self.system):
+                shutil.rmtree(f"{self.root}/{CHECKPOINTS}", ignore_errors=True)
 
-    def _names(self) -> list[str]:
-        """All stored files of the run, by their paths from its folder."""
+    def _small_files(self) -> list[str]:
+        """The stored files of the run but its weights and its record, by their paths from its folder."""
         found = [path.removeprefix(self.root).lstrip("/") for path in self.system.find(self.root)]
-        return [name for name in found if not name.startswith((f"{CHECKPOINTS}/", LATEST, "."))]
+        others = (f"{CHECKPOINTS}/", LATEST, ".")
+        return [
+            name
+            for name in found
+            if not name.startswith(others) and name not in (RECORD, CHECKPOINT) and _stays_inside(name)
+        ]
 
     def _changed(self, folder: Path) -> dict[str, tuple[int, int]]:
         """The files that are not stored as they are now, with their stamps."""
@@ -283,12 +332,26 @@ def collect(job: Job, *, over: bool) -> None:
     """Copy the small files of a job that has ended to its folder on this machine, unless they are stored there.
 
     Raises:
-        RecordError: the storage cannot be read, or the job is ``over`` and its record cannot be seen.
+        RecordError: the storage cannot be read, not even after some time.
+        Unshared: the job is ``over`` and its record cannot be seen.
     """
     if os.path.abspath(job.folder) != job.store:
-        Storage(job.store).collect(Path(job.folder))
+        _insisting(lambda: Storage(job.store).collect(Path(job.folder)))
     if over and not _appears(job.record_file):
-        raise RecordError(f"{job.key} is over, but its record is not in {job.store}", SHARING)
+        raise Unshared(f"{job.key} is over, but its record is not in {job.store}", SHARING)
+
+
+def _insisting(act: Callable[[], None]) -> None:
+    """Act, and again after some time if it fails.
+
+    Raises:
+        RecordError: it failed each time.
+    """
+    for seconds in PAUSES:
+        with suppress(RecordError):
+            return act()
+        time.sleep(seconds)
+    return act()
 
 
 def _appears(file: Path) -> bool:

@@ -33,6 +33,7 @@ from ganbench.contracts.executor import (
     Started,
     Status,
     Stopping,
+    lost,
 )
 from ganbench.device.cores import usable_cores
 from ganbench.errors import RecordError, told_exit
@@ -146,6 +147,8 @@ class LocalExecutor(Executor):
         job, begun, when = seat.job, False, " before the run began"
         assert job is not None
         seat.end()
+        if job.store:  # its record was in a folder of the worker
+            return lost(job, reason)
         with suppress(RecordError):  # the worker may have died before there was a record
             record = read(job.record_file)
             when = "" if record.status in FINISHED else when

@@ -29,8 +29,10 @@ class RunLog:
         self.write(_line_of(event))
 
     def write(self, line: str) -> None:
-        """Write a line with the time; nothing if it is empty."""
-        if line and self._file is not None:
+        """Write a line with the time; nothing if it is empty, or if the disk is full."""
+        if not line or self._file is None:
+            return
+        with suppress(OSError):
             self._file.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {plain_line(line)}\n")
 
 
@@ -50,7 +52,7 @@ def logged(folder: Path) -> Iterator[RunLog]:
         return
     log = RunLog(file)
     try:
-        with file, _printed_to(file):
+        with _closing(file), _printed_to(file):
             log.write(f"begins on {platform.node()}, process {os.getpid()}")
             try:
                 yield log
@@ -62,6 +64,16 @@ def logged(folder: Path) -> Iterator[RunLog]:
             with suppress(OSError):
                 (folder / LOG).unlink()
                 folder.rmdir()
+
+
+@contextmanager
+def _closing(file: TextIO) -> Iterator[None]:
+    """Close a log, even if what is left of it cannot be written."""
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            file.close()
 
 
 @contextmanager

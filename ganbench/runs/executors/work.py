@@ -25,11 +25,13 @@ from ganbench.contracts.executor import (
     Started,
     TrainingJob,
     Warned,
+    lost,
 )
 from ganbench.contracts.progress import shown_by
-from ganbench.errors import GanbenchError, GanbenchWarning, PluginError, Unsupported, told, traced
+from ganbench.errors import GanbenchError, GanbenchWarning, PluginError, RecordError, Unsupported, told, traced
 from ganbench.records.forks import only_this_process
 from ganbench.runs.executors.log import RunLog, logged
+from ganbench.runs.storage import Storage, is_over
 
 Say = Callable[[Message], None]
 
@@ -104,6 +106,8 @@ def outcome_of(job: Job, say: Say, should_stop: Callable[[], bool], *, alone: bo
             log.note(ending)
         return _late(ending, job) if time.monotonic() > last and not should_stop() else ending
     except GanbenchError as error:
+        if isinstance(error, RecordError) and job.store and Storage(job.store).has_worked:
+            return lost(job, error.message)  # the storage failed, which will pass
         broken = isinstance(error, PluginError) and fails_alone(job)
         message, hint = (text.replace(place.job.folder, job.folder) for text in (error.message, error.hint))  # as typed
         return refusal(job, message, hint, broken=broken, unsupported=isinstance(error, Unsupported))
@@ -124,7 +128,6 @@ def _both(note: Say, say: Say) -> Say:
 def _in_scratch(place: _Place) -> Iterator[_Place]:
     """Let a job work in a temporary folder, and keep its files in its storage."""
     from ganbench.runs.scratch import scratch_folder
-    from ganbench.runs.storage import Storage, is_over
 
     storage = Storage(place.job.store)
     with scratch_folder() as scratch:
@@ -136,11 +139,12 @@ def _in_scratch(place: _Place) -> Iterator[_Place]:
                 storage.keep(folder)
             place.say(event)
 
-        yield _Place(msgspec.structs.replace(place.job, folder=str(folder)), say)
-        if is_over(folder):
+        fresh = place.job.fresh and not storage.continues(folder)
+        yield _Place(msgspec.structs.replace(place.job, folder=str(folder), fresh=fresh), say)
+        if is_over(folder) and (not fresh or storage.is_new(folder)):
             storage.finish(folder)
         else:
-            storage.keep(folder)
+            storage.leave(folder)
 
 
 def _ended(job: Job, say: Say, should_stop: Callable[[], bool]) -> Ending:

@@ -15,7 +15,21 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
-from ganbench import Done, Ending, Executor, Job, Message, Places, Stopping, Unsupported, Warned, hookimpl, lost
+from ganbench import (
+    Done,
+    Ending,
+    Executor,
+    Job,
+    Message,
+    Places,
+    Progress,
+    Started,
+    Stopping,
+    Unsupported,
+    Warned,
+    hookimpl,
+    lost,
+)
 from ganbench_baselines.executor.ray_cluster import connected, imported, needs, room
 from ganbench_baselines.executor.ray_worker import Versions, Worker
 
@@ -186,7 +200,7 @@ class _Seat:
             self._ray.kill(self._actor)
         self._actor = self._arriving = self._stream = self.job = None
         self.host, self.process = "", 0
-        self.begun, self._since = False, 0.0
+        self.begun, self.training, self._since = False, False, 0.0
 
     def open(self) -> None:
         """Ask the cluster for an actor, unless there is one. It may come late, or never."""
@@ -206,7 +220,7 @@ class _Seat:
 
     def take(self, job: Job) -> None:
         """Hand a job to the actor."""
-        self.job, self.begun, self._since = job, False, time.monotonic()
+        self.job, self.begun, self.training, self._since = job, False, False, time.monotonic()
         self._stream = self._actor.work.options(num_returns="streaming").remote(job)
 
     def halt(self) -> None:
@@ -235,7 +249,9 @@ class _Seat:
         except StopIteration:
             self._stream = None
             return None
-        self.begun = True
+        self.begun, self.training = True, isinstance(said, Progress)
+        if isinstance(said, Started):
+            self._since = time.monotonic()
         if isinstance(said, Ending):
             self.job = None
         return said
@@ -248,6 +264,6 @@ class _Seat:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether the job goes on although its time has long been over."""
+        """Whether training goes on although the job's time has long been over. What comes after it is not stopped."""
         limit = self.job.limit if self.job else 0
-        return bool(limit and time.monotonic() - self._since > limit + GRACE_SECONDS)
+        return bool(limit and self.training and time.monotonic() - self._since > limit + GRACE_SECONDS)

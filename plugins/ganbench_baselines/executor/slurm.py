@@ -19,6 +19,8 @@ from ganbench_baselines.executor.slurm_arrays import Submission, found, stop_fil
 
 AT_A_TIME = 256
 """Jobs of an array that run at a time, unless the user says otherwise."""
+LARGEST_ARRAY = 1000
+"""Jobs of an array. SLURM refuses more than MaxArraySize, which is 1001 unless the cluster's owners changed it."""
 MINUTES = 60
 """The time of a job, unless the user says otherwise; it is continued in another if that is too short."""
 POLL_SECONDS = 1.0
@@ -72,8 +74,11 @@ class SlurmExecutor(Executor):
         cluster, parameters = self._settings
         submissions = found(jobs, cluster) if jobs else []
         earlier = {each.job.key for each in submissions}
-        if new := [replace(job, workers=self.workers) for job in jobs if job.key not in earlier]:
-            submissions += submitted(new, cluster, parameters, self._threads)
+        new = [replace(job, workers=self.workers) for job in jobs if job.key not in earlier]
+        parts = [new[begin : begin + LARGEST_ARRAY] for begin in range(0, len(new), LARGEST_ARRAY)]
+        at_a_time = max(1, self.workers // max(1, len(parts)))
+        for part in parts:
+            submissions += submitted(part, cluster, parameters | {"slurm_array_parallelism": at_a_time}, self._threads)
         yield from self._listen(submissions)
         tidy(submissions)
 
@@ -105,11 +110,11 @@ class SlurmExecutor(Executor):
 
 
 def _stop(submissions: Sequence[Submission]) -> None:
-    """Ask jobs that run for a checkpoint, and take those that wait from the queue."""
+    """Ask jobs that run for a checkpoint, and take those that wait from the queue, or wait there again."""
     for array in {each.array for each in submissions}:
         stop_file(array).touch()
     for each in submissions:
-        if not each.begun:
+        if not each.begun or each.waits_again:
             each.give_up()
 
 

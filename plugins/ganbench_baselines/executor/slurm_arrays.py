@@ -80,6 +80,11 @@ class Submission:
         return now - self._ended > GRACE_SECONDS
 
     @property
+    def waits_again(self) -> bool:
+        """Whether SLURM says that it is back in the queue."""
+        return str(self.handle.state).upper() in {"PENDING", "REQUEUED"}
+
+    @property
     def fate(self) -> str:
         """How SLURM says that it ended."""
         return f"job {self.handle.job_id} of SLURM ended as {str(self.handle.state).lower()}"
@@ -132,7 +137,9 @@ def submitted(jobs: Sequence[Job], cluster: str, parameters: Mapping[str, Any], 
 
 def found(jobs: Sequence[Job], cluster: str) -> list[Submission]:
     """Those of the jobs that an earlier command submitted and that still wait in the queue or run."""
-    wanted = {hash_of(job): job for job in jobs if not job.tryout}
+    mine = [job for job in jobs if not job.tryout]
+    wanted = {hash_of(msgspec.structs.replace(job, fresh=True)): job for job in mine}
+    wanted |= {hash_of(job): job for job in mine}
     taken = dict[str, Submission]()
     for array in sorted(home_of(jobs[0]).glob("*/")):
         state = _state_of(array)
@@ -140,7 +147,7 @@ def found(jobs: Sequence[Job], cluster: str) -> list[Submission]:
             if entry.job in wanted and state and state.cluster == cluster and not _is_over(array, place, state):
                 handle = _handle(cluster, array, entry.number)
                 taken[entry.job] = Submission(wanted[entry.job], array, place, handle)
-    return list(taken.values())
+    return list({each.job.key: each for each in taken.values()}.values())
 
 
 def tidy(submissions: Sequence[Submission]) -> None:
@@ -162,8 +169,8 @@ def _is_over(array: Path, place: int, state: State) -> bool:
 
 
 def hash_of(job: Job) -> str:
-    """What a job is, apart from where and for how long it runs."""
-    plain = msgspec.structs.replace(job, workers=1, rank=0, limit=0.0)
+    """What a job is, apart from how it is carried out. Its ``store`` names its folder whatever the user typed."""
+    plain = msgspec.structs.replace(job, workers=1, rank=0, limit=0.0, folder="")
     return hashlib.sha256(msgspec.json.encode(plain)).hexdigest()[:32]
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
+import time
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 
-from ganbench import Message
+from ganbench import Ending, Message
 
 LENGTH = Struct("<I")
+PAUSES = (1.0, 4.0, 15.0)
+"""Seconds between attempts to write the end of a job, which would otherwise be lost."""
 
 
 class Writer:
@@ -27,10 +32,37 @@ class Writer:
             os.truncate(file, Reader(file).skip())
 
     def write(self, message: Message) -> None:
-        """Append a message."""
+        """Append a message, whole or not at all. If it is not the end of a job, one that cannot be written is left out.
+
+        Raises:
+            OSError: the end cannot be written, not even after some time.
+        """
         content = pickle.dumps(message)
+        frame = LENGTH.pack(len(content)) + content
+        if isinstance(message, Ending):
+            self._insist(frame)
+        else:
+            with suppress(OSError):
+                self._append(frame)
+
+    def _insist(self, frame: bytes) -> None:
+        for seconds in PAUSES:
+            with suppress(OSError):
+                return self._append(frame)
+            time.sleep(seconds)
+        return self._append(frame)
+
+    def _append(self, frame: bytes) -> None:
         with self._file.open("ab", buffering=0) as file:
-            file.write(LENGTH.pack(len(content)) + content)
+            before = os.fstat(file.fileno()).st_size
+            try:
+                if file.write(frame) == len(frame):
+                    return
+            except OSError:
+                file.truncate(before)
+                raise
+            file.truncate(before)
+            raise OSError(errno.EIO, "only a part of a message could be written", str(self._file))
 
 
 class Reader:
@@ -40,8 +72,11 @@ class Reader:
         self._file, self._place = file, 0
 
     def read(self) -> list[Message]:
-        """The messages that are complete by now, and that were not read before."""
-        return [pickle.loads(content) for content in self._frames()]
+        """The messages that are complete by now, and that were not read before; none after one that is damaged."""
+        messages = list[Message]()
+        with suppress(Exception):  # unpickling may raise anything
+            messages.extend(map(pickle.loads, self._frames()))
+        return messages
 
     def skip(self) -> int:
         """Pass over what is there; returns where the last complete message ends, in bytes."""
