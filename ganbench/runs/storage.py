@@ -134,7 +134,8 @@ class Storage:
         """Copy to ``folder`` what a new attempt needs: an earlier record, and the latest checkpoint.
 
         Raises:
-            RecordError: the storage cannot be read, or is a folder that this machine does not share.
+            RecordError: the storage cannot be read.
+            Unshared: it is a folder that this machine does not share.
         """
         self._refuse_unshared()
         if self.has_worked:
