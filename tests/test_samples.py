@@ -253,7 +253,7 @@ def test_what_cannot_be_read_is_said_with_what_to_give(name, spec, says, step, t
 
 def test_a_program_without_a_function_is_refused_with_the_names_of_its_functions(tmp_path) -> None:
     (tmp_path / "gan.py").write_text("raise SystemExit\ndef make(n): ...\ndef _own(): ...\ndef other(): ...")
-    with pytest.raises(DataError, match="is a program, but which of its functions") as caught:
+    with pytest.raises(DataError, match="the function that makes the samples is not named") as caught:
         read(tmp_path / "gan.py")
     assert caught.value.hint.endswith("gan.py:other")
     assert "gan.py:make or " in caught.value.hint
