@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from ganbench.records.store import read, write
 from ganbench.runs import session, storage
 from ganbench.runs.display import Display
 from ganbench.runs.executors.inline import InlineExecutor
+from ganbench.runs.executors.log import RunLog
 from ganbench.runs.executors.work import outcome_of
 from ganbench.runs.plan import stored_at
 from ganbench.runs.storage import Storage, Unshared, collect, runs_folder
@@ -273,6 +275,20 @@ def test_names_that_lead_out_of_the_folder_are_left_behind(tmp_path, monkeypatch
     store.collect(home)
     written = {file.relative_to(tmp_path).as_posix() for file in tmp_path.rglob("*") if file.is_file()}
     assert written == {"home/seed0/samples/0.png", "home/seed0/record.json"}
+
+
+def test_an_address_that_is_a_chain_is_refused_and_such_a_folder_is_not(tmp_path) -> None:
+    with pytest.raises(GanbenchError, match="chain of file systems"):
+        Storage("memory://bucket/a::b/row/seed0")
+    assert Storage(f"{tmp_path}/a::b/row/seed0").root == f"{tmp_path}/a::b/row/seed0"
+
+
+def test_a_log_that_cannot_be_written_costs_nothing() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    RunLog(Full()).write("begins")
 
 
 def test_records_of_an_address_are_those_that_are_there_now(tmp_path, monkeypatch) -> None:

@@ -76,7 +76,7 @@ class SlurmExecutor(Executor):
         earlier = {each.job.key for each in submissions}
         new = [replace(job, workers=self.workers) for job in jobs if job.key not in earlier]
         parts = [new[begin : begin + LARGEST_ARRAY] for begin in range(0, len(new), LARGEST_ARRAY)]
-        at_a_time = max(1, self.workers // max(1, len(parts)))
+        at_a_time = max(1, int(parameters["slurm_array_parallelism"]) // max(1, len(parts)))
         for part in parts:
             submissions += submitted(part, cluster, parameters | {"slurm_array_parallelism": at_a_time}, self._threads)
         yield from self._listen(submissions)
